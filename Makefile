@@ -1,0 +1,79 @@
+# `make serve` runs Switchyard, `make test` proves it. Both start from nothing.
+
+PYTHON ?= python3
+PIP_OPTIONS ?=
+PYTEST_OPTIONS ?= --quiet --numprocesses 2 --dist worksteal
+HOST ?= 127.0.0.1
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+MANAGE := $(BIN)/python manage.py
+PIP := $(BIN)/python -m pip install --disable-pip-version-check $(PIP_OPTIONS)
+export HOST PORT
+
+.PHONY: serve demo test lint types migrations-check deploy-check test-sqlite test-postgres bench bench-pages screenshots help
+
+help: ## List what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
+
+serve: $(VENV)/installed .env ## Install, migrate, seed and start the server
+	@$(MANAGE) migrate --verbosity 0
+	@$(MANAGE) seed
+	@$(MANAGE) welcome
+	@exec $(BIN)/gunicorn routing_site.asgi --bind $(HOST):$(PORT)
+
+demo: $(VENV)/installed .env ## Look around: thirty simulated days in a database of their own, and the server
+	@$(MANAGE) demo
+	@DEMONSTRATION=true exec $(BIN)/gunicorn routing_site.asgi --bind $(HOST):$(PORT)
+
+test: $(VENV)/installed-dev lint types migrations-check deploy-check test-sqlite test-postgres ## Everything CI checks
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check --output-format concise
+	$(BIN)/ruff format --check --quiet
+
+types: $(VENV)/installed-dev
+	$(BIN)/mypy
+
+migrations-check: $(VENV)/installed-dev
+	SECRET_KEY=$${SECRET_KEY:-check-only} $(MANAGE) makemigrations --check --dry-run
+
+deploy-check: $(VENV)/installed-dev
+	SECRET_KEY=$$($(BIN)/python -c "import secrets; print(secrets.token_urlsafe(60))") HTTPS=1 HSTS_SECONDS=31536000 \
+		$(MANAGE) check --deploy --fail-level WARNING
+
+test-sqlite: $(VENV)/installed-dev
+	DATABASE_URL=sqlite:///switchyard-test.sqlite3 $(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+test-postgres: $(VENV)/installed-dev
+	@url=$$($(BIN)/python scripts/find_postgres.py) || exit 1; \
+	if [ -n "$$url" ]; then \
+		echo "The tests that touch the database, again on PostgreSQL"; \
+		DATABASE_URL=$$url $(BIN)/python -m pytest $(PYTEST_OPTIONS) -m database; \
+	else \
+		echo "SKIPPED: NO POSTGRESQL ANSWERS. Set TEST_DATABASE_URL to run the database tests on it."; \
+	fi
+
+bench: $(VENV)/installed-dev ## Measure speed; writes benchmarks/results/latest.json
+	$(BIN)/python -m benchmarks.bench
+
+bench-pages: $(VENV)/installed-dev ## Measure pages with a million decisions; takes minutes (bench --pages does both)
+	$(BIN)/python -m benchmarks.pages
+
+screenshots: $(VENV)/installed-dev .env ## Take the pictures of README and docs, of the demonstration, in Chromium
+	@$(MANAGE) demo
+	@DEMONSTRATION=true $(BIN)/python scripts/screenshots.py
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: requirements.txt | $(VENV)/bin/python
+	$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/installed-dev: requirements.txt requirements-dev.txt | $(VENV)/bin/python
+	$(PIP) -r requirements-dev.txt
+	@touch $@ $(VENV)/installed
+
+.env: | $(VENV)/bin/python
+	@$(BIN)/python scripts/write_env.py

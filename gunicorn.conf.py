@@ -1,0 +1,27 @@
+"""gunicorn's settings: everything is loaded once, then shared by the workers."""
+
+import os
+from pathlib import Path
+
+import environ
+
+env = environ.Env()
+env.read_env(Path(__file__).parent / ".env")
+
+wsgi_app = "routing_site.asgi"
+bind = f"{env.str('HOST', '127.0.0.1')}:{env.int('PORT', 8000)}"
+workers = env.int("WEB_CONCURRENCY", 0) or len(os.sched_getaffinity(0))
+worker_class = "asgi"
+keepalive = 65
+preload_app = True
+# The gateway gives each process its part of a model's calls at a time.
+os.environ["SWITCHYARD_PROCESSES"] = str(workers)
+accesslog = None
+control_socket_disable = True  # nothing here uses it, and its path is shared by all servers
+
+
+def when_ready(server: object) -> None:
+    """Loads routers and detector before the fork, and leaves no connection to be shared."""
+    from routing_site.warm_up import warm_up  # noqa: PLC0415 - needs Django to be set up
+
+    warm_up()

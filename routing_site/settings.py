@@ -1,0 +1,171 @@
+"""Settings. Each comes from the environment or `.env`; `.env.example` explains every one."""
+
+from pathlib import Path
+
+import environ
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+env.read_env(BASE_DIR / ".env")
+
+DEBUG: bool = env.bool("DEBUG", False)
+SECRET_KEY: str = env.str("SECRET_KEY", "")
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+HTTPS: bool = env.bool("HTTPS", False)
+
+INSTALLED_APPS = [
+    "experiments.apps.SwitchyardAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "experiments",
+]
+
+MIDDLEWARE = [
+    "experiments.middleware.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "experiments.middleware.ContentSecurityPolicyMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "routing_site.urls"
+WSGI_APPLICATION = "routing_site.wsgi.application"
+ASGI_APPLICATION = "routing_site.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "experiments.dashboards.context.simulated",
+            ],
+        },
+    },
+]
+
+# The demonstration has a database of its own, whatever DATABASE_URL says.
+DEMONSTRATION: bool = env.bool("DEMONSTRATION", False)
+DEMONSTRATION_FILE = BASE_DIR / "demo.sqlite3"
+DATABASES = {
+    "default": env.db_url_config(f"sqlite:///{DEMONSTRATION_FILE}")
+    if DEMONSTRATION
+    else env.db("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
+}
+DATABASES["default"]["CONN_MAX_AGE"] = 600
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # Writers queue instead of failing with "database is locked"; readers never wait.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": env.int("DATABASE_BUSY_SECONDS", 5),
+        # Each checkpoint waits for the disk: fewer of them, 16 MB of log apart.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; "
+        "PRAGMA wal_autocheckpoint=4000;",
+    }
+# Counts requests for the limits of API keys. In memory each process counts its own.
+CACHES = {"default": env.cache_url("CACHE_URL", "locmemcache://")}
+CACHES["default"].setdefault("OPTIONS", {})["MAX_ENTRIES"] = 100_000
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "admin:login"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_I18N = False
+USE_TZ = True
+DATE_FORMAT, DATETIME_FORMAT = "Y-m-d", "Y-m-d H:i"
+
+STATIC_URL = "static/"
+STATIC_ROOT = None  # nothing is collected: whitenoise serves the files from where they are
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "experiments.dashboards.finders.PlotlyFinder",
+]
+WHITENOISE_USE_FINDERS = True
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS: int = env.int("HSTS_SECONDS", 3600 if HTTPS else 0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["experiments.api.authentication.KeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["experiments.api.permissions.HasScope"],
+    "DEFAULT_RENDERER_CLASSES": ["experiments.api.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["experiments.api.parsers.JSONParser"],
+    "DEFAULT_THROTTLE_CLASSES": ["experiments.api.throttling.KeyThrottle"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "experiments.api.errors.handle",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Switchyard",
+    "DESCRIPTION": "Decides, per prompt, which language model should answer.",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "experiments.api.documentation.finish",
+    ],
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {
+        "ExperimentStatus": "experiments.api.experiment_requests.STATUSES",
+        "HealthStatus": "experiments.api.experiment_schemas.HEALTH_STATUSES",
+    },
+}
+
+LOG_LEVEL: str = env.str("LOG_LEVEL", "INFO")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "experiments.logs.JSONFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "loggers": {
+        "switchyard": {"handlers": ["stderr"], "level": LOG_LEVEL, "propagate": True},
+        "django": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+    },
+}
+
+# Switchyard's own
+UNIT_HASH_KEY: str = env.str("UNIT_HASH_KEY", "")
+POLICY_REFRESH_SECONDS: float = env.float("POLICY_REFRESH_SECONDS", 1.0)
+DECISION_RETENTION_DAYS: int = env.int("DECISION_RETENTION_DAYS", 90)
+DEMO_API_KEY: str = env.str("DEMO_API_KEY", "")
+API_KEY_REQUESTS_PER_MINUTE: int = env.int("API_KEY_REQUESTS_PER_MINUTE", 0)
+ROUTER_CLASSES: dict[str, str] = env.dict("ROUTER_CLASSES", default={})
+WEB_THREADS: int = env.int("WEB_THREADS", 8)
+GATEWAY_MAX_BODY_BYTES: int = env.int("GATEWAY_MAX_BODY_BYTES", 20 * 1024 * 1024)

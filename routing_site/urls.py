@@ -1,0 +1,14 @@
+"""URLs of the site."""
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+
+from experiments.api import health
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("admin/", admin.site.urls),
+    path("api/", include("experiments.api.urls")),
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+    path("", include("experiments.dashboards.urls")),
+]

@@ -1,0 +1,32 @@
+"""What a server does before its first request: load what decides, in the process that forks."""
+
+import gc
+import logging
+
+from django.db import DatabaseError, connections
+
+from experiments.routers.features import featurise
+from experiments.services.engine import engine
+from experiments.services.policies import NoPolicyError, store
+
+PROMPT = "Is the server warm?"
+
+log = logging.getLogger("switchyard.server")
+
+
+def warm_up() -> None:
+    """Leaves no open connection: two processes must not talk over the same one.
+
+    Without a database or a configuration the server starts all the same and says what is missing
+    at /readyz.
+    """
+    try:
+        policy = store.current()
+        engine.warm_up(policy)
+        engine.detect(policy, PROMPT, featurise(PROMPT))
+    except (NoPolicyError, DatabaseError) as error:
+        log.warning("Nothing to load yet", extra={"detail": str(error)})
+    finally:
+        connections.close_all()
+    gc.collect()
+    gc.freeze()  # what is loaded stays: the collector need not look at it, nor copy its pages
