@@ -1,0 +1,132 @@
+"""Who is in: flags, the global holdout and experiments, from a unit's buckets."""
+
+from typing import NamedTuple
+
+from experiments.core.bucketing import (
+    BUCKETS,
+    NAMESPACE_SLOTS,
+    choose,
+    in_slot,
+    share_between,
+)
+from experiments.core.policy import Arm, Experiment, FlagRule, Holdout, Policy, Rollout
+from experiments.core.units import Buckets, HashedBuckets, Unit
+
+
+class FlagState(NamedTuple):
+    """One flag looked at. `bucket` lies in [0, 1), `percentage` in [0, 100]."""
+
+    key: str
+    on: bool
+    reason: str
+    bucket: float
+    percentage: float
+
+
+class Assignment(NamedTuple):
+    """The arm that decides. `counted` is false where the unit was listed or forced."""
+
+    experiment: Experiment
+    arm: Arm
+    counted: bool
+
+
+class Cohort(NamedTuple):
+    """Where a guarded rollout counts a decision: `treated` or `control`."""
+
+    rollout: str
+    arm: str
+
+
+def evaluate_flag(flag: FlagRule, unit: Unit) -> FlagState:
+    """Deny list, allow list, percentage: the first that has an opinion answers."""
+    index = unit.buckets.index(flag.seed)
+    if unit.hashed in flag.deny:
+        on, reason = False, "deny_list"
+    elif unit.hashed in flag.allow:
+        on, reason = True, "allow_list"
+    else:
+        on, reason = index < flag.share, "rollout"
+    return FlagState(flag.key, on, reason, index / BUCKETS, flag.share / 100)
+
+
+def flag_probability(flag: FlagRule, unit: Unit) -> float:
+    """P(flag on) over the randomisation, given whether the unit is listed."""
+    if unit.hashed in flag.deny:
+        return 0.0
+    if unit.hashed in flag.allow:
+        return 1.0
+    return flag.share / BUCKETS
+
+
+def is_listed(flag: FlagRule, unit: Unit) -> bool:
+    return unit.hashed in flag.deny or unit.hashed in flag.allow
+
+
+def in_holdout(holdout: Holdout, unit: Unit) -> bool:
+    return holdout.share > 0 and unit.buckets.index(holdout.seed) < holdout.share
+
+
+def experiments_of(policy: Policy, domain: str) -> list[Experiment]:
+    """The experiments that may hold a decision of this domain, the domain's own first."""
+    if not policy.switches.ab_testing:
+        return []
+    own = [e for e in policy.experiments if e.domain == domain]
+    return own + [e for e in policy.experiments if e.domain is None]
+
+
+def assign(
+    policy: Policy, domain: str, unit: Unit, decision_id: str, *, counted: bool
+) -> Assignment | None:
+    """The first experiment whose namespace slot and coverage hold this unit, and its arm."""
+    for experiment in experiments_of(policy, domain):
+        buckets = HashedBuckets(decision_id) if experiment.by_request else unit.buckets
+        if not _in_slot(experiment, buckets):
+            continue
+        position = buckets.index(experiment.seed) / BUCKETS
+        index = choose(position, experiment.ranges())
+        if index >= 0:
+            return Assignment(experiment, experiment.arms[index], counted)
+    return None
+
+
+def force(policy: Policy, domain: str, arm_name: str) -> Assignment | None:
+    """The arm of that name in the domain's running experiment, or None where there is none."""
+    for experiment in experiments_of(policy, domain):
+        for arm in experiment.arms:
+            if arm.name == arm_name:
+                return Assignment(experiment, arm, counted=False)
+    return None
+
+
+def rollout_arm(rollout: Rollout, flag: FlagRule, unit: Unit) -> str | None:
+    """`treated`, `control` or None for units between the two.
+
+    Only the lower half is ever treated in this sense: above 50 % units that were controls get the
+    flag, and counting them on both sides would compare nothing.
+    """
+    index = unit.buckets.index(flag.seed)
+    if index < min(rollout.share, BUCKETS // 2):
+        return "treated"
+    return "control" if index >= BUCKETS - rollout.control_share else None
+
+
+def arm_probabilities(policy: Policy, domain: str) -> list[tuple[Arm | None, float]]:
+    """P(arm) for each arm of this domain's experiments, and last P(no experiment).
+
+    Experiments that may hold the same decision have disjoint slots (starting one checks it), so
+    their probabilities add up.
+    """
+    shares: list[tuple[Arm | None, float]] = []
+    for experiment in experiments_of(policy, domain):
+        slot = experiment.namespace
+        width = share_between(slot.start, slot.end, NAMESPACE_SLOTS) if slot else 1.0
+        for arm, (start, end) in zip(experiment.arms, experiment.ranges(), strict=True):
+            shares.append((arm, width * share_between(start, end)))
+    outside = 1.0 - sum(share for _, share in shares)
+    return [*shares, (None, max(0.0, outside))]
+
+
+def _in_slot(experiment: Experiment, buckets: Buckets) -> bool:
+    slot = experiment.namespace
+    return slot is None or in_slot(buckets.namespace(slot.name), slot.start, slot.end)

@@ -1,0 +1,121 @@
+"""What one routing policy picks for one prompt, and where it falls back to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from experiments.core.policy import Domain, Method, Policy, RoutingPolicy
+from experiments.core.values import Choice, Failure, Fallback, Pair, Score, Situation
+
+ScoreRouter = Callable[[str], Score | Failure]
+
+
+class Scorer:
+    """Asks each router at most once, and turns a score that is no win rate into a failure."""
+
+    def __init__(self, policy: Policy, score: ScoreRouter) -> None:
+        self._policy = policy
+        self._score = score
+        self.seen: dict[str, Score | Failure] = {}
+
+    def score_local_routers(self) -> None:
+        for name, router in self._policy.routers.items():
+            if router.local:
+                self(name)
+
+    def __call__(self, name: str) -> Score | Failure:
+        if name not in self.seen:
+            self.seen[name] = self._ask(name)
+        return self.seen[name]
+
+    def _ask(self, name: str) -> Score | Failure:
+        if name not in self._policy.routers:
+            return Failure("broken_configuration", f"There is no enabled router '{name}'.")
+        answer = self._score(name)
+        if isinstance(answer, Score) and not 0.0 <= answer.value <= 1.0:
+            return Failure("invalid_score", f"Router '{name}' returned {answer.value}.")
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Chooser:
+    """Picks models for one prompt of one domain."""
+
+    policy: Policy
+    domain: Domain
+    situation: Situation
+    scorer: Scorer
+
+    def choose(self, wanted: RoutingPolicy) -> Choice:
+        if wanted.method is Method.DOMAIN_SELECTOR:
+            return self.select("policy")
+        pair = pair_of(self.policy, self.domain, wanted)
+        if pair is None:
+            return self._broken("has no pair of a strong and a weak model")
+        if missing := [name for name in pair if name not in self.policy.models]:
+            return self._broken(f"names models that are not registered: {', '.join(missing)}")
+        if wanted.method is Method.ALWAYS_STRONG:
+            return Choice(pair.strong, wanted.method, "always_strong", pair)
+        if wanted.method is Method.ALWAYS_WEAK:
+            return Choice(pair.weak, wanted.method, "always_weak", pair)
+        return self._route(wanted, pair)
+
+    def select(self, reason: str) -> Choice:
+        """The classic path. Raises NoEligibleModelsError when no model can answer."""
+        situation = self.situation
+        model = self.policy.select(self.domain, situation.criteria, situation.unavailable)
+        return Choice(model, Method.DOMAIN_SELECTOR, reason)
+
+    def replace_unavailable(self, intended: str) -> tuple[str, tuple[Fallback, ...]]:
+        """The intended model; where it cannot answer the domain's next preferred one, then the
+        selector's."""
+        if self._can_answer(intended):
+            return intended, ()
+        model = next(filter(self._can_answer, self.domain.config.preferred_models), None)
+        if model is None:
+            model = self.select("model_unavailable").model
+        detail = f"{intended} is unavailable, excluded, or not certified for this domain."
+        return model, (Fallback("model", "model_unavailable", detail, model),)
+
+    def _route(self, wanted: RoutingPolicy, pair: Pair) -> Choice:
+        """Score against threshold: at or above goes to the strong model."""
+        threshold = effective_threshold(self.policy, self.domain, wanted)
+        if wanted.router is None or threshold is None or not 0.0 <= threshold <= 1.0:
+            return self._broken("needs a router and a threshold between 0 and 1")
+        answer = self.scorer(wanted.router)
+        if isinstance(answer, Failure):
+            return self._fall_back(answer)
+        if answer.value >= threshold:
+            model, reason = pair.strong, "score_at_or_above_threshold"
+        else:
+            model, reason = pair.weak, "score_below_threshold"
+        return Choice(model, Method.ROUTELLM, reason, pair, wanted.router, answer, threshold)
+
+    def _broken(self, what: str) -> Choice:
+        detail = f"The policy of '{self.domain.name}' {what}. Correct the domain."
+        return self._fall_back(Failure("broken_configuration", detail))
+
+    def _fall_back(self, failure: Failure) -> Choice:
+        choice = self.select(failure.reason)
+        step = Fallback("router", failure.reason, failure.detail, choice.model)
+        return choice._replace(fallbacks=(step,))
+
+    def _can_answer(self, name: str) -> bool:
+        """Routing between two models never overrides an exclusion or a certification."""
+        situation = self.situation
+        return name in self.policy.permitted(self.domain, situation.criteria, situation.unavailable)
+
+
+def pair_of(policy: Policy, domain: Domain, wanted: RoutingPolicy) -> Pair | None:
+    """What a decision is measured against: the policy's pair, the domain's, or the default."""
+    for candidate in (wanted, domain.policy, policy.default_pair):
+        if candidate.strong and candidate.weak:
+            return Pair(candidate.strong, candidate.weak)
+    return None
+
+
+def effective_threshold(policy: Policy, domain: Domain, wanted: RoutingPolicy) -> float | None:
+    """A domain's own policy may follow its calibrated threshold; an arm's never moves."""
+    follows = policy.switches.dynamic_threshold and wanted == domain.policy
+    if follows and domain.calibrated_threshold is not None:
+        return domain.calibrated_threshold
+    return wanted.threshold

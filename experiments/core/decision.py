@@ -1,0 +1,210 @@
+"""Decides which model answers one prompt. Pure: everything it depends on is an argument.
+
+The order is domain, master flag, holdout, domain flag, experiment, policy, score, fallbacks, cost.
+A part that is misconfigured or fails makes `decide` fall back and say so, never raise; only when no
+model at all can answer it raises `NoEligibleModelsError`.
+"""
+
+from experiments.core.assignment import (
+    Assignment,
+    Cohort,
+    FlagState,
+    assign,
+    evaluate_flag,
+    flag_probability,
+    force,
+    in_holdout,
+    is_listed,
+    rollout_arm,
+)
+from experiments.core.bucketing import BUCKETS, bucket_index
+from experiments.core.choice import Chooser, Scorer, ScoreRouter, pair_of
+from experiments.core.costs import estimate
+from experiments.core.policy import Domain, Method, Policy, RoutingPolicy
+from experiments.core.propensity import CLASSIC, explored_buckets, propensity
+from experiments.core.selection import GENERAL
+from experiments.core.values import (
+    Asked,
+    Choice,
+    Decision,
+    Failure,
+    Fallback,
+    Pair,
+    Propensity,
+    Score,
+    Situation,
+)
+
+__all__ = ["Choice", "Decision", "Failure", "Fallback", "Pair", "Score", "Situation", "decide"]
+
+
+def decide(policy: Policy, situation: Situation, score: ScoreRouter) -> Decision:
+    """Which model answers, and why. `score` is asked at most once per router.
+
+    Raises NoEligibleModelsError when no model can answer.
+    """
+    unit = situation.unit
+    domain, confidence = detected_domain(policy, situation)
+    scorer = Scorer(policy, score)
+    if flag_probability(policy.master, unit) > 0:  # not when the kill switch is thrown
+        scorer.score_local_routers()
+    chooser = Chooser(policy, domain, situation, scorer)
+
+    flags = (evaluate_flag(policy.master, unit), evaluate_flag(domain.flag, unit))
+    refusal = _refusal(policy, situation, flags)
+    assignment = None if refusal else _assignment(policy, domain, situation)
+    wanted = _wanted(policy, domain, situation, refusal, assignment)
+    choice = _choice(chooser, wanted, refusal)
+    explored = _explores(policy, wanted, choice, situation.decision_id)
+    intended = choice.other if explored and choice.other else choice.model
+    direct = choice.method is Method.DIRECT
+    model, unavailable = (intended, ()) if direct else chooser.replace_unavailable(intended)
+    pair = choice.pair or (None if direct else pair_of(policy, domain, wanted))
+
+    return Decision(
+        id=situation.decision_id,
+        revision=policy.revision,
+        domain=domain,
+        confidence=confidence,
+        candidates=tuple(situation.candidates),
+        overridden=situation.domain_override is not None,
+        flags=flags,
+        assignment=assignment,
+        cohort=_cohort(policy, domain, situation, flags),
+        audited=_is_audited(assignment, situation.decision_id),
+        policy=wanted,
+        choice=choice,
+        intended=intended,
+        model=model,
+        explored=explored,
+        propensity=_propensity(chooser, wanted, choice, intended),
+        scores=scorer.seen,
+        fallbacks=(*choice.fallbacks, *unavailable),
+        costs=estimate(policy, domain.name, pair, model, situation),
+        pair=pair,
+        sticky=unit.sticky,
+        listed=_is_listed(policy, domain, situation),
+        forced=_is_forced(situation),
+    )
+
+
+def detected_domain(policy: Policy, situation: Situation) -> tuple[Domain, float]:
+    """The override, else the best candidate that reaches its domain's minimum, else general."""
+    if situation.domain_override is not None:
+        return policy.domains[situation.domain_override], 1.0
+    confidences = {c.name: c.confidence for c in situation.candidates if c.name in policy.domains}
+    best = max(confidences, key=lambda name: confidences[name], default=GENERAL)
+    if best != GENERAL and confidences[best] >= policy.domains[best].min_confidence:
+        return policy.domains[best], confidences[best]
+    return policy.domains[GENERAL], confidences.get(GENERAL, 0.0)
+
+
+def _refusal(policy: Policy, situation: Situation, flags: tuple[FlagState, ...]) -> str | None:
+    """Why this unit is not routed at all, or None. Only the kill switch overrules a caller who
+    names a router; whoever names a model is not routed in any case."""
+    master, own = flags
+    if situation.asked and situation.asked.model:
+        return None
+    if not master.on:
+        return "master_flag_off"
+    if situation.asked:
+        return None
+    if in_holdout(policy.holdout, situation.unit):
+        return "holdout"
+    return None if own.on else "domain_flag_off"
+
+
+def _assignment(policy: Policy, domain: Domain, situation: Situation) -> Assignment | None:
+    if situation.asked:
+        return None
+    if situation.force_arm is not None:
+        return force(policy, domain.name, situation.force_arm)
+    counted = not _is_listed(policy, domain, situation)
+    unit, decision_id = situation.unit, situation.decision_id
+    return assign(policy, domain.name, unit, decision_id, counted=counted)
+
+
+def _cohort(
+    policy: Policy, domain: Domain, situation: Situation, flags: tuple[FlagState, ...]
+) -> Cohort | None:
+    """Who a guarded rollout compares: never a unit that is listed, forced or held out, nor one
+    that the other flag keeps from being routed whatever this one says."""
+    if _is_forced(situation) or _is_listed(policy, domain, situation):
+        return None
+    if not policy.rollouts or in_holdout(policy.holdout, situation.unit):
+        return None
+    master, own = flags
+    for flag, other in ((domain.flag, master), (policy.master, own)):
+        rollout = next((r for r in policy.rollouts if r.flag == flag.key), None)
+        if rollout is not None and other.on:
+            arm = rollout_arm(rollout, flag, situation.unit)
+            return Cohort(rollout.key, arm) if arm else None
+    return None
+
+
+def _is_audited(assignment: Assignment | None, decision_id: str) -> bool:
+    """By a hash of the decision, whatever the arm."""
+    if assignment is None or assignment.experiment.audit_share <= 0:
+        return False
+    experiment = assignment.experiment
+    index = bucket_index(f"{experiment.seed}:audit", decision_id)
+    return index < round(experiment.audit_share * BUCKETS)
+
+
+def _wanted(
+    policy: Policy,
+    domain: Domain,
+    situation: Situation,
+    refusal: str | None,
+    assignment: Assignment | None,
+) -> RoutingPolicy:
+    if refusal:
+        return CLASSIC
+    if situation.asked:
+        return _asked_policy(policy, domain, situation.asked)
+    return assignment.arm.policy if assignment else domain.policy
+
+
+def _asked_policy(policy: Policy, domain: Domain, asked: Asked) -> RoutingPolicy:
+    """What the caller named, over the pair that the domain would use."""
+    if asked.model:
+        return RoutingPolicy(Method.DIRECT, strong=asked.model)
+    pair = pair_of(policy, domain, domain.policy)
+    return RoutingPolicy(
+        Method.ROUTELLM,
+        asked.router,
+        asked.threshold,
+        pair.strong if pair else None,
+        pair.weak if pair else None,
+    )
+
+
+def _choice(chooser: Chooser, wanted: RoutingPolicy, refusal: str | None) -> Choice:
+    if refusal:
+        return chooser.select(refusal)
+    if wanted.method is Method.DIRECT and wanted.strong:
+        return Choice(wanted.strong, Method.DIRECT, "model_named")
+    return chooser.choose(wanted)
+
+
+def _is_forced(situation: Situation) -> bool:
+    return situation.force_arm is not None or situation.asked is not None
+
+
+def _explores(policy: Policy, wanted: RoutingPolicy, choice: Choice, decision_id: str) -> bool:
+    if choice.other is None or wanted.epsilon <= 0:
+        return False
+    return bucket_index(policy.exploration_seed, decision_id) < explored_buckets(wanted.epsilon)
+
+
+def _propensity(
+    chooser: Chooser, wanted: RoutingPolicy, choice: Choice, intended: str
+) -> Propensity:
+    if _is_forced(chooser.situation):
+        return Propensity(None, None, None, "forced")
+    return propensity(chooser, choice, wanted.epsilon, intended)
+
+
+def _is_listed(policy: Policy, domain: Domain, situation: Situation) -> bool:
+    unit = situation.unit
+    return is_listed(policy.master, unit) or is_listed(domain.flag, unit)

@@ -1,0 +1,198 @@
+"""A decision told to a person: one sentence, stations on a track, plain text.
+
+`experiments.services.tracks` makes the `Facts` from a stored row. Nothing is decided here: every
+number and reason was stored when the decision was made.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from experiments.core.assignment import FlagState
+from experiments.core.detection import Candidate
+from experiments.core.facts import Facts, Rating, Report
+from experiments.core.sentences import baseline_name, flag_reason, sentence
+from experiments.core.values import Score
+from experiments.core.wording import comparison, dollars, percent, plural
+
+__all__ = ["Facts", "Rating", "Report", "Station", "as_text", "sentence", "stations"]
+
+PASSED, TAKEN, OFF, FAULT = "passed", "taken", "off", "fault"
+OTHER_CANDIDATES = 3
+LEAST_SHOWN = 0.005  # less reads as 0.00
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+class Station(NamedTuple):
+    """One stop of the track. `details` are label and value, `branches` roads not taken and why."""
+
+    name: str
+    fact: str
+    state: str = PASSED
+    details: Pairs = ()
+    branches: Pairs = ()
+
+
+def stations(facts: Facts) -> tuple[Station, ...]:
+    """The track, in the order the decision was made."""
+    return (
+        _prompt(facts),
+        _domain(facts),
+        _flag(facts),
+        *_holdout(facts),
+        _experiment(facts),
+        _score(facts),
+        *_fallbacks(facts),
+        _model(facts),
+        _outcome(facts),
+    )
+
+
+def as_text(facts: Facts) -> str:
+    """The sentence and the track for a terminal."""
+    marks = {PASSED: "●", TAKEN: "◉", OFF: "○", FAULT: "▲"}
+    lines = [sentence(facts), ""]
+    for station in stations(facts):
+        lines.append(f"  {marks[station.state]} {station.name:<11} {station.fact}")
+        lines += [f"  │   ╲ {label}: {note}" for label, note in station.branches]
+    return "\n".join(lines)
+
+
+def _prompt(facts: Facts) -> Station:
+    details = [("Unit", facts.unit if facts.sticky else "none named: this request by itself")]
+    if facts.text is not None:
+        details.append(("Text", facts.text))
+    details += list(facts.metadata.items())
+    return Station("prompt", plural(facts.input_tokens, "token"), PASSED, tuple(details))
+
+
+def _domain(facts: Facts) -> Station:
+    if facts.overridden:
+        return Station(
+            "domain", f"{facts.domain}, as asked", PASSED, (("Detection", "overridden by caller"),)
+        )
+    others = [
+        candidate
+        for candidate in facts.candidates
+        if candidate.name != facts.domain and candidate.confidence >= LEAST_SHOWN
+    ][:OTHER_CANDIDATES]
+    return Station(
+        "domain",
+        f"{facts.domain} {facts.confidence:.2f}",
+        PASSED,
+        (("Detector", facts.detector),),
+        tuple((c.name, f"{c.confidence:.2f}{_under_minimum(facts, c)}") for c in others),
+    )
+
+
+def _under_minimum(facts: Facts, other: Candidate) -> str:
+    return ", below its minimum" if other.confidence > facts.confidence else ""
+
+
+def _flag(facts: Facts) -> Station:
+    flag = facts.deciding_flag
+    if flag is None:
+        return Station("flag", "not looked at", OFF)
+    word = "on" if flag.on else "off"
+    if flag.reason != "rollout":
+        fact = f"{word}, {flag.reason.replace('_', ' ')}"
+    elif 0 < flag.percentage < 100:
+        fact = f"{word} at {percent(flag.percentage)}, bucket {100 * flag.bucket:.2f}"
+    else:
+        fact = f"{word} for everybody"
+    details = tuple((f.key, f"{'on' if f.on else 'off'}: {flag_reason(f)}") for f in facts.flags)
+    return Station("flag", fact, PASSED, details, _other_side(flag))
+
+
+def _other_side(flag: FlagState) -> Pairs:
+    if flag.on and flag.percentage < 100:
+        return (("domain selector", f"for the other {percent(100 - flag.percentage)} of units"),)
+    if not flag.on:
+        return (("routing", flag_reason(flag)),)
+    return ()
+
+
+def _holdout(facts: Facts) -> Iterator[Station]:
+    if facts.reason == "holdout":
+        yield Station("holdout", "held out", PASSED, (), (("routing", "never, for this unit"),))
+
+
+def _experiment(facts: Facts) -> Station:
+    if not facts.experiment:
+        return Station("experiment", "none", OFF)
+    counted = "yes" if facts.counted else "no: listed or forced units are left out"
+    return Station(
+        "experiment",
+        f"{facts.experiment}, arm {facts.arm}",
+        PASSED,
+        (("Phase", str(facts.phase)), ("Counted", counted)),
+    )
+
+
+def _score(facts: Facts) -> Station:
+    details = [*_scores(facts)]
+    if facts.propensity is not None:
+        details.append(("Propensity of the choice", f"{facts.propensity:.4g}"))
+    if facts.score is not None and facts.threshold is not None:
+        score, sign, threshold = comparison(facts.score, facts.threshold)
+        return Station("score", f"{score} {sign} {threshold}", PASSED, tuple(details))
+    if any(step.stage == "router" for step in facts.fallbacks):
+        return Station("score", "none", FAULT, tuple(details))
+    return Station("score", "not used" if facts.scores else "not asked", OFF, tuple(details))
+
+
+def _scores(facts: Facts) -> Iterator[tuple[str, str]]:
+    for name, answer in facts.scores.items():
+        if isinstance(answer, Score):
+            yield f"Router {name}", f"{answer.value:.4f}"
+        else:
+            yield f"Router {name}", " ".join((answer.reason.replace("_", " "), answer.detail))
+
+
+def _fallbacks(facts: Facts) -> Iterator[Station]:
+    for step in facts.fallbacks:
+        yield Station(
+            "fallback",
+            step.reason.replace("_", " "),
+            FAULT,
+            (("Stage", step.stage), ("Taken instead", step.model), ("Detail", step.detail)),
+        )
+
+
+def _model(facts: Facts) -> Station:
+    cost = "price unknown" if facts.cost is None else dollars(facts.cost)
+    details = [
+        ("Method", facts.method.replace("_", " ")),
+        ("Tier", facts.tier),
+        ("Expected cost", cost),
+        ("Against", f"{baseline_name(facts)}: {_money(facts.cost_baseline)}"),
+    ]
+    fact = f"{facts.model}, {cost}"
+    return Station("model", fact, TAKEN, tuple(details), tuple(_not_taken(facts)))
+
+
+def _not_taken(facts: Facts) -> Iterator[tuple[str, str]]:
+    if facts.intended != facts.model:
+        yield facts.intended, "meant, but cannot answer now"
+    for tier, model in (("strong", facts.strong), ("weak", facts.weak)):
+        if model and model not in {facts.model, facts.intended}:
+            yield model, f"{tier}, not taken: {_money(facts.cost_of(model))}"
+
+
+def _money(nano: int | None) -> str:
+    return "price unknown" if nano is None else dollars(nano)
+
+
+def _outcome(facts: Facts) -> Station:
+    ratings = [f"{r.metric} {r.value:g} ({r.source})" for r in facts.ratings]
+    report = facts.report
+    if report is None:
+        return Station("outcome", ", ".join(ratings) or "not reported yet", OFF)
+    parts = [] if report.output_tokens is None else [f"{report.output_tokens} tokens out"]
+    parts += [] if report.cost is None else [dollars(report.cost)]
+    details = [] if report.latency_ms is None else [("Time to answer", f"{report.latency_ms:g} ms")]
+    if report.success is False:
+        parts.insert(0, "failed")
+        details.append(("Error", report.error or "not told"))
+    state = FAULT if report.success is False else PASSED
+    return Station("outcome", ", ".join([*parts, *ratings]) or "reported", state, tuple(details))

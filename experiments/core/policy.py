@@ -1,0 +1,242 @@
+"""The frozen configuration a decision is made from: one revision, turned into plain values.
+
+Nothing here reads a database or a clock. `experiments.services.policies` builds a `Policy` from a
+revision's document; the Python API builds one from its own objects.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, TypeVar
+
+from experiments.core.bucketing import arm_ranges
+from experiments.core.catalog import Model
+from experiments.core.detection import DomainConfig
+from experiments.core.endpoints import Upstream
+from experiments.core.money import Price
+from experiments.core.selection import (
+    ModelSelectionCriteria,
+    NoEligibleModelsError,
+    criteria_for_domain,
+    permitted,
+    select,
+)
+
+Answer = TypeVar("Answer")
+
+MASTER_FLAG = "routellm_enabled"
+
+
+def domain_flag(domain: str) -> str:
+    """The key of a domain's flag: `routellm_medical_domain`."""
+    return f"routellm_{domain}_domain"
+
+
+class Method(StrEnum):
+    """What a routing policy does with a prompt. `direct`: the caller named the model itself."""
+
+    ROUTELLM = "routellm"
+    ALWAYS_STRONG = "always_strong"
+    ALWAYS_WEAK = "always_weak"
+    DOMAIN_SELECTOR = "domain_selector"
+    DIRECT = "direct"
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingPolicy:
+    """What answers a domain's (or an arm's) prompts. `threshold` and `epsilon` lie in [0, 1]."""
+
+    method: Method = Method.DOMAIN_SELECTOR
+    router: str | None = None
+    threshold: float | None = None
+    strong: str | None = None
+    weak: str | None = None
+    epsilon: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FlagRule:
+    """A feature flag. `share` is its percentage in hundredths of a percent: 0 to 10,000.
+
+    The lists hold keyed hashes of unit ids; deny wins over allow, both win over the percentage.
+    """
+
+    key: str
+    share: int
+    seed: str
+    allow: frozenset[str] = frozenset()
+    deny: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """The flags that switch a part of the product for everybody."""
+
+    cost_tracking: bool = True
+    performance_monitoring: bool = True
+    ab_testing: bool = True
+    quality_feedback: bool = True
+    dynamic_threshold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Holdout:
+    """Units kept on the domain selector for good. `share` in hundredths of a percent."""
+
+    share: int = 0
+    seed: str = "holdout"
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """A subject, how it is recognised, and what answers it."""
+
+    config: DomainConfig
+    flag: FlagRule
+    policy: RoutingPolicy
+    min_confidence: float = 0.0
+    calibrated_threshold: float | None = None
+    prompt_storage: str = "none"
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """A configured router. `checkpoint` pins its weights by sha256 where it has any."""
+
+    name: str
+    kind: str
+    local: bool
+    checkpoint: str | None = None
+    timeout_seconds: float = 1.0
+    arguments: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A slot [start, end) of a mutual-exclusion namespace."""
+
+    name: str
+    start: float = 0.0
+    end: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    name: str
+    policy: RoutingPolicy
+    weight: float
+    is_control: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """A running experiment. `domain` None means all domains; `coverage` lies in [0, 1].
+
+    `by_request` takes each decision as a unit of its own, whoever asked.
+    """
+
+    key: str
+    phase: int
+    seed: str
+    arms: tuple[Arm, ...]
+    coverage: float = 1.0
+    domain: str | None = None
+    namespace: Namespace | None = None
+    audit_share: float = 0.0
+    by_request: bool = False
+
+    def ranges(self) -> list[tuple[float, float]]:
+        return arm_ranges(len(self.arms), self.coverage, [arm.weight for arm in self.arms])
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """A guarded rollout of a flag: below `share` are the treated, from the top the controls.
+
+    Both in hundredths of a percent, both counted in bucket indexes of the flag's own seed.
+    """
+
+    key: str
+    flag: str
+    share: int
+    control_share: int
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """Which detector runs: `learned` or `classic`, and its examples per domain."""
+
+    detector: str = "learned"
+    examples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One revision of the whole configuration. `prices` list a model's overrides first,
+    `upstreams` hold where the gateway calls a model that it can call."""
+
+    revision: int
+    master: FlagRule
+    domains: Mapping[str, Domain]
+    models: Mapping[str, Model]
+    prices: Mapping[str, tuple[Price, ...]]
+    routers: Mapping[str, Router] = field(default_factory=dict)
+    experiments: tuple[Experiment, ...] = ()
+    rollouts: tuple[Rollout, ...] = ()
+    holdout: Holdout = Holdout()
+    exploration_seed: str = "exploration"
+    switches: Switches = Switches()
+    detection: Detection = Detection()
+    default_pair: RoutingPolicy = RoutingPolicy()
+    baseline: str = Method.ALWAYS_STRONG
+    upstreams: Mapping[str, Upstream] = field(default_factory=dict)
+
+    @cached_property
+    def _remembered(self) -> dict[tuple[object, ...], Any]:
+        return {}
+
+    def select(
+        self, domain: Domain, criteria: ModelSelectionCriteria | None, unavailable: frozenset[str]
+    ) -> str:
+        """The domain selector's model among those that can answer. Raises NoEligibleModelsError."""
+
+        def find(wanted: ModelSelectionCriteria) -> str:
+            return select(self.models.values(), wanted, unavailable).model.name
+
+        return self._remember("select", find, domain, criteria, unavailable)
+
+    def permitted(
+        self, domain: Domain, criteria: ModelSelectionCriteria | None, unavailable: frozenset[str]
+    ) -> frozenset[str]:
+        """The models that may answer here at all: available, not excluded, certified."""
+
+        def find(wanted: ModelSelectionCriteria) -> frozenset[str]:
+            try:
+                models = permitted(self.models.values(), wanted, unavailable)
+            except NoEligibleModelsError:
+                return frozenset()
+            return frozenset(model.name for model in models)
+
+        return self._remember("permitted", find, domain, criteria, unavailable)
+
+    def _remember(
+        self,
+        question: str,
+        find: Callable[[ModelSelectionCriteria], Answer],
+        domain: Domain,
+        criteria: ModelSelectionCriteria | None,
+        unavailable: frozenset[str],
+    ) -> Answer:
+        """Without criteria of the caller's an answer is kept: every decision asks for it."""
+        if criteria is not None:
+            return find(criteria_for_domain(domain.config, criteria))
+        key = (question, domain.name, unavailable)
+        if key not in self._remembered:
+            self._remembered[key] = find(criteria_for_domain(domain.config))
+        answer: Answer = self._remembered[key]
+        return answer

@@ -1,0 +1,24 @@
+"""Frozen values of the Python API that also read like a mapping."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+
+class Record(Mapping[str, Any]):
+    """Base of frozen dataclasses: `report.total_requests`, `report["total_requests"]` and
+    `dict(report)` all work, so that a report can be logged or sent as JSON as it is."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._names():
+            raise KeyError(name)
+        return getattr(self, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    def _names(self) -> tuple[str, ...]:
+        return tuple(field.name for field in fields(self))  # type: ignore[arg-type]

@@ -1,0 +1,91 @@
+"""A decision in one sentence: what was chosen, why, and what it saves."""
+
+from experiments.core.assignment import FlagState
+from experiments.core.facts import Facts
+from experiments.core.policy import Method
+from experiments.core.values import Failure
+from experiments.core.wording import comparison, dollars, percent
+
+WHY_SELECTOR = {
+    "policy": "the policy of {place} is the domain selector",
+    "holdout": "this unit is in the global holdout, which stays on the domain selector",
+    "router_failed": "router {router} failed, so the domain selector chose",
+    "router_timeout": "router {router} did not answer in time, so the domain selector chose",
+    "router_not_ready": "router {router} was not ready, so the domain selector chose",
+    "invalid_score": "router {router} gave no number between 0 and 1, so the domain selector chose",
+    "broken_configuration": "the policy of {place} is broken, so the domain selector chose",
+}
+
+
+def sentence(facts: Facts) -> str:
+    """What was decided, why, and what it saves, in one sentence."""
+    sent = f"Sent to {facts.model}"
+    if facts.explored:
+        sent += (
+            " on purpose, the other model of the pair "
+            f"(exploration, {percent(100 * facts.epsilon)} of prompts)"
+        )
+    parts = [f"{sent}: {_why(facts)}"]
+    if facts.model != facts.intended:
+        parts.append(f"{facts.intended} was meant and cannot answer now")
+    parts.append(_saving(facts))
+    return "; ".join(parts) + "."
+
+
+def _why(facts: Facts) -> str:
+    if facts.method == Method.ROUTELLM and facts.score is not None and facts.threshold is not None:
+        score, sign, threshold = comparison(facts.score, facts.threshold)
+        is_ = "is at or above" if sign == "≥" else "is below"
+        return f"score {score} {is_} the threshold {threshold} of {facts.place}"
+    if facts.method == Method.DIRECT:
+        return "the caller named this model, so nothing was routed"
+    if facts.method in {Method.ALWAYS_STRONG, Method.ALWAYS_WEAK}:
+        return f"the policy of {facts.place} is {facts.method.replace('_', ' the ')} model"
+    if facts.reason in {"master_flag_off", "domain_flag_off"}:
+        return _why_flag(facts)
+    template = WHY_SELECTOR.get(facts.reason, "the domain selector chose ({reason})")
+    return template.format(place=facts.place, router=_asked(facts), reason=facts.reason)
+
+
+def _why_flag(facts: Facts) -> str:
+    flag = facts.deciding_flag
+    whose = "RouteLLM" if facts.reason == "master_flag_off" else f"the flag of {facts.domain}"
+    if flag is None or flag.percentage == 0:
+        off = f"{whose} is off for everybody"
+    else:
+        off = f"{whose} is off for this unit ({flag_reason(flag)})"
+    return f"{off}, so the domain selector chose"
+
+
+def flag_reason(flag: FlagState) -> str:
+    if flag.reason != "rollout":
+        return f"on the {flag.reason.replace('_', ' ')}"
+    sign = "is below" if flag.on else "is not below"
+    return f"bucket {100 * flag.bucket:.2f} {sign} {percent(flag.percentage)}"
+
+
+def _saving(facts: Facts) -> str:
+    """With actual tokens once an outcome brought them, else as estimated."""
+    cost, baseline, tense = facts.cost, facts.cost_baseline, "saves"
+    if facts.report and facts.report.cost is not None and facts.report.cost_baseline is not None:
+        cost, baseline, tense = facts.report.cost, facts.report.cost_baseline, "saved"
+    if cost is None or baseline is None:
+        return "no saving is claimed, because its cost or the baseline's is not known"
+    against = baseline_name(facts)
+    if cost == baseline:
+        return f"costs the same as {against}"
+    if cost < baseline:
+        return f"{tense} {dollars(baseline - cost)} against {against}"
+    return f"costs {dollars(cost - baseline)} more than {against}"
+
+
+def baseline_name(facts: Facts) -> str:
+    return {facts.strong: "always strong", facts.weak: "always weak"}.get(
+        facts.baseline, facts.baseline
+    )
+
+
+def _asked(facts: Facts) -> str:
+    """The router that was asked and gave nothing."""
+    failed = [name for name, answer in facts.scores.items() if isinstance(answer, Failure)]
+    return failed[0] if len(failed) == 1 else "of the policy"

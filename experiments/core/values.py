@@ -1,0 +1,172 @@
+"""The values a decision goes through: what it was given, what each step answers, what comes out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import NamedTuple
+
+from experiments.core.assignment import Assignment, Cohort, FlagState
+from experiments.core.detection import Candidate
+from experiments.core.money import Price
+from experiments.core.policy import Domain, Method, RoutingPolicy
+from experiments.core.selection import ModelSelectionCriteria
+from experiments.core.units import Unit
+
+
+class Score(NamedTuple):
+    """A router's answer: `value` in [0, 1], and the sha256 of the checkpoint that gave it."""
+
+    value: float
+    checkpoint: str | None = None
+
+
+class Failure(NamedTuple):
+    """Why a router gave no score: `router_failed`, `router_timeout`, `router_not_ready`,
+    `invalid_score` or `broken_configuration`."""
+
+    reason: str
+    detail: str = ""
+
+
+class Fallback(NamedTuple):
+    """One step away from what was intended: at which stage, why, and the model taken instead."""
+
+    stage: str
+    reason: str
+    detail: str
+    model: str
+
+
+class Pair(NamedTuple):
+    strong: str
+    weak: str
+
+
+class Choice(NamedTuple):
+    """What a routing policy picks for a prompt. `pair` is None where it chose outside a pair."""
+
+    model: str
+    method: Method
+    reason: str
+    pair: Pair | None = None
+    router: str | None = None
+    score: Score | None = None
+    threshold: float | None = None
+    fallbacks: tuple[Fallback, ...] = ()
+
+    @property
+    def other(self) -> str | None:
+        """The model of the pair that was not picked: what exploration takes."""
+        if self.pair is None:
+            return None
+        return self.pair.weak if self.model == self.pair.strong else self.pair.strong
+
+
+class Propensity(NamedTuple):
+    """P(intended model = m) under the logging policy, for each m; or why there is none."""
+
+    by_model: Mapping[str, float] | None
+    intended: float | None
+    given_arm: float | None
+    reason: str | None = None
+
+
+class Costs(NamedTuple):
+    """Nano-dollars at this moment's prices; None is unknown. `prices` are those used."""
+
+    chosen: int | None
+    strong: int | None
+    weak: int | None
+    baseline: int | None
+    baseline_model: str | None
+    prices: Mapping[str, Price]
+    output_tokens: Mapping[str, int]
+
+    @property
+    def priced(self) -> bool:
+        return self.chosen is not None and self.baseline is not None
+
+    @property
+    def saving(self) -> int | None:
+        """Baseline minus chosen; negative where the choice costs more."""
+        if self.chosen is None or self.baseline is None:
+            return None
+        return self.baseline - self.chosen
+
+
+class Asked(NamedTuple):
+    """What the caller names instead of leaving it to the domain: a model, or a router with its
+    threshold, as RouteLLM's model strings do."""
+
+    model: str | None = None
+    router: str | None = None
+    threshold: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Everything about one request that is not in the policy. All of it is stored.
+
+    `input_tokens` is counted or estimated; `output_tokens` are expected per (domain, model), with
+    `default_output_tokens` where nothing is known; `unavailable` names models that cannot answer
+    now; `day` picks the prices that hold; `asked` is what the caller named itself.
+    """
+
+    decision_id: str
+    unit: Unit
+    candidates: Sequence[Candidate]
+    input_tokens: int
+    day: date
+    domain_override: str | None = None
+    criteria: ModelSelectionCriteria | None = None
+    force_arm: str | None = None
+    unavailable: frozenset[str] = frozenset()
+    asked: Asked | None = None
+    output_tokens: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    default_output_tokens: int = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided for one prompt, and all that explains it.
+
+    `cohort` is the guarded rollout that watches it; `audited` decisions are those whose ratings are
+    the quality metric of their experiment. `choice` is what the policy picked, `intended` the model
+    after exploration, `model` the one that answers after fallbacks. `listed` and `forced` units are
+    never counted.
+    """
+
+    id: str
+    revision: int
+    domain: Domain
+    confidence: float
+    candidates: tuple[Candidate, ...]
+    overridden: bool
+    flags: tuple[FlagState, ...]
+    assignment: Assignment | None
+    cohort: Cohort | None
+    audited: bool
+    policy: RoutingPolicy
+    choice: Choice
+    intended: str
+    model: str
+    explored: bool
+    propensity: Propensity
+    scores: Mapping[str, Score | Failure]
+    fallbacks: tuple[Fallback, ...]
+    costs: Costs
+    pair: Pair | None
+    sticky: bool
+    listed: bool
+    forced: bool
+
+    @property
+    def method(self) -> Method:
+        return self.choice.method
+
+    @property
+    def tier(self) -> str:
+        """`strong` or `weak` where the routed pair answers, else `selected`."""
+        if self.choice.pair is None or self.model not in self.choice.pair:
+            return "selected"
+        return "strong" if self.model == self.choice.pair.strong else "weak"

@@ -1,0 +1,241 @@
+"""How a decision is told: the sentence, the track, the text."""
+
+from dataclasses import replace
+
+import pytest
+
+from experiments.core.assignment import FlagState
+from experiments.core.detection import Candidate
+from experiments.core.explanation import Facts, Rating, Report, as_text, sentence, stations
+from experiments.core.values import Failure, Fallback, Score
+from experiments.core.wording import comparison, dollars, percent
+
+STRONG, WEAK = "openai/gpt-4.1", "openai/gpt-4.1-mini"
+ON = FlagState("routellm_enabled", True, "rollout", 0.5, 100.0)
+FACTS = Facts(
+    input_tokens=142,
+    text=None,
+    unit="ab12…",
+    sticky=True,
+    metadata={},
+    domain="technical",
+    confidence=0.91,
+    candidates=[Candidate("technical", 0.91), Candidate("scientific", 0.05)],
+    overridden=False,
+    detector="classic",
+    flags=[ON, FlagState("routellm_technical_domain", True, "rollout", 0.1234, 25.0)],
+    experiment="",
+    arm="",
+    phase=None,
+    counted=False,
+    method="routellm",
+    reason="score_below_threshold",
+    router="local",
+    score=0.31,
+    threshold=0.38,
+    scores={"local": Score(0.31)},
+    explored=False,
+    epsilon=0.0,
+    propensity=0.25,
+    tier="weak",
+    model=WEAK,
+    intended=WEAK,
+    strong=STRONG,
+    weak=WEAK,
+    baseline=STRONG,
+    cost=200_000,
+    cost_strong=2_100_000,
+    cost_weak=200_000,
+    cost_baseline=2_100_000,
+    fallbacks=[],
+    report=None,
+    ratings=[],
+)
+
+
+def station(facts: Facts, name: str) -> tuple[str, str]:
+    found = next(s for s in stations(facts) if s.name == name)
+    return found.fact, found.state
+
+
+def test_weak_model_below_threshold() -> None:
+    assert sentence(FACTS) == (
+        "Sent to openai/gpt-4.1-mini: score 0.31 is below the threshold 0.38 of technical; "
+        "saves $0.0019 against always strong."
+    )
+
+
+def test_strong_model_at_threshold() -> None:
+    facts = replace(FACTS, model=STRONG, intended=STRONG, tier="strong", score=0.38, cost=2_100_000)
+    assert sentence(facts) == (
+        "Sent to openai/gpt-4.1: score 0.38 is at or above the threshold 0.38 of technical; "
+        "costs the same as always strong."
+    )
+
+
+def test_close_scores_get_the_digits_that_tell_them_apart() -> None:
+    assert comparison(0.37996, 0.38) == ("0.37996", "<", "0.38000")
+    assert comparison(0.42, 0.38) == ("0.42", "≥", "0.38")
+
+
+def test_outcome_reprices_the_saving() -> None:
+    report = Report(140, 212, 800.0, True, "", 300_000, 2_300_000)
+    facts = replace(FACTS, report=report, ratings=[Rating("quality", 1.0, "human")])
+    assert sentence(facts).endswith("saved $0.0020 against always strong.")
+    assert station(facts, "outcome") == (
+        "212 tokens out, $0.00030, quality 1 (human)",
+        "passed",
+    )
+
+
+def test_unpriced_claims_nothing() -> None:
+    facts = replace(FACTS, cost=None)
+    assert "no saving is claimed" in sentence(facts)
+    assert station(facts, "model") == ("openai/gpt-4.1-mini, price unknown", "taken")
+
+
+def test_dearer_than_the_baseline_is_said() -> None:
+    facts = replace(FACTS, cost=3_100_000, baseline=WEAK)
+    assert sentence(facts).endswith("costs $0.0010 more than always weak.")
+
+
+@pytest.mark.parametrize(
+    ("percentage", "fact", "why"),
+    [
+        (
+            0.0,
+            "off for everybody",
+            "the flag of technical is off for everybody, so the domain selector chose",
+        ),
+        (
+            5.0,
+            "off at 5 %, bucket 62.11",
+            "the flag of technical is off for this unit (bucket 62.11 is not below 5 %), "
+            "so the domain selector chose",
+        ),
+    ],
+)
+def test_flag_off(percentage: float, fact: str, why: str) -> None:
+    off = FlagState("routellm_technical_domain", False, "rollout", 0.6211, percentage)
+    facts = replace(FACTS, flags=[ON, off], method="domain_selector", reason="domain_flag_off")
+    assert f": {why}; " in sentence(facts)
+    assert station(facts, "flag") == (fact, "passed")
+
+
+def test_deny_list() -> None:
+    off = FlagState("routellm_technical_domain", False, "deny_list", 0.1, 100.0)
+    facts = replace(FACTS, flags=[ON, off], method="domain_selector", reason="domain_flag_off")
+    assert "is off for this unit (on the deny list)" in sentence(facts)
+    assert station(facts, "flag") == ("off, deny list", "passed")
+
+
+def test_master_flag_off_names_routellm() -> None:
+    off = FlagState("routellm_enabled", False, "rollout", 0.5, 0.0)
+    facts = replace(FACTS, flags=[off], method="domain_selector", reason="master_flag_off")
+    assert "RouteLLM is off for everybody, so the domain selector chose" in sentence(facts)
+
+
+def test_holdout_has_a_station() -> None:
+    facts = replace(FACTS, method="domain_selector", reason="holdout")
+    assert "global holdout" in sentence(facts)
+    assert station(facts, "holdout") == ("held out", "passed")
+
+
+def test_experiment_arm_owns_the_threshold() -> None:
+    facts = replace(FACTS, experiment="pricing-2", arm="treatment", phase=1, counted=True)
+    assert "threshold 0.38 of arm treatment" in sentence(facts)
+    assert station(facts, "experiment") == ("pricing-2, arm treatment", "passed")
+
+
+def test_exploration_is_said_first() -> None:
+    facts = replace(FACTS, explored=True, epsilon=0.02)
+    assert sentence(facts).startswith(
+        "Sent to openai/gpt-4.1-mini on purpose, the other model of the pair "
+        "(exploration, 2 % of prompts): "
+    )
+
+
+def test_router_that_failed() -> None:
+    failure = Failure("router_timeout", "No answer within 1 s.")
+    facts = replace(
+        FACTS,
+        method="domain_selector",
+        reason="router_timeout",
+        score=None,
+        threshold=None,
+        scores={"mf": failure},
+        fallbacks=[Fallback("router", "router_timeout", failure.detail, WEAK)],
+    )
+    assert "router mf did not answer in time, so the domain selector chose" in sentence(facts)
+    assert station(facts, "score") == ("none", "fault")
+    assert station(facts, "fallback") == ("router timeout", "fault")
+
+
+def test_model_that_cannot_answer() -> None:
+    facts = replace(
+        FACTS,
+        intended=STRONG,
+        fallbacks=[Fallback("model", "model_unavailable", f"{STRONG} cannot answer now.", WEAK)],
+    )
+    assert "openai/gpt-4.1 was meant and cannot answer now" in sentence(facts)
+    model = next(s for s in stations(facts) if s.name == "model")
+    assert model.branches == ((STRONG, "meant, but cannot answer now"),)
+
+
+def test_roads_not_taken_say_why() -> None:
+    roads = {s.name: s.branches for s in stations(FACTS)}
+    assert roads["domain"] == (("scientific", "0.05"),)
+    assert roads["flag"] == (("domain selector", "for the other 75 % of units"),)
+    assert roads["model"] == ((STRONG, "strong, not taken: $0.0021"),)
+
+
+def test_better_candidate_under_its_minimum() -> None:
+    facts = replace(FACTS, domain="general", confidence=0.2, candidates=[Candidate("legal", 0.4)])
+    assert stations(facts)[1].branches == (("legal", "0.40, below its minimum"),)
+
+
+def test_score_that_nobody_used_is_in_the_details() -> None:
+    facts = replace(FACTS, method="always_weak", reason="always_weak", score=None, threshold=None)
+    score = next(s for s in stations(facts) if s.name == "score")
+    assert (score.fact, score.state) == ("not used", "off")
+    assert ("Router local", "0.3100") in score.details
+    assert "the policy of technical is always the weak model" in sentence(facts)
+
+
+def test_text_for_the_terminal() -> None:
+    assert as_text(FACTS).splitlines() == [
+        sentence(FACTS),
+        "",
+        "  ● prompt      142 tokens",
+        "  ● domain      technical 0.91",
+        "  │   ╲ scientific: 0.05",
+        "  ● flag        on at 25 %, bucket 12.34",
+        "  │   ╲ domain selector: for the other 75 % of units",
+        "  ○ experiment  none",
+        "  ● score       0.31 < 0.38",
+        "  ◉ model       openai/gpt-4.1-mini, $0.00020",
+        "  │   ╲ openai/gpt-4.1: strong, not taken: $0.0021",
+        "  ○ outcome     not reported yet",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("nano", "text"),
+    [
+        (0, "$0"),
+        (120_000, "$0.00012"),
+        (1_900_000, "$0.0019"),
+        (12_300_000_000, "$12.30"),
+        (1_234_567_000_000, "$1,234.57"),
+        (-450_000, "-$0.00045"),
+        (250_000_000, "$0.25"),
+        (999_999_999, "$1.00"),
+    ],
+)
+def test_dollars(nano: int, text: str) -> None:
+    assert dollars(nano) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(25.0, "25 %"), (0.01, "0.01 %"), (12.5, "12.5 %")])
+def test_percent(value: float, text: str) -> None:
+    assert percent(value) == text
