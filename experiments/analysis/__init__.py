@@ -1,0 +1,1 @@
+"""Judges: aggregates in, frozen results out. No Django, no I/O, no clock."""

@@ -1,0 +1,262 @@
+"""What a treatment changed: differences of means and of ratios, with honest intervals.
+
+Every comparison ends as two means with one unit's variance each: a ratio is linearised (delta
+method), a covariate is subtracted (CUPED), and Welch's test judges what is left. The fixed-horizon
+interval and p-value hold for one look planned beforehand; the sequential ones at every look.
+
+Effects are treatment minus control, in the metric's own unit.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import exp, hypot, isfinite, sqrt
+from typing import NamedTuple
+
+from scipy.special import stdtr, stdtrit
+
+from experiments.analysis import sequential
+from experiments.analysis.covariates import Pair, compared
+from experiments.analysis.errors import LevelError
+from experiments.analysis.sequential import DEFAULT_TUNING_SAMPLE_SIZE
+from experiments.analysis.summaries import (
+    CovariateMeanSummary,
+    CovariateRatioSummary,
+    MeanSummary,
+    RatioSummary,
+    Summary,
+)
+
+__all__ = [
+    "CovariateMeanSummary",
+    "CovariateRatioSummary",
+    "Effect",
+    "Interval",
+    "MeanSummary",
+    "Problem",
+    "RatioSummary",
+    "Summary",
+    "adjusted_difference_in_means",
+    "adjusted_difference_in_ratios",
+    "difference",
+    "difference_in_means",
+    "difference_in_ratios",
+    "one_sided_bounds",
+    "relative_sequential_interval",
+]
+
+# A standard error this small beside the means is the rounding error of a constant.
+_ROUNDING = 1e-14
+# exp(100): a relative interval this wide says nothing, and soon overflows.
+_WIDEST_LOG = 100.0
+
+
+class Interval(NamedTuple):
+    lower: float
+    upper: float
+
+
+class Problem(StrEnum):
+    """Why an effect is without interval and p-value."""
+
+    TOO_FEW_UNITS = "too_few_units"
+    NO_DENOMINATOR = "no_denominator"
+    NO_VARIATION = "no_variation"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Treatment minus control. What the data cannot say is None, never NaN.
+
+    `relative` is the lift over the control's mean with a fixed-horizon interval on the log scale;
+    None unless the control's mean is above 0 (its interval: both means).
+    """
+
+    estimate: float | None
+    standard_error: float | None
+    p_value: float | None
+    confidence_interval: Interval | None
+    sequential_interval: Interval | None
+    sequential_p_value: float | None
+    relative: float | None
+    relative_interval: Interval | None
+    n_control: int
+    n_treatment: int
+
+    @property
+    def problem(self) -> Problem | None:
+        """Why there is no interval; None where there is one."""
+        if min(self.n_control, self.n_treatment) < 2:
+            return Problem.TOO_FEW_UNITS
+        if self.estimate is None:
+            return Problem.NO_DENOMINATOR
+        return Problem.NO_VARIATION if self.confidence_interval is None else None
+
+
+def difference_in_means(
+    control: MeanSummary,
+    treatment: MeanSummary,
+    *,
+    alpha: float = 0.05,
+    tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE,
+) -> Effect:
+    """Welch's test of a value per unit, with the always-valid interval beside it."""
+    if not 0 < alpha < 1:
+        raise LevelError(f"The level alpha is {alpha}; it must lie between 0 and 1.")
+    counts = (control.n, treatment.n)
+    estimate = treatment.mean - control.mean
+    if min(counts) < 2 or not isfinite(estimate):
+        return _nothing(*counts)
+    relative = _relative(control, treatment)
+    error = _standard_error(control, treatment)
+    if error <= _ROUNDING * max(abs(control.mean), abs(treatment.mean)):
+        return Effect(estimate, 0.0, None, None, None, None, relative, None, *counts)
+
+    n, z = sum(counts), estimate / error
+    freedom = _degrees_of_freedom(control, treatment)
+    half = error * float(stdtrit(freedom, 1 - alpha / 2))
+    level = {"alpha": alpha, "tuning_sample_size": tuning_sample_size}
+    return Effect(
+        estimate=estimate,
+        standard_error=error,
+        p_value=2 * float(stdtr(freedom, -abs(z))),
+        confidence_interval=_around(estimate, half),
+        sequential_interval=_around(estimate, sequential.half_width(error, n, **level)),
+        sequential_p_value=sequential.p_value(z, n, **level),
+        relative=relative,
+        relative_interval=_relative_interval(control, treatment, alpha),
+        n_control=control.n,
+        n_treatment=treatment.n,
+    )
+
+
+def difference_in_ratios(
+    control: RatioSummary,
+    treatment: RatioSummary,
+    *,
+    alpha: float = 0.05,
+    tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE,
+) -> Effect:
+    """A ratio of unit sums, such as cost per request, with the delta method's variance."""
+    return difference(control, treatment, alpha=alpha, tuning_sample_size=tuning_sample_size)
+
+
+def adjusted_difference_in_means(
+    control: CovariateMeanSummary,
+    treatment: CovariateMeanSummary,
+    *,
+    alpha: float = 0.05,
+    tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE,
+) -> Effect:
+    """A value per unit less what the unit's own past explains of it (CUPED)."""
+    return difference(control, treatment, alpha=alpha, tuning_sample_size=tuning_sample_size)
+
+
+def adjusted_difference_in_ratios(
+    control: CovariateRatioSummary,
+    treatment: CovariateRatioSummary,
+    *,
+    alpha: float = 0.05,
+    tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE,
+) -> Effect:
+    """A ratio less what the units' own past ratio explains of it (CUPED, linearised).
+
+    The plain ratio where an arm has no history.
+    """
+    return difference(control, treatment, alpha=alpha, tuning_sample_size=tuning_sample_size)
+
+
+def difference(
+    control: Summary,
+    treatment: Summary,
+    *,
+    alpha: float = 0.05,
+    tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE,
+) -> Effect:
+    """The difference for any kind of summary; both arms must be of the same kind."""
+    pair = compared(control, treatment)
+    if pair is None:
+        return _nothing(control.n, treatment.n)
+    return difference_in_means(*pair, alpha=alpha, tuning_sample_size=tuning_sample_size)
+
+
+def one_sided_bounds(
+    effect: Effect, *, alpha: float, tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE
+) -> Interval | None:
+    """A lower and an upper always-valid bound, each wrong with probability alpha at most."""
+    if effect.estimate is None or effect.problem is not None or effect.standard_error is None:
+        return None
+    half = sequential.one_sided_half_width(
+        effect.standard_error,
+        effect.n_control + effect.n_treatment,
+        alpha=alpha,
+        tuning_sample_size=tuning_sample_size,
+    )
+    return _around(effect.estimate, half)
+
+
+def relative_sequential_interval(
+    pair: Pair, *, alpha: float, tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE
+) -> Interval | None:
+    """The lift over control, always valid: what a sentence read on any day may quote."""
+    log_error = _log_error(*pair)
+    if log_error is None:
+        return None
+    n = pair.control.n + pair.treatment.n
+    half = sequential.half_width(log_error, n, alpha=alpha, tuning_sample_size=tuning_sample_size)
+    return _lift(pair, half)
+
+
+def _standard_error(control: MeanSummary, treatment: MeanSummary) -> float:
+    return sqrt(control.variance / control.n + treatment.variance / treatment.n)
+
+
+def _degrees_of_freedom(control: MeanSummary, treatment: MeanSummary) -> float:
+    spread = control.variance / control.n + treatment.variance / treatment.n
+    share = control.variance / control.n / spread
+    return 1 / (share**2 / (control.n - 1) + (1 - share) ** 2 / (treatment.n - 1))
+
+
+def _relative(control: MeanSummary, treatment: MeanSummary) -> float | None:
+    if control.mean <= 0:
+        return None
+    relative = treatment.mean / control.mean - 1
+    return relative if isfinite(relative) else None
+
+
+def _log_error(control: MeanSummary, treatment: MeanSummary) -> float | None:
+    """Standard error of the log of the means' ratio; None where there is no such log."""
+    if min(control.n, treatment.n) < 2 or min(control.mean, treatment.mean) <= 0:
+        return None
+    error = hypot(_relative_error(control), _relative_error(treatment))
+    return error if 0 < error < _WIDEST_LOG else None
+
+
+def _relative_error(summary: MeanSummary) -> float:
+    return sqrt(summary.variance / summary.n) / summary.mean
+
+
+def _relative_interval(
+    control: MeanSummary, treatment: MeanSummary, alpha: float
+) -> Interval | None:
+    log_error = _log_error(control, treatment)
+    if log_error is None:
+        return None
+    shares = [(_relative_error(arm) / log_error) ** 2 for arm in (control, treatment)]
+    freedom = 1 / (shares[0] ** 2 / (control.n - 1) + shares[1] ** 2 / (treatment.n - 1))
+    half = log_error * float(stdtrit(freedom, 1 - alpha / 2))
+    return _lift(Pair(control, treatment), half)
+
+
+def _lift(pair: Pair, half: float) -> Interval | None:
+    ratio = pair.treatment.mean / pair.control.mean
+    if half > _WIDEST_LOG or not isfinite(ratio * exp(half)):
+        return None
+    return Interval(ratio * exp(-half) - 1, ratio * exp(half) - 1)
+
+
+def _around(centre: float, half: float) -> Interval:
+    return Interval(centre - half, centre + half)
+
+
+def _nothing(n_control: int, n_treatment: int) -> Effect:
+    return Effect(None, None, None, None, None, None, None, None, n_control, n_treatment)

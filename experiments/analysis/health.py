@@ -1,0 +1,256 @@
+"""Whether an experiment's data can be believed at all, checked before any verdict.
+
+An alarm makes the verdict `unhealthy`. A warning does not: too few units and unequal shares of
+ratings are weighed by the verdict itself, and stopped traffic only matters while it is waited for.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from math import exp, log
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import chdtrc, gammaln
+
+from experiments.analysis.errors import CountError
+from experiments.analysis.missing import Rated, rated_shares_differ
+from experiments.analysis.sequential import DEFAULT_TUNING_SAMPLE_SIZE
+from experiments.analysis.summaries import plain_mean
+
+# Fewer units than this in an arm: no result is shown.
+MINIMUM_SHOWN = 50
+SAMPLE_RATIO_LEVEL = 0.01
+SAMPLE_RATIO_CONCENTRATION = 100.0
+MULTIPLE_EXPOSURE_LIMIT = 0.01
+PRICE_COVERAGE_LIMIT = 0.95
+HOURS_WITHOUT_TRAFFIC = 24.0
+
+# exp(700) is near the largest float; an E-value beyond it is written as this.
+_LARGEST_LOG = 700.0
+
+
+class Status(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    ALARM = "alarm"
+
+
+class HealthCode(StrEnum):
+    SAMPLE_RATIO = "sample_ratio"
+    MULTIPLE_EXPOSURES = "multiple_exposures"
+    TOO_FEW_UNITS = "too_few_units"
+    RATED_SHARE = "rated_share"
+    PRICE_COVERAGE = "price_coverage"
+    TRAFFIC_STOPPED = "traffic_stopped"
+
+
+class HealthCheck(NamedTuple):
+    """One check: the number looked at, where its limit lies, and what to do in words."""
+
+    code: HealthCode
+    status: Status
+    value: float | None
+    limit: float | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    checks: tuple[HealthCheck, ...] = ()
+
+    @property
+    def alarms(self) -> tuple[HealthCheck, ...]:
+        return tuple(check for check in self.checks if check.status is Status.ALARM)
+
+    @property
+    def healthy(self) -> bool:
+        return not self.alarms
+
+    @property
+    def traffic_stopped(self) -> HealthCheck | None:
+        stopped = (
+            check
+            for check in self.checks
+            if check.code is HealthCode.TRAFFIC_STOPPED and check.status is not Status.OK
+        )
+        return next(stopped, None)
+
+
+class Table(NamedTuple):
+    """Units per arm, beside the arms' weights; of the whole experiment or of one domain."""
+
+    name: str
+    counts: tuple[int, ...]
+    weights: tuple[float, ...]
+
+
+class SampleRatio(NamedTuple):
+    """A table judged. The E-value may be looked at every day, the chi-square p-value once."""
+
+    name: str
+    counts: tuple[int, ...]
+    expected: tuple[float, ...]
+    log_e_value: float
+    threshold: float
+    alarm: bool
+    chi_square_p_value: float
+
+    @property
+    def e_value(self) -> float:
+        return exp(min(self.log_e_value, _LARGEST_LOG))
+
+
+def log_e_values(counts: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:
+    """Lindon and Malek's sequential multinomial test, as log E; the last axis holds the arms.
+
+    E = G(c) / G(c + n) prod_i G(c w_i + n_i) / G(c w_i) w_i^-n_i with c = 100: the units under a
+    Dirichlet spread around the planned weights against the weights themselves.
+    """
+    n_i = np.asarray(counts, dtype=np.float64)
+    planned = SAMPLE_RATIO_CONCENTRATION * np.asarray(weights, dtype=np.float64)
+    terms = gammaln(planned + n_i) - gammaln(planned)
+    terms -= n_i * np.log(planned / SAMPLE_RATIO_CONCENTRATION)
+    total = SAMPLE_RATIO_CONCENTRATION + n_i.sum(axis=-1)
+    result: NDArray[Any] = gammaln(SAMPLE_RATIO_CONCENTRATION) - gammaln(total) + terms.sum(axis=-1)
+    return result
+
+
+def sample_ratio(table: Table, *, tables: int = 1) -> SampleRatio:
+    """Whether the units fell as the weights say. `tables` is how many are looked at in all."""
+    weights = _normalised(table)
+    n = sum(table.counts)
+    expected = tuple(n * weight for weight in weights)
+    log_e = float(log_e_values(table.counts, weights))
+    threshold = tables / SAMPLE_RATIO_LEVEL
+    squares = (
+        sum((seen - e) ** 2 / e for seen, e in zip(table.counts, expected, strict=True))
+        if n
+        else 0.0
+    )
+    p = float(chdtrc(len(weights) - 1, squares)) if len(weights) > 1 else 1.0
+    return SampleRatio(
+        table.name, table.counts, expected, log_e, threshold, log_e >= log(threshold), p
+    )
+
+
+def check_sample_ratio(tables: Sequence[Table]) -> HealthCheck:
+    """SRM over the experiment's table and its domains' together; the worst is reported."""
+    if not tables:
+        raise CountError("There is no table of units; give at least the experiment's own.")
+    worst = max((sample_ratio(t, tables=len(tables)) for t in tables), key=lambda r: r.log_e_value)
+    if not worst.alarm:
+        message = "Units fall into the arms as planned."
+    else:
+        message = (
+            f"In {worst.name} {_counts(worst.counts)} units fell into the arms where "
+            f"{_counts(round(e) for e in worst.expected)} were expected. Look for decisions that "
+            "fail, are lost or are filtered in one arm only; then start a new phase."
+        )
+    return _check(HealthCode.SAMPLE_RATIO, worst.alarm, worst.e_value, worst.threshold, message)
+
+
+def check_multiple_exposures(
+    excluded: int, units: int, *, limit: float = MULTIPLE_EXPOSURE_LIMIT
+) -> HealthCheck:
+    """`excluded` units were seen in two arms; `units` were seen in one."""
+    share = excluded / (excluded + units) if excluded else 0.0
+    message = f"{excluded:,} units were seen in two arms and are left out ({_percent(share)})."
+    if share > limit:
+        message += " Look for a seed or a unit id that changed while the experiment ran."
+    return _check(HealthCode.MULTIPLE_EXPOSURES, share > limit, share, limit, message)
+
+
+def check_units(units: Mapping[str, int]) -> HealthCheck:
+    """Fewer than 50 units in an arm: nothing is shown of it."""
+    if not units:
+        raise CountError("There are no arms to count; give the units of each, 0 included.")
+    arm, fewest = min(units.items(), key=lambda item: item[1])
+    few = fewest < MINIMUM_SHOWN
+    message = (
+        f'The arm "{arm}" has {fewest:,} units; results are shown from {MINIMUM_SHOWN}.'
+        if few
+        else f"Every arm has {fewest:,} units or more."
+    )
+    return _check(
+        HealthCode.TOO_FEW_UNITS, few, fewest, MINIMUM_SHOWN, message, worst=Status.WARNING
+    )
+
+
+def check_rated_share(
+    rated: Rated, *, alpha: float = 0.05, tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE
+) -> HealthCheck:
+    """Missing feedback is not neutral: arms that are rated unequally often hide something."""
+    differ = rated_shares_differ(rated, alpha=alpha, tuning_sample_size=tuning_sample_size)
+    control, treatment = (plain_mean(arm) for arm in rated)
+    gap = treatment.mean - control.mean if control and treatment else None
+    message = "The arms are rated equally often, as far as can be seen."
+    if differ and control and treatment:
+        message = (
+            f"{_percent(control.mean)} of the control's decisions are rated and "
+            f"{_percent(treatment.mean)} of the treatment's. Shipping now needs the "
+            "worst case of what the silent ones would say; "
+            "mark a share of decisions for audit to know instead."
+        )
+    return _check(HealthCode.RATED_SHARE, bool(differ), gap, None, message, worst=Status.WARNING)
+
+
+def check_price_coverage(
+    priced: Mapping[str, tuple[int, int]], *, limit: float = PRICE_COVERAGE_LIMIT
+) -> HealthCheck:
+    """(priced, all) decisions per arm: costs compared over different parts compare nothing."""
+    shares = {arm: part / whole for arm, (part, whole) in priced.items() if whole}
+    arm, share = min(shares.items(), key=lambda item: item[1], default=("", 1.0))
+    message = f"At least {_percent(share)} of every arm's decisions have a price."
+    if share < limit:
+        message = (
+            f'Only {_percent(share)} of the decisions of "{arm}" have a price. '
+            "Set the price of its models in the admin."
+        )
+    return _check(HealthCode.PRICE_COVERAGE, share < limit, share, limit, message)
+
+
+def check_traffic(hours_quiet: float, *, limit: float = HOURS_WITHOUT_TRAFFIC) -> HealthCheck:
+    """Hours since the last exposure, or since the start when there was none yet."""
+    stopped = hours_quiet > limit
+    message = "Units are arriving."
+    if stopped:
+        message = (
+            f"No unit has arrived for {hours_quiet:.0f} hours. Look at the flags, the coverage and "
+            "the domain's traffic: waiting will not bring a verdict."
+        )
+    return _check(
+        HealthCode.TRAFFIC_STOPPED, stopped, hours_quiet, limit, message, worst=Status.WARNING
+    )
+
+
+def _check(
+    code: HealthCode,
+    failed: bool,
+    value: float | None,
+    limit: float | None,
+    message: str,
+    worst: Status = Status.ALARM,
+) -> HealthCheck:
+    return HealthCheck(code, worst if failed else Status.OK, value, limit, message)
+
+
+def _normalised(table: Table) -> tuple[float, ...]:
+    total = sum(table.weights)
+    if len(table.counts) != len(table.weights) or min(table.weights, default=0) <= 0:
+        raise CountError(
+            f"{len(table.counts)} counts do not go with the weights {table.weights}; "
+            "give one weight above 0 for every arm and leave arms without weight out."
+        )
+    if min(table.counts) < 0:
+        raise CountError(f"The counts {table.counts} hold one below 0.")
+    return tuple(weight / total for weight in table.weights)
+
+
+def _counts(counts: Any) -> str:
+    return " to ".join(f"{count:,}" for count in counts)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

@@ -1,0 +1,61 @@
+"""Many questions to the same data: Holm's correction, and what is only exploration."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from experiments.analysis.effects import Effect, difference
+from experiments.analysis.sequential import DEFAULT_TUNING_SAMPLE_SIZE
+from experiments.analysis.summaries import Summary
+
+
+class Question(NamedTuple):
+    """One metric, or one domain of a breakdown, in both arms."""
+
+    name: str
+    control: Summary
+    treatment: Summary
+
+
+class Answer(NamedTuple):
+    """An effect with its always-valid p-value corrected for all questions asked beside it.
+
+    `exploratory` answers suggest the next experiment; they decide nothing in this one.
+    """
+
+    name: str
+    effect: Effect
+    adjusted_p_value: float | None
+    exploratory: bool
+
+
+def holm(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
+    """Holm's step-down adjusted p-values, in the order given; holds under any dependence.
+
+    None (no result) stays None and counts among the questions: it may still get an answer.
+    """
+    known = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    largest = 0.0
+    for rank, (p, index) in enumerate(known):
+        largest = max(largest, min(1.0, p * (len(p_values) - rank)))
+        adjusted[index] = largest
+    return tuple(adjusted)
+
+
+def answer_together(
+    questions: Sequence[Question],
+    *,
+    alpha: float = 0.05,
+    tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE,
+    exploratory: bool = False,
+) -> tuple[Answer, ...]:
+    """Secondary metrics, or with `exploratory` a breakdown, corrected as one family."""
+    effects = [
+        difference(q.control, q.treatment, alpha=alpha, tuning_sample_size=tuning_sample_size)
+        for q in questions
+    ]
+    adjusted = holm([effect.sequential_p_value for effect in effects])
+    return tuple(
+        Answer(question.name, effect, p, exploratory)
+        for question, effect, p in zip(questions, effects, adjusted, strict=True)
+    )

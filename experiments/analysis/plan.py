@@ -1,0 +1,147 @@
+"""What an experiment wants to know, and the data of its arms: the input of a verdict.
+
+Everything is frozen and can be filled from database sums (`MeanSummary.from_sums` and its
+relatives). A verdict looks at one phase; give it the current one's data.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from experiments.analysis.effects import Interval
+from experiments.analysis.errors import MarginError, PlanError
+from experiments.analysis.missing import Rated
+from experiments.analysis.sequential import DEFAULT_TUNING_SAMPLE_SIZE, phase_alpha
+from experiments.analysis.summaries import Summary
+
+# Below this an arm has no say in a verdict, whatever the plan asks for.
+MINIMUM_UNITS = 100
+MINIMUM_EVENTS = 10
+
+SHARE = Interval(0.0, 1.0)
+
+
+class Better(StrEnum):
+    """Which way a metric is to go."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+
+    @property
+    def sign(self) -> int:
+        return 1 if self is Better.HIGHER else -1
+
+
+@dataclass(frozen=True, slots=True)
+class Primary:
+    """What is to improve, normally cost. Effects within `target_effect` of 0 are not worth having.
+
+    `target_effect` is absolute, in the metric's unit, and above 0.
+    """
+
+    target_effect: float
+    name: str = "cost"
+    better: Better = Better.LOWER
+
+    def __post_init__(self) -> None:
+        if not self.target_effect > 0:
+            raise MarginError(
+                f"The target effect of {self.name} is {self.target_effect}. Set it above 0: the "
+                "smallest difference worth having, in the metric's own unit."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Guardrail:
+    """What must not get worse by more than `margin` (absolute, above 0).
+
+    `boolean` metrics need ten events and ten non-events an arm. `value_range` is what a graded
+    metric can be; with it unequal shares of ratings can be weighed, without it they block shipping.
+    `unit` is for sentences: None for a share, told in points (hundredths).
+    """
+
+    name: str
+    margin: float
+    better: Better = Better.HIGHER
+    boolean: bool = False
+    value_range: Interval | None = None
+    unit: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.margin > 0:
+            raise MarginError(
+                f"The margin of {self.name} is {self.margin}. Set it above 0: the worst loss you "
+                "would accept, for example 0.02 for two points of quality."
+            )
+
+    @property
+    def bounds(self) -> Interval | None:
+        return SHARE if self.boolean else self.value_range
+
+
+class Levels(NamedTuple):
+    """One-sided levels of each bound in a verdict."""
+
+    ship: float
+    roll_back: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Fixed before the start. `minimum_units` counts per arm (never fewer than 100),
+    `planned_units` all arms together, `tuning_sample_size` both arms of one comparison."""
+
+    primary: Primary
+    guardrails: tuple[Guardrail, ...]
+    alpha: float = 0.05
+    phase: int = 1
+    tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE
+    minimum_units: int = MINIMUM_UNITS
+    minimum_days: float = 7.0
+    planned_units: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.guardrails:
+            raise PlanError(
+                "The plan has no guardrail: anything cheaper would ship, however bad. Add one, "
+                "normally quality with the loss you would accept."
+            )
+        names = [self.primary.name, *(guardrail.name for guardrail in self.guardrails)]
+        if len(set(names)) < len(names):
+            raise PlanError(f"The metrics {names} repeat a name; name each once.")
+        phase_alpha(self.alpha, self.phase)
+
+    @property
+    def enough_units(self) -> int:
+        return max(self.minimum_units, MINIMUM_UNITS)
+
+    def levels(self, treatments: int) -> Levels:
+        """With m treatments and G guardrails: a/m to ship (all must hold at one look, so nothing
+        is split further), a/(m (G + 1)) to roll back (any may fail); a is what the phase spends."""
+        each = phase_alpha(self.alpha, self.phase) / treatments
+        return Levels(each, each / (len(self.guardrails) + 1))
+
+
+class Measured(NamedTuple):
+    """A guardrail in one arm. `rated` is the share of decisions with a value, for metrics that
+    come from feedback; None where nothing is missing, or only audited decisions are counted."""
+
+    summary: Summary
+    rated: Summary | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArmData:
+    """One arm in the current phase: units whose window has closed, guardrails in plan order."""
+
+    name: str
+    units: int
+    primary: Summary
+    guardrails: tuple[Measured, ...]
+
+
+def both_rated(control: Measured, treatment: Measured) -> Rated | None:
+    """The arms' rated shares, where the metric has them."""
+    if control.rated is None or treatment.rated is None:
+        return None
+    return Rated(control.rated, treatment.rated)

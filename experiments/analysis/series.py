@@ -1,0 +1,49 @@
+"""Results over time: the estimate with its always-valid band, per day and phase."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import NamedTuple
+
+from experiments.analysis.effects import Effect, difference
+from experiments.analysis.sequential import DEFAULT_TUNING_SAMPLE_SIZE, phase_alpha
+from experiments.analysis.summaries import Summary
+
+
+class Look(NamedTuple):
+    """Both arms as they stood at the end of a day: all of the phase up to then."""
+
+    day: date
+    phase: int
+    control: Summary
+    treatment: Summary
+
+
+class Point(NamedTuple):
+    """The effect's intervals are at the level its phase may spend; phases are never joined."""
+
+    day: date
+    phase: int
+    effect: Effect
+
+
+def over_time(
+    looks: Sequence[Look],
+    *,
+    alpha: float = 0.05,
+    treatments: int = 1,
+    tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE,
+) -> tuple[Point, ...]:
+    """One point per look, in order of day; a day without enough data has an empty effect."""
+    return tuple(
+        Point(
+            look.day,
+            look.phase,
+            difference(
+                look.control,
+                look.treatment,
+                alpha=phase_alpha(alpha, look.phase) / treatments,
+                tuning_sample_size=tuning_sample_size,
+            ),
+        )
+        for look in sorted(looks, key=lambda look: (look.day, look.phase))
+    )

@@ -1,0 +1,255 @@
+"""Does this policy cost less, and is it at least not worse? One answer per look, at any time.
+
+`judge` may be asked every day, or every minute: every bound it uses holds at all looks together,
+so that over an experiment's whole life, all phases included, a wrong `ship` has probability alpha
+at most, and so has a wrong `roll_back`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from experiments.analysis import wording
+from experiments.analysis.errors import PlanError
+from experiments.analysis.evidence import (
+    GuardrailResult,
+    GuardrailStatus,
+    PrimaryResult,
+    guardrail_results,
+    primary_result,
+)
+from experiments.analysis.health import MINIMUM_SHOWN, Health
+from experiments.analysis.outcomes import Outcome, Reason, ReasonCode
+from experiments.analysis.plan import MINIMUM_EVENTS, ArmData, Levels, Plan
+
+__all__ = ["ArmVerdict", "Outcome", "Reason", "ReasonCode", "Verdict", "judge"]
+
+_NO_CHECKS = Health()
+
+
+# Of several treatments' verdicts the first of these speaks for the experiment: shipping one ends
+# the experiment, a harmful one must go, and as long as one is open it stays open.
+_PRECEDENCE = (
+    Outcome.SHIP,
+    Outcome.ROLL_BACK,
+    Outcome.KEEP_RUNNING,
+    Outcome.NOT_ENOUGH_DATA,
+    Outcome.MIXED,
+    Outcome.NO_DIFFERENCE,
+)
+_WAITING = (Outcome.KEEP_RUNNING, Outcome.NOT_ENOUGH_DATA)
+
+
+@dataclass(frozen=True, slots=True)
+class ArmVerdict:
+    """One treatment against the control."""
+
+    arm: str
+    outcome: Outcome
+    primary: PrimaryResult
+    guardrails: tuple[GuardrailResult, ...]
+    reasons: tuple[Reason, ...]
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The experiment's. `arm` is the treatment it is about, where it is about one.
+
+    The arms' own outcomes are what their numbers alone say; when `outcome` is `unhealthy` they
+    must not be acted on.
+    """
+
+    outcome: Outcome
+    arm: str | None
+    sentence: str
+    reasons: tuple[Reason, ...]
+    arms: tuple[ArmVerdict, ...]
+
+
+class _Maturity(NamedTuple):
+    """How far the experiment has come, against what its plan asks for."""
+
+    units: int
+    days: float
+    total_units: int
+
+
+def judge(
+    plan: Plan,
+    control: ArmData,
+    treatments: Sequence[ArmData],
+    *,
+    days: float,
+    health: Health = _NO_CHECKS,
+) -> Verdict:
+    """The verdict after `days` days of the current phase.
+
+    An alarm makes it `unhealthy` whatever the numbers; so does stopped traffic when the verdict
+    would be to wait. Raises PlanError where the data do not fit the plan.
+    """
+    _check_fit(plan, (control, *treatments))
+    if not treatments:
+        raise PlanError("The experiment has a control only; give at least one treatment.")
+    levels = plan.levels(len(treatments))
+    total = control.units + sum(arm.units for arm in treatments)
+    arms = tuple(
+        _judge_arm(
+            plan, levels, control, arm, _Maturity(min(control.units, arm.units), days, total)
+        )
+        for arm in treatments
+    )
+    return _unhealthy(health, arms) or _best_of(arms)
+
+
+def _judge_arm(
+    plan: Plan, levels: Levels, control: ArmData, arm: ArmData, maturity: _Maturity
+) -> ArmVerdict:
+    primary = primary_result(plan, levels, control.primary, arm.primary)
+    guardrails = guardrail_results(plan, levels, control, arm)
+    reasons = (
+        *_maturity_reasons(plan, arm.name, maturity),
+        _primary_reason(plan, arm.name, primary),
+        *(reason for result in guardrails for reason in _guardrail_reasons(arm.name, result)),
+    )
+    outcome = _outcome(plan, primary, guardrails, reasons, maturity)
+    sentence = wording.arm_sentence(outcome, arm.name, primary, guardrails, reasons)
+    return ArmVerdict(arm.name, outcome, primary, guardrails, reasons, sentence)
+
+
+def _outcome(
+    plan: Plan,
+    primary: PrimaryResult,
+    guardrails: Sequence[GuardrailResult],
+    reasons: Sequence[Reason],
+    maturity: _Maturity,
+) -> Outcome:
+    codes = {reason.code for reason in reasons}
+    if maturity.units < MINIMUM_SHOWN:
+        return Outcome.NOT_ENOUGH_DATA
+    if codes & {ReasonCode.PRIMARY_WORSE, ReasonCode.GUARDRAIL_BROKEN}:
+        return Outcome.ROLL_BACK
+    if codes & {ReasonCode.TOO_FEW_UNITS, ReasonCode.TOO_FEW_DAYS}:
+        return Outcome.NOT_ENOUGH_DATA
+    return _mature_outcome(plan, primary, guardrails, codes)
+
+
+def _mature_outcome(
+    plan: Plan,
+    primary: PrimaryResult,
+    guardrails: Sequence[GuardrailResult],
+    codes: set[ReasonCode],
+) -> Outcome:
+    all_inside = all(result.status is GuardrailStatus.INSIDE for result in guardrails)
+    enough = primary.observations >= plan.enough_units
+    better = enough and ReasonCode.PRIMARY_BETTER in codes
+    if better and all_inside:
+        return Outcome.SHIP
+    if enough and all_inside and ReasonCode.PRIMARY_SAME in codes:
+        return Outcome.NO_DIFFERENCE
+    if better and ReasonCode.PLANNED_SIZE_REACHED in codes:
+        return Outcome.MIXED
+    unknown = ReasonCode.NO_RESULT in codes or ReasonCode.TOO_FEW_EVENTS in codes
+    return Outcome.KEEP_RUNNING if enough and not unknown else Outcome.NOT_ENOUGH_DATA
+
+
+def _unhealthy(health: Health, arms: tuple[ArmVerdict, ...]) -> Verdict | None:
+    alarms = health.alarms
+    if not alarms and health.traffic_stopped and _spoken_for(arms).outcome in _WAITING:
+        alarms = (health.traffic_stopped,)
+    if not alarms:
+        return None
+    reasons = tuple(
+        Reason(ReasonCode.HEALTH, None, check.code, check.value, check.limit, check.message)
+        for check in alarms
+    )
+    return Verdict(
+        Outcome.UNHEALTHY,
+        None,
+        wording.unhealthy_sentence([check.message for check in alarms]),
+        (*reasons, *(reason for arm in arms for reason in arm.reasons)),
+        arms,
+    )
+
+
+def _best_of(arms: tuple[ArmVerdict, ...]) -> Verdict:
+    chosen = _spoken_for(arms)
+    return Verdict(chosen.outcome, chosen.arm, chosen.sentence, chosen.reasons, arms)
+
+
+def _spoken_for(arms: Sequence[ArmVerdict]) -> ArmVerdict:
+    """The treatment that speaks for the experiment; of equals the one that gains most."""
+    return min(arms, key=lambda arm: (_PRECEDENCE.index(arm.outcome), -_gain(arm.primary)))
+
+
+def _gain(primary: PrimaryResult) -> float:
+    return (primary.effect.estimate or 0.0) * primary.better.sign
+
+
+def _maturity_reasons(plan: Plan, arm: str, maturity: _Maturity) -> list[Reason]:
+    counted = [
+        (ReasonCode.TOO_FEW_UNITS, maturity.units, plan.enough_units),
+        (ReasonCode.TOO_FEW_DAYS, maturity.days, plan.minimum_days),
+    ]
+    reasons = [
+        _reason(code, arm, None, value, limit) for code, value, limit in counted if value < limit
+    ]
+    planned = plan.planned_units
+    if planned is not None and maturity.total_units >= planned:
+        total = maturity.total_units
+        reasons.append(_reason(ReasonCode.PLANNED_SIZE_REACHED, arm, None, total, planned))
+    return reasons
+
+
+def _primary_reason(plan: Plan, arm: str, primary: PrimaryResult) -> Reason:
+    target, interval = plan.primary.target_effect, primary.effect.sequential_interval
+    least, most = primary.least_gain, primary.most_gain
+    if least is None or most is None or interval is None:
+        return _reason(ReasonCode.NO_RESULT, arm, primary.name, None, None)
+    if primary.observations >= MINIMUM_SHOWN and most < 0:
+        return _reason(ReasonCode.PRIMARY_WORSE, arm, primary.name, most, 0.0)
+    if least > 0:
+        return _reason(ReasonCode.PRIMARY_BETTER, arm, primary.name, least, 0.0)
+    if -target < interval.lower and interval.upper < target:
+        widest = max(-interval.lower, interval.upper)
+        return _reason(ReasonCode.PRIMARY_SAME, arm, primary.name, widest, target)
+    return _reason(ReasonCode.PRIMARY_UNDECIDED, arm, primary.name, least, 0.0)
+
+
+def _guardrail_reasons(arm: str, result: GuardrailResult) -> list[Reason]:
+    limit = -result.guardrail.margin
+    codes = {
+        GuardrailStatus.INSIDE: (ReasonCode.GUARDRAIL_INSIDE, result.least_gain),
+        GuardrailStatus.BROKEN: (ReasonCode.GUARDRAIL_BROKEN, result.most_gain),
+        GuardrailStatus.UNDECIDED: (ReasonCode.GUARDRAIL_UNDECIDED, result.least_gain),
+    }
+    if result.status is not GuardrailStatus.NO_RESULT:
+        code, value = codes[result.status]
+        reasons = [_reason(code, arm, result.name, value, limit)]
+    elif result.fewest_events is not None and result.fewest_events < MINIMUM_EVENTS:
+        few = result.fewest_events
+        reasons = [_reason(ReasonCode.TOO_FEW_EVENTS, arm, result.name, few, MINIMUM_EVENTS)]
+    else:
+        seen = result.observations
+        reasons = [_reason(ReasonCode.NO_RESULT, arm, result.name, seen, None)]
+    if result.ratings_differ:
+        reasons.append(
+            _reason(ReasonCode.RATINGS_DIFFER, arm, result.name, result.least_gain, limit)
+        )
+    return reasons
+
+
+def _reason(
+    code: ReasonCode, arm: str, metric: str | None, value: float | None, limit: float | None
+) -> Reason:
+    message = wording.reason_message(code, metric, value, limit)
+    return Reason(code, arm, metric, value, limit, message)
+
+
+def _check_fit(plan: Plan, arms: Sequence[ArmData]) -> None:
+    for arm in arms:
+        if len(arm.guardrails) != len(plan.guardrails):
+            raise PlanError(
+                f'The arm "{arm.name}" has {len(arm.guardrails)} guardrails, the plan '
+                f"{len(plan.guardrails)}; give every arm one value per guardrail, in plan order."
+            )

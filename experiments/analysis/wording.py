@@ -1,0 +1,187 @@
+"""Verdicts in plain words: one sentence an operator can act on, with the numbers it rests on."""
+
+from collections.abc import Callable, Sequence
+
+from experiments.analysis.evidence import GuardrailResult, GuardrailStatus, PrimaryResult
+from experiments.analysis.outcomes import Outcome, Reason, ReasonCode
+from experiments.analysis.plan import Guardrail
+
+_WAITED_FOR = (
+    ReasonCode.TOO_FEW_UNITS,
+    ReasonCode.TOO_FEW_DAYS,
+    ReasonCode.TOO_FEW_EVENTS,
+    ReasonCode.NO_RESULT,
+)
+
+
+def arm_sentence(
+    outcome: Outcome,
+    arm: str,
+    primary: PrimaryResult,
+    guardrails: Sequence[GuardrailResult],
+    reasons: Sequence[Reason],
+) -> str:
+    """What `outcome` means for the arm, told with its primary metric and guardrails."""
+    told = {
+        Outcome.SHIP: _ship,
+        Outcome.ROLL_BACK: _roll_back,
+        Outcome.NO_DIFFERENCE: _no_difference,
+        Outcome.MIXED: _mixed,
+        Outcome.KEEP_RUNNING: _keep_running,
+    }
+    if outcome in told:
+        return told[outcome](arm, primary, guardrails)
+    return f'Not enough data for "{arm}" yet: {_waiting_for(reasons)}.'
+
+
+def unhealthy_sentence(messages: Sequence[str]) -> str:
+    return f"Do not trust these results yet. {' '.join(messages)}"
+
+
+def reason_message(
+    code: ReasonCode, metric: str | None, value: float | None, limit: float | None
+) -> str:
+    """One reason in words; gains are told in the metric's own unit."""
+    seen, allowed = _number(value), _number(limit)
+    messages = {
+        ReasonCode.TOO_FEW_UNITS: f"{seen} of {allowed} units in the smaller arm",
+        ReasonCode.TOO_FEW_DAYS: f"{seen} of {allowed} days",
+        ReasonCode.TOO_FEW_EVENTS: f"{seen} of {allowed} {metric} events or non-events an arm",
+        ReasonCode.NO_RESULT: f"{metric} has no result yet",
+        ReasonCode.PRIMARY_BETTER: f"{metric} is better by at least {seen}",
+        ReasonCode.PRIMARY_WORSE: f"{metric} is worse for certain: its gain is at most {seen}",
+        ReasonCode.PRIMARY_SAME: f"{metric} differs by less than {allowed}, the least that counts",
+        ReasonCode.PRIMARY_UNDECIDED: f"{metric} is not yet certain to be better",
+        ReasonCode.GUARDRAIL_INSIDE: f"{metric} is inside its margin: at least {seen} of {allowed}",
+        ReasonCode.GUARDRAIL_BROKEN: f"{metric} is outside its margin: at most {seen} of {allowed}",
+        ReasonCode.GUARDRAIL_UNDECIDED: f"{metric} may still be outside its margin of {allowed}",
+        ReasonCode.RATINGS_DIFFER: f"{metric} is rated unequally often: its worst case counts",
+        ReasonCode.PLANNED_SIZE_REACHED: f"the planned {allowed} units are reached",
+    }
+    return messages[code]
+
+
+def _ship(arm: str, primary: PrimaryResult, guardrails: Sequence[GuardrailResult]) -> str:
+    losses = " and ".join(_at_most(result) for result in guardrails)
+    return f'Ship "{arm}". {_change(primary)} and {losses}.'
+
+
+def _roll_back(arm: str, primary: PrimaryResult, guardrails: Sequence[GuardrailResult]) -> str:
+    broken = [r for r in guardrails if r.status is GuardrailStatus.BROKEN]
+    if not broken:
+        return f'Roll back "{arm}". {_change(primary)}, and that is certain.'
+    return f'Roll back "{arm}": {" and ".join(_at_least(result) for result in broken)}.'
+
+
+def _no_difference(arm: str, primary: PrimaryResult, guardrails: Sequence[GuardrailResult]) -> str:
+    losses = " and ".join(_at_most(result) for result in guardrails)
+    return (
+        f'No difference: with "{arm}" {primary.name} changes by less than is worth having, and '
+        f"{losses}. Routing this way does not pay here."
+    )
+
+
+def _mixed(arm: str, primary: PrimaryResult, guardrails: Sequence[GuardrailResult]) -> str:
+    return (
+        f'Mixed after the planned size for "{arm}". {_change(primary)}, but {_doubts(guardrails)}. '
+        "Decide by hand, or plan a larger experiment."
+    )
+
+
+def _keep_running(arm: str, primary: PrimaryResult, guardrails: Sequence[GuardrailResult]) -> str:
+    doubts = []
+    if primary.least_gain is None or primary.least_gain <= 0:
+        doubts.append(f'it is not yet certain that "{arm}" {_hoped(primary)}')
+    if any(r.status is GuardrailStatus.UNDECIDED for r in guardrails):
+        doubts.append(_doubts(guardrails))
+    return f"Keep running: {' and '.join(doubts) or 'nothing is certain yet'}."
+
+
+def _waiting_for(reasons: Sequence[Reason]) -> str:
+    messages = [reason.message for reason in reasons if reason.code in _WAITED_FOR]
+    return ", ".join(messages) or "results are about to come"
+
+
+def _change(primary: PrimaryResult) -> str:
+    """'It costs 31 % less (between 27 and 35)': lift with its always-valid interval."""
+    effect = primary.effect
+    verb, more, less = _words(primary)
+    falls = (effect.estimate or 0.0) < 0
+    word, turn = (less, -1) if falls else (more, 1)
+    if effect.relative is None:
+        return f"{verb} {word}"
+    # Told in the direction of the change: "31 % less", never "-31 % more".
+    show = _percent(effect.relative)
+    change = f"{verb} {show(turn * effect.relative)} % {word}"
+    if primary.relative_interval is None:
+        return change
+    ends = sorted(turn * end for end in primary.relative_interval)
+    return f"{change} (between {show(ends[0])} and {show(ends[1])})"
+
+
+def _words(primary: PrimaryResult) -> tuple[str, str, str]:
+    if primary.name.startswith("cost"):
+        return "It costs", "more", "less"
+    return f"Its {primary.name} is", "higher", "lower"
+
+
+def _hoped(primary: PrimaryResult) -> str:
+    if primary.name.startswith("cost"):
+        return "costs less"
+    return f"has a {primary.better.value} {primary.name}"
+
+
+def _doubts(guardrails: Sequence[GuardrailResult]) -> str:
+    return " and ".join(_may_be(r) for r in guardrails if r.status is not GuardrailStatus.INSIDE)
+
+
+def _at_most(result: GuardrailResult) -> str:
+    guardrail, least = result.guardrail, result.least_gain or 0.0
+    if least > 0:
+        return f"{result.name} is at least {_amount(guardrail, least)} {_side(guardrail, least)}"
+    lost = f"{result.name} is at most {_amount(guardrail, least)} {_side(guardrail, least)}"
+    return f"{lost}; {_allowed(guardrail)}"
+
+
+def _at_least(result: GuardrailResult) -> str:
+    guardrail, most = result.guardrail, result.most_gain or 0.0
+    worse = f"{result.name} is at least {_amount(guardrail, most)} {_side(guardrail, most)}"
+    return f"{worse}; {_allowed(guardrail)}"
+
+
+def _may_be(result: GuardrailResult) -> str:
+    guardrail, least = result.guardrail, result.least_gain
+    if least is None or result.status is GuardrailStatus.NO_RESULT:
+        return f"{result.name} is not known well enough"
+    could = f"{result.name} could still be {_amount(guardrail, least)} {_side(guardrail, least)}"
+    return f"{could}; {_allowed(guardrail)}"
+
+
+def _side(guardrail: Guardrail, gain: float) -> str:
+    """'lower' or 'higher', for a gain in a metric that is to go up or down."""
+    return "higher" if gain * guardrail.better.sign > 0 else "lower"
+
+
+def _allowed(guardrail: Guardrail) -> str:
+    if guardrail.unit is None:
+        return f"{100 * guardrail.margin:.1f} were allowed"
+    return f"{_number(guardrail.margin)} were allowed"
+
+
+def _amount(guardrail: Guardrail, gain: float) -> str:
+    if guardrail.unit is None:
+        return f"{100 * abs(gain):.1f} points"
+    return f"{_number(abs(gain))} {guardrail.unit}"
+
+
+def _percent(main: float) -> Callable[[float], str]:
+    digits = 0 if abs(main) >= 0.1 else 1
+    return lambda share: f"{100 * share:.{digits}f}"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "?"
+    if abs(value) >= 1000 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.3g}"

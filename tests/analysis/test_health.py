@@ -1,0 +1,193 @@
+"""Health checks: sample ratio at every look, exposures, units, ratings, prices, traffic."""
+
+from math import comb, exp, isfinite
+
+import pytest
+from scipy import stats
+
+from experiments.analysis.errors import CountError
+from experiments.analysis.health import (
+    Health,
+    HealthCheck,
+    HealthCode,
+    Status,
+    Table,
+    check_multiple_exposures,
+    check_price_coverage,
+    check_rated_share,
+    check_sample_ratio,
+    check_traffic,
+    check_units,
+    log_e_values,
+    sample_ratio,
+)
+from experiments.analysis.missing import Rated
+from experiments.analysis.summaries import RatioSummary
+
+HALVES = (0.5, 0.5)
+
+
+def rated_share(n: int, share: float) -> RatioSummary:
+    """`n` units with ten decisions each; ratings as a coin would give them."""
+    return RatioSummary(n, 10 * share, 10 * share * (1 - share), 10.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("counts", "weights", "log_e"),
+    [
+        ((520, 480), HALVES, -0.47312523),
+        ((5210, 4790), HALVES, 6.42602179),
+        ((5300, 4700), HALVES, 15.52401168),
+        ((300, 500, 200), (0.3, 0.5, 0.2), -2.40496551),
+        ((60, 40), HALVES, 0.65889182),
+        ((0, 0), HALVES, 0.0),
+    ],
+)
+def test_sample_ratio_e_value(
+    counts: tuple[int, ...], weights: tuple[float, ...], log_e: float
+) -> None:
+    assert sample_ratio(Table("all", counts, weights)).log_e_value == pytest.approx(log_e, abs=1e-6)
+
+
+@pytest.mark.parametrize("weights", [HALVES, (0.9, 0.1), (0.25, 0.75)])
+def test_e_value_is_one_on_average_when_the_split_is_sound(weights: tuple[float, float]) -> None:
+    n = 60
+    average = sum(
+        comb(n, k)
+        * weights[0] ** k
+        * weights[1] ** (n - k)
+        * exp(log_e_values((k, n - k), weights))
+        for k in range(n + 1)
+    )
+    assert average == pytest.approx(1.0, rel=1e-9)
+
+
+def test_e_values_of_many_days_at_once() -> None:
+    days = log_e_values([[52, 48], [520, 480], [5300, 4700]], HALVES)
+    assert days.tolist() == pytest.approx([-0.30762, -0.47313, 15.52401], abs=1e-4)
+
+
+def test_sample_ratio_alarms_at_a_hundred_and_with_eight_tables_at_eight_hundred() -> None:
+    table = Table("all", (5210, 4790), HALVES)
+    alone, among_eight = sample_ratio(table), sample_ratio(table, tables=8)
+    assert (alone.threshold, among_eight.threshold) == (100.0, 800.0)
+    assert alone.e_value == pytest.approx(617.71, abs=0.01)
+    assert (alone.alarm, among_eight.alarm) == (True, False)
+
+
+def test_chi_square_beside_it_is_scipys() -> None:
+    result = sample_ratio(Table("all", (320, 480, 200), (0.3, 0.5, 0.2)))
+    expected = stats.chisquare([320, 480, 200], [300, 500, 200]).pvalue
+    assert result.chi_square_p_value == pytest.approx(float(expected), rel=1e-9)
+    assert result.expected == pytest.approx((300.0, 500.0, 200.0))
+
+
+def test_weights_need_not_sum_to_one() -> None:
+    assert sample_ratio(Table("all", (60, 40), (2, 2))) == sample_ratio(
+        Table("all", (60, 40), HALVES)
+    )
+
+
+def test_split_beyond_any_float_stays_a_number() -> None:
+    result = sample_ratio(Table("all", (10_000_000, 0), HALVES))
+    assert result.alarm
+    assert isfinite(result.e_value)
+
+
+@pytest.mark.parametrize(
+    ("counts", "weights"),
+    [((1, 2), (1.0,)), ((1, 2), (1.0, 0.0)), ((1, 2), (0.5, -0.5)), ((), ())],
+)
+def test_weights_that_do_not_fit(counts: tuple[int, ...], weights: tuple[float, ...]) -> None:
+    with pytest.raises(CountError, match="one weight above 0 for every arm"):
+        sample_ratio(Table("all", counts, weights))
+
+
+def test_counts_below_zero() -> None:
+    with pytest.raises(CountError, match="below 0"):
+        sample_ratio(Table("all", (-1, 2), HALVES))
+
+
+def test_sample_ratio_check_names_the_worst_table() -> None:
+    check = check_sample_ratio(
+        [Table("all", (5000, 5010), HALVES), Table("medical", (900, 1400), HALVES)]
+    )
+    assert check.status is Status.ALARM
+    assert check.limit == 200.0
+    assert "In medical 900 to 1,400 units" in check.message
+    assert "1,150 to 1,150 were expected" in check.message
+
+
+def test_sample_ratio_check_passes_a_sound_split() -> None:
+    assert check_sample_ratio([Table("all", (5000, 5010), HALVES)]).status is Status.OK
+
+
+def test_sample_ratio_check_without_a_table() -> None:
+    with pytest.raises(CountError, match="experiment's own"):
+        check_sample_ratio([])
+
+
+@pytest.mark.parametrize(
+    ("excluded", "units", "status"),
+    [(0, 0, Status.OK), (9, 991, Status.OK), (11, 989, Status.ALARM)],
+)
+def test_multiple_exposures(excluded: int, units: int, status: Status) -> None:
+    check = check_multiple_exposures(excluded, units)
+    assert check.status is status
+    assert check.value == pytest.approx(excluded / 1000)
+
+
+def test_fewer_than_fifty_units() -> None:
+    check = check_units({"control": 50, "local": 49})
+    assert check.status is Status.WARNING
+    assert check.message == 'The arm "local" has 49 units; results are shown from 50.'
+    assert check_units({"control": 50, "local": 50}).status is Status.OK
+
+
+def test_units_of_no_arm() -> None:
+    with pytest.raises(CountError, match="0 included"):
+        check_units({})
+
+
+def test_rated_share_that_differs() -> None:
+    check = check_rated_share(Rated(rated_share(2000, 0.30), rated_share(2000, 0.36)))
+    assert check.status is Status.WARNING
+    assert check.value == pytest.approx(0.06)
+    assert "30.0 % of the control's decisions are rated and 36.0 %" in check.message
+
+
+def test_rated_share_that_does_not_differ() -> None:
+    check = check_rated_share(Rated(rated_share(2000, 0.30), rated_share(2000, 0.302)))
+    assert check.status is Status.OK
+
+
+def test_rated_share_without_decisions() -> None:
+    nothing = RatioSummary(0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    check = check_rated_share(Rated(nothing, nothing))
+    assert (check.status, check.value) == (Status.OK, None)
+
+
+def test_price_coverage_of_the_worst_arm() -> None:
+    check = check_price_coverage({"control": (1000, 1000), "local": (900, 1000)})
+    assert check.status is Status.ALARM
+    assert check.message.startswith('Only 90.0 % of the decisions of "local" have a price.')
+    assert check_price_coverage({"control": (96, 100), "local": (0, 0)}).status is Status.OK
+
+
+@pytest.mark.parametrize(("hours", "status"), [(3.0, Status.OK), (30.0, Status.WARNING)])
+def test_traffic(hours: float, status: Status) -> None:
+    assert check_traffic(hours).status is status
+
+
+def test_only_alarms_make_an_experiment_unhealthy() -> None:
+    few = check_units({"control": 3})
+    assert Health((few,)).healthy
+    broken = HealthCheck(HealthCode.SAMPLE_RATIO, Status.ALARM, 1e9, 100.0, "Broken.")
+    assert Health((few, broken)).alarms == (broken,)
+    assert not Health((few, broken)).healthy
+
+
+def test_stopped_traffic_is_found_among_the_checks() -> None:
+    stopped = check_traffic(99.0)
+    assert Health((check_units({"a": 99}), stopped)).traffic_stopped == stopped
+    assert Health((check_traffic(1.0),)).traffic_stopped is None
