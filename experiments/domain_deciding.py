@@ -1,0 +1,238 @@
+"""How the Python API decides: by RouteLLM through `decide`, or by the classic selector.
+
+What applications use is `experiments.domain_router`; nothing here is promised to them.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from typing import NamedTuple
+
+from experiments.core.catalog import Model, ModelRegistry
+from experiments.core.costs import estimate_tokens
+from experiments.core.decision import decide
+from experiments.core.detection import Candidate, DomainConfig, detect
+from experiments.core.domains import GENERAL_DOMAIN, SEEDED_DOMAINS
+from experiments.core.flags import FeatureFlags
+from experiments.core.policy import Policy
+from experiments.core.routellm_config import RouteLLMConfig, RouterType, RoutingDecision
+from experiments.core.selection import (
+    GENERAL,
+    ModelSelectionCriteria,
+    ModelSelector,
+    criteria_for_domain,
+    permitted,
+)
+from experiments.core.standalone import DETECTION_THRESHOLD, Catalogue, build_policy
+from experiments.core.standalone_answers import explain, router_fallbacks
+from experiments.core.units import HashedBuckets, Unit
+from experiments.core.values import Decision, Situation
+from experiments.domain_scoring import LearnedDomains, Scorers, calibrated_thresholds
+
+EXPECTED_OUTPUT_TOKENS = 300
+# Answer in the caller's thread, in about a millisecond.
+LOCAL_ROUTERS = frozenset({RouterType.LOCAL, RouterType.LOCAL_MF})
+
+
+class UnknownDomainError(ValueError):
+    """A domain that is not registered. The message names those that are."""
+
+
+class RouteLLMUnavailableError(Exception):
+    """No router could decide and `fallback_enabled` is off."""
+
+
+class Prompt(NamedTuple):
+    """A text that was looked at. `base_criteria` are the caller's, before the domain's needs."""
+
+    text: str
+    domain: DomainConfig
+    confidence: float
+    candidates: tuple[Candidate, ...]
+    domain_override: str | None
+    base_criteria: ModelSelectionCriteria | None
+
+    @property
+    def named_domains(self) -> list[tuple[str, float]]:
+        """The domain that counts, then the others that were detected."""
+        others = [
+            (name, confidence)
+            for name, confidence in self.candidates
+            if name != self.domain.name and confidence >= DETECTION_THRESHOLD
+        ]
+        return [(self.domain.name, self.confidence), *others]
+
+    @property
+    def criteria(self) -> ModelSelectionCriteria:
+        return criteria_for_domain(self.domain, self.base_criteria)
+
+
+class Outcome(NamedTuple):
+    model: Model
+    decision: RoutingDecision
+
+
+class DomainDecider:
+    """What DomainRouter decides with. Its attributes may be replaced at any time."""
+
+    def __init__(
+        self,
+        registry: ModelRegistry,
+        routellm_config: RouteLLMConfig | None = None,
+        feature_flags: FeatureFlags | None = None,
+    ) -> None:
+        self.registry = registry
+        self.selector = ModelSelector(registry)
+        self.domains: dict[str, DomainConfig] = {d.name: d for d in SEEDED_DOMAINS}
+        self.routellm_config = routellm_config or RouteLLMConfig()
+        self.feature_flags = FeatureFlags() if feature_flags is None else feature_flags
+        self._scorers = Scorers()
+        self._learned = LearnedDomains()
+
+    def is_routellm_enabled(self, domain: str | None = None) -> bool:
+        """Whether RouteLLM is on; with a domain, whether it decides for that domain."""
+        flags = self.feature_flags
+        if not (self.routellm_config.enabled and flags.is_enabled(flags.ROUTELLM_ENABLED)):
+            return False
+        if domain is None:
+            return True
+        return flags.is_domain_enabled(domain) and self.routellm_config.for_domain(domain).enabled
+
+    def _look_at(
+        self,
+        text: str,
+        criteria: ModelSelectionCriteria | None,
+        domain_override: str | None,
+    ) -> Prompt:
+        candidates = self._candidates(checked_text(text))
+        if domain_override is not None:
+            domain = self._domain(domain_override)
+            return Prompt(text, domain, 1.0, candidates, domain_override, criteria)
+        best = candidates[0] if candidates else Candidate(GENERAL, 0.0)
+        if best.confidence < DETECTION_THRESHOLD:
+            best = Candidate(GENERAL, 0.0)
+        return Prompt(text, self._domain(best.name), best.confidence, candidates, None, criteria)
+
+    def _candidates(self, text: str) -> tuple[Candidate, ...]:
+        classic = detect(text, self.domains.values())
+        if self.routellm_config.domain_detector == "classic":
+            return tuple(classic)
+        # Only these have been learned; a domain of one's own keeps its keywords and patterns.
+        trained = [d.name for d in SEEDED_DOMAINS if d.name in self.domains]
+        learned = self._learned.candidates(text, [*trained, GENERAL])
+        own = [c for c in classic if c.name not in trained]
+        return tuple(sorted((*own, *learned), key=lambda c: -c.confidence))
+
+    def _domain(self, name: str) -> DomainConfig:
+        domains = self._every_domain()
+        if name not in domains:
+            known = ", ".join(sorted(domains))
+            raise UnknownDomainError(f"There is no domain '{name}'. There are: {known}.")
+        return domains[name]
+
+    def _every_domain(self) -> dict[str, DomainConfig]:
+        return {GENERAL: GENERAL_DOMAIN, **self.domains}
+
+    async def _decide(self, prompt: Prompt) -> Outcome:
+        if not self.is_routellm_enabled(prompt.domain.name):
+            model = await self.selector.select_model(prompt.criteria)
+            return Outcome(model, self._explain(prompt, model))
+        kind = self.routellm_config.for_domain(prompt.domain.name).router_type
+        if kind in LOCAL_ROUTERS:
+            return self._route(prompt)
+        # The other kinds may wait for a network or a large model; the event loop must not.
+        return await asyncio.to_thread(self._route, prompt)
+
+    def _route(self, prompt: Prompt) -> Outcome:
+        """By `decide`. Raises NoEligibleModelsError, RouteLLMUnavailableError."""
+        catalogue = Catalogue.of(self.registry)
+        policy = self._policy(catalogue)
+        self._scorers.prepare(policy.routers)
+        attempts = self.routellm_config.max_retry_attempts
+        decision = decide(
+            policy,
+            describe_situation(prompt, catalogue, datetime.now(UTC).date()),
+            lambda name: self._scorers.score(name, prompt.text, attempts),
+        )
+        if not self.routellm_config.fallback_enabled:
+            refuse_fallback(decision)
+        return Outcome(catalogue.models[decision.model], explain(decision))
+
+    def _policy(self, catalogue: Catalogue) -> Policy:
+        config, flags, domains = self.routellm_config, self.feature_flags, self._every_domain()
+        calibrated = calibrated_thresholds(self._following(domains))
+        return build_policy(catalogue, domains, config, flags, calibrated)
+
+    def _following(self, domains: Iterable[str]) -> list[str]:
+        """The domains whose threshold follows the calibration: local, without one of their own."""
+        config, flags = self.routellm_config, self.feature_flags
+        if not flags.is_enabled(flags.ROUTELLM_DYNAMIC_THRESHOLD):
+            return []
+        return [
+            name
+            for name in domains
+            if config.for_domain(name).router_type is RouterType.LOCAL
+            and "threshold" not in (config.get_domain_override(name) or {})
+        ]
+
+    def _explain(self, prompt: Prompt, model: Model) -> RoutingDecision:
+        strong = self.registry.get_model(
+            self.routellm_config.for_domain(prompt.domain.name).strong_model
+        )
+        return explain_selection(prompt, model, strong)
+
+
+def checked_text(text: str) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"text is {type(text).__name__}. Give the prompt as a string.")
+    return text
+
+
+def describe_situation(prompt: Prompt, catalogue: Catalogue, day: date) -> Situation:
+    """What `decide` is given. Models the criteria forbid count as unavailable: a router chooses
+    between two models and knows nothing of exclusions and certifications."""
+    allowed = {model.key for model in permitted(catalogue.models.values(), prompt.criteria)}
+    return Situation(
+        decision_id="",
+        unit=Unit(HashedBuckets(""), "", sticky=False),
+        candidates=prompt.candidates,
+        input_tokens=estimate_tokens(prompt.text),
+        day=day,
+        domain_override=prompt.domain_override,
+        criteria=prompt.base_criteria,
+        unavailable=frozenset(
+            name for name, model in catalogue.models.items() if model.key not in allowed
+        ),
+        default_output_tokens=EXPECTED_OUTPUT_TOKENS,
+    )
+
+
+def explain_selection(prompt: Prompt, model: Model, strong: Model | None) -> RoutingDecision:
+    """The classic selector's choice as a decision, priced against the configured strong model."""
+    return RoutingDecision(
+        should_use_routellm=False,
+        recommended_model=model.name,
+        confidence=prompt.confidence,
+        estimated_cost=_cost(model, prompt.text),
+        reasoning=(
+            f"Domain '{prompt.domain.name}' (confidence {prompt.confidence:.2f}). RouteLLM is off "
+            f"for it: the domain selector chose {model.name}."
+        ),
+        domains=prompt.candidates,
+        baseline_cost=_cost(strong, prompt.text) if strong else None,
+        baseline_model=strong.name if strong else None,
+    )
+
+
+def _cost(model: Model, text: str) -> float | None:
+    if not model.cost.is_priced:
+        return None
+    return model.cost.calculate_cost(estimate_tokens(text), EXPECTED_OUTPUT_TOKENS)
+
+
+def refuse_fallback(decision: Decision) -> None:
+    for fallback in router_fallbacks(decision):
+        raise RouteLLMUnavailableError(
+            f"RouteLLM cannot decide for domain '{decision.domain.name}': {fallback.reason}. "
+            f"{fallback.detail} Set fallback_enabled to use the domain selector instead."
+        )

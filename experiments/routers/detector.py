@@ -1,0 +1,122 @@
+"""The learned domain detector: what a prompt is about, from its words and its embedding.
+
+``LearnedDetector.load()`` reads the shipped head; ``with_domains`` makes one for the domains and
+example prompts of a policy revision. Both are immutable and shared by threads.
+"""
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from experiments.core.detection import Candidate
+from experiments.core.selection import GENERAL
+from experiments.routers.checkpoints import SHIPPED, CheckpointError, read_checkpoint
+from experiments.routers.domain_examples import (
+    Correction,
+    Labelled,
+    fit_correction,
+    log_probabilities,
+)
+from experiments.routers.domain_head import DomainHead, from_arrays
+from experiments.routers.domain_prompts import load_sources, seed_examples
+from experiments.routers.embedding import Vector, embedding_sha256
+from experiments.routers.features import Features, featurise
+
+KIND = "domains"
+CHECKPOINT = SHIPPED / KIND
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedDetector:
+    """``identity`` is a sha256 over checkpoint, domains and examples; decisions store it."""
+
+    head: DomainHead
+    names: tuple[str, ...]
+    sha256: str
+    identity: str
+    correction: Correction | None = None
+
+    @classmethod
+    def load(cls, folder: Path = CHECKPOINT) -> "LearnedDetector":
+        """Read and verify a checkpoint. Raises ``CheckpointError``."""
+        checkpoint = read_checkpoint(folder, KIND)
+        if checkpoint.manifest.embedding_sha256 != embedding_sha256():
+            raise CheckpointError(
+                f"{folder} was trained on another embedding. Run `manage.py train_domains`, "
+                "or restore the embedding it was trained on."
+            )
+        try:
+            head = from_arrays(checkpoint.arrays)
+        except KeyError as error:
+            raise CheckpointError(
+                f"{folder} lacks {error}: it was written by another version. "
+                "Run `manage.py train_domains`."
+            ) from error
+        sha256 = checkpoint.manifest.sha256
+        return cls(head, head.names, sha256, _identity(sha256, head.names, {}))
+
+    def with_domains(
+        self, names: Sequence[str], examples: Mapping[str, Sequence[str]]
+    ) -> "LearnedDetector":
+        """For these domains and operators' examples: takes about a second, no training run.
+
+        Domains not in ``names`` are left out and their prompts become ``general``; ``general``
+        itself is always there. A custom domain needs examples (five do): without, it is never
+        detected. Examples that were shipped change nothing: the head was trained on them.
+        """
+        every = tuple(dict.fromkeys((*names, GENERAL)))
+        new = [
+            Labelled(featurise(text), name)
+            for name in every
+            for text in dict.fromkeys(examples.get(name, ()))
+            if (text, name) not in _shipped_examples()
+        ]
+        learnt = {row.domain for row in new} | set(self.head.names)
+        kept = tuple(name for name in every if name in learnt)
+        correction = fit_correction(self.head, kept, new, _background()) if new else None
+        identity = _identity(self.sha256, every, examples)
+        return replace(self, names=kept, identity=identity, correction=correction)
+
+    def candidates(self, features: Features) -> tuple[Candidate, ...]:
+        """Every domain with its probability, best first; equals by name. They sum to 1."""
+        scores = log_probabilities(self.head, features, self.names)
+        if self.correction is not None:
+            scores = scores + self.correction(features)
+        named = zip(self.names, _softmax(scores).tolist(), strict=True)
+        return tuple(sorted((Candidate(*pair) for pair in named), key=lambda c: (-c[1], c[0])))
+
+
+@functools.cache
+def example_prompts() -> dict[str, tuple[str, ...]]:
+    """The few hand-written prompts per domain that a new installation gets as rows."""
+    return seed_examples()
+
+
+@functools.cache
+def _shipped_examples() -> frozenset[tuple[str, str]]:
+    return frozenset((text, name) for name, texts in example_prompts().items() for text in texts)
+
+
+@functools.cache
+def _background() -> tuple[Labelled, ...]:
+    """The shipped whole prompts of every domain, which examples are told apart from."""
+    return tuple(
+        Labelled(featurise(text), source.domain)
+        for source in load_sources()
+        for text in (*source.seed, *source.prompts)
+    )
+
+
+def _identity(sha256: str, names: Sequence[str], examples: Mapping[str, Sequence[str]]) -> str:
+    described = [sha256, sorted((name, sorted(examples.get(name, ()))) for name in names)]
+    return hashlib.sha256(json.dumps(described).encode()).hexdigest()
+
+
+def _softmax(scores: Vector) -> Vector:
+    grown = np.exp(scores - scores.max())
+    return np.asarray(grown / grown.sum())

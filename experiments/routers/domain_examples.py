@@ -1,0 +1,154 @@
+"""How operators' example prompts and custom domains take effect without a training run.
+
+The shipped head stays as it is. On top of it one small correction per domain is fitted, on the
+embedding and on the words of the examples, so that the examples are told apart from the shipped
+hand-written prompts of all domains (the background). It takes about a second, is deterministic, and
+changes no more than the examples ask for: its size is penalised.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from experiments.core.selection import GENERAL
+from experiments.routers.domain_head import DomainHead, Matrix, Vocabulary
+from experiments.routers.embedding import Vector
+from experiments.routers.features import Features
+from experiments.routers.words import subject_keys
+
+# Chosen by making domains of held-out subjects, with 5 and 20 examples (docs/domains-detector.md).
+_PENALTY = 100.0
+_EMBEDDING_SCALE = 5.0
+_WORDS_SCALE = 3.0
+_ITERATIONS = 60
+# A few examples must speak for all they leave out; many speak for themselves.
+_ONE_EXAMPLE_AT_MOST, _ONE_EXAMPLE_AT_LEAST, _ALL_EXAMPLES = 400.0, 2.0, 8000.0
+
+
+class Labelled(NamedTuple):
+    features: Features
+    domain: str
+
+
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """What is added to the log-probabilities of ``names``; known words are the examples' own."""
+
+    names: tuple[str, ...]
+    vocabulary: Vocabulary
+    weights: Matrix
+    offset: Vector
+
+    def __call__(self, features: Features) -> Vector:
+        size = features.embedding.shape[0]
+        seen = self.vocabulary.look_up(features)
+        by_meaning = seen.embedding @ self.weights[:size] * _EMBEDDING_SCALE
+        by_words = seen.values @ self.weights[size:][seen.at] * _WORDS_SCALE
+        return np.asarray(by_meaning + by_words + self.offset, dtype=np.float32)
+
+
+def log_probabilities(head: DomainHead, features: Features, names: Sequence[str]) -> Vector:
+    """The head's opinion on ``names``, in order; their probabilities sum to 1.
+
+    What it gives to domains that are switched off or deleted goes to ``general``, where it belongs:
+    such a prompt is none of the domains there are. A custom domain gets 0 (all there is), from
+    which the correction's offset is taken.
+    """
+    logits = head.logits(head.look_up(features))
+    known = dict(zip(head.names, logits - _log_sum(logits), strict=True))
+    lost = [value for name, value in known.items() if name not in names]
+    if GENERAL in names:
+        known[GENERAL] = _log_sum(np.array([known[GENERAL], *lost]))
+    kept = np.array([known[name] for name in names if name in known])
+    total = _log_sum(kept) if len(kept) else 0.0
+    return np.array([known[name] - total if name in known else 0.0 for name in names], np.float32)
+
+
+def fit_correction(
+    head: DomainHead,
+    names: Sequence[str],
+    examples: Sequence[Labelled],
+    background: Sequence[Labelled],
+) -> Correction:
+    """Penalised maximum likelihood, starting from the head's log-probabilities.
+
+    Only domains with examples are corrected: the head knows the others better than the background.
+    """
+    vocabulary = _words_of(examples, head.vocabulary)
+    rows = [*background, *examples]
+    inputs = np.array([_inputs(row.features, vocabulary) for row in rows])
+    start = np.array([log_probabilities(head, row.features, names) for row in rows], np.float64)
+    labels = np.array([_column(row.domain, names) for row in rows])
+    shares = np.concatenate((np.ones(len(background)), _shares(examples)))
+    corrected = np.array(sorted({names.index(row.domain) for row in examples}))
+    fitted = _fit(inputs, start, labels, shares, corrected)
+    weights = np.zeros((inputs.shape[1] + 1, len(names)), dtype=np.float32)
+    weights[:, corrected] = fitted
+    return Correction(tuple(names), vocabulary, weights[:-1], weights[-1])
+
+
+def _fit(
+    inputs: NDArray[np.float64],
+    start: NDArray[np.float64],
+    labels: NDArray[np.intp],
+    shares: NDArray[np.float64],
+    corrected: NDArray[np.intp],
+) -> NDArray[np.float64]:
+    """Weights of the corrected columns, and below them their offsets, which are not penalised."""
+    shape = (inputs.shape[1] + 1, len(corrected))
+    target = np.eye(start.shape[1])[labels]
+
+    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        both = flat.reshape(shape)
+        scores = start.copy()
+        scores[:, corrected] += inputs @ both[:-1] + both[-1]
+        scores -= scores.max(axis=1, keepdims=True)
+        logs = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        slope = ((np.exp(logs) - target) * shares[:, None])[:, corrected]
+        value = -float(shares @ logs[np.arange(len(labels)), labels])
+        value += _PENALTY / 2 * float((both[:-1] ** 2).sum())
+        gradient = np.vstack((inputs.T @ slope + _PENALTY * both[:-1], slope.sum(axis=0)))
+        return value, gradient.ravel()
+
+    options = {"maxiter": _ITERATIONS}
+    start_at = np.zeros(shape[0] * shape[1])
+    found = minimize(loss, start_at, jac=True, method="L-BFGS-B", options=options).x
+    return np.asarray(found.reshape(shape))
+
+
+def _inputs(features: Features, vocabulary: Vocabulary) -> NDArray[np.float64]:
+    seen = vocabulary.look_up(features)
+    words = np.zeros(len(vocabulary.keys))
+    words[seen.at] = seen.values * _WORDS_SCALE
+    return np.concatenate((features.embedding * _EMBEDDING_SCALE, words))
+
+
+def _words_of(examples: Sequence[Labelled], known: Vocabulary) -> Vocabulary:
+    """The examples' words and pairs; one that training never saw is as rare as the rarest."""
+    keys = np.unique(np.concatenate([subject_keys(row.features) for row in examples]))
+    at = np.searchsorted(known.keys, keys)
+    at[at == len(known.keys)] = 0
+    rarest = known.rarity.max()
+    rarity = np.where(known.keys[at] == keys, known.rarity[at], rarest).astype(np.float32)
+    return Vocabulary(keys, rarity)
+
+
+def _shares(examples: Sequence[Labelled]) -> NDArray[np.float64]:
+    """How many background prompts each example weighs as: 320 each of five, 80 of ten."""
+    counts = Counter(row.domain for row in examples)
+    each = np.array([_ALL_EXAMPLES / counts[row.domain] ** 2 for row in examples])
+    return np.asarray(np.clip(each, _ONE_EXAMPLE_AT_LEAST, _ONE_EXAMPLE_AT_MOST))
+
+
+def _column(domain: str, names: Sequence[str]) -> int:
+    return names.index(domain if domain in names else GENERAL)
+
+
+def _log_sum(values: Vector) -> float:
+    top = float(values.max())
+    return top + float(np.log(np.exp(values - top).sum()))

@@ -1,0 +1,89 @@
+"""What the learned domain detector is made of: plain arrays, and plain NumPy to apply them.
+
+Each domain gets one number (a logit): a weighted sum of the prompt's words and word pairs, rare
+ones counting more, at unit length, and of its embedding.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.routers.embedding import Vector
+from experiments.routers.features import Features
+from experiments.routers.words import Keys, subject_keys
+
+Matrix = NDArray[np.float32]
+
+
+class Seen(NamedTuple):
+    """A prompt as the head sees it: places of its known words, their values at unit length."""
+
+    at: NDArray[np.intp]
+    values: Vector
+    embedding: Vector
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """Sorted keys of the words and pairs seen in training, and how rare each is."""
+
+    keys: Keys
+    rarity: Vector
+
+    def look_up(self, features: Features) -> Seen:
+        wanted = subject_keys(features)
+        at = np.searchsorted(self.keys, wanted)
+        at[at == len(self.keys)] = 0
+        at = at[self.keys[at] == wanted]
+        values = self.rarity[at]
+        length = float(np.sqrt(values @ values))
+        return Seen(at, values / length if length else values, features.embedding)
+
+
+@dataclass(frozen=True, eq=False)
+class DomainHead:
+    """``names`` are the columns of every matrix. Shared by threads: nothing in it changes."""
+
+    names: tuple[str, ...]
+    vocabulary: Vocabulary
+    words: NDArray[np.float16]
+    meaning: Matrix
+    offset: Vector
+    temperature: float
+
+    def look_up(self, features: Features) -> Seen:
+        return self.vocabulary.look_up(features)
+
+    def logits(self, seen: Seen) -> Vector:
+        """One number a domain; their softmax is calibrated on prompts not trained on."""
+        by_words = seen.values @ self.words[seen.at].astype(np.float32)
+        total = by_words + seen.embedding @ self.meaning + self.offset
+        return np.asarray(total / self.temperature, dtype=np.float32)
+
+
+def to_arrays(head: DomainHead) -> dict[str, NDArray[Any]]:
+    names = np.frombuffer("\n".join(head.names).encode(), dtype=np.uint8)
+    return {
+        "names": names,
+        "keys": head.vocabulary.keys,
+        "rarity": head.vocabulary.rarity.astype(np.float16),
+        "words": head.words,
+        "meaning": head.meaning,
+        "offset": head.offset,
+        "temperature": np.array([head.temperature], dtype=np.float32),
+    }
+
+
+def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> DomainHead:
+    """Raises ``KeyError`` when an array is missing."""
+    return DomainHead(
+        names=tuple(arrays["names"].tobytes().decode().split("\n")),
+        vocabulary=Vocabulary(arrays["keys"], arrays["rarity"].astype(np.float32)),
+        words=arrays["words"],
+        meaning=arrays["meaning"],
+        offset=arrays["offset"],
+        temperature=float(arrays["temperature"][0]),
+    )

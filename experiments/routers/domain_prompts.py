@@ -1,0 +1,72 @@
+"""The hand-written prompts of every domain: ``experiments/fixtures/domain_prompts/<domain>.yaml``.
+
+A file holds ``seed`` prompts (rows of a new installation, for operators to edit), whole ``prompts``
+and ``terms`` of the field by subject, and ``frames`` with ``slots`` to fill.
+"""
+
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+FOLDER = Path(__file__).parents[1] / "fixtures" / "domain_prompts"
+
+
+@dataclass(frozen=True)
+class Source:
+    """What one domain's file holds."""
+
+    domain: str
+    seed: tuple[str, ...]
+    prompts: tuple[str, ...]
+    terms: tuple[tuple[str, ...], ...]
+    frames: tuple[str, ...]
+    slots: Mapping[str, tuple[str, ...]]
+
+
+def load_sources(folder: Path = FOLDER) -> tuple[Source, ...]:
+    """All domains' files in alphabetical order."""
+    return tuple(_source(path) for path in sorted(folder.glob("*.yaml")))
+
+
+def seed_examples(folder: Path = FOLDER) -> dict[str, tuple[str, ...]]:
+    """The few example prompts per domain that ``seed`` puts into rows for operators to edit."""
+    return {source.domain: source.seed for source in load_sources(folder)}
+
+
+def as_exam(line: str) -> str:
+    """``question | a | b`` in the layout of an exam question; any other line as it is."""
+    question, *options = line.split(" | ")
+    if not options:
+        return question
+    return exam_question(question, options)
+
+
+def exam_question(question: str, options: Sequence[str]) -> str:
+    letters = zip(string.ascii_uppercase, options, strict=False)
+    body = "\n".join(f"{letter}. {option}" for letter, option in letters)
+    return f"{question}\n{body}\nAnswer:"
+
+
+def _source(path: Path) -> Source:
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    subjects = content["subjects"].values()
+    return Source(
+        domain=path.stem,
+        seed=_lines(content["seed"]),
+        prompts=tuple(line for subject in subjects for line in _lines(subject.get("prompts", ""))),
+        terms=tuple(_parts(subject["terms"]) for subject in subjects if "terms" in subject),
+        frames=_lines(content["frames"]),
+        slots={name: _parts(text) for name, text in content["slots"].items()},
+    )
+
+
+def _lines(block: str) -> tuple[str, ...]:
+    return tuple(as_exam(line.strip()) for line in block.splitlines() if line.strip())
+
+
+def _parts(block: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in block.split(";") if part.strip())

@@ -1,0 +1,161 @@
+"""What a trained local router is made of: plain arrays, and plain NumPy to apply them.
+
+A head estimates a *gain*: how much better the strong model's answer is expected to be, from -1
+to 1. It is the mean of three estimates that err in different ways: words and word pairs (a ridge
+regression), the prompt's structure through two logistic regressions (is the strong model right,
+is the weak one), and the same structure through small boosted trees.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.routers.embedding import Vector
+from experiments.routers.words import Grams, Keys
+
+_FARTHEST = 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class DenseInput:
+    """Structure numbers and a few main directions of the embedding, at mean 0 and spread 1."""
+
+    center: Vector
+    directions: Vector
+    mean: Vector
+    scale: Vector
+
+    def __call__(self, structure: Vector, embedding: Vector) -> Vector:
+        """For one prompt or, row by row, for many. Clipped, so no odd prompt goes far out."""
+        main = (embedding - self.center) @ self.directions
+        raw: Vector = np.concatenate((structure, main), axis=-1)
+        standard: Vector = (raw - self.mean) / self.scale
+        return np.minimum(np.maximum(standard, -_FARTHEST), _FARTHEST)
+
+
+@dataclass(frozen=True, eq=False)
+class WordBlock:
+    """A linear model on the weighted, unit-length counts of known words and pairs."""
+
+    keys: Keys
+    rarity: Vector
+    weights: Vector
+    intercept: float
+    dampened: bool
+
+    def gain(self, found: Grams) -> float:
+        at = np.searchsorted(self.keys, found.keys)
+        at[at == len(self.keys)] = 0
+        known = self.keys[at] == found.keys
+        at, counts = at[known], found.counts[known]
+        if not len(at):
+            return self.intercept
+        values = (1 + np.log(counts) if self.dampened else counts) * self.rarity[at]
+        return float(values @ self.weights[at] / np.sqrt(values @ values)) + self.intercept
+
+
+@dataclass(frozen=True, eq=False)
+class LogitBlock:
+    """Two logistic regressions: P(strong model right) - P(weak model right)."""
+
+    strong: Vector
+    weak: Vector
+    strong_intercept: float
+    weak_intercept: float
+
+    def gain(self, dense: Vector) -> float:
+        return sigmoid(float(dense @ self.strong) + self.strong_intercept) - sigmoid(
+            float(dense @ self.weak) + self.weak_intercept
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class TreeBlock:
+    """Boosted trees side by side, one row a tree; a leaf's children are the leaf itself."""
+
+    feature: NDArray[np.int16]
+    threshold: NDArray[np.float64]
+    left: NDArray[np.int16]
+    right: NDArray[np.int16]
+    value: NDArray[np.float64]
+    depth: int
+    intercept: float
+
+    def gain(self, dense: Vector) -> float:
+        trees = np.arange(len(self.feature))
+        node = np.zeros(len(self.feature), dtype=np.int16)
+        for _ in range(self.depth):
+            lower = dense[self.feature[trees, node]] <= self.threshold[trees, node]
+            node = np.where(lower, self.left[trees, node], self.right[trees, node])
+        return float(self.value[trees, node].sum()) + self.intercept
+
+
+class Inputs(NamedTuple):
+    """What a head sees of one prompt."""
+
+    grams: Grams
+    structure: Vector
+    embedding: Vector
+
+
+class Parts(NamedTuple):
+    """The three estimates of the gain; the mean is what counts."""
+
+    words: float
+    logit: float
+    trees: float
+
+    @property
+    def mean(self) -> float:
+        return (self.words + self.logit + self.trees) / 3
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    dense: DenseInput
+    words: WordBlock
+    logit: LogitBlock
+    trees: TreeBlock
+
+    def parts(self, seen: Inputs) -> Parts:
+        dense = self.dense(seen.structure, seen.embedding)
+        return Parts(self.words.gain(seen.grams), self.logit.gain(dense), self.trees.gain(dense))
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """How much an open prompt looks like an arithmetic word problem, from 0 to 1."""
+
+    weights: Vector
+    intercept: float
+
+    def share(self, embedding: Vector) -> float:
+        return sigmoid(float(embedding @ self.weights) + self.intercept)
+
+
+@dataclass(frozen=True, eq=False)
+class LocalModel:
+    """A head for prompts with options, one for word problems, one for all other open prompts."""
+
+    choices: Head
+    arithmetic: Head
+    open: Head
+    gate: Gate
+
+    def parts(self, seen: Inputs, *, has_options: bool) -> Parts:
+        if has_options:
+            return self.choices.parts(seen)
+        share = self.gate.share(seen.embedding)
+        pairs = zip(self.arithmetic.parts(seen), self.open.parts(seen), strict=True)
+        return Parts(*(share * problem + (1 - share) * other for problem, other in pairs))
+
+    def gain(self, seen: Inputs, *, has_options: bool) -> float:
+        """The expected gain of the strong model on this prompt, from about -1 to 1."""
+        return self.parts(seen, has_options=has_options).mean
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x)) if x >= 0 else 1 - 1 / (1 + math.exp(x))

@@ -1,0 +1,63 @@
+"""The kinds of router there are, and what holds for each, known without importing RouteLLM.
+
+Kinds of one's own are named in the environment: `ROUTER_CLASSES=length=my_routers.LengthRouter`.
+"""
+
+import os
+from typing import NamedTuple
+
+from experiments.routers.errors import RouterConfigurationError
+
+OWN_CLASSES_VARIABLE = "ROUTER_CLASSES"
+
+
+class Kind(NamedTuple):
+    """`local` kinds need no network and always score. `inline` ones answer in the caller's thread.
+
+    `concurrent` is how many calls of one router run at the same time: BERT's tokenizer raises
+    "Already borrowed" when two threads use it, and one GPU generates for one prompt at a time.
+    """
+
+    local: bool = False
+    inline: bool = False
+    calls_openai: bool = False
+    concurrent: int = 8
+
+
+KINDS = {
+    "local": Kind(local=True, inline=True),
+    "local_mf": Kind(local=True, inline=True),
+    "random": Kind(inline=True),
+    "mf": Kind(calls_openai=True),
+    "bert": Kind(concurrent=1),
+    "causal_llm": Kind(concurrent=1),
+    "sw_ranking": Kind(calls_openai=True),
+}
+
+
+def kind_of(name: str) -> Kind:
+    """What holds for a kind. Raises RouterConfigurationError for an unknown one."""
+    if name in KINDS:
+        return KINDS[name]
+    if name in own_classes():
+        return Kind()
+    raise RouterConfigurationError(
+        f"There is no router kind '{name}'. There are {', '.join([*KINDS, *own_classes()])}; "
+        f"a kind of your own is named in {OWN_CLASSES_VARIABLE}."
+    )
+
+
+def own_classes() -> dict[str, str]:
+    """Kind to dotted class path, from the environment variable ROUTER_CLASSES."""
+    entries = os.environ.get(OWN_CLASSES_VARIABLE, "").split(",")
+    pairs = (entry.strip().partition("=") for entry in entries if entry.strip())
+    return {name.strip(): path.strip() for name, _, path in pairs}
+
+
+def check_name(name: str) -> None:
+    """Raises RouterConfigurationError for a name that a model string cannot carry."""
+    if not name or "-" in name:
+        raise RouterConfigurationError(
+            f"'{name}' cannot name a router: RouteLLM reads 'router-<name>-<threshold>' and splits "
+            f"it at the hyphens. Use underscores, for example '{name.replace('-', '_') or 'mine'}'."
+        )

@@ -1,0 +1,52 @@
+"""A router by its name, for commands that measure one: shipped, from a folder, or random."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from experiments.routers import local, local_mf
+from experiments.routers.checkpoints import MANIFEST_FILE, CheckpointError, read_manifest_kind
+from experiments.routers.features import Features
+from experiments.routers.local import LocalRouter
+from experiments.routers.local_mf import LocalMFRouter
+
+RANDOM = "random"
+NAMES = (local.KIND, local_mf.KIND, RANDOM)
+
+
+class Scorer(Protocol):
+    def score(self, features: Features) -> float: ...
+
+
+@dataclass(frozen=True, eq=False)
+class RandomRouter:
+    """A coin: every score is drawn anew."""
+
+    generator: np.random.Generator
+
+    def score(self, features: Features) -> float:
+        return float(self.generator.random())
+
+
+def load_router(name: str, seed: int = 0) -> Scorer:
+    """``local``, ``local_mf``, ``random``, or a folder that ``manage.py train_router`` wrote.
+
+    Raises ``CheckpointError``.
+    """
+    if name == RANDOM:
+        return RandomRouter(np.random.default_rng(seed))
+    if name == local.KIND:
+        return LocalRouter.load()
+    if name == local_mf.KIND:
+        return LocalMFRouter.load()
+    folder = Path(name)
+    if not (folder / MANIFEST_FILE).is_file():
+        raise CheckpointError(
+            f"There is no router '{name}'. Give {', '.join(NAMES)}, or a folder with a "
+            f"{MANIFEST_FILE} that `manage.py train_router` wrote."
+        )
+    if read_manifest_kind(folder) == local_mf.KIND:
+        return LocalMFRouter.load(folder)
+    return LocalRouter.load(folder)

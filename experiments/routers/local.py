@@ -1,0 +1,82 @@
+"""The default router: no key, no network, under a millisecond.
+
+It estimates how much better the strong model would answer (its *gain*) from the prompt's words,
+shape and embedding, and maps the gain to a win rate: the probability that the strong model is the
+better one on a prompt where the two differ.
+"""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.routers.checkpoints import SHIPPED, CheckpointError, read_checkpoint, read_manifest
+from experiments.routers.embedding import StaticEmbedding, default_embedding, require_same_embedding
+from experiments.routers.features import Features, featurise
+from experiments.routers.heads import Inputs, LocalModel, sigmoid
+from experiments.routers.model_files import from_arrays
+from experiments.routers.structure import structure
+from experiments.routers.words import grams
+
+KIND = "local"
+CHECKPOINT = SHIPPED / KIND
+OVERALL = "overall"
+
+
+@dataclass(frozen=True)
+class WinRate:
+    """The win rate of a gain; fitted on prompts where exactly one of the models was right."""
+
+    slope: float
+    offset: float
+
+    def __call__(self, gain: float) -> float:
+        return sigmoid(self.slope * gain + self.offset)
+
+
+@dataclass(frozen=True, eq=False)
+class LocalRouter:
+    """Shared by threads: nothing in it changes."""
+
+    model: LocalModel
+    win_rate: WinRate
+    embedding: StaticEmbedding
+    sha256: str = ""
+
+    @classmethod
+    def load(cls, folder: Path = CHECKPOINT) -> "LocalRouter":
+        """Read and verify a checkpoint. Raises ``CheckpointError``."""
+        checkpoint = read_checkpoint(folder, KIND)
+        require_same_embedding(folder, checkpoint.manifest.embedding_sha256)
+        embedding = default_embedding()
+        try:
+            model = from_arrays(checkpoint.arrays)
+            slope, offset = checkpoint.arrays["win_rate"].tolist()
+            router = cls(model, WinRate(slope, offset), embedding, checkpoint.manifest.sha256)
+            router.score(featurise("Does it fit?", embedding))
+            router.score(featurise("Does it fit?\nA. yes\nB. no", embedding))
+        except (KeyError, ValueError, IndexError) as error:
+            raise CheckpointError(
+                f"{folder} was written by another version ({error}). Run `manage.py train_router`."
+            ) from error
+        return router
+
+    def score(self, features: Features) -> float:
+        """The strong model's estimated win rate, in [0, 1]."""
+        return self.win_rate(self.gain(features))
+
+    def gain(self, features: Features) -> float:
+        seen = inputs_of(features, self.embedding)
+        return self.model.gain(seen, has_options=bool(features.options))
+
+
+def inputs_of(features: Features, embedding: StaticEmbedding) -> Inputs:
+    return Inputs(grams(features), structure(features, embedding), features.embedding)
+
+
+@functools.cache
+def calibrated_thresholds() -> dict[str, float]:
+    """Thresholds at which half of a domain's recorded prompts go to the strong model.
+
+    Keys are the domains with recorded prompts, and ``overall``, which serves the others.
+    """
+    return dict(read_manifest(CHECKPOINT, KIND).thresholds)

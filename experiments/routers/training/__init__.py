@@ -1,0 +1,1 @@
+"""Making checkpoints: distillation, training and honest measurement. Never imported to route."""

@@ -1,0 +1,128 @@
+"""Fitting the domain detector's head: softmax regression on words, word pairs and embedding, and
+two naive Bayes models of the words, whose weights are simply added.
+
+Regression is careful with rare words, naive Bayes trusts them; its complement version, which asks
+what the other domains' prompts hold, does not mind that some domains have few prompts. All three
+are linear in the same numbers, so together they take no longer to decide than one.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from experiments.core.selection import GENERAL
+from experiments.routers.domain_head import DomainHead, Matrix, Vocabulary
+from experiments.routers.embedding import Vector
+from experiments.routers.training.domain_rows import Places, Rows
+
+_WORDS_SCALE, _EMBEDDING_SCALE = 3.0, 5.0
+_PENALTY = 1 / 3
+_ITERATIONS = 60
+_LEAST_PROMPTS = 2
+_BAYES_SHARE, _BAYES_SMOOTHING = 0.1, 0.02
+_COMPLEMENT_SHARE, _COMPLEMENT_SMOOTHING = 7.0, 0.005
+# In doubt a prompt is general: that costs the other domains next to nothing.
+_GENERAL_START = 0.4
+
+
+class _Linear(NamedTuple):
+    weights: Matrix
+    offset: Vector
+
+
+def fit_head(rows: Rows, train: Places) -> DomainHead:
+    """``temperature`` is 1: calibration needs rows that were not trained on."""
+    vocabulary, places = _vocabulary(rows, train)
+    words = word_values(rows, vocabulary, places)[train]
+    embedding = sp.csr_matrix(rows.embedding[train] * _EMBEDDING_SCALE)
+    inputs = sp.hstack([words * _WORDS_SCALE, embedding]).tocsr().astype(np.float32)
+    linear = _softmax_regression(inputs, rows, train)
+    size = len(vocabulary.keys)
+    by_words = linear.weights[:size] * _WORDS_SCALE + _naive_bayes(words, rows, train)
+    return DomainHead(
+        names=rows.names,
+        vocabulary=vocabulary,
+        words=by_words.astype(np.float16),
+        meaning=linear.weights[size:] * np.float32(_EMBEDDING_SCALE),
+        offset=linear.offset + np.float32(_GENERAL_START) * _is_general(rows.names),
+        temperature=1.0,
+    )
+
+
+def batch_logits(head: DomainHead, rows: Rows, at: Places) -> Matrix:
+    """``head.logits`` of many rows at once."""
+    places = np.searchsorted(rows.keys, head.vocabulary.keys)
+    words = word_values(rows, head.vocabulary, places)[at]
+    embedding = rows.embedding[at]
+    total = words @ head.words.astype(np.float32) + embedding @ head.meaning
+    return np.asarray((total + head.offset) / head.temperature)
+
+
+def word_values(rows: Rows, vocabulary: Vocabulary, places: Places) -> sp.csr_matrix:
+    """Rarity of each known word and pair found, every row at unit length."""
+    values = (rows.found[:, places] @ sp.diags(vocabulary.rarity)).tocsr()
+    lengths = np.sqrt(np.asarray(values.multiply(values).sum(axis=1)).ravel())
+    lengths[lengths == 0] = 1
+    return (sp.diags((1 / lengths).astype(np.float32)) @ values).tocsr().astype(np.float32)
+
+
+def _vocabulary(rows: Rows, train: Places) -> tuple[Vocabulary, Places]:
+    """Words and pairs of at least two training prompts; their text is not kept."""
+    prompts = np.asarray(rows.found[train].sum(axis=0)).ravel()
+    places = np.flatnonzero(prompts >= _LEAST_PROMPTS)
+    rarity = np.log((1 + len(train)) / (1 + prompts[places])) + 1
+    rounded = rarity.astype(np.float16).astype(np.float32)
+    return Vocabulary(rows.keys[places], rounded), places
+
+
+def _is_general(names: Sequence[str]) -> Vector:
+    return np.array([name == GENERAL for name in names], dtype=np.float32)
+
+
+def _naive_bayes(words: sp.csr_matrix, rows: Rows, train: Places) -> Matrix:
+    """Multinomial and complement naive Bayes (Rennie et al., 2003) on weighted words, as weights.
+
+    Each row of either is centred over the domains, which changes no decision.
+    """
+    members = np.eye(len(rows.names), dtype=np.float32)[rows.label[train]]
+    counts = words.T @ (members * rows.weight[train, None])
+    inside = _log_shares(counts + _BAYES_SMOOTHING)
+    others = counts.sum(axis=1, keepdims=True) - counts
+    outside = -_log_shares(others + _COMPLEMENT_SMOOTHING)
+    outside /= np.abs(outside).mean(axis=0)
+    both = _BAYES_SHARE * inside + _COMPLEMENT_SHARE * outside
+    return np.asarray(both - both.mean(axis=1, keepdims=True), dtype=np.float32)
+
+
+def _log_shares(counts: Matrix) -> Matrix:
+    return np.asarray(np.log(counts / counts.sum(axis=0)))
+
+
+def _softmax_regression(inputs: sp.csr_matrix, rows: Rows, train: Places) -> _Linear:
+    """Penalised maximum likelihood by L-BFGS, starting from zero."""
+    labels, shares = rows.label[train], rows.weight[train]
+    width, columns = inputs.shape[1], len(rows.names)
+    turned = inputs.T.tocsr()
+    target = np.eye(columns, dtype=np.float32)[labels]
+
+    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        both = flat.astype(np.float32).reshape(width + 1, columns)
+        weights, offset = both[:-1], both[-1]
+        scores = inputs @ weights + offset
+        scores -= scores.max(axis=1, keepdims=True)
+        logs = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        slope = (np.exp(logs) - target) * shares[:, None]
+        value = -float(shares @ logs[np.arange(len(labels)), labels])
+        value += _PENALTY / 2 * float((weights**2).sum())
+        gradient = np.vstack((turned @ slope + _PENALTY * weights, slope.sum(axis=0)))
+        return value, gradient.ravel().astype(np.float64)
+
+    start = np.zeros((width + 1) * columns)
+    options = {"maxiter": _ITERATIONS}
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x
+    both = found.astype(np.float32).reshape(width + 1, columns)
+    return _Linear(both[:-1], both[-1])

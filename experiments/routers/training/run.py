@@ -1,0 +1,131 @@
+"""Training as a whole: outcomes in, checkpoints with measured figures out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from experiments.routers import local, local_mf
+from experiments.routers.checkpoints import Manifest, write_checkpoint
+from experiments.routers.embedding import default_embedding, embedding_sha256
+from experiments.routers.model_files import to_arrays
+from experiments.routers.outcomes import Outcomes
+from experiments.routers.training.calibration import domain_thresholds, fit_win_rate
+from experiments.routers.training.candidates import LocalCandidate, MFCandidate
+from experiments.routers.training.crossval import (
+    QUESTIONS,
+    Candidate,
+    Figure,
+    Split,
+    cross_validate,
+    held_out_scores,
+    splits,
+)
+from experiments.routers.training.examples import TrainingData, prepare
+from experiments.routers.training.fit import fit_local
+from experiments.routers.training.folds import N_FOLDS, question_folds
+from experiments.routers.training.mf import fit_mf
+from experiments.routers.training.versions import installed
+
+STRONG_SHARE = 0.5
+KINDS = (local.KIND, local_mf.KIND)
+
+_LICENCE = (
+    "Apache-2.0: weights trained on recorded outcomes of RouteLLM's evaluation (Apache-2.0) "
+    "over questions of MMLU (MIT) and GSM8K (MIT)"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What to train on and how to measure it. ``left_out`` names groups already removed."""
+
+    outcomes: Outcomes
+    seed: int
+    repeats: int
+    group_seeds: int
+    left_out: Sequence[str] = ()
+    licence: str = _LICENCE
+    advance: Callable[[], object] = field(default=lambda: None)
+
+    def splits(self) -> list[Split]:
+        return list(splits(self.outcomes, self.repeats, self.group_seeds))
+
+    def steps(self) -> int:
+        """How often ``advance`` is called while one router is trained."""
+        return N_FOLDS * (len(self.splits()) + 1)
+
+
+def train_local(plan: Plan, data: TrainingData, folder: Path) -> Manifest:
+    """Fit on all rows, and measure and calibrate on rows held out from other fits."""
+    outcomes = plan.outcomes
+    candidate = LocalCandidate(data, plan.seed)
+    measured = _measured(candidate, plan)
+    folds = question_folds(len(outcomes), plan.seed)
+    gains = held_out_scores(candidate, folds, plan.advance)[:, 0]
+    win_rate = fit_win_rate(gains, outcomes.strong, outcomes.weak)
+    scores = np.array([win_rate(gain) for gain in gains])
+    thresholds = domain_thresholds(scores, outcomes.domains, STRONG_SHARE)
+    arrays = to_arrays(fit_local(data, np.arange(len(outcomes)), plan.seed))
+    arrays["win_rate"] = np.array([win_rate.slope, win_rate.offset])
+    manifest = _manifest(local.KIND, plan, measured, thresholds)
+    write_checkpoint(folder, arrays, manifest)
+    return manifest
+
+
+def train_mf(plan: Plan, data: TrainingData, folder: Path) -> Manifest:
+    outcomes, full = plan.outcomes, data.full
+    candidate = MFCandidate(data, plan.seed)
+    measured = _measured(candidate, plan)
+    folds = question_folds(len(outcomes), plan.seed)
+    logits = held_out_scores(candidate, folds, plan.advance)[:, 0]
+    thresholds = domain_thresholds(1 / (1 + np.exp(-logits)), outcomes.domains, STRONG_SHARE)
+    weights = fit_mf(full.embedding, outcomes.strong, outcomes.weak, plan.seed)
+    arrays = {
+        "P.weight": weights.models,
+        "text_proj.0.weight": weights.text_projection,
+        "classifier.0.weight": weights.classifier,
+        "pair": np.array([weights.strong, weights.weak]),
+    }
+    manifest = _manifest(local_mf.KIND, plan, measured, thresholds)
+    write_checkpoint(folder, arrays, manifest)
+    return manifest
+
+
+TRAINERS = {local.KIND: train_local, local_mf.KIND: train_mf}
+
+
+def prepare_data(outcomes: Outcomes) -> TrainingData:
+    return prepare(outcomes, default_embedding())
+
+
+def _measured(candidate: Candidate, plan: Plan) -> dict[str, Figure]:
+    return cross_validate(candidate, plan.outcomes, plan.splits(), plan.advance)[candidate.names[0]]
+
+
+def _manifest(
+    kind: str, plan: Plan, measured: dict[str, Figure], thresholds: dict[str, float]
+) -> Manifest:
+    options = " --domains DOMAINS" if any(plan.outcomes.domains) else ""
+    options += "".join(f" --leave-out {group}" for group in plan.left_out)
+    return Manifest(
+        kind=kind,
+        made_from=f"{len(plan.outcomes)} prompts with both models' recorded outcomes",
+        command=f"manage.py train_router OUTCOMES --kind {kind} --seed {plan.seed}{options}",
+        licence=plan.licence,
+        embedding_sha256=embedding_sha256(),
+        seed=plan.seed,
+        data={
+            "sha256": plan.outcomes.sha256(),
+            "prompts": len(plan.outcomes),
+            "left_out": list(plan.left_out),
+        },
+        folds={"folds": N_FOLDS, QUESTIONS: plan.repeats, "groups": plan.group_seeds},
+        measured={
+            name: {"apgr": round(figure.mean, 4), "by_seed": [round(x, 4) for x in figure.by_seed]}
+            for name, figure in measured.items()
+        },
+        thresholds=thresholds,
+        versions=installed("numpy", "scipy", "scikit-learn", "torch", "routellm"),
+    )
