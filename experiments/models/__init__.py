@@ -1,0 +1,55 @@
+"""Rows: their constraints, and how they become the frozen values of `experiments.core`."""
+
+from experiments.models.catalog import LanguageModel, ModelPrice
+from experiments.models.decisions import Decision, Feedback, Outcome, PrunedTotal, PruneMark
+from experiments.models.domains import Domain, DomainExample
+from experiments.models.experiments import (
+    Arm,
+    DailyResult,
+    Experiment,
+    ExperimentMetric,
+    Metric,
+    Phase,
+)
+from experiments.models.flags import Flag, FlagEntry, RoutingSettings
+from experiments.models.gateway import Attempt, Circuit, KeyUsage, ProviderEndpoint
+from experiments.models.keys import APIKey, Scope
+from experiments.models.revisions import PolicyRevision
+from experiments.models.rollouts import Rollout, RolloutStep
+from experiments.models.routers import Router
+from experiments.models.sums import MetricSum, Rollup, RollupBin, UnitSum
+
+__all__ = [
+    "APIKey",
+    "Arm",
+    "Attempt",
+    "Circuit",
+    "DailyResult",
+    "Decision",
+    "Domain",
+    "DomainExample",
+    "Experiment",
+    "ExperimentMetric",
+    "Feedback",
+    "Flag",
+    "FlagEntry",
+    "KeyUsage",
+    "LanguageModel",
+    "Metric",
+    "MetricSum",
+    "ModelPrice",
+    "Outcome",
+    "Phase",
+    "PolicyRevision",
+    "ProviderEndpoint",
+    "PruneMark",
+    "PrunedTotal",
+    "Rollout",
+    "RolloutStep",
+    "Rollup",
+    "RollupBin",
+    "Router",
+    "RoutingSettings",
+    "Scope",
+    "UnitSum",
+]

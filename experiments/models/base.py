@@ -1,0 +1,104 @@
+"""What configuration rows share."""
+
+import secrets
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+from experiments.core.policy import Method, RoutingPolicy
+
+SHARE = [MinValueValidator(0.0), MaxValueValidator(1.0)]
+
+
+def new_seed() -> str:
+    """A random seed for bucketing. Stored once: editing a row never moves anybody."""
+    return secrets.token_hex(8)
+
+
+def in_unit_interval(field: str) -> models.Q:
+    """The check that a nullable share lies in [0, 1]."""
+    return models.Q(**{f"{field}__isnull": True}) | models.Q(
+        **{f"{field}__gte": 0.0, f"{field}__lte": 1.0}
+    )
+
+
+class ConfigurationRow(models.Model):
+    """A row operators edit. `version` rises with every save, so that a stale form is noticed."""
+
+    version = models.PositiveIntegerField(default=0, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: object, **kwargs: object) -> None:
+        self.version += 1
+        super().save(*args, **kwargs)  # type: ignore[arg-type]
+
+
+class RoutingPolicyRow(models.Model):
+    """The columns of a routing policy: a domain has one, and so has each arm of an experiment."""
+
+    method = models.CharField(
+        max_length=20,
+        choices=[
+            (Method.ROUTELLM, "RouteLLM: a router's score against a threshold"),
+            (Method.ALWAYS_STRONG, "Always the strong model"),
+            (Method.ALWAYS_WEAK, "Always the weak model"),
+            (Method.DOMAIN_SELECTOR, "Domain selector: the classic path"),
+        ],
+        default=Method.ROUTELLM,
+        help_text="What answers prompts while the flag is on.",
+    )
+    router = models.ForeignKey(
+        "experiments.Router",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Scores each prompt. Needed for RouteLLM.",
+    )
+    threshold = models.FloatField(
+        null=True,
+        blank=True,
+        validators=SHARE,
+        help_text="Prompts that score at least this go to the strong model. Between 0 and 1; "
+        "lower sends more to the strong model.",
+    )
+    strong_model = models.ForeignKey(
+        "experiments.LanguageModel",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The better, dearer model of the pair. Empty: the pair in the settings.",
+    )
+    weak_model = models.ForeignKey(
+        "experiments.LanguageModel",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The cheaper model of the pair. Empty: the pair in the settings.",
+    )
+    epsilon = models.FloatField(
+        "exploration rate",
+        default=0.0,
+        validators=SHARE,
+        help_text="Share of prompts sent to the other model of the pair on purpose, so that the "
+        "log can answer questions about other policies. 0.02 is a good start.",
+    )
+
+    class Meta:
+        abstract = True
+
+    def routing_policy(self) -> RoutingPolicy:
+        """This row as the frozen value. Reads the router and both models where not selected."""
+        return RoutingPolicy(
+            method=Method(self.method),
+            router=self.router.name if self.router else None,
+            threshold=self.threshold,
+            strong=self.strong_model.name if self.strong_model else None,
+            weak=self.weak_model.name if self.weak_model else None,
+            epsilon=self.epsilon,
+        )

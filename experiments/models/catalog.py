@@ -1,0 +1,182 @@
+"""Language models and what they cost."""
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+
+from experiments.core.money import Price as PriceValue
+from experiments.models.base import SHARE, ConfigurationRow, in_unit_interval
+
+CAPABILITIES = {
+    "function_calling": "Function calling",
+    "structured_output": "Structured output",
+    "streaming": "Streaming",
+    "vision": "Images in",
+    "audio": "Audio in",
+    "code": "Specialised in code",
+    "tools": "Tools",
+    "json_mode": "JSON mode",
+}
+SPEEDS = [("slow", "Slow"), ("medium", "Medium"), ("fast", "Fast")]
+
+
+class LanguageModel(ConfigurationRow):
+    """A model that can answer. Its name is LiteLLM's: `openai/gpt-4.1`."""
+
+    name = models.CharField(
+        max_length=200,
+        unique=True,
+        help_text="As LiteLLM names it, with the provider in front: openai/gpt-4.1.",
+    )
+    provider = models.CharField(max_length=100, help_text="Who serves it: openai, anthropic, …")
+    is_available = models.BooleanField(
+        "available", default=True, help_text="Off: no prompt is sent to it."
+    )
+    endpoint = models.ForeignKey(
+        "experiments.ProviderEndpoint",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="models",
+        help_text="Where the gateway calls it. Empty: it is only recommended, never called.",
+    )
+    upstream_name = models.CharField(
+        "name at the endpoint",
+        max_length=200,
+        blank=True,
+        help_text="What the endpoint calls it. Empty: the name without its provider.",
+    )
+    context_window = models.PositiveIntegerField(
+        default=8192, help_text="Tokens it can read and write together."
+    )
+    max_output_tokens = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Tokens it can write. Empty: not known."
+    )
+    tasks = models.JSONField(
+        default=list, blank=True, help_text="What it is used for, such as chat or code."
+    )
+    capabilities = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="What it can do: " + ", ".join(CAPABILITIES) + ".",
+    )
+    languages = models.JSONField(default=list, blank=True, help_text="Language codes, such as en.")
+    domains = models.JSONField(
+        default=list, blank=True, help_text="Domains it is known to be good at."
+    )
+    certifications = models.JSONField(
+        default=list, blank=True, help_text="Such as HIPAA, where the provider has signed for it."
+    )
+    accuracy_score = models.FloatField(
+        default=0.85,
+        validators=SHARE,
+        help_text="How well it answers in general, between 0 and 1. The domain selector ranks by "
+        "it and a domain's minimum accuracy is compared with it.",
+    )
+    speed_rating = models.CharField(max_length=10, choices=SPEEDS, default="medium")
+    latency_p50_ms = models.FloatField(
+        default=0.0, help_text="Usual time to answer, in milliseconds. 0: not known."
+    )
+    latency_p95_ms = models.FloatField(
+        default=0.0, help_text="Time within which 95 % of answers come. 0: not known."
+    )
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = "model"
+        constraints = [
+            models.CheckConstraint(
+                condition=in_unit_interval("accuracy_score"), name="model_accuracy_is_a_share"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ModelPrice(models.Model):
+    """A price and the time it holds. An operator's own comes before the catalogue's."""
+
+    CATALOGUE = "genai-prices"
+    OPERATOR = "operator"
+
+    model = models.ForeignKey(LanguageModel, on_delete=models.CASCADE, related_name="prices")
+    input_per_million = models.DecimalField(
+        "input, USD per million tokens",
+        max_digits=14,
+        decimal_places=6,
+        validators=[MinValueValidator(0)],
+        help_text="What a million tokens of prompt cost, in US dollars.",
+    )
+    output_per_million = models.DecimalField(
+        "output, USD per million tokens",
+        max_digits=14,
+        decimal_places=6,
+        validators=[MinValueValidator(0)],
+        help_text="What a million tokens of answer cost, in US dollars.",
+    )
+    per_request = models.DecimalField(
+        "USD per request",
+        max_digits=14,
+        decimal_places=9,
+        default=0,
+        validators=[MinValueValidator(0), MaxValueValidator(10_000)],
+        help_text="A fixed price of each call, where the provider has one.",
+    )
+    cached_input_per_million = models.DecimalField(
+        "cached input, USD per million tokens",
+        max_digits=14,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="What a million tokens cost that the provider read from its cache. "
+        "Empty: as much as the others.",
+    )
+    source = models.CharField(
+        max_length=40,
+        choices=[(CATALOGUE, "genai-prices catalogue"), (OPERATOR, "Operator")],
+        default=OPERATOR,
+        help_text="An operator's price is used before the catalogue's while it holds.",
+    )
+    source_version = models.CharField(max_length=40, blank=True, help_text="Of the catalogue.")
+    valid_from = models.DateField(
+        null=True, blank=True, help_text="First day (UTC). Empty: has always held."
+    )
+    valid_until = models.DateField(
+        null=True, blank=True, help_text="First day (UTC) on which it no longer holds."
+    )
+    fetched_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["model", "-source", "-valid_from"]
+        verbose_name = "price"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(valid_from__isnull=True)
+                | Q(valid_until__isnull=True)
+                | Q(valid_from__lt=F("valid_until")),
+                name="price_ends_after_it_starts",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model.name}: {self.input_per_million} / {self.output_per_million} USD"
+
+    def as_value(self) -> PriceValue:
+        return PriceValue(
+            input_per_million=int(self.input_per_million * 1_000_000_000),
+            output_per_million=int(self.output_per_million * 1_000_000_000),
+            per_request=int(self.per_request * 1_000_000_000),
+            cached_per_million=None
+            if self.cached_input_per_million is None
+            else int(self.cached_input_per_million * 1_000_000_000),
+            source=self.source,
+            valid_from=self.valid_from,
+            valid_until=self.valid_until,
+        )
+
+
+def price_order(row: ModelPrice) -> tuple[bool, str, int]:
+    """An operator's prices first, then the newest: the first that holds is the one used."""
+    return (row.source != ModelPrice.OPERATOR, str(row.valid_from or ""), -row.pk)

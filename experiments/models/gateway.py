@@ -1,0 +1,215 @@
+"""What the gateway needs to call models, and what it keeps of each call.
+
+Secrets are never stored: an endpoint names the environment variable or the file that holds its key.
+"""
+
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import Q
+
+from experiments.core.endpoints import Endpoint, Protocol
+from experiments.models.base import ConfigurationRow
+from experiments.models.decisions import Decision
+
+SECONDS = [MinValueValidator(0.05), MaxValueValidator(3600.0)]
+
+
+class ProviderEndpoint(ConfigurationRow):
+    """Where models are called, and how patiently. Times, retries and calls hold per model."""
+
+    name = models.CharField(
+        max_length=40,
+        unique=True,
+        validators=[
+            RegexValidator(
+                r"^[a-z0-9][a-z0-9_.-]*$", "Use small letters, digits, dots, hyphens, underscores."
+            )
+        ],
+        help_text="Small letters, digits, dots, hyphens, underscores: openai, our-vllm.",
+    )
+    protocol = models.CharField(
+        max_length=10,
+        choices=[
+            (Protocol.OPENAI, "OpenAI's: OpenAI, vLLM, Ollama, most gateways"),
+            (Protocol.LITELLM, "Another, spoken by LiteLLM"),
+        ],
+        default=Protocol.OPENAI,
+        help_text="OpenAI's protocol is passed through as it is, which is quicker.",
+    )
+    base_url = models.CharField(
+        "base URL",
+        max_length=300,
+        blank=True,
+        validators=[RegexValidator(r"^https?://[^\s@]+$", "Begin with http:// or https://.")],
+        help_text="Up to and with /v1, such as http://127.0.0.1:11434/v1. "
+        "With LiteLLM it may be empty: LiteLLM knows its providers' addresses.",
+    )
+    api_key_env = models.CharField(
+        "environment variable of the key",
+        max_length=100,
+        blank=True,
+        validators=[RegexValidator(r"^[A-Z][A-Z0-9_]*$", "Use capitals, digits, underscores.")],
+        help_text="The name of the variable, never the key: OPENAI_API_KEY. "
+        "Both empty: the endpoint takes no key.",
+    )
+    api_key_file = models.CharField(
+        "file of the key",
+        max_length=300,
+        blank=True,
+        help_text="A file that holds the key and nothing else, instead of a variable.",
+    )
+    connect_seconds = models.FloatField(
+        "time to connect", default=5.0, validators=SECONDS, help_text="Seconds."
+    )
+    first_token_seconds = models.FloatField(
+        "time to the first token",
+        default=30.0,
+        validators=SECONDS,
+        help_text="Seconds until a stream's first bytes; then another model is asked. "
+        "Answers that are not streamed have the total time.",
+    )
+    total_seconds = models.FloatField(
+        "time in total", default=300.0, validators=SECONDS, help_text="Seconds for one call."
+    )
+    retries = models.PositiveSmallIntegerField(
+        default=1,
+        validators=[MaxValueValidator(5)],
+        help_text="How often a call that failed before its first byte is made again, after a "
+        "short random wait, before another model is asked.",
+    )
+    concurrency = models.PositiveIntegerField(
+        "calls at a time",
+        default=0,
+        help_text="Of one model, over all processes. 0: no limit.",
+    )
+    dropped_parameters = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Parameters the provider refuses, such as seed. They are left out; all others "
+        "are passed on as they came.",
+    )
+    asks_usage = models.BooleanField(
+        "asks for the usage in streams",
+        default=True,
+        help_text="Off for providers that refuse stream_options. Their streams' tokens are "
+        "estimated.",
+    )
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = "provider endpoint"
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(protocol=Protocol.OPENAI) | ~Q(base_url=""),
+                name="endpoint_openai_has_an_address",
+                violation_error_message="OpenAI's protocol needs the base URL.",
+            ),
+            models.CheckConstraint(
+                condition=Q(api_key_env="") | Q(api_key_file=""),
+                name="endpoint_key_comes_from_one_place",
+                violation_error_message="Name the key's variable or its file, not both.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def as_value(self) -> Endpoint:
+        return Endpoint(
+            name=self.name,
+            protocol=Protocol(self.protocol),
+            base_url=self.base_url,
+            api_key_env=self.api_key_env,
+            api_key_file=self.api_key_file,
+            connect_seconds=self.connect_seconds,
+            first_token_seconds=self.first_token_seconds,
+            total_seconds=self.total_seconds,
+            retries=self.retries,
+            concurrency=self.concurrency,
+            dropped_parameters=tuple(self.dropped_parameters),
+            asks_usage=self.asks_usage,
+        )
+
+
+class Attempt(models.Model):
+    """One call of a model for one decision. Times are milliseconds after `started_at`.
+
+    `status` is `ok`, or why the call ended otherwise.
+    Tokens the provider did not report are `estimated`. Money is in nano-dollars.
+    """
+
+    decision = models.ForeignKey(Decision, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveSmallIntegerField()
+    model = models.CharField(max_length=200)
+    endpoint = models.CharField(max_length=40, blank=True)
+    is_fallback = models.BooleanField()
+    started_at = models.DateTimeField()
+    first_token_ms = models.FloatField(null=True)
+    ended_ms = models.FloatField()
+    status = models.CharField(max_length=30)
+    http_status = models.PositiveSmallIntegerField(null=True)
+    input_tokens = models.PositiveIntegerField(null=True)
+    cached_tokens = models.PositiveIntegerField(null=True)
+    output_tokens = models.PositiveIntegerField(null=True)
+    reasoning_tokens = models.PositiveIntegerField(null=True)
+    estimated = models.BooleanField(default=False)
+    cost = models.BigIntegerField(null=True)
+    error = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["decision", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["decision", "number"], name="attempt_number_once")
+        ]
+        indexes = [models.Index(fields=["started_at"], name="attempt_time")]
+
+    def __str__(self) -> str:
+        return f"{self.model}: {self.status}"
+
+
+class KeyUsage(models.Model):
+    """What one key used in one UTC day (`day`) or minute (`minute`); money in nano-dollars.
+
+    A call counts with its estimate from the moment it is let in, and with what it really was from
+    its end: so calls at the same time cannot overdraw a budget together.
+    """
+
+    DAY, MINUTE = "day", "minute"
+
+    key_id = models.BigIntegerField()
+    span = models.CharField(max_length=6, choices=[(DAY, "Day"), (MINUTE, "Minute")])
+    starts_at = models.DateTimeField()
+    requests = models.BigIntegerField(default=0, db_default=0)
+    tokens = models.BigIntegerField(default=0, db_default=0)
+    cost = models.BigIntegerField(default=0, db_default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["key_id", "span", "starts_at"], name="key_usage_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"Key {self.key_id}, {self.span} of {self.starts_at:%Y-%m-%d %H:%M}"
+
+
+class Circuit(models.Model):
+    """Whether a model is being called, shared by all processes.
+
+    Calls and failures are counted since `window_at`. While `open_until` is set the model is not
+    called; once that time has passed one probe at a time may (`probe_until`).
+    """
+
+    model = models.CharField(max_length=200, unique=True)
+    window_at = models.DateTimeField()
+    calls = models.PositiveIntegerField(default=0)
+    failures = models.PositiveIntegerField(default=0)
+    open_until = models.DateTimeField(null=True)
+    probe_until = models.DateTimeField(null=True)
+    trips = models.PositiveIntegerField(default=0)
+    reason = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["model"]
+
+    def __str__(self) -> str:
+        return f"{self.model}: {'open' if self.open_until else 'closed'}"

@@ -1,0 +1,165 @@
+"""Running sums, exact because they are integers: an analysis reads these, never decisions.
+
+Money is in nano-dollars, latency in microseconds, quality and custom metrics in millionths.
+"""
+
+from django.db import models
+
+FIXED_POINT = 1_000_000
+SCORE_BINS = 20
+CONFIDENCE_BINS = 10
+# Upper ends of the routing latency's bins, in microseconds; the last bin is open.
+LATENCY_ENDS = (250, 500, 1_000, 1_500, 2_000, 3_000, 4_000, 6_000, 8_000, 12_000, 25_000, 100_000)
+
+
+def _counter() -> "models.BigIntegerField[int, int]":
+    """A sum that starts at 0 in the database too, so that an upsert names only what it changes."""
+    return models.BigIntegerField(default=0, db_default=0)
+
+
+def counters_of(model: type[models.Model]) -> tuple[str, ...]:
+    """The names of a model's sums, without its key."""
+    numbers = (f for f in model._meta.concrete_fields if isinstance(f, models.BigIntegerField))
+    return tuple(field.name for field in numbers if not field.primary_key)
+
+
+class UnitSum(models.Model):
+    """What one unit did on one UTC day in one arm and domain.
+
+    Without an experiment the first three are empty: such rows are a unit's history before its
+    first exposure.
+    """
+
+    experiment = models.CharField(max_length=80, blank=True)
+    phase = models.PositiveIntegerField(default=0)
+    arm = models.CharField(max_length=80, blank=True)
+    unit_hash = models.CharField(max_length=32)
+    domain = models.CharField(max_length=40)
+    day = models.DateField()
+    decisions = _counter()
+    priced = _counter()
+    cost = _counter()
+    baseline = _counter()
+    strong = _counter()
+    fallbacks = _counter()
+    outcomes = _counter()
+    errors = _counter()
+    latency = _counter()
+    latency_count = _counter()
+    quality = _counter()
+    rated = _counter()
+    audited = _counter()
+    audited_quality = _counter()
+    audited_rated = _counter()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["experiment", "phase", "arm", "unit_hash", "domain", "day"],
+                name="unit_sum_key",
+            )
+        ]
+        indexes = [models.Index(fields=["unit_hash", "day"], name="unit_sum_history")]
+
+    def __str__(self) -> str:
+        return f"{self.experiment}/{self.arm} {self.unit_hash} {self.day}"
+
+
+class MetricSum(models.Model):
+    """A custom metric of one unit on one UTC day in one arm and domain."""
+
+    experiment = models.CharField(max_length=80, blank=True)
+    phase = models.PositiveIntegerField(default=0)
+    arm = models.CharField(max_length=80, blank=True)
+    unit_hash = models.CharField(max_length=32)
+    domain = models.CharField(max_length=40)
+    day = models.DateField()
+    metric = models.CharField(max_length=60)
+    total = _counter()
+    rated = _counter()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["experiment", "phase", "arm", "unit_hash", "domain", "day", "metric"],
+                name="metric_sum_key",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.experiment}/{self.arm} {self.unit_hash} {self.metric}"
+
+
+class Rollup(models.Model):
+    """Everything decided in one UTC hour, by what pages group by. Pages read these, not decisions.
+
+    `cost_squares` are square micro-dollars, `quality_squares` square millionths. `actual` and
+    `estimated` are the costs of decisions whose tokens are known, as they were and as expected.
+    """
+
+    hour = models.DateTimeField()
+    domain = models.CharField(max_length=40)
+    experiment = models.CharField(max_length=80, blank=True)
+    arm = models.CharField(max_length=80, blank=True)
+    tier = models.CharField(max_length=10)
+    model = models.CharField(max_length=200)
+    method = models.CharField(max_length=20)
+    decisions = _counter()
+    priced = _counter()
+    cost = _counter()
+    cost_squares = _counter()
+    baseline = _counter()
+    paired = _counter()
+    paired_cost = _counter()
+    strong_cost = _counter()
+    weak_cost = _counter()
+    fallbacks = _counter()
+    explored = _counter()
+    routing_us = _counter()
+    timed = _counter()
+    outcomes = _counter()
+    errors = _counter()
+    actual = _counter()
+    estimated = _counter()
+    reconciled = _counter()
+    input_tokens = _counter()
+    output_tokens = _counter()
+    response_us = _counter()
+    responses = _counter()
+    quality = _counter()
+    quality_squares = _counter()
+    rated = _counter()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["hour", "domain", "experiment", "arm", "tier", "model", "method"],
+                name="rollup_key",
+            )
+        ]
+        indexes = [models.Index(fields=["domain", "hour"], name="rollup_domain_hour")]
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H} {self.domain} {self.model}"
+
+
+class RollupBin(models.Model):
+    """Histograms by hour and domain: scores, confidence, routing latency, runner-up domains.
+
+    `kind` is `score:<router>`, `confidence`, `latency` or `runner_up`; `bin` its index or name.
+    """
+
+    hour = models.DateTimeField()
+    domain = models.CharField(max_length=40)
+    kind = models.CharField(max_length=60)
+    bin = models.CharField(max_length=40)
+    count = _counter()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["hour", "domain", "kind", "bin"], name="rollup_bin_key")
+        ]
+        indexes = [models.Index(fields=["domain", "kind", "hour"], name="rollup_bin_kind")]
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H} {self.domain} {self.kind} {self.bin}"

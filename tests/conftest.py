@@ -1,0 +1,37 @@
+"""What all tests share: a clean process for each, and one installation to start from."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.core.cache import cache
+
+from experiments.services import expectations
+from experiments.services.policies import store
+
+DATABASE_FIXTURES = {"db", "transactional_db", "live_server"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what touches the database, so that it can be run again on PostgreSQL."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if item.get_closest_marker("django_db") or fixtures & DATABASE_FIXTURES:
+            item.add_marker(pytest.mark.database)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_process() -> Iterator[None]:
+    """Nothing a process keeps in memory survives a test."""
+    store.forget()
+    expectations.forget()
+    cache.clear()
+    yield
+    store.forget()
+
+
+@pytest.fixture
+def seeded(db: None) -> None:
+    """The configuration a new installation starts with."""
+    from tests.installation import install
+
+    install()
