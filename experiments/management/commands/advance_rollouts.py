@@ -1,0 +1,15 @@
+"""`manage.py advance_rollouts`: one round over every open rollout, for cron."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from experiments.services.rollouts import advance_all
+
+
+class Command(BaseCommand):
+    help = "Checks every open rollout and takes, holds or rolls back its step. Safe to run twice."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        advance_all(timezone.now(), self.stdout.write)

@@ -1,0 +1,19 @@
+"""`manage.py calibrate_thresholds`: the threshold that gives each domain its strong share."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from experiments.services.calibration import calibrate
+
+
+class Command(BaseCommand):
+    help = "Finds, from recent scores, the threshold for each domain's target strong share."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="Only print.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        for result in calibrate(save=not options["dry_run"]):
+            self.stdout.write(str(result))

@@ -1,0 +1,91 @@
+"""`manage.py demo`: thirty simulated days to look at, in a database of their own."""
+
+import logging
+import os
+import secrets
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.core.management.base import CommandParser
+from django.db import DatabaseError, connection
+from django.utils import timezone
+
+from experiments.management.commands.welcome import Command as Welcome
+from experiments.models import Decision
+from experiments.services.demonstration.filling import fill
+from experiments.services.seeding import seed_demo_key
+
+
+class Command(Welcome):
+    help = (
+        "Fills demo.sqlite3 with thirty days of simulated traffic, unless it was filled today, and "
+        "prints a login. Never touches another database."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--fresh", action="store_true", help="Begin anew, whatever is there.")
+        parser.add_argument("--scale", type=float, default=1.0, help="1 is 30,000 decisions.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.DEMONSTRATION:
+            _restart_as_demonstration()
+        logging.getLogger("switchyard").setLevel(logging.WARNING)
+        if options["fresh"] or not _is_of_today():
+            _remove()
+            self._fill(options["scale"])
+        seed_demo_key()
+        super().handle(*args, **options)
+
+    def _fill(self, scale: float) -> None:
+        call_command("migrate", verbosity=0)
+        self.stdout.write("Simulating thirty days …")
+        self.stdout.flush()
+        started = time.monotonic()
+        filled = fill(timezone.now(), scale)
+        seconds = time.monotonic() - started
+        self.stdout.write(f"{filled.decisions:,} decisions in {seconds:.0f} s.")
+
+    def _login(self) -> str:
+        """A fresh password at each start: it protects nothing but a demonstration."""
+        password = secrets.token_urlsafe(12)
+        user, _ = get_user_model()._default_manager.get_or_create(
+            username="admin", defaults={"is_staff": True, "is_superuser": True}
+        )
+        user.set_password(password)
+        user.save()
+        return f"admin / {password}"
+
+
+def _is_of_today() -> bool:
+    """Whether it was filled today, and to the end: the login is made last. Running experiments of
+    another day would look as if their traffic had stopped."""
+    newest = Decision.objects.order_by("-created_at").values_list("created_at", flat=True)
+    try:
+        made_at = newest.first()
+        return (
+            made_at is not None
+            and made_at.date() == timezone.now().date()
+            and get_user_model()._default_manager.exists()
+        )
+    except DatabaseError:  # no tables yet, or those of another version
+        return False
+
+
+def _remove() -> None:
+    """Only ever the demonstration's own file, and what SQLite keeps beside it."""
+    connection.close()
+    file: Path = settings.DEMONSTRATION_FILE
+    for suffix in ("", "-wal", "-shm", "-queue"):
+        file.with_name(file.name + suffix).unlink(missing_ok=True)
+
+
+def _restart_as_demonstration() -> None:
+    """Settings are read once: the same command again, with the demonstration's database."""
+    connection.close()
+    environment = {**os.environ, "DEMONSTRATION": "true"}
+    os.execve(sys.executable, [sys.executable, *sys.argv], environment)  # noqa: S606

@@ -1,0 +1,76 @@
+"""`manage.py evaluate_domains FILE.csv`: how well prompts are sorted into domains."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
+
+from experiments.analysis.detection import DetectionQuality
+from experiments.services.domain_evaluation import (
+    CLASSIC,
+    LEARNED,
+    DetectedDomain,
+    LabelledPromptsError,
+    configured_domains,
+    evaluate_detector,
+    read_labelled_prompts,
+    seeded_domains,
+)
+from experiments.services.policies import NoPolicyError, store
+
+
+class Command(BaseCommand):
+    help = (
+        "Measure a domain detector on a CSV file with the columns text,domain. Domains and example "
+        "prompts are those of the newest revision, or the seeded ones where there is none."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path, help="CSV file with the columns text,domain.")
+        parser.add_argument("--json", action="store_true", help="Print one JSON object.")
+        parser.add_argument("--detector", choices=(LEARNED, CLASSIC), default=LEARNED)
+        parser.add_argument(
+            "--shipped", action="store_true", help="Use the seeded domains, whatever is configured."
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            prompts = read_labelled_prompts(options["file"])
+        except LabelledPromptsError as error:
+            raise CommandError(str(error)) from error
+        domains = seeded_domains() if options["shipped"] else _domains_in_use()
+        quality = evaluate_detector(options["detector"], domains, prompts)
+        if options["json"]:
+            self.stdout.write(json.dumps(quality._asdict()))
+        else:
+            self.stdout.write(_table(quality))
+
+
+def _domains_in_use() -> list[DetectedDomain]:
+    try:
+        return configured_domains(store.current())
+    except (NoPolicyError, DatabaseError):
+        return seeded_domains()
+
+
+def _table(quality: DetectionQuality) -> str:
+    width = max(len("domain"), *map(len, quality.confusion)) + 2
+    lines = [
+        f"{quality.n} prompts, accuracy {_percent(quality.accuracy)}",
+        "",
+        f"{'domain':<{width}}{'precision':>10}{'recall':>10}",
+    ]
+    for name in quality.confusion:
+        precision, recall = _percent(quality.precision[name]), _percent(quality.recall[name])
+        lines.append(f"{name:<{width}}{precision:>10}{recall:>10}")
+    lines += ["", "true domain (rows) and found domain (columns)"]
+    lines.append(" " * width + "".join(f"{name:>{width}}" for name in quality.confusion))
+    for name, found in quality.confusion.items():
+        lines.append(f"{name:<{width}}" + "".join(f"{n:>{width}}" for n in found.values()))
+    return "\n".join(lines)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"

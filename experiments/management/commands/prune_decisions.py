@@ -1,0 +1,58 @@
+"""`manage.py prune_decisions`: deletes what is older than the retention time, keeps its sums."""
+
+from argparse import ArgumentParser, ArgumentTypeError
+from datetime import date, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+from tqdm import tqdm
+
+from experiments.services.pruning import BATCH, Progress, prune
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"'{text}' is not a day such as 2026-11-22.") from None
+
+
+def _batch(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError("give a whole number from 1.")
+    return int(text)
+
+
+class Command(BaseCommand):
+    help = (
+        "Deletes decisions older than DECISION_RETENTION_DAYS with their outcomes and feedback. "
+        "Reports go on counting them; asking for one answers 410."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--before", type=_day, help="Delete what was decided before this UTC day instead."
+        )
+        parser.add_argument("--batch", type=_batch, default=BATCH, help="Decisions a transaction.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        before = options["before"] or self._retained_from()
+        if before is None:
+            self.stdout.write("DECISION_RETENTION_DAYS is 0: decisions are kept for good.")
+            return
+        if before > timezone.now().date():
+            raise CommandError(f"{before} lies in the future. Give today or an earlier day.")
+        with tqdm(desc="Pruning", unit=" decisions", file=self.stderr, disable=None) as bar:
+
+            def show(progress: Progress) -> None:
+                bar.total = progress.total
+                bar.update(progress.done - bar.n)
+
+            deleted = prune(before, options["batch"], show)
+        self.stdout.write(f"Pruned {deleted:,} decisions made before {before}.")
+
+    def _retained_from(self) -> date | None:
+        days = settings.DECISION_RETENTION_DAYS
+        return timezone.now().date() - timedelta(days=days) if days else None

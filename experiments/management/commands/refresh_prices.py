@@ -1,0 +1,19 @@
+"""`manage.py refresh_prices`: the prices of the installed genai-prices catalogue."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from experiments.services.prices import refresh_prices
+from experiments.services.revisions import revision
+
+
+class Command(BaseCommand):
+    help = "Takes over the installed catalogue's prices. Prices set by operators stay."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with revision("prices", "Prices refreshed from the catalogue"):
+            refreshed = refresh_prices()
+        self.stdout.write(f"{len(refreshed.changed)} prices changed.")
+        for name in refreshed.unpriced:
+            self.stdout.write(f"  unpriced: {name}. Set a price in the admin if it has one.")

@@ -1,0 +1,127 @@
+"""`manage.py replay OUTCOMES --experiment KEY`: recorded questions as an experiment's traffic."""
+
+import logging
+from argparse import ArgumentTypeError
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+from tqdm import tqdm
+
+from experiments.models import Experiment
+from experiments.routers.outcomes import (
+    STRONG_MODEL,
+    WEAK_MODEL,
+    Outcome,
+    OutcomesError,
+    read_outcomes,
+)
+from experiments.services.engine import engine
+from experiments.services.experiments import LifecycleError
+from experiments.services.policies import store
+from experiments.services.recordings import ReplayError
+from experiments.services.replaying import (
+    Compared,
+    Replayed,
+    Size,
+    begin_of,
+    compare,
+    prepare,
+    replay,
+)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError("give a whole number from 1.")
+    return int(text)
+
+
+class Command(BaseCommand):
+    help = (
+        "Sends recorded questions through a running experiment (or a draft, which it starts) on "
+        "simulated days of the past, tells what was known of both models' answers as outcomes and "
+        "ratings, and compares what the experiment reports with the truth. For trying out and for "
+        "proving; the decisions are stored like any others."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "outcomes",
+            type=Path,
+            help="RouteLLM's evaluation folder, or a CSV prompt,strong_score,weak_score[,…].",
+        )
+        parser.add_argument("--experiment", required=True, metavar="KEY")
+        parser.add_argument("--units", type=_count, default=3000, help="How many come. 3000.")
+        parser.add_argument("--days", type=_count, default=14, help="Over so many days. 14.")
+        parser.add_argument("--seed", type=int, default=0, help="Who asks what is drawn with it.")
+        parser.add_argument("--leave-out", action="append", default=[], help="Not this group.")
+        parser.add_argument("--strong-model", default=STRONG_MODEL, help="Column of the folder.")
+        parser.add_argument("--weak-model", default=WEAK_MODEL, help="Column of the folder.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        logging.getLogger("switchyard").setLevel(logging.ERROR)  # a line a decision is too much
+        experiment = Experiment.objects.filter(key=options["experiment"]).first()
+        if experiment is None:
+            raise CommandError(f"There is no experiment '{options['experiment']}'.")
+        try:
+            questions = _questions(options)
+            self._replay(experiment, questions, Size(*(options[n] for n in Size._fields)))
+        except (OutcomesError, ReplayError) as error:
+            raise CommandError(str(error)) from error
+        except LifecycleError as error:
+            problems = "\n- ".join(error.problems)
+            raise CommandError(f"The experiment cannot start:\n- {problems}") from error
+
+    def _replay(self, experiment: Experiment, questions: list[Outcome], size: Size) -> None:
+        now = timezone.now()
+        begin = begin_of(experiment, size, now)
+        engine.warm_up(store.current())
+        prepare(experiment, begin)
+        self.stdout.write(
+            f"{size.units:,} units draw from {len(questions):,} questions, from {begin:%Y-%m-%d}."
+        )
+        last = ""
+        total = int((now - begin).days)
+        for day in tqdm(replay(experiment, questions, size, begin), total=total, unit="day"):
+            if day.verdict != last:
+                self.stdout.write(f"day {day.number}: {day.verdict}. {day.sentence}")
+                last = day.verdict
+        self._tell(compare(experiment, questions, now, lambda rows: tqdm(rows, unit="question")))
+
+    def _tell(self, replayed: Replayed) -> None:
+        self.stdout.write(f"\n{replayed.decisions:,} decisions counted. Over all questions:")
+        for arm, truth in replayed.truths.items():
+            self.stdout.write(f"  {arm}: ${truth.cost:.6f} a request, quality {truth.quality:.4f}")
+        for one in replayed.compared:
+            self.stdout.write(_line(one))
+        self.stdout.write(f"\n{replayed.sentence}")
+
+
+def _questions(options: dict[str, Any]) -> list[Outcome]:
+    outcomes = read_outcomes(
+        options["outcomes"],
+        strong_model=options["strong_model"],
+        weak_model=options["weak_model"],
+    )
+    kept = [row for row in outcomes.rows() if row.group not in options["leave_out"]]
+    if not kept:
+        raise OutcomesError("Every question was left out. Leave fewer groups out.")
+    return kept
+
+
+def _line(one: Compared) -> str:
+    digits = 6 if one.metric == "cost" else 4
+    if one.reported is None or one.looked_once is None or one.looked_daily is None:
+        return f"  {one.arm}, {one.metric}: truly {one.true:+.{digits}f}, no result"
+    low, high = one.looked_daily
+    return (
+        f"  {one.arm}, {one.metric}: truly {one.true:+.{digits}f}, "
+        f"reported {one.reported:+.{digits}f}, between {low:+.{digits}f} and {high:+.{digits}f} "
+        f"({_covers(one.is_covered_daily)}; of one look: {_covers(one.is_covered_once)})"
+    )
+
+
+def _covers(is_covered: bool) -> str:
+    return "covers" if is_covered else "misses"

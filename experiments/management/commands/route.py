@@ -1,0 +1,53 @@
+"""`manage.py route "TEXT"`: one decision with its explanation."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+import orjson
+from django.core.management.base import BaseCommand, CommandError
+
+from experiments.core.selection import NoEligibleModelsError
+from experiments.services.engine import engine
+from experiments.services.payloads import decision_payload
+from experiments.services.policies import NoPolicyError, store
+from experiments.services.routing import (
+    RouteRequest,
+    StorageUnavailableError,
+    UnknownNameError,
+    route,
+)
+from experiments.services.tracks import as_text
+
+
+class Command(BaseCommand):
+    help = "Routes one prompt and prints the decision and why it was made."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("text")
+        parser.add_argument("--unit", help="The unit id, such as a user's.")
+        parser.add_argument("--domain", help="Take this domain instead of detecting one.")
+        parser.add_argument("--store", action="store_true", help="Keep the decision.")
+        parser.add_argument("--json", action="store_true", help="Print what the API answers.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        request = RouteRequest(
+            options["text"],
+            unit_id=options["unit"],
+            domain=options["domain"],
+            dry_run=not options["store"],
+        )
+        try:
+            engine.warm_up(store.current())
+            row = route(request)
+        except (
+            UnknownNameError,
+            NoPolicyError,
+            NoEligibleModelsError,
+            StorageUnavailableError,
+        ) as error:
+            raise CommandError(str(error)) from error
+        if options["json"]:
+            payload = orjson.dumps(decision_payload(row), option=orjson.OPT_INDENT_2)
+            self.stdout.write(payload.decode())
+        else:
+            self.stdout.write(as_text(row))

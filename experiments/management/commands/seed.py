@@ -1,0 +1,22 @@
+"""`manage.py seed`: the domains, models, routers, flags and roles to start with."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from experiments.models import PolicyRevision
+from experiments.services.seeding import seed, seed_demo_key
+
+
+class Command(BaseCommand):
+    help = "Creates what a new installation starts with. Never overwrites an edit."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        before = PolicyRevision.objects.count()
+        seed()
+        seed_demo_key()
+        newest = PolicyRevision.objects.first()
+        if newest and PolicyRevision.objects.count() > before:
+            self.stdout.write(f"Seeded: {newest} holds {len(newest.document['domains'])} domains.")
+        else:
+            self.stdout.write("Nothing to seed: the configuration is there.")

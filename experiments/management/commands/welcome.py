@@ -1,0 +1,40 @@
+"""`manage.py welcome`: the first administrator, and what to do next."""
+
+import os
+import secrets
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand
+
+PROMPT = "Prove that the square root of two is irrational."
+
+
+class Command(BaseCommand):
+    help = "Creates an administrator if there is none; prints the address, login and a request."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        address = f"http://{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
+        self.stdout.write(f"\nSwitchyard   {address}/\nAdmin        {address}/admin/")
+        self.stdout.write(f"Login        {self._login()}")
+        if settings.DEMO_API_KEY:
+            self.stdout.write(f"\nRoute a prompt:\n\n{_curl(address)}\n")
+        self.stdout.flush()
+
+    def _login(self) -> str:
+        users = get_user_model()._default_manager
+        if users.filter(is_superuser=True).exists():
+            return "as before. Forgotten? .venv/bin/python manage.py changepassword admin"
+        password = secrets.token_urlsafe(12)
+        get_user_model().objects.create_superuser("admin", "", password)
+        return f"admin / {password}   (shown once)"
+
+
+def _curl(address: str) -> str:
+    return (
+        f"  curl -s {address}/api/v1/route \\\n"
+        f"    -H 'Authorization: Bearer {settings.DEMO_API_KEY}' \\\n"
+        f"    -H 'Content-Type: application/json' \\\n"
+        f"""    -d '{{"text": "{PROMPT}", "unit_id": "user-42"}}'"""
+    )

@@ -1,0 +1,287 @@
+"""Lets chat calls in: decides, charges the key, stores. Many at once share one transaction.
+
+Detection, routers and experiments may fail without the call failing: it is then decided without
+looking at the prompt, and the decision says so. Only a decision that cannot be stored is refused.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from django.db import DatabaseError, InterfaceError, OperationalError
+
+from experiments.core.eligibility import CONTEXT, NOT_ALLOWED, Course, Needs, unfit
+from experiments.core.money import price_on
+from experiments.core.policy import Method, Policy
+from experiments.core.selection import NoEligibleModelsError
+from experiments.core.values import Asked, Pair
+from experiments.models import APIKey, Decision
+from experiments.services import circuits, credentials
+from experiments.services.books import Books
+from experiments.services.budgets import (
+    Charge,
+    Limits,
+    OverLimitError,
+    Standing,
+    limits_of,
+    reserve,
+)
+from experiments.services.routing import (
+    RouteRequest,
+    StorageUnavailableError,
+    UnknownNameError,
+    configuration,
+    decide_blindly,
+    decide_one,
+    report,
+)
+from experiments.services.statements import insert
+from experiments.services.turns import write_transaction
+
+log = logging.getLogger("switchyard.gateway")
+
+NO_KEY = "no_credentials"
+CIRCUIT = "circuit_open"
+Expected = Mapping[tuple[str, str], int]
+
+
+class NotAllowedError(Exception):
+    """The key may not use this model or domain. `code` says which of them."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class NoModelError(Exception):
+    """No model can answer this call. `reasons` holds each model's own."""
+
+    def __init__(self, reasons: Mapping[str, str], named: str | None = None) -> None:
+        self.reasons = reasons
+        self.named = named
+        super().__init__(_no_model(reasons, named))
+
+    @property
+    def is_too_long(self) -> bool:
+        """Every model that could be called at all is too small for the prompt."""
+        reasons = [self.reasons[self.named]] if self.named else list(self.reasons.values())
+        return CONTEXT in reasons and set(reasons) <= {CONTEXT, "no_endpoint", NO_KEY}
+
+
+class KeyRules(NamedTuple):
+    """What a key's row says about chat calls. Empty sets allow everything."""
+
+    key_id: int
+    limits: Limits
+    models: frozenset[str]
+    domains: frozenset[str]
+
+
+class Call(NamedTuple):
+    """One chat call to let in. `named` are registered models the caller wants in that order, with
+    nobody routing; `listed` those it would rather fall back to than ours."""
+
+    request: RouteRequest
+    rules: KeyRules
+    capabilities: frozenset[str]
+    output_limit: int | None = None
+    named: tuple[str, ...] = ()
+    listed: tuple[str, ...] = ()
+
+
+class Admitted(NamedTuple):
+    """A stored decision and what the call may do. `unavailable` models come with their reason."""
+
+    decision: Decision
+    policy: Policy
+    course: Course
+    unavailable: Mapping[str, str]
+    standing: Standing
+    charge: Charge
+
+
+class Prepared(NamedTuple):
+    call: Call
+    decision: Decision
+    course: Course
+    unavailable: Mapping[str, str]
+
+
+# Turns what was sent into a call, under the policy of the moment; what it raises is the answer.
+Asking = Callable[[Policy], Call]
+REFUSALS = (NotAllowedError, NoModelError, NoEligibleModelsError, UnknownNameError, OverLimitError)
+
+
+def rules_of(key: APIKey) -> KeyRules:
+    models, domains = frozenset(key.allowed_models), frozenset(key.allowed_domains)
+    return KeyRules(key.pk, limits_of(key), models, domains)
+
+
+def admit(asked: Sequence[Asking]) -> list[Admitted | Exception]:
+    """For each, in order, its stored decision or why it is refused.
+
+    Raises NoPolicyError, StorageUnavailableError: then nothing was stored.
+    """
+    policy, expected = configuration()
+    down = _down(policy, datetime.now(UTC))
+    prepared = [_attempt(policy, expected, ask, down) for ask in asked]
+    made = [each for each in prepared if isinstance(each, Prepared)]
+    stored = iter(_store(policy, made))
+    return [next(stored) if isinstance(each, Prepared) else each for each in prepared]
+
+
+def _down(policy: Policy, now: datetime) -> tuple[dict[str, str], frozenset[str]]:
+    """Models that nobody can call now, and those that wait for a probe."""
+    problems = {
+        endpoint: credentials.problem_of(endpoint)
+        for endpoint in {upstream.endpoint for upstream in policy.upstreams.values()}
+    }
+    down = {
+        name: NO_KEY
+        for name, upstream in policy.upstreams.items()
+        if problems[upstream.endpoint] is not None
+    }
+    state = circuits.tripped(now)
+    return {**down, **dict.fromkeys(state.closed_to_all, CIRCUIT)}, state.to_probe
+
+
+def _attempt(
+    policy: Policy, expected: Expected, ask: Asking, down: tuple[dict[str, str], frozenset[str]]
+) -> Prepared | Exception:
+    """A model that waits for a probe is chosen by one call only; the others decide without it."""
+    closed, to_probe = down
+    try:
+        call = ask(policy)
+        prepared = _prepare(policy, expected, call, closed)
+        model = prepared.decision.model
+        if model in to_probe and not circuits.claim_probe(model, datetime.now(UTC)):
+            prepared = _prepare(policy, expected, call, {**closed, model: CIRCUIT})
+    except Exception as error:
+        return error  # what it is about is told to whoever asked
+    return prepared
+
+
+def _prepare(policy: Policy, expected: Expected, call: Call, down: Mapping[str, str]) -> Prepared:
+    tokens = (call.request.input_tokens or 0) + (call.output_limit or 0)
+    needs = Needs(call.capabilities, tokens, call.rules.models or None)
+    unavailable = {**down, **unfit(policy, needs)}
+    request = call.request._replace(unavailable=frozenset(unavailable))
+    if call.named:
+        request = request._replace(asked=Asked(model=_first_fit(call.named, unavailable)))
+    elif unavailable.keys() >= policy.models.keys():
+        raise NoModelError(unavailable)
+    row = _decided(policy, expected, request)
+    if call.rules.domains and row.domain not in call.rules.domains:
+        raise NotAllowedError(
+            "domain_not_allowed", f"This key may not send prompts of the domain '{row.domain}'."
+        )
+    return Prepared(call, row, _course(call, row), unavailable)
+
+
+def _first_fit(named: Sequence[str], unavailable: Mapping[str, str]) -> str:
+    for name in named:
+        if name not in unavailable:
+            return name
+    if all(unavailable[name] == NOT_ALLOWED for name in named):
+        raise NotAllowedError("model_not_allowed", f"This key may not use {', '.join(named)}.")
+    raise NoModelError(unavailable, named[0])
+
+
+def _decided(policy: Policy, expected: Expected, request: RouteRequest) -> Decision:
+    """Fails open: what breaks while looking at the prompt costs the look, not the answer."""
+    try:
+        return decide_one(policy, expected, request)
+    except REFUSALS:
+        raise
+    except Exception as error:
+        log.exception("Deciding failed", extra={"request_id": request.request_id})
+        simple = replace(policy, experiments=(), rollouts=(), routers={})
+        return decide_blindly(simple, expected, request, f"{type(error).__name__}: {error}")
+
+
+def _course(call: Call, row: Decision) -> Course:
+    pair = Pair(row.strong_model, row.weak_model) if row.strong_model else None
+    listed = call.named or call.listed
+    return Course(row.domain, pair, listed, row.method == Method.DIRECT)
+
+
+def _store(policy: Policy, prepared: Sequence[Prepared]) -> list[Admitted | Exception]:
+    if not prepared:
+        return []
+    try:
+        results = _write(policy, prepared)
+    except (OperationalError, InterfaceError) as error:
+        raise StorageUnavailableError from error
+    except DatabaseError as error:
+        if len(prepared) == 1:
+            raise StorageUnavailableError from error
+        # One that the database refuses must not take the others down with it.
+        return [result for each in prepared for result in _store(policy, [each])]
+    for result in results:
+        if isinstance(result, Admitted):
+            report(result.decision)
+    return results
+
+
+def _write(policy: Policy, prepared: Sequence[Prepared]) -> list[Admitted | Exception]:
+    charges = [_charge(policy, each) for each in prepared]
+    results: list[Admitted | Exception] = []
+    with write_transaction():
+        books = Books()
+        for each, charge, answer in zip(prepared, charges, reserve(charges), strict=True):
+            if isinstance(answer, OverLimitError):
+                results.append(answer)
+                continue
+            insert(each.decision)
+            books.decided(each.decision)
+            results.append(
+                Admitted(each.decision, policy, each.course, each.unavailable, answer, charge)
+            )
+        books.close()
+    return results
+
+
+def _charge(policy: Policy, prepared: Prepared) -> Charge:
+    """What the call is expected to use: as many tokens as it may write, else as its model usually
+    does."""
+    row, call = prepared.decision, prepared.call
+    usual = row.detail["output_tokens"].get(
+        row.model, row.detail["inputs"]["default_output_tokens"]
+    )
+    written = usual if call.output_limit is None else call.output_limit
+    price = price_on(policy.prices.get(row.model, ()), row.created_at.date())
+    return Charge(
+        call.rules.key_id,
+        call.rules.limits,
+        row.created_at,
+        row.input_tokens + written,
+        price.cost(row.input_tokens, written) if price else None,
+    )
+
+
+_WORDS: dict[str, str] = {
+    "no_endpoint": "has no endpoint to be called at",
+    "switched_off": "is switched off",
+    NOT_ALLOWED: "is not allowed for this key",
+    CONTEXT: "has a context window that is too small",
+    NO_KEY: "has an endpoint whose key is not set",
+    CIRCUIT: "has kept failing and is left alone for a moment",
+}
+
+
+def words_for(reason: str) -> str:
+    if reason.startswith("lacks_"):
+        return f"lacks the capability '{reason.removeprefix('lacks_')}'"
+    return _WORDS.get(reason, reason)
+
+
+def _no_model(reasons: Mapping[str, str], named: str | None) -> str:
+    if named is not None:
+        return f"Model '{named}' cannot answer: it {words_for(reasons[named])}."
+    by_reason: dict[str, list[str]] = {}
+    for model, reason in reasons.items():
+        by_reason.setdefault(reason, []).append(model)
+    parts = (f"{', '.join(names)} {words_for(reason)}" for reason, names in by_reason.items())
+    return f"No model can answer this call: {'; '.join(parts)}."

@@ -1,0 +1,68 @@
+"""The books: every sum that a decision, its outcome and its ratings count in.
+
+What a decision contributes is a pure function of its row, its outcome and its ratings. Whenever one
+of them changes, the difference to the contribution before is added, in the same transaction: so
+late, repeated and reordered events leave exactly what counting anew would.
+"""
+
+from typing import NamedTuple
+
+from experiments.models import Decision, MetricSum, Outcome, Rollup, RollupBin, UnitSum
+from experiments.services import rollups, sums
+from experiments.services.ledger import Ledger
+
+
+class Known(NamedTuple):
+    """What is known of a decision: its outcome, and its combined quality in millionths."""
+
+    outcome: Outcome | None = None
+    quality: int | None = None
+
+
+class Books:
+    """Entries of one transaction. Nothing is written before `close`."""
+
+    def __init__(self) -> None:
+        self._ledger = Ledger()
+
+    def decided(self, decision: Decision) -> None:
+        """A new decision."""
+        self._ledger.add(Rollup, rollups.key_of(decision), rollups.contribution(decision))
+        for key in rollups.bins_of(decision):
+            self._ledger.add(RollupBin, key, {"count": 1})
+        if sums.is_counted(decision):
+            self._ledger.add(UnitSum, sums.key_of(decision), sums.contribution(decision))
+
+    def learned(self, decision: Decision, before: Known, after: Known) -> None:
+        """An outcome or a rating of quality came, or a better one."""
+        self._ledger.add(
+            Rollup,
+            rollups.key_of(decision),
+            _difference(
+                rollups.contribution(decision, *before), rollups.contribution(decision, *after)
+            ),
+        )
+        if sums.is_counted(decision):
+            change = _difference(
+                sums.contribution(decision, *before), sums.contribution(decision, *after)
+            )
+            self._ledger.add(UnitSum, sums.key_of(decision), change)
+
+    def rated(self, decision: Decision, metric: str, before: int | None, after: int | None) -> None:
+        """A custom metric's combined rating changed."""
+        if sums.is_counted(decision):
+            key = {**sums.key_of(decision), "metric": metric}
+            change = {
+                "total": (after or 0) - (before or 0),
+                "rated": int(after is not None) - int(before is not None),
+            }
+            self._ledger.add(MetricSum, key, change)
+
+    def close(self) -> None:
+        """Writes every row that changed."""
+        self._ledger.write()
+
+
+def _difference(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
+    names = before.keys() | after.keys()
+    return {name: after.get(name, 0) - before.get(name, 0) for name in names}

@@ -1,0 +1,263 @@
+"""What keys may use: requests and tokens a minute, money a day and a month.
+
+A call is charged with its estimate when it is let in, in the transaction that stores its decision,
+and corrected when it has ended. So calls at the same time cannot overdraw a budget together, and
+one whose process dies stays charged as estimated.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Sum
+
+from experiments.core.money import NANO, usd
+from experiments.models import APIKey, KeyUsage
+from experiments.services import statements
+
+DAY, MINUTE = KeyUsage.DAY, KeyUsage.MINUTE
+_KEY = ("key_id", "span", "starts_at")
+
+
+class Limits(NamedTuple):
+    """None is no limit. Money in nano-dollars."""
+
+    requests: int | None = None
+    tokens: int | None = None
+    day: int | None = None
+    month: int | None = None
+    soft_day: int | None = None
+    soft_month: int | None = None
+
+    @property
+    def by_minute(self) -> bool:
+        return self.requests is not None or self.tokens is not None
+
+    @property
+    def by_money(self) -> bool:
+        return any(limit is not None for limit in self[2:])
+
+
+def limits_of(key: APIKey) -> Limits:
+    requests = key.requests_per_minute
+    if requests is None:
+        requests = settings.API_KEY_REQUESTS_PER_MINUTE or None
+    return Limits(
+        requests,
+        key.tokens_per_minute,
+        _nano(key.budget_day),
+        _nano(key.budget_month),
+        _nano(key.soft_budget_day),
+        _nano(key.soft_budget_month),
+    )
+
+
+class Charge(NamedTuple):
+    """What one call is expected to use. `cost` is None where the price is unknown."""
+
+    key_id: int
+    limits: Limits
+    at: datetime
+    tokens: int
+    cost: int | None
+
+
+class Standing(NamedTuple):
+    """What a key has left this minute, and which soft budgets it is above."""
+
+    limits: Limits
+    requests_left: int | None = None
+    tokens_left: int | None = None
+    resets_in: int = 0
+    above_soft: tuple[str, ...] = ()
+
+
+class OverLimitError(Exception):
+    """A call that a key's limit refuses. `code` names the limit, `retry_after` is in seconds."""
+
+    def __init__(self, code: str, message: str, retry_after: int, standing: Standing) -> None:
+        self.code = code
+        self.retry_after = retry_after
+        self.standing = standing
+        super().__init__(message)
+
+
+class Used(NamedTuple):
+    """What a key has used so far in the spans that its limits speak of."""
+
+    requests: int
+    tokens: int
+    day: int
+    month: int
+
+    def plus(self, charge: Charge) -> "Used":
+        cost = charge.cost or 0
+        return Used(
+            self.requests + 1, self.tokens + charge.tokens, self.day + cost, self.month + cost
+        )
+
+
+def reserve(charges: Sequence[Charge]) -> list[Standing | OverLimitError]:
+    """Charges each call that its key's limits admit; for each, in order, what is left or why not.
+
+    Runs inside the caller's transaction: the usage of limited keys is locked until it ends.
+    """
+    results: list[Standing | OverLimitError] = [Standing(charge.limits) for charge in charges]
+    by_key: defaultdict[int, list[int]] = defaultdict(list)
+    for index, charge in enumerate(charges):
+        by_key[charge.key_id].append(index)
+    for key_id in sorted(by_key):  # always in this order: no two callers wait for each other
+        used = _used(charges[by_key[key_id][0]])
+        for index in by_key[key_id]:
+            results[index], used = _admit(charges[index], used)
+    admitted = zip(charges, results, strict=True)
+    _add([(charge, 1) for charge, result in admitted if isinstance(result, Standing)])
+    return results
+
+
+class Correction(NamedTuple):
+    """What a call really used, in place of what it was charged with."""
+
+    charge: Charge
+    tokens: int
+    cost: int | None
+
+
+def correct(corrections: Iterable[Correction]) -> None:
+    """Replaces estimates. An unknown cost leaves the estimate standing."""
+    changes = []
+    for charge, tokens, cost in corrections:
+        known = cost if cost is not None else charge.cost
+        change = charge._replace(
+            tokens=tokens - charge.tokens, cost=(known or 0) - (charge.cost or 0)
+        )
+        if change.tokens or change.cost:
+            changes.append((change, 0))
+    _add(changes)
+
+
+def _admit(charge: Charge, used: Used) -> tuple[Standing | OverLimitError, Used]:
+    after = used.plus(charge)
+    refusal = _refusal(charge, after)
+    if refusal is None:
+        return _standing(charge, after), after
+    code, message, retry_after = refusal
+    return OverLimitError(code, message, retry_after, _standing(charge, used)), used
+
+
+def _refusal(charge: Charge, after: Used) -> tuple[str, str, int] | None:
+    limits, at = charge.limits, charge.at
+    if limits.requests is not None and after.requests > limits.requests:
+        text = f"This key may make {limits.requests:,} requests a minute."
+        return "requests_per_minute", text, _seconds_to(_next_minute(at), at)
+    if limits.tokens is not None and after.tokens > limits.tokens:
+        text = (
+            f"This key may use {limits.tokens:,} tokens a minute; "
+            f"this call needs about {charge.tokens:,}."
+        )
+        return "tokens_per_minute", text, _seconds_to(_next_minute(at), at)
+    if charge.cost is None and (limits.day is not None or limits.month is not None):
+        text = "This key has a budget and the chosen model has no price. Give it one in the admin."
+        return "unpriced_model", text, _seconds_to(_next_day(at), at)
+    if limits.day is not None and after.day > limits.day:
+        text = f"This key's budget of ${usd(limits.day)} a day (UTC) does not cover this call."
+        return "budget_day", text, _seconds_to(_next_day(at), at)
+    if limits.month is not None and after.month > limits.month:
+        text = f"This key's budget of ${usd(limits.month)} a month (UTC) does not cover this call."
+        return "budget_month", text, _seconds_to(_next_month(at), at)
+    return None
+
+
+def _standing(charge: Charge, used: Used) -> Standing:
+    limits = charge.limits
+    soft = (("day", limits.soft_day, used.day), ("month", limits.soft_month, used.month))
+    return Standing(
+        limits,
+        None if limits.requests is None else max(0, limits.requests - used.requests),
+        None if limits.tokens is None else max(0, limits.tokens - used.tokens),
+        _seconds_to(_next_minute(charge.at), charge.at),
+        tuple(name for name, limit, spent in soft if limit is not None and spent > limit),
+    )
+
+
+def _used(charge: Charge) -> Used:
+    """Two queries at most for each kind of limit, none for a key without."""
+    limits, day = charge.limits, _day(charge.at)
+    requests = tokens = today = before = 0
+    if limits.by_money:
+        _, _, today = _locked(charge.key_id, DAY, day)
+        before = _spent_before(charge.key_id, day)
+    if limits.by_minute:
+        requests, tokens, _ = _locked(charge.key_id, MINUTE, _minute(charge.at))
+    return Used(requests, tokens, today, before + today)
+
+
+def _locked(key_id: int, span: str, starts_at: datetime) -> tuple[int, int, int]:
+    """The counters of one span, locked. A span that is new is made."""
+    table = connection.ops.quote_name(KeyUsage._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} (key_id, span, starts_at) VALUES (%s, %s, %s) "  # noqa: S608
+            "ON CONFLICT (key_id, span, starts_at) "
+            f"DO UPDATE SET requests = {table}.requests RETURNING requests, tokens, cost",
+            [key_id, span, connection.ops.adapt_datetimefield_value(starts_at)],
+        )
+        requests, tokens, cost = cursor.fetchone()
+    return requests, tokens, cost
+
+
+def _spent_before(key_id: int, day: datetime) -> int:
+    days = KeyUsage.objects.filter(
+        key_id=key_id, span=DAY, starts_at__gte=day.replace(day=1), starts_at__lt=day
+    )
+    return int(days.aggregate(spent=Sum("cost"))["spent"] or 0)
+
+
+def _add(changes: Sequence[tuple[Charge, int]]) -> None:
+    """Adds to the day of each charge, and to its minute where its key has a limit by the minute."""
+    rows: defaultdict[tuple[Any, ...], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for charge, requests in changes:
+        spans = [(DAY, _day(charge.at))]
+        if charge.limits.by_minute:
+            spans.append((MINUTE, _minute(charge.at)))
+        for span in spans:
+            row = rows[charge.key_id, *span]
+            row["requests"] += requests
+            row["tokens"] += charge.tokens
+            row["cost"] += charge.cost or 0
+    if rows:
+        ordered = sorted(rows.items(), key=lambda item: item[0])
+        values = [{**dict(zip(_KEY, key, strict=True)), **row} for key, row in ordered]
+        statements.add(KeyUsage, _KEY, values)
+
+
+def _nano(dollars: Decimal | None) -> int | None:
+    return None if dollars is None else int(dollars * NANO)
+
+
+def _minute(at: datetime) -> datetime:
+    return at.replace(second=0, microsecond=0)
+
+
+def _day(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _next_minute(at: datetime) -> datetime:
+    return _minute(at) + timedelta(minutes=1)
+
+
+def _next_day(at: datetime) -> datetime:
+    return _day(at) + timedelta(days=1)
+
+
+def _next_month(at: datetime) -> datetime:
+    return (_day(at).replace(day=1) + timedelta(days=32)).replace(day=1)
+
+
+def _seconds_to(then: datetime, now: datetime) -> int:
+    return max(1, round((then - now).total_seconds()))

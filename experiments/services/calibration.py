@@ -1,0 +1,56 @@
+"""Thresholds from recent scores: what keeps a domain at its target strong share."""
+
+from typing import NamedTuple
+
+from experiments.analysis.routing import threshold_for_share
+from experiments.models import Decision, Domain
+from experiments.services.revisions import revision
+
+RECENT = 5_000
+ENOUGH = 200
+
+
+class Calibration(NamedTuple):
+    """One domain's result. `threshold` is None where there were too few scores."""
+
+    domain: str
+    scores: int
+    threshold: float | None
+    strong_share: float | None
+
+    def __str__(self) -> str:
+        if self.threshold is None:
+            return f"{self.domain}: too few scores, {self.scores} of {ENOUGH}"
+        return (
+            f"{self.domain}: threshold {self.threshold:.4f} sends {self.strong_share:.1%} of "
+            f"{self.scores} recent prompts to the strong model"
+        )
+
+
+def calibrate(*, save: bool) -> list[Calibration]:
+    """For each domain with a router: the threshold of its target share, from its newest scores.
+
+    Saved thresholds are used while `routellm_dynamic_threshold` is on.
+    """
+    results = []
+    with revision("calibration", "Thresholds calibrated on recent scores"):
+        for domain in Domain.objects.select_related("router").exclude(router=None):
+            result = _calibrate(domain)
+            results.append(result)
+            if save and result.threshold is not None:
+                domain.calibrated_threshold = result.threshold
+                domain.save(update_fields=["calibrated_threshold", "version", "updated_at"])
+    return results
+
+
+def _calibrate(domain: Domain) -> Calibration:
+    """Every decision's logged score counts, also of units that were not routed."""
+    router = domain.router.name if domain.router else ""
+    newest = Decision.objects.filter(domain=domain.name).order_by("-created_at")[:RECENT]
+    details = newest.values_list("detail", flat=True)
+    answers = (detail["scores"].get(router, {}) for detail in details)
+    scores = [answer["value"] for answer in answers if "value" in answer]
+    if len(scores) < ENOUGH:
+        return Calibration(domain.name, len(scores), None, None)
+    found = threshold_for_share(scores, domain.target_strong_share)
+    return Calibration(domain.name, len(scores), found.threshold, found.realised_share)

@@ -1,0 +1,254 @@
+"""What must hold before an experiment starts, as an operator sees it."""
+
+from collections.abc import Iterable
+from datetime import date
+from typing import NamedTuple
+
+from experiments.core.choice import pair_of
+from experiments.core.money import price_on
+from experiments.core.policy import Domain, Method, Policy, RoutingPolicy
+from experiments.core.selection import NoEligibleModelsError
+from experiments.models import Arm, Experiment, ExperimentMetric, Rollout, UnitSum
+from experiments.reports.metrics import UnknownMetricError, spec_of
+from experiments.services.documents import WATCHED, current_document
+from experiments.services.engine import engine
+from experiments.services.policies import build_policy
+
+COST = "cost"
+ACTIVE = (Experiment.Status.RUNNING, Experiment.Status.PAUSED)
+LOADING = "Loading."
+
+
+class Check(NamedTuple):
+    """One line of the checklist before a start."""
+
+    name: str
+    passed: bool
+    message: str
+
+
+class _Subject(NamedTuple):
+    """An experiment as it stands in the rows, with the policy that would decide for it."""
+
+    experiment: Experiment
+    arms: list[Arm]
+    policy: Policy
+    domains: list[Domain]
+    today: date
+
+
+def checklist(experiment: Experiment, today: date) -> list[Check]:
+    """What must hold before `experiment` starts, in the order one fixes it."""
+    subject = _subject(experiment, today)
+    return [
+        *_arm_checks(subject),
+        _check_metrics(list(experiment.metrics.all())),
+        _check_key(experiment),
+        _check_overlap(experiment),
+        _check_rollouts(experiment),
+        _check_traffic(subject),
+        _check_plan(experiment),
+    ]
+
+
+def arm_checks(experiment: Experiment, today: date) -> list[Check]:
+    """The part that a new phase has to pass again."""
+    return _arm_checks(_subject(experiment, today))
+
+
+def _subject(experiment: Experiment, today: date) -> _Subject:
+    policy = build_policy(0, current_document())
+    own = experiment.domain.name if experiment.domain else None
+    domains = [domain for name, domain in policy.domains.items() if own in (None, name)]
+    arms = list(experiment.arms.select_related("router", "strong_model", "weak_model"))
+    return _Subject(experiment, arms, policy, domains, today)
+
+
+def _arm_checks(subject: _Subject) -> list[Check]:
+    return [
+        _check_arms(subject.arms),
+        _check_control(subject.arms),
+        _check_weights(subject.arms),
+        _check_policies(subject),
+        _check_prices(subject),
+        _check_routers(subject.arms),
+    ]
+
+
+def _check_arms(arms: list[Arm]) -> Check:
+    policies = {arm.routing_policy() for arm in arms}
+    if len(arms) < 2:
+        return Check("arms", False, "Add at least two arms.")
+    if len(policies) < len(arms):
+        return Check("arms", False, "Two arms have the same policy: nothing could differ.")
+    return Check("arms", True, f"{len(arms)} arms differ.")
+
+
+def _check_control(arms: list[Arm]) -> Check:
+    controls = [arm.name for arm in arms if arm.is_control]
+    if len(controls) != 1:
+        return Check("control", False, "Mark exactly one arm as control.")
+    return Check("control", True, f"'{controls[0]}' is the control.")
+
+
+def _check_weights(arms: list[Arm]) -> Check:
+    total = sum(arm.weight for arm in arms)
+    if any(arm.weight <= 0 for arm in arms):
+        return Check("weights", False, "Give every arm a weight above 0, or remove it.")
+    if not 0.99 <= total <= 1.01:
+        return Check("weights", False, f"The weights sum to {total:g}: make them sum to 1.")
+    return Check("weights", True, "The weights sum to 1.")
+
+
+def _check_policies(subject: _Subject) -> Check:
+    """Complete, in every domain that takes part."""
+    broken = [
+        arm.name
+        for arm in subject.arms
+        if arm.method == Method.ROUTELLM and (arm.router is None or arm.threshold is None)
+    ]
+    if broken:
+        return Check("policies", False, f"Give {', '.join(broken)} a router and a threshold.")
+    lonely = sorted(
+        {
+            f"{arm.name} in {domain.name}"
+            for arm in subject.arms
+            for domain in subject.domains
+            if not _models_of(subject.policy, domain, arm.routing_policy())
+        }
+    )
+    if lonely:
+        return Check("policies", False, f"There is no model for {', '.join(lonely)}: name a pair.")
+    return Check("policies", True, "Every arm has a complete policy.")
+
+
+def _models_of(policy: Policy, domain: Domain, wanted: RoutingPolicy) -> set[str]:
+    """What an arm answers with: its pair or the usual one, or what the selector would take."""
+    if wanted.method is not Method.DOMAIN_SELECTOR:
+        return set(pair_of(policy, domain, wanted) or ())
+    try:
+        return {policy.select(domain, None, frozenset())}
+    except NoEligibleModelsError:
+        return set()
+
+
+def _check_prices(subject: _Subject) -> Check:
+    """Of every model an arm may choose today."""
+    models = {
+        model
+        for arm in subject.arms
+        for domain in subject.domains
+        for model in _models_of(subject.policy, domain, arm.routing_policy())
+    }
+    unpriced = sorted(
+        name
+        for name in models
+        if price_on(subject.policy.prices.get(name, ()), subject.today) is None
+    )
+    if unpriced:
+        return Check("prices", False, f"No price is known for {', '.join(unpriced)}.")
+    return Check("prices", True, "A price is known for every model.")
+
+
+def _check_routers(arms: list[Arm]) -> Check:
+    wanted = {arm.router for arm in arms if arm.router is not None}
+    disabled = sorted(router.name for router in wanted if not router.enabled)
+    if disabled:
+        return Check("router", False, f"Enable the router {', '.join(disabled)}.")
+    statuses = {status.name: status for status in engine.statuses()}
+    problems = []
+    for router in sorted(wanted, key=lambda router: router.name):
+        status = statuses.get(router.name)
+        if router.is_local and (status is None or status.detail == LOADING):
+            continue  # it loads in a moment, wherever it is needed
+        if status is None or not status.ready:
+            detail = status.detail if status else LOADING
+            problems.append(f"The router {router.name} is not ready: {detail}")
+    return Check("router", not problems, " ".join(problems) or "Every router is ready.")
+
+
+def _check_metrics(metrics: list[ExperimentMetric]) -> Check:
+    primary = [m.metric for m in metrics if m.role == ExperimentMetric.Role.PRIMARY]
+    if primary != [COST]:
+        return Check("metrics", False, "The primary metric is cost: add it, and no other.")
+    if all(metric.role != ExperimentMetric.Role.GUARDRAIL for metric in metrics):
+        return Check("metrics", False, "Add a guardrail, such as quality with a margin of 0.02.")
+    try:
+        for metric in metrics:
+            spec_of(metric.metric)
+    except UnknownMetricError as error:
+        return Check("metrics", False, str(error))
+    return Check("metrics", True, f"Cost, and {len(metrics) - 1} more.")
+
+
+def _check_key(experiment: Experiment) -> Check:
+    """Sums are kept by key: those of a deleted experiment would be taken for this one's."""
+    if UnitSum.objects.filter(experiment=experiment.key).exists():
+        return Check("key", False, "Another experiment had this key: clone it under a new one.")
+    return Check("key", True, "The key was never used before.")
+
+
+def _check_overlap(experiment: Experiment) -> Check:
+    clashing = [other.key for other in _beside(experiment) if _overlap(experiment, other)]
+    if clashing:
+        return Check(
+            "overlap",
+            False,
+            f"It would share units with {', '.join(clashing)}: give both the same namespace and "
+            "slots that do not touch.",
+        )
+    return Check("overlap", True, "It shares no unit with another experiment.")
+
+
+def _beside(experiment: Experiment) -> Iterable[Experiment]:
+    others = Experiment.objects.filter(status__in=ACTIVE).exclude(pk=experiment.pk)
+    return [
+        other
+        for other in others
+        if None in (other.domain_id, experiment.domain_id)
+        or other.domain_id == experiment.domain_id
+    ]
+
+
+def _overlap(one: Experiment, other: Experiment) -> bool:
+    """Slots keep apart only what is placed by the same id: units, or requests."""
+    if not one.namespace or one.namespace != other.namespace or one.by_request != other.by_request:
+        return True
+    return one.namespace_start < other.namespace_end and other.namespace_start < one.namespace_end
+
+
+def _check_rollouts(experiment: Experiment) -> Check:
+    rollouts = Rollout.objects.filter(state__in=WATCHED).select_related("flag")
+    if experiment.domain_id is not None:  # a rollout of the master flag touches every domain
+        rollouts = rollouts.filter(flag__domain_id__in=[experiment.domain_id]) | rollouts.filter(
+            flag__domain=None
+        )
+    names = ", ".join(rollout.flag.key for rollout in rollouts)
+    if names:
+        return Check(
+            "rollouts", False, f"A guarded rollout is under way: {names}. Finish it first."
+        )
+    return Check("rollouts", True, "No guarded rollout touches its domain.")
+
+
+def _check_traffic(subject: _Subject) -> Check:
+    policy = subject.policy
+    if not policy.switches.ab_testing:
+        return Check("traffic", False, "Nobody would be in it: routellm_a_b_testing is off.")
+    flags = [policy.master, *(domain.flag for domain in subject.domains)]
+    if not policy.master.share or not any(domain.flag.share for domain in subject.domains):
+        off = ", ".join(flag.key for flag in flags if not flag.share)
+        return Check("traffic", False, f"Nobody would be in it: {off} is at 0 %.")
+    if not subject.experiment.coverage:
+        return Check("traffic", False, "Nobody would be in it: its coverage is 0.")
+    return Check("traffic", True, "Units whose flags are on can take part.")
+
+
+def _check_plan(experiment: Experiment) -> Check:
+    if experiment.planned_units is None:
+        return Check(
+            "plan", False, "Say how many units are planned; the power calculation proposes it."
+        )
+    if experiment.planned_units < experiment.arms.count() * experiment.min_units:
+        return Check("plan", False, "Plan at least the minimum of units for each arm.")
+    return Check("plan", True, f"{experiment.planned_units:,} units are planned.")

@@ -1,0 +1,95 @@
+"""Circuit breakers of models, in the database so that all processes know of them."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.db.models import Q
+
+from experiments.core.circuit import CircuitState, after
+from experiments.models import Circuit
+
+REFRESH_SECONDS = 0.5
+PROBE = timedelta(seconds=30)
+
+
+class CallResult(NamedTuple):
+    """How one call of a model ended, as far as the model is to blame."""
+
+    model: str
+    failed: bool
+    reason: str = ""
+
+
+class Tripped(NamedTuple):
+    """Models that are left alone, and those that one probe may try."""
+
+    closed_to_all: frozenset[str]
+    to_probe: frozenset[str]
+
+
+_lock = threading.Lock()
+_read: tuple[float, dict[str, datetime]] = (float("-inf"), {})
+
+
+def tripped(now: datetime) -> Tripped:
+    """One query each half second."""
+    global _read  # noqa: PLW0603
+    read_at, opened = _read
+    if time.monotonic() - read_at >= REFRESH_SECONDS:
+        with _lock:
+            rows = Circuit.objects.filter(open_until__isnull=False)
+            opened = dict(rows.values_list("model", "open_until"))  # type: ignore[arg-type]
+            _read = (time.monotonic(), opened)
+    closed = frozenset(model for model, until in opened.items() if now < until)
+    return Tripped(closed, frozenset(opened) - closed)
+
+
+def forget() -> None:
+    """The next call reads the circuits anew."""
+    global _read  # noqa: PLW0603
+    _read = (float("-inf"), {})
+
+
+def claim_probe(model: str, now: datetime) -> bool:
+    """Whether the caller is the one who tries a model whose wait is over."""
+    free = Q(probe_until__isnull=True) | Q(probe_until__lte=now)
+    due = Circuit.objects.filter(free, model=model, open_until__lte=now)
+    return due.update(probe_until=now + PROBE) == 1
+
+
+def record(results: Sequence[CallResult], now: datetime) -> None:
+    """Counts calls, and opens or closes circuits. Runs inside the caller's transaction."""
+    calls = Counter(result.model for result in results)
+    failures = Counter(result.model for result in results if result.failed)
+    reasons = {result.model: result.reason for result in results if result.failed}
+    rows = _rows(calls)
+    if missing := sorted(calls.keys() - {row.model for row in rows}):
+        new = [Circuit(model=model, window_at=now) for model in missing]
+        Circuit.objects.bulk_create(new, ignore_conflicts=True)
+        rows = _rows(calls)
+    for row in rows:
+        before = CircuitState(row.window_at, row.calls, row.failures, row.open_until, row.trips)
+        state = after(before, calls[row.model], failures[row.model], now)
+        if state != before:
+            _save(row, state, reasons.get(row.model, ""))
+        if state.open_until != before.open_until:
+            forget()
+
+
+def _rows(models: Iterable[str]) -> list[Circuit]:
+    """Locked, always in the same order."""
+    rows = Circuit.objects.select_for_update().filter(model__in=list(models))
+    return list(rows.order_by("model"))
+
+
+def _save(row: Circuit, state: CircuitState, reason: str) -> None:
+    row.window_at, row.calls, row.failures = state.window_at, state.calls, state.failures
+    if state.open_until != row.open_until:
+        row.probe_until = None
+        row.reason = reason[:200] if state.open_until else ""
+    row.open_until, row.trips = state.open_until, state.trips
+    row.save()

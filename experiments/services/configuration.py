@@ -1,0 +1,306 @@
+"""Writing a document back into rows: `apply_config` and rolling back to a revision.
+
+Both go through `apply`, which refuses keys it does not know, writes only rows that differ, and
+publishes one revision.
+"""
+
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+
+from experiments.core.differences import Change, difference
+from experiments.core.selection import GENERAL
+from experiments.models import (
+    Domain,
+    DomainExample,
+    Flag,
+    FlagEntry,
+    LanguageModel,
+    ModelPrice,
+    PolicyRevision,
+    ProviderEndpoint,
+    Router,
+)
+from experiments.services.documents import (
+    DOMAIN_FIELDS,
+    ENDPOINT_FIELDS,
+    MODEL_FIELDS,
+    PRICE_FIELDS,
+    ROUTER_FIELDS,
+    SETTINGS_FIELDS,
+    Document,
+    current_document,
+    load_settings,
+)
+from experiments.services.experiment_files import (
+    ARM_KEYS,
+    EXPERIMENT_KEYS,
+    METRIC_KEYS,
+    problems_of,
+    without_state,
+    write_experiments,
+)
+from experiments.services.locks import LockedError
+from experiments.services.named import named
+from experiments.services.revisions import Author, revision
+
+PRICES = ("input_per_million", "output_per_million", "per_request", "cached_input_per_million")
+ENTRY_FIELDS = ("unit_hash", "label")
+POLICY_KEYS = ("method", "router", "threshold", "strong", "weak", "epsilon")
+PRICE_KEYS = (
+    *PRICE_FIELDS,
+    "input_per_million",
+    "output_per_million",
+    "per_request",
+    "cached_input_per_million",
+    "valid_from",
+    "valid_until",
+)
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "endpoints": ENDPOINT_FIELDS,
+    "models": (*MODEL_FIELDS, "endpoint", "prices"),
+    "routers": ROUTER_FIELDS,
+    "domains": (*DOMAIN_FIELDS, "policy", "examples"),
+    "flags": ("percentage", "seed", "description", "allow", "deny"),
+    "experiments": EXPERIMENT_KEYS,
+}
+# A file never changes a rollout's state: the section is in the export for people to read.
+READ_OVER = "rollouts"
+LISTS: dict[str, tuple[str, ...]] = {
+    "prices": PRICE_KEYS,
+    "allow": ENTRY_FIELDS,
+    "deny": ENTRY_FIELDS,
+    "arms": ARM_KEYS,
+    "metrics": METRIC_KEYS,
+}
+SETTINGS_KEYS = (*SETTINGS_FIELDS, "holdout_percentage", "strong_model", "weak_model")
+
+
+class ConfigurationError(Exception):
+    """A document that cannot be applied. `problems` names every one, with its path."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(problems))
+
+
+def plan(document: Document) -> list[Change]:
+    """What applying `document` would change, without doing it. Raises ConfigurationError."""
+    _refuse_unknown_keys(document)
+    before = current_document()
+    locked = list(problems_of(document.get("experiments", {}), before["experiments"]))
+    if locked:
+        raise ConfigurationError(locked)
+    return difference(before, _merged(before, document))
+
+
+def apply(document: Document, author: Author, note: str) -> list[Change]:
+    """Makes the rows match `document`; sections it leaves out stay as they are.
+
+    Inside a section, rows the document does not name are deleted. Raises ConfigurationError, and
+    then nothing was changed.
+    """
+    changes = plan(document)
+    try:
+        with revision(author, note):
+            _write(document)
+    except ValidationError as error:
+        raise ConfigurationError(error.messages) from error
+    except models.ProtectedError as error:
+        raise ConfigurationError([str(error.args[0])]) from error
+    except LockedError as error:
+        raise ConfigurationError(error.problems) from error
+    return changes
+
+
+def roll_back(number: int, author: Author) -> list[Change]:
+    """Applies the document of an earlier revision, as a new one. Experiments stay as they are."""
+    document = dict(PolicyRevision.objects.get(number=number).document)
+    document.pop("experiments", None)
+    return apply(document, author, f"Rolled back to revision {number}")
+
+
+def _merged(before: Document, document: Document) -> Document:
+    """The document with the settings it leaves out taken from `before`."""
+    merged = {**before, **document, READ_OVER: before[READ_OVER]}
+    merged["experiments"] = without_state(document.get("experiments", {}), before["experiments"])
+    merged["settings"] = {**before["settings"], **document.get("settings", {})}
+    return merged
+
+
+def _refuse_unknown_keys(document: Any) -> None:
+    if not isinstance(document, dict):
+        raise ConfigurationError(["The file holds no configuration: it must be a mapping."])
+    problems = [
+        f"unknown section '{key}'" for key in document.keys() - {*SECTIONS, "settings", READ_OVER}
+    ]
+    problems += _unknown("settings", document.get("settings", {}), SETTINGS_KEYS)
+    for section, allowed in SECTIONS.items():
+        rows = document.get(section, {})
+        if not isinstance(rows, dict):
+            problems.append(f"{section}: must be a mapping of names")
+            continue
+        for name, row in rows.items():
+            problems += _unknown(f"{section}.{name}", row, allowed)
+            problems += _inner(f"{section}.{name}", row)
+    if problems:
+        raise ConfigurationError(sorted(problems))
+
+
+def _inner(path: str, row: Any) -> list[str]:
+    if not isinstance(row, dict):
+        return []
+    problems = _unknown(f"{path}.policy", row.get("policy", {}), POLICY_KEYS)
+    for key, allowed in LISTS.items():
+        for index, item in enumerate(row.get(key, [])):
+            problems += _unknown(f"{path}.{key}[{index}]", item, allowed)
+    return problems
+
+
+def _unknown(path: str, row: Any, allowed: tuple[str, ...]) -> list[str]:
+    if not isinstance(row, dict):
+        return [f"{path}: must be a mapping"]
+    return [f"{path}: unknown key '{key}'" for key in row.keys() - set(allowed)]
+
+
+def _write(document: Document) -> None:
+    """Rows in the order they refer to each other; what others protect is deleted last."""
+    with transaction.atomic():
+        _write_section(ProviderEndpoint, "name", document.get("endpoints"), _write_endpoint)
+        _write_section(LanguageModel, "name", document.get("models"), _write_model)
+        _write_section(Router, "name", document.get("routers"), _write_router)
+        if "settings" in document:
+            _write_settings(document["settings"])
+        _write_section(Domain, "name", document.get("domains"), _write_domain)
+        _write_flags(document.get("flags"))
+        write_experiments(document.get("experiments", {}))
+        for model, section in (
+            (Domain, "domains"),
+            (Router, "routers"),
+            (LanguageModel, "models"),
+            (ProviderEndpoint, "endpoints"),
+        ):
+            if section in document:
+                _delete_others(model, document[section])
+
+
+def _write_section(
+    model: type[models.Model],
+    key: str,
+    section: Document | None,
+    write: Callable[[Any, Document], None],
+) -> None:
+    for name, values in (section or {}).items():
+        row = model._default_manager.filter(**{key: name}).first() or model(**{key: name})
+        write(row, values)
+
+
+def _delete_others(model: type[models.Model], section: Document) -> None:
+    others = model._default_manager.exclude(name__in=section)
+    if model is Domain and others.filter(name=GENERAL).exists():
+        raise ValidationError(f"domains: '{GENERAL}' cannot be deleted.")
+    others.delete()
+
+
+def _assign(row: models.Model, values: Document, names: tuple[str, ...]) -> None:
+    for name in names:
+        if name in values:
+            setattr(row, name, values[name])
+
+
+def _save(row: models.Model) -> None:
+    row.full_clean()
+    row.save()
+
+
+def _write_endpoint(row: ProviderEndpoint, values: Document) -> None:
+    _assign(row, values, ENDPOINT_FIELDS)
+    _save(row)
+
+
+def _write_model(row: LanguageModel, values: Document) -> None:
+    _assign(row, values, MODEL_FIELDS)
+    if "endpoint" in values:
+        row.endpoint = named(ProviderEndpoint, values["endpoint"], f"models.{row.name}.endpoint")
+    _save(row)
+    if "prices" in values:
+        row.prices.all().delete()
+        for price in values["prices"]:
+            _save(ModelPrice(model=row, **_price_values(price)))
+
+
+def _price_values(price: Document) -> Document:
+    values = dict(price)
+    for name in PRICES:
+        if values.get(name) is not None:
+            values[name] = Decimal(str(values[name]))
+    for name in ("valid_from", "valid_until"):
+        if isinstance(values.get(name), str):
+            values[name] = date.fromisoformat(values[name])
+    return values
+
+
+def _write_router(row: Router, values: Document) -> None:
+    _assign(row, values, ROUTER_FIELDS)
+    _save(row)
+
+
+def _write_settings(values: Document) -> None:
+    row = load_settings()
+    _assign(row, values, SETTINGS_FIELDS)
+    if "holdout_percentage" in values:
+        row.holdout_percentage = Decimal(str(values["holdout_percentage"]))
+    for name in ("strong_model", "weak_model"):
+        if name in values:
+            setattr(row, name, named(LanguageModel, values[name], f"settings.{name}"))
+    _save(row)
+
+
+def _write_domain(row: Domain, values: Document) -> None:
+    _assign(row, values, DOMAIN_FIELDS)
+    if "policy" in values:
+        policy = values["policy"]
+        path = f"domains.{row.name}.policy"
+        _assign(row, policy, ("method", "threshold", "epsilon"))
+        row.router = named(Router, policy.get("router"), f"{path}.router")
+        row.strong_model = named(LanguageModel, policy.get("strong"), f"{path}.strong")
+        row.weak_model = named(LanguageModel, policy.get("weak"), f"{path}.weak")
+    _save(row)
+    if "examples" in values:
+        row.examples.all().delete()
+        DomainExample.objects.bulk_create(
+            DomainExample(domain=row, text=text) for text in values["examples"]
+        )
+
+
+def _write_flags(section: Document | None) -> None:
+    """Flags belong to the product or to a domain: a document changes them, it never adds any."""
+    for key, values in (section or {}).items():
+        row = Flag.objects.filter(key=key).first()
+        if row is None:
+            domain = Domain.objects.filter(flag__isnull=True, name=_domain_of(key)).first()
+            if domain is None:
+                raise ValidationError(f"flags.{key}: there is no such flag.")
+            row = Flag(key=key, kind=Flag.Kind.DOMAIN, domain=domain)
+        _assign(row, values, ("seed", "description"))
+        if "percentage" in values:
+            row.percentage = Decimal(str(values["percentage"]))
+        _save(row)
+        _write_entries(row, values)
+
+
+def _domain_of(key: str) -> str:
+    return key.removeprefix("routellm_").removesuffix("_domain")
+
+
+def _write_entries(row: Flag, values: Document) -> None:
+    for kind in FlagEntry.Kind:
+        if kind in values:
+            row.entries.filter(kind=kind).delete()
+            FlagEntry.objects.bulk_create(
+                FlagEntry(flag=row, kind=kind, **entry) for entry in values[kind]
+            )

@@ -1,0 +1,66 @@
+"""The keys of provider endpoints, read from the environment or a file when a call is made.
+
+Nothing here logs, stores or raises a key.
+"""
+
+import os
+import re
+from pathlib import Path
+
+from experiments.core.endpoints import Endpoint
+
+HIDDEN = "[hidden]"
+# What providers' keys look like, in case one repeats a key in an error that we did not send.
+_LOOKS_LIKE_A_KEY = re.compile(r"\b(?:sk|pk|rk|gsk|xai|sy)[-_][A-Za-z0-9_\-]{8,}|Bearer\s+\S{8,}")
+
+
+class CredentialMissingError(Exception):
+    """The endpoint names a place where no key is. The message says which, and what to do."""
+
+
+def key_of(endpoint: Endpoint) -> str | None:
+    """The endpoint's key, None where it takes none. Raises CredentialMissingError."""
+    if endpoint.api_key_file:
+        return _from_file(endpoint)
+    if endpoint.api_key_env:
+        return _from_environment(endpoint)
+    return None
+
+
+def problem_of(endpoint: Endpoint) -> str | None:
+    """Why the endpoint cannot be called, or None."""
+    try:
+        key_of(endpoint)
+    except CredentialMissingError as error:
+        return str(error)
+    return None
+
+
+def without_secrets(text: str, key: str | None) -> str:
+    """A provider's message without our key, or anything that looks like one."""
+    if key:
+        text = text.replace(key, HIDDEN)
+    return _LOOKS_LIKE_A_KEY.sub(HIDDEN, text)
+
+
+def _from_environment(endpoint: Endpoint) -> str:
+    key = os.environ.get(endpoint.api_key_env, "").strip()
+    if not key:
+        raise CredentialMissingError(
+            f"The environment variable {endpoint.api_key_env} of endpoint '{endpoint.name}' is "
+            "not set. Set it where Switchyard runs and start it again."
+        )
+    return key
+
+
+def _from_file(endpoint: Endpoint) -> str:
+    try:
+        key = Path(endpoint.api_key_file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        key = ""
+    if not key:
+        raise CredentialMissingError(
+            f"The file {endpoint.api_key_file} of endpoint '{endpoint.name}' cannot be read or is "
+            "empty. Put the key into it, readable by Switchyard."
+        )
+    return key

@@ -1,0 +1,99 @@
+"""Fills an empty database with the demonstration: thirty days in well under a minute."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, time, timedelta
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from django.db.models import F
+
+from experiments.models import Decision, PolicyRevision, Rollout
+from experiments.services import expectations, rollouts
+from experiments.services.daily_results import record_all
+from experiments.services.demonstration.people import DAYS, Asked, asked
+from experiments.services.demonstration.recording import Recorder
+from experiments.services.demonstration.story import Step, Story, is_lost
+from experiments.services.demonstration.world import World, build_world
+from experiments.services.engine import engine
+from experiments.services.policies import store
+from experiments.services.seeding import seed
+
+SEED = 20261122
+
+
+class NotEmptyError(Exception):
+    """The database already holds decisions."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This database holds decisions. The demonstration is only written into an empty one."
+        )
+
+
+class Filled(NamedTuple):
+    decisions: int
+    world: World
+
+
+def fill(now: datetime, scale: float = 1.0, told: Callable[[str], None] = lambda _: None) -> Filled:
+    """The `DAYS` days up to `now`. The same `now` and `scale` give the same decisions.
+
+    Raises NotEmptyError.
+    """
+    if Decision.objects.exists():
+        raise NotEmptyError
+    now = now.astimezone(UTC)
+    seed()
+    policy = store.current()
+    engine.warm_up(policy)
+    world = build_world(policy, now.date())
+    rng = np.random.default_rng(SEED)
+    questions = asked(world.pools, now, rng, scale)
+    recorder = Recorder(world, rng, now, is_lost)
+    begin = now - timedelta(days=DAYS)
+    _date_back(0, begin - timedelta(hours=1))
+    stored = 0
+    steps = sorted((*Story(world, now, scale).steps(), *_rounds(begin, now)), key=lambda s: s.at)
+    for step, until in _stretches(steps, now):
+        _take(step)
+        expectations.forget()
+        batch = _between(questions, step.at, until)
+        stored += recorder.record(store.current(), batch, expectations.expected_output_tokens())
+        told(f"{step.at:%Y-%m-%d %H:%M}  {stored:,} decisions")
+    return Filled(stored, world)
+
+
+def _rounds(begin: datetime, now: datetime) -> Iterator[Step]:
+    """What a scheduler would run: rollouts move every six hours, results are kept every night."""
+    first = datetime.combine(begin.date(), time(), UTC)
+    for number in range(1, 4 * DAYS + 4):
+        at = first + timedelta(hours=6 * number)
+        if begin < at < now:
+            yield Step(at, rollouts.advance_all)
+            if at.hour == 0:
+                yield Step(at + timedelta(minutes=5), record_all)
+
+
+def _stretches(steps: list[Step], now: datetime) -> Iterator[tuple[Step, datetime]]:
+    """Each step, and when the next one is due."""
+    last = Step(now, lambda _: None)
+    for step, following in pairwise([*steps, last]):
+        yield step, following.at
+
+
+def _take(step: Step) -> None:
+    before = PolicyRevision.objects.count()
+    step.do(step.at)
+    _date_back(before, step.at)
+    store.forget()
+
+
+def _date_back(before: int, at: datetime) -> None:
+    """Rows that stamp themselves with the clock get the moment of the story."""
+    PolicyRevision.objects.filter(number__gt=before).update(created_at=at)
+    Rollout.objects.filter(started_at=at).update(created_at=F("started_at"))
+
+
+def _between(questions: list[Asked], since: datetime, until: datetime) -> list[Asked]:
+    return [one for one in questions if since <= one.at < until]

@@ -1,0 +1,77 @@
+"""Who asks when: people arrive, ask a few times within a day or two, and do not come back."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, time, timedelta
+from typing import NamedTuple
+
+import numpy as np
+from numpy.random import Generator
+
+from experiments.services.demonstration.world import Prompt
+
+DAYS = 30
+ARRIVALS = 340.0
+WEEKEND = 0.6
+MORE_QUESTIONS = 2.4
+STRAYS = 0.15
+WITHOUT_UNIT = 0.04
+APPS = ("help desk", "editor", "assistant")
+SHARES = {
+    "technical": 0.24,
+    "general": 0.17,
+    "educational": 0.13,
+    "creative": 0.11,
+    "scientific": 0.12,
+    "financial": 0.09,
+    "medical": 0.09,
+    "legal": 0.05,
+}
+# Out of 24 hours from midnight UTC, how busy each is.
+BUSY = np.array([2, 1, 1, 1, 2, 3, 5, 8, 11, 13, 14, 13, 12, 14, 14, 13, 12, 10, 8, 7, 6, 5, 4, 3])
+
+
+class Asked(NamedTuple):
+    """One prompt sent by somebody. `unit_id` is None where the caller names nobody."""
+
+    at: datetime
+    unit_id: str | None
+    prompt: Prompt
+    app: str
+
+
+def asked(
+    pools: Mapping[str, Sequence[Prompt]], now: datetime, rng: Generator, scale: float = 1.0
+) -> list[Asked]:
+    """Everything asked in the `DAYS` days up to `now`, in order. `scale` thins it out."""
+    first = now.astimezone(UTC).date() - timedelta(days=DAYS)
+    found: list[Asked] = []
+    person = 0
+    for number in range(DAYS + 1):
+        day = datetime.combine(first + timedelta(days=number), time(), UTC)
+        rate = ARRIVALS * scale * (WEEKEND if day.weekday() >= 5 else 1.0)
+        for _ in range(int(rng.poisson(rate))):
+            person += 1
+            found += _questions(pools, day, f"user-{person:06d}", rng)
+    begin = now - timedelta(days=DAYS)
+    return sorted((one for one in found if begin <= one.at < now), key=lambda one: one.at)
+
+
+def _questions(
+    pools: Mapping[str, Sequence[Prompt]], day: datetime, unit_id: str, rng: Generator
+) -> Iterator[Asked]:
+    names, weights = list(SHARES), np.array(list(SHARES.values()))
+    own, app = str(rng.choice(names, p=weights)), str(rng.choice(APPS))
+    for _ in range(1 + int(rng.poisson(MORE_QUESTIONS))):
+        name = own if rng.random() >= STRAYS else str(rng.choice(names, p=weights))
+        pool = pools[name]
+        yield Asked(
+            at=day + timedelta(days=int(rng.random() < 0.3)) + _time_of_day(rng),
+            unit_id=None if rng.random() < WITHOUT_UNIT else unit_id,
+            prompt=pool[int(rng.integers(len(pool)))],
+            app=app,
+        )
+
+
+def _time_of_day(rng: Generator) -> timedelta:
+    hour = int(rng.choice(24, p=BUSY / BUSY.sum()))
+    return timedelta(hours=hour, seconds=float(rng.uniform(0, 3600)))

@@ -1,0 +1,110 @@
+"""Measures a domain detector on labelled prompts from a CSV file."""
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from experiments.analysis.detection import DetectionQuality, detection_quality
+from experiments.core.detection import Candidate, DomainConfig, detect
+from experiments.core.domains import GENERAL_DOMAIN, SEEDED_DOMAINS
+from experiments.core.policy import Policy
+from experiments.core.selection import GENERAL
+from experiments.routers.detector import LearnedDetector, example_prompts
+from experiments.routers.features import featurise
+
+CLASSIC, LEARNED = "classic", "learned"
+
+Candidates = Callable[[str], Sequence[Candidate]]
+
+
+class LabelledPromptsError(ValueError):
+    """The file cannot be read as labelled prompts; the message says where and what to change."""
+
+
+class LabelledPrompt(NamedTuple):
+    text: str
+    domain: str
+
+
+class DetectedDomain(NamedTuple):
+    """A domain to find: how the classic detector knows it, its examples, and its minimum."""
+
+    config: DomainConfig
+    examples: tuple[str, ...]
+    min_confidence: float
+
+
+def seeded_domains() -> list[DetectedDomain]:
+    """The domains of a new installation."""
+    examples = example_prompts()
+    return [
+        DetectedDomain(config, examples[config.name], 0.0)
+        for config in (*SEEDED_DOMAINS, GENERAL_DOMAIN)
+    ]
+
+
+def configured_domains(policy: Policy) -> list[DetectedDomain]:
+    examples = policy.detection.examples
+    return [
+        DetectedDomain(domain.config, examples.get(name, ()), domain.min_confidence)
+        for name, domain in policy.domains.items()
+    ]
+
+
+def read_labelled_prompts(path: Path) -> list[LabelledPrompt]:
+    """A CSV file with the columns ``text,domain``; other columns are ignored.
+
+    Raises ``LabelledPromptsError``.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            prompts = list(_rows(csv.DictReader(lines), path))
+    except OSError as error:
+        raise LabelledPromptsError(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise LabelledPromptsError(f"{path} is not UTF-8 text. Save it as UTF-8.") from error
+    except csv.Error as error:
+        raise LabelledPromptsError(f"{path} is not a CSV file: {error}.") from error
+    if not prompts:
+        raise LabelledPromptsError(f"{path} has no prompt. It needs a row below its header.")
+    return prompts
+
+
+def evaluate_detector(
+    detector: str, domains: Sequence[DetectedDomain], prompts: Sequence[LabelledPrompt]
+) -> DetectionQuality:
+    """As decisions do it: the best candidate that reaches its domain's minimum, else general."""
+    candidates = _learned(domains) if detector == LEARNED else _classic(domains)
+    minimum = {domain.config.name: domain.min_confidence for domain in domains}
+
+    def find(text: str) -> str:
+        best = next(iter(candidates(text)), Candidate(GENERAL, 0.0))
+        return best.name if best.confidence >= minimum.get(best.name, 0.0) else GENERAL
+
+    return detection_quality([p.domain for p in prompts], [find(p.text) for p in prompts])
+
+
+def _learned(domains: Sequence[DetectedDomain]) -> Candidates:
+    examples = {domain.config.name: domain.examples for domain in domains}
+    detector = LearnedDetector.load().with_domains(tuple(examples), examples)
+    return lambda text: detector.candidates(featurise(text))
+
+
+def _classic(domains: Sequence[DetectedDomain]) -> Candidates:
+    configs = [domain.config for domain in domains]
+    return lambda text: detect(text, configs)
+
+
+def _rows(reader: "csv.DictReader[str]", path: Path) -> Iterator[LabelledPrompt]:
+    missing = [name for name in ("text", "domain") if name not in (reader.fieldnames or ())]
+    if missing:
+        raise LabelledPromptsError(
+            f"{path}, line 1: no column {', '.join(missing)}. The header needs text,domain."
+        )
+    for row in reader:
+        if not row["domain"]:
+            raise LabelledPromptsError(
+                f"{path}, line {reader.line_num}: no domain. Give one, or `general` for none."
+            )
+        yield LabelledPrompt(row["text"], row["domain"].strip())

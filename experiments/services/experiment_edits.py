@@ -1,0 +1,41 @@
+"""Creating and editing experiments, whoever asks: a draft freely, a running one by its locks."""
+
+from datetime import datetime
+
+from experiments.models import Experiment
+from experiments.services.documents import Document, experiment_document
+from experiments.services.experiment_files import write_values
+from experiments.services.experiments import LifecycleError, start_phase
+from experiments.services.revisions import Author, revision
+
+ACTIVE = (Experiment.Status.RUNNING, Experiment.Status.PAUSED)
+
+
+def create(key: str, values: Document, author: Author) -> Experiment:
+    """A draft. `values` are as in a configuration file. Raises ValidationError."""
+    if Experiment.objects.filter(key=key).exists():
+        raise LifecycleError([f"There is an experiment '{key}' already. Choose another key."])
+    experiment = Experiment(key=key)
+    with revision(author, f"Created experiment {key}"):
+        write_values(experiment, values)
+    return experiment
+
+
+def edit(experiment: Experiment, values: Document, author: Author, now: datetime) -> Experiment:
+    """Writes what `values` name. Of one under way other arms start a new phase.
+
+    Raises ValidationError, LifecycleError, and LockedError for what it stands on.
+    """
+    key = experiment.key
+    if experiment.status == Experiment.Status.ARCHIVED:
+        raise LifecycleError([f"Experiment '{key}' is archived. Clone it to go on."])
+    wanted = dict(values)
+    if wanted.get("arms") == experiment_document(experiment)["arms"]:
+        del wanted["arms"]
+    if "arms" in wanted and experiment.status in ACTIVE:
+        start_phase(experiment, author, now, lambda: write_values(experiment, wanted))
+        return experiment
+    with revision(author, f"Edited experiment {key}"):
+        experiment.refresh_from_db()
+        write_values(experiment, wanted)
+    return experiment

@@ -1,0 +1,93 @@
+"""Experiments in a configuration file: drafts are written, everything else must be as it is.
+
+A file never changes an experiment's status, phase or seed, so those keys are read over.
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from experiments.models import Arm, Domain, Experiment, ExperimentMetric, LanguageModel, Router
+from experiments.services.documents import (
+    ARM_FIELDS,
+    EXPERIMENT_FIELDS,
+    METRIC_FIELDS,
+    Document,
+)
+from experiments.services.named import named
+
+NEVER = ("status", "phase", "seed", "tuning_sample_size")
+WRITTEN = tuple(name for name in EXPERIMENT_FIELDS if name not in NEVER)
+EXPERIMENT_KEYS = (*EXPERIMENT_FIELDS, "target_effect", "domain", "arms", "metrics")
+ARM_KEYS = (*ARM_FIELDS, "policy")
+METRIC_KEYS = METRIC_FIELDS
+
+
+def without_state(section: Document, now: Document) -> Document:
+    """The section as it would be after applying it: each experiment keeps its state, and those the
+    file does not name stay."""
+    kept = {
+        key: {**values, **{name: now[key][name] for name in NEVER}} if key in now else values
+        for key, values in section.items()
+    }
+    return {**now, **kept}
+
+
+def problems_of(section: Document, now: Document) -> Iterator[str]:
+    """Experiments past their draft that the file would change."""
+    for key, values in section.items():
+        known = now.get(key)
+        if known is None or known["status"] == Experiment.Status.DRAFT:
+            continue
+        for name in EXPERIMENT_KEYS:
+            if name in values and name not in NEVER and values[name] != known[name]:
+                yield (
+                    f"experiments.{key}: it is {known['status']}, so its {name} is locked. "
+                    "Change it in the admin, or clone the experiment."
+                )
+
+
+def write_experiments(section: Document) -> None:
+    for key, values in section.items():
+        row = Experiment.objects.filter(key=key).first() or Experiment(key=key)
+        if row.is_draft:
+            write_values(row, values)
+
+
+def write_values(row: Experiment, values: Document) -> None:
+    """What the values name, on the row, its arms and its metrics. Raises ValidationError."""
+    for name in WRITTEN:
+        if name in values:
+            setattr(row, name, values[name])
+    if "target_effect" in values:
+        row.target_effect = Decimal(str(values["target_effect"]))
+    if "domain" in values:
+        row.domain = named(Domain, values["domain"], f"experiments.{row.key}.domain")
+    row.full_clean()
+    row.save()
+    if "arms" in values:
+        _write_arms(row, values["arms"])
+    if "metrics" in values:
+        row.metrics.all().delete()
+        for metric in values["metrics"]:
+            _save(ExperimentMetric(experiment=row, **metric))
+
+
+def _write_arms(row: Experiment, arms: list[Document]) -> None:
+    row.arms.all().delete()
+    for position, values in enumerate(arms):
+        policy = values.get("policy", {})
+        path = f"experiments.{row.key}.arms[{position}].policy"
+        arm = Arm(experiment=row, position=position, **{k: values[k] for k in ARM_FIELDS})
+        for name in ("method", "threshold", "epsilon"):
+            if name in policy:
+                setattr(arm, name, policy[name])
+        arm.router = named(Router, policy.get("router"), f"{path}.router")
+        arm.strong_model = named(LanguageModel, policy.get("strong"), f"{path}.strong")
+        arm.weak_model = named(LanguageModel, policy.get("weak"), f"{path}.weak")
+        _save(arm)
+
+
+def _save(row: Any) -> None:
+    row.full_clean()
+    row.save()

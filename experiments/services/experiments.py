@@ -1,0 +1,210 @@
+"""The life of an experiment: started, paused, stopped, shipped. Each step is a revision."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from experiments.models import Arm, Domain, Experiment, Phase
+from experiments.models.base import new_seed
+from experiments.services.checklists import arm_checks, checklist
+from experiments.services.documents import ARM_FIELDS, fields, policy_document
+from experiments.services.revisions import Author, revision
+
+CLONED = (
+    "hypothesis",
+    "owner",
+    "domain",
+    "unit_kind",
+    "coverage",
+    "namespace",
+    "namespace_start",
+    "namespace_end",
+    "alpha",
+    "power",
+    "target_effect",
+    "expected_loss",
+    "min_units",
+    "min_days",
+    "planned_units",
+    "window_days",
+    "audit_share",
+)
+DRAFT, RUNNING = Experiment.Status.DRAFT, Experiment.Status.RUNNING
+PAUSED, STOPPED = Experiment.Status.PAUSED, Experiment.Status.STOPPED
+
+
+class LifecycleError(Exception):
+    """A step that cannot be taken. `problems` says why, each with what to do."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = list(problems)
+        super().__init__(" ".join(problems))
+
+
+def start(experiment: Experiment, author: Author, now: datetime) -> None:
+    """draft -> running. Raises LifecycleError with every reason against it."""
+    with _step(experiment, author, "Started", DRAFT):
+        checks = checklist(experiment, now.date())
+        _require_all(check.message for check in checks if not check.passed)
+        experiment.tuning_sample_size = _tuning_sample_size(experiment)
+        experiment.started_at = now
+        experiment.status = RUNNING
+        _open_phase(experiment, now)
+
+
+def pause(experiment: Experiment, author: Author) -> None:
+    """running -> paused: nobody is in it, outcomes still come in."""
+    with _step(experiment, author, "Paused", RUNNING):
+        experiment.status = PAUSED
+
+
+def resume(experiment: Experiment, author: Author) -> None:
+    """paused -> running, in the same phase: everybody returns to the same arm."""
+    with _step(experiment, author, "Resumed", PAUSED):
+        experiment.status = RUNNING
+
+
+def stop(
+    experiment: Experiment, author: Author, now: datetime, *, reason: str, verdict: str
+) -> None:
+    """running or paused -> stopped, with who, why and the verdict at that moment."""
+    with _step(experiment, author, f"Stopped ({reason})", RUNNING, PAUSED):
+        _stop(experiment, author, now, reason, verdict)
+
+
+def archive(experiment: Experiment, author: Author) -> None:
+    """stopped or draft -> archived: it leaves the lists, its results stay."""
+    with _step(experiment, author, "Archived", STOPPED, DRAFT):
+        experiment.status = Experiment.Status.ARCHIVED
+
+
+def ship(
+    experiment: Experiment, arm_name: str, author: Author, now: datetime, *, verdict: str
+) -> None:
+    """Writes an arm's policy into the domain (or all domains), and stops the experiment."""
+    with _step(experiment, author, f"Shipped arm {arm_name} of", RUNNING, PAUSED, STOPPED):
+        arm = experiment.arms.filter(name=arm_name).first()
+        if arm is None:
+            names = ", ".join(experiment.arms.values_list("name", flat=True))
+            raise LifecycleError([f"The experiment has no arm '{arm_name}'. There are: {names}."])
+        if experiment.status != STOPPED:
+            _stop(experiment, author, now, f"Shipped {arm_name}", verdict)
+        for domain in [experiment.domain] if experiment.domain else Domain.objects.all():
+            _ship_to(arm, domain)
+        experiment.shipped_arm = arm_name
+
+
+def start_phase(
+    experiment: Experiment,
+    author: Author,
+    now: datetime,
+    change: Callable[[], Any],
+    *,
+    seed: str = "",
+) -> None:
+    """Runs `change`, which edits weights, arms or policies, as a new phase with a new seed: a
+    random one, unless it is given for a history that has to repeat.
+
+    Raises LifecycleError where the arms after it could not have been started.
+    """
+    with _step(experiment, author, "New phase of", RUNNING, PAUSED):
+        change()
+        begin_phase(experiment, now, seed=seed)
+
+
+def begin_phase(experiment: Experiment, now: datetime, *, seed: str = "") -> None:
+    """For a change that is written already, inside a revision. The caller saves the experiment.
+
+    Raises LifecycleError where these arms could not have been started.
+    """
+    checks = arm_checks(experiment, now.date())
+    _require_all(check.message for check in checks if not check.passed)
+    experiment.phases.filter(ended_at=None).update(ended_at=now)
+    experiment.seed = seed or new_seed()
+    experiment.phase += 1
+    _open_phase(experiment, now)
+
+
+def clone(experiment: Experiment, key: str, author: Author) -> Experiment:
+    """A draft with the same question, arms and metrics, and a seed of its own.
+
+    Raises ValidationError where the key cannot be one.
+    """
+    copy = Experiment(key=key, **{name: getattr(experiment, name) for name in CLONED})
+    copy.full_clean()
+    with revision(author, f"Cloned experiment {experiment.key} as {key}"):
+        copy.save()
+        for arm in experiment.arms.all():
+            twin = Arm(experiment=copy, **fields(arm, (*ARM_FIELDS, "position")))
+            _copy_policy(arm, twin)
+            twin.save()
+        for metric in experiment.metrics.all():
+            copy.metrics.create(metric=metric.metric, role=metric.role, margin=metric.margin)
+    return copy
+
+
+@contextmanager
+def _step(experiment: Experiment, author: Author, done: str, *statuses: str) -> Iterator[None]:
+    """One step as one revision. The row is read anew inside, where nobody else writes: of two
+    operators with the same button the second is told."""
+    with revision(author, f"{done} experiment {experiment.key}"[:500]):
+        experiment.refresh_from_db()
+        if experiment.status not in statuses:
+            wanted = " or ".join(statuses)
+            raise LifecycleError(
+                [f"Experiment '{experiment.key}' is {experiment.status}; it must be {wanted}."]
+            )
+        yield
+        experiment.save()
+
+
+def _require_all(problems: Iterator[str]) -> None:
+    found = list(problems)
+    if found:
+        raise LifecycleError(found)
+
+
+def _tuning_sample_size(experiment: Experiment) -> int:
+    """N* counts the control and one treatment, the plan all arms."""
+    weights = {arm.name: arm.weight for arm in experiment.arms.filter(is_control=False)}
+    control = experiment.arms.get(is_control=True).weight
+    share = (control + min(weights.values())) / (control + sum(weights.values()))
+    return round((experiment.planned_units or 0) * share)
+
+
+def _stop(experiment: Experiment, author: Author, now: datetime, reason: str, verdict: str) -> None:
+    experiment.status = STOPPED
+    experiment.stopped_at = now
+    experiment.stopped_by = author if isinstance(author, str) else author.get_username()
+    experiment.stop_reason = reason
+    experiment.verdict = verdict
+    experiment.phases.filter(ended_at=None).update(ended_at=now)
+
+
+def _ship_to(arm: Arm, domain: Domain) -> None:
+    """An arm without a pair of its own ran on the domain's: that stays."""
+    strong, weak = domain.strong_model, domain.weak_model
+    _copy_policy(arm, domain)
+    if arm.strong_model is None or arm.weak_model is None:
+        domain.strong_model, domain.weak_model = strong, weak
+    domain.save()
+
+
+def _copy_policy(source: Arm, target: Domain | Arm) -> None:
+    for name in ("method", "router", "threshold", "strong_model", "weak_model", "epsilon"):
+        setattr(target, name, getattr(source, name))
+
+
+def _open_phase(experiment: Experiment, now: datetime) -> None:
+    arms = [
+        {**fields(arm, ARM_FIELDS), "policy": policy_document(arm)}
+        for arm in experiment.arms.select_related("router", "strong_model", "weak_model")
+    ]
+    Phase.objects.create(
+        experiment=experiment,
+        number=experiment.phase,
+        seed=experiment.seed,
+        arms=arms,
+        started_at=now,
+    )

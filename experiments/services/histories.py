@@ -1,0 +1,151 @@
+"""What revisions changed, in words: for the history, and for whoever edits the same row."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from experiments.core.differences import Change
+from experiments.core.policy import domain_flag
+from experiments.models import PolicyRevision
+from experiments.services.documents import MODEL_FIELDS
+from experiments.services.revisions import changes_of
+
+SUBJECTS = {
+    "domains": "Domain",
+    "endpoints": "Provider endpoint",
+    "experiments": "Experiment",
+    "flags": "Flag",
+    "models": "Model",
+    "rollouts": "Rollout",
+    "routers": "Router",
+    "settings": "Routing settings",
+}
+MODEL_KEYS = {*MODEL_FIELDS, "endpoint", "prices"}
+LONGEST = 80
+MANY = 6
+
+
+class Place(NamedTuple):
+    """Where in a document a value stands. A row that came or went as a whole has no field."""
+
+    section: str
+    name: str
+    field: str
+
+
+class ReadableChange(NamedTuple):
+    """One change in words. For a list `added` and `removed` hold its entries, at most a few."""
+
+    subject: str
+    field: str
+    before: str
+    after: str
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.added or self.removed:
+            signed = [f"+ {entry}" for entry in self.added] + [f"- {e}" for e in self.removed]
+            return f"{self.field}: {', '.join(signed)}"
+        return f"{self.field}: {self.before} → {self.after}" if self.field else self.after
+
+
+class Happened(NamedTuple):
+    """One revision's changes to one row."""
+
+    number: int
+    author: str
+    created_at: datetime
+    changes: tuple[ReadableChange, ...]
+
+
+def place_of(path: str) -> Place:
+    """A difference's path taken apart. Names of models hold dots, so their fields are known."""
+    section, _, rest = path.partition(".")
+    if section == "settings":
+        return Place(section, "", rest)
+    if section == "models":
+        name, _, field = rest.rpartition(".")
+        return Place(section, name, field) if field in MODEL_KEYS else Place(section, rest, "")
+    name, _, field = rest.partition(".")
+    return Place(section, name, field)
+
+
+def readable(changes: Iterable[Change]) -> tuple[ReadableChange, ...]:
+    return tuple(_readable(change) for change in changes)
+
+
+def changes_since(number: int, section: str, name: str) -> list[Happened]:
+    """What revisions after `number` did to one row, oldest first. One query."""
+    return list(_happened(number, section, name))
+
+
+def changes_between(since: datetime, until: datetime, domain: str) -> list[Happened]:
+    """What revisions of that time did to a domain, its flag included, oldest first. One query."""
+    places = {("domains", domain), ("flags", domain_flag(domain))}
+    rows = PolicyRevision.objects.filter(created_at__gte=since, created_at__lt=until)
+    found = []
+    for row in rows.defer("document").order_by("number"):
+        own = [change for change in changes_of(row) if place_of(change.path)[:2] in places]
+        if own:
+            found.append(Happened(row.number, row.author_name, row.created_at, readable(own)))
+    return found
+
+
+def _happened(number: int, section: str, name: str) -> Iterator[Happened]:
+    rows = PolicyRevision.objects.filter(number__gt=number).defer("document").order_by("number")
+    for row in rows:
+        own = [change for change in changes_of(row) if place_of(change.path)[:2] == (section, name)]
+        if own:
+            yield Happened(row.number, row.author_name, row.created_at, readable(own))
+
+
+def _readable(change: Change) -> ReadableChange:
+    place = place_of(change.path)
+    subject = f"{SUBJECTS.get(place.section, place.section)} {place.name}".strip()
+    field = place.field.removeprefix("policy.").replace("_", " ").replace(".", ", ")
+    if not place.field:
+        word = "added" if change.before is None else "removed"
+        return ReadableChange(subject, "", "", word)
+    if isinstance(change.before, list) and isinstance(change.after, list):
+        added, removed = (
+            _without(change.after, change.before),
+            _without(change.before, change.after),
+        )
+        if added or removed:
+            return ReadableChange(subject, field, "", "", _few(added), _few(removed))
+        return ReadableChange(subject, field, _words(change.before), _words(change.after))
+    return ReadableChange(subject, field, _words(change.before), _words(change.after))
+
+
+def _without(entries: Sequence[Any], others: Sequence[Any]) -> list[Any]:
+    return [entry for entry in entries if entry not in others]
+
+
+def _few(entries: Sequence[Any]) -> tuple[str, ...]:
+    shown = [_words(entry) for entry in entries[:MANY]]
+    more = len(entries) - MANY
+    return (*shown, f"{more} more") if more > 0 else tuple(shown)
+
+
+def _words(value: Any) -> str:
+    """A value of a document as one would say it."""
+    if value is None or value in ("", []):
+        return "nothing"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        text = ", ".join(_words(entry) for entry in value)
+    elif isinstance(value, dict):
+        text = _mapping(value)
+    else:
+        text = str(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def _mapping(value: dict[str, Any]) -> str:
+    """A listed unit by its label, a price by its figures, anything else as its pairs."""
+    if "label" in value:
+        return str(value["label"])
+    known = {key: inner for key, inner in value.items() if inner not in (None, "", "0")}
+    return ", ".join(f"{key.replace('_', ' ')} {_words(inner)}" for key, inner in known.items())

@@ -1,0 +1,158 @@
+"""What may not change while an experiment runs, whichever door the change comes through.
+
+`publish` compares the document before with the one after, so admin, API, `apply_config` and a roll
+back are all held to the same rules.
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from experiments.core.policy import Method
+from experiments.services.documents import Document
+
+RUNNING = ("running", "paused")
+STOPPED = "stopped"
+DETECTION = ("keywords", "patterns", "min_confidence", "examples")
+SELECTION = (
+    "preferred_models",
+    "required_capabilities",
+    "required_certifications",
+    "min_accuracy_score",
+)
+ROUTER = ("kind", "arguments", "checkpoint", "enabled")
+PAIR = ("strong", "weak")
+LOCKED = ("domain", "unit_kind", "namespace", "namespace_start", "namespace_end", "audit_share")
+JUDGED = (
+    "alpha",
+    "metrics",
+    "target_effect",
+    "min_units",
+    "min_days",
+    "planned_units",
+    "tuning_sample_size",
+    "window_days",
+)
+STILL = ("seed", "arms")
+
+
+class LockedError(Exception):
+    """A change that would spoil a running experiment. `problems` names each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__(" ".join(problems))
+
+
+def refuse_locked(before: Document, after: Document) -> None:
+    """Raises LockedError where `after` changes what a running experiment stands on."""
+    problems = list(_violations(before, after))
+    if problems:
+        raise LockedError(problems)
+
+
+def _violations(before: Document, after: Document) -> Iterator[str]:
+    running = {k: e for k, e in before["experiments"].items() if e["status"] in RUNNING}
+    for key, experiment in running.items():
+        later = after["experiments"].get(key)
+        if later is None:
+            yield f"Experiment '{key}' is running: stop it before it is deleted or archived."
+            continue
+        yield from _of_experiment(key, experiment, later)
+        if later["status"] in RUNNING:
+            yield from _of_domains(key, experiment, before, after)
+            yield from _of_arms(key, experiment, before, after)
+    if running:
+        yield from _of_holdout(running, before, after)
+    yield from _of_stopped(before, after)
+
+
+def _of_experiment(key: str, before: Document, after: Document) -> Iterator[str]:
+    for name in (*LOCKED, *JUDGED):
+        if before[name] != after[name]:
+            yield f"Experiment '{key}' is running: its {name} is locked until it is stopped."
+    if after["coverage"] < before["coverage"]:
+        yield f"Experiment '{key}' is running: its coverage may only grow."
+    if after["phase"] == before["phase"]:
+        for name in STILL:
+            if before[name] != after[name]:
+                yield f"Experiment '{key}' is running: changing its {name} starts a new phase."
+
+
+def _of_stopped(before: Document, after: Document) -> Iterator[str]:
+    """A stopped experiment's results are judged by the plan it had."""
+    for key, experiment in before["experiments"].items():
+        later = after["experiments"].get(key)
+        if experiment["status"] != STOPPED or later is None:
+            continue
+        for name in (*LOCKED, *JUDGED, *STILL):
+            if experiment[name] != later[name]:
+                yield f"Experiment '{key}' is stopped: its {name} stays. Clone it to go on."
+
+
+def _of_domains(key: str, experiment: Document, before: Document, after: Document) -> Iterator[str]:
+    if before["settings"]["detector"] != after["settings"]["detector"]:
+        yield f"Experiment '{key}' is running: the detector is locked until it is stopped."
+    for name in _domains(experiment, before):
+        was, now = before["domains"][name], after["domains"].get(name)
+        if now is None:
+            yield f"Experiment '{key}' is running in the domain '{name}': it cannot be deleted."
+            continue
+        for field in DETECTION:
+            if was[field] != now[field]:
+                yield (
+                    f"Experiment '{key}' is running: the {field} of '{name}' are locked until it "
+                    "is stopped, or other prompts would take part than before."
+                )
+
+
+def _domains(experiment: Document, document: Document) -> list[str]:
+    return [experiment["domain"]] if experiment["domain"] else list(document["domains"])
+
+
+def _of_arms(key: str, experiment: Document, before: Document, after: Document) -> Iterator[str]:
+    policies = [arm["policy"] for arm in experiment["arms"]]
+    for router in sorted({p["router"] for p in policies if p["router"]}):
+        was, now = before["routers"].get(router, {}), after["routers"].get(router, {})
+        if any(was.get(field) != now.get(field) for field in ROUTER):
+            yield f"Experiment '{key}' is running: its router '{router}' is locked."
+    for model in sorted({p[side] for p in policies for side in PAIR if p[side]}):
+        was, now = before["models"].get(model, {}), after["models"].get(model, {})
+        if was.get("provider") != now.get("provider"):
+            yield f"Experiment '{key}' is running: its model '{model}' is locked."
+    yield from _of_borrowed(key, experiment, before, after)
+
+
+def _of_borrowed(
+    key: str, experiment: Document, before: Document, after: Document
+) -> Iterator[str]:
+    """What arms take from their domain: a pair where they name none, the selector's criteria."""
+    policies = [arm["policy"] for arm in experiment["arms"]]
+    borrows = any(not all(p[side] for side in PAIR) for p in policies)
+    selects = any(p["method"] == Method.DOMAIN_SELECTOR for p in policies)
+    for name in _domains(experiment, before):
+        was, now = before["domains"][name], after["domains"].get(name)
+        if now is None:
+            continue
+        if borrows and _pair(name, before) != _pair(name, after):
+            yield (
+                f"Experiment '{key}' is running: an arm answers with the pair of '{name}', "
+                "which is locked until it is stopped."
+            )
+        for field in SELECTION if selects else ():
+            if was[field] != now[field]:
+                yield f"Experiment '{key}' is running: the {field} of '{name}' are locked."
+
+
+def _pair(domain: str, document: Document) -> tuple[str | None, str | None]:
+    own, usual = document["domains"][domain]["policy"], document["settings"]
+    if own["strong"] and own["weak"]:
+        return own["strong"], own["weak"]
+    return usual["strong_model"], usual["weak_model"]
+
+
+def _of_holdout(running: Document, before: Document, after: Document) -> Iterator[str]:
+    was, now = (Decimal(d["settings"]["holdout_percentage"]) for d in (before, after))
+    seeds = (d["settings"]["holdout_seed"] for d in (before, after))
+    if now > was or len(set(seeds)) > 1:
+        names = ", ".join(sorted(running))
+        yield f"The holdout cannot grow while an experiment runs ({names})."

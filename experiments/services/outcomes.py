@@ -1,0 +1,274 @@
+"""What became of a decision: its outcome and its ratings.
+
+Events come late, twice and out of order. Of two reports about the same thing the greater
+`(occurred_at, value)` stays, so that every order of arrival leaves the same row. The decision's row
+is locked meanwhile: what was there before, and so what a sum has to change by, is known exactly.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import transaction
+
+from experiments.core.money import Price
+from experiments.models import Decision, Feedback, Metric, Outcome
+from experiments.services import sums
+from experiments.services.books import Books, Known
+from experiments.services.lookup import DecisionNotFoundError, DecisionPrunedError, absence
+from experiments.services.policies import store
+from experiments.services.statements import insert
+
+QUALITY = sums.QUALITY
+UNDEFINED_METRIC_LIMIT = 1e9
+
+
+class FeedbackOffError(Exception):
+    def __init__(self) -> None:
+        super().__init__(
+            "Feedback is switched off: the flag routellm_quality_feedback is at 0 %. "
+            "Set it to 100 % in the admin to accept feedback."
+        )
+
+
+class OutOfRangeError(ValueError):
+    """A value that its metric does not take."""
+
+    def __init__(self, metric: str, low: float, high: float) -> None:
+        super().__init__(f"Metric '{metric}' takes values from {low:g} to {high:g}.")
+
+
+class OutcomeReport(NamedTuple):
+    """What the caller saw. None is "not told"; it loses against anything at the same time."""
+
+    occurred_at: datetime
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    latency_ms: float | None = None
+    success: bool | None = None
+    error: str = ""
+
+
+class Answer(NamedTuple):
+    """Which model answered in the end, and what all calls for it cost; None is unknown."""
+
+    model: str
+    cost: int | None
+
+
+class Rating(NamedTuple):
+    """One value of one metric by one source."""
+
+    decision_id: UUID
+    metric: str
+    value: float
+    source: str
+    occurred_at: datetime
+    comment: str = ""
+
+
+class ActualCosts(NamedTuple):
+    """Nano-dollars at the decision's own prices; None is unknown."""
+
+    cost: int | None
+    cost_strong: int | None
+    cost_weak: int | None
+    cost_baseline: int | None
+
+
+Refusal = DecisionNotFoundError | DecisionPrunedError | OutOfRangeError
+
+
+def record_outcome(decision_id: UUID, report: OutcomeReport, received_at: datetime) -> None:
+    """Raises DecisionNotFoundError, DecisionPrunedError."""
+    if decision_id not in record_outcomes({decision_id: report}, received_at):
+        raise absence(decision_id)
+
+
+def record_outcomes(
+    reports: Mapping[UUID, OutcomeReport],
+    received_at: datetime,
+    answers: Mapping[UUID, Answer] = MappingProxyType({}),
+) -> frozenset[UUID]:
+    """Keeps each report that wins, in one transaction; returns the ids of decisions there are."""
+    with transaction.atomic():
+        decisions = _locked(reports)
+        known = Outcome.objects.in_bulk(list(decisions))
+        ratings = list(_ratings(decisions, {QUALITY}))
+        books = Books()
+        for decision_id, decision in decisions.items():
+            report, before = reports[decision_id], known.get(decision_id)
+            if before is not None and _rank(_report_of(before)) >= _rank(report):
+                continue
+            after = _outcome(decision, report, received_at, answers.get(decision_id))
+            _replace(before, after)
+            quality = _combined(ratings, decision_id, QUALITY)
+            books.learned(decision, Known(before, quality), Known(after, quality))
+        books.close()
+    return frozenset(decisions)
+
+
+def _outcome(
+    decision: Decision, report: OutcomeReport, received_at: datetime, answer: Answer | None
+) -> Outcome:
+    costs = actual_costs(decision, report.input_tokens, report.output_tokens)
+    if answer is not None:
+        costs = costs._replace(cost=answer.cost)
+    return Outcome(
+        decision=decision,
+        received_at=received_at,
+        model=answer.model if answer and answer.model != decision.model else "",
+        **report._asdict(),
+        **costs._asdict(),
+    )
+
+
+def _replace(before: Outcome | None, after: Outcome) -> None:
+    if before is None:
+        insert(after)
+    else:
+        after.save(force_update=True)
+
+
+def actual_costs(
+    decision: Decision, input_tokens: int | None, output_tokens: int | None
+) -> ActualCosts:
+    """The decision's costs with the tokens there really were; an unknown count stays as expected.
+
+    Without any count there is nothing to price anew: all unknown.
+    """
+    if input_tokens is None and output_tokens is None:
+        return ActualCosts(None, None, None, None)
+    prices, expected = decision.detail["prices"], decision.detail["output_tokens"]
+    read = decision.input_tokens if input_tokens is None else input_tokens
+
+    def cost(model: str) -> int | None:
+        if model not in prices:
+            return None
+        written = expected[model] if output_tokens is None else output_tokens
+        return _price(prices[model]).cost(read, written)
+
+    return ActualCosts(
+        cost=cost(decision.model),
+        cost_strong=cost(decision.strong_model),
+        cost_weak=cost(decision.weak_model),
+        cost_baseline=cost(decision.baseline_model),
+    )
+
+
+def record_feedback(ratings: Sequence[Rating], received_at: datetime) -> list[Refusal | None]:
+    """Keeps each rating that wins; for each, in order, None or why it was refused.
+
+    Raises FeedbackOffError while the flag is off, and then nothing was kept.
+    """
+    if not store.current().switches.quality_feedback:
+        raise FeedbackOffError
+    with transaction.atomic():
+        decisions = _locked({rating.decision_id for rating in ratings})
+        ranges = {metric: _range(metric) for metric in {rating.metric for rating in ratings}}
+        refusals = [_refusal(rating, decisions, ranges[rating.metric]) for rating in ratings]
+        accepted = [
+            rating for rating, refusal in zip(ratings, refusals, strict=True) if refusal is None
+        ]
+        _keep(decisions, accepted, received_at)
+    return refusals
+
+
+def _refusal(
+    rating: Rating, decisions: Mapping[UUID, Decision], allowed: tuple[float, float]
+) -> Refusal | None:
+    if rating.decision_id not in decisions:
+        return absence(rating.decision_id)
+    low, high = allowed
+    return None if low <= rating.value <= high else OutOfRangeError(rating.metric, low, high)
+
+
+def _range(metric: str) -> tuple[float, float]:
+    defined = Metric.objects.filter(name=metric).first()
+    if defined is not None:
+        return defined.minimum, defined.maximum
+    if metric == QUALITY:
+        return 0.0, 1.0
+    return -UNDEFINED_METRIC_LIMIT, UNDEFINED_METRIC_LIMIT
+
+
+def _keep(
+    decisions: Mapping[UUID, Decision], accepted: Sequence[Rating], received_at: datetime
+) -> None:
+    metrics = {rating.metric for rating in accepted}
+    kept = {_key(row): row for row in _ratings(decisions, metrics)}
+    before = dict(kept)
+    for rating in accepted:
+        row = _row(rating, received_at)
+        if _key(row) not in kept or _worth(row) > _worth(kept[_key(row)]):
+            kept[_key(row)] = row
+    changed = [row for key, row in kept.items() if before.get(key) is not row]
+    Feedback.objects.bulk_create(
+        changed,
+        update_conflicts=True,
+        unique_fields=["decision", "metric", "source"],
+        update_fields=["value", "comment", "occurred_at", "received_at"],
+    )
+    books = Books()
+    for decision_id, metric in sorted({(row.decision_id, row.metric) for row in changed}):
+        _enter(
+            books,
+            decisions[decision_id],
+            metric,
+            _combined(before.values(), decision_id, metric),
+            _combined(kept.values(), decision_id, metric),
+        )
+    books.close()
+
+
+def _enter(
+    books: Books, decision: Decision, metric: str, before: int | None, after: int | None
+) -> None:
+    if metric == QUALITY:
+        outcome = Outcome.objects.filter(pk=decision.pk).first()
+        books.learned(decision, Known(outcome, before), Known(outcome, after))
+    else:
+        books.rated(decision, metric, before, after)
+
+
+def _combined(rows: Iterable[Feedback], decision_id: UUID, metric: str) -> int | None:
+    return sums.combined_rating(
+        row for row in rows if row.decision_id == decision_id and row.metric == metric
+    )
+
+
+def _locked(ids: Iterable[UUID]) -> dict[UUID, Decision]:
+    """Always in the same order, so that two callers never wait for each other."""
+    rows = Decision.objects.select_for_update().filter(pk__in=ids).order_by("pk")
+    return {row.pk: row for row in rows}
+
+
+def _ratings(ids: Iterable[UUID], metrics: Iterable[str]) -> Iterable[Feedback]:
+    return Feedback.objects.filter(decision_id__in=ids, metric__in=metrics)
+
+
+def _row(rating: Rating, received_at: datetime) -> Feedback:
+    return Feedback(**rating._asdict(), received_at=received_at)
+
+
+def _key(row: Feedback) -> tuple[UUID, str, str]:
+    return row.decision_id, row.metric, row.source
+
+
+def _worth(row: Feedback) -> tuple[datetime, float, str]:
+    return row.occurred_at, row.value, row.comment
+
+
+def _report_of(row: Outcome) -> OutcomeReport:
+    return OutcomeReport(**{name: getattr(row, name) for name in OutcomeReport._fields})
+
+
+def _rank(report: OutcomeReport) -> tuple[Any, ...]:
+    """Orders reports; what was not told comes before everything that was."""
+    return tuple((value is not None, value) if value is not None else (False,) for value in report)
+
+
+def _price(stored: Mapping[str, Any]) -> Price:
+    return Price(stored["input"], stored["output"], stored["request"], stored.get("cached"))

@@ -1,0 +1,16 @@
+"""Taking over a proposed size: the only thing about a plan that is written."""
+
+from experiments.analysis.power import Size
+from experiments.models import Experiment
+from experiments.services.experiments import LifecycleError
+from experiments.services.revisions import Author, revision
+
+
+def take_over(experiment: Experiment, size: Size, author: Author) -> None:
+    """A draft's planned units as proposed. Raises LifecycleError once it has started."""
+    with revision(author, f"Planned {size.units} units for experiment {experiment.key}"):
+        experiment.refresh_from_db()
+        if not experiment.is_draft:
+            raise LifecycleError([f"Experiment '{experiment.key}' has started: its plan stays."])
+        experiment.planned_units = size.units
+        experiment.save()

@@ -1,0 +1,292 @@
+"""A revision's document as the frozen `Policy` that decides, and the one each process keeps."""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Max
+
+from experiments.core import policy as core
+from experiments.core.catalog import Model, ModelCapabilities, ModelCost, ModelMetrics
+from experiments.core.detection import DomainConfig
+from experiments.core.endpoints import Endpoint, Protocol, Upstream, upstream_name
+from experiments.core.money import Price
+from experiments.models import PolicyRevision
+from experiments.models.routers import LOCAL_KINDS
+from experiments.services.documents import Document
+
+NANO_PER_DOLLAR = 1_000_000_000
+RUNNING = "running"
+SWITCHES = {
+    "cost_tracking": "routellm_cost_tracking",
+    "performance_monitoring": "routellm_performance_monitoring",
+    "ab_testing": "routellm_a_b_testing",
+    "quality_feedback": "routellm_quality_feedback",
+    "dynamic_threshold": "routellm_dynamic_threshold",
+}
+
+
+class NoPolicyError(Exception):
+    """No revision was ever published."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no configuration yet. Run `manage.py seed`.")
+
+
+class PolicyStore:
+    """The newest policy of this process. Looks for a newer revision at most once a second.
+
+    Reading a revision takes milliseconds, so flags and percentages hold from the next decision on;
+    what takes longer (routers, the detector's examples) is told of it and loads behind.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._policy: core.Policy | None = None
+        self._checked = float("-inf")
+        self._listeners: list[Callable[[core.Policy], None]] = []
+
+    def on_change(self, listener: Callable[[core.Policy], None]) -> None:
+        """`listener` is called with each new policy, in the thread that found it."""
+        self._listeners.append(listener)
+
+    def current(self) -> core.Policy:
+        """One query a second at most, two where there is a new revision."""
+        policy = self._policy
+        if (
+            policy is not None
+            and time.monotonic() - self._checked < settings.POLICY_REFRESH_SECONDS
+        ):
+            return policy
+        with self._lock:
+            return self._refresh()
+
+    def forget(self) -> None:
+        """The next decision reads the newest revision, whatever was kept."""
+        self._policy = None
+
+    def _refresh(self) -> core.Policy:
+        self._checked = time.monotonic()
+        newest = PolicyRevision.objects.aggregate(newest=Max("number"))["newest"]
+        if newest is None:
+            raise NoPolicyError
+        if self._policy is None or self._policy.revision != newest:
+            self._policy = load_policy(newest)
+            for listener in self._listeners:
+                listener(self._policy)
+        return self._policy
+
+
+store = PolicyStore()
+
+
+def load_policy(number: int) -> core.Policy:
+    """The policy of one revision. Raises PolicyRevision.DoesNotExist."""
+    return build_policy(number, PolicyRevision.objects.get(number=number).document)
+
+
+def build_policy(number: int, document: Document) -> core.Policy:
+    flags = {key: _flag(key, flag) for key, flag in document["flags"].items()}
+    routing = document["settings"]
+    models = {name: _model(name, model) for name, model in document["models"].items()}
+    endpoints = {
+        name: _endpoint(name, endpoint) for name, endpoint in document.get("endpoints", {}).items()
+    }
+    return core.Policy(
+        revision=number,
+        master=flags[core.MASTER_FLAG],
+        domains={
+            name: _domain(name, domain, flags[core.domain_flag(name)])
+            for name, domain in document["domains"].items()
+        },
+        models=models,
+        prices={
+            name: tuple(_price(price) for price in model["prices"])
+            for name, model in document["models"].items()
+        },
+        routers={
+            name: _router(name, router)
+            for name, router in document["routers"].items()
+            if router["enabled"]
+        },
+        experiments=tuple(
+            _experiment(key, experiment)
+            for key, experiment in document["experiments"].items()
+            if experiment["status"] == RUNNING
+        ),
+        rollouts=tuple(_rollout(key, rollout) for key, rollout in document["rollouts"].items()),
+        holdout=core.Holdout(_share(routing["holdout_percentage"]), routing["holdout_seed"]),
+        exploration_seed=routing["exploration_seed"],
+        switches=core.Switches(
+            **{name: flags[key].share > 0 for name, key in SWITCHES.items() if key in flags}
+        ),
+        detection=core.Detection(
+            routing["detector"],
+            {name: tuple(d["examples"]) for name, d in document["domains"].items()},
+        ),
+        default_pair=core.RoutingPolicy(strong=routing["strong_model"], weak=routing["weak_model"]),
+        baseline=routing["baseline"],
+        upstreams={
+            name: _upstream(name, model, endpoints[model["endpoint"]])
+            for name, model in document["models"].items()
+            if model.get("endpoint")
+        },
+    )
+
+
+def _endpoint(name: str, endpoint: Document) -> Endpoint:
+    values = {**endpoint, "protocol": Protocol(endpoint["protocol"])}
+    return Endpoint(
+        name=name, **{**values, "dropped_parameters": tuple(values["dropped_parameters"])}
+    )
+
+
+def _upstream(name: str, model: Document, endpoint: Endpoint) -> Upstream:
+    called = upstream_name(name, model["provider"], model["upstream_name"], endpoint.protocol)
+    return Upstream(endpoint, called)
+
+
+def _share(percentage: str) -> int:
+    return int(Decimal(percentage) * 100)
+
+
+def _flag(key: str, flag: Document) -> core.FlagRule:
+    return core.FlagRule(
+        key=key,
+        share=_share(flag["percentage"]),
+        seed=flag["seed"],
+        allow=frozenset(entry["unit_hash"] for entry in flag["allow"]),
+        deny=frozenset(entry["unit_hash"] for entry in flag["deny"]),
+    )
+
+
+def _domain(name: str, domain: Document, flag: core.FlagRule) -> core.Domain:
+    return core.Domain(
+        config=DomainConfig(
+            name,
+            tuple(domain["keywords"]),
+            tuple(domain["patterns"]),
+            tuple(domain["preferred_models"]),
+            tuple(domain["required_capabilities"]),
+            tuple(domain["required_certifications"]),
+            domain["min_accuracy_score"],
+        ),
+        flag=flag,
+        policy=routing_policy(domain["policy"]),
+        min_confidence=domain["min_confidence"],
+        calibrated_threshold=domain["calibrated_threshold"],
+        prompt_storage=domain["prompt_storage"],
+    )
+
+
+def routing_policy(policy: Document) -> core.RoutingPolicy:
+    return core.RoutingPolicy(**{**policy, "method": core.Method(policy["method"])})
+
+
+def _experiment(key: str, experiment: Document) -> core.Experiment:
+    namespace = experiment["namespace"]
+    return core.Experiment(
+        key=key,
+        phase=experiment["phase"],
+        seed=experiment["seed"],
+        arms=tuple(
+            core.Arm(arm["name"], routing_policy(arm["policy"]), arm["weight"], arm["is_control"])
+            for arm in experiment["arms"]
+        ),
+        coverage=experiment["coverage"],
+        domain=experiment["domain"],
+        namespace=core.Namespace(
+            namespace, experiment["namespace_start"], experiment["namespace_end"]
+        )
+        if namespace
+        else None,
+        audit_share=experiment["audit_share"],
+        by_request=experiment["unit_kind"] == "request",
+    )
+
+
+def _rollout(key: str, rollout: Document) -> core.Rollout:
+    return core.Rollout(
+        key,
+        rollout["flag"],
+        _share(rollout["percentage"]),
+        _share(rollout["control_percentage"]),
+    )
+
+
+def _router(name: str, router: Document) -> core.Router:
+    return core.Router(
+        name=name,
+        kind=router["kind"],
+        local=router["kind"] in LOCAL_KINDS,
+        checkpoint=router["checkpoint"] or None,
+        timeout_seconds=router["timeout_seconds"],
+        arguments=router["arguments"],
+    )
+
+
+def _price(price: Document) -> Price:
+    return Price(
+        input_per_million=_nano(price["input_per_million"]),
+        output_per_million=_nano(price["output_per_million"]),
+        per_request=_nano(price["per_request"]),
+        cached_per_million=_nano(cached)
+        if (cached := price.get("cached_input_per_million"))
+        else None,
+        source=price["source"],
+        valid_from=_day(price["valid_from"]),
+        valid_until=_day(price["valid_until"]),
+    )
+
+
+def _nano(dollars: str) -> int:
+    return int(Decimal(dollars) * NANO_PER_DOLLAR)
+
+
+def _day(value: str | None) -> date | None:
+    return date.fromisoformat(value) if value else None
+
+
+def _model(name: str, model: Document) -> Model:
+    can: set[str] = set(model["capabilities"])
+    return Model(
+        name=name,
+        provider=model["provider"],
+        capabilities=ModelCapabilities(
+            supported_tasks=tuple(model["tasks"]),
+            context_window=model["context_window"],
+            supports_function_calling="function_calling" in can,
+            supports_structured_output="structured_output" in can,
+            supports_streaming="streaming" in can,
+            languages=tuple(model["languages"]),
+            max_tokens=model["max_output_tokens"],
+            domains=tuple(model["domains"]),
+            vision_capable="vision" in can,
+            audio_capable="audio" in can,
+            code_specialized="code" in can,
+            supports_tools="tools" in can,
+            supports_json_mode="json_mode" in can,
+            accuracy_score=model["accuracy_score"],
+            speed_rating=model["speed_rating"],
+            certifications=tuple(model["certifications"]),
+        ),
+        cost=_selector_cost(model["prices"]),
+        metrics=ModelMetrics(model["latency_p50_ms"], model["latency_p95_ms"]),
+        is_available=model["is_available"],
+    )
+
+
+def _selector_cost(prices: list[dict[str, Any]]) -> ModelCost:
+    """What the domain selector ranks by: the first price listed, in dollars per 1,000 tokens."""
+    if not prices:
+        return ModelCost()
+    price = prices[0]
+    return ModelCost(
+        input_cost_per_1k_tokens=float(Decimal(price["input_per_million"]) / 1000),
+        output_cost_per_1k_tokens=float(Decimal(price["output_per_million"]) / 1000),
+        base_cost_per_request=float(price["per_request"]),
+    )

@@ -1,0 +1,72 @@
+"""Deletes old decisions and keeps what they add up to."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Max
+from django.db.models.functions import TruncDate
+
+from experiments.models import Decision, PrunedTotal, PruneMark
+from experiments.reports.totals import Line, Sums, totals
+
+BATCH = 1000
+KEY = ("day", "domain", "method", "tier", "model")
+
+
+class Progress(NamedTuple):
+    """How far a run has come."""
+
+    done: int
+    total: int
+
+
+def prune(
+    before: date, batch: int = BATCH, on_progress: Callable[[Progress], None] | None = None
+) -> int:
+    """Deletes what was decided before that UTC day, oldest first; returns how many.
+
+    Whole days only, so that reports over days stay exact. Each batch is one transaction: a run
+    that is interrupted, or a second one beside it, loses and counts nothing twice.
+    """
+    limit = datetime.combine(before, time.min, UTC)
+    total = Decision.objects.filter(created_at__lt=limit).count()
+    if total:
+        _mark(limit)
+    done = 0
+    while deleted := _prune_batch(limit, batch):
+        done += deleted
+        if on_progress:
+            on_progress(Progress(done, max(done, total)))
+    return done
+
+
+def _mark(limit: datetime) -> None:
+    newest = PruneMark.objects.aggregate(newest=Max("pruned_before"))["newest"]
+    if newest is None or newest < limit:
+        PruneMark.objects.update_or_create(pk=1, defaults={"pruned_before": limit})
+
+
+def _prune_batch(limit: datetime, batch: int) -> int:
+    with transaction.atomic():
+        ids = _lock_oldest(limit, batch)
+        if ids:
+            decisions = Decision.objects.filter(pk__in=ids)
+            for line in totals(decisions.annotate(day=TruncDate("created_at", tzinfo=UTC)), *KEY):
+                _add(line)
+            decisions.delete()
+    return len(ids)
+
+
+def _lock_oldest(limit: datetime, batch: int) -> list[UUID]:
+    oldest = Decision.objects.filter(created_at__lt=limit).order_by("created_at", "pk")
+    return list(oldest.select_for_update().values_list("pk", flat=True)[:batch])
+
+
+def _add(line: Line) -> None:
+    key = dict(zip(KEY, line.key, strict=True))
+    row, _ = PrunedTotal.objects.get_or_create(**key, defaults=Sums()._asdict())
+    sums = {column: F(column) + value for column, value in line.sums._asdict().items()}
+    PrunedTotal.objects.filter(pk=row.pk).update(**sums)

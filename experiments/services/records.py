@@ -1,0 +1,173 @@
+"""A decision as the row that is stored, and a stored row as the inputs that replay it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from experiments.core.decision import decide
+from experiments.core.detection import Candidate
+from experiments.core.money import Price
+from experiments.core.selection import ModelSelectionCriteria
+from experiments.core.units import HashedBuckets, RecordedBuckets, Unit
+from experiments.core.values import Asked, Decision, Failure, Fallback, Score, Situation
+from experiments.models import Decision as DecisionRow
+from experiments.services.policies import load_policy
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What is stored beside the decision: who asked, when, how long it took, what is kept."""
+
+    created_at: datetime
+    unit_hash: str
+    detector: str
+    latency_us: int | None
+    key_id: int | None = None
+    request_id: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    text: str | None = None
+    features: Mapping[str, Any] | None = None
+
+
+def to_row(decision: Decision, situation: Situation, around: Circumstances) -> DecisionRow:
+    """The row of a decision. Nothing is saved."""
+    costs, choice, assignment = decision.costs, decision.choice, decision.assignment
+    return DecisionRow(
+        id=UUID(decision.id),
+        created_at=around.created_at,
+        revision=decision.revision,
+        unit_hash=around.unit_hash,
+        sticky=decision.sticky,
+        domain=decision.domain.name,
+        confidence=decision.confidence,
+        method=str(decision.method),
+        reason=choice.reason,
+        tier=decision.tier,
+        model=decision.model,
+        intended_model=decision.intended,
+        strong_model=decision.pair.strong if decision.pair else "",
+        weak_model=decision.pair.weak if decision.pair else "",
+        baseline_model=costs.baseline_model or "",
+        router=choice.router or "",
+        score=choice.score.value if choice.score else None,
+        threshold=choice.threshold,
+        experiment=assignment.experiment.key if assignment else "",
+        arm=assignment.arm.name if assignment else "",
+        phase=assignment.experiment.phase if assignment else None,
+        rollout=decision.cohort.rollout if decision.cohort else "",
+        rollout_arm=decision.cohort.arm if decision.cohort else "",
+        audited=decision.audited,
+        counted=bool(assignment and assignment.counted),
+        explored=decision.explored,
+        epsilon=decision.policy.epsilon,
+        propensity=decision.propensity.intended,
+        propensity_given_arm=decision.propensity.given_arm,
+        fallback=decision.fallbacks[0].reason if decision.fallbacks else "",
+        input_tokens=situation.input_tokens,
+        priced=costs.priced,
+        cost=costs.chosen,
+        cost_strong=costs.strong,
+        cost_weak=costs.weak,
+        cost_baseline=costs.baseline,
+        latency_us=around.latency_us,
+        key_id=around.key_id,
+        request_id=around.request_id,
+        text=around.text,
+        detail=_detail(decision, situation, around),
+    )
+
+
+def _detail(decision: Decision, situation: Situation, around: Circumstances) -> dict[str, Any]:
+    detail: dict[str, Any] = {
+        "candidates": [list(candidate) for candidate in decision.candidates],
+        "detector": around.detector,
+        "overridden": decision.overridden,
+        "flags": [flag._asdict() for flag in decision.flags],
+        "listed": decision.listed,
+        "scores": {name: _answer(answer) for name, answer in decision.scores.items()},
+        "fallbacks": [fallback._asdict() for fallback in decision.fallbacks],
+        "propensities": decision.propensity.by_model,
+        "propensity_reason": decision.propensity.reason,
+        "prices": {name: _price(price) for name, price in decision.costs.prices.items()},
+        "output_tokens": dict(decision.costs.output_tokens),
+        "inputs": _inputs(decision, situation),
+    }
+    if decision.assignment and decision.assignment.experiment.by_request:
+        detail["by_request"] = True
+    if around.metadata:
+        detail["metadata"] = dict(around.metadata)
+    if around.features is not None:
+        detail["features"] = around.features
+    return detail
+
+
+def _answer(answer: Score | Failure) -> dict[str, Any]:
+    return {key: value for key, value in answer._asdict().items() if value is not None}
+
+
+def _price(price: Price) -> dict[str, Any]:
+    return {
+        "input": price.input_per_million,
+        "output": price.output_per_million,
+        "request": price.per_request,
+        "source": price.source,
+        **({} if price.cached_per_million is None else {"cached": price.cached_per_million}),
+    }
+
+
+def _inputs(decision: Decision, situation: Situation) -> dict[str, Any]:
+    """What `decide` was given that neither the revision nor a column holds."""
+    domain = decision.domain.name
+    buckets = situation.unit.buckets
+    return {
+        "buckets": dict(buckets.seen) if isinstance(buckets, HashedBuckets) else {},
+        "day": situation.day.isoformat(),
+        "force_arm": situation.force_arm,
+        "criteria": asdict(situation.criteria) if situation.criteria else None,
+        "unavailable": sorted(situation.unavailable),
+        **({"asked": list(situation.asked)} if situation.asked else {}),
+        "default_output_tokens": situation.default_output_tokens,
+        "expected": {m: n for (name, m), n in situation.output_tokens.items() if name == domain},
+    }
+
+
+def situation_of(row: DecisionRow) -> Situation:
+    """The inputs of a stored decision. The prompt's text is not among them."""
+    inputs = row.detail["inputs"]
+    criteria = inputs["criteria"]
+    return Situation(
+        decision_id=str(row.id),
+        unit=Unit(RecordedBuckets(inputs["buckets"]), row.unit_hash, row.sticky),
+        candidates=[Candidate(*candidate) for candidate in row.detail["candidates"]],
+        input_tokens=row.input_tokens,
+        day=date.fromisoformat(inputs["day"]),
+        domain_override=row.domain if row.detail["overridden"] else None,
+        criteria=ModelSelectionCriteria(**criteria) if criteria else None,
+        force_arm=inputs["force_arm"],
+        unavailable=frozenset(inputs["unavailable"]),
+        asked=Asked(*asked) if (asked := inputs.get("asked")) else None,
+        output_tokens={(row.domain, model): n for model, n in inputs["expected"].items()},
+        default_output_tokens=inputs["default_output_tokens"],
+    )
+
+
+def scores_of(row: DecisionRow) -> Callable[[str], Score | Failure]:
+    """The stored answers of the routers."""
+    scores = row.detail["scores"]
+
+    def score(name: str) -> Score | Failure:
+        answer = scores.get(name, {"reason": "not_recorded"})
+        return Score(**answer) if "value" in answer else Failure(**answer)
+
+    return score
+
+
+def replay(row: DecisionRow) -> Decision:
+    """Decides again from the stored inputs under the decision's own revision."""
+    return decide(load_policy(row.revision), situation_of(row), scores_of(row))
+
+
+def fallbacks_of(row: DecisionRow) -> list[Fallback]:
+    return [Fallback(**fallback) for fallback in row.detail["fallbacks"]]

@@ -1,0 +1,159 @@
+"""An experiment's results as the REST API answers them, and as a day's are kept."""
+
+from typing import Any
+
+from experiments.analysis.effects import Effect, Interval
+from experiments.analysis.health import Health
+from experiments.analysis.power import NoSize, Remaining, Size
+from experiments.analysis.verdict import Reason, Verdict
+from experiments.reports.effects import DomainEffect, MetricEffect
+from experiments.reports.experiments import Progress, Results, SeenDay
+from experiments.reports.series import SeriesPoint
+
+Payload = dict[str, Any]
+
+
+def results_payload(results: Results) -> Payload:
+    return {
+        **seen_payload(results),
+        "breakdown": [_domain_effect(one) for one in results.breakdown],
+        "series": [_point(one) for one in results.series],
+        "seen": [_seen(one) for one in results.seen],
+    }
+
+
+def seen_payload(results: Results) -> Payload:
+    """What a day's results are kept as: everything but what other days said."""
+    return {
+        "key": results.key,
+        "status": results.status,
+        "phase": results.phase,
+        "as_of": results.as_of.isoformat(),
+        "sentence": results.sentence,
+        "verdict": _verdict(results.verdict) if results.verdict else None,
+        "health": _health(results.health),
+        "arms": [arm._asdict() for arm in results.arms],
+        "effects": [_metric_effect(one) for one in results.effects],
+        "progress": _progress(results.progress),
+    }
+
+
+def size_payload(size: Size | NoSize) -> Payload:
+    """A proposed plan; without enough recent data only the metrics that lack it."""
+    if isinstance(size, NoSize):
+        return {"possible": False, "sentence": size.sentence, "missing": list(size.metrics)}
+    return {
+        "possible": True,
+        "sentence": size.sentence,
+        "missing": [],
+        "units": size.units,
+        "days": size.days,
+        "limiting": size.limiting,
+        "single_look_units": size.single_look_units,
+        "times_a_single_look": size.times_a_single_look,
+    }
+
+
+def _verdict(verdict: Verdict) -> Payload:
+    return {
+        "outcome": str(verdict.outcome),
+        "arm": verdict.arm,
+        "sentence": verdict.sentence,
+        "reasons": [_reason(one) for one in verdict.reasons],
+        "arms": [
+            {
+                "arm": arm.arm,
+                "outcome": str(arm.outcome),
+                "sentence": arm.sentence,
+                "reasons": [_reason(one) for one in arm.reasons],
+            }
+            for arm in verdict.arms
+        ],
+    }
+
+
+def _reason(reason: Reason) -> Payload:
+    return {**reason._asdict(), "code": str(reason.code)}
+
+
+def _health(health: Health) -> Payload:
+    checks = [
+        {**check._asdict(), "code": str(check.code), "status": str(check.status)}
+        for check in health.checks
+    ]
+    return {"healthy": health.healthy, "checks": checks}
+
+
+def _effect(effect: Effect) -> Payload:
+    return {
+        "estimate": effect.estimate,
+        "standard_error": effect.standard_error,
+        "sequential_interval": _interval(effect.sequential_interval),
+        "sequential_p_value": effect.sequential_p_value,
+        "interval": _interval(effect.confidence_interval),
+        "p_value": effect.p_value,
+        "relative": effect.relative,
+        "relative_interval": _interval(effect.relative_interval),
+        "n_control": effect.n_control,
+        "n_treatment": effect.n_treatment,
+    }
+
+
+def _interval(interval: Interval | None) -> list[float] | None:
+    return list(interval) if interval else None
+
+
+def _metric_effect(one: MetricEffect) -> Payload:
+    return {**{k: v for k, v in one._asdict().items() if k != "effect"}, **_effect(one.effect)}
+
+
+def _domain_effect(one: DomainEffect) -> Payload:
+    return {
+        "arm": one.arm,
+        "domain": one.domain,
+        "metric": one.metric,
+        "exploratory": one.answer.exploratory,
+        "adjusted_p_value": one.answer.adjusted_p_value,
+        "observed": one.observed,
+        "minimum": one.minimum,
+        **_effect(one.answer.effect),
+    }
+
+
+def _point(one: SeriesPoint) -> Payload:
+    effect = one.point.effect
+    return {
+        "arm": one.arm,
+        "metric": one.metric,
+        "day": one.point.day.isoformat(),
+        "phase": one.point.phase,
+        "estimate": effect.estimate,
+        "sequential_interval": _interval(effect.sequential_interval),
+        "n_control": effect.n_control,
+        "n_treatment": effect.n_treatment,
+    }
+
+
+def _seen(day: SeenDay) -> Payload:
+    return {
+        "day": day.day.isoformat(),
+        "phase": day.phase,
+        "outcome": day.verdict,
+        "sentence": day.sentence,
+    }
+
+
+def _progress(progress: Progress) -> Payload:
+    remaining = progress.remaining
+    return {
+        "units": progress.units,
+        "planned": progress.planned,
+        "days": progress.days,
+        "remaining": {
+            "units": remaining.units if isinstance(remaining, Remaining) else None,
+            "days": remaining.days if isinstance(remaining, Remaining) else None,
+            "sentence": remaining.sentence,
+        }
+        if remaining
+        else None,
+    }

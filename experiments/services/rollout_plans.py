@@ -1,0 +1,103 @@
+"""The steps of a guarded rollout, and what must hold before its first."""
+
+from decimal import Decimal, InvalidOperation
+from typing import Any, NamedTuple
+
+from django.db.models import Q
+
+from experiments.models import Experiment, Flag, Rollout
+from experiments.services.documents import WATCHED
+
+HALF = Decimal(50)
+HUNDRED = Decimal(100)
+ACTIVE = (Experiment.Status.RUNNING, Experiment.Status.PAUSED)
+EXAMPLE = "such as [[1, 24], [10, 24], [50, 48], [100, 0]]: percent, hours"
+LONGEST_HOURS = 24 * 365
+
+
+class StepsError(ValueError):
+    """Steps that cannot be taken, with what to write instead."""
+
+
+class Step(NamedTuple):
+    """One step: the percentage, how long to stay (None: until somebody goes on), and whether
+    anything is compared there."""
+
+    percentage: Decimal
+    hours: float | None
+    monitored: bool
+
+
+def steps_of(rollout: Rollout) -> list[Step]:
+    """The plan's steps; above half a holdback stays out, or the step is unmonitored.
+
+    The last step may reach 100 %: then the holdback goes too, and nothing is compared any more.
+    """
+    holdback = Decimal(str(rollout.holdback_percentage))
+    steps = []
+    for percentage, hours in rollout.steps:
+        share = Decimal(str(percentage))
+        if HALF < share < HUNDRED:
+            share = min(share, HUNDRED - holdback)
+        monitored = share <= HALF or (holdback > 0 and share < HUNDRED)
+        steps.append(Step(share, None if hours is None else float(hours), monitored))
+    return steps
+
+
+def check_steps(steps: Any) -> None:
+    """Raises StepsError unless `steps` is a list of rising percentages with hours to wait."""
+    if not isinstance(steps, list) or not steps:
+        raise StepsError(f"Add at least one step, {EXAMPLE}.")
+    shares = [_share(step) for step in steps]
+    if shares != sorted(set(shares)):
+        raise StepsError("The percentages must rise from step to step.")
+
+
+def _share(step: Any) -> Decimal:
+    if not isinstance(step, list | tuple) or len(step) != 2:
+        raise StepsError(f"A step is a percentage and hours, {EXAMPLE}.")
+    percentage, hours = step
+    try:
+        share = Decimal(str(percentage))
+    except InvalidOperation:
+        raise StepsError(f"'{percentage}' is no percentage.") from None
+    if not 0 < share <= HUNDRED or share != round(share, 2):
+        raise StepsError(f"{percentage} is no percentage between 0.01 and 100.")
+    is_number = isinstance(hours, int | float) and not isinstance(hours, bool)
+    if hours is not None and not (is_number and 0 <= hours <= LONGEST_HOURS):
+        raise StepsError(f"'{hours}' are no hours: write a number from 0, or null to wait.")
+    return share
+
+
+def problem_of(rollout: Rollout) -> str | None:
+    """Why the rollout cannot start now, or None. The words say what to do."""
+    flag = rollout.flag
+    try:
+        check_steps(rollout.steps)
+    except StepsError as error:
+        return str(error)
+    if flag.kind == Flag.Kind.SWITCH:
+        return f"{flag} is on or off for everybody: only percentages can be rolled out."
+    steps = steps_of(rollout)
+    if len({step.percentage for step in steps}) < len(steps):
+        return "With its holdback two steps are the same: lower the holdback, or remove one."
+    if steps[0].percentage < flag.percentage:
+        return f"The flag is at {flag.percentage.normalize():f} %: start there or above."
+    return _other_rollout(rollout) or _experiment_beside(flag)
+
+
+def _other_rollout(rollout: Rollout) -> str | None:
+    """A rollout of the master flag and one of a domain's would both move the same units."""
+    others = Rollout.objects.filter(state__in=WATCHED).exclude(pk=rollout.pk)
+    if rollout.flag.kind == Flag.Kind.DOMAIN:
+        others = others.filter(Q(flag=rollout.flag) | Q(flag__kind=Flag.Kind.MASTER))
+    keys = ", ".join(others.values_list("flag__key", flat=True))
+    return f"Another guarded rollout is under way ({keys}): finish it first." if keys else None
+
+
+def _experiment_beside(flag: Flag) -> str | None:
+    beside = Experiment.objects.filter(status__in=ACTIVE)
+    if flag.domain_id is not None:
+        beside = beside.filter(Q(domain=None) | Q(domain_id=flag.domain_id))
+    keys = ", ".join(beside.values_list("key", flat=True))
+    return f"An experiment runs on its domain ({keys}): stop it first." if keys else None

@@ -1,0 +1,194 @@
+"""What a new installation starts with. Safe to run at every start: it never overwrites an edit."""
+
+from dataclasses import asdict
+from decimal import Decimal
+
+from django.conf import settings
+
+from experiments.core.catalog import Model
+from experiments.core.detection import DomainConfig
+from experiments.core.domains import GENERAL_DOMAIN, SEEDED_DOMAINS
+from experiments.core.policy import MASTER_FLAG, Method, domain_flag
+from experiments.core.seeded_endpoints import SEEDED_ENDPOINTS
+from experiments.core.seeded_models import SEEDED_MODELS, SEEDED_STRONG, SEEDED_WEAK
+from experiments.models import (
+    APIKey,
+    Domain,
+    DomainExample,
+    Flag,
+    LanguageModel,
+    PolicyRevision,
+    ProviderEndpoint,
+    Router,
+    RoutingSettings,
+    Scope,
+)
+from experiments.models.keys import hash_secret
+from experiments.routers.detector import example_prompts
+from experiments.routers.local import calibrated_thresholds
+from experiments.services.prices import refresh_prices
+from experiments.services.revisions import revision
+from experiments.services.roles import seed_roles
+
+ON, OFF = Decimal(100), Decimal(0)
+# Where a wrong answer hurts most, routing starts switched off.
+CAREFUL = {"medical", "legal", "financial"}
+SWITCHES = {
+    "routellm_cost_tracking": (ON, "Costs and savings are recorded with each decision."),
+    "routellm_performance_monitoring": (ON, "Timings are recorded with each decision."),
+    "routellm_a_b_testing": (ON, "Running experiments assign units. Off: nobody is in one."),
+    "routellm_quality_feedback": (ON, "Feedback is accepted. Off: it is refused with 403."),
+    "routellm_dynamic_threshold": (
+        OFF,
+        "A domain's threshold follows its calibrated strong share.",
+    ),
+}
+CAPABILITIES = {
+    "function_calling": "supports_function_calling",
+    "structured_output": "supports_structured_output",
+    "streaming": "supports_streaming",
+    "vision": "vision_capable",
+    "audio": "audio_capable",
+    "code": "code_specialized",
+    "tools": "supports_tools",
+    "json_mode": "supports_json_mode",
+}
+
+
+def seed() -> None:
+    """Creates what is missing. Domains, models and routers only where nothing was ever published:
+    one that an operator deleted stays deleted."""
+    seed_roles()
+    with revision("seed", "Seeded"):
+        if not PolicyRevision.objects.exists():
+            _seed_endpoints()
+            _seed_models()
+            _seed_routers()
+            _seed_settings()
+            _seed_domains()
+            refresh_prices()
+        _seed_flags()
+
+
+def seed_demo_key() -> None:
+    """The key that `make serve` prints, kept in the environment and nowhere else."""
+    secret = settings.DEMO_API_KEY
+    if secret:
+        APIKey.objects.get_or_create(
+            name="demo",
+            defaults={
+                "secret_hash": hash_secret(secret),
+                "hint": secret[:8],
+                "scopes": list(Scope),
+            },
+        )
+
+
+def _seed_endpoints() -> None:
+    for endpoint in SEEDED_ENDPOINTS:
+        values = {**asdict(endpoint), "dropped_parameters": list(endpoint.dropped_parameters)}
+        ProviderEndpoint.objects.get_or_create(name=values.pop("name"), defaults=values)
+
+
+def _seed_models() -> None:
+    endpoints = {endpoint.name: endpoint for endpoint in ProviderEndpoint.objects.all()}
+    LanguageModel.objects.bulk_create(
+        [_model_row(model, endpoints.get(model.provider)) for model in SEEDED_MODELS],
+        ignore_conflicts=True,
+    )
+
+
+def _model_row(model: Model, endpoint: ProviderEndpoint | None) -> LanguageModel:
+    can = model.capabilities
+    return LanguageModel(
+        name=model.name,
+        provider=model.provider,
+        endpoint=endpoint,
+        context_window=can.context_window,
+        max_output_tokens=can.max_tokens,
+        tasks=list(can.supported_tasks),
+        capabilities=[name for name, field in CAPABILITIES.items() if getattr(can, field)],
+        languages=list(can.languages),
+        domains=list(can.domains),
+        certifications=list(can.certifications),
+        accuracy_score=can.accuracy_score,
+        speed_rating=can.speed_rating,
+    )
+
+
+def _seed_routers() -> None:
+    for name, enabled in (("local", True), ("local_mf", True), ("random", False)):
+        Router.objects.get_or_create(name=name, defaults={"kind": name, "enabled": enabled})
+
+
+def _seed_settings() -> None:
+    RoutingSettings.objects.get_or_create(
+        pk=1,
+        defaults={
+            "strong_model": LanguageModel.objects.get(name=SEEDED_STRONG),
+            "weak_model": LanguageModel.objects.get(name=SEEDED_WEAK),
+        },
+    )
+
+
+def _seed_domains() -> None:
+    thresholds = calibrated_thresholds()
+    examples = example_prompts()
+    for config in (*SEEDED_DOMAINS, GENERAL_DOMAIN):
+        threshold = thresholds.get(config.name, thresholds["overall"])
+        domain, created = Domain.objects.get_or_create(
+            name=config.name, defaults=_domain_values(config, threshold)
+        )
+        if created:
+            DomainExample.objects.bulk_create(
+                DomainExample(domain=domain, text=text) for text in examples.get(config.name, ())
+            )
+
+
+def _domain_values(config: DomainConfig, threshold: float) -> dict[str, object]:
+    return {
+        "label": config.name.capitalize(),
+        "keywords": list(config.keywords),
+        "patterns": list(config.patterns),
+        "preferred_models": list(config.preferred_models),
+        "required_capabilities": list(config.required_capabilities),
+        "required_certifications": list(config.required_certifications),
+        "min_accuracy_score": config.min_accuracy_score,
+        "method": Method.ROUTELLM,
+        "router": Router.objects.get(name="local"),
+        "threshold": threshold,
+    }
+
+
+def _seed_flags() -> None:
+    _flag(
+        MASTER_FLAG,
+        Flag.Kind.MASTER,
+        ON,
+        "Routing as a whole. At 0 every prompt goes to the domain selector: the kill switch.",
+    )
+    for domain in Domain.objects.filter(flag__isnull=True):
+        percentage = OFF if domain.name in CAREFUL else ON
+        _flag(
+            domain_flag(domain.name),
+            Flag.Kind.DOMAIN,
+            percentage,
+            f"Routes prompts of the domain {domain}.",
+            domain,
+        )
+    for key, (percentage, description) in SWITCHES.items():
+        _flag(key, Flag.Kind.SWITCH, percentage, description)
+
+
+def _flag(
+    key: str, kind: str, percentage: Decimal, description: str, domain: Domain | None = None
+) -> None:
+    Flag.objects.get_or_create(
+        key=key,
+        defaults={
+            "kind": kind,
+            "percentage": percentage,
+            "description": description,
+            "domain": domain,
+        },
+    )

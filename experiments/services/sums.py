@@ -1,0 +1,83 @@
+"""What a decision adds to its unit's sums of the day, and to which row."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from experiments.models import Decision, Feedback, Outcome
+from experiments.models.sums import FIXED_POINT
+
+QUALITY = "quality"
+JUDGE = "judge"
+
+
+def contribution(
+    decision: Decision, outcome: Outcome | None = None, quality: int | None = None
+) -> dict[str, int]:
+    """The columns of `UnitSum` that are not 0. `quality` is in millionths (`combined_rating`)."""
+    counts = {
+        "decisions": 1,
+        "strong": int(decision.tier == "strong"),
+        "fallbacks": int(bool(decision.fallback)),
+        "audited": int(decision.audited),
+        **_costs(decision, outcome),
+    }
+    if outcome is not None:
+        counts |= {"outcomes": 1, "errors": int(outcome.success is False)}
+        if outcome.latency_ms is not None:
+            counts |= {"latency": round(outcome.latency_ms * 1000), "latency_count": 1}
+    if quality is not None:
+        counts |= {"quality": quality, "rated": 1}
+        if decision.audited:
+            counts |= {"audited_quality": quality, "audited_rated": 1}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _costs(decision: Decision, outcome: Outcome | None) -> dict[str, int]:
+    """Only where both are known, or savings would compare different decisions."""
+    known = priced_by(decision, outcome)
+    if known.cost is None or known.cost_baseline is None:
+        return {}
+    return {"priced": 1, "cost": known.cost, "baseline": known.cost_baseline}
+
+
+def priced_by(decision: Decision, outcome: Outcome | None) -> Decision | Outcome:
+    """What holds the costs: the outcome where it brought actual tokens, else the decision."""
+    return outcome if outcome is not None and outcome.cost is not None else decision
+
+
+def combined_rating(ratings: Iterable[Feedback]) -> int | None:
+    """One value of one metric, in millionths: people beat judges, equals are averaged."""
+    by_kind: dict[bool, list[float]] = {True: [], False: []}
+    for rating in ratings:
+        by_kind[rating.source == JUDGE].append(rating.value)
+    values = by_kind[False] or by_kind[True]
+    return round(sum(values) / len(values) * FIXED_POINT) if values else None
+
+
+def is_counted(decision: Decision) -> bool:
+    """Listed and forced units are in no sum, nor calls that named their model or router."""
+    inputs = decision.detail["inputs"]
+    return not decision.detail["listed"] and inputs["force_arm"] is None and not inputs.get("asked")
+
+
+def key_of(decision: Decision) -> dict[str, Any]:
+    """The row a decision counts in: its experiment's arm, its rollout's side, or its history."""
+    if decision.experiment:
+        where = (decision.experiment, decision.phase or 0, decision.arm)
+    elif decision.rollout:
+        where = (decision.rollout, 1, decision.rollout_arm)
+    else:
+        where = ("", 0, "")
+    return {
+        **dict(zip(("experiment", "phase", "arm"), where, strict=True)),
+        "unit_hash": _unit_of(decision),
+        "domain": decision.domain,
+        "day": decision.created_at.date(),
+    }
+
+
+def _unit_of(decision: Decision) -> str:
+    """The unit's hash, or the decision itself where the experiment takes each request alone."""
+    if decision.detail.get("by_request"):
+        return str(decision.id).replace("-", "")
+    return decision.unit_hash

@@ -1,0 +1,44 @@
+"""Trying a prompt: where it would go, told as a decision is, and nothing stored."""
+
+from typing import NamedTuple
+
+from experiments.core.explanation import Station
+from experiments.core.selection import NoEligibleModelsError
+from experiments.models import Domain
+from experiments.services import tracks
+from experiments.services.policies import NoPolicyError
+from experiments.services.routing import (
+    RouteRequest,
+    StorageUnavailableError,
+    UnknownNameError,
+    route,
+)
+
+
+class Trial(NamedTuple):
+    """One dry run. Without stations it could not be routed, and the sentence says why."""
+
+    title: str
+    sentence: str
+    stations: tuple[Station, ...] = ()
+
+
+def trials(domain: Domain, text: str) -> list[Trial]:
+    """The prompt twice, under the newest revision: as it comes, and as one of this domain."""
+    return [
+        _trial("As it comes", RouteRequest(text, dry_run=True)),
+        _trial(f"As a prompt of {domain}", RouteRequest(text, domain=domain.name, dry_run=True)),
+    ]
+
+
+def _trial(title: str, request: RouteRequest) -> Trial:
+    try:
+        row = route(request)
+    except (
+        NoEligibleModelsError,
+        NoPolicyError,
+        StorageUnavailableError,
+        UnknownNameError,
+    ) as error:
+        return Trial(title, str(error))
+    return Trial(title, tracks.sentence(row), tracks.stations(row))

@@ -1,0 +1,129 @@
+"""`manage.py replay`: recorded questions as an experiment's traffic, held against the truth."""
+
+import csv
+import random
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from experiments.models import Decision, Experiment, Feedback, Outcome, UnitSum
+from experiments.reports.experiments import results
+from experiments.routers.outcomes import read_outcomes
+from experiments.services import experiments as lifecycle
+from experiments.services.replaying import Size, begin_of, compare, prepare, replay
+from tests.experiment_rows import draft
+
+pytestmark = pytest.mark.usefixtures("seeded")
+
+NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Path:
+    """120 made-up questions of four subjects; the strong model is right on 90 %, the weak on 50."""
+    chance = random.Random(5)
+    path = tmp_path / "outcomes.csv"
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["prompt", "strong_score", "weak_score", "group"])
+        for number in range(120):
+            strong, weak = (int(chance.random() < share) for share in (0.9, 0.5))
+            prompt = f"What is {number} times {chance.randrange(90)}? " + "Explain. " * (number % 7)
+            rows.writerow([prompt, strong, weak, f"subject-{number % 4}"])
+    return path
+
+
+def test_it_works(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    draft(min_days=1, window_days=2)
+    call_command("replay", str(recorded), experiment="cheaper", units=300, days=3)
+    said = capsys.readouterr().out
+    assert "300 units draw from 120 questions" in said
+    assert "day 1: not_enough_data" in said
+    assert "roll_back" in said
+    assert "weak, quality: truly -0." in said
+    assert said.rstrip().splitlines()[-1].startswith('Roll back "weak": quality is at least')
+    assert Experiment.objects.get().daily.count() == 5
+
+
+def test_reported_differences_cover_the_truth_and_strong_against_weak_rolls_back(
+    recorded: Path,
+) -> None:
+    experiment = draft(min_days=1, window_days=2)
+    questions = list(read_outcomes(recorded).rows())
+    size = Size(units=400, days=4, seed=1)
+    begin = begin_of(experiment, size, NOW)
+    prepare(experiment, begin)
+    days = list(replay(experiment, questions, size, begin))
+    replayed = compare(experiment, questions, NOW)
+
+    assert [day.number for day in days] == [1, 2, 3, 4, 5, 6]
+    assert replayed.truths["control"].quality == sum(q.strong for q in questions) / 120
+    assert replayed.truths["weak"].quality == sum(q.weak for q in questions) / 120
+    assert all(one.is_covered_daily for one in replayed.compared)
+    assert replayed.verdict is not None
+    assert replayed.verdict.outcome == "roll_back"
+    assert [arm.waiting for arm in results(experiment, NOW).arms] == [0, 0]
+
+
+def test_every_request_goes_through_the_services_of_the_api(recorded: Path) -> None:
+    experiment = draft(min_days=1, window_days=2)
+    questions = list(read_outcomes(recorded).rows())
+    size = Size(units=50, days=2)
+    begin = begin_of(experiment, size, NOW)
+    prepare(experiment, begin)
+    list(replay(experiment, questions, size, begin))
+
+    decisions = Decision.objects.count()
+    assert 50 < decisions < 250
+    assert Outcome.objects.count() == Feedback.objects.count() == decisions
+    assert UnitSum.objects.values("unit_hash").distinct().count() == 50
+    assert {d.created_at.date() for d in Decision.objects.all()} == {
+        datetime(2026, 11, day, tzinfo=UTC).date() for day in (18, 19, 20)
+    }
+
+
+def test_an_experiment_with_units_is_not_replayed_again(recorded: Path) -> None:
+    draft(min_days=1, window_days=1)
+    call_command("replay", str(recorded), experiment="cheaper", units=5, days=1)
+    with pytest.raises(CommandError, match="Clone it and replay the clone"):
+        call_command("replay", str(recorded), experiment="cheaper", units=5, days=1)
+
+
+def test_a_running_experiment_without_units_begins_with_the_replay(recorded: Path) -> None:
+    experiment = draft(min_days=1, window_days=1)
+    lifecycle.start(experiment, "olga", NOW)
+    begin = begin_of(experiment, Size(5, 3), NOW)
+    prepare(experiment, begin)
+    experiment.refresh_from_db()
+    assert experiment.started_at == begin == experiment.phases.get().started_at
+    assert begin == datetime(2026, 11, 18, tzinfo=UTC)
+
+
+def test_a_draft_that_cannot_start_says_why(recorded: Path) -> None:
+    draft(planned_units=None)
+    with pytest.raises(CommandError, match=r"cannot start:\n- Say how many units are planned"):
+        call_command("replay", str(recorded), experiment="cheaper")
+
+
+def test_a_stopped_experiment_is_refused(recorded: Path) -> None:
+    experiment = draft()
+    lifecycle.start(experiment, "olga", NOW)
+    lifecycle.stop(experiment, "olga", NOW, reason="Done", verdict="")
+    with pytest.raises(CommandError, match=r"is stopped\. Clone it"):
+        call_command("replay", str(recorded), experiment="cheaper")
+
+
+def test_an_unknown_experiment_or_file_is_named(recorded: Path) -> None:
+    with pytest.raises(CommandError, match="no experiment 'nobody'"):
+        call_command("replay", str(recorded), experiment="nobody")
+    draft()
+    with pytest.raises(CommandError, match=r"nowhere\.csv does not exist"):
+        call_command("replay", "nowhere.csv", experiment="cheaper")
+
+
+def test_a_model_nobody_recorded_is_refused(recorded: Path) -> None:
+    draft(arms={"control": "always_strong", "classic": "domain_selector"}, window_days=1)
+    with pytest.raises(CommandError, match="nobody recorded how it did"):
+        call_command("replay", str(recorded), experiment="cheaper", units=20, days=1)
