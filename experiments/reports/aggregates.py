@@ -1,0 +1,109 @@
+"""Columns of units as the aggregates that the analysis takes: exact sums, divided once."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.analysis.summaries import (
+    CovariateRatioSummary,
+    MeanSummary,
+    RatioSummary,
+    Summary,
+    plain_mean,
+)
+from experiments.models.sums import FIXED_POINT
+from experiments.reports.columns import Column
+from experiments.reports.metrics import MetricSpec
+from experiments.reports.units import Sums
+
+LARGEST = 2**63 - 1
+
+
+def summarise(units: Sums, spec: MetricSpec, *, history: bool = False) -> Summary:
+    """The units as one aggregate; with `history` beside what they did before."""
+    return running(units, spec, [units.n], history=history)[0]
+
+
+def running(
+    units: Sums, spec: MetricSpec, ends: Sequence[int], *, history: bool = False
+) -> list[Summary]:
+    """The aggregate of the first n units, for each n of `ends`, in one pass over the columns."""
+    if spec.per_unit:
+        return list(_per_unit(units, spec, ends))
+    if history:
+        return list(_with_history(units, spec, ends))
+    return list(_ratios(units, spec, ends))
+
+
+def ratio(units: Sums, spec: MetricSpec) -> RatioSummary:
+    return _ratios(units, spec, [units.n])[0]
+
+
+def mean(units: Sums, spec: MetricSpec) -> float | None:
+    """None where nothing was counted."""
+    summary = plain_mean(summarise(units, spec))
+    return summary.mean if summary is not None and summary.n else None
+
+
+def observed(units: Sums, spec: MetricSpec) -> int:
+    """Units that have a value at all."""
+    return int((units.column(spec.denominator) > 0).sum())
+
+
+def _ratios(units: Sums, spec: MetricSpec, ends: Sequence[int]) -> list[RatioSummary]:
+    y, x = units.column(spec.numerator), units.column(spec.denominator)
+    sums = [totals(y, ends), dots(y, y, ends), totals(x, ends), dots(x, x, ends), dots(x, y, ends)]
+    return [
+        RatioSummary.from_sums(n, *at_n, numerator_scale=spec.scale)
+        for n, *at_n in zip(ends, *sums, strict=True)
+    ]
+
+
+def _with_history(
+    units: Sums, spec: MetricSpec, ends: Sequence[int]
+) -> list[CovariateRatioSummary]:
+    names = (spec.numerator, spec.denominator)
+    columns = [units.column(name) for name in names] + [units.earlier(name) for name in names]
+    sums = [totals(column, ends) for column in columns]
+    products = {(i, j): dots(columns[i], columns[j], ends) for i in range(4) for j in range(i, 4)}
+    return [
+        CovariateRatioSummary.from_sums(
+            n,
+            [column[at] for column in sums],
+            [[products[min(i, j), max(i, j)][at] for j in range(4)] for i in range(4)],
+            scales=(spec.scale, 1, spec.scale, 1),
+        )
+        for at, n in enumerate(ends)
+    ]
+
+
+def _per_unit(units: Sums, spec: MetricSpec, ends: Sequence[int]) -> list[MeanSummary]:
+    """Units that were rated, each with the mean of its ratings."""
+    total, rated = units.column(spec.numerator), units.column(spec.denominator)
+    is_rated = rated > 0
+    values = np.where(is_rated, np.rint(total / np.maximum(rated, 1)), 0).astype(np.int64)
+    counts = totals(is_rated.astype(np.int64), ends)
+    if spec.boolean:
+        yes = totals((is_rated & (2 * values >= FIXED_POINT)).astype(np.int64), ends)
+        return [MeanSummary.from_successes(n, k) for n, k in zip(counts, yes, strict=True)]
+    sums = zip(counts, totals(values, ends), dots(values, values, ends), strict=True)
+    return [MeanSummary.from_sums(n, y, yy, scale=spec.scale) for n, y, yy in sums]
+
+
+def totals(column: Column, ends: Sequence[int]) -> list[int]:
+    """Sums of the first n numbers, for each n of `ends`."""
+    return dots(column, np.ones(len(column), np.int64), ends)
+
+
+def dots(one: Column, other: Column, ends: Sequence[int]) -> list[int]:
+    """Sums of the first n products, exact: in 64 bits where that holds them all, else in Python's
+    integers. Squares of nano-dollars soon pass 64 bits."""
+    largest = _largest(one) * _largest(other) * len(one)
+    products = one * other if largest <= LARGEST else one.astype(object) * other
+    sums: NDArray[np.object_] = np.concatenate([[0], np.cumsum(products)])
+    return [int(sums[n]) for n in ends]
+
+
+def _largest(column: Column) -> int:
+    return max(int(column.max()), -int(column.min())) if len(column) else 0

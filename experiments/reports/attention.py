@@ -1,0 +1,129 @@
+"""What needs a hand: verdicts, rollouts that wait, models without a price, routers not ready."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from enum import StrEnum
+from typing import NamedTuple
+
+from experiments.core.money import price_on
+from experiments.core.policy import Policy
+from experiments.core.wording import plural
+from experiments.models import DailyResult, Experiment, Rollout
+from experiments.reports.rollups import Span, rolled_up
+
+ACTIVE = (Experiment.Status.RUNNING, Experiment.Status.PAUSED)
+WATCHED = (Rollout.State.HELD, Rollout.State.READY)
+GOES_ON = {"", "continue", "too_early", "not_enough_data"}
+
+
+class Subject(StrEnum):
+    EXPERIMENT = "experiment"
+    ROLLOUT = "rollout"
+    MODEL = "model"
+    ROUTER = "router"
+
+
+class Attention(NamedTuple):
+    """One thing to do. `state` is one of the design system's states, `key` what to open."""
+
+    subject: Subject
+    state: str
+    key: str
+    title: str
+    why: str
+
+
+class NotReady(NamedTuple):
+    """A router that cannot score, and why."""
+
+    name: str
+    detail: str
+
+
+STATES = {"ship": "ship", "roll_back": "rollback", "unhealthy": "unhealthy"}
+TITLES = {
+    "ship": "{} can ship",
+    "roll_back": "{} should roll back",
+    "unhealthy": "{} is unhealthy",
+}
+
+
+def attention(span: Span, policy: Policy, routers: Sequence[NotReady]) -> tuple[Attention, ...]:
+    """The most urgent first. Four queries at most."""
+    found = [*_experiments(), *_rollouts(), *_unpriced(span, policy), *_routers(routers)]
+    order = ["unhealthy", "rollback", "ship", "paused"]
+    return tuple(sorted(found, key=lambda one: order.index(one.state)))
+
+
+def _experiments() -> Iterator[Attention]:
+    """By the newest result that was kept: judging anew is the experiment's own page's."""
+    active = {row.pk: row for row in Experiment.objects.filter(status__in=ACTIVE)}
+    kept = DailyResult.objects.filter(experiment__in=active).order_by("experiment", "day", "phase")
+    newest = {row.experiment_id: row for row in kept}
+    for pk, experiment in active.items():
+        row = newest.get(pk)
+        if row is None or row.phase != experiment.phase or row.verdict not in STATES:
+            continue
+        yield Attention(
+            Subject.EXPERIMENT,
+            STATES[row.verdict],
+            experiment.key,
+            TITLES[row.verdict].format(experiment.key),
+            str(row.result.get("sentence", "")),
+        )
+
+
+def _rollouts() -> Iterator[Attention]:
+    for row in Rollout.objects.filter(state__in=WATCHED).select_related("flag__domain"):
+        where = row.flag.domain.name if row.flag.domain else row.flag.key
+        held = row.state == Rollout.State.HELD
+        title = f"Rollout of {where} is held" if held else f"Rollout of {where} waits for you"
+        yield Attention(Subject.ROLLOUT, "paused", row.key, title, row.reason)
+
+
+def _unpriced(span: Span, policy: Policy) -> Iterator[Attention]:
+    """Models without a price that answered in the span, or that a domain's pair names."""
+    today = span.until.date()
+    used = {line.key[0]: line.sums for line in rolled_up(span, "model", only=["decisions"])}
+    for name in sorted({*used, *_named(policy)}):
+        if _price_holds(policy, name, today):
+            continue
+        count = used[name].decisions if name in used else 0
+        yield Attention(
+            Subject.MODEL,
+            "unhealthy",
+            name,
+            f"{name} has no price",
+            f"No saving is claimed for {plural(count, 'decision')} it answered."
+            if count
+            else "No saving can be claimed for what it will answer.",
+        )
+
+
+def _price_holds(policy: Policy, name: str, day: date) -> bool:
+    return price_on(tuple(policy.prices.get(name, ())), day) is not None
+
+
+def _named(policy: Policy) -> Iterator[str]:
+    for domain in policy.domains.values():
+        for model in (domain.policy.strong, domain.policy.weak):
+            if model:
+                yield model
+
+
+def _routers(routers: Iterable[NotReady]) -> Iterator[Attention]:
+    for router in routers:
+        yield Attention(
+            Subject.ROUTER,
+            "unhealthy",
+            router.name,
+            f"Router {router.name} is not ready",
+            f"{router.detail} Its decisions fall back to the domain selector.".strip(),
+        )
+
+
+def by_subject(found: Iterable[Attention]) -> Mapping[Subject, int]:
+    counts: dict[Subject, int] = {}
+    for one in found:
+        counts[one.subject] = counts.get(one.subject, 0) + 1
+    return counts

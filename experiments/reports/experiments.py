@@ -1,0 +1,187 @@
+"""What an experiment says now: verdict, effects, arms, domains, health, series, progress."""
+
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+from experiments.analysis.health import Health
+from experiments.analysis.plan import ArmData, Plan
+from experiments.analysis.power import NoSize, Remaining
+from experiments.analysis.verdict import Verdict, judge
+from experiments.models import DailyResult, Experiment
+from experiments.reports.aggregates import mean, summarise
+from experiments.reports.effects import (
+    DomainEffect,
+    MetricEffect,
+    breakdown_of,
+    effects_of,
+)
+from experiments.reports.health import health_of
+from experiments.reports.metrics import BUILT_IN, QUALITY
+from experiments.reports.planning import remaining_of
+from experiments.reports.series import SeriesPoint, series_of
+from experiments.reports.study import COST, ArmOfPhase, Study, plan_of, window_of
+
+__all__ = [
+    "ArmSummary",
+    "DomainEffect",
+    "MetricEffect",
+    "Progress",
+    "Results",
+    "SeenDay",
+    "SeriesPoint",
+    "plan_of",
+    "results",
+    "window_of",
+]
+
+
+class ArmSummary(NamedTuple):
+    """One arm in numbers. Means are None where nothing was counted; money in US dollars."""
+
+    name: str
+    is_control: bool
+    weight: float
+    units: int
+    waiting: int
+    requests: int
+    cost_per_request: float | None
+    quality: float | None
+    rated: int
+    strong_share: float | None
+
+
+class Progress(NamedTuple):
+    """Units counted so far, of those planned. `remaining` is None unless it runs."""
+
+    units: int
+    planned: int | None
+    days: int
+    remaining: Remaining | NoSize | None
+
+
+class SeenDay(NamedTuple):
+    """What was shown on a day, before later outcomes came."""
+
+    day: date
+    phase: int
+    verdict: str
+    sentence: str
+    result: dict[str, Any]
+
+
+class Results(NamedTuple):
+    """Everything there is to show of an experiment on one day.
+
+    `sentence` always says something; `verdict` is None until there is something to judge. The
+    series covers all phases, everything else the current one.
+    """
+
+    key: str
+    status: str
+    phase: int
+    as_of: date
+    sentence: str
+    verdict: Verdict | None
+    health: Health
+    arms: tuple[ArmSummary, ...]
+    effects: tuple[MetricEffect, ...]
+    breakdown: tuple[DomainEffect, ...]
+    series: tuple[SeriesPoint, ...]
+    seen: tuple[SeenDay, ...]
+    progress: Progress
+
+
+def results(experiment: Experiment, now: datetime, *, series: bool = True) -> Results:
+    """The results at `now`. Reads running sums only, never decisions."""
+    study = Study(experiment, now.date())
+    health = health_of(study, now)
+    verdict = _verdict(study, health, now)
+    return Results(
+        key=experiment.key,
+        status=experiment.status,
+        phase=experiment.phase,
+        as_of=study.as_of,
+        sentence=_sentence(study, verdict),
+        verdict=verdict,
+        health=health,
+        arms=tuple(_arm_summary(study, arm) for arm in study.arms),
+        effects=effects_of(study),
+        breakdown=breakdown_of(study),
+        series=(*_earlier_series(study), *series_of(study)) if series else (),
+        seen=seen_days(experiment),
+        progress=_progress(study, now),
+    )
+
+
+def seen_days(experiment: Experiment) -> tuple[SeenDay, ...]:
+    """What was shown on each day, oldest first. One query."""
+    rows = DailyResult.objects.filter(experiment=experiment).order_by("day", "phase")
+    return tuple(
+        SeenDay(row.day, row.phase, row.verdict, row.result["sentence"], row.result) for row in rows
+    )
+
+
+def _verdict(study: Study, health: Health, now: datetime) -> Verdict | None:
+    """None where there is nothing to judge: before the start, or without a guardrail."""
+    if not study.compares or not study.with_role("guardrail"):
+        return None
+    plan = plan_of(study.experiment, study.metrics)
+    control, *treatments = (
+        _arm_data(study, plan, arm) for arm in sorted(study.arms, key=lambda a: not a.is_control)
+    )
+    return judge(plan, control, treatments, days=study.days(now), health=health)
+
+
+def _arm_data(study: Study, plan: Plan, arm: ArmOfPhase) -> ArmData:
+    units = study.units.of(arm.name)
+    cost = summarise(units, COST, history=study.units.has_history)
+    guardrails = tuple(study.measured(units, guardrail.name) for guardrail in plan.guardrails)
+    return ArmData(arm.name, units.n, cost, guardrails)
+
+
+def _sentence(study: Study, verdict: Verdict | None) -> str:
+    experiment = study.experiment
+    if verdict is None:
+        if experiment.status == Experiment.Status.DRAFT:
+            return "Not started yet: the checklist says what is missing."
+        return "There is nothing to judge: it never ran."
+    if experiment.status == Experiment.Status.PAUSED:
+        return f"Paused: nobody is in it now. {verdict.sentence}"
+    if experiment.shipped_arm:
+        return f'"{experiment.shipped_arm}" was shipped. {verdict.sentence}'
+    if experiment.stopped_at is not None:
+        stopped = f"Stopped on {experiment.stopped_at:%Y-%m-%d}"
+        return f"{stopped} ({experiment.stop_reason}). {verdict.sentence}"
+    return verdict.sentence
+
+
+def _arm_summary(study: Study, arm: ArmOfPhase) -> ArmSummary:
+    units = study.units.of(arm.name)
+    return ArmSummary(
+        name=arm.name,
+        is_control=arm.is_control,
+        weight=arm.weight,
+        units=units.n,
+        waiting=study.units.seen(arm.name) - units.n,
+        requests=units.total("decisions"),
+        cost_per_request=mean(units, COST),
+        quality=mean(units, study.spec(QUALITY.name)),
+        rated=units.total(study.spec(QUALITY.name).denominator),
+        strong_share=mean(units, BUILT_IN["strong_share"]),
+    )
+
+
+def _earlier_series(study: Study) -> list[SeriesPoint]:
+    """Of the phases before, each on its own: results never mix two."""
+    earlier = study.experiment.phases.filter(number__lt=study.number).order_by("number")
+    studies = (Study(study.experiment, study.as_of, phase) for phase in earlier)
+    return [point for phase in studies for point in series_of(phase)]
+
+
+def _progress(study: Study, now: datetime) -> Progress:
+    return Progress(
+        study.units.counted,
+        study.experiment.planned_units,
+        int(study.days(now)),
+        remaining_of(study, now),
+    )

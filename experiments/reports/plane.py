@@ -1,0 +1,161 @@
+"""Every domain and every arm as a point: cost against rated quality, beside a coin's line.
+
+The line's ends are what always strong and always weak were rated, so it needs decisions of both
+policies, as arms of an experiment or as a domain's policy. The ratings of the two tiers under a
+router would not do: it sends them different prompts, and each domain would lie on its own line.
+"""
+
+from collections.abc import Iterable
+from math import sqrt
+from typing import Literal, NamedTuple
+
+from experiments.analysis.ratings import Z95, Estimate, mean_rating
+from experiments.core.policy import Method
+from experiments.reports.rollups import Span, Sums, rolled_up, total
+from experiments.reports.rows import CoinLine, PlanePoint
+from experiments.reports.traffic import MIN_DRAWN, MIN_FILLED
+
+MICRO = 1_000
+COLUMNS = ("decisions", "priced", "cost", "cost_squares", "paired", "strong_cost", "weak_cost")
+RATED = ("quality", "quality_squares", "rated")
+
+
+class Ends(NamedTuple):
+    """What always strong and always weak cost and were rated in one domain."""
+
+    line: CoinLine
+    strong: Estimate
+    weak: Estimate
+
+
+class Place(NamedTuple):
+    """One point. `gap` is its quality minus the coin's at the same cost, where there is a line."""
+
+    point: PlanePoint
+    domain: str
+    gap: Estimate | None
+
+
+class Plane(NamedTuple):
+    domains: tuple[Place, ...]
+    arms: tuple[Place, ...]
+    coins: tuple[CoinLine, ...]
+
+    @property
+    def below(self) -> tuple[Place, ...]:
+        return tuple(place for place in (*self.domains, *self.arms) if place.point.below_coin)
+
+
+class _Group(NamedTuple):
+    domain: str
+    experiment: str
+    arm: str
+    method: str
+    sums: Sums
+
+
+def plane(span: Span, domain: str = "", experiment: str = "") -> Plane:
+    """One query."""
+    lines = rolled_up(
+        span, "domain", "experiment", "arm", "method", domain=domain, only=(*COLUMNS, *RATED)
+    )
+    groups = [_Group(name, key, arm, method, sums) for (name, key, arm, method), sums in lines]
+    ends = {name: found for name in _names(groups) if (found := _ends(name, groups))}
+    arms = sorted({(one.domain, one.experiment, one.arm) for one in groups if one.arm})
+    return Plane(
+        domains=tuple(
+            _place(name, "domain", name, _of(groups, name), ends.get(name))
+            for name in _names(groups)
+        ),
+        arms=tuple(
+            _place(f"{key}: {arm}", "arm", name, _of(groups, name, key, arm), ends.get(name))
+            for name, key, arm in arms
+            if not experiment or key == experiment
+        ),
+        coins=tuple(one.line for one in ends.values()),
+    )
+
+
+def _names(groups: Iterable[_Group]) -> list[str]:
+    return sorted({one.domain for one in groups})
+
+
+def _of(groups: Iterable[_Group], domain: str, experiment: str = "", arm: str = "") -> Sums:
+    return total(
+        one.sums
+        for one in groups
+        if one.domain == domain and (not arm or (one.experiment, one.arm) == (experiment, arm))
+    )
+
+
+def _ends(name: str, groups: Iterable[_Group]) -> Ends | None:
+    rows = [one for one in groups if one.domain == name]
+    everything = total(one.sums for one in rows)
+    strong = total(one.sums for one in rows if one.method == Method.ALWAYS_STRONG)
+    weak = total(one.sums for one in rows if one.method == Method.ALWAYS_WEAK)
+    if not everything.paired or min(strong.rated, weak.rated) < MIN_FILLED:
+        return None
+    dear, cheap = mean_rating(strong.ratings), mean_rating(weak.ratings)
+    if dear is None or cheap is None:
+        return None
+    line = CoinLine(
+        name=name,
+        weak_cost=round(1000 * everything.weak_cost / everything.paired),
+        weak_quality=cheap.value,
+        strong_cost=round(1000 * everything.strong_cost / everything.paired),
+        strong_quality=dear.value,
+    )
+    return Ends(line, dear, cheap)
+
+
+def _place(
+    name: str, kind: Literal["domain", "arm"], domain: str, sums: Sums, ends: Ends | None
+) -> Place:
+    cost = cost_per_thousand(sums)
+    quality = mean_rating(sums.ratings) if sums.rated >= MIN_DRAWN else None
+    gap = _gap(cost.value, quality, ends) if cost and quality and ends else None
+    spent = cost or Estimate(0.0, 0.0, 0.0)
+    rated, low, high = quality or (None, None, None)
+    point = PlanePoint(
+        name=name,
+        kind=kind,
+        cost=round(spent.value),
+        cost_low=round(spent.low),
+        cost_high=round(spent.high),
+        quality=rated,
+        quality_low=low,
+        quality_high=high,
+        rated=sums.rated,
+        minimum=MIN_FILLED,
+        below_coin=gap is not None and gap.high < 0 and sums.rated >= MIN_FILLED,
+    )
+    return Place(point, domain, gap)
+
+
+def cost_per_thousand(sums: Sums) -> Estimate | None:
+    """Nano-dollars per 1,000 priced requests with a 95 % interval; None without any."""
+    n = sums.priced
+    if not n:
+        return None
+    mean = sums.cost / n
+    squares = sums.cost_squares * MICRO**2 / n
+    half = Z95 * sqrt(max(0.0, squares - mean * mean) / n)
+    return Estimate(1000 * mean, max(0.0, 1000 * (mean - half)), 1000 * (mean + half))
+
+
+def _gap(cost: float, own: Estimate, ends: Ends) -> Estimate | None:
+    """With the error of all three means; None where the strong model is not the dearer one."""
+    line = ends.line
+    if line.strong_cost <= line.weak_cost:
+        return None
+    share = min(1.0, max(0.0, (cost - line.weak_cost) / (line.strong_cost - line.weak_cost)))
+    value = own.value - (share * ends.strong.value + (1 - share) * ends.weak.value)
+    half = sqrt(
+        _half(own) ** 2 + (share * _half(ends.strong)) ** 2 + ((1 - share) * _half(ends.weak)) ** 2
+    )
+    return Estimate(value, value - half, value + half)
+
+
+def _half(estimate: Estimate) -> float:
+    """Half an interval's width; where one end is cut off at 0 or 1, the other end's distance."""
+    return max(estimate.high - estimate.value, estimate.value - estimate.low)

@@ -1,0 +1,105 @@
+"""Guarded rollouts as they stand: their steps with times, who is in, what was compared."""
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.db.models import Prefetch
+
+from experiments.models import Rollout, RolloutStep
+from experiments.services.documents import WATCHED, rollout_document
+from experiments.services.rollout_looks import Look, look_at
+from experiments.services.rollout_plans import Step, steps_of
+
+State = Rollout.State
+ENDED = (State.COMPLETED, State.ROLLED_BACK)
+SHOWN_ENDED = 5
+
+
+class StepLine(NamedTuple):
+    """A step and when it began, or when it will at the earliest; None: nobody knows."""
+
+    step: Step
+    begins: datetime | None
+
+
+class Shares(NamedTuple):
+    """Percent of units that have the flag, that are compared with them, and that are neither."""
+
+    treated: float
+    control: float
+
+    @property
+    def control_from(self) -> float:
+        """The controls are the units with the highest buckets."""
+        return 100.0 - self.control
+
+    @property
+    def neither(self) -> float:
+        return 100.0 - self.treated - self.control
+
+
+class RolloutLine(NamedTuple):
+    """`look` is None where nothing is compared now; `current` the index of the step it is at."""
+
+    rollout: Rollout
+    domain: str
+    steps: tuple[StepLine, ...]
+    current: int
+    shares: Shares
+    look: Look | None
+    history: tuple[RolloutStep, ...]
+
+    @property
+    def is_open(self) -> bool:
+        return self.rollout.state not in ENDED
+
+
+def rollout_lines(now: datetime) -> tuple[RolloutLine, ...]:
+    """Open ones first, then the newest that ended. Two queries, and three for each watched one."""
+    rows = Rollout.objects.select_related("flag__domain").prefetch_related(
+        Prefetch("history", queryset=RolloutStep.objects.order_by("at", "pk"))
+    )
+    underway = [row for row in rows if row.state not in ENDED]
+    ended = [row for row in rows if row.state in ENDED][:SHOWN_ENDED]
+    return tuple(_line(row, now) for row in (*underway, *ended))
+
+
+def _line(row: Rollout, now: datetime) -> RolloutLine:
+    steps = steps_of(row)
+    history = tuple(row.history.all())
+    watched = row.state in WATCHED and 0 <= row.step < len(steps) and steps[row.step].monitored
+    return RolloutLine(
+        rollout=row,
+        domain=row.flag.domain.name if row.flag.domain else row.flag.key,
+        steps=tuple(_timed(row, steps, history)),
+        current=row.step,
+        shares=_shares(row),
+        look=look_at(row, now) if watched else None,
+        history=history,
+    )
+
+
+def _timed(row: Rollout, steps: list[Step], history: tuple[RolloutStep, ...]) -> list[StepLine]:
+    """Past steps by their history, later ones by the hours before them."""
+    found: list[StepLine] = []
+    begins: datetime | None = None
+    for index, step in enumerate(steps):
+        if index <= row.step:
+            begins = _entered(step, history) or (row.step_started_at if index == row.step else None)
+        elif begins is not None:
+            hours = steps[index - 1].hours
+            begins = (
+                None if hours is None or row.state in ENDED else begins + timedelta(hours=hours)
+            )
+        found.append(StepLine(step, begins))
+    return found
+
+
+def _entered(step: Step, history: tuple[RolloutStep, ...]) -> datetime | None:
+    return next((one.at for one in history if one.percentage == step.percentage), None)
+
+
+def _shares(row: Rollout) -> Shares:
+    document = rollout_document(row)
+    control = float(document["control_percentage"]) if row.state in WATCHED else 0.0
+    return Shares(float(row.flag.percentage), control)

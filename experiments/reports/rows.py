@@ -1,0 +1,101 @@
+"""The rows that figures and tables are drawn from: what a report hands to a page.
+
+Money is integer nano-dollars, quality lies in [0, 1], instants are aware datetimes in UTC and days
+are UTC days. An estimate that is None was not computed because too few were rated; bounds belong
+to the interval named by the report that made the row.
+"""
+
+from datetime import date, datetime
+from typing import Literal, NamedTuple
+
+Tier = Literal["strong", "weak", "selected"]
+
+
+class CostDay(NamedTuple):
+    """What one day's decisions cost, by tier, and what the baseline would have cost for them.
+
+    `day` is the hour's start instead where the span is too short for days.
+    """
+
+    day: date
+    strong: int
+    weak: int
+    selected: int
+    baseline: int
+    requests: int
+
+
+class QualityPoint(NamedTuple):
+    """Mean rated quality of one tier over the bucket of time that starts at `at`."""
+
+    at: datetime
+    tier: Tier
+    mean: float | None
+    low: float | None
+    high: float | None
+    rated: int
+    minimum: int
+
+
+class ScoreBin(NamedTuple):
+    """Decisions whose score lies in [low, high)."""
+
+    low: float
+    high: float
+    decisions: int
+
+
+class Effect(NamedTuple):
+    """Treatment minus control on one metric, in `unit`, with its always-valid interval.
+
+    `margin` is the worst change accepted, as a positive number in `unit`, where one was planned.
+    """
+
+    metric: str
+    unit: str
+    arm: str
+    estimate: float | None
+    low: float | None
+    high: float | None
+    margin: float | None
+    higher_is_better: bool
+    units: int
+    minimum: int
+
+
+class EstimatePoint(NamedTuple):
+    """One arm's effect as it stood at `at`, from the units of that phase alone."""
+
+    at: datetime
+    arm: str
+    phase: int
+    estimate: float
+    low: float
+    high: float
+    units: int
+
+
+class PlanePoint(NamedTuple):
+    """A domain or an arm: cost in nano-dollars per 1,000 requests against mean rated quality."""
+
+    name: str
+    kind: Literal["domain", "arm"]
+    cost: int
+    cost_low: int
+    cost_high: int
+    quality: float | None
+    quality_low: float | None
+    quality_high: float | None
+    rated: int
+    minimum: int
+    below_coin: bool
+
+
+class CoinLine(NamedTuple):
+    """From always weak to always strong: what tossing a coin between the two would reach."""
+
+    name: str
+    weak_cost: int
+    weak_quality: float
+    strong_cost: int
+    strong_quality: float

@@ -1,0 +1,242 @@
+"""An experiment's units and their sums, read once: who counts, and what each added up to.
+
+Columns, not objects: an experiment may have a hundred thousand units. Of a unit that comes back
+only its first days count (the experiment's window), once they are over. One that was seen in two
+arms is left out and counted.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.models import MetricSum, UnitSum
+from experiments.models.sums import counters_of
+from experiments.reports.columns import Column, Table, codes, least, read_table, zeros
+
+COUNTERS = counters_of(UnitSum)
+# What every result needs; metrics name what else they are made of.
+ALWAYS = ("decisions", "priced", "cost", "baseline", "strong", "quality", "rated")
+HISTORY_DAYS = 28
+RATINGS = ("total", "rated")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Sums:
+    """Units side by side. `now` and `before` hold a number per unit for each counter."""
+
+    n: int
+    now: Mapping[str, Column]
+    before: Mapping[str, Column]
+
+    def column(self, name: str) -> Column:
+        return self.now.get(name, zeros(self.n))
+
+    def earlier(self, name: str) -> Column:
+        return self.before.get(name, zeros(self.n))
+
+    def total(self, name: str) -> int:
+        return int(self.column(name).sum())
+
+    def take(self, which: NDArray[Any]) -> "Sums":
+        """The units that a mask or an index picks."""
+        now = {name: column[which] for name, column in self.now.items()}
+        before = {name: column[which] for name, column in self.before.items()}
+        return Sums(len(zeros(self.n)[which]), now, before)
+
+
+class DomainSums(NamedTuple):
+    """One domain's part: which units it has, by position, and their sums in it."""
+
+    positions: Column
+    sums: Sums
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Units:
+    """The units of one phase. Days are ordinals.
+
+    `has_history` tells whether any of them did something before its first exposure.
+    """
+
+    arms: NDArray[np.str_]
+    first_days: Column
+    closed: NDArray[np.bool_]
+    sums: Sums
+    domains: Mapping[str, DomainSums]
+    excluded: int
+    has_history: bool = False
+
+    def of(self, arm: str) -> Sums:
+        """Units of the arm whose window is over."""
+        return self.sums.take(self.is_counted(arm))
+
+    def is_counted(self, arm: str) -> NDArray[np.bool_]:
+        mine: NDArray[np.bool_] = self.closed & (self.arms == arm)
+        return mine
+
+    def in_domain(self, arm: str, domain: str) -> Sums:
+        """What the counted units of the arm did in one domain."""
+        positions, sums = self.domains[domain]
+        return sums.take(self.is_counted(arm)[positions])
+
+    def seen(self, arm: str, domain: str | None = None) -> int:
+        """Units exposed to the arm, whether their window is over or not."""
+        arms = self.arms if domain is None else self.arms[self.domains[domain].positions]
+        return int((arms == arm).sum())
+
+    @property
+    def counted(self) -> int:
+        return int(self.closed.sum())
+
+    @property
+    def exposed(self) -> int:
+        return len(self.arms)
+
+    @property
+    def last_day(self) -> date | None:
+        """The day that brought the newest unit."""
+        return date.fromordinal(int(self.first_days.max())) if self.exposed else None
+
+
+def read_units(
+    key: str, phase: int, *, window_days: int, as_of: date, counters: Iterable[str] = ()
+) -> Units:
+    """The units of one phase as they stand on `as_of`, with `counters` beside the usual ones.
+
+    Three queries. `window_days` 0 counts a unit at once and for good.
+    """
+    where = {"experiment": key, "phase": phase, "day__lte": as_of}
+    wanted = _wanted(counters)
+    seen = _read_seen(where, window_days, wanted)
+    units = len(seen.units)
+    if not units:
+        return _nobody()
+    arm_of, arms = codes(seen.table.key("arm"))
+    first_arm = least(arm_of, seen.unit_of, units)
+    last_arm = -least(-arm_of, seen.unit_of, units)
+    kept = first_arm == last_arm
+    before = _history(key, seen, wanted)
+    return Units(
+        arms=np.array(list(arms))[first_arm][kept],
+        first_days=seen.first_days[kept],
+        closed=(seen.first_days + window_days <= as_of.toordinal())[kept],
+        sums=Sums(units, seen.sums(seen.is_in), before).take(kept),
+        domains=_domains(seen, kept),
+        excluded=int((~kept).sum()),
+        has_history=bool(before),
+    )
+
+
+def read_recent(
+    domain: str | None, *, window_days: int, since: date, until: date, counters: Iterable[str] = ()
+) -> Sums:
+    """What each unit did in its first `window_days` after `since`, in whatever it took part.
+
+    Two queries. For planning: the units that an experiment on this domain would meet.
+    """
+    where: dict[str, Any] = {"day__gt": since, "day__lte": until}
+    if domain is not None:
+        where["domain"] = domain
+    seen = _read_seen(where, window_days, _wanted(counters))
+    return Sums(len(seen.units), seen.sums(seen.is_in), {})
+
+
+class _Ratings(NamedTuple):
+    """One custom metric's rows within their units' windows, and the unit of each."""
+
+    table: Table
+    unit_of: Column
+
+
+class _Seen(NamedTuple):
+    """Everything read of some units: their rows, which unit each is of, which are in its window."""
+
+    table: Table
+    unit_of: Column
+    units: Mapping[str, int]
+    first_days: Column
+    is_in: NDArray[np.bool_]
+    ratings: Mapping[str, _Ratings]
+
+    def sums(self, rows: NDArray[np.bool_], domain: str | None = None) -> dict[str, Column]:
+        """The units' sums over some rows, and over their ratings in one domain or all."""
+        units = len(self.units)
+        sums = _with_saving(self.table.sums(self.unit_of, units, rows))
+        for metric, (table, unit_of) in self.ratings.items():
+            own = np.array([domain in (None, name) for name in table.key("domain")], np.bool_)
+            for name, column in table.sums(unit_of, units, own).items():
+                sums[f"metric:{metric}:{name}"] = column
+        return sums
+
+
+def _wanted(counters: Iterable[str]) -> tuple[str, ...]:
+    asked = {*ALWAYS, *counters}
+    return tuple(name for name in COUNTERS if name in asked)
+
+
+def _read_seen(where: Mapping[str, Any], window_days: int, counters: Sequence[str]) -> _Seen:
+    table = read_table(UnitSum.objects.filter(**where), "arm", counters)
+    unit_of, units = codes(table.key("unit_hash"))
+    first_days = least(table.days, unit_of, len(units))
+    ends = first_days + (window_days or np.iinfo(np.int32).max)
+    ratings = _ratings(
+        read_table(MetricSum.objects.filter(**where), "metric", RATINGS), units, ends
+    )
+    return _Seen(table, unit_of, units, first_days, table.days < ends[unit_of], ratings)
+
+
+def _ratings(table: Table, units: Mapping[str, int], ends: Column) -> dict[str, _Ratings]:
+    unit_of = np.array([units.get(unit, -1) for unit in table.key("unit_hash")], np.int64)
+    metric_of = np.array(table.key("metric"), np.str_)
+    is_in = unit_of >= 0
+    is_in[is_in] = table.days[is_in] < ends[unit_of[is_in]]
+    found = {}
+    for metric in sorted(set(table.key("metric"))):
+        rows = is_in & (metric_of == metric)
+        found[metric] = _Ratings(table.take(rows), unit_of[rows])
+    return found
+
+
+def _domains(seen: _Seen, kept: NDArray[np.bool_]) -> dict[str, DomainSums]:
+    """Each domain's part of the units kept."""
+    positions = np.cumsum(kept) - 1
+    domain_of = np.array(seen.table.key("domain"), np.str_)
+    found = {}
+    for domain in sorted(set(seen.table.key("domain"))):
+        rows = seen.is_in & (domain_of == domain) & kept[seen.unit_of]
+        members = np.unique(seen.unit_of[rows])
+        sums = Sums(len(seen.units), seen.sums(rows, domain), {}).take(members)
+        found[domain] = DomainSums(positions[members], sums)
+    return found
+
+
+def _history(key: str, seen: _Seen, counters: Sequence[str]) -> dict[str, Column]:
+    """What the same units did before their first exposure, in whatever they took part then."""
+    units, first_days = seen.units, seen.first_days
+    earliest = date.fromordinal(int(first_days.min())) - timedelta(days=HISTORY_DAYS)
+    latest = date.fromordinal(int(first_days.max()))
+    own = UnitSum.objects.filter(experiment=key).values("unit_hash")
+    rows = UnitSum.objects.exclude(experiment=key).filter(
+        unit_hash__in=own, day__gte=earliest, day__lt=latest
+    )
+    table = read_table(rows, "arm", counters)
+    unit_of = np.array([units.get(unit, -1) for unit in table.key("unit_hash")], np.int64)
+    first = first_days[unit_of]
+    is_before = (unit_of >= 0) & (first - HISTORY_DAYS <= table.days) & (table.days < first)
+    if not is_before.any():
+        return {}
+    return _with_saving(table.sums(unit_of, len(units), is_before))
+
+
+def _with_saving(counters: dict[str, Column]) -> dict[str, Column]:
+    return {**counters, "saving": counters["baseline"] - counters["cost"]}
+
+
+def _nobody() -> Units:
+    none = zeros(0)
+    sums = Sums(0, {}, {})
+    return Units(np.array([], np.str_), none, np.array([], np.bool_), sums, {}, 0)
