@@ -1,0 +1,99 @@
+"""Experiments and guarded rollouts as the REST API answers them."""
+
+from typing import Any
+
+from experiments.models import Arm, Experiment, Rollout
+from experiments.services.documents import EXPERIMENT_FIELDS
+from experiments.services.rollout_looks import Look
+from experiments.services.rollout_plans import steps_of
+
+# The configuration of an experiment without its seed, and what became of it.
+PLAIN = (
+    "key",
+    *(name for name in EXPERIMENT_FIELDS if name != "seed"),
+    "started_at",
+    "stopped_at",
+    "stopped_by",
+    "stop_reason",
+    "verdict",
+    "shipped_arm",
+)
+
+
+def experiment_payload(row: Experiment) -> dict[str, Any]:
+    return {
+        **{name: getattr(row, name) for name in PLAIN},
+        "target_effect": f"{row.target_effect.normalize():f}",
+        "domain": row.domain.name if row.domain else None,
+        "arms": [_arm(arm) for arm in row.arms.all()],
+        "metrics": [
+            {"metric": metric.metric, "role": metric.role, "margin": metric.margin}
+            for metric in row.metrics.all()
+        ],
+        "phases": [
+            {"number": phase.number, "started_at": phase.started_at, "ended_at": phase.ended_at}
+            for phase in row.phases.all()
+        ],
+    }
+
+
+def _arm(arm: Arm) -> dict[str, Any]:
+    policy = arm.routing_policy()
+    return {
+        "name": arm.name,
+        "weight": arm.weight,
+        "is_control": arm.is_control,
+        "policy": {
+            "method": str(policy.method),
+            "router": policy.router,
+            "threshold": policy.threshold,
+            "strong_model": policy.strong,
+            "weak_model": policy.weak,
+            "epsilon": policy.epsilon,
+        },
+    }
+
+
+def rollout_payload(row: Rollout) -> dict[str, Any]:
+    return {
+        "key": row.key,
+        "flag": row.flag.key,
+        "state": row.state,
+        "step": row.step if row.step >= 0 else None,
+        "percentage": float(row.flag.percentage),
+        "steps": [
+            {"percentage": float(step.percentage), "hours": step.hours, "monitored": step.monitored}
+            for step in steps_of(row)
+        ],
+        "margin": row.margin,
+        "alpha": row.alpha,
+        "holdback_percentage": row.holdback_percentage,
+        "before_percentage": float(row.before_percentage),
+        "reason": row.reason,
+        "started_at": row.started_at,
+        "step_started_at": row.step_started_at,
+        "ended_at": row.ended_at,
+        "history": [
+            {
+                "at": step.at,
+                "percentage": float(step.percentage),
+                "state": step.state,
+                "reason": step.reason,
+                "monitored": step.monitored,
+            }
+            for step in row.history.all()
+        ],
+    }
+
+
+def look_payload(look: Look) -> dict[str, Any]:
+    """What the treated say against the controls at this moment."""
+    return {
+        "compared": look.compared,
+        "outcome": str(look.verdict.outcome) if look.verdict else None,
+        "sentence": look.verdict.sentence if look.verdict else None,
+        "checks": [
+            {**check._asdict(), "code": str(check.code), "status": str(check.status)}
+            for check in look.checks
+        ],
+    }

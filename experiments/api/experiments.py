@@ -1,0 +1,254 @@
+"""Experiments: create, edit, start, watch, stop, ship."""
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, extend_schema_view
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from experiments.api import experiment_schemas as schemas
+from experiments.api.authentication import caller_of
+from experiments.api.base import APIView
+from experiments.api.documentation import PAGING, endpoint
+from experiments.api.errors import InvalidRequestError
+from experiments.api.experiment_payloads import experiment_payload
+from experiments.api.experiment_requests import STATUSES, read_experiment, read_key
+from experiments.api.lists import ListView
+from experiments.api.readers import Reader
+from experiments.models import Experiment, Scope
+from experiments.reports.experiments import results
+from experiments.reports.planning import propose
+from experiments.services import experiment_edits
+from experiments.services import experiments as lifecycle
+from experiments.services.checklists import checklist
+from experiments.services.result_payloads import results_payload, size_payload
+
+LONGEST_REASON = 500
+MISSING = "missing"
+STATUS = OpenApiParameter(
+    "status", str, enum=STATUSES, description="Only these. Left out: all that are not archived."
+)
+
+
+class ManagedView(APIView):
+    """Reading takes the scope `read`, anything else `manage`."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        self.scope = Scope.READ if request.method in {"GET", "HEAD", "OPTIONS"} else Scope.MANAGE
+        super().initial(request, *args, **kwargs)
+
+
+class ExperimentsView(ManagedView, ListView):
+    ordering = "key"
+
+    @endpoint(
+        "The experiments",
+        {200: schemas.ExperimentPage},
+        parameters=[*PAGING, STATUS],
+        name="v1_experiments_list",
+    )
+    def get(self, request: Request) -> Response:
+        status = Reader(request.query_params.dict()).choice("status", STATUSES)
+        rows = _rows().order_by("key")
+        if status is None:
+            rows = rows.exclude(status=Experiment.Status.ARCHIVED)
+        else:
+            rows = rows.filter(status=status)
+        return self.page(request, rows, experiment_payload)
+
+    @endpoint(
+        "Create a draft",
+        {201: schemas.Experiment},
+        schemas.ExperimentRequest,
+        errors=(409,),
+    )
+    def post(self, request: Request) -> Response:
+        reader = Reader(request.data)
+        key, values = read_key(reader), read_experiment(reader)
+        reader.close()
+        try:
+            row = experiment_edits.create(key, values, author_of(request))
+        except ValidationError as error:
+            raise refusal_of(error, key) from error
+        return Response(experiment_payload(find(row.key)), 201)
+
+
+class ExperimentView(ManagedView):
+    @endpoint("One experiment", {200: schemas.Experiment}, errors=(404,))
+    def get(self, request: Request, key: str) -> Response:
+        return Response(experiment_payload(find(key)))
+
+    @endpoint(
+        "Edit it. Of one under way, other arms start a new phase",
+        {200: schemas.Experiment},
+        schemas.ExperimentEdit,
+        errors=(404, 409),
+    )
+    def patch(self, request: Request, key: str) -> Response:
+        row = find(key)
+        reader = Reader(request.data)
+        values = read_experiment(reader)
+        reader.close()
+        try:
+            experiment_edits.edit(row, values, author_of(request), timezone.now())
+        except ValidationError as error:
+            raise refusal_of(error, key) from error
+        return Response(experiment_payload(find(key)))
+
+
+class StepView(ManagedView):
+    """A step of the life of an experiment, answered with how it is afterwards."""
+
+    def post(self, request: Request, key: str) -> Response:
+        row = find(key)
+        reader = Reader(request.data or {})
+        self.take(row, reader, author_of(request))
+        return Response(experiment_payload(find(key)))
+
+    def take(self, row: Experiment, reader: Reader, author: str) -> None:
+        raise NotImplementedError
+
+
+@extend_schema_view(post=endpoint("Start it", {200: schemas.Experiment}, errors=(404, 409)))
+class StartView(StepView):
+    def take(self, row: Experiment, reader: Reader, author: str) -> None:
+        reader.close()
+        lifecycle.start(row, author, timezone.now())
+
+
+@extend_schema_view(
+    post=endpoint("Take everybody out for a while", {200: schemas.Experiment}, errors=(404, 409))
+)
+class PauseView(StepView):
+    def take(self, row: Experiment, reader: Reader, author: str) -> None:
+        reader.close()
+        lifecycle.pause(row, author)
+
+
+@extend_schema_view(
+    post=endpoint(
+        "Bring everybody back to their arms", {200: schemas.Experiment}, errors=(404, 409)
+    )
+)
+class ResumeView(StepView):
+    def take(self, row: Experiment, reader: Reader, author: str) -> None:
+        reader.close()
+        lifecycle.resume(row, author)
+
+
+@extend_schema_view(
+    post=endpoint(
+        "Stop it, with a reason", {200: schemas.Experiment}, schemas.StopRequest, errors=(404, 409)
+    )
+)
+class StopView(StepView):
+    def take(self, row: Experiment, reader: Reader, author: str) -> None:
+        reason = reader.text("reason", LONGEST_REASON)
+        if reason is None:
+            raise reader.fail("reason", "is missing. Say why, for whoever reads it later.", MISSING)
+        reader.close()
+        now = timezone.now()
+        lifecycle.stop(row, author, now, reason=reason, verdict=verdict_of(row))
+
+
+@extend_schema_view(
+    post=endpoint("Put it away: its results stay", {200: schemas.Experiment}, errors=(404, 409))
+)
+class ArchiveView(StepView):
+    def take(self, row: Experiment, reader: Reader, author: str) -> None:
+        reader.close()
+        lifecycle.archive(row, author)
+
+
+@extend_schema_view(
+    post=endpoint(
+        "Write an arm's policy into the domain, and stop",
+        {200: schemas.Experiment},
+        schemas.ShipRequest,
+        errors=(404, 409),
+    )
+)
+class ShipView(StepView):
+    def take(self, row: Experiment, reader: Reader, author: str) -> None:
+        arm = reader.text("arm")
+        if arm is None:
+            raise reader.fail("arm", "is missing. Name the arm to ship.", MISSING)
+        reader.close()
+        lifecycle.ship(row, arm, author, timezone.now(), verdict=verdict_of(row))
+
+
+class CloneView(ManagedView):
+    @endpoint(
+        "A draft that asks the same",
+        {201: schemas.Experiment},
+        schemas.CloneRequest,
+        errors=(404, 409),
+    )
+    def post(self, request: Request, key: str) -> Response:
+        row = find(key)
+        reader = Reader(request.data)
+        wanted = read_key(reader)
+        reader.close()
+        try:
+            twin = lifecycle.clone(row, wanted, author_of(request))
+        except ValidationError as error:
+            raise refusal_of(error, wanted) from error
+        return Response(experiment_payload(find(twin.key)), 201)
+
+
+class ChecklistView(ManagedView):
+    @endpoint("What must hold before it starts", {200: schemas.Checklist}, errors=(404,))
+    def get(self, request: Request, key: str) -> Response:
+        checks = checklist(find(key), timezone.now().date())
+        ready = all(check.passed for check in checks)
+        return Response({"ready": ready, "checks": [check._asdict() for check in checks]})
+
+
+class PlanView(ManagedView):
+    @endpoint("The size it needs, from recent units", {200: schemas.Plan}, errors=(404,))
+    def get(self, request: Request, key: str) -> Response:
+        return Response(size_payload(propose(find(key), timezone.now().date())))
+
+
+class ResultsView(ManagedView):
+    @endpoint("What it says now", {200: schemas.Results}, errors=(404,))
+    def get(self, request: Request, key: str) -> Response:
+        return Response(results_payload(results(find(key), timezone.now())))
+
+
+def find(key: str) -> Experiment:
+    row: Experiment | None = _rows().filter(key=key).first()
+    if row is None:
+        raise NotFound(f"There is no experiment '{key}'.")
+    return row
+
+
+def _rows() -> Any:
+    return Experiment.objects.select_related("domain").prefetch_related(
+        "arms__router", "arms__strong_model", "arms__weak_model", "metrics", "phases"
+    )
+
+
+def verdict_of(row: Experiment) -> str:
+    """The verdict at this moment, as it is kept with a stopped experiment."""
+    verdict = results(row, timezone.now(), series=False).verdict
+    return str(verdict.outcome) if verdict else ""
+
+
+def author_of(request: Request) -> str:
+    """How the history names a key."""
+    return f"API key {caller_of(request).key.name}"[:150]
+
+
+def refusal_of(error: ValidationError, key: str) -> InvalidRequestError:
+    """The first problem, with the field it is about."""
+    if hasattr(error, "message_dict"):
+        param, messages = next(iter(error.message_dict.items()))
+        return InvalidRequestError(
+            f"'{param}': {messages[0]}", None if param == "__all__" else param
+        )
+    param, _, message = error.messages[0].partition(": ")
+    return InvalidRequestError(message, param.removeprefix(f"experiments.{key}."), "unknown_name")

@@ -1,0 +1,157 @@
+"""GET domains, models and flags: the configuration as it is now."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any, ClassVar
+
+from django.db.models import Count, Model, Q, QuerySet
+from rest_framework.exceptions import NotFound
+from rest_framework.pagination import Cursor, CursorPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from experiments.api import schemas
+from experiments.api.base import APIView
+from experiments.api.documentation import PAGING, endpoint
+from experiments.api.errors import InvalidRequestError
+from experiments.core.money import price_on, usd
+from experiments.models import Domain, Flag, FlagEntry, LanguageModel, Scope
+from experiments.models.catalog import price_order
+
+
+class Pages(CursorPagination):
+    page_size = 100
+    page_size_query_param = "limit"
+    max_page_size = 500
+
+    def decode_cursor(self, request: Request) -> Cursor | None:
+        message = "'cursor' is not one that a page named. Take it from 'next'."
+        try:
+            cursor = super().decode_cursor(request)
+        except NotFound:
+            raise InvalidRequestError(message, "cursor") from None
+        if cursor is not None and "\x00" in str(cursor.position):
+            raise InvalidRequestError(message, "cursor")
+        return cursor
+
+
+class ListView(APIView):
+    """Rows in the order of one unique column, a page at a time."""
+
+    scope = Scope.READ
+    ordering: ClassVar[str]
+
+    def page(
+        self,
+        request: Request,
+        rows: "QuerySet[Any]",
+        payload: Callable[[Any], dict[str, Any]],
+    ) -> Response:
+        pages = Pages()
+        pages.ordering = self.ordering
+        page = pages.paginate_queryset(rows, request, view=self) or []
+        return pages.get_paginated_response([payload(row) for row in page])
+
+
+class DomainsView(ListView):
+    ordering = "name"
+
+    @endpoint("The domains and what answers them", {200: schemas.DomainPage}, parameters=PAGING)
+    def get(self, request: Request) -> Response:
+        rows = Domain.objects.select_related("flag", "router", "strong_model", "weak_model")
+        return self.page(request, rows, domain_payload)
+
+
+class ModelsView(ListView):
+    ordering = "name"
+
+    @endpoint("The models and their prices", {200: schemas.ModelPage}, parameters=PAGING)
+    def get(self, request: Request) -> Response:
+        today = datetime.now(UTC).date()
+        rows = LanguageModel.objects.prefetch_related("prices")
+        return self.page(request, rows, lambda row: model_payload(row, today))
+
+
+class FlagsView(ListView):
+    ordering = "key"
+
+    @endpoint("The flags and their percentages", {200: schemas.FlagPage}, parameters=PAGING)
+    def get(self, request: Request) -> Response:
+        rows = Flag.objects.select_related("domain").annotate(
+            allowed=Count("entries", filter=Q(entries__kind=FlagEntry.Kind.ALLOW)),
+            denied=Count("entries", filter=Q(entries__kind=FlagEntry.Kind.DENY)),
+        )
+        return self.page(request, rows, flag_payload)
+
+
+def domain_payload(row: Domain) -> dict[str, Any]:
+    policy = row.routing_policy()
+    flag = getattr(row, "flag", None)
+    return {
+        "name": row.name,
+        "label": row.label,
+        "description": row.description,
+        "flag": {"key": flag.key, "percentage": float(flag.percentage)} if flag else None,
+        "policy": {
+            "method": str(policy.method),
+            "router": policy.router,
+            "threshold": policy.threshold,
+            "strong_model": policy.strong,
+            "weak_model": policy.weak,
+            "epsilon": policy.epsilon,
+        },
+        **_fields(
+            row,
+            "preferred_models",
+            "required_capabilities",
+            "required_certifications",
+            "min_accuracy_score",
+            "min_confidence",
+        ),
+    }
+
+
+def model_payload(row: LanguageModel, today: date) -> dict[str, Any]:
+    prices = tuple(price.as_value() for price in sorted(row.prices.all(), key=price_order))
+    price = price_on(prices, today)
+    return {
+        **_fields(
+            row,
+            "name",
+            "provider",
+            "is_available",
+            "context_window",
+            "max_output_tokens",
+            "tasks",
+            "capabilities",
+            "languages",
+            "domains",
+            "certifications",
+            "accuracy_score",
+            "speed_rating",
+        ),
+        "price": price
+        and {
+            "currency": "USD",
+            "input_per_million": usd(price.input_per_million),
+            "output_per_million": usd(price.output_per_million),
+            "per_request": usd(price.per_request),
+            "source": price.source,
+        },
+    }
+
+
+def flag_payload(row: Any) -> dict[str, Any]:
+    return {
+        "key": row.key,
+        "kind": row.kind,
+        "domain": row.domain.name if row.domain else None,
+        "percentage": float(row.percentage),
+        "description": row.description,
+        "allowed_units": row.allowed,
+        "denied_units": row.denied,
+    }
+
+
+def _fields(row: Model, *names: str) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in names}

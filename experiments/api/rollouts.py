@@ -1,0 +1,158 @@
+"""Guarded rollouts: create, start, watch, pause, roll back."""
+
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema_view
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from experiments.api import experiment_schemas as schemas
+from experiments.api.documentation import PAGING, endpoint
+from experiments.api.experiment_payloads import look_payload, rollout_payload
+from experiments.api.experiments import LONGEST_REASON, ManagedView, author_of
+from experiments.api.lists import ListView
+from experiments.api.readers import Reader
+from experiments.models import Flag, Rollout
+from experiments.services import rollouts
+from experiments.services.rollout_looks import look_at
+from experiments.services.rollout_plans import StepsError, check_steps
+
+MOST_STEPS = 50
+BY_HAND = "Rolled back by hand"
+
+
+class RolloutsView(ManagedView, ListView):
+    ordering = "key"
+
+    @endpoint(
+        "The guarded rollouts",
+        {200: schemas.RolloutPage},
+        parameters=PAGING,
+        name="v1_rollouts_list",
+    )
+    def get(self, request: Request) -> Response:
+        return self.page(request, _rows(), rollout_payload)
+
+    @endpoint(
+        "Plan a guarded rollout of a flag",
+        {201: schemas.Rollout},
+        schemas.RolloutRequest,
+        errors=(409,),
+    )
+    def post(self, request: Request) -> Response:
+        reader = Reader(request.data)
+        values = {
+            "flag": _flag(reader),
+            "steps": _steps(reader),
+            "margin": reader.number("margin", 0.0001, 1e9),
+            "alpha": reader.number("alpha", 0.001, 0.5),
+            "holdback_percentage": reader.number("holdback_percentage", 0, 50),
+        }
+        reader.close()
+        row = rollouts.plan({k: v for k, v in values.items() if v is not None})
+        return Response(rollout_payload(find(row.key)), 201)
+
+
+class RolloutView(ManagedView):
+    @endpoint("One rollout, and what it sees now", {200: schemas.RolloutDetail}, errors=(404,))
+    def get(self, request: Request, key: str) -> Response:
+        row = find(key)
+        look = look_payload(look_at(row, timezone.now())) if row.started_at else None
+        return Response({**rollout_payload(row), "look": look})
+
+
+class RolloutStepView(ManagedView):
+    """A step by hand, answered with how the rollout is afterwards."""
+
+    def post(self, request: Request, key: str) -> Response:
+        row = find(key)
+        self.take(row, Reader(request.data or {}), author_of(request))
+        return Response(rollout_payload(find(key)))
+
+    def take(self, row: Rollout, reader: Reader, author: str) -> None:
+        raise NotImplementedError
+
+
+@extend_schema_view(post=endpoint("Take the first step", {200: schemas.Rollout}, errors=(404, 409)))
+class StartView(RolloutStepView):
+    def take(self, row: Rollout, reader: Reader, author: str) -> None:
+        reader.close()
+        rollouts.start(row, author, timezone.now())
+
+
+@extend_schema_view(
+    post=endpoint(
+        "Take the step that waits for somebody", {200: schemas.Rollout}, errors=(404, 409)
+    )
+)
+class GoOnView(RolloutStepView):
+    def take(self, row: Rollout, reader: Reader, author: str) -> None:
+        reader.close()
+        rollouts.go_on(row, author, timezone.now())
+
+
+@extend_schema_view(
+    post=endpoint("Stay at this percentage", {200: schemas.Rollout}, errors=(404, 409))
+)
+class PauseView(RolloutStepView):
+    def take(self, row: Rollout, reader: Reader, author: str) -> None:
+        reader.close()
+        rollouts.pause(row, author, timezone.now())
+
+
+@extend_schema_view(
+    post=endpoint("Go on where it was paused", {200: schemas.Rollout}, errors=(404, 409))
+)
+class ResumeView(RolloutStepView):
+    def take(self, row: Rollout, reader: Reader, author: str) -> None:
+        reader.close()
+        rollouts.resume(row, author, timezone.now())
+
+
+@extend_schema_view(
+    post=endpoint(
+        "Return the flag to where it stood",
+        {200: schemas.Rollout},
+        schemas.RollBackRequest,
+        errors=(404, 409),
+    )
+)
+class RollBackView(RolloutStepView):
+    def take(self, row: Rollout, reader: Reader, author: str) -> None:
+        reason = reader.text("reason", LONGEST_REASON) or BY_HAND
+        reader.close()
+        rollouts.roll_back(row, author, timezone.now(), reason)
+
+
+def find(key: str) -> Rollout:
+    row: Rollout | None = _rows().filter(key=key).first()
+    if row is None:
+        raise NotFound(f"There is no rollout '{key}'.")
+    return row
+
+
+def _rows() -> Any:
+    return Rollout.objects.select_related("flag").prefetch_related("history").order_by("key")
+
+
+def _flag(reader: Reader) -> Flag:
+    key = reader.text("flag")
+    if key is None:
+        raise reader.fail("flag", "is missing.", "missing")
+    flag = Flag.objects.filter(key=key).first()
+    if flag is None:
+        raise reader.fail("flag", f"names '{key}', which is no flag.", "unknown_name")
+    return flag
+
+
+def _steps(reader: Reader) -> list[Any]:
+    steps = reader.objects("steps", MOST_STEPS)
+    if steps is None:
+        raise reader.fail("steps", "are missing.", "missing")
+    try:
+        check_steps(steps)
+    except StepsError as error:
+        raise reader.fail("steps", f"cannot be taken: {error}") from None
+    return steps

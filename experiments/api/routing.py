@@ -1,0 +1,87 @@
+"""POST route and route/batch, GET decisions/{id}."""
+
+from typing import Any
+from uuid import UUID
+
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from experiments.api import schemas
+from experiments.api.base import APIView
+from experiments.api.documentation import endpoint
+from experiments.api.errors import APIError, problem_of
+from experiments.api.readers import Reader
+from experiments.api.requests import route_request
+from experiments.models import Decision, Scope
+from experiments.services.lookup import get_decision
+from experiments.services.payloads import decision_payload
+from experiments.services.routing import RouteRequest, route, route_batch
+
+MAX_BATCH = 256
+
+
+class RouteView(APIView):
+    scope = Scope.ROUTE
+
+    @endpoint(
+        "Which model should answer this prompt?",
+        {201: schemas.Decision, 200: schemas.Decision},
+        schemas.RouteRequest,
+    )
+    def post(self, request: Request) -> Response:
+        wanted = route_request(request.data, request)
+        return Response(decision_payload(route(wanted)), _status(wanted))
+
+
+class RouteBatchView(APIView):
+    scope = Scope.ROUTE
+
+    @endpoint(
+        "Which models should answer these prompts? Each is decided on its own.",
+        {200: schemas.BatchAnswer},
+        schemas.BatchRequest,
+    )
+    def post(self, request: Request) -> Response:
+        reader = Reader(request.data)
+        items = reader.objects("items", MAX_BATCH)
+        reader.close()
+        if items is None:
+            raise reader.fail("items", "is missing.", "missing")
+        wanted = [_attempt(item, request, f"items[{i}]") for i, item in enumerate(items)]
+        answers = iter(route_batch([item for item in wanted if isinstance(item, RouteRequest)]))
+        results = [
+            _result(item, next(answers)) if isinstance(item, RouteRequest) else _error(item)
+            for item in wanted
+        ]
+        return Response({"results": results})
+
+
+class DecisionView(APIView):
+    scope = Scope.READ
+
+    @endpoint("A stored decision, as it was answered", {200: schemas.Decision}, errors=(404, 410))
+    def get(self, request: Request, decision_id: UUID) -> Response:
+        return Response(decision_payload(get_decision(decision_id)))
+
+
+def _status(wanted: RouteRequest) -> int:
+    return 200 if wanted.dry_run else 201
+
+
+def _attempt(item: Any, request: Request, path: str) -> RouteRequest | Exception:
+    try:
+        return route_request(item, request, path)
+    except (APIError, APIException) as error:
+        return error
+
+
+def _result(wanted: RouteRequest, answer: Decision | Exception) -> dict[str, Any]:
+    if isinstance(answer, Exception):
+        return _error(answer)
+    return {"status": _status(wanted), "decision": decision_payload(answer)}
+
+
+def _error(error: Exception) -> dict[str, Any]:
+    problem = problem_of(error)
+    return {"status": problem.status, **problem.body}

@@ -1,0 +1,387 @@
+"""The shapes of requests and answers, for the OpenAPI document only.
+
+Requests are read by `readers` and `requests`, answers are written by `payloads`: on the way of a
+decision every field of a serializer costs time. Tests hold these shapes and the real ones together.
+"""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers as s
+
+from experiments.api import requests
+from experiments.api.readers import MAX_NAME, MAX_TOKENS
+from experiments.core.catalog import SPEED_RATINGS
+from experiments.core.selection import FALLBACK_STRATEGIES
+from experiments.core.strategies import STRATEGIES
+
+NULLABLE: dict[str, Any] = {"required": False, "allow_null": True}
+MONEY = "US dollars as a decimal string; null where a price is unknown."
+
+
+class Text(s.CharField):
+    """A string that is not blank."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"min_length": 1, "max_length": MAX_NAME, **options})
+
+
+class Texts(s.ListField):
+    child = s.CharField(max_length=MAX_NAME)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"max_length": 100, **NULLABLE, **options})
+
+
+class ErrorDetail(s.Serializer[Any]):
+    type = s.CharField(help_text="The kind of error, such as invalid_request_error.")
+    message = s.CharField(help_text="What is wrong and what to do, in words.")
+    param = s.CharField(allow_null=True, help_text="The field at fault: criteria.max_latency_ms.")
+    code = s.CharField(help_text="The reason for programs, such as unknown_field.")
+
+
+class Error(s.Serializer[Any]):
+    error = ErrorDetail()
+
+
+class Criteria(s.Serializer[Any]):
+    """What an answer needs. The domain's own requirements are added; the stricter holds."""
+
+    required_tasks = Texts()
+    required_capabilities = Texts()
+    required_domains = Texts()
+    required_languages = Texts()
+    required_certifications = Texts()
+    preferred_providers = Texts()
+    excluded_providers = Texts()
+    preferred_models = Texts()
+    excluded_models = Texts()
+    min_context_window = s.IntegerField(min_value=0, max_value=MAX_TOKENS, **NULLABLE)
+    max_cost_per_request = s.FloatField(min_value=0, max_value=1e9, **NULLABLE)
+    max_cost_per_1k_tokens = s.FloatField(min_value=0, max_value=1e9, **NULLABLE)
+    max_latency_ms = s.FloatField(min_value=0, max_value=1e9, **NULLABLE)
+    min_accuracy_score = s.FloatField(min_value=0, max_value=1, **NULLABLE)
+    prefer_free_models = s.BooleanField(**NULLABLE)
+    speed_preference = s.ChoiceField(choices=list(SPEED_RATINGS), **NULLABLE)
+    fallback_strategy = s.ChoiceField(choices=list(FALLBACK_STRATEGIES), **NULLABLE)
+    selection_strategy = s.ChoiceField(choices=list(STRATEGIES), **NULLABLE)
+
+
+@extend_schema_field(
+    {
+        "type": "object",
+        "required": ["role"],
+        "properties": {
+            "role": {"enum": list(requests.ROLES)},
+            "content": {
+                "anyOf": [
+                    {"type": "string"},
+                    {
+                        "type": "array",
+                        "items": {
+                            "anyOf": [
+                                {
+                                    "type": "object",
+                                    "required": ["type", "text"],
+                                    "properties": {
+                                        "type": {"const": "text"},
+                                        "text": {"type": "string"},
+                                    },
+                                },
+                                {
+                                    "type": "object",
+                                    "required": ["type"],
+                                    "properties": {
+                                        "type": {"enum": ["image_url", "input_audio", "file"]}
+                                    },
+                                },
+                            ]
+                        },
+                    },
+                    {"type": "null"},
+                ]
+            },
+        },
+    }
+)
+class Message(s.JSONField):
+    """A message as OpenAI's chat API takes it."""
+
+
+class RouteRequest(s.Serializer[Any]):
+    text = Text(
+        max_length=requests.MAX_TEXT, help_text="The prompt. Either this or messages.", **NULLABLE
+    )
+    messages = s.ListField(
+        child=Message(),
+        min_length=1,
+        max_length=requests.MAX_MESSAGES,
+        help_text="A conversation as OpenAI's chat API takes it; its last user turn is routed.",
+        **NULLABLE,
+    )
+    unit_id = Text(help_text="Who or what is randomised: a user, a conversation.", **NULLABLE)
+    domain = Text(help_text="The domain, where the caller knows it.", **NULLABLE)
+    criteria = Criteria(**NULLABLE)
+    metadata = s.DictField(
+        child=s.CharField(max_length=requests.MAX_METADATA_VALUE, allow_blank=True),
+        help_text="Up to 16 strings, stored with the decision.",
+        **NULLABLE,
+    )
+    dry_run = s.BooleanField(help_text="Decide without storing.", **NULLABLE)
+    force_arm = Text(help_text="An arm of the running experiment. Scope manage.", **NULLABLE)
+
+
+class BatchRequest(s.Serializer[Any]):
+    items = s.ListField(child=RouteRequest(), min_length=1, max_length=256)
+
+
+class Candidate(s.Serializer[Any]):
+    name = s.CharField()
+    confidence = s.FloatField()
+
+
+class DecisionDomain(s.Serializer[Any]):
+    name = s.CharField()
+    confidence = s.FloatField(help_text="0 to 1; 1 where the caller named the domain.")
+    candidates = Candidate(many=True)
+    overridden = s.BooleanField(help_text="The caller named the domain.")
+
+
+class DecisionRouter(s.Serializer[Any]):
+    name = s.CharField()
+    score = s.FloatField(help_text="The strong model's estimated win rate.")
+    threshold = s.FloatField(help_text="Scores from here on go to the strong model.")
+
+
+class DecisionFlag(s.Serializer[Any]):
+    key = s.CharField()
+    on = s.BooleanField()
+    reason = s.CharField(help_text="deny_list, allow_list or rollout.")
+    bucket = s.FloatField(help_text="The unit's bucket, 0 to 0.9999.")
+    percentage = s.FloatField()
+
+
+class DecisionExperiment(s.Serializer[Any]):
+    key = s.CharField()
+    arm = s.CharField()
+    phase = s.IntegerField()
+
+
+class DecisionCost(s.Serializer[Any]):
+    currency = s.CharField()
+    estimated = s.CharField(allow_null=True, help_text=MONEY)
+    strong = s.CharField(allow_null=True, help_text=MONEY)
+    weak = s.CharField(allow_null=True, help_text=MONEY)
+    baseline = s.CharField(allow_null=True, help_text=MONEY)
+    saving = s.CharField(allow_null=True, help_text="Baseline minus estimated.")
+    baseline_model = s.CharField(allow_null=True)
+    priced = s.BooleanField(help_text="False: a price is unknown and no saving is claimed.")
+
+
+class DecisionFallback(s.Serializer[Any]):
+    stage = s.CharField(help_text="router or model.")
+    reason = s.CharField()
+    detail = s.CharField()
+    model = s.CharField(help_text="The model taken instead.")
+
+
+class Decision(s.Serializer[Any]):
+    decision_id = s.UUIDField()
+    model = s.CharField(help_text="The model that should answer.")
+    tier = s.ChoiceField(choices=["strong", "weak", "selected"])
+    method = s.ChoiceField(choices=["routellm", "always_strong", "always_weak", "domain_selector"])
+    reason = s.CharField()
+    domain = DecisionDomain()
+    router = DecisionRouter(allow_null=True)
+    flags = DecisionFlag(many=True)
+    experiment = DecisionExperiment(allow_null=True)
+    sticky = s.BooleanField(help_text="The same unit falls into the same buckets next time.")
+    explored = s.BooleanField(help_text="The other model of the pair was taken on purpose.")
+    propensity = s.FloatField(allow_null=True)
+    propensity_given_arm = s.FloatField(allow_null=True)
+    propensity_reason = s.CharField(allow_null=True, help_text="Why there is no propensity.")
+    cost = DecisionCost()
+    fallbacks = DecisionFallback(many=True)
+    policy_revision = s.IntegerField()
+    latency_ms = s.FloatField(allow_null=True)
+
+
+class BatchResult(s.Serializer[Any]):
+    status = s.IntegerField(help_text="201 stored, 200 dry run, else the error's status.")
+    decision = Decision(required=False)
+    error = ErrorDetail(required=False)
+
+
+class BatchAnswer(s.Serializer[Any]):
+    results = BatchResult(many=True)
+
+
+class OutcomeRequest(s.Serializer[Any]):
+    input_tokens = s.IntegerField(min_value=0, max_value=MAX_TOKENS, **NULLABLE)
+    output_tokens = s.IntegerField(min_value=0, max_value=MAX_TOKENS, **NULLABLE)
+    latency_ms = s.FloatField(min_value=0, max_value=1e9, **NULLABLE)
+    success = s.BooleanField(**NULLABLE)
+    error = Text(max_length=500, **NULLABLE)
+    occurred_at = s.DateTimeField(help_text="Left out: the time of arrival.", **NULLABLE)
+
+
+class Rating(s.Serializer[Any]):
+    decision_id = s.UUIDField()
+    metric = s.RegexField(r"^[a-z][a-z0-9_]*$", max_length=60)
+    value = s.FloatField(help_text="A number, or true and false for 1 and 0.")
+    source = Text(  # type: ignore[assignment]
+        max_length=60, help_text="Who rates: human (the default), judge.", **NULLABLE
+    )
+    comment = Text(max_length=2000, **NULLABLE)
+    occurred_at = s.DateTimeField(help_text="Left out: the time of arrival.", **NULLABLE)
+
+
+class RatingList(s.Serializer[Any]):
+    items = s.ListField(child=Rating(), min_length=1, max_length=256)
+
+
+class FeedbackResult(s.Serializer[Any]):
+    status = s.IntegerField(help_text="204, else the error's status.")
+    error = ErrorDetail(required=False)
+
+
+class FeedbackAnswer(s.Serializer[Any]):
+    results = FeedbackResult(many=True)
+
+
+class DomainFlag(s.Serializer[Any]):
+    key = s.CharField()
+    percentage = s.FloatField()
+
+
+class DomainPolicy(s.Serializer[Any]):
+    method = s.CharField()
+    router = s.CharField(allow_null=True)
+    threshold = s.FloatField(allow_null=True)
+    strong_model = s.CharField(allow_null=True, help_text="Null: the pair in the settings.")
+    weak_model = s.CharField(allow_null=True)
+    epsilon = s.FloatField()
+
+
+class Domain(s.Serializer[Any]):
+    name = s.CharField()
+    label = s.CharField()  # type: ignore[assignment]
+    description = s.CharField()
+    flag = DomainFlag(allow_null=True)
+    policy = DomainPolicy()
+    preferred_models = s.ListField(child=s.CharField())
+    required_capabilities = s.ListField(child=s.CharField())
+    required_certifications = s.ListField(child=s.CharField())
+    min_accuracy_score = s.FloatField()
+    min_confidence = s.FloatField()
+
+
+class ModelPrice(s.Serializer[Any]):
+    currency = s.CharField()
+    input_per_million = s.CharField()
+    output_per_million = s.CharField()
+    per_request = s.CharField()
+    source = s.CharField()  # type: ignore[assignment]
+
+
+class Model(s.Serializer[Any]):
+    name = s.CharField()
+    provider = s.CharField()
+    is_available = s.BooleanField()
+    context_window = s.IntegerField()
+    max_output_tokens = s.IntegerField(allow_null=True)
+    tasks = s.ListField(child=s.CharField())
+    capabilities = s.ListField(child=s.CharField())
+    languages = s.ListField(child=s.CharField())
+    domains = s.ListField(child=s.CharField())
+    certifications = s.ListField(child=s.CharField())
+    accuracy_score = s.FloatField()
+    speed_rating = s.CharField()
+    price = ModelPrice(allow_null=True, help_text="Today's; null where it is unknown.")
+
+
+class Flag(s.Serializer[Any]):
+    key = s.CharField()
+    kind = s.ChoiceField(choices=["master", "domain", "switch"])
+    domain = s.CharField(allow_null=True)
+    percentage = s.FloatField()
+    description = s.CharField()
+    allowed_units = s.IntegerField(help_text="How many units it is always on for.")
+    denied_units = s.IntegerField(help_text="How many units it is always off for.")
+
+
+class Page(s.Serializer[Any]):
+    next = s.CharField(allow_null=True, help_text="The address of the next page.")
+    previous = s.CharField(allow_null=True)
+
+
+class DomainPage(Page):
+    results = Domain(many=True)
+
+
+class ModelPage(Page):
+    results = Model(many=True)
+
+
+class FlagPage(Page):
+    results = Flag(many=True)
+
+
+class Alternative(s.Serializer[Any]):
+    """Another policy over the decisions that can be compared with it."""
+
+    decisions = s.IntegerField()
+    cost = s.CharField(help_text="What it would have cost.")
+    routed = s.CharField(help_text="What the same decisions cost as made.")
+    saving = s.CharField(help_text="cost minus routed; negative where routing costs more.")
+
+
+class Alternatives(s.Serializer[Any]):
+    always_strong = Alternative()
+    always_weak = Alternative()
+    random = Alternative(help_text="A coin with the same strong share in each domain.")
+
+
+class SavingsLine(s.Serializer[Any]):
+    domain = s.CharField(allow_null=True, help_text="Null: all of them.")
+    decisions = s.IntegerField()
+    pruned = s.IntegerField(help_text="How many of them only sums are left of.")
+    priced = s.IntegerField(help_text="How many have a price; savings count no others.")
+    actual = s.IntegerField(help_text="Priced with the tokens an outcome reported.")
+    estimated = s.IntegerField(help_text="Priced with expected tokens.")
+    cost = s.CharField()
+    baseline = s.CharField()
+    saving = s.CharField(help_text="baseline minus cost.")
+    strong_share = s.FloatField(allow_null=True, help_text="Of those answered by a pair.")
+    against = Alternatives()
+
+
+class Savings(s.Serializer[Any]):
+    since = s.DateTimeField()
+    until = s.DateTimeField()
+    currency = s.CharField()
+    baseline = s.CharField(help_text="What savings are counted against now.")
+    total = SavingsLine()
+    domains = SavingsLine(many=True)
+
+
+class Latency(s.Serializer[Any]):
+    timed = s.IntegerField()
+    mean = s.FloatField(allow_null=True)
+    p50 = s.FloatField(allow_null=True)
+    p95 = s.FloatField(allow_null=True)
+    p99 = s.FloatField(allow_null=True)
+
+
+class Routing(s.Serializer[Any]):
+    since = s.DateTimeField()
+    until = s.DateTimeField()
+    decisions = s.IntegerField()
+    pruned = s.IntegerField(help_text="Without reason, fallback and percentiles.")
+    methods = s.DictField(child=s.IntegerField())
+    tiers = s.DictField(child=s.IntegerField())
+    models = s.DictField(child=s.IntegerField())
+    reasons = s.DictField(child=s.IntegerField())
+    fallbacks = s.DictField(child=s.IntegerField())
+    router_failures = s.IntegerField()
+    latency_ms = Latency()

@@ -1,0 +1,44 @@
+"""Callers of the REST API."""
+
+from collections.abc import Iterator
+
+import pytest
+from drf_spectacular.generators import SchemaGenerator
+
+from experiments.api import authentication
+from experiments.models import Scope
+from tests.api.client import API, Document, secret_with
+from tests.api.server import Server, running_server
+
+
+@pytest.fixture(scope="session")
+def openapi() -> Document:
+    """The OpenAPI document that /api/schema/ answers."""
+    document: Document = SchemaGenerator().get_schema(public=True)  # type: ignore[no-untyped-call]
+    return document
+
+
+@pytest.fixture(autouse=True)
+def _fresh_keys() -> Iterator[None]:
+    authentication.forget()
+    yield
+    authentication.forget()
+
+
+@pytest.fixture
+def api(seeded: None, openapi: Document) -> API:
+    """A caller with every scope."""
+    return API(openapi, secret_with(*Scope))
+
+
+@pytest.fixture
+def stranger(db: None, openapi: Document) -> API:
+    """A caller without a key."""
+    return API(openapi, None)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The real server, started once for all tests that need it."""
+    with running_server(tmp_path_factory.mktemp("server")) as running:
+        yield running

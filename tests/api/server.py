@@ -1,0 +1,96 @@
+"""The real web server on a free port, over a database of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+
+ROOT = Path(__file__).resolve().parents[2]
+KEY = "sy_only-for-these-tests"
+
+
+class Server(NamedTuple):
+    url: str
+    database: Path
+    environment: dict[str, str]
+
+    def post(self, path: str, body: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {KEY}"}
+        return httpx.post(f"{self.url}{path}", json=body, headers=headers, timeout=30)
+
+    def manage(self, *arguments: str) -> str:
+        return manage(self.environment, *arguments)
+
+
+def environment_of(database: Path, port: int) -> dict[str, str]:
+    return {
+        **os.environ,
+        "DATABASE_URL": f"sqlite:///{database}",
+        "DATABASE_BUSY_SECONDS": "1",
+        "DJANGO_SETTINGS_MODULE": "routing_site.settings",
+        "SECRET_KEY": "only-for-these-tests-" + "x" * 40,
+        "DEMO_API_KEY": KEY,
+        "PORT": str(port),
+        "HOST": "127.0.0.1",
+        "WEB_CONCURRENCY": "2",
+        "LOG_LEVEL": "WARNING",
+        "PYTHONWARNINGS": "ignore",
+    }
+
+
+def manage(environment: dict[str, str], *arguments: str) -> str:
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT,
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+
+
+@contextmanager
+def running_server(folder: Path) -> Iterator[Server]:
+    """Migrated, seeded and ready; stopped at the end."""
+    port = _free_port()
+    environment = environment_of(folder / "served.sqlite3", port)
+    manage(environment, "migrate", "--verbosity", "0")
+    manage(environment, "seed")
+    server = Server(f"http://127.0.0.1:{port}", folder / "served.sqlite3", environment)
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn"], cwd=ROOT, env=environment, stdout=log, stderr=log
+        )
+        try:
+            _wait(server, process, folder / "server.log")
+            yield server
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=40)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{server.url}/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    raise AssertionError(f"The server did not get ready:\n{log.read_text()[-4000:]}")
