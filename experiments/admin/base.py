@@ -1,0 +1,209 @@
+"""What all configuration in the admin shares: one submit is one transaction and one revision.
+
+`ConfigurationAdmin` runs every POST (a form with its inlines, an edited list, an action, a delete)
+inside `services.revisions.revision`. What cannot be published comes back as an error on the form,
+with the operator's input still there.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db import models
+from django.db.models import Max
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+
+from experiments.admin.forms import NOTE_LENGTH, ConfigurationForm, ListForm, TextField
+from experiments.admin.submits import AnswerFirst, Submit, submit_of
+from experiments.models import PolicyRevision
+from experiments.services.locks import LockedError
+from experiments.services.revisions import Publication, revision
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Any]
+    TabularInline = admin.TabularInline[Any, Any]
+else:
+    ModelAdmin = admin.ModelAdmin
+    TabularInline = admin.TabularInline
+
+SMALL_TEXT = forms.Textarea(attrs={"rows": 2, "cols": 60})
+View = Callable[[], Any]
+
+
+class RefusedError(Exception):
+    """The configuration as edited cannot be published. The message says why."""
+
+
+class ReadOnly:
+    """Mixed into an admin or an inline: rows that nobody writes here."""
+
+    def has_add_permission(self, *args: Any, **kwargs: Any) -> bool:
+        return False
+
+    def has_change_permission(self, *args: Any, **kwargs: Any) -> bool:
+        return False
+
+    def has_delete_permission(self, *args: Any, **kwargs: Any) -> bool:
+        return False
+
+
+class PageAdmin(ModelAdmin):
+    """Lists are called what they hold, and count nothing for their filters."""
+
+    show_facets = admin.ShowFacets.NEVER
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        title = capfirst(self.opts.verbose_name_plural)
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
+
+class ConfigurationAdmin(PageAdmin):
+    """The admin of a `ConfigurationRow`. `section` names its part of a revision's document."""
+
+    section = ""
+    form = ConfigurationForm
+    formfield_overrides = {models.TextField: {"form_class": TextField, "widget": SMALL_TEXT}}
+
+    # Every way to write, inside one revision
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        view = super().changeform_view
+        return self.in_revision(request, lambda: view(request, *args, **kwargs), again=True)
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        view, again = super().changelist_view, "_save" in request.POST
+        return self.in_revision(request, lambda: view(request, extra_context), again=again)
+
+    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        view = super().delete_view
+        return self.in_revision(request, lambda: view(request, *args, **kwargs))
+
+    def in_revision(
+        self, request: HttpRequest, view: View, *, note: str = "", again: bool = False
+    ) -> Any:
+        """Runs `view` and publishes what it saved.
+
+        Refused, it runs once more to show its form with the reason (`again`), or the page before
+        says it. A GET just runs.
+        """
+        if request.method != "POST":
+            return view()
+        submit = submit_of(request)
+        try:
+            response, publication = self._publish(request, submit, view, note)
+        except AnswerFirst as answer:
+            return answer.response
+        except RefusedError as refused:
+            submit.messages.clear()
+            if again:
+                submit.refusal = str(refused)
+                return view()
+            super().message_user(request, str(refused), messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+        self._say(request, submit, publication)
+        return response
+
+    def before_publishing(self, request: HttpRequest) -> None:
+        """The rows are written, nothing is committed: AnswerFirst undoes it all."""
+
+    def _publish(
+        self, request: HttpRequest, submit: Submit, view: View, note: str
+    ) -> tuple[HttpResponseBase, Publication]:
+        note = note or request.POST.get("note", "")[:NOTE_LENGTH]
+        is_written = False
+        submit.is_open = True
+        try:
+            with revision(request.user, note) as publication:
+                response = view()
+                self.before_publishing(request)
+                is_written = True
+        except LockedError as error:
+            raise RefusedError(str(error)) from error
+        except (KeyError, ValueError) as error:
+            if not is_written:
+                raise
+            raise RefusedError(_unusable(error)) from error
+        finally:
+            submit.is_open = False
+        return response, publication
+
+    def _say(self, request: HttpRequest, submit: Submit, publication: Publication) -> None:
+        for message, *rest in submit.messages:
+            level, *_ = rest
+            if level == messages.SUCCESS:
+                message = format_html("{} {}", message, _effect(publication))  # noqa: PLW2901
+            super().message_user(request, message, *rest)
+        submit.messages.clear()
+
+    def message_user(
+        self,
+        request: HttpRequest,
+        message: Any,
+        level: int | str = messages.INFO,
+        extra_tags: str = "",
+        fail_silently: bool = False,
+    ) -> None:
+        submit = submit_of(request)
+        if submit.is_open:
+            submit.messages.append((message, level, extra_tags, fail_silently))
+        else:
+            super().message_user(request, message, level, extra_tags, fail_silently)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """What protects a row is told before what somebody may not delete with it."""
+        found, counts, needed, protected = super().get_deleted_objects(objs, request)
+        return found, counts, set() if protected else needed, protected
+
+    # Forms that know which state they show
+
+    def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return self._prepared(request, super().get_form(request, *args, **kwargs))
+
+    def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
+        form = super().get_changelist_form(request, **{"form": ListForm, **kwargs})
+        return self._prepared(request, form)
+
+    def _prepared(self, request: HttpRequest, form: Any) -> Any:
+        """Django makes a class of its own for each request, so it may carry what it needs."""
+        form.section = self.section
+        form.refusal = submit_of(request).refusal
+        form.newest_revision = PolicyRevision.objects.aggregate(newest=Max("number"))["newest"]
+        return form
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """A submit that changed nothing leaves the version alone: it would only alarm others."""
+        if not change or form.has_changed():
+            super().save_model(request, obj, form, change)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        if change and not form.has_changed() and any(f.has_changed() for f in formsets):
+            form.instance.save()
+
+
+def _effect(publication: Publication) -> SafeString | str:
+    """What to look at next: the difference, and the way back."""
+    row = publication.revision
+    if row is None:
+        return "Nothing differs from before, so there is no new revision."
+    url = reverse("admin:experiments_policyrevision_change", args=[row.number])
+    link = format_html('<a href="{}">Revision {}: what changed</a>', url, row.number)
+    if row.number == 1:
+        return link
+    back = reverse("admin:experiments_policyrevision_roll_back", args=[row.number - 1])
+    return format_html('{} · <a href="{}">Undo</a>', link, back)
+
+
+def _unusable(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"The configuration lacks {error}. Run `manage.py seed`, then save again."
+    return str(error)

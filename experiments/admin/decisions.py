@@ -1,0 +1,186 @@
+"""Decisions, read-only: a list that stays quick with millions of rows, and a page that explains."""
+
+import uuid
+from decimal import Decimal
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+
+from experiments.admin.base import PageAdmin, ReadOnly, TabularInline
+from experiments.admin.decision_filters import (
+    REASONS,
+    DomainFilter,
+    ExperimentFilter,
+    FallbackFilter,
+    MethodFilter,
+    ModelFilter,
+    ReasonFilter,
+    TimeFilter,
+)
+from experiments.admin.paging import BoundedPaginator, NewestFirst
+from experiments.core.money import NANO
+from experiments.core.wording import comparison, dollars
+from experiments.models import Decision, Feedback, Outcome
+from experiments.services import tracks
+from experiments.services.replays import check_replay
+from experiments.services.units import hash_unit
+
+REPLAY = "replay"
+ROWS = "admin/experiments/decision/rows.html"
+
+
+class DecisionList(NewestFirst):
+    indexed = ("domain", "experiment")
+
+    def asks_for_a_walk(self) -> bool:
+        """Units and requests have no index; an id has, wherever the decision lies."""
+        if not self.query:
+            return super().asks_for_a_walk()
+        is_narrowed = any(self.get_filters_params().get("time", ()))
+        return _as_id(self.query) is None and not is_narrowed
+
+
+class OutcomeInline(ReadOnly, TabularInline):
+    model = Outcome
+    template = ROWS
+    extra = 0
+    fields = ["occurred_at", "success", "input_tokens", "output_tokens", "latency_ms"]
+    fields += ["cost_usd", "error"]
+    readonly_fields = ["cost_usd"]
+
+    @admin.display(description="cost")
+    def cost_usd(self, row: Outcome) -> str:
+        return _money(row.cost)
+
+
+class FeedbackInline(ReadOnly, TabularInline):
+    model = Feedback
+    template = ROWS
+    extra = 0
+    fields = ["metric", "value", "source", "comment", "occurred_at"]
+    ordering = ["metric", "source"]
+
+
+@admin.register(Decision)
+class DecisionAdmin(ReadOnly, PageAdmin):
+    list_display = ["made", "domain", "model", "why", "score_shown", "cost_shown", "saving_shown"]
+    list_filter = [
+        TimeFilter,
+        DomainFilter,
+        MethodFilter,
+        ModelFilter,
+        ReasonFilter,
+        FallbackFilter,
+        ExperimentFilter,
+    ]
+    search_fields = ["id"]
+    search_help_text = "A whole decision id, unit id or request id."
+    sortable_by = ()
+    paginator = BoundedPaginator
+    list_per_page = 50
+    list_max_show_all = 0
+    show_full_result_count = False
+    inlines = [OutcomeInline, FeedbackInline]
+    fieldsets = [
+        (
+            "As stored",
+            {
+                "classes": ["collapse"],
+                "fields": [
+                    "id",
+                    "created_at",
+                    "revision",
+                    "unit_hash",
+                    "request_id",
+                    "latency_us",
+                    "epsilon",
+                    "propensity",
+                    "propensity_given_arm",
+                    "detail",
+                ],
+            },
+        )
+    ]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[DecisionList]:
+        return DecisionList
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """The list leaves the detail alone: it is most of a row."""
+        rows = super().get_queryset(request)
+        is_list = getattr(request.resolver_match, "url_name", "").endswith("_changelist")
+        return rows.defer("detail", "text") if is_list else rows
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if found := _as_id(term):
+            return queryset.filter(id=found), False
+        return queryset.filter(Q(unit_hash=hash_unit(term)) | Q(request_id=term)), False
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        context: dict[str, Any] = {}
+        if row is not None and self.has_view_permission(request, row):
+            context = {
+                "sentence": tracks.sentence(row),
+                "stations": tracks.stations(row),
+                "replay": check_replay(row) if REPLAY in request.GET else None,
+            }
+        context |= {"title": "A decision", **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
+
+    @admin.display(description="made, UTC")
+    def made(self, row: Decision) -> str:
+        return f"{row.created_at:%Y-%m-%d %H:%M:%S}"
+
+    @admin.display(description="why")
+    def why(self, row: Decision) -> str:
+        if row.fallback:
+            return f"⚠ {row.fallback.replace('_', ' ')}"
+        if row.score is not None:
+            return "score"  # the column beside it says the rest
+        return REASONS.get(row.reason, row.reason.replace("_", " "))
+
+    @admin.display(description="score")
+    def score_shown(self, row: Decision) -> str:
+        if row.score is None or row.threshold is None:
+            return "none"
+        return " ".join(comparison(row.score, row.threshold))
+
+    @admin.display(description="cost, USD per 1,000")
+    def cost_shown(self, row: Decision) -> str:
+        return "unpriced" if row.cost is None else _per_thousand(row.cost)
+
+    @admin.display(description="saving, USD per 1,000")
+    def saving_shown(self, row: Decision) -> str:
+        if row.cost is None or row.cost_baseline is None:
+            return "unpriced"
+        return _per_thousand(row.cost_baseline - row.cost)
+
+
+def _as_id(term: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(term.strip())
+    except ValueError:
+        return None
+
+
+def _per_thousand(nano: int) -> str:
+    """One precision down the column, whatever a single request costs."""
+    return f"{Decimal(nano * 1_000) / NANO:,.2f}"
+
+
+def _money(nano: int | None) -> str:
+    return "unpriced" if nano is None else dollars(nano)

@@ -1,0 +1,86 @@
+"""The forms of an experiment, its arms and its metrics."""
+
+from typing import Any
+
+from django import forms
+
+from experiments.admin.base import TabularInline
+from experiments.admin.forms import ConfigurationForm
+from experiments.core.policy import Method
+from experiments.models import Arm, ExperimentMetric, Metric
+from experiments.models.experiments import BUILT_IN_METRICS
+
+FIRST_ARMS = [
+    {"name": "control", "is_control": True, "method": Method.ALWAYS_STRONG, "weight": 0.5},
+    {"name": "treatment", "method": Method.ROUTELLM, "weight": 0.5},
+]
+FIRST_METRICS = [
+    {"metric": "cost", "role": "primary"},
+    {"metric": "quality", "role": "guardrail", "margin": 0.02},
+]
+
+
+class ExperimentForm(ConfigurationForm):
+    class Meta:
+        widgets = {"hypothesis": forms.Textarea(attrs={"rows": 2, "cols": 60})}
+
+
+class PrefilledForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A row that a new experiment starts with is saved as it stands."""
+
+    def has_changed(self) -> bool:
+        return super().has_changed() or (self.instance.pk is None and bool(self.initial))
+
+
+class ArmForm(PrefilledForm):
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if bool(cleaned.get("strong_model")) != bool(cleaned.get("weak_model")):
+            self.add_error(
+                "strong_model", "Name both models of the pair, or neither for the domain's pair."
+            )
+        if cleaned.get("method") == Method.ROUTELLM and not self.errors:
+            for name in ("router", "threshold"):
+                if name in self.fields and cleaned.get(name) is None:
+                    self.add_error(name, "RouteLLM needs it.")
+        return cleaned
+
+
+class MetricForm(PrefilledForm):
+    metric = forms.ChoiceField()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        own = Metric.objects.values_list("name", flat=True)
+        names = [*BUILT_IN_METRICS, *own]
+        if self.instance.metric and self.instance.metric not in names:
+            names.append(self.instance.metric)
+        field = self.fields.get("metric")
+        if isinstance(field, forms.ChoiceField):
+            field.choices = [(name, name.replace("_", " ")) for name in names]
+
+
+class ArmInline(TabularInline):
+    model = Arm
+    form = ArmForm
+    extra = 0
+    fields = [
+        "name",
+        "is_control",
+        "weight",
+        "method",
+        "router",
+        "threshold",
+        "strong_model",
+        "weak_model",
+        "epsilon",
+    ]
+    verbose_name_plural = "policies compared"
+
+
+class MetricInline(TabularInline):
+    model = ExperimentMetric
+    form = MetricForm
+    extra = 0
+    fields = ["metric", "role", "margin"]
+    verbose_name_plural = "measures"

@@ -1,0 +1,88 @@
+"""Results at a glance, as the change page shows them."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from experiments.core.wording import percent
+from experiments.reports.effects import MetricEffect
+from experiments.reports.experiments import ArmSummary, Results
+
+
+class ArmLine(NamedTuple):
+    """One arm in words and figures."""
+
+    name: str
+    units: str
+    requests: str
+    cost: str
+    quality: str
+    strong_share: str
+
+
+class EffectLine(NamedTuple):
+    """One metric of one treatment. `interval` holds at every look."""
+
+    arm: str
+    metric: str
+    role: str
+    estimate: str
+    interval: str
+    margin: str
+
+
+class Glance(NamedTuple):
+    sentence: str
+    arms: tuple[ArmLine, ...]
+    effects: tuple[EffectLine, ...]
+    warnings: tuple[str, ...]
+    progress: str
+
+
+def glance(results: Results) -> Glance:
+    return Glance(
+        sentence=results.sentence,
+        arms=tuple(_arm(arm) for arm in results.arms),
+        effects=tuple(_effect(effect) for effect in results.effects),
+        warnings=tuple(check.message for check in results.health.checks if check.status != "ok"),
+        progress=" ".join(_progress(results)),
+    )
+
+
+def _progress(results: Results) -> Iterator[str]:
+    progress = results.progress
+    planned = f" of {progress.planned:,}" if progress.planned else ""
+    yield f"{progress.units:,}{planned} units counted, day {progress.days}."
+    if progress.remaining is not None:
+        yield progress.remaining.sentence
+
+
+def _arm(arm: ArmSummary) -> ArmLine:
+    waiting = f" ({arm.waiting:,} in their window)" if arm.waiting else ""
+    return ArmLine(
+        name=f"{arm.name} (control)" if arm.is_control else arm.name,
+        units=f"{arm.units:,}{waiting}",
+        requests=f"{arm.requests:,}",
+        cost="none yet" if arm.cost_per_request is None else f"{1000 * arm.cost_per_request:.4f}",
+        quality="not rated" if arm.quality is None else f"{arm.quality:.3f}",
+        strong_share="none yet" if arm.strong_share is None else percent(100 * arm.strong_share),
+    )
+
+
+def _effect(one: MetricEffect) -> EffectLine:
+    effect = one.effect
+    if effect.estimate is None:
+        told, interval = f"too few: {one.observed} of {one.minimum}", ""
+    else:
+        told, ends = _amount(one, effect.estimate), effect.sequential_interval
+        interval = f"{_amount(one, ends.lower)} to {_amount(one, ends.upper)}" if ends else "none"
+    margin = "" if one.margin is None else _amount(one, one.margin).lstrip("+")
+    return EffectLine(one.arm, one.label, one.role, told, interval, margin)
+
+
+def _amount(one: MetricEffect, value: float) -> str:
+    """Costs a thousand requests, shares in points, the rest in the metric's unit."""
+    if one.unit == "USD":
+        return f"{1000 * value:+.4f} USD a 1,000"
+    if one.unit is None:
+        return f"{100 * value:+.2f} points"
+    return f"{value:+.2f} {one.unit}"

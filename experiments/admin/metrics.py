@@ -1,0 +1,54 @@
+"""Metrics: what feedback may report beside the built-in quality."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from experiments.admin.base import ModelAdmin
+from experiments.models import Experiment, ExperimentMetric, Metric
+
+MEANING = ["name", "kind", "minimum", "maximum", "better", "level"]
+
+
+@admin.register(Metric)
+class MetricAdmin(ModelAdmin):
+    list_display = ["name", "kind", "minimum", "maximum", "better", "level", "used_by"]
+    list_filter = ["kind", "level"]
+    search_fields = ["name", "description"]
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": ["name", "description"],
+                "description": "Cost, saving, strong share, latency, error rate, fallback rate, "
+                "quality and share rated are built in.",
+            },
+        ),
+        ("Which values it takes", {"fields": ["kind", "minimum", "maximum"]}),
+        ("What it means", {"fields": ["better", "level"]}),
+    ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """What an experiment is judged by keeps its meaning, or its results would change."""
+        return list(MEANING) if obj is not None and _keys(obj) else []
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        if obj is not None and _keys(obj):
+            return False
+        return super().has_delete_permission(request, obj)
+
+    def get_actions(self, request: HttpRequest) -> Any:
+        """One at a time: a metric in use cannot be deleted."""
+        return {}
+
+    @admin.display(description="used by")
+    def used_by(self, row: Metric) -> str:
+        return ", ".join(_keys(row)) or "no experiment"
+
+
+def _keys(row: Metric) -> list[str]:
+    """The experiments past their draft that name it. One query."""
+    used = ExperimentMetric.objects.filter(metric=row.name)
+    begun = used.exclude(experiment__status=Experiment.Status.DRAFT).order_by("experiment__key")
+    return list(begun.values_list("experiment__key", flat=True))

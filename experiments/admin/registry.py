@@ -1,0 +1,17 @@
+"""Importing this registers every page. Not in `__init__`, which is imported with the site class,
+before there is a site to register with."""
+
+from experiments.admin import (  # noqa: F401
+    accounts,
+    decisions,
+    domains,
+    experiments,
+    flags,
+    keys,
+    metrics,
+    models,
+    revisions,
+    rollouts,
+    routers,
+    settings,
+)

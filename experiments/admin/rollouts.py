@@ -1,0 +1,234 @@
+"""Guarded rollouts: steps in words, where it stands, what it did and why."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from experiments.admin.base import ReadOnly, TabularInline
+from experiments.admin.experiment_steps import ReasonForm
+from experiments.admin.steps import Step, SteppedAdmin, Taken
+from experiments.core.wording import percent
+from experiments.models import Flag, Rollout, RolloutStep
+from experiments.services import rollouts
+from experiments.services.rollout_looks import look_at
+from experiments.services.rollout_plans import StepsError, check_steps, steps_of
+
+State = Rollout.State
+STATES = {
+    State.PENDING: "draft",
+    State.READY: "waiting",
+    State.RUNNING: "running",
+    State.HELD: "unhealthy",
+    State.PAUSED: "paused",
+    State.COMPLETED: "ship",
+    State.ROLLED_BACK: "rollback",
+}
+LINE = re.compile(
+    r"(\d+(?:\.\d+)?)\s*%?\s*(?:for\s+(\d+(?:\.\d+)?)\s*(h|d)\w*|until.*)?", re.IGNORECASE
+)
+FIRST_STEPS = [[1, 24], [5, 24], [10, 48], [25, 48], [50, 72], [100, 0]]
+HELP = (
+    "One a line: “10 % for 24 hours”, “25 % for 2 days”, “50 % until somebody goes on”. Up to half "
+    "as many units at the other end stay as controls; above it the holdback does."
+)
+
+
+class StepsField(forms.CharField):
+    """Steps as a person writes them, one a line."""
+
+    widget = forms.Textarea(attrs={"rows": 7, "cols": 40})
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(map(_line, value)) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return value
+        lines = [line.strip() for line in (value or "").splitlines() if line.strip()]
+        steps = [_step(line) for line in lines]
+        try:
+            check_steps(steps)
+        except StepsError as error:
+            raise forms.ValidationError(str(error)) from error
+        return steps
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return bool(self.to_python(data) != initial)
+        except forms.ValidationError:
+            return True
+
+
+def _step(line: str) -> list[float | None]:
+    found = LINE.fullmatch(line)
+    if found is None:
+        raise forms.ValidationError(
+            f"“{line}” is no step. Write “10 % for 24 hours” or “10 % until somebody goes on”."
+        )
+    share, time, unit = found.groups()
+    hours = None if time is None else float(time) * (24 if unit.lower() == "d" else 1)
+    return [float(share), hours]
+
+
+def _line(step: Sequence[Any]) -> str:
+    share, hours = step
+    if hours is None:
+        return f"{percent(float(share))} until somebody goes on"
+    return f"{percent(float(share))} for {hours:g} hours"
+
+
+class RolloutForm(forms.ModelForm):  # type: ignore[type-arg]
+    steps = StepsField(help_text=HELP, initial=FIRST_STEPS)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk and self.instance.state != State.PENDING:
+            del self.fields["steps"]  # shown, not edited
+        field = self.fields.get("flag")
+        if isinstance(field, forms.ModelChoiceField):
+            field.queryset = Flag.objects.exclude(kind=Flag.Kind.SWITCH)
+
+    def clean_flag(self) -> Flag:
+        flag: Flag = self.cleaned_data["flag"]
+        others = flag.rollouts.exclude(pk=self.instance.pk).exclude(state__in=rollouts.ENDED)
+        if others.exists():
+            raise forms.ValidationError("It has a rollout already: finish it, or roll it back.")
+        return flag
+
+
+class HistoryInline(ReadOnly, TabularInline):
+    model = RolloutStep
+    fields = ["at", "state", "percentage", "monitored", "reason"]
+    verbose_name_plural = "what it did"
+
+
+def _start(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
+    rollouts.start(row, request.user, timezone.now())
+    return Taken(f"{row.flag} is at {percent(float(row.flag.percentage))}.", row)
+
+
+def _go_on(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
+    rollouts.go_on(row, request.user, timezone.now())
+    return Taken(f"{row.flag} is at {percent(float(row.flag.percentage))}.", row)
+
+
+def _pause(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
+    rollouts.pause(row, request.user, timezone.now())
+    return Taken(f"The rollout of {row.flag} is paused.", row)
+
+
+def _resume(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
+    rollouts.resume(row, request.user, timezone.now())
+    return Taken(f"The rollout of {row.flag} goes on.", row)
+
+
+def _roll_back(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
+    rollouts.roll_back(row, request.user, timezone.now(), asked["reason"])
+    return Taken(f"{row.flag} is back at {percent(float(row.flag.percentage))}.", row)
+
+
+START = Step("start", "Start", "The flag goes to the first step at once.", _start, main=True)
+GO_ON = Step("go-on", "Go on", "The flag goes to the next step at once.", _go_on, main=True)
+PAUSE = Step("pause", "Pause", "The percentage stays and no step is taken.", _pause)
+RESUME = Step("resume", "Resume", "It is watched again and goes on.", _resume, main=True)
+ROLL_BACK = Step(
+    "roll-back",
+    "Roll back",
+    "The flag returns to the percentage it had before the rollout, at once.",
+    _roll_back,
+    form=lambda row, data: ReasonForm(data),
+)
+STEPS = {
+    State.PENDING: (START, ROLL_BACK),
+    State.READY: (GO_ON, PAUSE, ROLL_BACK),
+    State.RUNNING: (PAUSE, ROLL_BACK),
+    State.HELD: (PAUSE, ROLL_BACK),
+    State.PAUSED: (RESUME, ROLL_BACK),
+}
+
+
+@admin.register(Rollout)
+class RolloutAdmin(SteppedAdmin):
+    form = RolloutForm
+    change_form_template = "admin/experiments/rollout/change_form.html"
+    inlines = [HistoryInline]
+    list_display = ["flag", "standing", "percentage", "reason", "step_started_at"]
+    list_filter = ["state"]
+    list_select_related = ["flag"]
+    search_fields = ["flag__key", "reason"]
+    fieldsets = [
+        ("What is rolled out", {"fields": ["flag", "steps"]}),
+        ("What it is held against", {"fields": ["margin", "alpha", "holdback_percentage"]}),
+    ]
+
+    def steps_of(self, row: Rollout) -> Sequence[Step]:
+        return STEPS.get(State(row.state), ())
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
+        return self.inlines if obj is not None else []
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """Once it has started its plan stays."""
+        if obj is None or obj.state == State.PENDING:
+            return []
+        return ["flag", "planned_steps", "margin", "alpha", "holdback_percentage"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is None or obj.state == State.PENDING:
+            return self.fieldsets
+        (first, _), second = self.fieldsets
+        return [(first, {"fields": ["flag", "planned_steps"]}), second]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What one did is history."""
+        if obj is not None and obj.state != State.PENDING:
+            return False
+        return super().has_delete_permission(request, obj)
+
+    def get_actions(self, request: HttpRequest) -> Any:
+        return {}
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        context: dict[str, Any] = {}
+        if row is not None and self.has_view_permission(request, row):
+            look = look_at(row, timezone.now()) if row.started_at else None
+            context = {
+                "state": STATES[State(row.state)],
+                "percentage": percent(float(row.flag.percentage)),
+                "look": look,
+                "steps": self.steps_of(row) if self.has_change_permission(request, row) else (),
+            }
+        return super().change_view(
+            request, object_id, form_url, {**context, **(extra_context or {})}
+        )
+
+    @admin.display(description="state", ordering="state")
+    def standing(self, row: Rollout) -> SafeString:
+        state = STATES[State(row.state)]
+        return format_html('<span class="state state-{}">{}</span>', state, row.get_state_display())
+
+    @admin.display(description="percentage")
+    def percentage(self, row: Rollout) -> str:
+        return percent(float(row.flag.percentage))
+
+    @admin.display(description="steps")
+    def planned_steps(self, row: Rollout) -> str:
+        steps = (
+            _line((step.percentage, step.hours)) + ("" if step.monitored else ", unmonitored")
+            for step in steps_of(row)
+        )
+        return "; ".join(steps)

@@ -1,0 +1,117 @@
+"""What every page's template needs."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from django import template
+from django.urls import NoReverseMatch, reverse
+
+from experiments.analysis.ratings import Estimate
+from experiments.core import wording
+from experiments.core.money import NANO
+from experiments.dashboards import marks
+from experiments.dashboards import wording as page_wording
+
+register = template.Library()
+
+RAIL = (
+    ("overview", "Overview"),
+    ("domains", "Domains"),
+    ("cost_quality", "Cost and quality"),
+    ("experiments", "Experiments"),
+    ("rollouts", "Rollouts"),
+    ("decisions", "Decisions"),
+    ("playground", "Playground"),
+    ("models", "Models"),
+)
+"""The rail's stations: url name in the namespace "dashboards" (and a page's `section`), label."""
+
+
+class Entry(NamedTuple):
+    href: str
+    label: str
+    current: bool
+
+
+@register.simple_tag
+def rail(section: str = "") -> list[Entry]:
+    """The entries whose page is installed; `section` names the one the reader is on."""
+    return [
+        Entry(href, label, name == section)
+        for name, label in RAIL
+        if (href := _href(name)) is not None
+    ]
+
+
+def _href(name: str) -> str | None:
+    try:
+        return reverse(f"dashboards:{name}")
+    except NoReverseMatch:
+        return None
+
+
+@register.filter
+def moment(at: datetime) -> str:
+    """An instant for `<time datetime>`: the page's script shows it in the reader's zone."""
+    return marks.moment(at)
+
+
+@register.filter
+def count(value: int) -> str:
+    return f"{value:,}"
+
+
+@register.filter
+def dollars(nano: int | None) -> str:
+    return "no price" if nano is None else wording.dollars(nano)
+
+
+@register.filter
+def plain_money(nano: float | None, places: int = 2) -> str:
+    """Without the sign, where a column's header has the unit."""
+    if nano is None:
+        return "no price"
+    return f"{nano / NANO:,.{places}f}".replace("-", page_wording.MINUS)
+
+
+@register.filter
+def per_thousand(nano: int | None) -> str:
+    """What 1,000 requests like it would cost, in dollars: small costs line up."""
+    return plain_money(None if nano is None else 1000 * nano, 3)
+
+
+@register.filter
+def usd_per_thousand(dollars: float) -> str:
+    """Dollars a request as what 1,000 of them cost."""
+    return f"{1000 * dollars:,.3f}"
+
+
+@register.filter
+def share(value: float | None) -> str:
+    return page_wording.share(value)
+
+
+@register.filter
+def plain_share(value: float | None) -> str:
+    """Without the sign, where a column's header has it."""
+    return "none" if value is None else f"{100 * value:.1f}"
+
+
+@register.filter
+def signed_share(value: float) -> str:
+    return f"{page_wording.signed(100 * value, 1)} %"
+
+
+@register.filter
+def part_of(part: int, whole: int) -> str:
+    return page_wording.share(part / whole if whole else None)
+
+
+@register.filter
+def between(estimate: Estimate | None) -> str:
+    return page_wording.between(estimate)
+
+
+@register.filter
+def milliseconds(microseconds: int) -> str:
+    return f"{microseconds / 1000:.1f}"
