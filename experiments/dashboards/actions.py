@@ -1,0 +1,17 @@
+"""A step an operator can take, as `includes/action.html` shows it."""
+
+from typing import NamedTuple
+
+REASON_LENGTH = 500
+
+
+class Action(NamedTuple):
+    """One button. What it does is said before it is confirmed; `arms` are those to choose from."""
+
+    name: str
+    label: str
+    consequence: str
+    main: bool = False
+    needs_reason: bool = False
+    arms: tuple[str, ...] = ()
+    arm: str = ""

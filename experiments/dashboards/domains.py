@@ -1,0 +1,111 @@
+"""`/domains/` and `/domains/<name>/`: what routing does in a subject, what would change it."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from experiments.core.policy import Domain as DomainPolicy
+from experiments.core.policy import Policy
+from experiments.dashboards import traffic_charts, wording
+from experiments.dashboards.domain_figures import Change
+from experiments.dashboards.filters import Filters
+from experiments.dashboards.overview import HELD_STATES, domain_rows
+from experiments.dashboards.pages import page, show
+from experiments.models import Domain
+from experiments.reports.detection import Histograms, histograms, moved
+from experiments.reports.rollout_states import rollout_states
+from experiments.reports.rollups import Span
+from experiments.reports.traffic import DomainTraffic, per_thousand, traffic
+from experiments.services.histories import changes_between
+from experiments.services.policies import store
+
+
+@page()
+def domains(request: HttpRequest) -> HttpResponse:
+    filters = Filters.from_request(request.GET)
+    found = traffic(filters.span(timezone.now()), filters.baseline)
+    context: dict[str, Any] = {"all": Domain.objects.all(), "traffic": found}
+    if found.domains:
+        context["rows"] = domain_rows(found, filters)
+        context["answer"] = wording.domains(found, filters)
+        context["quiet"] = [
+            one for one in context["all"] if one.name not in {row.name for row in found.domains}
+        ]
+    return show(request, "pages/domains.html", "domains", context, filters=filters)
+
+
+@page()
+def domain(request: HttpRequest, name: str) -> HttpResponse:
+    filters, policy = Filters.from_request(request.GET), store.current()
+    row = Domain.objects.filter(name=name).first()
+    if row is None:
+        context: dict[str, Any] = {"name": name, "known": sorted(policy.domains)}
+        return show(request, "pages/no_domain.html", "domains", context, status=404)
+    span = filters.span(timezone.now())
+    found = traffic(span, filters.baseline, name)
+    context = {"domain": row, "rollout": rollout_states().get(name)}
+    if found.domains:
+        happened = changes_between(span.since, span.until, name)
+        changes = [Change(one.created_at, one.number) for one in happened]
+        context |= {
+            "traffic": found,
+            "one": found.domains[0],
+            "held_state": HELD_STATES[found.domains[0].quality.held],
+            "answer": wording.domain(found.domains[0], filters),
+            "cost": per_thousand(found.sums.cost, found.sums.priced),
+            "charts": [
+                traffic_charts.cost_of_requests(found, changes),
+                traffic_charts.quality(found, changes),
+            ],
+            "happened": happened[::-1],
+            **_detection(span, row, policy, found.domains[0]),
+        }
+    return show(request, "pages/domain.html", "domains", context, filters=filters)
+
+
+def _detection(span: Span, row: Domain, policy: Policy, one: DomainTraffic) -> dict[str, Any]:
+    """What the histograms show; each part only where something was counted."""
+    found = histograms(span, row.name)
+    configured = policy.domains.get(row.name)
+    context: dict[str, Any] = {"routing_time": traffic_charts.routing_time(found.latency)}
+    if found.confidence:
+        context["confidence"] = traffic_charts.detection(
+            found.confidence, row.name, row.min_confidence
+        )
+    if found.runners_up:
+        context["seconds"] = traffic_charts.seconds(found.runners_up, row.name)
+    return context | _scores(found, configured, policy, one)
+
+
+def _scores(
+    found: Histograms, configured: DomainPolicy | None, policy: Policy, one: DomainTraffic
+) -> dict[str, Any]:
+    router = router_shown(found, configured)
+    if router is None:
+        return {}
+    bins = found.scores[router]
+    moves = moved(bins, one.tiers)
+    at_work = threshold_at_work(configured, policy) if configured else None
+    return {
+        "scores": traffic_charts.scores(router, bins, moves, at_work),
+        "moves": {
+            "threshold": 0.5 if at_work is None else at_work,
+            "sentences": [wording.threshold(move, at_work) for move in moves],
+            "bins": [list(one) for one in bins],
+        },
+    }
+
+
+def router_shown(found: Histograms, configured: DomainPolicy | None) -> str | None:
+    """The domain's own router where it scored, else the one that scored most."""
+    if configured and configured.policy.router in found.scores:
+        return configured.policy.router
+    counts = {name: sum(one.decisions for one in bins) for name, bins in found.scores.items()}
+    return max(counts, key=lambda name: (counts[name], name), default=None)
+
+
+def threshold_at_work(configured: DomainPolicy, policy: Policy) -> float | None:
+    if policy.switches.dynamic_threshold and configured.calibrated_threshold is not None:
+        return configured.calibrated_threshold
+    return configured.policy.threshold

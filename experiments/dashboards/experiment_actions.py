@@ -1,0 +1,136 @@
+"""What an operator can do to an experiment: each a POST, confirmed, and a revision."""
+
+from collections.abc import Callable, Sequence
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+
+from experiments.analysis.outcomes import Outcome
+from experiments.analysis.verdict import Verdict
+from experiments.dashboards.actions import REASON_LENGTH, Action
+from experiments.dashboards.pages import page
+from experiments.models import Experiment
+from experiments.reports.experiments import results
+from experiments.services import experiments
+from experiments.services.checklists import Check
+from experiments.services.experiments import LifecycleError
+from experiments.services.locks import LockedError
+
+CHANGE = "experiments.change_experiment"
+Status = Experiment.Status
+
+PAUSE = Action("pause", "Pause", "Nobody is in it until it is resumed. Outcomes still count.")
+RESUME = Action("resume", "Resume", "Everybody returns to the same arm.", main=True)
+STOP = Action(
+    "stop", "Stop", "Nobody is in it any more. It cannot be started again.", needs_reason=True
+)
+ARCHIVE = Action("archive", "Archive", "It leaves the lists. Its results stay at this address.")
+START = Action("start", "Start", "Units are assigned from the next second on.", main=True)
+
+
+def actions_of(
+    experiment: Experiment, verdict: Verdict | None, checks: Sequence[Check]
+) -> list[Action]:
+    """What can be done now, the likeliest first."""
+    status = experiment.status
+    if status == Status.DRAFT:
+        return [START, ARCHIVE] if all(check.passed for check in checks) else [ARCHIVE]
+    if status == Status.ARCHIVED:
+        return []
+    ship = _ship(experiment, verdict)
+    if status == Status.STOPPED:
+        return [*([] if experiment.shipped_arm else [ship]), ARCHIVE]
+    toggle = PAUSE if status == Status.RUNNING else RESUME
+    if verdict is not None and verdict.outcome is Outcome.SHIP:
+        return [ship, STOP, toggle]
+    return [STOP._replace(main=_is_to_stop(verdict)), toggle, ship]
+
+
+def _is_to_stop(verdict: Verdict | None) -> bool:
+    return verdict is not None and verdict.outcome in {Outcome.ROLL_BACK, Outcome.NO_DIFFERENCE}
+
+
+def _ship(experiment: Experiment, verdict: Verdict | None) -> Action:
+    where = experiment.domain or "every domain"
+    ready = verdict is not None and verdict.outcome is Outcome.SHIP
+    warning = "" if ready else " The verdict is not to ship."
+    arms = tuple(experiment.arms.order_by("is_control", "position").values_list("name", flat=True))
+    best = verdict.arm if ready and verdict and verdict.arm else ""
+    return Action(
+        "ship",
+        f"Ship {best}".strip() if best else "Ship an arm",
+        f"Its policy becomes the policy of {where}, and the experiment ends.{warning}",
+        main=ready,
+        arms=arms,
+        arm=best,
+    )
+
+
+@require_POST
+@page(CHANGE)
+def act(request: HttpRequest, key: str, action: str) -> HttpResponse:
+    """Takes the step and returns to the experiment, with what happened or why it could not."""
+    experiment = get_object_or_404(Experiment, key=key)
+    if action not in _STEPS:
+        raise Http404
+    try:
+        messages.success(request, _STEPS[action](request, experiment))
+    except (LifecycleError, LockedError) as error:
+        messages.error(request, str(error))
+    return HttpResponseRedirect(reverse("dashboards:experiment", args=[key]))
+
+
+def _start(request: HttpRequest, experiment: Experiment) -> str:
+    experiments.start(experiment, request.user, timezone.now())
+    return f"{experiment.key} is running."
+
+
+def _pause(request: HttpRequest, experiment: Experiment) -> str:
+    experiments.pause(experiment, request.user)
+    return f"{experiment.key} is paused."
+
+
+def _resume(request: HttpRequest, experiment: Experiment) -> str:
+    experiments.resume(experiment, request.user)
+    return f"{experiment.key} is running again."
+
+
+def _stop(request: HttpRequest, experiment: Experiment) -> str:
+    reason = request.POST.get("reason", "").strip()[:REASON_LENGTH]
+    if not reason:
+        raise LifecycleError(["Say why it is stopped: colleagues will ask."])
+    verdict = _verdict(experiment)
+    experiments.stop(experiment, request.user, timezone.now(), reason=reason, verdict=verdict)
+    return f"{experiment.key} is stopped."
+
+
+def _ship_arm(request: HttpRequest, experiment: Experiment) -> str:
+    arm = request.POST.get("arm", "")
+    verdict = _verdict(experiment)
+    experiments.ship(experiment, arm, request.user, timezone.now(), verdict=verdict)
+    return f"{arm} was shipped to {experiment.domain or 'every domain'}."
+
+
+def _archive(request: HttpRequest, experiment: Experiment) -> str:
+    experiments.archive(experiment, request.user)
+    return f"{experiment.key} is archived."
+
+
+def _verdict(experiment: Experiment) -> str:
+    """What was found at this moment: it is kept with the end."""
+    verdict = results(experiment, timezone.now(), series=False).verdict
+    return str(verdict.outcome) if verdict else ""
+
+
+_STEPS: dict[str, Callable[[HttpRequest, Experiment], str]] = {
+    "start": _start,
+    "pause": _pause,
+    "resume": _resume,
+    "stop": _stop,
+    "ship": _ship_arm,
+    "archive": _archive,
+}

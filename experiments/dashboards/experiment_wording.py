@@ -1,0 +1,293 @@
+"""What pages say about experiments: states as words, verdicts' reasons, progress."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from experiments.analysis.health import Status as HealthStatus
+from experiments.analysis.outcomes import Outcome, Reason, ReasonCode
+from experiments.analysis.power import NoSize
+from experiments.core.policy import Method
+from experiments.core.wording import plural
+from experiments.dashboards.wording import Answer, listed
+from experiments.models import Arm, Experiment, ExperimentMetric
+from experiments.reports.effects import MetricEffect
+from experiments.reports.experiment_lines import ExperimentLine
+from experiments.reports.experiments import Progress
+from experiments.reports.rows import EstimatePoint
+from experiments.services.checklists import Check
+
+Status = Experiment.Status
+COST, POINTS = "cost", 100
+
+
+class State(NamedTuple):
+    """A state of the design system, and its word."""
+
+    css: str
+    word: str
+
+
+class Told(NamedTuple):
+    """One reason or check in words, with the mark of the state it is in."""
+
+    state: str
+    text: str
+
+
+VERDICTS = {
+    Outcome.SHIP: State("ship", "can ship"),
+    Outcome.ROLL_BACK: State("rollback", "should roll back"),
+    Outcome.UNHEALTHY: State("unhealthy", "unhealthy"),
+    Outcome.NO_DIFFERENCE: State("stopped", "no difference"),
+    Outcome.MIXED: State("waiting", "mixed"),
+    Outcome.KEEP_RUNNING: State("running", "running"),
+    Outcome.NOT_ENOUGH_DATA: State("waiting", "too early to say"),
+}
+STATUSES = {
+    Status.DRAFT: State("draft", "draft"),
+    Status.PAUSED: State("paused", "paused"),
+    Status.STOPPED: State("stopped", "stopped"),
+    Status.ARCHIVED: State("stopped", "archived"),
+}
+TO_DO = (
+    (Outcome.SHIP, "ship"),
+    (Outcome.ROLL_BACK, "roll back"),
+    (Outcome.UNHEALTHY, "do not trust"),
+    (Outcome.MIXED, "decide by hand on"),
+    (Outcome.NO_DIFFERENCE, "stop, since it makes no difference,"),
+)
+TO_DO_ORDER = [str(outcome) for outcome, _ in TO_DO]
+UNCERTAIN = {
+    ReasonCode.TOO_FEW_UNITS,
+    ReasonCode.TOO_FEW_DAYS,
+    ReasonCode.TOO_FEW_EVENTS,
+    ReasonCode.NO_RESULT,
+    ReasonCode.PRIMARY_UNDECIDED,
+    ReasonCode.PRIMARY_SAME,
+    ReasonCode.GUARDRAIL_UNDECIDED,
+    ReasonCode.RATINGS_DIFFER,
+}
+BAD = {ReasonCode.PRIMARY_WORSE, ReasonCode.GUARDRAIL_BROKEN}
+HEALTH_STATES = {
+    HealthStatus.OK: "ship",
+    HealthStatus.WARNING: "waiting",
+    HealthStatus.ALARM: "unhealthy",
+}
+
+
+def state_of(status: str, verdict: str, shipped_arm: str = "") -> State:
+    """What an operator has to know first: where it stands, or what was found."""
+    if shipped_arm:
+        return State("ship", "shipped")
+    if status != Status.RUNNING:
+        return STATUSES[Status(status)]
+    return VERDICTS[Outcome(verdict)] if verdict else State("running", "running")
+
+
+def lines(rows: Sequence[ExperimentLine]) -> Answer:
+    """What to do about the experiments, in one sentence."""
+    running = [row for row in rows if row.status == Status.RUNNING]
+    parts = [
+        f"{do} {listed(keys)}"
+        for outcome, do in TO_DO
+        if (keys := [row.key for row in running if row.verdict == outcome])
+    ]
+    others = sum(row.verdict not in TO_DO_ORDER for row in running)
+    if others and parts:
+        parts.append(f"{others} more {'is' if others == 1 else 'are'} not decided yet")
+    elif others:
+        parts.append(f"{plural(others, 'experiment')} run, none decided yet")
+    sentence = "; ".join(parts) or "no experiment is running"
+    drafts = [row.key for row in rows if row.status == Status.DRAFT]
+    next_ = f"Next: {listed(drafts)} can be started." if drafts and not running else ""
+    return Answer(f"{sentence[:1].upper()}{sentence[1:]}.", next_)
+
+
+def reason(one: Reason, effects: Sequence[MetricEffect]) -> Told:
+    """One reason of a verdict, with its numbers in the unit people use."""
+    found = next((e for e in effects if e.metric == one.metric and e.arm == one.arm), None)
+    text = _gain(one, found) if found and one.value is not None else None
+    return Told(_reason_state(one.code), text or _capitalised(one.message))
+
+
+def _reason_state(code: ReasonCode) -> str:
+    if code is ReasonCode.HEALTH:
+        return "unhealthy"
+    if code in BAD:
+        return "rollback"
+    return "waiting" if code in UNCERTAIN else "ship"
+
+
+def _gain(one: Reason, effect: MetricEffect) -> str | None:
+    """Gains are above 0 where the treatment is better, whichever way the metric is to go."""
+    value = one.value or 0.0
+    higher = (value > 0) == (effect.better == "higher")
+    change = f"{amount(abs(value), effect)} {'higher' if higher else 'lower'}"
+    allowed = f"{amount(abs(one.limit or 0.0), effect)} worse was allowed"
+    bound = "at least" if value > 0 else "at most"
+    said = {
+        ReasonCode.PRIMARY_BETTER: f"is at least {change}",
+        ReasonCode.PRIMARY_WORSE: f"is at least {change}",
+        ReasonCode.PRIMARY_UNDECIDED: f"could still be {change}",
+        ReasonCode.GUARDRAIL_INSIDE: f"is {bound} {change}; {allowed}",
+        ReasonCode.GUARDRAIL_BROKEN: f"is at least {change}; {allowed}",
+        ReasonCode.GUARDRAIL_UNDECIDED: f"could still be {change}; {allowed}",
+    }
+    return f"{_subject(effect)} {said[one.code]}." if one.code in said else None
+
+
+def _subject(effect: MetricEffect) -> str:
+    return "The cost of 1,000 requests" if effect.unit == "USD" else effect.label
+
+
+def policy(arm: Arm | None) -> str:
+    """What an arm does, in a few words."""
+    if arm is None:
+        return "no longer there"
+    words = {
+        Method.ALWAYS_STRONG: "always the strong model",
+        Method.ALWAYS_WEAK: "always the weak model",
+        Method.DOMAIN_SELECTOR: "the domain selector",
+    }
+    said = words.get(Method(arm.method), f"{arm.router} at {arm.threshold or 0.0:.3f}")
+    explores = f", {100 * arm.epsilon:g} % explored" if arm.epsilon else ""
+    return f"{said}{explores}"
+
+
+def amount(value: float, effect: MetricEffect) -> str:
+    """A difference of a metric: money per 1,000 requests, shares in points."""
+    if effect.unit == "USD":
+        return f"${1000 * value:,.2f}"
+    if effect.unit is None:
+        return f"{POINTS * value:.1f} points"
+    return f"{value:,.0f} {effect.unit}"
+
+
+def _capitalised(message: str) -> str:
+    text = f"{message[:1].upper()}{message[1:]}"
+    return text if text.endswith(".") else f"{text}."
+
+
+def ready(checks: Sequence[Check]) -> str:
+    """Of a draft: whether it can start. Nothing where there is no checklist."""
+    if not checks:
+        return ""
+    missing = sum(not check.passed for check in checks)
+    if missing:
+        return f"Not ready to start: {missing} of {len(checks)} points are missing."
+    return f"Ready to start: all {len(checks)} points of the checklist hold."
+
+
+def looked_at(progress: Progress, status: str) -> str:
+    """When it is looked at, and why that does no harm."""
+    if status == Status.DRAFT:
+        return ""
+    if status != Status.RUNNING:
+        return f"It ran for {plural(progress.days, 'day')}; looking early was accounted for."
+    day = progress.days + 1
+    remaining = progress.remaining
+    of = ""
+    if remaining is not None and not isinstance(remaining, NoSize) and remaining.days:
+        of = f" of about {day + remaining.days}"
+    return f"Looked at on day {day}{of}; looking early is accounted for."
+
+
+def progress_sentence(progress: Progress) -> str:
+    if progress.planned is None:
+        return f"{plural(progress.units, 'unit')} counted; no size is planned."
+    counted = f"{progress.units:,} of {progress.planned:,} planned units are counted"
+    remaining = progress.remaining
+    if remaining is None:
+        return f"{counted}."
+    if isinstance(remaining, NoSize) or remaining.units:
+        return f"{counted}. {remaining.sentence}"
+    return f"{counted}; as units vary so far, that is enough."
+
+
+def plan(experiment: Experiment, labels: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What was fixed before the start, as label and value. `labels` name the metrics."""
+    facts = [
+        (str(m.get_role_display()).partition(":")[0], _planned(m, labels))
+        for m in metrics_of(experiment)
+    ]
+    share = "all" if experiment.coverage == 1 else f"{POINTS * experiment.coverage:g} %"
+    slot = ""
+    if experiment.namespace:
+        start, end = experiment.namespace_start, experiment.namespace_end
+        slot = f"; slot {start:g} to {end:g} of {experiment.namespace}"
+    facts.append(("Units", f"{experiment.unit_kind}s, {share} of them{slot}"))
+    facts.append(
+        ("At least", f"{experiment.min_days} days and {experiment.min_units} units an arm")
+    )
+    facts.append(("Risk", f"{POINTS * experiment.alpha:g} % for a wrong verdict, over all looks"))
+    if experiment.owner:
+        facts.append(("Decides", experiment.owner))
+    return facts
+
+
+def metrics_of(experiment: Experiment) -> list[ExperimentMetric]:
+    """The primary metric first, then guardrails."""
+    roles = list(ExperimentMetric.Role)
+    return sorted(
+        experiment.metrics.all(), key=lambda m: roles.index(ExperimentMetric.Role(m.role))
+    )
+
+
+def _planned(metric: ExperimentMetric, labels: Mapping[str, str]) -> str:
+    label = labels.get(metric.metric, metric.metric)
+    return f"{label}, at most {metric.margin:g} worse" if metric.margin else label
+
+
+def effects_sentence(effects: Sequence[MetricEffect]) -> str:
+    """What the forest plot shows, in words."""
+    told = [
+        text
+        for effect in effects
+        if effect.role != "secondary" and (text := _effect_sentence(effect))
+    ]
+    if not told:
+        return "No effect can be shown yet: an arm has too few units with a value."
+    return " ".join(told)
+
+
+def _effect_sentence(one: MetricEffect) -> str | None:
+    interval = one.effect.sequential_interval
+    if one.effect.estimate is None or interval is None:
+        return None
+    scaled = [amount_signed(end, one) for end in (one.effect.estimate, *interval)]
+    unit = unit_of(one)
+    return f"{one.label} of {one.arm}: {scaled[0]} {unit}, between {scaled[1]} and {scaled[2]}."
+
+
+def scale_of(one: MetricEffect) -> float:
+    return 1000.0 if one.unit == "USD" else POINTS if one.unit is None else 1.0
+
+
+def unit_of(one: MetricEffect) -> str:
+    return "$ per 1,000" if one.unit == "USD" else "points" if one.unit is None else one.unit
+
+
+def amount_signed(value: float, one: MetricEffect) -> str:
+    digits = 2 if one.unit == "USD" else 1 if one.unit is None else 0
+    return f"{scale_of(one) * value:+,.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def over_time_sentence(one: MetricEffect, points: Sequence[EstimatePoint]) -> str:
+    """Where the estimate stands now, and what the shape of the band means."""
+    last = points[-1]
+    interval = _between(last.low, last.high, one)
+    margin = ""
+    if one.margin is not None:
+        edge = -last.low if one.better == "higher" else last.high
+        inside = edge < scale_of(one) * one.margin
+        margin = " and inside the margin" if inside else " and not yet inside the margin"
+    phases = len({point.phase for point in points})
+    breaks = " Each phase starts anew: results of two are never mixed." if phases > 1 else ""
+    return f"{last.arm} now stands between {interval}{margin}. Bands hold at every look.{breaks}"
+
+
+def _between(low: float, high: float, one: MetricEffect) -> str:
+    """Ends that are scaled already."""
+    digits = 2 if one.unit == "USD" else 1 if one.unit is None else 0
+    ends = [f"{end:+,.{digits}f}".replace("-", "\N{MINUS SIGN}") for end in (low, high)]
+    return f"{ends[0]} and {ends[1]} {unit_of(one)}"

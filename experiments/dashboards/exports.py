@@ -1,0 +1,160 @@
+"""Decisions as CSV and Parquet: what is filtered, streamed, times in UTC, money in dollars.
+
+Never the prompt's text, and of the unit only the hash that is stored.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from django.http import HttpRequest, StreamingHttpResponse
+from django.utils import timezone
+
+from experiments.core.money import usd
+from experiments.dashboards import decision_filters
+from experiments.dashboards.pages import page
+from experiments.reports.decisions import every_decision
+
+TIME = pa.timestamp("us", tz="UTC")
+# Nano-dollars fit: nine digits after the point.
+MONEY = pa.decimal128(18, 9)
+COLUMNS: dict[str, pa.DataType] = {
+    "id": pa.string(),
+    "created_at": TIME,
+    "domain": pa.string(),
+    "confidence": pa.float64(),
+    "model": pa.string(),
+    "intended_model": pa.string(),
+    "tier": pa.string(),
+    "method": pa.string(),
+    "reason": pa.string(),
+    "fallback": pa.string(),
+    "router": pa.string(),
+    "score": pa.float64(),
+    "threshold": pa.float64(),
+    "experiment": pa.string(),
+    "arm": pa.string(),
+    "phase": pa.int64(),
+    "revision": pa.int64(),
+    "unit_hash": pa.string(),
+    "propensity": pa.float64(),
+    "input_tokens": pa.int64(),
+    "cost": MONEY,
+    "cost_strong": MONEY,
+    "cost_weak": MONEY,
+    "cost_baseline": MONEY,
+    "latency_us": pa.int64(),
+}
+MONEYS = {name for name, kind in COLUMNS.items() if kind == MONEY}
+SCHEMA = pa.schema(
+    [(f"{name}_usd" if name in MONEYS else name, kind) for name, kind in COLUMNS.items()]
+)
+Chunks = Iterable[list[tuple[Any, ...]]]
+
+
+@page()
+def as_csv(request: HttpRequest) -> StreamingHttpResponse:
+    return _download(_csv(_chunks(request)), "text/csv; charset=utf-8", "decisions.csv")
+
+
+@page()
+def as_parquet(request: HttpRequest) -> StreamingHttpResponse:
+    kind = "application/vnd.apache.parquet"
+    return _download(_parquet(_chunks(request)), kind, "decisions.parquet")
+
+
+def _chunks(request: HttpRequest) -> Chunks:
+    wanted = decision_filters.read(request.GET).wanted(timezone.now())
+    return every_decision(wanted, tuple(COLUMNS))
+
+
+def _download(parts: Iterator[bytes], kind: str, name: str) -> StreamingHttpResponse:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingHttpResponse(parts, content_type=kind, headers=headers)
+
+
+def _csv(chunks: Chunks) -> Iterator[bytes]:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(SCHEMA.names)
+    yield _taken(buffer)
+    for chunk in chunks:
+        writer.writerows(
+            [_word(name, value) for name, value in zip(COLUMNS, row, strict=True)] for row in chunk
+        )
+        yield _taken(buffer)
+
+
+def _taken(buffer: io.StringIO) -> bytes:
+    text = buffer.getvalue()
+    buffer.seek(0)
+    buffer.truncate()
+    return text.encode()
+
+
+def _word(name: str, value: Any) -> Any:
+    """Text that a spreadsheet would run as a formula gets an apostrophe in front."""
+    if value is None:
+        return ""
+    if name in MONEYS:
+        return usd(value)
+    if name == "created_at":
+        return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t")):
+        return f"'{value}"
+    return value
+
+
+def _parquet(chunks: Chunks) -> Iterator[bytes]:
+    """A row group for each chunk, sent as soon as it is written."""
+    sink = _Sink()
+    with pq.ParquetWriter(pa.PythonFile(sink, mode="w"), SCHEMA, compression="zstd") as writer:
+        for chunk in chunks:
+            writer.write_table(_table(chunk))
+            yield sink.taken()
+    yield sink.taken()
+
+
+def _table(chunk: list[tuple[Any, ...]]) -> pa.Table:
+    columns = zip(*chunk, strict=True)
+    arrays = [
+        pa.array([_value(name, value) for value in column], type=kind)
+        for (name, kind), column in zip(COLUMNS.items(), columns, strict=True)
+    ]
+    return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def _value(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if name in MONEYS:
+        return Decimal(value).scaleb(-9)
+    return str(value) if name == "id" else value
+
+
+class _Sink(io.RawIOBase):
+    """What was written since it was last taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts: list[bytes] = []
+        self._position = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._parts.append(bytes(data))
+        self._position += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._position
+
+    def taken(self) -> bytes:
+        parts, self._parts = self._parts, []
+        return b"".join(parts)

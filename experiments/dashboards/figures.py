@@ -1,0 +1,188 @@
+"""Traffic as figures: rows of a report in, a Plotly figure out. Nothing here reads or counts."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from plotly import graph_objects as go
+
+from experiments.core.money import NANO
+from experiments.dashboards.marks import (
+    bands,
+    base_layout,
+    hollow_where,
+    mark,
+    moment,
+    rule,
+    whisker,
+)
+from experiments.dashboards.palette import CONTROL, EDGE, INK, STRONG, WEAK, WORSE, Look, of_tier
+from experiments.reports.rows import CoinLine, CostDay, PlanePoint, QualityPoint, ScoreBin, Tier
+
+FEW_POINTS = 8
+"""Up to here every point of the plane is named; beyond, arms are where the pointer is."""
+LABEL_PLACES = ("top right", "bottom left")
+"""Neighbours take turns, so that their names overlap less."""
+TIERS: tuple[Tier, ...] = ("strong", "weak", "selected")
+TIER_NAMES: dict[Tier, str] = {
+    "strong": "strong model",
+    "weak": "weak model",
+    "selected": "domain selector",
+}
+
+
+def cost_by_day(rows: Sequence[CostDay], *, baseline: str) -> go.Figure:
+    """Cost a day (or an hour) by tier, and as a line what `baseline` would have cost."""
+    hourly = bool(rows) and isinstance(rows[0].day, datetime)
+    figure = go.Figure(
+        layout=base_layout(
+            x_title="hour, {zone}" if hourly else "day, UTC",
+            y_title="cost an hour, $" if hourly else "cost a day, $",
+            barmode="stack",
+            bargap=0.3,
+            hovermode="x unified",
+        )
+    )
+    days = [row.day.isoformat() for row in rows]
+    for tier in TIERS:
+        dollars = [getattr(row, tier) / NANO for row in rows]
+        if any(dollars):
+            figure.add_bar(
+                x=days,
+                y=dollars,
+                name=TIER_NAMES[tier],
+                marker={"color": of_tier(tier).tone.css},
+                hovertemplate="$%{y:,.2f}",
+            )
+    figure.add_scatter(
+        x=days,
+        y=[row.baseline / NANO for row in rows],
+        name=baseline,
+        mode="lines",
+        line={"color": INK, "width": 2, "shape": "hvh"},
+        hovertemplate="$%{y:,.2f}",
+    )
+    figure.update_yaxes(rangemode="tozero", tickprefix="$")
+    return figure
+
+
+def quality_by_tier(rows: Sequence[QualityPoint]) -> go.Figure:
+    """Mean quality over time, a line and a band for each tier, hollow marks under the minimum."""
+    figure = go.Figure(
+        layout=base_layout(
+            x_title="time, {zone}", y_title="mean rated quality, 0 to 1", hovermode="x unified"
+        )
+    )
+    for tier in TIERS:
+        points = [row for row in rows if row.tier == tier]
+        if points:
+            _add_quality(figure, points, of_tier(tier), TIER_NAMES[tier])
+    return figure
+
+
+def _add_quality(figure: go.Figure, points: Sequence[QualityPoint], look: Look, name: str) -> None:
+    xs = [moment(point.at) for point in points]
+    lows, highs = [point.low for point in points], [point.high for point in points]
+    figure.add_traces(bands(xs, lows, highs, look.tone))
+    figure.add_scatter(
+        x=xs,
+        y=[point.mean for point in points],
+        name=name,
+        mode="lines+markers",
+        line={"color": look.tone.css, "width": 2, "dash": look.dash},
+        marker=hollow_where(look, [point.rated >= point.minimum for point in points]),
+        customdata=[[point.low, point.high, point.rated] for point in points],
+        hovertemplate="%{y:.3f} (%{customdata[0]:.3f} to %{customdata[1]:.3f}, "
+        "%{customdata[2]:,} rated)",
+    )
+
+
+def score_histogram(bins: Sequence[ScoreBin], *, threshold: float) -> go.Figure:
+    """Decisions by score: weak model's colour below the threshold, strong model's from it on.
+
+    A bin that the threshold cuts keeps the weak model's colour; the line shows where it is cut.
+    The threshold is the figure's only shape, named "threshold", so that a page can move it.
+    """
+    figure = go.Figure(
+        layout=base_layout(
+            x_title="score: how likely the strong model does better, 0 to 1",
+            y_title="decisions",
+            barmode="overlay",
+            bargap=0.08,
+        )
+    )
+    sides = (
+        (WEAK, TIER_NAMES["weak"], [one for one in bins if one.low < threshold]),
+        (STRONG, TIER_NAMES["strong"], [one for one in bins if one.low >= threshold]),
+    )
+    for tone, name, side in sides:
+        figure.add_bar(
+            x=[(one.low + one.high) / 2 for one in side],
+            y=[one.decisions for one in side],
+            width=[(one.high - one.low) * 0.92 for one in side],
+            name=name,
+            marker={"color": tone.css},
+            customdata=[[one.low, one.high] for one in side],
+            hovertemplate="score %{customdata[0]:.2f} to %{customdata[1]:.2f}: %{y:,} decisions"
+            "<extra></extra>",
+        )
+    line = rule(threshold, across="x", text=f"threshold {threshold:.2f}")
+    figure.update_layout(shapes=[{**line, "name": "threshold"}])
+    figure.update_xaxes(range=[0, 1])
+    return figure
+
+
+def cost_quality_plane(points: Sequence[PlanePoint], coins: Sequence[CoinLine]) -> go.Figure:
+    """Cost against quality, with intervals, and for each coin what a toss would reach."""
+    figure = go.Figure(
+        layout=base_layout(
+            x_title="cost per 1,000 requests, $",
+            y_title="mean rated quality, 0 to 1",
+            showlegend=False,
+        )
+    )
+    for coin in coins:
+        _add_coin(figure, coin)
+    drawn = [point for point in points if point.quality is not None]
+    named = 0
+    for point in sorted(drawn, key=lambda point: point.cost):
+        labelled = point.kind == "domain" or point.below_coin or len(drawn) <= FEW_POINTS
+        _add_point(figure, point, point.quality or 0.0, LABEL_PLACES[named % 2] if labelled else "")
+        named += labelled
+    figure.update_xaxes(rangemode="tozero", tickprefix="$")
+    return figure
+
+
+def _add_coin(figure: go.Figure, coin: CoinLine) -> None:
+    figure.add_scatter(
+        x=[coin.weak_cost / NANO, coin.strong_cost / NANO],
+        y=[coin.weak_quality, coin.strong_quality],
+        mode="lines+markers",
+        line={"color": EDGE, "width": 1.5, "dash": "dot"},
+        marker={"symbol": ["circle", "square"], "color": [WEAK.css, STRONG.css], "size": 7},
+        text=["always weak", "always strong"],
+        hovertemplate=f"{coin.name}, %{{text}}: $%{{x:,.4f}}, quality %{{y:.3f}}<extra></extra>",
+    )
+
+
+def _add_point(figure: go.Figure, point: PlanePoint, quality: float, label_at: str) -> None:
+    """Domains are round and named; arms are diamonds, named where there is room."""
+    tone = WORSE if point.below_coin else CONTROL
+    symbol = "circle" if point.kind == "domain" else "diamond"
+    look = Look(tone, "x" if point.below_coin else symbol, "solid")
+    cost = (point.cost / NANO, point.cost_low / NANO, point.cost_high / NANO)
+    figure.add_scatter(
+        x=[cost[0]],
+        y=[quality],
+        name=point.name,
+        mode="markers+text" if label_at else "markers",
+        text=[point.name],
+        textposition=label_at or LABEL_PLACES[0],
+        textfont={"color": INK},
+        marker=mark(look, enough=point.rated >= point.minimum, size=11),
+        error_x=whisker(*cost, tone),
+        error_y=None
+        if point.quality_low is None or point.quality_high is None
+        else whisker(quality, point.quality_low, point.quality_high, tone),
+        hovertemplate=f"{point.name}: $%{{x:,.4f}} per 1,000, quality %{{y:.3f}}, "
+        f"{point.rated:,} rated<extra></extra>",
+    )

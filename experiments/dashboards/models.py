@@ -1,0 +1,23 @@
+"""`/models/`: what each model cost, how it was rated, and where its price comes from."""
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from experiments.dashboards import wording
+from experiments.dashboards.filters import Filters
+from experiments.dashboards.pages import page, show
+from experiments.models import Domain
+from experiments.reports.model_use import model_use
+
+
+@page("experiments.view_languagemodel")
+def models(request: HttpRequest) -> HttpResponse:
+    filters, now = Filters.from_request(request.GET), timezone.now()
+    uses = model_use(filters.span(now), now.date(), filters.domain)
+    context = {
+        "answer": wording.models(uses, filters.when),
+        "used": [use for use in uses if use.sums.decisions],
+        "uses": uses,
+        "domain_choices": Domain.objects.values_list("name", flat=True),
+    }
+    return show(request, "pages/models.html", "models", context, filters=filters)

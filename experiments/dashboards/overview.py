@@ -1,0 +1,120 @@
+"""`/`: how much did routing save, and did quality hold?"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+
+from experiments.core.policy import Policy
+from experiments.dashboards import traffic_charts, wording
+from experiments.dashboards.filters import Filters
+from experiments.dashboards.pages import page, show
+from experiments.dashboards.sparklines import Sparkline, sparkline
+from experiments.reports.attention import Attention, NotReady, Subject, attention
+from experiments.reports.rollout_states import RolloutState, rollout_states
+from experiments.reports.traffic import DomainTraffic, Held, Traffic, per_thousand, traffic
+from experiments.services.engine import engine
+from experiments.services.policies import store
+
+HELD_STATES = {
+    Held.YES: "ship",
+    Held.NO: "unhealthy",
+    Held.UNCLEAR: "waiting",
+    Held.TOO_FEW: "waiting",
+    Held.NOT_ROUTED: "draft",
+}
+
+
+class DomainRow(NamedTuple):
+    """One line of the table of domains."""
+
+    traffic: DomainTraffic
+    cost: int | None
+    spark: Sparkline
+    held_state: str
+    rollout: RolloutState | None
+
+
+class AttentionRow(NamedTuple):
+    one: Attention
+    href: str
+
+
+@page()
+def overview(request: HttpRequest) -> HttpResponse:
+    filters, policy = Filters.from_request(request.GET), store.current()
+    span = filters.span(timezone.now())
+    found = traffic(span, filters.baseline)
+    needs = attention(span, policy, not_ready())
+    context = {
+        "needs": [AttentionRow(one, address_of(one)) for one in needs],
+        "traffic": found,
+        **(_numbers(found, filters, policy, needs) if found.domains else {}),
+    }
+    return show(request, "pages/overview.html", "overview", context, filters=filters)
+
+
+def _numbers(
+    found: Traffic, filters: Filters, policy: Policy, needs: Sequence[Attention]
+) -> dict[str, Any]:
+    verdicts = [one.title for one in needs if one.subject is Subject.EXPERIMENT]
+    answer = wording.overview(found, filters, verdicts)
+    return {
+        "answer": answer,
+        "charts": [traffic_charts.costs(found), traffic_charts.quality(found)],
+        "rows": domain_rows(found, filters),
+        "router_cost": router_cost(policy),
+        "latency": found.sums.routing_us / found.sums.timed / 1000 if found.sums.timed else None,
+    }
+
+
+def domain_rows(found: Traffic, filters: Filters) -> list[DomainRow]:
+    """Each domain with traffic. One query, for the rollouts."""
+    states = rollout_states()
+    return [_row(one, states.get(one.name), filters) for one in found.domains]
+
+
+def _row(one: DomainTraffic, rollout: RolloutState | None, filters: Filters) -> DomainRow:
+    label = f"Cost per request of {one.name} {filters.when}"
+    return DomainRow(
+        traffic=one,
+        cost=per_thousand(one.sums.cost, one.sums.priced),
+        spark=sparkline(one.costs, label=label),
+        held_state=HELD_STATES[one.quality.held],
+        rollout=rollout,
+    )
+
+
+def router_cost(policy: Policy) -> str:
+    """What scoring costs. Local routers cost nothing but time; remote ones send their own bill."""
+    names = {domain.policy.router for domain in policy.domains.values()}
+    remote = sorted(
+        name
+        for name in names
+        if name
+        and (router := policy.routers.get(name))
+        and not router.local
+        and router.kind != "random"
+    )
+    return f"{wording.listed(remote)}: billed apart" if remote else "$0, scored here"
+
+
+def not_ready() -> list[NotReady]:
+    """Of this process: others load the same rows."""
+    return [NotReady(one.name, one.detail) for one in engine.statuses() if not one.ready]
+
+
+def address_of(one: Attention) -> str:
+    """Where to act. Pages that are not installed yet lead to the admin."""
+    try:
+        if one.subject is Subject.EXPERIMENT:
+            return reverse("dashboards:experiment", args=[one.key])
+        if one.subject is Subject.ROLLOUT:
+            return reverse("dashboards:rollouts")
+        if one.subject is Subject.MODEL:
+            return reverse("dashboards:models")
+    except NoReverseMatch:
+        return reverse("admin:index")
+    return reverse("admin:experiments_router_changelist")

@@ -1,0 +1,50 @@
+"""What every page does: ask who is there, read the address, show one template."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.utils import timezone
+
+from experiments.dashboards.filters import BASELINES, RANGES, Filters
+
+View = Callable[..., HttpResponseBase]
+LIVE_SECONDS = 30
+READ = "experiments.view_decision"
+
+
+def page(permission: str = READ) -> Callable[[View], View]:
+    """Asks for a login, then for the permission: without it the page says who can give it."""
+
+    def decorated(view: View) -> View:
+        @login_required
+        @wraps(view)
+        def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if not request.user.has_perm(permission):
+                return render(request, "pages/no_role.html", status=403)
+            return view(request, *args, **kwargs)
+
+        return checked
+
+    return decorated
+
+
+def show(
+    request: HttpRequest,
+    template: str,
+    section: str,
+    context: dict[str, Any],
+    *,
+    filters: Filters | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    """One page of the rail's `section`. With `filters` it has their controls, and stays live while
+    something new can arrive."""
+    shared: dict[str, Any] = {"section": section, "filters": filters}
+    if filters is not None:
+        live = filters.is_live(timezone.now())
+        shared |= {"ranges": RANGES, "baselines": BASELINES, "live": LIVE_SECONDS if live else 0}
+    return render(request, template, {**shared, **context}, status=status)

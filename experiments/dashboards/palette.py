@@ -1,0 +1,88 @@
+"""One colour, mark and dash per tier, model and arm, the same in every chart.
+
+Hues are Okabe and Ito's, which readers with any colour vision tell apart. A figure names a colour
+as a CSS variable, and the page's script looks it up in the theme that is on; the values below are
+those of `static/css/tokens.css`, for whoever has to draw without a page.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from experiments.reports.rows import Tier
+
+
+class Tone(NamedTuple):
+    """A colour of the palette, as the light and the dark theme show it."""
+
+    name: str
+    light: str
+    dark: str
+
+    @property
+    def css(self) -> str:
+        return f"var(--chart-{self.name})"
+
+    @property
+    def band(self) -> str:
+        """The same colour, faint: intervals and areas."""
+        return f"var(--chart-{self.name}-band)"
+
+
+STRONG = Tone("strong", "#0072b2", "#3d9fdd")
+WEAK = Tone("weak", "#e69f00", "#e69f00")
+CONTROL = Tone("control", "#7a828a", "#8f98a1")
+GREEN = Tone("green", "#009e73", "#1fb88c")
+PURPLE = Tone("purple", "#cc79a7", "#d78bb5")
+SKY = Tone("sky", "#56b4e9", "#56b4e9")
+WORSE = Tone("worse", "#d55e00", "#f0782a")
+"""Kept for what is worse and for faults; never a series."""
+TONES = (STRONG, WEAK, CONTROL, GREEN, PURPLE, SKY, WORSE)
+
+INK = "var(--ink)"
+QUIET = "var(--quiet)"
+HAIRLINE = "var(--hairline)"
+EDGE = "var(--edge)"
+PAPER = "var(--paper)"
+
+
+class Look(NamedTuple):
+    """How a series is told from the others: colour, and shape for whom colour says nothing."""
+
+    tone: Tone
+    symbol: str
+    dash: str
+
+
+_TIERS: dict[Tier, Look] = {
+    "strong": Look(STRONG, "square", "solid"),
+    "weak": Look(WEAK, "circle", "solid"),
+    "selected": Look(CONTROL, "diamond", "dot"),
+}
+_CONTROL = Look(CONTROL, "square", "dot")
+_HUES = (GREEN, PURPLE, SKY, STRONG, WEAK)
+_SYMBOLS = ("circle", "diamond", "triangle-up", "star")
+_DASHES = ("solid", "dash", "dashdot", "longdash")
+
+
+def of_tier(tier: Tier) -> Look:
+    return _TIERS[tier]
+
+
+def of_series(names: Iterable[str], *, control: str | None = None) -> dict[str, Look]:
+    """A look for each model or arm, by its place among `names`; the control arm is grey.
+
+    Pass all names, in the order they were created, wherever they are drawn: then a model or an
+    arm keeps its look from page to page. Shape changes with colour, and again when colours repeat.
+    """
+    others = [name for name in names if name != control]
+    looks = {name: _series(place) for place, name in enumerate(others)}
+    return looks if control is None else {control: _CONTROL, **looks}
+
+
+def _series(place: int) -> Look:
+    turn = place + place // len(_HUES)
+    return Look(
+        _HUES[place % len(_HUES)],
+        _SYMBOLS[turn % len(_SYMBOLS)],
+        _DASHES[turn % len(_DASHES)],
+    )

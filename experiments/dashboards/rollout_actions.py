@@ -1,0 +1,87 @@
+"""What an operator can do to a rollout: each a POST, confirmed, and a revision."""
+
+from collections.abc import Callable
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+
+from experiments.core.wording import percent
+from experiments.dashboards.actions import REASON_LENGTH, Action
+from experiments.dashboards.pages import page
+from experiments.models import Rollout
+from experiments.services import rollouts
+from experiments.services.locks import LockedError
+from experiments.services.rollouts import RolloutError
+
+CHANGE = "experiments.change_rollout"
+State = Rollout.State
+START = Action("start", "Start", "The flag goes to the first step now.", main=True)
+GO_ON = Action("go-on", "Go on", "The flag goes to the next step now.", main=True)
+PAUSE = Action("pause", "Pause", "The percentage stays, and nothing moves until it is resumed.")
+RESUME = Action("resume", "Resume", "It goes on from where it stands.", main=True)
+
+
+def actions_of(rollout: Rollout) -> list[Action]:
+    """What can be done now, the likeliest first."""
+    before = percent(float(min(rollout.before_percentage, rollout.flag.percentage)))
+    back = Action("roll-back", "Roll back", f"The flag returns to {before} now.", needs_reason=True)
+    found: dict[str, list[Action]] = {
+        State.PENDING: [START],
+        State.READY: [GO_ON, PAUSE, back],
+        State.RUNNING: [PAUSE, back],
+        State.HELD: [back._replace(main=True), PAUSE],
+        State.PAUSED: [RESUME, back],
+    }
+    return found.get(rollout.state, [])
+
+
+@require_POST
+@page(CHANGE)
+def act(request: HttpRequest, key: str, action: str) -> HttpResponse:
+    """Takes the step and returns to the rollouts, with what happened or why it could not."""
+    rollout = get_object_or_404(Rollout.objects.select_related("flag__domain"), key=key)
+    if action not in _STEPS:
+        raise Http404
+    try:
+        _STEPS[action](request, rollout)
+    except (RolloutError, LockedError) as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"{rollout.flag.domain or rollout.flag}: {rollout.reason}.")
+    return HttpResponseRedirect(reverse("dashboards:rollouts"))
+
+
+def _start(request: HttpRequest, rollout: Rollout) -> None:
+    rollouts.start(rollout, request.user, timezone.now())
+
+
+def _go_on(request: HttpRequest, rollout: Rollout) -> None:
+    rollouts.go_on(rollout, request.user, timezone.now())
+
+
+def _pause(request: HttpRequest, rollout: Rollout) -> None:
+    rollouts.pause(rollout, request.user, timezone.now())
+
+
+def _resume(request: HttpRequest, rollout: Rollout) -> None:
+    rollouts.resume(rollout, request.user, timezone.now())
+
+
+def _roll_back(request: HttpRequest, rollout: Rollout) -> None:
+    reason = request.POST.get("reason", "").strip()[:REASON_LENGTH]
+    if not reason:
+        raise RolloutError("Say why it is rolled back: colleagues will ask.")
+    rollouts.roll_back(rollout, request.user, timezone.now(), reason)
+
+
+_STEPS: dict[str, Callable[[HttpRequest, Rollout], None]] = {
+    "start": _start,
+    "go-on": _go_on,
+    "pause": _pause,
+    "resume": _resume,
+    "roll-back": _roll_back,
+}

@@ -1,0 +1,132 @@
+"""What the page of rollouts says, and each rollout's steps as a track."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from experiments.analysis.evidence import GuardrailStatus
+from experiments.core.explanation import FAULT, OFF, PASSED, TAKEN, Station
+from experiments.core.wording import percent, plural
+from experiments.dashboards.experiment_wording import State
+from experiments.dashboards.wording import Answer, listed, title
+from experiments.models import Rollout
+from experiments.reports.rollout_lines import RolloutLine, StepLine
+from experiments.services.rollout_looks import Look
+
+Rolling = Rollout.State
+STATES = {
+    Rolling.PENDING: State("draft", "not started"),
+    Rolling.READY: State("waiting", "waits for somebody"),
+    Rolling.RUNNING: State("running", "rising"),
+    Rolling.HELD: State("unhealthy", "held"),
+    Rolling.PAUSED: State("paused", "paused"),
+    Rolling.COMPLETED: State("ship", "completed"),
+    Rolling.ROLLED_BACK: State("rollback", "rolled back"),
+}
+POINTS = 100
+
+
+def state_of(rollout: Rollout) -> State:
+    return STATES[Rolling(rollout.state)]
+
+
+def lines(rows: Sequence[RolloutLine]) -> Answer:
+    """What rises, what waits for somebody, what came back."""
+    parts = []
+    for state, said in (
+        (Rolling.HELD, "held"),
+        (Rolling.READY, "waiting for somebody"),
+        (Rolling.RUNNING, "rising"),
+        (Rolling.PAUSED, "paused"),
+        (Rolling.PENDING, "not started"),
+    ):
+        found = [row for row in rows if row.rollout.state == state]
+        names = listed([f"{row.domain} at {_share(row)}" for row in found])
+        if found:
+            parts.append(f"{names} {'is' if len(found) == 1 else 'are'} {said}")
+    back = [row.domain for row in rows if row.rollout.state == Rolling.ROLLED_BACK]
+    if back:
+        parts.append(f"{listed(back)} {'was' if len(back) == 1 else 'were'} rolled back")
+    sentence = title("; ".join(parts)) if parts else "No flag is being rolled out"
+    held = [row.domain for row in rows if row.rollout.state == Rolling.HELD]
+    next_ = f"Next: look at why {listed(held)} is held." if held else ""
+    return Answer(f"{sentence}.", next_)
+
+
+def sentence(line: RolloutLine) -> str:
+    """Where it stands, and why it waits."""
+    rollout = line.rollout
+    if rollout.state == Rolling.ROLLED_BACK:
+        return f"Back at {_share(line)}: {_reason(rollout)}"
+    if rollout.state == Rolling.PENDING:
+        return f"At {_share(line)}, waiting to be started."
+    return f"{_share(line)} of units are in. {_reason(rollout)}"
+
+
+def compared(line: RolloutLine) -> str:
+    """What those who are in are rated against those who are not."""
+    look = line.look
+    allowed = f"{POINTS * line.rollout.margin:.1f} points lower are allowed"
+    if look is None or look.verdict is None:
+        return ""
+    return f"{plural(look.compared, 'unit')} on the smaller side. {_quality(look)}; {allowed}."
+
+
+def _quality(look: Look) -> str:
+    result = look.verdict.arms[0].guardrails[0] if look.verdict else None
+    if result is None or result.least_gain is None or result.most_gain is None:
+        return "Too few ratings to compare quality yet"
+    if result.status is GuardrailStatus.BROKEN:
+        return f"Quality is at least {-POINTS * result.most_gain:.1f} points lower"
+    if result.status is GuardrailStatus.INSIDE:
+        return f"Quality is at most {max(0.0, -POINTS * result.least_gain):.1f} points lower"
+    return f"Quality could still be {-POINTS * result.least_gain:.1f} points lower"
+
+
+def stations(line: RolloutLine) -> list[Station]:
+    """Each step as a station: passed, where it is, what is to come."""
+    return [_station(line, index, step) for index, step in enumerate(line.steps)]
+
+
+def _station(line: RolloutLine, index: int, one: StepLine) -> Station:
+    rollout, step = line.rollout, one.step
+    here = index == line.current
+    back = here and rollout.state == Rolling.ROLLED_BACK
+    return Station(
+        name=_when(one.begins, later=index > line.current),
+        fact=percent(float(step.percentage)),
+        state=_station_state(line, index),
+        details=(
+            ("stays", "until somebody goes on" if step.hours is None else _length(step.hours)),
+            ("compared", "with as many controls" if step.monitored else "not: nobody is left"),
+        ),
+        branches=(("rolled back", _reason(rollout)),) if back else (),
+    )
+
+
+def _station_state(line: RolloutLine, index: int) -> str:
+    state = line.rollout.state
+    if index < line.current or state == Rolling.COMPLETED:
+        return PASSED
+    if index > line.current or state == Rolling.PENDING:
+        return OFF
+    return FAULT if state in {Rolling.ROLLED_BACK, Rolling.HELD} else TAKEN
+
+
+def _when(at: datetime | None, *, later: bool) -> str:
+    if at is None:
+        return "not reached" if later else "reached"
+    day = f"{at:%Y-%m-%d}"
+    return f"from {day} at the earliest" if later else f"from {day}"
+
+
+def _length(hours: float) -> str:
+    return f"{hours / 24:g} days" if hours >= 48 else f"{hours:g} hours"
+
+
+def _reason(rollout: Rollout) -> str:
+    reason = rollout.reason
+    return f"{reason[:1].upper()}{reason[1:].rstrip('.')}." if reason else ""
+
+
+def _share(line: RolloutLine) -> str:
+    return percent(float(line.rollout.flag.percentage))

@@ -1,0 +1,54 @@
+"""`/rollouts/`: how far each domain's flag is open, who is in, and why a rollout waits."""
+
+from typing import NamedTuple
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from experiments.core.explanation import Station
+from experiments.dashboards import rollout_wording
+from experiments.dashboards.actions import Action
+from experiments.dashboards.experiment_wording import State
+from experiments.dashboards.experiments import address
+from experiments.dashboards.pages import page, show
+from experiments.dashboards.rollout_actions import CHANGE, actions_of
+from experiments.reports.rollout_lines import RolloutLine, rollout_lines
+from experiments.reports.rollout_states import rollout_states
+
+READ = "experiments.view_rollout"
+
+
+class RolloutRow(NamedTuple):
+    """One rollout as the page shows it."""
+
+    line: RolloutLine
+    state: State
+    sentence: str
+    compared: str
+    stations: list[Station]
+    actions: list[Action]
+
+
+@page(READ)
+def rollouts(request: HttpRequest) -> HttpResponse:
+    lines = rollout_lines(timezone.now())
+    rows = [_row(line, may_change=request.user.has_perm(CHANGE)) for line in lines]
+    context = {
+        "answer": rollout_wording.lines(lines),
+        "open": [row for row in rows if row.line.is_open],
+        "ended": [row for row in rows if not row.line.is_open],
+        "flags": sorted(rollout_states().values(), key=lambda one: one.domain),
+        "add": address("admin:experiments_rollout_add"),
+    }
+    return show(request, "pages/rollouts.html", "rollouts", context)
+
+
+def _row(line: RolloutLine, *, may_change: bool) -> RolloutRow:
+    return RolloutRow(
+        line=line,
+        state=rollout_wording.state_of(line.rollout),
+        sentence=rollout_wording.sentence(line),
+        compared=rollout_wording.compared(line),
+        stations=rollout_wording.stations(line),
+        actions=actions_of(line.rollout) if may_change else [],
+    )

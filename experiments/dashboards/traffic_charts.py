@@ -1,0 +1,239 @@
+"""Traffic as charts: figure, sentence and the same rows as a table one can open."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+from experiments.core.wording import plural
+from experiments.dashboards import wording
+from experiments.dashboards.charts import (
+    Cell,
+    Chart,
+    Column,
+    Table,
+    chart,
+    instant,
+    money,
+    number,
+    word,
+)
+from experiments.dashboards.domain_figures import (
+    Change,
+    confidence,
+    cost_per_request,
+    runners_up,
+    with_changes,
+)
+from experiments.dashboards.figures import (
+    TIER_NAMES,
+    cost_by_day,
+    cost_quality_plane,
+    quality_by_tier,
+    score_histogram,
+)
+from experiments.dashboards.filters import BASELINES
+from experiments.reports.detection import Moved, latency_within
+from experiments.reports.plane import Place, Plane
+from experiments.reports.rows import CostDay, QualityPoint, ScoreBin
+from experiments.reports.traffic import MIN_DRAWN, Traffic
+
+
+def costs(traffic: Traffic) -> Chart:
+    baseline = BASELINES[traffic.baseline]
+    unit = traffic.span.step
+    return chart(
+        "cost",
+        f"Cost {'an hour' if unit == 'hour' else 'a day'}",
+        wording.cost_over_time(traffic, unit),
+        cost_by_day(traffic.days, baseline=baseline),
+        _cost_table(traffic.days, baseline),
+    )
+
+
+def cost_of_requests(traffic: Traffic, changes: Sequence[Change]) -> Chart:
+    baseline = BASELINES[traffic.baseline]
+    return chart(
+        "cost",
+        "Cost per 1,000 requests",
+        wording.cost_over_time(traffic, traffic.span.step, "the two lines"),
+        cost_per_request(traffic.days, baseline=baseline, changes=changes),
+        _cost_table(traffic.days, baseline),
+    )
+
+
+def quality(traffic: Traffic, changes: Sequence[Change] = ()) -> Chart:
+    figure = with_changes(quality_by_tier(traffic.quality), changes, daily=False)
+    return chart(
+        "quality",
+        "Rated quality by model tier",
+        wording.quality_by_tier(traffic),
+        figure,
+        _quality_table(traffic.quality),
+    )
+
+
+def _cost_table(rows: Sequence[CostDay], baseline: str) -> Table:
+    columns = (
+        Column("from"),
+        Column("requests", numeric=True),
+        Column("strong model", "$", numeric=True),
+        Column("weak model", "$", numeric=True),
+        Column("domain selector", "$", numeric=True),
+        Column(baseline, "$", numeric=True),
+    )
+    cells = tuple(
+        (
+            _when(row.day),
+            number(row.requests),
+            money(row.strong),
+            money(row.weak),
+            money(row.selected),
+            money(row.baseline),
+        )
+        for row in rows
+    )
+    return Table("Cost over time, by tier, and the baseline's", columns, cells)
+
+
+def _when(day: date) -> Cell:
+    return instant(day) if isinstance(day, datetime) else word(day.isoformat())
+
+
+def _quality_table(rows: Sequence[QualityPoint]) -> Table:
+    columns = (
+        Column("from"),
+        Column("tier"),
+        Column("mean", numeric=True),
+        Column("low", numeric=True),
+        Column("high", numeric=True),
+        Column("rated", numeric=True),
+    )
+    cells = tuple(
+        (
+            instant(row.at),
+            word(TIER_NAMES[row.tier]),
+            number(row.mean, 3, otherwise=f"too few: {row.rated} of {MIN_DRAWN}"),
+            number(row.low, 3, otherwise=""),
+            number(row.high, 3, otherwise=""),
+            number(row.rated),
+        )
+        for row in rows
+    )
+    return Table("Mean rated quality over time, by tier, with 95 % intervals", columns, cells)
+
+
+def scores(
+    router: str, bins: Sequence[ScoreBin], moves: Sequence[Moved], at_work: float | None
+) -> Chart:
+    """The histogram with the threshold in force, and every other one as the table's rows."""
+    threshold = 0.5 if at_work is None else at_work
+    here = min(moves, key=lambda move: abs(move.threshold - threshold))
+    return chart(
+        "scores",
+        f"Scores of router {router}",
+        wording.threshold(here, at_work),
+        score_histogram(bins, threshold=threshold),
+        _threshold_table(moves),
+    )
+
+
+def _threshold_table(moves: Sequence[Moved]) -> Table:
+    columns = (
+        Column("threshold", numeric=True),
+        Column("to the strong model", "%", numeric=True),
+        Column("cost per 1,000", "$, about", numeric=True),
+    )
+    cells = tuple(
+        (
+            number(move.threshold, 2),
+            number(100 * move.strong_share, 1),
+            money(move.cost, 4),
+        )
+        for move in moves[::5]
+    )
+    return Table("What each threshold would do", columns, cells)
+
+
+def detection(bins: Sequence[ScoreBin], name: str, minimum: float) -> Chart:
+    everything = sum(one.decisions for one in bins)
+    sure = sum(one.decisions for one in bins if one.low >= 0.8)
+    columns = (Column("from"), Column("to"), Column("decisions", numeric=True))
+    cells = tuple(
+        (word(f"{one.low:.1f}"), word(f"{one.high:.1f}"), number(one.decisions)) for one in bins
+    )
+    return chart(
+        "confidence",
+        "How sure detection was",
+        f"{wording.share(sure / everything if everything else None)} of the prompts counted as "
+        f"{name} were so with a confidence of 0.8 or more.",
+        confidence(bins, minimum=minimum),
+        Table("Decisions by confidence", columns, cells),
+        size="low",
+    )
+
+
+def seconds(rows: Sequence[tuple[str, int]], name: str) -> Chart:
+    everything = sum(count for _, count in rows)
+    first, count = rows[0]
+    columns = (Column("domain"), Column("decisions", numeric=True))
+    return chart(
+        "runners-up",
+        "The domain that came second",
+        f"{first} came second for {wording.share(count / everything)} of "
+        f"{plural(everything, 'prompt')} that had another candidate beside {name}.",
+        runners_up(rows),
+        Table("Runner-up domains", columns, tuple((word(n), number(c)) for n, c in rows)),
+        size="low",
+    )
+
+
+def plane(found: Plane) -> Chart:
+    places = (*found.domains, *found.arms)
+    return chart(
+        "plane",
+        "Cost per 1,000 requests against rated quality",
+        wording.plane_key(found),
+        cost_quality_plane([place.point for place in places], found.coins),
+        plane_table(places),
+        size="tall",
+    )
+
+
+def plane_table(places: Sequence[Place]) -> Table:
+    columns = (
+        Column("domain or arm"),
+        Column("cost per 1,000", "$", numeric=True),
+        Column("from", "$", numeric=True),
+        Column("to", "$", numeric=True),
+        Column("quality", "0 to 1", numeric=True),
+        Column("from", numeric=True),
+        Column("to", numeric=True),
+        Column("rated", numeric=True),
+        Column("against a coin", "quality", numeric=True),
+    )
+    return Table("Cost and quality with 95 % intervals", columns, tuple(map(_plane_row, places)))
+
+
+def _plane_row(place: Place) -> tuple[Cell, ...]:
+    point = place.point
+    gap = place.gap
+    return (
+        word(point.name),
+        money(point.cost, 3),
+        money(point.cost_low, 3),
+        money(point.cost_high, 3),
+        number(point.quality, 3, otherwise=f"too few: {point.rated} of {MIN_DRAWN}"),
+        number(point.quality_low, 3, otherwise=""),
+        number(point.quality_high, 3, otherwise=""),
+        number(point.rated),
+        Cell(wording.signed(gap.value, 3), exact=repr(gap.value), numeric=True)
+        if gap
+        else Cell("no line", numeric=True),
+    )
+
+
+def routing_time(counts: Sequence[int]) -> str:
+    """ "95 % of decisions took at most 3 ms.", or why that is not known."""
+    within = latency_within(counts, 0.95)
+    if within is None:
+        return "not timed"
+    return "over 100 ms" if within == float("inf") else f"≤ {within:g} ms"

@@ -1,0 +1,37 @@
+"""Addresses of the pages. Their names are those of the rail's stations."""
+
+from django.urls import path
+
+from experiments.dashboards import (
+    cost_quality,
+    decisions,
+    domains,
+    experiment_actions,
+    experiments,
+    exports,
+    models,
+    overview,
+    playground,
+    rollout_actions,
+    rollouts,
+)
+
+app_name = "dashboards"
+
+urlpatterns = [
+    path("", overview.overview, name="overview"),
+    path("domains/", domains.domains, name="domains"),
+    path("domains/<slug:name>/", domains.domain, name="domain"),
+    path("cost-and-quality/", cost_quality.cost_quality, name="cost_quality"),
+    path("decisions/", decisions.decisions, name="decisions"),
+    path("decisions/export.csv", exports.as_csv, name="decisions_csv"),
+    path("decisions/export.parquet", exports.as_parquet, name="decisions_parquet"),
+    path("decisions/<uuid:decision_id>/", decisions.decision, name="decision"),
+    path("experiments/", experiments.experiments, name="experiments"),
+    path("experiments/<slug:key>/", experiments.experiment, name="experiment"),
+    path("experiments/<slug:key>/<slug:action>/", experiment_actions.act, name="experiment_act"),
+    path("rollouts/", rollouts.rollouts, name="rollouts"),
+    path("rollouts/<slug:key>/<slug:action>/", rollout_actions.act, name="rollout_act"),
+    path("playground/", playground.playground, name="playground"),
+    path("models/", models.models, name="models"),
+]

@@ -1,0 +1,307 @@
+"""The sentences at the top of traffic's pages and charts: what is so, how sure, what to do next."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from experiments.analysis.ratings import Estimate
+from experiments.core.wording import dollars, plural
+from experiments.dashboards.filters import BASELINES, Filters
+from experiments.reports.detection import Moved
+from experiments.reports.model_use import ModelUse
+from experiments.reports.plane import Plane
+from experiments.reports.rollups import DAY, HOUR
+from experiments.reports.traffic import (
+    MIN_RATED,
+    TOLERANCE,
+    Baseline,
+    Comparison,
+    DomainTraffic,
+    Held,
+    Quality,
+    Traffic,
+    quality_of,
+)
+
+MINUS = "\N{MINUS SIGN}"
+
+
+class Answer(NamedTuple):
+    """A page's sentence, and what to do next where there is something."""
+
+    sentence: str
+    next: str = ""
+
+
+def share(value: float | None, otherwise: str = "none") -> str:
+    """0.384 -> "38 %"; small shares keep a digit: "0.4 %"."""
+    if value is None:
+        return otherwise
+    percent = 100 * value
+    digits = 1 if 0 < abs(percent) < 10 else 0
+    return f"{percent:.{digits}f} %".replace("-", MINUS)
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A difference, which always says its direction."""
+    return f"{value:+.{digits}f}".replace("-", MINUS)
+
+
+def title(name: str) -> str:
+    """A domain at a sentence's beginning."""
+    return name[:1].upper() + name[1:]
+
+
+def between(estimate: Estimate | None, otherwise: str = "not rated") -> str:
+    if estimate is None:
+        return otherwise
+    return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
+
+
+def listed(names: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def overview(traffic: Traffic, filters: Filters, verdicts: Sequence[str] = ()) -> Answer:
+    """How much did routing save, and did quality hold? `verdicts` of experiments come first in
+    what to do: they compare like with like."""
+    money = saving(traffic.compared, traffic.baseline, filters.when)
+    parts = [money, *_coin(traffic), quality_held(traffic.domains)]
+    todo = f"Next: {'; '.join(verdicts)}." if verdicts else _next(traffic)
+    return Answer(" ".join(part for part in parts if part), todo)
+
+
+def saving(compared: Comparison, baseline: Baseline, when: str, subject: str = "Routing") -> str:
+    """The saving with its baseline, or why none can be named."""
+    against = BASELINES[baseline]
+    if not compared.decisions:
+        return f"No saving can be named {when}: no request has prices for both of its models."
+    if compared.saving >= 0:
+        how_much = f"saved {dollars(compared.saving)} ({share(compared.share)})"
+    else:
+        relative = f" ({share(-compared.share)} more)" if compared.share is not None else ""
+        how_much = f"cost {dollars(-compared.saving)} more{relative}"
+    return f"{subject} {how_much} {when} against {against}."
+
+
+def _coin(traffic: Traffic) -> list[str]:
+    """What a coin would have saved against the same baseline, over the same requests."""
+    coin = traffic.coin
+    if traffic.baseline is not Baseline.ALWAYS_STRONG or not coin.decisions:
+        return []
+    # The coin takes only what a pair answered; the rest costs the same either way.
+    would = traffic.compared.saving - coin.saving
+    if would <= 0:
+        return []
+    return [
+        f"A coin sending as many prompts to the strong model would have saved {dollars(would)}."
+    ]
+
+
+def quality_held(domains: Sequence[DomainTraffic]) -> str:
+    """In how many domains the weak model's answers are rated about as well as the strong's."""
+    routed = [one for one in domains if one.quality.held is not Held.NOT_ROUTED]
+    if not routed:
+        return "Quality cannot be compared: no domain was answered by both of its models."
+    if len(routed) == 1:
+        return _one_domain(routed[0].quality, routed[0].name)
+    by_held = {held: [one.name for one in routed if one.quality.held is held] for held in Held}
+    yes = len(by_held[Held.YES])
+    if yes == len(routed):
+        return f"Quality held in all {yes} routed domains."
+    where = f"{yes} of {len(routed)} routed domains" if yes else "no domain that can be shown yet"
+    reasons = [
+        f"{listed(by_held[held])} {verb if len(by_held[held]) == 1 else verbs}"
+        for held, verb, verbs in (
+            (Held.NO, "fell", "fell"),
+            (Held.UNCLEAR, "is too close to say", "are too close to say"),
+            (Held.TOO_FEW, "has too few ratings to say", "have too few ratings to say"),
+        )
+        if by_held[held]
+    ]
+    return f"Quality held in {where}; {'; '.join(reasons)}."
+
+
+def _one_domain(quality: Quality, name: str) -> str:
+    gap = quality.gap
+    if quality.held is Held.TOO_FEW or gap is None:
+        return (
+            f"Whether quality held in {name} cannot be said: too few ratings, "
+            f"{quality.scarcer} of {MIN_RATED} for the model that has fewer."
+        )
+    apart = f"{signed(gap.value)} (between {signed(gap.low)} and {signed(gap.high)})"
+    said = {
+        Held.YES: f"Quality held in {name}",
+        Held.NO: f"Quality fell in {name}",
+        Held.UNCLEAR: f"Whether quality held in {name} is too close to say",
+    }[quality.held]
+    return f"{said}: the weak model's answers are rated {apart} against the strong model's."
+
+
+def _next(traffic: Traffic) -> str:
+    fallen = [one.name for one in traffic.domains if one.quality.held is Held.NO]
+    if fallen:
+        return f"Next: lower the threshold of {listed(fallen)}, or switch its flag off."
+    few = [one.name for one in traffic.domains if one.quality.held is Held.TOO_FEW]
+    if few:
+        return f"Next: send ratings for {listed(few)} with POST /api/v1/feedback."
+    if traffic.domains and all(one.quality.held is Held.NOT_ROUTED for one in traffic.domains):
+        return "Next: raise a domain's flag, so that a router decides there."
+    return ""
+
+
+def cost_over_time(traffic: Traffic, unit: str, gap: str = "bars and line") -> str:
+    """What was spent, what the baseline would have; `gap` is where the chart shows the saving."""
+    drawn = traffic.compared.decisions
+    spread = f"{dollars(traffic.compared.cost)} was spent"
+    line = f"{BASELINES[traffic.baseline]} would have cost {dollars(traffic.compared.baseline)}"
+    missing = traffic.sums.decisions - drawn
+    note = ""
+    if missing and traffic.baseline is Baseline.RANDOM:
+        note = f" {plural(missing, 'request')} that no pair answered, or without prices, left out."
+    elif missing:
+        note = f" {plural(missing, 'request')} without prices for both models left out."
+    return f"{spread}; {line}. The space between {gap} is what each {unit} saved.{note}"
+
+
+def quality_by_tier(traffic: Traffic) -> str:
+    quality = quality_of(traffic.tiers)
+    if not quality.rated:
+        return "No answer was rated. Ratings come with POST /api/v1/feedback."
+    if quality.gap is None:
+        return f"Rated {between(quality.mean)} on the whole; only one of the two models was rated."
+    gap = quality.gap
+    return (
+        f"The weak model's answers are rated {signed(gap.value, 3)} against the strong model's, "
+        f"between {signed(gap.low, 3)} and {signed(gap.high, 3)}; down to {signed(-TOLERANCE)} "
+        f"counts as held.{_merged(traffic)}"
+    )
+
+
+def _merged(traffic: Traffic) -> str:
+    """How much time a point covers, where it is not one bucket of the axis."""
+    times = sorted({point.at for point in traffic.quality})
+    if len(times) < 2:
+        return ""
+    apart = times[1] - times[0]
+    if apart <= (DAY if traffic.span.step == "day" else HOUR):
+        return ""
+    unit, size = ("days", DAY) if traffic.span.step == "day" else ("hours", HOUR)
+    return f" Each point covers {apart // size} {unit}, so that enough were rated."
+
+
+def domains(traffic: Traffic, filters: Filters) -> Answer:
+    """Where the money is saved, and where it is not."""
+    ranked = sorted(traffic.domains, key=lambda one: -one.compared.saving)
+    best, worst = ranked[0], ranked[-1]
+    if best.compared.saving <= 0:
+        first = f"No domain saved anything {filters.when} against {filters.baseline_label}."
+    else:
+        first = (
+            f"{title(best.name)} saved most {filters.when} against {filters.baseline_label}: "
+            f"{dollars(best.compared.saving)} of {dollars(traffic.compared.saving)}."
+        )
+    if worst.compared.saving < 0:
+        first += f" {title(worst.name)} cost {dollars(-worst.compared.saving)} more."
+    return Answer(f"{first} {quality_held(traffic.domains)}", _next(traffic))
+
+
+def domain(one: DomainTraffic, filters: Filters) -> Answer:
+    parts = [saving(one.compared, filters.baseline, filters.when, title(one.name))]
+    if one.quality.held is Held.NOT_ROUTED:
+        parts.append("One model answered everything, so there is nothing to compare.")
+    else:
+        parts.append(_one_domain(one.quality, one.name))
+    return Answer(" ".join(parts), _next_of(one))
+
+
+def _next_of(one: DomainTraffic) -> str:
+    match one.quality.held:
+        case Held.NO:
+            return "Next: lower the threshold, or switch the flag off."
+        case Held.TOO_FEW:
+            return "Next: send ratings with POST /api/v1/feedback."
+        case Held.UNCLEAR:
+            return "Next: wait for more ratings, or start an experiment."
+        case Held.NOT_ROUTED:
+            return "Next: raise the domain's flag, so that the router decides."
+    return ""
+
+
+def threshold(moved: Moved, at_work: float | None) -> str:
+    """What the threshold under the reader's finger would do."""
+    cost = "" if moved.cost is None else f": about {dollars(moved.cost)} per 1,000 requests"
+    at_once = at_work is not None and abs(moved.threshold - at_work) < 0.005
+    go = "go" if at_once else "would go"
+    return f"At {moved.threshold:.2f}, {share(moved.strong_share)} {go} to the strong model{cost}."
+
+
+def plane(found: Plane) -> Answer:
+    """Which domains and arms do worse than a coin."""
+    drawn = [place for place in (*found.domains, *found.arms) if place.point.quality is not None]
+    if not drawn:
+        return Answer("No answer was rated, so there is nothing to compare cost with.")
+    if not found.coins:
+        return Answer(
+            "Nothing can be said against a coin yet: no domain has ratings of both always strong "
+            "and always weak.",
+            "Next: start an experiment with those two as arms.",
+        )
+    compared = [place for place in drawn if place.gap is not None]
+    if found.below:
+        worst = [place.point.name for place in found.below]
+        does = "does" if len(worst) == 1 else "do"
+        return Answer(
+            f"{listed(worst)} {does} worse than a coin: rated lower than what tossing one between "
+            "always weak and always strong would reach for the same money.",
+            "Next: change the router or its threshold there, or take the weak model for all.",
+        )
+    return Answer(
+        f"Nothing is shown to do worse than a coin: {len(compared)} of {len(drawn)} points have a "
+        "line to be compared with."
+    )
+
+
+def models(uses: Sequence[ModelUse], when: str) -> Answer:
+    """What the models cost, and whether the estimates can be trusted."""
+    used = [use for use in uses if use.sums.decisions]
+    if not used:
+        return Answer(f"No model answered {when}.")
+    cost = sum(use.sums.cost for use in used)
+    first = f"{plural(len(used), 'model')} answered {when} for {dollars(cost)}."
+    dearest = used[0]
+    if len(used) > 1 and cost:
+        first += f" {dearest.name} took {share(dearest.sums.cost / cost)} of it."
+    unpriced = [
+        use.name for use in uses if use.price is None and (use.available or use.sums.decisions)
+    ]
+    actual, expected = (
+        sum(getattr(use.sums, name) for use in used) for name in ("actual", "estimated")
+    )
+    if expected:
+        error = actual / expected - 1
+        first += f" Where tokens were reported, cost was {share(abs(error))} "
+        first += "above" if error >= 0 else "below"
+        first += " the estimate."
+    if unpriced:
+        has = "has" if len(unpriced) == 1 else "have"
+        return Answer(
+            f"{first} {listed(unpriced)} {has} no price.",
+            "Next: enter a price in the admin, or run manage.py refresh_prices.",
+        )
+    return Answer(first)
+
+
+def plane_key(found: Plane) -> str:
+    """What the chart holds and which way is good."""
+    points = [place.point for place in (*found.domains, *found.arms)]
+    drawn = [point for point in points if point.quality is not None]
+    hollow = sum(point.rated < point.minimum for point in drawn)
+    parts = [f"{plural(len(drawn), 'point')}, {plural(len(found.coins), 'line')} of a coin."]
+    if hollow:
+        parts.append(f"{hollow} hollow: too few ratings to lean on.")
+    if missing := len(points) - len(drawn):
+        parts.append(f"{missing} not drawn: hardly rated.")
+    return " ".join(["Up is better, left is cheaper.", *parts])

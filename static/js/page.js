@@ -1,0 +1,18 @@
+// What every page does once it is there: <time datetime="…Z"> in the reader's own zone (the exact
+// UTC value stays in the title), and on a phone the lit station scrolled into view.
+"use strict";
+{
+  const two = (number) => String(number).padStart(2, "0");
+  const tell = (within) => {
+    for (const time of within.querySelectorAll("time[datetime*='T']")) {
+      const at = new Date(time.dateTime);
+      if (Number.isNaN(at.getTime())) continue;
+      time.title = time.dateTime;
+      time.textContent = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ` +
+        `${two(at.getHours())}:${two(at.getMinutes())}${"seconds" in time.dataset ? `:${two(at.getSeconds())}` : ""}`;
+    }
+  };
+  document.addEventListener("switchyard:refresh", (event) => tell(event.target));
+  tell(document);
+  document.querySelector(".stations [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+}

@@ -1,0 +1,187 @@
+"""The sentences at the top of pages about traffic, from literal rows."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from experiments.analysis.ratings import Estimate
+from experiments.dashboards import wording
+from experiments.dashboards.filters import Filters
+from experiments.reports.detection import Moved
+from experiments.reports.rollups import Span, Sums
+from experiments.reports.traffic import (
+    Baseline,
+    Comparison,
+    DomainTraffic,
+    Held,
+    Quality,
+    Traffic,
+)
+
+DOLLAR = 1_000_000_000
+WEEK = Filters()
+SPAN = Span(datetime(2026, 11, 16, tzinfo=UTC), datetime(2026, 11, 23, tzinfo=UTC))
+
+
+def domain(name: str, held: Held = Held.YES, saving: int = 10) -> DomainTraffic:
+    gap = Estimate(-0.012, -0.034, 0.011)
+    return DomainTraffic(
+        name=name,
+        sums=Sums(decisions=100, priced=100, paired=100),
+        tiers={},
+        compared=Comparison(100, 20 * DOLLAR, (20 + saving) * DOLLAR),
+        coin=Comparison(100, 20 * DOLLAR, 21 * DOLLAR),
+        quality=Quality(held, Estimate(0.9, 0.88, 0.92), gap, 400, 12),
+        costs=(),
+    )
+
+
+def traffic(
+    *domains: DomainTraffic, baseline: Baseline = Baseline.ALWAYS_STRONG, coin: int = 389
+) -> Traffic:
+    compared = Comparison(1000, 672 * DOLLAR, 1084 * DOLLAR)
+    return Traffic(
+        span=SPAN,
+        baseline=baseline,
+        sums=Sums(decisions=1000),
+        tiers={},
+        compared=compared,
+        coin=Comparison(1000, 672 * DOLLAR, (1084 - coin) * DOLLAR),
+        domains=domains,
+        days=(),
+        quality=(),
+    )
+
+
+def test_the_overview_in_one_sentence() -> None:
+    few = domain("legal", Held.TOO_FEW)
+    found = traffic(domain("technical"), domain("creative"), few)
+    answer = wording.overview(found, WEEK)
+    assert answer.sentence == (
+        "Routing saved $412.00 (38 %) in the last 7 days against always strong. "
+        "A coin sending as many prompts to the strong model would have saved $389.00. "
+        "Quality held in 2 of 3 routed domains; legal has too few ratings to say."
+    )
+    assert answer.next == "Next: send ratings for legal with POST /api/v1/feedback."
+
+
+def test_no_coin_beside_the_coin() -> None:
+    found = traffic(domain("technical"), baseline=Baseline.RANDOM)
+    sentence = wording.overview(found, replace(WEEK, baseline=Baseline.RANDOM)).sentence
+    assert "against random at the same strong share." in sentence
+    assert "A coin" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("compared", "sentence"),
+    [
+        (
+            Comparison(10, 5 * DOLLAR, 20 * DOLLAR),
+            "Routing saved $15.00 (75 %) in the last 7 days against always strong.",
+        ),
+        (
+            Comparison(10, 30 * DOLLAR, 20 * DOLLAR),
+            "Routing cost $10.00 more (50 % more) in the last 7 days against always strong.",
+        ),
+        (
+            Comparison(10, 20 * DOLLAR, 20 * DOLLAR),
+            "Routing saved $0 (0 %) in the last 7 days against always strong.",
+        ),
+        (
+            Comparison(0, 0, 0),
+            "No saving can be named in the last 7 days: no request has prices for both of its "
+            "models.",
+        ),
+    ],
+)
+def test_saving(compared: Comparison, sentence: str) -> None:
+    assert wording.saving(compared, Baseline.ALWAYS_STRONG, WEEK.when) == sentence
+
+
+def test_quality_names_what_fell_and_what_is_open() -> None:
+    rows = [
+        domain("technical"),
+        domain("creative", Held.NO),
+        domain("legal", Held.UNCLEAR),
+        domain("medical", Held.TOO_FEW),
+        domain("general", Held.TOO_FEW),
+        domain("financial", Held.NOT_ROUTED),
+    ]
+    assert wording.quality_held(rows) == (
+        "Quality held in 1 of 5 routed domains; creative fell; legal is too close to say; "
+        "medical and general have too few ratings to say."
+    )
+
+
+def test_quality_nowhere_comparable() -> None:
+    assert wording.quality_held([domain("technical", Held.NOT_ROUTED)]) == (
+        "Quality cannot be compared: no domain was answered by both of its models."
+    )
+
+
+def test_what_to_do_first_is_about_what_fell() -> None:
+    found = traffic(domain("legal", Held.TOO_FEW), domain("creative", Held.NO))
+    assert wording.overview(found, WEEK).next == (
+        "Next: lower the threshold of creative, or switch its flag off."
+    )
+
+
+def test_verdicts_come_before_what_ratings_suggest() -> None:
+    found = traffic(domain("creative", Held.NO))
+    verdicts = ["weak should roll back", "local can ship"]
+    assert wording.overview(found, WEEK, verdicts).next == (
+        "Next: weak should roll back; local can ship."
+    )
+
+
+def test_one_domain() -> None:
+    assert wording.domain(domain("technical"), WEEK) == (
+        "Technical saved $10.00 (33 %) in the last 7 days against always strong. Quality held in "
+        "technical: the weak model's answers are rated \N{MINUS SIGN}0.01 (between "
+        "\N{MINUS SIGN}0.03 and +0.01) against the strong model's.",
+        "",
+    )
+
+
+def test_domains_name_the_best_and_the_one_that_costs() -> None:
+    found = traffic(domain("technical", saving=12), domain("legal", saving=-2))
+    assert wording.domains(found, WEEK).sentence.startswith(
+        "Technical saved most in the last 7 days against always strong: $12.00 of $412.00. "
+        "Legal cost $2.00 more."
+    )
+
+
+def test_a_threshold_that_is_at_work_and_one_that_is_tried() -> None:
+    move = Moved(0.45, 0.41, 3_100_000_000)
+    assert wording.threshold(move, 0.45) == (
+        "At 0.45, 41 % go to the strong model: about $3.10 per 1,000 requests."
+    )
+    assert wording.threshold(move, 0.38) == (
+        "At 0.45, 41 % would go to the strong model: about $3.10 per 1,000 requests."
+    )
+    assert wording.threshold(Moved(0.5, 0.4, None), None) == (
+        "At 0.50, 40 % would go to the strong model."
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "none"),
+        (0.0, "0 %"),
+        (0.004, "0.4 %"),
+        (0.384, "38 %"),
+        (-0.05, "\N{MINUS SIGN}5.0 %"),
+    ],
+)
+def test_share(value: float | None, text: str) -> None:
+    assert wording.share(value) == text
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")],
+)
+def test_listed(names: list[str], text: str) -> None:
+    assert wording.listed(names) == text

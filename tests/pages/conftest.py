@@ -1,0 +1,16 @@
+"""Readers of each role, logged in."""
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+
+from experiments.services.roles import VIEWER
+
+
+@pytest.fixture
+def viewer(seeded: None) -> Client:
+    user = User.objects.create_user("vera", password="a long password", is_staff=True)
+    user.groups.add(Group.objects.get(name=VIEWER))
+    client = Client()
+    client.force_login(user)
+    return client

@@ -1,0 +1,100 @@
+"""`/domains/` and `/domains/<name>/`."""
+
+import json
+import re
+from typing import Any
+
+from django.test import Client
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from experiments.models import Domain, RollupBin
+from experiments.services.revisions import revision
+from tests.rollup_rows import hour
+
+NOW = timezone.now().replace(minute=0, second=0, microsecond=0)
+
+
+def some_traffic(rated: int = 1000) -> None:
+    hour("technical", "strong", at=NOW, decisions=4000, liked=int(rated * 0.95), rated=rated)
+    hour("technical", "weak", at=NOW, decisions=6000, liked=int(rated * 0.80), rated=rated)
+    for kind, name in (("score:local", "04"), ("score:local", "15"), ("confidence", "09")):
+        RollupBin.objects.create(hour=NOW, domain="technical", kind=kind, bin=name, count=50)
+    RollupBin.objects.create(hour=NOW, domain="technical", kind="runner_up", bin="legal", count=7)
+
+
+def embedded(page: str, name: str) -> Any:
+    found = re.search(rf'<script id="{name}" type="application/json">(.*?)</script>', page)
+    assert found
+    return json.loads(found[1])
+
+
+def test_the_sentence_says_what_was_saved_and_what_it_did(viewer: Client) -> None:
+    some_traffic()
+    page = viewer.get("/domains/technical/").content.decode()
+    assert "Technical saved $54.00 (54 %) in the last 7 days against always strong." in page
+    assert (
+        "Quality fell in technical: the weak model&#x27;s answers are rated \N{MINUS SIGN}0.15"
+        in page
+    )
+    assert "Next: lower the threshold, or switch the flag off." in page
+
+
+def test_too_few_ratings_are_said_with_their_number(viewer: Client) -> None:
+    some_traffic(rated=12)
+    page = viewer.get("/domains/technical/").content.decode()
+    assert "too few ratings, 12 of 100 for the model that has fewer" in page
+
+
+def test_every_threshold_has_its_sentence(viewer: Client) -> None:
+    some_traffic()
+    moves = embedded(viewer.get("/domains/technical/").content.decode(), "threshold-moves")
+    assert len(moves["sentences"]) == 101
+    # Half of the scores lie in [0.75, 0.80): half to the strong model, at $10 and $1 per 1,000.
+    assert moves["sentences"][50] == (
+        "At 0.50, 50 % would go to the strong model: about $5.50 per 1,000 requests."
+    )
+
+
+def test_a_change_of_the_domain_is_on_the_axis_and_in_the_list(viewer: Client) -> None:
+    some_traffic()
+    with revision("olga"):
+        row = Domain.objects.get(name="technical")
+        row.threshold = 0.41
+        row.save()
+    page = viewer.get("/domains/technical/").content.decode()
+    shapes = embedded(page, "cost")["layout"]["shapes"]
+    assert [shape["label"]["text"] for shape in shapes][-1] == "r2"
+    assert "<td>olga</td>" in page
+    assert "threshold" in page
+
+
+def test_a_domain_without_traffic_invites(viewer: Client) -> None:
+    page = viewer.get("/domains/medical/").content.decode()
+    assert "No decision in the last 7 days." in page
+    assert "what moving its threshold would do" in page
+
+
+def test_an_unknown_domain_names_the_known(viewer: Client) -> None:
+    response = viewer.get("/domains/astrology/")
+    assert response.status_code == 404
+    assert "There is no domain “astrology”" in response.content.decode()
+    assert 'href="/domains/legal/"' in response.content.decode()
+
+
+def test_queries(viewer: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    some_traffic()
+    viewer.get("/domains/technical/")
+    with django_assert_num_queries(11):
+        viewer.get("/domains/technical/")
+    with django_assert_num_queries(8):
+        viewer.get("/domains/")
+
+
+def test_the_list_says_where_the_money_is_saved(viewer: Client) -> None:
+    some_traffic()
+    page = viewer.get("/domains/").content.decode()
+    assert (
+        "Technical saved most in the last 7 days against always strong: $54.00 of $54.00." in page
+    )
+    assert ">medical</a>" in page

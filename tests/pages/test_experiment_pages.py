@@ -1,0 +1,178 @@
+"""`/experiments/` and one experiment: the verdict in words, the numbers, the steps to take."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from experiments.models import Domain, Experiment
+from experiments.services import experiments as lifecycle
+from experiments.services.roles import OPERATOR
+from tests.experiment_rows import add_units, draft, running
+
+LIST, PAGE = "/experiments/", "/experiments/cheaper/"
+
+
+@pytest.fixture
+def operator(seeded: None) -> Client:
+    user = User.objects.create_user("olga", password="a long password")
+    user.groups.add(Group.objects.get(name=OPERATOR))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def to_ship() -> Experiment:
+    """Twenty days old: half the price, the same quality."""
+    start = timezone.now() - timedelta(days=20)
+    experiment = running(now=start)
+    for arm, cost in (("control", 2_000_000), ("weak", 1_000_000)):
+        add_units(experiment, arm, 700, cost=cost, rated=3, day=start.date(), spread_days=10)
+    return experiment
+
+
+def text(client: Client, path: str) -> str:
+    response = client.get(path)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def test_an_empty_list_invites(viewer: Client) -> None:
+    page = text(viewer, LIST)
+    assert "No experiment yet" in page
+    assert "make demo" in page
+
+
+def test_the_list_says_what_to_do(viewer: Client) -> None:
+    to_ship()
+    draft("later", domain="general")
+    page = text(viewer, LIST)
+    assert '<p class="answer">Ship cheaper.' in page
+    assert "can ship" in page
+    assert "Waiting for a decision" in page
+    assert "Drafts" in page
+    assert "1,400 of 2,000 units" in page
+
+
+@pytest.mark.usefixtures("seeded")
+def test_the_list_costs_few_queries(
+    viewer: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for number in range(8):
+        experiment = draft(f"one-{number}")
+        experiment.status = Experiment.Status.STOPPED
+        experiment.save()
+    with django_assert_max_num_queries(8):
+        text(viewer, LIST)
+
+
+def test_the_verdict_and_its_reasons_are_told_in_words(viewer: Client) -> None:
+    to_ship()
+    page = text(viewer, PAGE)
+    assert "Ship &quot;weak&quot;. It costs" in page
+    assert "Looked at on day 21" in page
+    assert "looking early is accounted for" in page
+    assert "The cost of 1,000 requests is at least $" in page
+    assert "5.0 points worse was allowed" in page
+    assert "Units fall into the arms as planned." in page
+
+
+def test_one_page_stays_within_its_queries(
+    viewer: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    to_ship()
+    with django_assert_max_num_queries(24):
+        text(viewer, PAGE)
+
+
+def test_a_viewer_has_no_buttons_and_no_steps(viewer: Client) -> None:
+    to_ship()
+    assert "Ship weak" not in text(viewer, PAGE)
+    assert viewer.post(f"{PAGE}pause/").status_code == 403
+    assert Experiment.objects.get().status == "running"
+
+
+def test_an_unknown_key_leads_to_the_list(viewer: Client) -> None:
+    response = viewer.get("/experiments/nothing/")
+    assert response.status_code == 404
+    assert "There is no experiment “nothing”" in response.content.decode()
+
+
+def test_a_draft_shows_its_checklist_and_starts(operator: Client) -> None:
+    draft()
+    page = text(operator, PAGE)
+    assert "Ready to start: all 12 points of the checklist hold." in page
+    response = operator.post(f"{PAGE}start/", follow=True)
+    assert "cheaper is running." in response.content.decode()
+    assert Experiment.objects.get().status == "running"
+
+
+def test_a_draft_that_is_not_ready_has_no_start(operator: Client) -> None:
+    draft(planned_units=None)
+    page = text(operator, PAGE)
+    assert "Not ready to start: 1 of 12 points are missing." in page
+    assert "Start now" not in page
+    response = operator.post(f"{PAGE}start/", follow=True)
+    assert "Say how many units are planned" in response.content.decode()
+    assert Experiment.objects.get().status == "draft"
+
+
+def test_it_is_paused_and_resumed(operator: Client) -> None:
+    to_ship()
+    operator.post(f"{PAGE}pause/")
+    assert Experiment.objects.get().status == "paused"
+    assert "Paused: nobody is in it now." in text(operator, PAGE)
+    operator.post(f"{PAGE}resume/")
+    assert Experiment.objects.get().status == "running"
+
+
+def test_it_is_stopped_with_a_reason_only(operator: Client) -> None:
+    to_ship()
+    response = operator.post(f"{PAGE}stop/", {"reason": " "}, follow=True)
+    assert "Say why it is stopped" in response.content.decode()
+    operator.post(f"{PAGE}stop/", {"reason": "Prices changed"})
+    stopped = Experiment.objects.get()
+    assert (stopped.status, stopped.stopped_by, stopped.verdict) == ("stopped", "olga", "ship")
+    assert "Prices changed" in text(operator, PAGE)
+
+
+def test_an_arm_is_shipped_to_its_domain(operator: Client) -> None:
+    to_ship()
+    operator.post(f"{PAGE}ship/", {"arm": "weak"})
+    assert Experiment.objects.get().shipped_arm == "weak"
+    assert Domain.objects.get(name="technical").method == "always_weak"
+    assert "&quot;weak&quot; was shipped." in text(operator, PAGE)
+
+
+def test_an_arm_that_is_not_there_is_not_shipped(operator: Client) -> None:
+    to_ship()
+    response = operator.post(f"{PAGE}ship/", {"arm": "other"}, follow=True)
+    assert "no arm &#x27;other&#x27;" in response.content.decode()
+
+
+def test_a_step_that_does_not_exist_and_a_get_are_refused(operator: Client) -> None:
+    to_ship()
+    assert operator.post(f"{PAGE}explode/").status_code == 404
+    assert operator.get(f"{PAGE}stop/").status_code == 405
+
+
+def test_an_archived_one_leaves_the_list_and_keeps_its_page(operator: Client) -> None:
+    experiment = to_ship()
+    lifecycle.stop(experiment, "tests", timezone.now(), reason="Done", verdict="ship")
+    operator.post(f"{PAGE}archive/")
+    assert PAGE not in text(operator, LIST)
+    assert "Its decisions" in text(operator, PAGE)
+
+
+def test_domains_are_shown_as_exploration(viewer: Client) -> None:
+    start = timezone.now() - timedelta(days=20)
+    experiment = running(domain=None, now=start)
+    for arm in ("control", "weak"):
+        for domain in ("technical", "creative"):
+            add_units(experiment, arm, 200, domain=domain, day=start.date())
+    page = text(viewer, PAGE)
+    assert "By domain, as exploration" in page
+    assert "decide nothing in this one" in page

@@ -1,0 +1,111 @@
+"""`/rollouts/`: how far each flag is open, who is in, why it waits, and the steps to take."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from experiments.models import Flag, Rollout
+from experiments.services import rollouts
+from experiments.services.roles import OPERATOR
+
+PAGE = "/rollouts/"
+STEPS = [[5, 72], [25, 72], [100, 0]]
+
+
+@pytest.fixture
+def operator(seeded: None) -> Client:
+    user = User.objects.create_user("olga", password="a long password")
+    user.groups.add(Group.objects.get(name=OPERATOR))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def underway(domain: str = "medical") -> Rollout:
+    row = Rollout.objects.create(
+        flag=Flag.objects.get(domain__name=domain), key=f"rollout-{domain}", steps=STEPS
+    )
+    rollouts.start(row, "tests", timezone.now() - timedelta(hours=2))
+    return row
+
+
+def text(client: Client) -> str:
+    response = client.get(PAGE)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def test_every_flag_is_there_without_a_rollout(viewer: Client) -> None:
+    page = text(viewer)
+    assert "No flag is being rolled out." in page
+    assert "routellm_medical_domain" in page
+
+
+def test_the_steps_and_who_is_in_are_told(viewer: Client) -> None:
+    underway()
+    page = text(viewer)
+    assert "Medical at 5 % is rising." in page
+    assert "5 % of units are in." in page
+    assert "5 % are in" in page
+    assert "5 % are compared with them" in page
+    assert "90 % are neither" in page
+    assert "at the earliest" in page
+
+
+def test_a_rollout_costs_few_queries(
+    viewer: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    underway()
+    with django_assert_max_num_queries(14):
+        text(viewer)
+
+
+def test_a_viewer_cannot_move_it(viewer: Client) -> None:
+    underway()
+    assert "Roll back now" not in text(viewer)
+    assert viewer.post(f"{PAGE}rollout-medical/pause/").status_code == 403
+
+
+def test_it_is_paused_and_resumed(operator: Client) -> None:
+    row = underway()
+    operator.post(f"{PAGE}{row.key}/pause/")
+    row.refresh_from_db()
+    assert row.state == "paused"
+    operator.post(f"{PAGE}{row.key}/resume/")
+    row.refresh_from_db()
+    assert row.state == "running"
+
+
+def test_it_is_rolled_back_with_a_reason_only(operator: Client) -> None:
+    row = underway()
+    response = operator.post(f"{PAGE}{row.key}/roll-back/", {"reason": ""}, follow=True)
+    assert "Say why it is rolled back" in response.content.decode()
+    operator.post(f"{PAGE}{row.key}/roll-back/", {"reason": "Wrong doses"})
+    assert Flag.objects.get(domain__name="medical").percentage == Decimal(0)
+    page = text(operator)
+    assert "medical was rolled back." in page.lower()
+    assert "Back at 0 %: Wrong doses." in page
+
+
+def test_a_pending_one_can_be_started_where_nothing_stands_against_it(operator: Client) -> None:
+    row = Rollout.objects.create(
+        flag=Flag.objects.get(domain__name="medical"), key="rollout-medical", steps=[]
+    )
+    response = operator.post(f"{PAGE}{row.key}/start/", follow=True)
+    assert "Add at least one step" in response.content.decode()
+    row.steps = STEPS
+    row.save()
+    operator.post(f"{PAGE}{row.key}/start/")
+    row.refresh_from_db()
+    assert row.state == "running"
+
+
+def test_a_step_that_does_not_exist_is_refused(operator: Client) -> None:
+    row = underway()
+    assert operator.post(f"{PAGE}{row.key}/explode/").status_code == 404
+    assert operator.get(f"{PAGE}{row.key}/pause/").status_code == 405
