@@ -1,0 +1,115 @@
+"""`make bench`: how fast a prompt is scored, decided and answered, all in one run.
+
+Figures depend on the machine and on what else it does: compare those of one run. `cpu_ms` is the
+processor time of the whole server for one request, which other programs disturb least.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.http_load import Load, Upstream, measure_switchyard, measure_upstream
+
+RESULTS = Path(__file__).parent / "results" / "latest.json"
+KEY = "sy_benchmark"
+
+
+def main() -> None:
+    arguments = _arguments()
+    with tempfile.TemporaryDirectory() as folder:
+        results = measure(Path(folder), arguments)
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    print_table(results)
+    print(f"\nWritten to {RESULTS}")
+    if arguments.pages:
+        # In a process of its own: it has another database.
+        subprocess.run([sys.executable, "-m", "benchmarks.pages"], check=True)
+
+
+def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Scoring and deciding in this process, then both servers under the same load."""
+    url = arguments.database or f"sqlite:///{folder / 'bench.sqlite3'}"
+    _set_up(url)
+    from benchmarks.in_process import measure_decide, measure_scoring, prompts
+
+    texts = prompts()
+    results: dict[str, Any] = {
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": _machine(),
+        "database": url.split(":", 1)[0],
+        "scoring": [asdict(timing) for timing in measure_scoring(texts)],
+        "decide": asdict(measure_decide(texts)),
+    }
+    loads = [Load(connections, arguments.seconds) for connections in (1, 16)]
+    results["http"] = [asdict(r) for r in measure_switchyard(folder, url, KEY, texts, loads)]
+    if not arguments.skip_upstream:
+        upstream = Upstream(folder, texts)
+        results["routellm_openai_server"] = [asdict(r) for r in measure_upstream(upstream, loads)]
+    return results
+
+
+def print_table(results: dict[str, Any]) -> None:
+    machine = results["machine"]
+    print(f"{machine['cores']} cores, load {machine['load']}, {results['database']}\n")
+    print(f"{'one prompt':<34}{'p50 ms':>9}{'p99 ms':>9}")
+    for timing in (*results["scoring"], results["decide"]):
+        print(f"{timing['name']:<34}{timing['p50_ms']:>9.3f}{timing['p99_ms']:>9.3f}")
+    columns = ("p50 ms", "p99 ms", "per s", "errors", "cpu ms", "MB")
+    print(f"\n{'over HTTP':<34}" + "".join(f"{column:>9}" for column in columns))
+    for run in (*results["http"], *results.get("routellm_openai_server", ())):
+        name = f"{run['name']}, {run['connections']} at once"
+        print(
+            f"{name:<34}{run['p50_ms']:>9.2f}{run['p99_ms']:>9.2f}{run['per_second']:>9.0f}"
+            f"{run['errors']:>9}{run['cpu_ms']:>9.2f}{run['megabytes']:>9.0f}"
+        )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=10, help="How long each load lasts.")
+    parser.add_argument("--database", help="An empty database's address; SQLite where left out.")
+    parser.add_argument("--skip-upstream", action="store_true", help="Leave RouteLLM's server out.")
+    parser.add_argument(
+        "--pages",
+        action="store_true",
+        help="Also time the pages with a million decisions; filling them takes minutes.",
+    )
+    return parser.parse_args()
+
+
+def _set_up(url: str) -> None:
+    os.environ |= {
+        "DATABASE_URL": url,
+        "DJANGO_SETTINGS_MODULE": "routing_site.settings",
+        "SECRET_KEY": "benchmark-" + "x" * 50,
+        "DEMO_API_KEY": KEY,
+        "LOG_LEVEL": "WARNING",  # of this process; the server logs as it does by default
+    }
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("migrate", verbosity=0)
+    call_command("seed")
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "load": round(os.getloadavg()[0], 1),
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+    }
+
+
+if __name__ == "__main__":
+    main()

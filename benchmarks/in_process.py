@@ -1,0 +1,91 @@
+"""Timings without a server: scoring one prompt, and `decide` alone."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from experiments.core.decision import decide
+from experiments.core.policy import Router
+from experiments.core.units import HashedBuckets, Unit
+from experiments.core.values import Score, Situation
+from experiments.routers.controller import build_controller
+from experiments.routers.detector import example_prompts
+from experiments.routers.features import featurise
+from experiments.services.engine import engine
+from experiments.services.policies import store
+
+ROUNDS = 2000
+
+
+@dataclass(frozen=True)
+class Timing:
+    name: str
+    p50_ms: float
+    p99_ms: float
+    n: int
+
+
+def prompts() -> list[str]:
+    """What people might ask, several hundred times differently."""
+    return [text for texts in example_prompts().values() for text in texts]
+
+
+def measure_scoring(texts: Sequence[str]) -> list[Timing]:
+    """The local routers with everything they need of a prompt; then through RouteLLM's classes."""
+    policy = store.current()
+    engine.warm_up(policy)
+    timings = [
+        _timed("read and embed the prompt", featurise, texts),
+        _timed("local", lambda text: engine.score("local", featurise(text)), texts),
+        _timed("local_mf", lambda text: engine.score("local_mf", featurise(text)), texts),
+        _timed("domain", lambda text: engine.detect(policy, text, featurise(text)), texts),
+    ]
+    names = ("random", "local", "local_mf")
+    routers = {name: Router(name, name, local=name != "random") for name in names}
+    controller = build_controller(routers, strong_model="strong", weak_model="weak")
+    return timings + [
+        _timed(f"RouteLLM's Controller, {name}", _through(controller, name), texts)
+        for name in names
+    ]
+
+
+def measure_decide(texts: Sequence[str]) -> Timing:
+    """The pure decision, with everything it is given at hand."""
+    policy = store.current()
+    text = texts[0]
+    detected = engine.detect(policy, text, featurise(text))
+    asked = Situation(
+        decision_id="",
+        unit=Unit(HashedBuckets(""), ""),
+        candidates=detected.candidates,
+        input_tokens=100,
+        day=datetime.now(UTC).date(),
+        domain_override="technical",
+    )
+
+    def decide_for(unit_id: str) -> Any:
+        unit = Unit(HashedBuckets(unit_id), unit_id)
+        situation = replace(asked, decision_id=unit_id, unit=unit)
+        return decide(policy, situation, lambda name: Score(0.4))
+
+    return _timed("decide", decide_for, [f"unit-{i}" for i in range(500)])
+
+
+def _through(controller: Any, name: str) -> Callable[[str], Any]:
+    return lambda text: controller.route(text, name, 0.5)
+
+
+def _timed(name: str, call: Callable[[str], Any], texts: Sequence[str]) -> Timing:
+    for text in texts[:100]:
+        call(text)
+    seconds = []
+    for i in range(ROUNDS):
+        text = texts[i % len(texts)]
+        started = time.perf_counter()
+        call(text)
+        seconds.append(time.perf_counter() - started)
+    seconds.sort()
+    p50, p99 = (seconds[int(ROUNDS * share)] * 1000 for share in (0.5, 0.99))
+    return Timing(name, round(p50, 4), round(p99, 4), ROUNDS)
