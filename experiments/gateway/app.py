@@ -1,0 +1,112 @@
+"""The ASGI application below /v1/: chat completions and the list of models."""
+
+import asyncio
+import time
+from functools import partial
+from urllib.parse import unquote
+
+import aiohttp
+
+from experiments.core.endpoints import Protocol
+from experiments.gateway.asking import asking, key_of, secret_of
+from experiments.gateway.chat import Chat, read_chat
+from experiments.gateway.crowds import Crowds
+from experiments.gateway.desk import Desk
+from experiments.gateway.errors import CallerError
+from experiments.gateway.exchange import Door, Exchange, Surroundings
+from experiments.gateway.litellm_door import LiteLLMDoor
+from experiments.gateway.models import listing
+from experiments.gateway.openai_door import OpenAIDoor, new_session
+from experiments.gateway.refusals import answer_to
+from experiments.gateway.relay import answer_stream, answer_whole
+from experiments.gateway.wire import HungUpError, Receive, Request, Scope, Send
+from experiments.models import Scope as KeyScope
+
+CHAT = "/v1/chat/completions"
+MODELS = "/v1/models"
+
+
+class Gateway:
+    """One for a process."""
+
+    def __init__(self) -> None:
+        self.desk = Desk()
+        self._session: aiohttp.ClientSession | None = None
+        self._surroundings: Surroundings | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        try:
+            await self._route(request)
+        except HungUpError:
+            return
+        except Exception as error:
+            answer = answer_to(error)
+            if not request.has_begun:
+                await request.answer(answer.status, answer.body, answer.headers)
+
+    async def close(self) -> None:
+        """Books what has ended and closes connections."""
+        await asyncio.to_thread(self.desk.close)
+        if self._session is not None:
+            await self._session.close()
+
+    async def _route(self, request: Request) -> None:
+        path, method = request.path.rstrip("/"), request.method
+        if path == CHAT:
+            _require(method, "POST")
+            await self._chat(request)
+        elif path == MODELS or path.startswith(f"{MODELS}/"):
+            _require(method, "GET")
+            await self._models(request, unquote(path[len(MODELS) + 1 :]))
+        else:
+            text = f"There is nothing at {request.path}. There are {CHAT} and {MODELS}."
+            raise CallerError(404, text, code="unknown_url")
+
+    async def _models(self, request: Request, name: str) -> None:
+        secret = secret_of(request.headers.get("authorization"))
+        key = partial(key_of, secret, KeyScope.ROUTE, KeyScope.READ)
+        data = await self.desk.run(lambda: listing(key(), name))
+        await request.answer(200, data, {})
+
+    async def _chat(self, request: Request) -> None:
+        started = time.perf_counter()
+        secret = secret_of(request.headers.get("authorization"))
+        chat = read_chat(await request.body(), request.headers.get("x-session-id"))
+        admitted = await self.desk.admit(asking(chat, secret, request.id))
+        exchange = Exchange(chat, admitted, self._shared())
+        try:
+            await request.unless_hung_up(_answer(request, chat, exchange, started))
+        finally:
+            self.desk.settle(exchange.settlement())
+
+    def _shared(self) -> Surroundings:
+        """Connections belong to the event loop that runs when the first call comes."""
+        if self._surroundings is None:
+            self._session = new_session()
+            doors: dict[Protocol, Door] = {
+                Protocol.OPENAI: OpenAIDoor(self._session),
+                Protocol.LITELLM: LiteLLMDoor(),
+            }
+            self._surroundings = Surroundings(doors, Crowds())
+        return self._surroundings
+
+
+async def _answer(request: Request, chat: Chat, exchange: Exchange, started: float) -> None:
+    try:
+        if chat.streams:
+            await answer_stream(request, exchange, started)
+        else:
+            await answer_whole(request, exchange, started)
+    finally:
+        await exchange.close()
+
+
+def _require(method: str, allowed: str) -> None:
+    if method != allowed:
+        raise CallerError(
+            405, f"Use {allowed} here.", code="method_not_allowed", headers={"Allow": allowed}
+        )
+
+
+gateway = Gateway()

@@ -1,0 +1,77 @@
+"""Who calls, and what for: from a chat call and its key to what is let in. Runs at the desk."""
+
+from django.utils import timezone
+
+from experiments.api.authentication import find_caller
+from experiments.core.policy import Policy
+from experiments.gateway.chat import Chat
+from experiments.gateway.errors import CallerError
+from experiments.gateway.naming import registered, unknown, wish_of
+from experiments.models import APIKey, Scope
+from experiments.services.admission import Asking, Call, rules_of
+from experiments.services.routing import RouteRequest
+
+_SCHEME = "bearer "
+
+
+def secret_of(header: str | None) -> str:
+    """The key in an Authorization header. Raises CallerError."""
+    if header is None:
+        raise _no_key("Send an API key as 'Authorization: Bearer <key>'.", "missing_api_key")
+    if header[: len(_SCHEME)].lower() != _SCHEME:
+        raise _no_key("Send the key as 'Authorization: Bearer <key>'.", "invalid_api_key")
+    return header[len(_SCHEME) :].strip()
+
+
+def key_of(secret: str, *scopes: Scope) -> APIKey:
+    """The key, if it has one of the scopes. One query a second. Raises CallerError."""
+    caller = find_caller(secret)
+    if caller is None or not caller.key.is_valid_at(timezone.now()):
+        text = "This API key is unknown, switched off or expired. Create one in the admin."
+        raise _no_key(text, "invalid_api_key")
+    if not any(caller.may(scope) for scope in scopes):
+        raise CallerError(
+            403,
+            f"This key lacks the scope '{scopes[0]}'. Add it in the admin, or use a key with it.",
+            code="forbidden",
+        )
+    return caller.key
+
+
+def asking(chat: Chat, secret: str, request_id: str) -> Asking:
+    """What the desk turns into a call. Raises CallerError when it is called."""
+
+    def ask(policy: Policy) -> Call:
+        key = key_of(secret, Scope.ROUTE)
+        wish = wish_of(policy, chat.model)
+        listed = tuple(_registered(policy, name) for name in chat.listed)
+        return Call(
+            request=RouteRequest(
+                text=chat.text,
+                unit_id=chat.unit_id,
+                domain=wish.domain,
+                metadata=chat.metadata,
+                input_tokens=chat.input_tokens,
+                key_id=key.pk,
+                request_id=request_id,
+                asked=wish.asked,
+            ),
+            rules=rules_of(key),
+            capabilities=chat.capabilities,
+            output_limit=chat.output_limit,
+            named=(wish.model, *listed) if wish.model else (),
+            listed=listed,
+        )
+
+    return ask
+
+
+def _registered(policy: Policy, name: str) -> str:
+    model = registered(policy, name)
+    if model is None:
+        raise unknown(policy, name, "models")
+    return model
+
+
+def _no_key(message: str, code: str) -> CallerError:
+    return CallerError(401, message, code=code, headers={"WWW-Authenticate": "Bearer"})

@@ -1,0 +1,207 @@
+"""A chat call as the caller sent it: what is read of it, and what providers are sent."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from experiments.core.costs import BYTES_PER_TOKEN, estimate_tokens
+from experiments.core.endpoints import Endpoint
+from experiments.gateway.errors import CallerError
+
+MAX_MESSAGES = 5_000
+MAX_LISTED = 10
+MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE = 16, 64, 512
+MAX_UNIT = 200
+IMAGE_TOKENS = 800  # about what a picture of a screen's size counts as
+OWN_FIELDS = ("models", "metadata")  # read here, and unknown to providers
+USAGE = {"include_usage": True}
+
+
+class Chat(NamedTuple):
+    """`body` is what was sent; the rest is what was read of it. `text` is the last user turn."""
+
+    body: Mapping[str, Any]
+    model: str
+    text: str
+    input_tokens: int
+    output_limit: int | None
+    capabilities: frozenset[str]
+    unit_id: str | None
+    listed: tuple[str, ...]
+    metadata: Mapping[str, str]
+    streams: bool
+    wants_usage: bool
+
+
+def read_chat(raw: bytes, session: str | None) -> Chat:
+    """Raises CallerError. `session` is the header that names the unit, where it was sent."""
+    body = _object(raw)
+    messages = _messages(body)
+    parts = list(_parts(messages))
+    kinds = {kind for _, kind, _ in parts}
+    options = body.get("stream_options")
+    return Chat(
+        body=body,
+        model=_text(body, "model", required=True) or "",
+        text=_last_user_text(messages),
+        input_tokens=_input_tokens(body, parts),
+        output_limit=_output_limit(body),
+        capabilities=frozenset(_capabilities(body, kinds)),
+        unit_id=_unit(body, session),
+        listed=_listed(body),
+        metadata=_metadata(body),
+        streams=_boolean(body, "stream"),
+        wants_usage=isinstance(options, dict) and options.get("include_usage") is True,
+    )
+
+
+def upstream_body(chat: Chat, name: str, endpoint: Endpoint) -> dict[str, Any]:
+    """What the provider is sent: everything as it came, but for the model's name and our own
+    fields, with the usage asked for in streams."""
+    dropped = {*OWN_FIELDS, *endpoint.dropped_parameters}
+    if chat.body.get("store") is True:
+        dropped.discard("metadata")
+    body = {key: value for key, value in chat.body.items() if key not in dropped}
+    body["model"] = name
+    if chat.streams and endpoint.asks_usage:
+        options = body.get("stream_options")
+        body["stream_options"] = {**options, **USAGE} if isinstance(options, dict) else USAGE
+    return body
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise CallerError(400, f"The body is not JSON: {error}.", code="malformed_json") from None
+    if not isinstance(body, dict):
+        raise CallerError(400, "Send a JSON object.", code="invalid_type")
+    return body
+
+
+def _fail(param: str, what: str, code: str = "invalid_value") -> CallerError:
+    return CallerError(400, f"'{param}' {what}", code=code, param=param)
+
+
+def _text(body: Mapping[str, Any], name: str, *, required: bool = False) -> str | None:
+    value = body.get(name)
+    if value is None and not required:
+        return None
+    if not isinstance(value, str) or not value.strip():
+        raise _fail(name, "must be a string that is not empty.", "invalid_type")
+    return value
+
+
+def _boolean(body: Mapping[str, Any], name: str) -> bool:
+    value = body.get(name)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise _fail(name, "must be true or false.", "invalid_type")
+
+
+def _messages(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise _fail("messages", "must be a list of at least one message.", "invalid_type")
+    if len(messages) > MAX_MESSAGES:
+        raise _fail("messages", f"holds more than {MAX_MESSAGES:,} messages.", "too_long")
+    for index, message in enumerate(messages):
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+            raise _fail(f"messages[{index}]", "must be an object with a role.", "invalid_type")
+    return messages
+
+
+def _parts(messages: list[dict[str, Any]]) -> Iterator[tuple[str, str, str]]:
+    """Role, kind and text of each part of each message."""
+    for message in messages:
+        role, content = message["role"], message.get("content")
+        if isinstance(content, str):
+            yield role, "text", content
+        elif isinstance(content, list):
+            for part in content:
+                if isinstance(part, dict):
+                    kind, text = part.get("type"), part.get("text")
+                    yield role, str(kind), text if isinstance(text, str) else ""
+
+
+def _last_user_text(messages: list[dict[str, Any]]) -> str:
+    """The text parts of the last message by the user; empty where it only holds pictures."""
+    for message in reversed(messages):
+        if message["role"] == "user":
+            return "\n".join(text for _, kind, text in _parts([message]) if kind == "text")
+    return ""
+
+
+def _input_tokens(body: Mapping[str, Any], parts: list[tuple[str, str, str]]) -> int:
+    tokens = sum(estimate_tokens(text) for _, _, text in parts if text)
+    tokens += sum(IMAGE_TOKENS for _, kind, _ in parts if kind == "image_url")
+    if tools := body.get("tools"):
+        tokens += len(orjson.dumps(tools)) // BYTES_PER_TOKEN
+    return max(1, tokens)
+
+
+def _output_limit(body: Mapping[str, Any]) -> int | None:
+    """The most the caller lets the model write, over all the choices it asks for."""
+    for name in ("max_completion_tokens", "max_tokens"):
+        value = body.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            choices = body.get("n")
+            return value * (choices if isinstance(choices, int) and choices > 1 else 1)
+    return None
+
+
+def _capabilities(body: Mapping[str, Any], kinds: set[str]) -> Iterator[str]:
+    """What a model must be able to do for this call, in the registry's words."""
+    if "image_url" in kinds:
+        yield "vision"
+    if "input_audio" in kinds:
+        yield "audio"
+    if body.get("tools") or body.get("functions"):
+        yield "tools"
+    wanted = body.get("response_format")
+    kind = wanted.get("type") if isinstance(wanted, dict) else None
+    if kind == "json_object":
+        yield "json_mode"
+    if kind == "json_schema":
+        yield "structured_output"
+
+
+def _unit(body: Mapping[str, Any], session: str | None) -> str | None:
+    """The header wins: it names the conversation where the field names the user."""
+    unit = session or _text(body, "user")
+    if unit is not None and len(unit) > MAX_UNIT:
+        name = "X-Session-Id" if session else "user"
+        raise _fail(name, f"is longer than {MAX_UNIT} characters.", "too_long")
+    return unit
+
+
+def _listed(body: Mapping[str, Any]) -> tuple[str, ...]:
+    models = body.get("models")
+    if models is None:
+        return ()
+    if not isinstance(models, list) or not all(isinstance(name, str) for name in models):
+        raise _fail("models", "must be a list of model names.", "invalid_type")
+    if len(models) > MAX_LISTED:
+        raise _fail("models", f"takes {MAX_LISTED} names.", "too_long")
+    return tuple(models)
+
+
+def _metadata(body: Mapping[str, Any]) -> Mapping[str, str]:
+    metadata = body.get("metadata")
+    if metadata is None:
+        return {}
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise _fail("metadata", "must map strings to strings.", "invalid_type")
+    if (
+        len(metadata) > MAX_METADATA
+        or any(len(key) > MAX_METADATA_KEY for key in metadata)
+        or any(len(value) > MAX_METADATA_VALUE for value in metadata.values())
+    ):
+        raise _fail(
+            "metadata",
+            f"takes {MAX_METADATA} entries of {MAX_METADATA_KEY} and {MAX_METADATA_VALUE} "
+            "characters.",
+            "too_long",
+        )
+    return metadata

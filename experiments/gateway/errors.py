@@ -1,0 +1,163 @@
+"""Errors in OpenAI's form, with the types and codes its clients know.
+
+GatewayError
+├── CallerError          the request, its key or its limits
+└── UpstreamError        a provider; says whether to try again, or elsewhere
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+Body = dict[str, Any]
+INVALID = "invalid_request_error"
+
+
+class GatewayError(Exception):
+    """Answered with `status` and `body`."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        type: str = INVALID,  # noqa: A002 - its name in OpenAI's form
+        code: str | None = None,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.status = status
+        self.message = message
+        self.type = type
+        self.code = code
+        self.param = param
+        self.headers = dict(headers or {})
+        super().__init__(message)
+
+    @property
+    def body(self) -> Body:
+        return {
+            "error": {
+                "message": self.message,
+                "type": self.type,
+                "param": self.param,
+                "code": self.code,
+            }
+        }
+
+
+class CallerError(GatewayError):
+    """What the caller sent, or may not do."""
+
+
+class Status(StrEnum):
+    """How an attempt ended."""
+
+    OK = "ok"
+    UNREACHABLE = "unreachable"
+    CONNECT_TIMEOUT = "connect_timeout"
+    FIRST_TOKEN_TIMEOUT = "first_token_timeout"  # noqa: S105 - no secret
+    TOTAL_TIMEOUT = "total_timeout"
+    CUT = "cut"
+    MALFORMED = "malformed"
+    TOO_LARGE = "too_large"
+    CONTEXT_LENGTH = "context_length"
+    REFUSED = "refused"
+    RATE_LIMITED = "rate_limited"
+    CREDENTIALS = "credentials"
+    FAILED = "failed"
+    BUSY = "concurrency_limit"
+    HUNG_UP = "hung_up"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do about a failure: `again` the same model, `elsewhere` another one; `blames` says
+    whether it speaks against the model."""
+
+    again: bool = False
+    elsewhere: bool = True
+    blames: bool = True
+
+
+VERDICTS: dict[Status, Verdict] = {
+    Status.UNREACHABLE: Verdict(again=True),
+    Status.CONNECT_TIMEOUT: Verdict(),
+    Status.FIRST_TOKEN_TIMEOUT: Verdict(),
+    Status.TOTAL_TIMEOUT: Verdict(),
+    Status.CUT: Verdict(again=True),
+    Status.MALFORMED: Verdict(again=True),
+    Status.TOO_LARGE: Verdict(),
+    Status.CONTEXT_LENGTH: Verdict(blames=False),
+    Status.REFUSED: Verdict(elsewhere=False, blames=False),
+    Status.RATE_LIMITED: Verdict(again=True),
+    Status.CREDENTIALS: Verdict(),
+    Status.FAILED: Verdict(again=True),
+    Status.BUSY: Verdict(blames=False),
+    Status.HUNG_UP: Verdict(elsewhere=False, blames=False),
+}
+
+
+@dataclass(eq=False)
+class UpstreamError(Exception):
+    """A call that a provider did not answer well. `message` is the provider's, without secrets."""
+
+    status: Status
+    message: str
+    http_status: int | None = None
+    type: str | None = None
+    code: str | None = None
+    param: str | None = None
+    retry_after: float | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__init__(self.message)
+
+    @property
+    def verdict(self) -> Verdict:
+        return VERDICTS[self.status]
+
+    def as_answer(self) -> GatewayError:
+        """What the caller is told once nobody else is left to ask."""
+        headers = {}
+        if self.retry_after is not None:
+            headers["Retry-After"] = str(max(1, round(self.retry_after)))
+        return GatewayError(
+            _answered_with(self),
+            self.message,
+            type=self.type or _TYPES.get(self.status, "server_error"),
+            code=self.code or _CODES.get(self.status, f"upstream_{self.status}"),
+            param=self.param,
+            headers=headers,
+        )
+
+
+_TYPES = {
+    Status.REFUSED: INVALID,
+    Status.CONTEXT_LENGTH: INVALID,
+    Status.RATE_LIMITED: "rate_limit_error",
+}
+_CODES = {
+    Status.REFUSED: "upstream_refused",
+    Status.CONTEXT_LENGTH: "context_length_exceeded",
+    Status.RATE_LIMITED: "rate_limit_exceeded",
+}
+_STATUSES = {
+    Status.CONNECT_TIMEOUT: 504,
+    Status.FIRST_TOKEN_TIMEOUT: 504,
+    Status.TOTAL_TIMEOUT: 504,
+    Status.BUSY: 503,
+}
+
+
+def _answered_with(error: UpstreamError) -> int:
+    """The provider's own status, unless it speaks of our key or address, or of no HTTP at all."""
+    if error.status in {Status.REFUSED, Status.CONTEXT_LENGTH}:
+        return error.http_status or 400
+    if error.status is Status.RATE_LIMITED:
+        return 429
+    if error.status is Status.FAILED and (error.http_status or 0) >= 500:
+        return error.http_status or 502
+    return _STATUSES.get(error.status, 502)

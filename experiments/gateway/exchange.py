@@ -1,0 +1,287 @@
+"""One call's way from model to model until one answers.
+
+A model that fails before its first byte is asked again where that may help, after a short random
+wait; then the next one is asked. Once a stream's first event is here nothing is tried again.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Protocol
+
+from experiments.core.eligibility import CONTEXT, next_model
+from experiments.core.endpoints import Endpoint, Upstream
+from experiments.core.endpoints import Protocol as Spoken
+from experiments.core.money import Price, price_on
+from experiments.gateway.chat import Chat, upstream_body
+from experiments.gateway.crowds import BusyError, Crowds
+from experiments.gateway.errors import Status, UpstreamError
+from experiments.gateway.usage import Usage, Written, usage_of
+from experiments.services.admission import Admitted
+from experiments.services.credentials import CredentialMissingError, key_of
+from experiments.services.outcomes import OutcomeReport
+from experiments.services.settling import Attempted, Settlement
+
+FIRST_WAIT_SECONDS = 0.2
+LONGEST_WAIT_SECONDS = 2.0
+
+Data = dict[str, Any]
+
+
+class Door(Protocol):
+    """How an endpoint's protocol is spoken. Both raise UpstreamError."""
+
+    async def complete(self, endpoint: Endpoint, key: str | None, body: Data) -> Data: ...
+
+    def stream(self, endpoint: Endpoint, key: str | None, body: Data) -> AsyncIterator[Data]: ...
+
+
+class Surroundings(NamedTuple):
+    """What all exchanges of a process share."""
+
+    doors: dict[Spoken, Door]
+    crowds: Crowds
+
+
+class Try:
+    """One call of one model, while it runs."""
+
+    def __init__(self, model: str, upstream: Upstream, *, is_fallback: bool) -> None:
+        self.model = model
+        self.upstream = upstream
+        self.is_fallback = is_fallback
+        self.started_at = datetime.now(UTC)
+        self.first_token_ms: float | None = None
+        self.data: Data = {}
+        self.events: AsyncIterator[Data] | None = None
+        self._clock = time.perf_counter()
+
+    def elapsed_ms(self) -> float:
+        return (time.perf_counter() - self._clock) * 1e3
+
+    def first_byte(self) -> None:
+        self.first_token_ms = self.elapsed_ms()
+
+
+class Exchange:
+    """`attempts` are those that have ended; `waited_ms` is the time spent on providers."""
+
+    def __init__(self, chat: Chat, admitted: Admitted, surroundings: Surroundings) -> None:
+        self.chat = chat
+        self.admitted = admitted
+        self.attempts: list[Attempted] = []
+        self.usage: Usage | None = None
+        self.error = ""
+        self.waited_ms = 0.0
+        self._surroundings = surroundings
+        self._held = AsyncExitStack()
+        self._clock = time.perf_counter()
+
+    @property
+    def model(self) -> str:
+        """Who answered, or was asked last."""
+        return self.attempts[-1].model if self.attempts else self.admitted.decision.model
+
+    @property
+    def fallback(self) -> str:
+        """Why it was not the model decided on; empty where it was."""
+        failed = (a.status for a in self.attempts if a.status != Status.OK)
+        return next(failed, "") if self.model != self.admitted.decision.model else ""
+
+    @property
+    def cost(self) -> int | None:
+        """Nano-dollars of all attempts; None where one has no price."""
+        costs = [attempt.cost for attempt in self.attempts]
+        return None if any(cost is None for cost in costs) else sum(map(int, filter(None, costs)))
+
+    async def open(self) -> Try:
+        """The first model that answers: with `data`, or with the stream's first event in `data`
+        and the rest in `events`. Raises the last model's UpstreamError."""
+        tried: list[str] = []
+        unavailable = dict(self.admitted.unavailable)
+        model = self.admitted.decision.model
+        while True:
+            try:
+                return await self._patiently(model, is_fallback=bool(tried))
+            except UpstreamError as error:
+                self.error = error.message
+                if not error.verdict.elsewhere:
+                    raise
+                tried.append(model)
+                if error.status is Status.CONTEXT_LENGTH:
+                    unavailable |= self._no_larger_than(model)
+                following = next_model(
+                    self.admitted.policy, self.admitted.course, tried, unavailable
+                )
+                if following is None:
+                    raise
+                model = following
+
+    async def close(self) -> None:
+        """Ends what still runs: a stream's connection, and the place it takes."""
+        await self._held.aclose()
+
+    def finished(self, attempt: Try, status: Status, reported: Any, written: Written) -> Usage:
+        """Books an attempt that brought something."""
+        usage = usage_of(reported, self.chat.input_tokens, written)
+        self.usage = usage
+        self._end(attempt, status, usage)
+        return usage
+
+    def failed(self, attempt: Try, error: UpstreamError, written: Written | None = None) -> None:
+        """Books an attempt that failed; `written` is what a stream brought before."""
+        self.error = error.message
+        usage = usage_of(None, self.chat.input_tokens, written) if written else None
+        self.usage = usage or self.usage
+        self._end(attempt, error.status, usage, error)
+
+    def hung_up(self, attempt: Try, written: Written) -> None:
+        """The caller has gone: what was used until then is billed."""
+        self.error = "The caller hung up."
+        self.finished(attempt, Status.HUNG_UP, None, written)
+
+    def settlement(self) -> Settlement:
+        """What is booked for the whole exchange."""
+        usage, ended = self.usage, self.attempts[-1].status if self.attempts else Status.FAILED
+        report = OutcomeReport(
+            occurred_at=datetime.now(UTC),
+            input_tokens=usage.input_tokens if usage else None,
+            output_tokens=usage.output_tokens if usage else None,
+            latency_ms=round((time.perf_counter() - self._clock) * 1e3, 3),
+            success=None if ended == Status.HUNG_UP else ended == Status.OK,
+            error="" if ended == Status.OK else self.error[:500],
+        )
+        return Settlement(
+            decision=self.admitted.decision,
+            charge=self.admitted.charge,
+            attempts=tuple(self.attempts),
+            report=report,
+            model=self.model,
+            tokens=usage.total if usage else 0,
+            cost=self.cost,
+        )
+
+    async def _patiently(self, model: str, *, is_fallback: bool) -> Try:
+        upstream = self.admitted.policy.upstreams[model]
+        wait = FIRST_WAIT_SECONDS
+        for left in range(upstream.endpoint.retries, -1, -1):
+            try:
+                return await self._once(model, upstream, is_fallback=is_fallback)
+            except UpstreamError as error:
+                if not left or not error.verdict.again:
+                    raise
+                asked_for = error.retry_after or 0.0
+                if asked_for > LONGEST_WAIT_SECONDS:
+                    raise
+                await self._sleep(max(asked_for, wait * random.uniform(0.5, 1.0)))
+                wait = min(2 * wait, LONGEST_WAIT_SECONDS)
+        raise AssertionError("unreachable")
+
+    async def _sleep(self, seconds: float) -> None:
+        self.waited_ms += seconds * 1e3
+        await asyncio.sleep(seconds)
+
+    async def _once(self, model: str, upstream: Upstream, *, is_fallback: bool) -> Try:
+        attempt = Try(model, upstream, is_fallback=is_fallback)
+        try:
+            await self._first(attempt)
+        except BaseException as error:
+            with suppress(Exception):
+                await self._held.aclose()
+            self._held = AsyncExitStack()
+            if isinstance(error, UpstreamError):
+                self.failed(attempt, error)
+            elif isinstance(error, asyncio.CancelledError):
+                self.hung_up(attempt, Written())
+            raise
+        finally:
+            self.waited_ms += attempt.elapsed_ms()
+        return attempt
+
+    async def _first(self, attempt: Try) -> None:
+        """Until the answer, or the first event of it, is here."""
+        endpoint = attempt.upstream.endpoint
+        try:
+            key = key_of(endpoint)
+            place = self._surroundings.crowds.place(
+                attempt.model, endpoint.concurrency, endpoint.connect_seconds
+            )
+            await self._held.enter_async_context(place)
+        except CredentialMissingError as error:
+            raise UpstreamError(Status.CREDENTIALS, str(error)) from None
+        except BusyError:
+            raise UpstreamError(
+                Status.BUSY, f"Model '{attempt.model}' has as many calls as it takes."
+            ) from None
+        door = self._surroundings.doors[endpoint.protocol]
+        body = upstream_body(self.chat, attempt.upstream.name, endpoint)
+        if self.chat.streams:
+            await self._first_event(attempt, door.stream(endpoint, key, body))
+        else:
+            attempt.data = _checked(await door.complete(endpoint, key, body))
+            attempt.first_byte()
+
+    async def _first_event(self, attempt: Try, events: AsyncIterator[Data]) -> None:
+        self._held.push_async_callback(events.aclose)  # type: ignore[attr-defined]
+        first = await anext(events, None)
+        if first is None:
+            raise UpstreamError(Status.CUT, "The provider's stream ended before it began.")
+        attempt.data, attempt.events = first, events
+        attempt.first_byte()
+
+    def _end(
+        self,
+        attempt: Try,
+        status: Status,
+        usage: Usage | None,
+        error: UpstreamError | None = None,
+    ) -> None:
+        tokens = usage._asdict() if usage else {}
+        self.attempts.append(
+            Attempted(
+                model=attempt.model,
+                endpoint=attempt.upstream.endpoint.name,
+                is_fallback=attempt.is_fallback,
+                started_at=attempt.started_at,
+                ended_ms=round(attempt.elapsed_ms(), 3),
+                status=status.value,
+                first_token_ms=attempt.first_token_ms,
+                http_status=error.http_status if error else 200 if attempt.first_token_ms else None,
+                cost=self._cost(attempt.model, usage),
+                error=error.message[:500] if error else "",
+                blames=error.verdict.blames if error else status is Status.OK,
+                **tokens,
+            )
+        )
+
+    def _cost(self, model: str, usage: Usage | None) -> int | None:
+        """Nothing used costs nothing, whatever the price."""
+        if usage is None:
+            return 0
+        price = self.price(model)
+        if price is None:
+            return None
+        return price.cost(usage.input_tokens, usage.output_tokens, usage.cached_tokens or 0)
+
+    def price(self, model: str) -> Price | None:
+        day = self.admitted.decision.created_at.date()
+        return price_on(self.admitted.policy.prices.get(model, ()), day)
+
+    def _no_larger_than(self, model: str) -> dict[str, str]:
+        models = self.admitted.policy.models
+        size = models[model].capabilities.context_window
+        return {
+            name: CONTEXT
+            for name, other in models.items()
+            if other.capabilities.context_window <= size
+        }
+
+
+def _checked(data: Data) -> Data:
+    choices = data.get("choices")
+    if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
+        raise UpstreamError(Status.MALFORMED, "The provider's answer has no choices.")
+    return data

@@ -1,0 +1,100 @@
+"""What a provider's refusal means."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import orjson
+
+from experiments.gateway.errors import Status, UpstreamError
+from experiments.services.credentials import without_secrets
+
+LONGEST_MESSAGE = 2_000
+_TOO_LONG = re.compile(
+    r"context[ _](length|window|size)|maximum (context|prompt) |prompt is too long"
+    r"|too many (input )?tokens|input is too long|exceeds? the (maximum )?(number of )?tokens?",
+    re.IGNORECASE,
+)
+_CALLERS_FAULT = {400, 405, 406, 409, 410, 411, 413, 414, 415, 422, 451}
+_OURS = {401, 402, 403, 404}
+_WORTH_AGAIN = {408, 425}
+
+
+def refusal(
+    http_status: int, raw: bytes | str, headers: Mapping[str, str], key: str | None
+) -> UpstreamError:
+    """The error of an answer with this status. Our key is never in it."""
+    details = _details(raw)
+    message = without_secrets(details["message"], key)[:LONGEST_MESSAGE]
+    code = _word(details.get("code"))
+    status = _status(http_status, message, code)
+    if status is Status.CREDENTIALS:
+        message = f"The provider refused Switchyard ({http_status}): {message}"
+    return UpstreamError(
+        status,
+        message or f"The provider answered {http_status}.",
+        http_status=http_status,
+        type=None if status is Status.CREDENTIALS else _word(details.get("type")),
+        code=None if status is Status.CREDENTIALS else code,
+        param=_word(details.get("param")),
+        retry_after=_retry_after(headers),
+    )
+
+
+def reported(data: Mapping[str, Any], key: str | None) -> UpstreamError | None:
+    """The error that an answer with status 200, or an event of a stream, holds instead of a
+    choice."""
+    error = data.get("error")
+    if not error or data.get("choices"):
+        return None
+    code = error.get("code") if isinstance(error, dict) else None
+    status = code if isinstance(code, int) and 400 <= code < 600 else 500
+    return refusal(status, orjson.dumps({"error": error}), {}, key)
+
+
+def _status(http_status: int, message: str, code: str | None) -> Status:
+    if http_status == 429:
+        return Status.RATE_LIMITED
+    if http_status in _CALLERS_FAULT:
+        too_long = code == "context_length_exceeded" or _TOO_LONG.search(message)
+        return Status.CONTEXT_LENGTH if too_long else Status.REFUSED
+    if http_status in _OURS:
+        return Status.CREDENTIALS
+    if http_status in _WORTH_AGAIN or not 400 <= http_status < 500:
+        return Status.FAILED
+    return Status.REFUSED
+
+
+def _details(raw: bytes | str) -> dict[str, Any]:
+    """The parts of an error, in any of the forms providers use."""
+    try:
+        data = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        text = raw.decode(errors="replace") if isinstance(raw, bytes) else raw
+        return {"message": "" if "<html" in text.lower() else text.strip()[:300]}
+    error = data.get("error", data) if isinstance(data, dict) else data
+    if isinstance(error, dict):
+        message = error.get("message") or error.get("detail") or ""
+        return {**error, "message": message if isinstance(message, str) else str(message)}
+    return {"message": str(error)}
+
+
+def _word(value: Any) -> str | None:
+    return str(value)[:100] if isinstance(value, str | int) and value != "" else None
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds; providers send a number or a date."""
+    value = headers.get("Retry-After")
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,125 @@
+"""Calls providers of other protocols through LiteLLM, which knows them.
+
+LiteLLM takes its own settings as keyword arguments too, such as an address to send our key to. So
+only parameters of the protocol are handed over as arguments; all others travel in the body.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+
+from experiments.core.endpoints import Endpoint
+from experiments.gateway.errors import Status, UpstreamError
+from experiments.gateway.failures import refusal
+
+PARAMETERS = frozenset(
+    (
+        "audio",
+        "frequency_penalty",
+        "function_call",
+        "functions",
+        "logit_bias",
+        "logprobs",
+        "max_completion_tokens",
+        "max_tokens",
+        "messages",
+        "modalities",
+        "model",
+        "n",
+        "parallel_tool_calls",
+        "prediction",
+        "presence_penalty",
+        "reasoning_effort",
+        "response_format",
+        "seed",
+        "service_tier",
+        "stop",
+        "stream",
+        "stream_options",
+        "temperature",
+        "thinking",
+        "tool_choice",
+        "tools",
+        "top_logprobs",
+        "top_p",
+        "user",
+        "verbosity",
+    )
+)
+
+
+def _load() -> Any:
+    import litellm  # noqa: PLC0415 - takes seconds, and many installations never need it
+
+    litellm.suppress_debug_info = True
+    litellm.telemetry = False
+    return litellm
+
+
+class LiteLLMDoor:
+    async def complete(
+        self, endpoint: Endpoint, key: str | None, body: dict[str, Any]
+    ) -> dict[str, Any]:
+        """The answer to a call that does not stream. Raises UpstreamError."""
+        answer = await self._call(endpoint, key, body)
+        data: dict[str, Any] = answer.model_dump(exclude_none=True)
+        return data
+
+    async def stream(
+        self, endpoint: Endpoint, key: str | None, body: dict[str, Any]
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Each chunk, as it comes. Raises UpstreamError."""
+        chunks = await self._call(endpoint, key, body)
+        try:
+            while True:
+                async with asyncio.timeout(endpoint.first_token_seconds):
+                    chunk = await anext(chunks, None)
+                if chunk is None:
+                    return
+                yield chunk.model_dump(exclude_none=True)
+        except TimeoutError:
+            raise UpstreamError(
+                Status.FIRST_TOKEN_TIMEOUT,
+                f"The provider sent nothing for {endpoint.first_token_seconds:g} s.",
+            ) from None
+        except UpstreamError:
+            raise
+        except Exception as error:
+            raise _translated(error, key) from None
+
+    async def _call(self, endpoint: Endpoint, key: str | None, body: dict[str, Any]) -> Any:
+        litellm = await asyncio.to_thread(_load)
+        known = {name: value for name, value in body.items() if name in PARAMETERS}
+        extra = {name: value for name, value in body.items() if name not in PARAMETERS}
+        try:
+            async with asyncio.timeout(endpoint.total_seconds):
+                return await litellm.acompletion(
+                    **known,
+                    **({"extra_body": extra} if extra else {}),
+                    api_key=key,
+                    api_base=endpoint.base_url or None,
+                    timeout=endpoint.total_seconds,
+                    num_retries=0,
+                    max_retries=0,
+                )
+        except TimeoutError:
+            message = f"No answer within {endpoint.total_seconds:g} s."
+            raise UpstreamError(Status.TOTAL_TIMEOUT, message) from None
+        except Exception as error:
+            raise _translated(error, key) from None
+
+
+def _translated(error: Exception, key: str | None) -> UpstreamError:
+    """LiteLLM's errors carry the status a provider of OpenAI's protocol would have answered."""
+    name = type(error).__name__
+    message = str(getattr(error, "message", error))
+    if name == "Timeout":
+        return UpstreamError(Status.TOTAL_TIMEOUT, "The provider did not answer in time.")
+    if name == "APIConnectionError":
+        return refusal(503, orjson.dumps({"message": message}), {}, key)
+    status = getattr(error, "status_code", None)
+    code = "context_length_exceeded" if name == "ContextWindowExceededError" else None
+    raw = orjson.dumps({"message": message, "code": code})
+    return refusal(status if isinstance(status, int) else 500, raw, {}, key)

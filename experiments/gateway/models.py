@@ -1,0 +1,30 @@
+"""What `GET /v1/models` lists."""
+
+from typing import Any
+
+from experiments.core.policy import Policy
+from experiments.gateway.naming import names, registered, unknown
+from experiments.models import APIKey
+from experiments.services.routing import configuration
+
+
+def listing(key: APIKey, name: str) -> dict[str, Any]:
+    """All models this key may name, or the one called `name`. Raises CallerError, NoPolicyError."""
+    policy, _ = configuration()
+    allowed = [model for model in names(policy) if _may(key, policy, model)]
+    if not name:
+        return {"object": "list", "data": [_model(policy, model) for model in allowed]}
+    found = name if name in allowed else registered(policy, name)
+    if found not in allowed:
+        raise unknown(policy, name)
+    return _model(policy, found)
+
+
+def _may(key: APIKey, policy: Policy, name: str) -> bool:
+    return name not in policy.models or not key.allowed_models or name in key.allowed_models
+
+
+def _model(policy: Policy, name: str) -> dict[str, Any]:
+    model = policy.models.get(name)
+    owner = model.provider if model else "switchyard"
+    return {"id": name, "object": "model", "created": 0, "owned_by": owner}

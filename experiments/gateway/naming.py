@@ -1,0 +1,78 @@
+"""What callers may write as `model`, and what it asks for."""
+
+import re
+from typing import NamedTuple
+
+from experiments.core.policy import Policy
+from experiments.core.values import Asked
+from experiments.gateway.errors import CallerError
+from experiments.routers.kinds import KINDS
+
+AUTO = "router-auto"
+DOMAIN = "router/"
+ROUTER = "router-"
+_THRESHOLD = re.compile(r"\d+(\.\d+)?|\.\d+")
+
+
+class Wish(NamedTuple):
+    """What a model name asks for: a domain, a router with its threshold, or a registered model."""
+
+    domain: str | None = None
+    asked: Asked | None = None
+    model: str | None = None
+
+
+def wish_of(policy: Policy, name: str) -> Wish:
+    """Raises CallerError (404) naming what exists."""
+    if name == AUTO:
+        return Wish()
+    if name.startswith(DOMAIN):
+        domain = name.removeprefix(DOMAIN)
+        if domain in policy.domains:
+            return Wish(domain=domain)
+    elif name.startswith(ROUTER):
+        asked = _router(policy, name.removeprefix(ROUTER))
+        if asked:
+            return Wish(asked=asked)
+    elif model := registered(policy, name):
+        return Wish(model=model)
+    raise unknown(policy, name)
+
+
+def registered(policy: Policy, name: str) -> str | None:
+    """The registered model of that name; or the only one that its endpoint calls so, which lets an
+    application keep the name it always used."""
+    if name in policy.models:
+        return name
+    found = [model for model, upstream in policy.upstreams.items() if upstream.name == name]
+    return found[0] if len(found) == 1 else None
+
+
+def unknown(policy: Policy, name: str, param: str = "model") -> CallerError:
+    return CallerError(
+        404,
+        f"The model '{name}' does not exist here. There are: {', '.join(names(policy))}, and "
+        f"router-<router>-<threshold> with one of: {', '.join(_routers(policy))}.",
+        code="model_not_found",
+        param=param,
+    )
+
+
+def names(policy: Policy) -> list[str]:
+    """Every name that does not hold a number."""
+    domains = (f"{DOMAIN}{domain}" for domain in sorted(policy.domains))
+    return [AUTO, *domains, *sorted(policy.upstreams)]
+
+
+def _router(policy: Policy, rest: str) -> Asked | None:
+    """`mf-0.11593`. One of RouteLLM's routers that is not enabled here is asked all the same: the
+    decision then falls back and says so, and its clients work before it is set up."""
+    router, _, threshold = rest.rpartition("-")
+    if router not in _routers(policy) or not _THRESHOLD.fullmatch(threshold):
+        return None
+    value = float(threshold)
+    return Asked(router=router, threshold=value) if value <= 1 else None
+
+
+def _routers(policy: Policy) -> list[str]:
+    return list(dict.fromkeys([*policy.routers, *KINDS]))

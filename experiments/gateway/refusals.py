@@ -1,0 +1,72 @@
+"""What services refuse, as errors of OpenAI's form."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from experiments.core.selection import NoEligibleModelsError
+from experiments.gateway.errors import CallerError, GatewayError, UpstreamError
+from experiments.gateway.replies import limit_headers
+from experiments.services.admission import NoModelError, NotAllowedError
+from experiments.services.budgets import OverLimitError
+from experiments.services.policies import NoPolicyError
+from experiments.services.routing import StorageUnavailableError, UnknownNameError
+
+log = logging.getLogger("switchyard.gateway")
+
+BY_MINUTE = {"requests_per_minute": "requests", "tokens_per_minute": "tokens"}
+
+
+def answer_to(error: Exception) -> GatewayError:
+    """The answer to anything that went wrong. What nobody foresaw is logged and answered 500."""
+    if isinstance(error, GatewayError):
+        return error
+    for kind, answer in _ANSWERS.items():
+        if isinstance(error, kind):
+            return answer(error)
+    log.error("Unexpected error", exc_info=error)
+    message = "Something went wrong here. The log says what, under this answer's X-Request-Id."
+    return GatewayError(500, message, type="server_error", code="internal_error")
+
+
+def _over_limit(error: OverLimitError) -> CallerError:
+    """Waiting out a minute is worth a client's while; waiting out a budget is not."""
+    kind = BY_MINUTE.get(error.code)
+    headers = {"Retry-After": str(error.retry_after), **limit_headers(error.standing)}
+    if kind is None:
+        headers["x-should-retry"] = "false"
+    return CallerError(
+        429,
+        str(error),
+        type=kind or "insufficient_quota",
+        code="rate_limit_exceeded" if kind else error.code,
+        headers=headers,
+    )
+
+
+def _no_model(error: NoModelError) -> GatewayError:
+    if error.is_too_long:
+        return CallerError(400, str(error), code="context_length_exceeded", param="messages")
+    if error.named and error.reasons[error.named].startswith("lacks_"):
+        return CallerError(400, str(error), code="unsupported_by_model", param="model")
+    return _unavailable(error, "no_model_available", {"Retry-After": "5"})
+
+
+def _unavailable(error: Exception, code: str, headers: dict[str, str]) -> GatewayError:
+    return GatewayError(503, str(error), type="server_error", code=code, headers=headers)
+
+
+_ANSWERS: dict[type[Exception], Callable[[Any], GatewayError]] = {
+    UpstreamError: UpstreamError.as_answer,
+    OverLimitError: _over_limit,
+    NoModelError: _no_model,
+    NotAllowedError: lambda error: CallerError(403, str(error), code=error.code),
+    UnknownNameError: lambda error: CallerError(
+        404, str(error), code="model_not_found", param="model"
+    ),
+    StorageUnavailableError: lambda error: _unavailable(
+        error, "storage_unavailable", {"Retry-After": "1"}
+    ),
+    NoPolicyError: lambda error: _unavailable(error, "no_configuration", {}),
+    NoEligibleModelsError: lambda error: _unavailable(error, "no_eligible_models", {}),
+}

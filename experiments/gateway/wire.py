@@ -1,0 +1,106 @@
+"""ASGI by hand: a body in, an answer or a stream out, and whether the caller is still there."""
+
+import asyncio
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+import orjson
+from django.conf import settings
+
+from experiments.gateway.errors import CallerError
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Result = TypeVar("Result")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+class HungUpError(Exception):
+    """The caller closed the connection."""
+
+
+class Request:
+    """One HTTP request and its answer. Header names are in small letters."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in scope["headers"]
+        }
+        given = self.headers.get("x-request-id", "")
+        self.id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        self.has_begun = False
+        self._receive = receive
+        self._send = send
+
+    async def body(self) -> bytes:
+        """Raises CallerError (413), HungUpError."""
+        chunks, size = [], 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise HungUpError
+            chunk = message.get("body", b"")
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > settings.GATEWAY_MAX_BODY_BYTES:
+                most = settings.GATEWAY_MAX_BODY_BYTES
+                text = f"The body is larger than {most:,} bytes (GATEWAY_MAX_BODY_BYTES)."
+                raise CallerError(413, text, code="body_too_large")
+            if not message.get("more_body"):
+                return b"".join(chunks)
+
+    async def unless_hung_up(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """The result of `work`, which is cancelled when the caller hangs up. Raises HungUpError."""
+        task, watch = asyncio.ensure_future(work), asyncio.ensure_future(self._hang_up())
+        try:
+            await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise HungUpError
+            return task.result()
+        finally:
+            watch.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+
+    async def answer(self, status: int, data: Any, headers: Mapping[str, str]) -> None:
+        body = orjson.dumps(data)
+        length = {"content-type": "application/json", "content-length": str(len(body))}
+        await self._begin(status, {**length, **headers})
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def begin_stream(self, headers: Mapping[str, str]) -> None:
+        events = {
+            "content-type": "text/event-stream; charset=utf-8",
+            "cache-control": "no-cache",
+            "x-accel-buffering": "no",
+        }
+        await self._begin(200, {**events, **headers})
+
+    async def write(self, chunk: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    async def end_stream(self) -> None:
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _begin(self, status: int, headers: Mapping[str, str]) -> None:
+        self.has_begun = True
+        named = {**headers, "x-request-id": self.id}
+        encoded = [(name.lower().encode(), _clean(value)) for name, value in named.items()]
+        await self._send({"type": "http.response.start", "status": status, "headers": encoded})
+
+    async def _hang_up(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+def _clean(value: str) -> bytes:
+    """What a header may hold: no line ends, nothing outside Latin-1."""
+    return re.sub(r"[\x00-\x1f\x7f]", " ", value).encode("latin-1", errors="replace")
