@@ -1,6 +1,8 @@
 """gunicorn's settings: everything is loaded once, then shared by the workers."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import environ
@@ -25,3 +27,21 @@ def when_ready(server: object) -> None:
     from routing_site.warm_up import warm_up  # noqa: PLC0415 - needs Django to be set up
 
     warm_up()
+    if env.bool("BACKGROUND_TASKS", True) and not env.str("CELERY_BROKER_URL", ""):
+        _start_background()
+
+
+def on_exit(server: object) -> None:
+    for process in _background:
+        process.terminate()
+        process.wait()
+
+
+_background: list["subprocess.Popen[bytes]"] = []
+
+
+def _start_background() -> None:
+    """What is queued runs in a process of its own, which ends with this one."""
+    manage = Path(__file__).parent / "manage.py"
+    command = [sys.executable, str(manage), "run_tasks", "--with-parent"]
+    _background.append(subprocess.Popen(command))

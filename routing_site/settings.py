@@ -148,6 +148,9 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
+# Carries background tasks, where set; otherwise the database does.
+CELERY_BROKER_URL: str = env.str("CELERY_BROKER_URL", "")
+
 LOG_LEVEL: str = env.str("LOG_LEVEL", "INFO")
 LOGGING = {
     "version": 1,

@@ -22,4 +22,11 @@ def cost_quality(request: HttpRequest) -> HttpResponse:
         "domain_choices": Domain.objects.values_list("name", flat=True),
         "experiment_choices": Experiment.objects.values_list("key", flat=True).order_by("key"),
     }
-    return show(request, "pages/cost_quality.html", "cost_quality", context, filters=filters)
+    return show(
+        request,
+        "pages/cost_quality.html",
+        "domains",
+        context,
+        tab="cost_quality",
+        filters=filters,
+    )

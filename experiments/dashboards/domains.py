@@ -32,7 +32,7 @@ def domains(request: HttpRequest) -> HttpResponse:
         context["quiet"] = [
             one for one in context["all"] if one.name not in {row.name for row in found.domains}
         ]
-    return show(request, "pages/domains.html", "domains", context, filters=filters)
+    return show(request, "pages/domains.html", "domains", context, tab="domains", filters=filters)
 
 
 @page()
@@ -61,7 +61,7 @@ def domain(request: HttpRequest, name: str) -> HttpResponse:
             "happened": happened[::-1],
             **_detection(span, row, policy, found.domains[0]),
         }
-    return show(request, "pages/domain.html", "domains", context, filters=filters)
+    return show(request, "pages/domain.html", "domains", context, tab="domains", filters=filters)
 
 
 def _detection(span: Span, row: Domain, policy: Policy, one: DomainTraffic) -> dict[str, Any]:

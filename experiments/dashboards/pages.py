@@ -38,12 +38,13 @@ def show(
     section: str,
     context: dict[str, Any],
     *,
+    tab: str = "",
     filters: Filters | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    """One page of the rail's `section`. With `filters` it has their controls, and stays live while
-    something new can arrive."""
-    shared: dict[str, Any] = {"section": section, "filters": filters}
+    """One page of the rail's `section`, under its `tab` where the section has several. With
+    `filters` it has their controls, and stays live while something new can arrive."""
+    shared: dict[str, Any] = {"section": section, "tab": tab, "filters": filters}
     if filters is not None:
         live = filters.is_live(timezone.now())
         shared |= {"ranges": RANGES, "baselines": BASELINES, "live": LIVE_SECONDS if live else 0}

@@ -42,7 +42,7 @@ def playground(request: HttpRequest) -> HttpResponse:
         "nothing": NOTHING,
         "examples": EXAMPLES,
     }
-    return show(request, "pages/playground.html", "playground", context)
+    return show(request, "pages/playground.html", "playground", context, tab="playground")
 
 
 def _tried(text: str, sent: Mapping[str, str]) -> dict[str, Any]:

@@ -14,15 +14,18 @@ from experiments.models.experiments import (
 from experiments.models.flags import Flag, FlagEntry, RoutingSettings
 from experiments.models.gateway import Attempt, Circuit, KeyUsage, ProviderEndpoint
 from experiments.models.keys import APIKey, Scope
+from experiments.models.lab import OutcomeSet, RecordedOutcome
 from experiments.models.revisions import PolicyRevision
 from experiments.models.rollouts import Rollout, RolloutStep
 from experiments.models.routers import Router
 from experiments.models.sums import MetricSum, Rollup, RollupBin, UnitSum
+from experiments.models.tasks import BackgroundTask
 
 __all__ = [
     "APIKey",
     "Arm",
     "Attempt",
+    "BackgroundTask",
     "Circuit",
     "DailyResult",
     "Decision",
@@ -39,11 +42,13 @@ __all__ = [
     "MetricSum",
     "ModelPrice",
     "Outcome",
+    "OutcomeSet",
     "Phase",
     "PolicyRevision",
     "ProviderEndpoint",
     "PruneMark",
     "PrunedTotal",
+    "RecordedOutcome",
     "Rollout",
     "RolloutStep",
     "Rollup",

@@ -17,14 +17,27 @@ register = template.Library()
 RAIL = (
     ("overview", "Overview"),
     ("domains", "Domains"),
-    ("cost_quality", "Cost and quality"),
     ("experiments", "Experiments"),
     ("rollouts", "Rollouts"),
     ("decisions", "Decisions"),
+    ("lab", "Lab"),
     ("playground", "Playground"),
     ("models", "Models"),
 )
 """The rail's stations: url name in the namespace "dashboards" (and a page's `section`), label."""
+
+TABS = {
+    "domains": (("domains", "Each domain"), ("cost_quality", "Cost and quality")),
+    "lab": (
+        ("lab", "Outcomes"),
+        ("lab_evaluation", "Evaluation"),
+        ("lab_calibration", "Calibration"),
+        ("lab_training", "Training"),
+        ("lab_what_if", "What if?"),
+    ),
+    "playground": (("playground", "Decide"), ("chat", "Chat")),
+}
+"""The pages of a station that has several, in the order of its tabs."""
 
 
 class Entry(NamedTuple):
@@ -36,9 +49,20 @@ class Entry(NamedTuple):
 @register.simple_tag
 def rail(section: str = "") -> list[Entry]:
     """The entries whose page is installed; `section` names the one the reader is on."""
+    return _entries(RAIL, section)
+
+
+@register.simple_tag
+def tabs(section: str = "", tab: str = "") -> list[Entry]:
+    """The tabs of a station's pages, `tab` being the one shown; nothing where it has one page."""
+    entries = _entries(TABS.get(section, ()), tab)
+    return entries if len(entries) > 1 else []
+
+
+def _entries(named: tuple[tuple[str, str], ...], current: str) -> list[Entry]:
     return [
-        Entry(href, label, name == section)
-        for name, label in RAIL
+        Entry(href, label, name == current)
+        for name, label in named
         if (href := _href(name)) is not None
     ]
 

@@ -42,6 +42,7 @@ def environment_of(database: Path, port: int) -> dict[str, str]:
         "HOST": "127.0.0.1",
         "WEB_CONCURRENCY": "2",
         "LOG_LEVEL": "WARNING",
+        "BACKGROUND_TASKS": "false",
         "PYTHONWARNINGS": "ignore",
     }
 
@@ -58,10 +59,10 @@ def manage(environment: dict[str, str], *arguments: str) -> str:
 
 
 @contextmanager
-def running_server(folder: Path) -> Iterator[Server]:
+def running_server(folder: Path, **settings: str) -> Iterator[Server]:
     """Migrated, seeded and ready; stopped at the end."""
     port = _free_port()
-    environment = environment_of(folder / "served.sqlite3", port)
+    environment = environment_of(folder / "served.sqlite3", port) | settings
     manage(environment, "migrate", "--verbosity", "0")
     manage(environment, "seed")
     server = Server(f"http://127.0.0.1:{port}", folder / "served.sqlite3", environment)

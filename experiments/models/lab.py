@@ -1,0 +1,63 @@
+"""Recorded outcomes: how well the models of a pair, or more of them, answered the same prompts."""
+
+from django.db import models
+from django.db.models import Q
+
+
+class OutcomeSet(models.Model):
+    """A named collection of prompts with known outcomes."""
+
+    class Source(models.TextChoices):
+        IMPORTED = "imported", "Imported from a file"
+        SHADOW = "shadow", "Shadow pairs of production traffic"
+
+    name = models.SlugField(max_length=60, unique=True)
+    source = models.CharField(max_length=10, choices=Source.choices, default=Source.IMPORTED)
+    origin = models.CharField(max_length=200, blank=True, help_text="The file's name, or a note.")
+    strong_model = models.CharField(max_length=200, blank=True)
+    weak_model = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RecordedOutcome(models.Model):
+    """One prompt of a set. Scores lie in [0, 1]; money is in nano-dollars.
+
+    `digest` identifies the row in its set, so that importing twice changes nothing. Where the
+    prompt may not be kept `prompt` is empty and `embedding` holds what routers score. `scores` has
+    the score of each model by name where there are more than two.
+    """
+
+    outcome_set = models.ForeignKey(OutcomeSet, on_delete=models.CASCADE, related_name="rows")
+    digest = models.CharField(max_length=64)
+    prompt = models.TextField(blank=True)
+    embedding = models.JSONField(null=True)
+    domain = models.CharField(max_length=40, blank=True)
+    group = models.CharField(max_length=100, blank=True)
+    strong_score = models.FloatField()
+    weak_score = models.FloatField()
+    strong_cost = models.BigIntegerField(null=True)
+    weak_cost = models.BigIntegerField(null=True)
+    strong_output_tokens = models.PositiveIntegerField(null=True)
+    weak_output_tokens = models.PositiveIntegerField(null=True)
+    scores = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["outcome_set", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["outcome_set", "digest"], name="outcome_once_in_a_set"),
+            models.CheckConstraint(
+                condition=Q(strong_score__gte=0, strong_score__lte=1)
+                & Q(weak_score__gte=0, weak_score__lte=1),
+                name="recorded_scores_are_shares",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.outcome_set}: {self.digest[:12]}"

@@ -1,0 +1,164 @@
+"""Work in the background: queued with a name and arguments, run by a process of its own.
+
+The row is the task, however it is transported: by polling the database, which needs nothing else,
+or by Celery where `CELERY_BROKER_URL` names a broker. Both end in `run`.
+
+What a name stands for is written in `WORKS`: a function that is called with a `Running` and the
+arguments as keywords, that may be called again after a crash, and that returns what the row keeps
+as its result.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from experiments.models import BackgroundTask
+
+log = logging.getLogger("switchyard.tasks")
+
+Status = BackgroundTask.Status
+
+WORKS: dict[str, str] = {}
+"""Where each kind of work is, by name."""
+
+LEASE = timedelta(minutes=2)
+BEAT_SECONDS = 30.0
+MOST_ATTEMPTS = 3
+LONGEST_LOG = 20_000
+BETWEEN_REPORTS = timedelta(seconds=1)
+
+
+class TaskCancelledError(Exception):
+    """Somebody asked the task to stop, or another process has taken it up."""
+
+
+def enqueue(
+    name: str,
+    arguments: Mapping[str, Any],
+    *,
+    by: str = "",
+    run_after: datetime | None = None,
+) -> BackgroundTask:
+    """Queues work for as soon as the transaction around is committed. KeyError: no such work."""
+    if name not in WORKS:
+        raise KeyError(name)
+    now = timezone.now()
+    row = BackgroundTask.objects.create(
+        name=name, arguments=dict(arguments), by=by, queued_at=now, run_after=run_after or now
+    )
+    if settings.CELERY_BROKER_URL:
+        transaction.on_commit(lambda: _send(row))
+    return row
+
+
+def cancel(task_id: int) -> None:
+    """A queued task never starts; a running one stops at its next step."""
+    rows = BackgroundTask.objects.filter(pk=task_id)
+    ended = {"status": Status.CANCELLED, "ended_at": timezone.now()}
+    if not rows.filter(status=Status.QUEUED).update(**ended):
+        rows.filter(status=Status.RUNNING).update(cancel_requested=True)
+
+
+class Running:
+    """A task's own view of itself while it runs."""
+
+    def __init__(self, row: BackgroundTask) -> None:
+        self.row = row
+        self._reported = timezone.now() - BETWEEN_REPORTS
+
+    def advance(self, done: int, total: int = 0) -> None:
+        """Reports progress, at most once a second. Raises TaskCancelledError."""
+        now = timezone.now()
+        if now - self._reported >= BETWEEN_REPORTS or done == total:
+            self._reported = now
+            self._save(done_steps=done, all_steps=total)
+
+    def say(self, line: str) -> None:
+        """Adds a line to the task's log. Raises TaskCancelledError."""
+        self.row.log = f"{self.row.log}{line}\n"[-LONGEST_LOG:]
+        self._save(log=self.row.log)
+
+    def _save(self, **values: Any) -> None:
+        if not _held(self.row).filter(cancel_requested=False).update(**values):
+            raise TaskCancelledError
+
+
+def run_next(now: datetime) -> bool:
+    """Runs one task that is due, if there is one."""
+    found = BackgroundTask.objects.filter(_free(now), run_after__lte=now)
+    task_id = found.order_by("run_after", "id").values_list("pk", flat=True).first()
+    return task_id is not None and run(task_id, now)
+
+
+def run(task_id: int, now: datetime) -> bool:
+    """Runs this task unless somebody else holds it. What goes wrong ends in its row."""
+    taken = BackgroundTask.objects.filter(_free(now), pk=task_id).update(
+        status=Status.RUNNING,
+        started_at=now,
+        leased_until=now + LEASE,
+        attempts=F("attempts") + 1,
+    )
+    if not taken:
+        return False
+    row = BackgroundTask.objects.get(pk=task_id)
+    if row.attempts > MOST_ATTEMPTS:
+        _end(row, Status.FAILED, error=f"Given up: it was interrupted {MOST_ATTEMPTS} times.")
+        return True
+    try:
+        with _heartbeat(row):
+            result = import_string(WORKS[row.name])(Running(row), **row.arguments)
+        _end(row, Status.DONE, result=dict(result or {}))
+    except TaskCancelledError:
+        _end(row, Status.CANCELLED)
+    except Exception as error:
+        log.exception("task failed", extra={"task": row.name, "task_id": row.pk})
+        _end(row, Status.FAILED, error=f"{type(error).__name__}: {error}")
+    return True
+
+
+def _free(now: datetime) -> Q:
+    return Q(status=Status.QUEUED) | Q(status=Status.RUNNING, leased_until__lt=now)
+
+
+def _held(row: BackgroundTask) -> Any:
+    """The row, as long as this attempt is the one that holds it."""
+    return BackgroundTask.objects.filter(pk=row.pk, status=Status.RUNNING, attempts=row.attempts)
+
+
+@contextmanager
+def _heartbeat(row: BackgroundTask) -> Iterator[None]:
+    """Keeps the task held, however long one of its steps takes."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(BEAT_SECONDS):
+            _held(row).update(leased_until=timezone.now() + LEASE)
+            connection.close()
+
+    thread = threading.Thread(target=beat, name=f"task-{row.pk}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _end(row: BackgroundTask, status: Status, **values: Any) -> None:
+    _held(row).update(status=status, ended_at=timezone.now(), leased_until=None, **values)
+    log.info("task ended", extra={"task": row.name, "task_id": row.pk, "status": status})
+
+
+def _send(row: BackgroundTask) -> None:
+    from routing_site.celery import run_task  # noqa: PLC0415 - only where Celery is configured
+
+    run_task.apply_async((row.pk,), eta=row.run_after)

@@ -1,0 +1,151 @@
+"""Background tasks: run once, reported, cancelled, taken up again, given up."""
+
+import sys
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from experiments.models import BackgroundTask
+from experiments.services import tasks
+from experiments.services.tasks import Running, TaskCancelledError, cancel, enqueue, run, run_next
+
+pytestmark = pytest.mark.django_db
+calls: list[int] = []
+
+
+def count_to(running: Running, *, number: int) -> dict[str, Any]:
+    calls.append(number)
+    for step in range(number):
+        running.advance(step + 1, number)
+    running.say("Counted.")
+    return {"counted": number}
+
+
+def fail(running: Running) -> None:
+    raise ValueError("Nothing to count.")
+
+
+def cancelled_meanwhile(running: Running) -> None:
+    cancel(running.row.pk)
+    running.advance(1, 1)
+    raise AssertionError("It went on.")
+
+
+def overtaken(running: Running) -> None:
+    """Another process takes the task up while this one sleeps."""
+    BackgroundTask.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
+    run(running.row.pk, timezone.now())
+    running.say("I am back.")
+
+
+@pytest.fixture(autouse=True)
+def _works(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls.clear()
+    for work in (count_to, fail, cancelled_meanwhile, overtaken):
+        monkeypatch.setitem(tasks.WORKS, work.__name__, f"{__name__}.{work.__name__}")
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[count_to.__module__])
+
+
+def test_a_task_runs_once_and_keeps_its_result() -> None:
+    row = enqueue("count_to", {"number": 3}, by="anna")
+    assert run_next(timezone.now())
+    assert not run_next(timezone.now())
+    row.refresh_from_db()
+    assert (row.status, row.result, row.by) == ("done", {"counted": 3}, "anna")
+    assert (row.done_steps, row.all_steps, row.log) == (3, 3, "Counted.\n")
+    assert calls == [3]
+
+
+def test_unknown_work_is_not_queued() -> None:
+    with pytest.raises(KeyError):
+        enqueue("fly", {})
+
+
+def test_it_waits_for_its_time() -> None:
+    enqueue("count_to", {"number": 1}, run_after=timezone.now() + timedelta(hours=1))
+    assert not run_next(timezone.now())
+    assert run_next(timezone.now() + timedelta(hours=2))
+
+
+def test_a_failure_ends_in_the_row() -> None:
+    row = enqueue("fail", {})
+    run_next(timezone.now())
+    row.refresh_from_db()
+    assert (row.status, row.error) == ("failed", "ValueError: Nothing to count.")
+
+
+def test_a_queued_task_that_is_cancelled_never_starts() -> None:
+    row = enqueue("count_to", {"number": 1})
+    cancel(row.pk)
+    assert not run_next(timezone.now())
+    row.refresh_from_db()
+    assert row.status == "cancelled"
+
+
+def test_a_running_task_that_is_cancelled_stops_at_its_next_step() -> None:
+    row = enqueue("cancelled_meanwhile", {})
+    run_next(timezone.now())
+    row.refresh_from_db()
+    assert row.status == "cancelled"
+
+
+def test_an_abandoned_task_is_taken_up_again() -> None:
+    row = enqueue("count_to", {"number": 2})
+    gone = timezone.now() - timedelta(minutes=1)
+    BackgroundTask.objects.update(status="running", leased_until=gone, attempts=1)
+    assert run_next(timezone.now())
+    row.refresh_from_db()
+    assert (row.status, row.attempts) == ("done", 2)
+
+
+def test_a_task_that_is_held_is_left_alone() -> None:
+    enqueue("count_to", {"number": 2})
+    later = timezone.now() + timedelta(minutes=1)
+    BackgroundTask.objects.update(status="running", leased_until=later, attempts=1)
+    assert not run_next(timezone.now())
+
+
+def test_a_task_that_keeps_killing_its_process_is_given_up() -> None:
+    row = enqueue("count_to", {"number": 2})
+    gone = timezone.now() - timedelta(minutes=1)
+    BackgroundTask.objects.update(status="running", leased_until=gone, attempts=3)
+    run_next(timezone.now())
+    row.refresh_from_db()
+    assert row.status == "failed"
+    assert calls == []
+
+
+def test_whoever_lost_a_task_writes_nothing_more() -> None:
+    """Each attempt is overtaken by the next one, until it is given up."""
+    row = enqueue("overtaken", {})
+    run(row.pk, timezone.now())
+    row.refresh_from_db()
+    assert (row.status, row.log) == ("failed", "")
+
+
+def test_progress_stops_a_task_that_is_not_held() -> None:
+    row = enqueue("count_to", {"number": 2})
+    with pytest.raises(TaskCancelledError):
+        Running(row).advance(1, 2)
+
+
+def test_the_command_runs_what_is_due() -> None:
+    enqueue("count_to", {"number": 1})
+    enqueue("count_to", {"number": 2})
+    call_command("run_tasks", once=True)
+    assert calls == [1, 2]
+
+
+def test_celery_carries_the_row(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the same process: what a worker is sent is enough to run the row."""
+    from routing_site.celery import app
+
+    settings.CELERY_BROKER_URL = "memory://"
+    app.conf.task_always_eager = True
+    row = enqueue("count_to", {"number": 4})
+    tasks._send(row)
+    row.refresh_from_db()
+    assert row.status == "done"
