@@ -48,21 +48,39 @@ def test_it_works(server: Server) -> None:
     assert found.json() == response.json()
 
 
+def _counted(server: Server) -> dict[str, int]:
+    """Educational decisions, as rows and as both kinds of sums count them."""
+    columns = {
+        "decision": "COUNT(*)",
+        "rollup": "COALESCE(SUM(decisions), 0)",
+        "unitsum": "COALESCE(SUM(decisions), 0)",
+    }
+    with sqlite3.connect(server.database) as database:
+        return {
+            table: database.execute(
+                f"SELECT {column} FROM experiments_{table} WHERE domain = 'educational'"
+            ).fetchone()[0]
+            for table, column in columns.items()
+        }
+
+
 def test_many_callers_at_once_are_all_answered_and_counted(server: Server) -> None:
     def ask(i: int) -> httpx.Response:
         body = {"text": f"Question {i}", "unit_id": f"crowd-{i % 10}", "domain": "educational"}
         return server.post("/api/v1/route", body)
 
+    before = _counted(server)
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(ask, range(200)))
 
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.json()["decision_id"] for answer in answers}) == 200
-    with sqlite3.connect(server.database) as database:
-        for table in ("decision", "rollup", "unitsum"):
-            column = "COUNT(*)" if table == "decision" else "SUM(decisions)"
-            question = f"SELECT {column} FROM experiments_{table} WHERE domain = 'educational'"
-            assert database.execute(question).fetchone() == (200,), table
+    after = _counted(server)
+    assert {table: after[table] - before[table] for table in after} == {
+        "decision": 200,
+        "rollup": 200,
+        "unitsum": 200,
+    }
 
 
 def test_a_busy_database_is_503_with_retry_after_and_nothing_is_written(server: Server) -> None:
