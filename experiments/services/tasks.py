@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -30,6 +31,7 @@ Status = BackgroundTask.Status
 WORKS: dict[str, str] = {}
 """Where each kind of work is, by name."""
 
+CELERY_TASK = "switchyard.run_task"
 LEASE = timedelta(minutes=2)
 BEAT_SECONDS = 30.0
 MOST_ATTEMPTS = 3
@@ -159,6 +161,12 @@ def _end(row: BackgroundTask, status: Status, **values: Any) -> None:
 
 
 def _send(row: BackgroundTask) -> None:
-    from routing_site.celery import run_task  # noqa: PLC0415 - only where Celery is configured
+    _carrier(settings.CELERY_BROKER_URL).send_task(CELERY_TASK, (row.pk,), eta=row.run_after)
 
-    run_task.apply_async((row.pk,), eta=row.run_after)
+
+@cache
+def _carrier(broker: str) -> Any:
+    """A producer of messages; `routing_site.celery` is what receives them."""
+    from celery import Celery  # noqa: PLC0415 - loaded only where it is used
+
+    return Celery("switchyard", broker=broker)
