@@ -165,6 +165,7 @@ LOGGING = {
 
 # Switchyard's own
 UNIT_HASH_KEY: str = env.str("UNIT_HASH_KEY", "")
+PROVIDER_KEYS_DIRECTORY: str = env.str("PROVIDER_KEYS_DIRECTORY", "/run/secrets")
 POLICY_REFRESH_SECONDS: float = env.float("POLICY_REFRESH_SECONDS", 1.0)
 DECISION_RETENTION_DAYS: int = env.int("DECISION_RETENTION_DAYS", 90)
 DEMO_API_KEY: str = env.str("DEMO_API_KEY", "")

@@ -65,12 +65,20 @@ class Chooser:
         model = self.policy.select(self.domain, situation.criteria, situation.unavailable)
         return Choice(model, Method.DOMAIN_SELECTOR, reason)
 
-    def replace_unavailable(self, intended: str) -> tuple[str, tuple[Fallback, ...]]:
+    def replace_unavailable(
+        self, intended: str, pair: Pair | None = None
+    ) -> tuple[str, tuple[Fallback, ...]]:
         """The intended model; where it cannot answer the domain's next preferred one, then the
-        selector's."""
+        selector's.
+
+        One that only cannot answer this call, or not now, first gives way to the other of its pair:
+        the two are each other's stand-ins, as they are once a call has begun.
+        """
         if self._can_answer(intended):
             return intended, ()
-        model = next(filter(self._can_answer, self.domain.config.preferred_models), None)
+        stand_ins = pair if pair and intended in self.situation.unavailable else ()
+        candidates = (*(stand_ins or ()), *self.domain.config.preferred_models)
+        model = next(filter(self._can_answer, candidates), None)
         if model is None:
             model = self.select("model_unavailable").model
         detail = f"{intended} is unavailable, excluded, or not certified for this domain."

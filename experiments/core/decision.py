@@ -58,7 +58,9 @@ def decide(policy: Policy, situation: Situation, score: ScoreRouter) -> Decision
     explored = _explores(policy, wanted, choice, situation.decision_id)
     intended = choice.other if explored and choice.other else choice.model
     direct = choice.method is Method.DIRECT
-    model, unavailable = (intended, ()) if direct else chooser.replace_unavailable(intended)
+    model, unavailable = (
+        (intended, ()) if direct else chooser.replace_unavailable(intended, choice.pair)
+    )
     pair = choice.pair or (None if direct else pair_of(policy, domain, wanted))
 
     return Decision(

@@ -19,6 +19,7 @@ from experiments.gateway.models import listing
 from experiments.gateway.openai_door import OpenAIDoor, new_session
 from experiments.gateway.refusals import answer_to
 from experiments.gateway.relay import answer_stream, answer_whole
+from experiments.gateway.replies import OWN_KEY, explanation, headers, wants_explanation
 from experiments.gateway.wire import HungUpError, Receive, Request, Scope, Send
 from experiments.models import Scope as KeyScope
 
@@ -77,6 +78,10 @@ class Gateway:
         exchange = Exchange(chat, admitted, self._shared())
         try:
             await request.unless_hung_up(_answer(request, chat, exchange, started))
+        except Exception as error:
+            if request.has_begun or isinstance(error, HungUpError):
+                raise
+            await _refuse(request, exchange, error, started)
         finally:
             self.desk.settle(exchange.settlement())
 
@@ -100,6 +105,17 @@ async def _answer(request: Request, chat: Chat, exchange: Exchange, started: flo
             await answer_whole(request, exchange, started)
     finally:
         await exchange.close()
+
+
+async def _refuse(request: Request, exchange: Exchange, error: Exception, started: float) -> None:
+    """An error of a call that was let in names its decision like an answer does."""
+    answer = answer_to(error)
+    elapsed = (time.perf_counter() - started) * 1e3
+    body = answer.body
+    if wants_explanation(request):
+        body[OWN_KEY] = explanation(exchange)
+    own = headers(exchange, exchange.model, elapsed)
+    await request.answer(answer.status, body, {**own, **answer.headers})
 
 
 def _require(method: str, allowed: str) -> None:

@@ -13,13 +13,16 @@ MAX_MESSAGES = 5_000
 MAX_LISTED = 10
 MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE = 16, 64, 512
 MAX_UNIT = 200
+MOST_CHOICES = 128
+ROUTED_CHARACTERS = 100_000  # as at the other door; all of it goes to the model
 IMAGE_TOKENS = 800  # about what a picture of a screen's size counts as
 OWN_FIELDS = ("models", "metadata")  # read here, and unknown to providers
 USAGE = {"include_usage": True}
 
 
 class Chat(NamedTuple):
-    """`body` is what was sent; the rest is what was read of it. `text` is the last user turn."""
+    """`body` is what was sent, `size` in bytes; the rest is what was read of it. `text` is the
+    last user turn."""
 
     body: Mapping[str, Any]
     model: str
@@ -32,6 +35,8 @@ class Chat(NamedTuple):
     metadata: Mapping[str, str]
     streams: bool
     wants_usage: bool
+    choices: int
+    size: int
 
 
 def read_chat(raw: bytes, session: str | None) -> Chat:
@@ -44,7 +49,7 @@ def read_chat(raw: bytes, session: str | None) -> Chat:
     return Chat(
         body=body,
         model=_text(body, "model", required=True) or "",
-        text=_last_user_text(messages),
+        text=_last_user_text(messages)[:ROUTED_CHARACTERS],
         input_tokens=_input_tokens(body, parts),
         output_limit=_output_limit(body),
         capabilities=frozenset(_capabilities(body, kinds)),
@@ -53,6 +58,8 @@ def read_chat(raw: bytes, session: str | None) -> Chat:
         metadata=_metadata(body),
         streams=_boolean(body, "stream"),
         wants_usage=isinstance(options, dict) and options.get("include_usage") is True,
+        choices=_choices(body),
+        size=len(raw),
     )
 
 
@@ -60,6 +67,8 @@ def upstream_body(chat: Chat, name: str, endpoint: Endpoint) -> dict[str, Any]:
     """What the provider is sent: everything as it came, but for the model's name and our own
     fields, with the usage asked for in streams."""
     dropped = {*OWN_FIELDS, *endpoint.dropped_parameters}
+    if not endpoint.asks_usage:
+        dropped.add("stream_options")
     if chat.body.get("store") is True:
         dropped.discard("metadata")
     body = {key: value for key, value in chat.body.items() if key not in dropped}
@@ -146,9 +155,16 @@ def _output_limit(body: Mapping[str, Any]) -> int | None:
     for name in ("max_completion_tokens", "max_tokens"):
         value = body.get(name)
         if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-            choices = body.get("n")
-            return value * (choices if isinstance(choices, int) and choices > 1 else 1)
+            return value * _choices(body)
     return None
+
+
+def _choices(body: Mapping[str, Any]) -> int:
+    """How many answers are asked for; whether the number is sound is the provider's to say."""
+    choices = body.get("n")
+    if isinstance(choices, bool) or not isinstance(choices, int):
+        return 1
+    return min(max(1, choices), MOST_CHOICES)
 
 
 def _capabilities(body: Mapping[str, Any], kinds: set[str]) -> Iterator[str]:
@@ -169,7 +185,10 @@ def _capabilities(body: Mapping[str, Any], kinds: set[str]) -> Iterator[str]:
 
 def _unit(body: Mapping[str, Any], session: str | None) -> str | None:
     """The header wins: it names the conversation where the field names the user."""
-    unit = session or _text(body, "user")
+    user = body.get("user")
+    if user is not None and not isinstance(user, str):
+        raise _fail("user", "must be a string.", "invalid_type")
+    unit = session or user or None
     if unit is not None and len(unit) > MAX_UNIT:
         name = "X-Session-Id" if session else "user"
         raise _fail(name, f"is longer than {MAX_UNIT} characters.", "too_long")

@@ -69,6 +69,7 @@ class Status(StrEnum):
     FAILED = "failed"
     BUSY = "concurrency_limit"
     HUNG_UP = "hung_up"
+    BROKEN = "broken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ VERDICTS: dict[Status, Verdict] = {
     Status.FAILED: Verdict(again=True),
     Status.BUSY: Verdict(blames=False),
     Status.HUNG_UP: Verdict(elsewhere=False, blames=False),
+    Status.BROKEN: Verdict(elsewhere=False, blames=False),
 }
 
 

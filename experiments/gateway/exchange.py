@@ -19,7 +19,7 @@ from experiments.core.money import Price, price_on
 from experiments.gateway.chat import Chat, upstream_body
 from experiments.gateway.crowds import BusyError, Crowds
 from experiments.gateway.errors import Status, UpstreamError
-from experiments.gateway.usage import Usage, Written, usage_of
+from experiments.gateway.usage import Expected, Usage, Written, usage_of
 from experiments.services.admission import Admitted
 from experiments.services.credentials import CredentialMissingError, key_of
 from experiments.services.outcomes import OutcomeReport
@@ -54,6 +54,7 @@ class Try:
         self.upstream = upstream
         self.is_fallback = is_fallback
         self.started_at = datetime.now(UTC)
+        self.is_sent = False
         self.first_token_ms: float | None = None
         self.data: Data = {}
         self.events: AsyncIterator[Data] | None = None
@@ -126,7 +127,7 @@ class Exchange:
 
     def finished(self, attempt: Try, status: Status, reported: Any, written: Written) -> Usage:
         """Books an attempt that brought something."""
-        usage = usage_of(reported, self.chat.input_tokens, written)
+        usage = usage_of(reported, self._expected(attempt), written)
         self.usage = usage
         self._end(attempt, status, usage)
         return usage
@@ -134,18 +135,21 @@ class Exchange:
     def failed(self, attempt: Try, error: UpstreamError, written: Written | None = None) -> None:
         """Books an attempt that failed; `written` is what a stream brought before."""
         self.error = error.message
-        usage = usage_of(None, self.chat.input_tokens, written) if written else None
+        usage = usage_of(None, self._expected(attempt), written) if written else None
         self.usage = usage or self.usage
         self._end(attempt, error.status, usage, error)
 
     def hung_up(self, attempt: Try, written: Written) -> None:
         """The caller has gone: what was used until then is billed."""
         self.error = "The caller hung up."
-        self.finished(attempt, Status.HUNG_UP, None, written)
+        if attempt.is_sent:
+            self.finished(attempt, Status.HUNG_UP, None, written)
+        else:
+            self._end(attempt, Status.HUNG_UP, None)
 
     def settlement(self) -> Settlement:
         """What is booked for the whole exchange."""
-        usage, ended = self.usage, self.attempts[-1].status if self.attempts else Status.FAILED
+        usage, ended = self.usage, self.attempts[-1].status if self.attempts else Status.HUNG_UP
         report = OutcomeReport(
             occurred_at=datetime.now(UTC),
             input_tokens=usage.input_tokens if usage else None,
@@ -161,6 +165,7 @@ class Exchange:
             report=report,
             model=self.model,
             tokens=usage.total if usage else 0,
+            cached_tokens=(usage.cached_tokens or 0) if usage else 0,
             cost=self.cost,
         )
 
@@ -218,6 +223,7 @@ class Exchange:
             ) from None
         door = self._surroundings.doors[endpoint.protocol]
         body = upstream_body(self.chat, attempt.upstream.name, endpoint)
+        attempt.is_sent = True
         if self.chat.streams:
             await self._first_event(attempt, door.stream(endpoint, key, body))
         else:
@@ -226,10 +232,16 @@ class Exchange:
 
     async def _first_event(self, attempt: Try, events: AsyncIterator[Data]) -> None:
         self._held.push_async_callback(events.aclose)  # type: ignore[attr-defined]
-        first = await anext(events, None)
+        patience = attempt.upstream.endpoint.first_token_seconds
+        try:
+            async with asyncio.timeout(patience):
+                first = await anext(events, None)
+        except TimeoutError:
+            message = f"The stream did not begin within {patience:g} s."
+            raise UpstreamError(Status.FIRST_TOKEN_TIMEOUT, message) from None
         if first is None:
             raise UpstreamError(Status.CUT, "The provider's stream ended before it began.")
-        attempt.data, attempt.events = first, events
+        attempt.data, attempt.events = _checked(first), events
         attempt.first_byte()
 
     def _end(
@@ -256,6 +268,11 @@ class Exchange:
                 **tokens,
             )
         )
+
+    def _expected(self, attempt: Try) -> Expected:
+        """No token is shorter than a byte, but for what a provider adds within the window."""
+        window = self.admitted.policy.models[attempt.model].capabilities.context_window
+        return Expected(self.chat.input_tokens, max(window, self.chat.size), self.chat.choices)
 
     def _cost(self, model: str, usage: Usage | None) -> int | None:
         """Nothing used costs nothing, whatever the price."""

@@ -6,6 +6,7 @@ only parameters of the protocol are handed over as arguments; all others travel 
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -50,7 +51,8 @@ PARAMETERS = frozenset(
 )
 
 
-def _load() -> Any:
+def load() -> Any:
+    """LiteLLM, with nothing sent home."""
     import litellm  # noqa: PLC0415 - takes seconds, and many installations never need it
 
     litellm.suppress_debug_info = True
@@ -88,9 +90,11 @@ class LiteLLMDoor:
             raise
         except Exception as error:
             raise _translated(error, key) from None
+        finally:
+            await _close(chunks)
 
     async def _call(self, endpoint: Endpoint, key: str | None, body: dict[str, Any]) -> Any:
-        litellm = await asyncio.to_thread(_load)
+        litellm = await asyncio.to_thread(load)
         known = {name: value for name, value in body.items() if name in PARAMETERS}
         extra = {name: value for name, value in body.items() if name not in PARAMETERS}
         try:
@@ -109,6 +113,14 @@ class LiteLLMDoor:
             raise UpstreamError(Status.TOTAL_TIMEOUT, message) from None
         except Exception as error:
             raise _translated(error, key) from None
+
+
+async def _close(chunks: Any) -> None:
+    """Ends the provider's stream too: LiteLLM's wrapper passes the wish on only when asked."""
+    for stream in (chunks, getattr(chunks, "completion_stream", None)):
+        if close := getattr(stream, "aclose", None):
+            with suppress(Exception):
+                await close()
 
 
 def _translated(error: Exception, key: str | None) -> UpstreamError:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from experiments.core.policy import Policy
-from experiments.gateway.naming import names, registered, unknown
+from experiments.gateway.naming import DOMAIN, names, registered, unknown
 from experiments.models import APIKey
 from experiments.services.routing import configuration
 
@@ -21,6 +21,8 @@ def listing(key: APIKey, name: str) -> dict[str, Any]:
 
 
 def _may(key: APIKey, policy: Policy, name: str) -> bool:
+    if name.startswith(DOMAIN) and key.allowed_domains:
+        return name.removeprefix(DOMAIN) in key.allowed_domains
     return name not in policy.models or not key.allowed_models or name in key.allowed_models
 
 

@@ -32,7 +32,7 @@ class OpenAIDoor:
         self, endpoint: Endpoint, key: str | None, body: dict[str, Any]
     ) -> dict[str, Any]:
         """The answer to a call that does not stream. Raises UpstreamError."""
-        async with self._post(endpoint, key, body, endpoint.total_seconds) as response:
+        async with self._post(endpoint, key, body, None) as response:
             return _answer(await _read(response, LONGEST_ANSWER), key)
 
     async def stream(
@@ -56,9 +56,9 @@ class OpenAIDoor:
 
     @asynccontextmanager
     async def _post(
-        self, endpoint: Endpoint, key: str | None, body: dict[str, Any], silence: float
+        self, endpoint: Endpoint, key: str | None, body: dict[str, Any], silence: float | None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """`silence` is how long the provider may send nothing."""
+        """`silence` is how long the provider may send nothing; None: as long as it may take."""
         timeout = aiohttp.ClientTimeout(
             total=endpoint.total_seconds, sock_connect=endpoint.connect_seconds, sock_read=silence
         )

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from django.db import DatabaseError, InterfaceError
+
 from experiments.core.selection import NoEligibleModelsError
 from experiments.gateway.errors import CallerError, GatewayError, UpstreamError
 from experiments.gateway.replies import limit_headers
@@ -49,11 +51,18 @@ def _no_model(error: NoModelError) -> GatewayError:
         return CallerError(400, str(error), code="context_length_exceeded", param="messages")
     if error.named and error.reasons[error.named].startswith("lacks_"):
         return CallerError(400, str(error), code="unsupported_by_model", param="model")
+    if error.is_key_missing:
+        return _unavailable(error, "provider_key_missing", {"x-should-retry": "false"})
     return _unavailable(error, "no_model_available", {"Retry-After": "5"})
 
 
 def _unavailable(error: Exception, code: str, headers: dict[str, str]) -> GatewayError:
     return GatewayError(503, str(error), type="server_error", code=code, headers=headers)
+
+
+def _not_stored(_: Exception) -> GatewayError:
+    """The database's own words are for the log, not for callers."""
+    return _unavailable(StorageUnavailableError(), "storage_unavailable", {"Retry-After": "1"})
 
 
 _ANSWERS: dict[type[Exception], Callable[[Any], GatewayError]] = {
@@ -64,9 +73,9 @@ _ANSWERS: dict[type[Exception], Callable[[Any], GatewayError]] = {
     UnknownNameError: lambda error: CallerError(
         404, str(error), code="model_not_found", param="model"
     ),
-    StorageUnavailableError: lambda error: _unavailable(
-        error, "storage_unavailable", {"Retry-After": "1"}
-    ),
+    StorageUnavailableError: _not_stored,
+    DatabaseError: _not_stored,
+    InterfaceError: _not_stored,
     NoPolicyError: lambda error: _unavailable(error, "no_configuration", {}),
     NoEligibleModelsError: lambda error: _unavailable(error, "no_eligible_models", {}),
 }

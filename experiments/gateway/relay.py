@@ -7,12 +7,11 @@ from typing import Any
 
 from experiments.gateway.errors import Status, UpstreamError
 from experiments.gateway.exchange import Data, Exchange, Try
-from experiments.gateway.replies import EXPLAIN, explanation, headers
+from experiments.gateway.refusals import answer_to
+from experiments.gateway.replies import OWN_KEY, explanation, headers, wants_explanation
 from experiments.gateway.sse import DONE, event
 from experiments.gateway.usage import Written
 from experiments.gateway.wire import Request
-
-OWN_KEY = "switchyard"
 
 
 async def answer_whole(request: Request, exchange: Exchange, started: float) -> None:
@@ -42,9 +41,9 @@ async def answer_stream(request: Request, exchange: Exchange, started: float) ->
     except asyncio.CancelledError:
         stream.hung_up()
         raise
-    except UpstreamError as error:
-        stream.failed(error)
-        await request.write(event(error.as_answer().body))
+    except Exception as error:
+        stream.failed(_as_upstream(error))
+        await request.write(event(answer_to(error).body))
     else:
         stream.finished()
         if wants_explanation(request):
@@ -53,8 +52,11 @@ async def answer_stream(request: Request, exchange: Exchange, started: float) ->
     await request.end_stream()
 
 
-def wants_explanation(request: Request) -> bool:
-    return request.headers.get(EXPLAIN, "").lower() in {"1", "true", "yes"}
+def _as_upstream(error: Exception) -> UpstreamError:
+    """What is booked of a stream that ended early, whoever is to blame."""
+    if isinstance(error, UpstreamError):
+        return error
+    return UpstreamError(Status.BROKEN, f"Switchyard failed: {type(error).__name__}.")
 
 
 class _Stream:
@@ -67,7 +69,7 @@ class _Stream:
         self._written = Written()
         self._usage: Any = None
         self._open: set[int] = set()
-        self._was_over = False
+        self._over: set[int] = set()
         self._is_booked = False
         self._frame: Data = {}
 
@@ -77,7 +79,7 @@ class _Stream:
             self._take_note(data)
             if chunk := self._passed_on(data):
                 yield chunk
-        if self._open or not self._was_over:
+        if not self._is_complete:
             raise UpstreamError(Status.CUT, "The provider's stream ended before the answer did.")
 
     def finished(self) -> None:
@@ -92,10 +94,14 @@ class _Stream:
         """Whoever hangs up after the last chunk has had the whole answer."""
         if self._is_booked:
             return
-        if self._was_over and not self._open:
+        if self._is_complete:
             self.finished()
         else:
             self._exchange.hung_up(self._attempt, self._written)
+
+    @property
+    def _is_complete(self) -> bool:
+        return bool(self._over) and not self._open
 
     def explained(self, how: Any) -> Data:
         return {**self._frame, "choices": [], OWN_KEY: how}
@@ -126,10 +132,10 @@ class _Stream:
         index = choice.get("index")
         number = index if isinstance(index, int) else 0
         if choice.get("finish_reason"):
-            self._open.discard(number)
-            self._was_over = True
+            self._over.add(number)
         else:
             self._open.add(number)
+        self._open -= self._over  # some send a last chunk of a choice that has ended
 
     def _passed_on(self, data: Data) -> bytes | None:
         data = {**data, "model": self._attempt.model}

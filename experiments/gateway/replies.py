@@ -5,12 +5,18 @@ from typing import Any
 
 from experiments.core.money import usd
 from experiments.gateway.exchange import Exchange
+from experiments.gateway.wire import Request
 from experiments.services.budgets import Standing
 from experiments.services.outcomes import actual_costs
 from experiments.services.payloads import decision_payload
 
 PREFIX = "x-switchyard-"
 EXPLAIN = PREFIX + "explain"
+OWN_KEY = "switchyard"
+
+
+def wants_explanation(request: Request) -> bool:
+    return request.headers.get(EXPLAIN, "").lower() in {"1", "true", "yes"}
 
 
 def headers(exchange: Exchange, model: str, elapsed_ms: float) -> dict[str, str]:
@@ -76,6 +82,8 @@ def _money(exchange: Exchange) -> tuple[int | None, int | None]:
     cost, baseline = row.cost, row.cost_baseline
     if usage is not None:
         cost = exchange.cost
-        actual = actual_costs(row, usage.input_tokens, usage.output_tokens)
+        actual = actual_costs(
+            row, usage.input_tokens, usage.output_tokens, usage.cached_tokens or 0
+        )
         baseline = actual.cost_baseline
     return cost, None if cost is None or baseline is None else baseline - cost

@@ -5,8 +5,6 @@ from typing import Any, NamedTuple
 
 from experiments.core.costs import BYTES_PER_TOKEN
 
-MOST_TOKENS = 100_000_000
-
 
 class Usage(NamedTuple):
     """Tokens of one call. `cached` are among the input's, `reasoning` among the output's."""
@@ -49,24 +47,38 @@ class Written:
         return -(-self.bytes // BYTES_PER_TOKEN)
 
 
-def usage_of(reported: Any, expected_input: int, written: Written) -> Usage:
+class Expected(NamedTuple):
+    """What a call can have used: tokens read as estimated, and the most of one answer."""
+
+    input_tokens: int
+    most: int
+    answers: int = 1
+
+
+def usage_of(reported: Any, expected: Expected, written: Written) -> Usage:
     """The provider's numbers where they can be true, else our own, marked as estimated."""
     if isinstance(reported, dict):
-        read = _count(reported.get("prompt_tokens"))
-        wrote = _count(reported.get("completion_tokens"))
+        read = _count(reported.get("prompt_tokens"), expected.most)
+        wrote = _count(reported.get("completion_tokens"), expected.most * expected.answers)
         if read and wrote is not None and (wrote or not written.bytes):
-            cached = _detail(reported, "prompt_tokens_details", "cached_tokens")
-            reasoning = _detail(reported, "completion_tokens_details", "reasoning_tokens")
-            return Usage(read, wrote, None if cached is None else min(cached, read), reasoning)
-    return Usage(expected_input, written.tokens, estimated=True)
+            return Usage(
+                read,
+                wrote,
+                _detail(reported, "prompt_tokens_details", "cached_tokens", read),
+                _detail(reported, "completion_tokens_details", "reasoning_tokens", wrote),
+            )
+    return Usage(expected.input_tokens, written.tokens, estimated=True)
 
 
-def _detail(reported: Mapping[str, Any], group: str, name: str) -> int | None:
+def _detail(reported: Mapping[str, Any], group: str, name: str, most: int) -> int | None:
+    """Part of a count; more than all of it cannot be true and counts as all of it."""
     details = reported.get(group)
-    return _count(details.get(name)) if isinstance(details, dict) else None
+    value = details.get(name) if isinstance(details, dict) else None
+    known = _count(value, max(most, value) if isinstance(value, int) else most)
+    return None if known is None else min(known, most)
 
 
-def _count(value: Any) -> int | None:
+def _count(value: Any, most: int) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int):
         return None
-    return value if 0 <= value <= MOST_TOKENS else None
+    return value if 0 <= value <= most else None

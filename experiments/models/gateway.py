@@ -11,6 +11,8 @@ from experiments.core.endpoints import Endpoint, Protocol
 from experiments.models.base import ConfigurationRow
 from experiments.models.decisions import Decision
 
+# An operator chooses where keys are sent; these must never be among them.
+OWN_SECRETS = ("SECRET_KEY", "UNIT_HASH_KEY", "DEMO_API_KEY", "DATABASE_URL", "CACHE_URL")
 SECONDS = [MinValueValidator(0.05), MaxValueValidator(3600.0)]
 
 
@@ -40,7 +42,13 @@ class ProviderEndpoint(ConfigurationRow):
         "base URL",
         max_length=300,
         blank=True,
-        validators=[RegexValidator(r"^https?://[^\s@]+$", "Begin with http:// or https://.")],
+        validators=[
+            RegexValidator(
+                r"^https?://[^\s@?#]+$",
+                "Begin with http:// or https://; leave out user names and what follows a "
+                "question mark: keys have their own place.",
+            )
+        ],
         help_text="Up to and with /v1, such as http://127.0.0.1:11434/v1. "
         "With LiteLLM it may be empty: LiteLLM knows its providers' addresses.",
     )
@@ -48,7 +56,12 @@ class ProviderEndpoint(ConfigurationRow):
         "environment variable of the key",
         max_length=100,
         blank=True,
-        validators=[RegexValidator(r"^[A-Z][A-Z0-9_]*$", "Use capitals, digits, underscores.")],
+        validators=[
+            RegexValidator(
+                rf"^(?!({'|'.join(OWN_SECRETS)})$)[A-Z][A-Z0-9_]*$",
+                "Use capitals, digits, underscores, and none of Switchyard's own secrets.",
+            )
+        ],
         help_text="The name of the variable, never the key: OPENAI_API_KEY. "
         "Both empty: the endpoint takes no key.",
     )
@@ -56,7 +69,9 @@ class ProviderEndpoint(ConfigurationRow):
         "file of the key",
         max_length=300,
         blank=True,
-        help_text="A file that holds the key and nothing else, instead of a variable.",
+        validators=[RegexValidator(r"^/[^\x00-\x1f]+$", "Begin with a slash.")],
+        help_text="A file that holds the key and nothing else, instead of a variable: "
+        "/run/secrets/openai. It must lie in PROVIDER_KEYS_DIRECTORY.",
     )
     connect_seconds = models.FloatField(
         "time to connect", default=5.0, validators=SECONDS, help_text="Seconds."

@@ -12,7 +12,15 @@ from typing import NamedTuple
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 
-from experiments.core.eligibility import CONTEXT, NOT_ALLOWED, Course, Needs, unfit
+from experiments.core.eligibility import (
+    CONTEXT,
+    NO_ENDPOINT,
+    NOT_ALLOWED,
+    SWITCHED_OFF,
+    Course,
+    Needs,
+    unfit,
+)
 from experiments.core.money import price_on
 from experiments.core.policy import Method, Policy
 from experiments.core.selection import NoEligibleModelsError
@@ -44,6 +52,8 @@ log = logging.getLogger("switchyard.gateway")
 
 NO_KEY = "no_credentials"
 CIRCUIT = "circuit_open"
+UNCALLABLE = {NO_ENDPOINT, SWITCHED_OFF, NO_KEY}
+MOST_NAMES = 5
 Expected = Mapping[tuple[str, str], int]
 
 
@@ -58,16 +68,27 @@ class NotAllowedError(Exception):
 class NoModelError(Exception):
     """No model can answer this call. `reasons` holds each model's own."""
 
-    def __init__(self, reasons: Mapping[str, str], named: str | None = None) -> None:
+    def __init__(
+        self, policy: Policy, reasons: Mapping[str, str], named: str | None = None
+    ) -> None:
         self.reasons = reasons
         self.named = named
-        super().__init__(_no_model(reasons, named))
+        places = _places(policy, reasons, named) if self.is_key_missing else []
+        super().__init__(_without_key(places, named) if places else _no_model(reasons, named))
 
     @property
     def is_too_long(self) -> bool:
         """Every model that could be called at all is too small for the prompt."""
-        reasons = [self.reasons[self.named]] if self.named else list(self.reasons.values())
-        return CONTEXT in reasons and set(reasons) <= {CONTEXT, "no_endpoint", NO_KEY}
+        return CONTEXT in self._found and self._found <= {CONTEXT, *UNCALLABLE}
+
+    @property
+    def is_key_missing(self) -> bool:
+        """Nothing can be called before somebody sets a provider's key."""
+        return NO_KEY in self._found and self._found <= UNCALLABLE
+
+    @property
+    def _found(self) -> set[str]:
+        return {self.reasons[self.named]} if self.named else set(self.reasons.values())
 
 
 class KeyRules(NamedTuple):
@@ -125,7 +146,10 @@ def admit(asked: Sequence[Asking]) -> list[Admitted | Exception]:
     Raises NoPolicyError, StorageUnavailableError: then nothing was stored.
     """
     policy, expected = configuration()
-    down = _down(policy, datetime.now(UTC))
+    try:
+        down = _down(policy, datetime.now(UTC))
+    except (DatabaseError, InterfaceError) as error:
+        raise StorageUnavailableError from error
     prepared = [_attempt(policy, expected, ask, down) for ask in asked]
     made = [each for each in prepared if isinstance(each, Prepared)]
     stored = iter(_store(policy, made))
@@ -155,9 +179,11 @@ def _attempt(
     try:
         call = ask(policy)
         prepared = _prepare(policy, expected, call, closed)
-        model = prepared.decision.model
-        if model in to_probe and not circuits.claim_probe(model, datetime.now(UTC)):
-            prepared = _prepare(policy, expected, call, {**closed, model: CIRCUIT})
+        while (model := prepared.decision.model) in to_probe:
+            if circuits.claim_probe(model, datetime.now(UTC)):
+                break
+            closed = {**closed, model: CIRCUIT}
+            prepared = _prepare(policy, expected, call, closed)
     except Exception as error:
         return error  # what it is about is told to whoever asked
     return prepared
@@ -169,9 +195,9 @@ def _prepare(policy: Policy, expected: Expected, call: Call, down: Mapping[str, 
     unavailable = {**down, **unfit(policy, needs)}
     request = call.request._replace(unavailable=frozenset(unavailable))
     if call.named:
-        request = request._replace(asked=Asked(model=_first_fit(call.named, unavailable)))
+        request = request._replace(asked=Asked(model=_first_fit(policy, call.named, unavailable)))
     elif unavailable.keys() >= policy.models.keys():
-        raise NoModelError(unavailable)
+        raise NoModelError(policy, unavailable)
     row = _decided(policy, expected, request)
     if call.rules.domains and row.domain not in call.rules.domains:
         raise NotAllowedError(
@@ -180,13 +206,13 @@ def _prepare(policy: Policy, expected: Expected, call: Call, down: Mapping[str, 
     return Prepared(call, row, _course(call, row), unavailable)
 
 
-def _first_fit(named: Sequence[str], unavailable: Mapping[str, str]) -> str:
+def _first_fit(policy: Policy, named: Sequence[str], unavailable: Mapping[str, str]) -> str:
     for name in named:
         if name not in unavailable:
             return name
     if all(unavailable[name] == NOT_ALLOWED for name in named):
         raise NotAllowedError("model_not_allowed", f"This key may not use {', '.join(named)}.")
-    raise NoModelError(unavailable, named[0])
+    raise NoModelError(policy, unavailable, named[0])
 
 
 def _decided(policy: Policy, expected: Expected, request: RouteRequest) -> Decision:
@@ -212,17 +238,28 @@ def _store(policy: Policy, prepared: Sequence[Prepared]) -> list[Admitted | Exce
         return []
     try:
         results = _write(policy, prepared)
-    except (OperationalError, InterfaceError) as error:
-        raise StorageUnavailableError from error
-    except DatabaseError as error:
+    except (DatabaseError, InterfaceError) as error:
         if len(prepared) == 1:
+            log.warning("A decision could not be stored", exc_info=error)
+            return [StorageUnavailableError()]
+        if isinstance(error, OperationalError | InterfaceError):
             raise StorageUnavailableError from error
         # One that the database refuses must not take the others down with it.
         return [result for each in prepared for result in _store(policy, [each])]
     for result in results:
         if isinstance(result, Admitted):
             report(result.decision)
+            _warn(result)
     return results
+
+
+def _warn(admitted: Admitted) -> None:
+    """A soft budget stops nothing; somebody should know all the same."""
+    for span in admitted.standing.above_soft:
+        log.warning(
+            "A key is above its soft budget",
+            extra={"key_id": admitted.charge.key_id, "budget": span},
+        )
 
 
 def _write(policy: Policy, prepared: Sequence[Prepared]) -> list[Admitted | Exception]:
@@ -262,8 +299,8 @@ def _charge(policy: Policy, prepared: Prepared) -> Charge:
 
 
 _WORDS: dict[str, str] = {
-    "no_endpoint": "has no endpoint to be called at",
-    "switched_off": "is switched off",
+    NO_ENDPOINT: "has no endpoint to be called at",
+    SWITCHED_OFF: "is switched off",
     NOT_ALLOWED: "is not allowed for this key",
     CONTEXT: "has a context window that is too small",
     NO_KEY: "has an endpoint whose key is not set",
@@ -283,5 +320,26 @@ def _no_model(reasons: Mapping[str, str], named: str | None) -> str:
     by_reason: dict[str, list[str]] = {}
     for model, reason in reasons.items():
         by_reason.setdefault(reason, []).append(model)
-    parts = (f"{', '.join(names)} {words_for(reason)}" for reason, names in by_reason.items())
+    parts = (f"{_some(names)} {words_for(reason)}" for reason, names in by_reason.items())
     return f"No model can answer this call: {'; '.join(parts)}."
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _places(policy: Policy, reasons: Mapping[str, str], named: str | None) -> list[str]:
+    """Where the keys that are missing would be looked for."""
+    models = [named] if named else [name for name, why in reasons.items() if why == NO_KEY]
+    endpoints = (policy.upstreams[name].endpoint for name in models)
+    return list(dict.fromkeys(each.api_key_env or each.api_key_file for each in endpoints))
+
+
+def _without_key(places: Sequence[str], named: str | None) -> str:
+    model = f"Model '{named}' cannot be called" if named else "No model can be called"
+    which = places[0] if len(places) == 1 else f"one of {', '.join(places)}"
+    return (
+        f"{model}: its provider's key is not set. Set {which} where Switchyard runs, such as in "
+        "its .env, and start it again."
+    )

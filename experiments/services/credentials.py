@@ -7,6 +7,8 @@ import os
 import re
 from pathlib import Path
 
+from django.conf import settings
+
 from experiments.core.endpoints import Endpoint
 
 HIDDEN = "[hidden]"
@@ -54,8 +56,14 @@ def _from_environment(endpoint: Endpoint) -> str:
 
 
 def _from_file(endpoint: Endpoint) -> str:
+    path, directory = Path(endpoint.api_key_file), Path(settings.PROVIDER_KEYS_DIRECTORY)
+    if not path.resolve().is_relative_to(directory.resolve()):
+        raise CredentialMissingError(
+            f"The file {path} of endpoint '{endpoint.name}' is outside {directory}, the only place "
+            "keys are read from (PROVIDER_KEYS_DIRECTORY)."
+        )
     try:
-        key = Path(endpoint.api_key_file).read_text(encoding="utf-8").strip()
+        key = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         key = ""
     if not key:

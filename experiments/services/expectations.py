@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 
-from django.db.models import Avg
+from django.db.models import Avg, Case, F, When
 
 from experiments.models import Outcome
 
@@ -29,6 +29,11 @@ def forget() -> None:
     _cache = (float("-inf"), {})
 
 
+def _answered() -> Case:
+    """The model that wrote the answer: after a fallback not the one decided on."""
+    return Case(When(model="", then=F("decision__model")), default=F("model"))
+
+
 def _read() -> Mapping[tuple[str, str], int]:
     recent = (
         Outcome.objects.filter(output_tokens__isnull=False)
@@ -38,7 +43,8 @@ def _read() -> Mapping[tuple[str, str], int]:
     means = (
         Outcome.objects.filter(pk__in=recent)
         .order_by()
-        .values_list("decision__domain", "decision__model")
+        .annotate(answered=_answered())
+        .values_list("decision__domain", "answered")
         .annotate(mean=Avg("output_tokens"))
     )
     return {(domain, model): round(mean) for domain, model, mean in means}

@@ -52,10 +52,14 @@ class OutcomeReport(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Which model answered in the end, and what all calls for it cost; None is unknown."""
+    """Which model answered in the end, and what all calls for it cost; None is unknown.
+
+    `cached_tokens` are those of the input that the provider read from its cache.
+    """
 
     model: str
     cost: int | None
+    cached_tokens: int = 0
 
 
 class Rating(NamedTuple):
@@ -113,7 +117,8 @@ def record_outcomes(
 def _outcome(
     decision: Decision, report: OutcomeReport, received_at: datetime, answer: Answer | None
 ) -> Outcome:
-    costs = actual_costs(decision, report.input_tokens, report.output_tokens)
+    cached = answer.cached_tokens if answer else 0
+    costs = actual_costs(decision, report.input_tokens, report.output_tokens, cached)
     if answer is not None:
         costs = costs._replace(cost=answer.cost)
     return Outcome(
@@ -133,11 +138,15 @@ def _replace(before: Outcome | None, after: Outcome) -> None:
 
 
 def actual_costs(
-    decision: Decision, input_tokens: int | None, output_tokens: int | None
+    decision: Decision,
+    input_tokens: int | None,
+    output_tokens: int | None,
+    cached_tokens: int = 0,
 ) -> ActualCosts:
     """The decision's costs with the tokens there really were; an unknown count stays as expected.
 
-    Without any count there is nothing to price anew: all unknown.
+    The other models are taken to have read as much from a cache, or its discount would be counted
+    as routing's. Without any count there is nothing to price anew: all unknown.
     """
     if input_tokens is None and output_tokens is None:
         return ActualCosts(None, None, None, None)
@@ -148,7 +157,7 @@ def actual_costs(
         if model not in prices:
             return None
         written = expected[model] if output_tokens is None else output_tokens
-        return _price(prices[model]).cost(read, written)
+        return _price(prices[model]).cost(read, written, cached_tokens)
 
     return ActualCosts(
         cost=cost(decision.model),

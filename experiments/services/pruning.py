@@ -1,15 +1,16 @@
 """Deletes old decisions and keeps what they add up to."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F, Max
 from django.db.models.functions import TruncDate
+from django.utils import timezone
 
-from experiments.models import Decision, PrunedTotal, PruneMark
+from experiments.models import Decision, KeyUsage, PrunedTotal, PruneMark
 from experiments.reports.totals import Line, Sums, totals
 
 BATCH = 1000
@@ -40,7 +41,14 @@ def prune(
         done += deleted
         if on_progress:
             on_progress(Progress(done, max(done, total)))
+    _forget_minutes()
     return done
+
+
+def _forget_minutes() -> None:
+    """What keys used in a minute long past limits nothing any more."""
+    past = timezone.now() - timedelta(days=1)
+    KeyUsage.objects.filter(span=KeyUsage.MINUTE, starts_at__lt=past).delete()
 
 
 def _mark(limit: datetime) -> None:

@@ -60,9 +60,20 @@ def _outcome(decision: Decision, outcome: Outcome) -> dict[str, int]:
     }
     if outcome.latency_ms is not None:
         counts |= {"response_us": round(outcome.latency_ms * 1000), "responses": 1}
-    if outcome.cost is not None and decision.cost is not None:
-        counts |= {"actual": outcome.cost, "estimated": decision.cost, "reconciled": 1}
+    if _tells_of_the_estimate(decision, outcome) and outcome.cost is not None:
+        counts |= {
+            "actual": outcome.cost,
+            "estimated": decision.cost or 0,
+            "reconciled": 1,
+        }
     return counts
+
+
+def _tells_of_the_estimate(decision: Decision, outcome: Outcome) -> bool:
+    """Only where the model decided on wrote the answer: another one's cost, or that of no answer,
+    says nothing about what was expected of it."""
+    answered = not outcome.model and outcome.output_tokens is not None
+    return answered and decision.cost is not None
 
 
 def bins_of(decision: Decision) -> list[dict[str, Any]]:

@@ -54,6 +54,7 @@ class Settlement(NamedTuple):
     model: str
     tokens: int
     cost: int | None
+    cached_tokens: int = 0
 
 
 def settle(settlements: Sequence[Settlement]) -> None:
@@ -72,7 +73,9 @@ def settle(settlements: Sequence[Settlement]) -> None:
 def _settle(settlements: Sequence[Settlement]) -> None:
     now = datetime.now(UTC)
     reports = {each.decision.pk: each.report for each in settlements}
-    answers = {each.decision.pk: Answer(each.model, each.cost) for each in settlements}
+    answers = {
+        each.decision.pk: Answer(each.model, each.cost, each.cached_tokens) for each in settlements
+    }
     with write_transaction():
         known = record_outcomes(reports, now, answers)
         insert_all(

@@ -3,10 +3,11 @@
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,12 +60,15 @@ def manage(environment: dict[str, str], *arguments: str) -> str:
 
 
 @contextmanager
-def running_server(folder: Path, **settings: str) -> Iterator[Server]:
-    """Migrated, seeded and ready; stopped at the end."""
-    port = _free_port()
-    environment = environment_of(folder / "served.sqlite3", port) | settings
+def running_server(folder: Path, prepare: Sequence[str] = (), **settings: str) -> Iterator[Server]:
+    """Migrated, seeded and ready; stopped at the end. `prepare` are lines of Python that are run
+    before it starts, `settings` are added to its environment."""
+    port = free_port()
+    environment = {**environment_of(folder / "served.sqlite3", port), **settings}
     manage(environment, "migrate", "--verbosity", "0")
     manage(environment, "seed")
+    for line in prepare:
+        manage(environment, "shell", "-v0", "-c", line)
     server = Server(f"http://127.0.0.1:{port}", folder / "served.sqlite3", environment)
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(
@@ -78,7 +82,7 @@ def running_server(folder: Path, **settings: str) -> Iterator[Server]:
             process.wait(timeout=40)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -95,3 +99,15 @@ def _wait(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
             pass
         time.sleep(0.2)
     raise AssertionError(f"The server did not get ready:\n{log.read_text()[-4000:]}")
+
+
+@contextmanager
+def locked(server: Server) -> Iterator[None]:
+    """Another program writes to the database all the while."""
+    other = sqlite3.connect(server.database, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        other.execute("ROLLBACK")
+        other.close()

@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import SearchStrategy
 from schemathesis import Case, GenerationMode
 
-from tests.api.server import KEY, Server
+from tests.api.server import KEY, Server, locked
 
 pytestmark = pytest.mark.server
 AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
@@ -146,15 +145,3 @@ def decisions(server: Server) -> int:
     with sqlite3.connect(server.database) as database:
         count: int = database.execute("SELECT COUNT(*) FROM experiments_decision").fetchone()[0]
         return count
-
-
-@contextmanager
-def locked(server: Server) -> Iterator[None]:
-    """Another program writes to the database all the while."""
-    other = sqlite3.connect(server.database, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        other.execute("ROLLBACK")
-        other.close()

@@ -1,0 +1,75 @@
+"""The gateway as it runs: the real server, the stub provider, and OpenAI's own client."""
+
+from collections.abc import Iterator
+from socket import socket
+from typing import NamedTuple
+
+import openai
+import pytest
+
+from tests.api.server import Server, running_server
+from tests.gateway.books import Books
+from tests.gateway.rows import KEY_VARIABLE, PROVIDER_KEY, secret_of
+from tests.gateway.stub import Stub, running_stub
+
+FILL = "from tests.gateway.rows import fill; fill('{url}', '{full}')"
+
+
+class Gateway(NamedTuple):
+    """The server behind the client, with what it stored."""
+
+    server: Server
+    books: Books
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.server.url}/v1"
+
+    def client(self, key: str = "plain") -> openai.OpenAI:
+        """Never tries again by itself: what the gateway does must show."""
+        return openai.OpenAI(base_url=self.base_url, api_key=secret_of(key), max_retries=0)
+
+    def async_client(self, key: str = "plain") -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(base_url=self.base_url, api_key=secret_of(key), max_retries=0)
+
+
+@pytest.fixture(scope="session")
+def stub_process() -> Iterator[Stub]:
+    with running_stub() as stub:
+        yield stub
+
+
+@pytest.fixture
+def stub(stub_process: Stub) -> Stub:
+    stub_process.forget()
+    return stub_process
+
+
+@pytest.fixture(scope="session")
+def full() -> Iterator[str]:
+    """An address where connecting takes for ever: nobody takes what waits in its queue."""
+    with socket() as listening, socket() as first, socket() as second:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for waiting in (first, second):
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@pytest.fixture(scope="session")
+def gateway(
+    tmp_path_factory: pytest.TempPathFactory, stub_process: Stub, full: str
+) -> Iterator[Gateway]:
+    folder = tmp_path_factory.mktemp("gateway")
+    with running_server(
+        folder,
+        prepare=(FILL.format(url=stub_process.url, full=full),),
+        **{KEY_VARIABLE: PROVIDER_KEY, "LOG_LEVEL": "INFO"},
+    ) as server:
+        yield Gateway(server, Books(server.database))
+
+
+@pytest.fixture
+def client(gateway: Gateway) -> openai.OpenAI:
+    return gateway.client()

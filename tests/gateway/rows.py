@@ -1,0 +1,207 @@
+"""What the gateway's tests configure: endpoints of the stub, a lane for each scenario, and keys.
+
+A lane is a domain of its own with a pair of its own, so that a circuit that one test opens does not
+stand in another's way. `fill` runs where the server's database is.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from experiments.core.policy import domain_flag
+from experiments.models import APIKey, Domain, Flag, LanguageModel, ModelPrice, ProviderEndpoint
+from experiments.models.keys import hash_secret
+from experiments.services.revisions import revision
+
+STRONG_PRICE, WEAK_PRICE = (Decimal(10), Decimal(40)), (Decimal(1), Decimal(4))
+CACHED_PRICE = Decimal("2.5")
+CAPABILITIES = ["function_calling", "structured_output", "streaming", "tools", "json_mode"]
+WINDOW = 100_000
+KEY_VARIABLE, PROVIDER_KEY = "STUB_PROVIDER_KEY", "sk-stub-0123456789abcdef"
+QUICK = {"connect_seconds": 0.5, "first_token_seconds": 1.0, "total_seconds": 3.0, "retries": 0}
+ENDPOINTS: dict[str, dict[str, Any]] = {
+    "stub": {**QUICK, "api_key_env": KEY_VARIABLE},
+    "again": {**QUICK, "retries": 2},
+    "narrow": {**QUICK, "concurrency": 2},
+    "refusing": {**QUICK, "dropped_parameters": ["seed", "logprobs"], "asks_usage": False},
+    "dead": {**QUICK, "base_url": "http://127.0.0.1:9/v1"},
+    "full": QUICK,
+    "keyless": {**QUICK, "api_key_env": "NO_SUCH_KEY_IS_SET"},
+    "translated": {**QUICK, "protocol": "litellm", "api_key_env": KEY_VARIABLE},
+}
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A domain whose strong and weak model answer at the stub under their own names."""
+
+    name: str
+    strong_at: str = "stub"
+    weak_at: str = "stub"
+    method: str = "always_strong"
+    strong: tuple[tuple[str, Any], ...] = ()
+    weak: tuple[tuple[str, Any], ...] = ()
+    preferred: bool = False
+
+    @property
+    def strong_name(self) -> str:
+        return f"stub/{self.name}-strong"
+
+    @property
+    def weak_name(self) -> str:
+        return f"stub/{self.name}-weak"
+
+    @property
+    def third_name(self) -> str:
+        """Preferred by the domain, where it prefers one."""
+        return f"stub/{self.name}-third"
+
+    @property
+    def model(self) -> str:
+        return f"router/{self.name}"
+
+
+LANES = {
+    lane.name: lane
+    for lane in (
+        Lane("plain"),
+        Lane("eyes", strong=(("capabilities", CAPABILITIES),)),
+        Lane("bare", strong=(("capabilities", ["streaming"]),)),
+        Lane("refusing", strong_at="refusing"),
+        Lane("retry", strong_at="again"),
+        Lane("retry_after", strong_at="again"),
+        Lane("retry_stream", strong_at="again"),
+        Lane("slow"),
+        Lane("slow_stream"),
+        Lane("silent"),
+        Lane("hanging"),
+        Lane("dead", strong_at="dead"),
+        Lane("full", strong_at="full"),
+        Lane("limits"),
+        Lane("breaker"),
+        Lane("probed"),
+        Lane("shared_breaker"),
+        Lane("narrow", strong_at="narrow"),
+        Lane("narrow_alone", strong_at="narrow", weak_at="keyless"),
+        Lane("chain", preferred=True),
+        Lane("listed"),
+        Lane("window", strong=(("context_window", 2_000),)),
+        Lane("too_long", strong=(("context_window", 50_000),)),
+        Lane("cut"),
+        Lane("cut_first"),
+        Lane("garbled"),
+        Lane("broken"),
+        Lane("huge"),
+        Lane("usage"),
+        Lane("hangup"),
+        Lane("hangup_stream"),
+        Lane("hangup_waiting", strong_at="narrow"),
+        Lane("pulled"),
+        Lane("refused"),
+        Lane("unauthorized"),
+        Lane("budget"),
+        Lane("books"),
+        Lane("cached"),
+        Lane("unpriced"),
+        Lane("keyless", strong_at="keyless"),
+        Lane("all_keyless", strong_at="keyless", weak_at="keyless"),
+        Lane("translated", strong_at="translated"),
+        Lane("translated_bad", strong_at="translated"),
+        Lane("experiment"),
+        Lane("crowd"),
+        Lane("leaks"),
+    )
+}
+SCOPES = ["route", "feedback", "read"]
+KEYS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "unscoped": {"scopes": ["feedback"]},
+    "revoked": {"is_active": False},
+    "few_requests": {"requests_per_minute": 3},
+    "few_tokens": {"tokens_per_minute": 150},
+    "day": {"budget_day": Decimal("0.01")},
+    "month": {"budget_month": Decimal("0.01")},
+    "soft": {"soft_budget_day": Decimal("0.0001")},
+    "fifty": {"budget_day": Decimal("0.05")},
+    "fifty_requests": {"requests_per_minute": 50},
+    "one_model": {"allowed_models": ["stub/limits-weak"]},
+    "one_domain": {"allowed_domains": ["limits"]},
+    "priced_only": {"budget_day": Decimal(5)},
+}
+
+
+def secret_of(name: str) -> str:
+    return f"sy_gateway-tests-{name}"
+
+
+def fill(url: str, full: str) -> None:
+    """`url` is the stub's; at `full` nobody gets a connection."""
+    with revision("tests", "The gateway's"):
+        _endpoints(url, full)
+        for lane in LANES.values():
+            _lane(lane)
+    _keys()
+
+
+def _endpoints(url: str, full: str) -> None:
+    for name, values in ENDPOINTS.items():
+        address = full if name == "full" else url
+        ProviderEndpoint(name=name, **{"base_url": f"{address}/v1", **values}).save()
+
+
+def _lane(lane: Lane) -> None:
+    strong = _model(lane.strong_name, lane.strong_at, STRONG_PRICE, dict(lane.strong))
+    weak = _model(
+        lane.weak_name,
+        lane.weak_at,
+        WEAK_PRICE,
+        {"capabilities": [*CAPABILITIES, "vision"], **dict(lane.weak)},
+    )
+    preferred = []
+    if lane.preferred:
+        preferred = [_model(lane.third_name, "stub", WEAK_PRICE, {}).name]
+    domain = Domain.objects.create(
+        name=lane.name,
+        label=lane.name,
+        method=lane.method,
+        strong_model=strong,
+        weak_model=weak,
+        preferred_models=preferred,
+    )
+    _flag(domain)
+
+
+def _flag(domain: Any) -> None:
+    Flag.objects.create(
+        key=domain_flag(domain.name), kind=Flag.Kind.DOMAIN, percentage=100, domain=domain
+    )
+
+
+def _model(name: str, endpoint: str, price: tuple[Decimal, Decimal], values: dict[str, Any]) -> Any:
+    row = LanguageModel.objects.create(
+        name=name,
+        provider="stub",
+        endpoint=ProviderEndpoint.objects.get(name=endpoint),
+        upstream_name=("openai/" if endpoint == "translated" else "") + name.removeprefix("stub/"),
+        **{"capabilities": CAPABILITIES, "context_window": WINDOW, **values},
+    )
+    if not name.startswith("stub/unpriced"):
+        ModelPrice.objects.create(
+            model=row,
+            source=ModelPrice.OPERATOR,
+            input_per_million=price[0],
+            output_per_million=price[1],
+            cached_input_per_million=CACHED_PRICE if price == STRONG_PRICE else None,
+        )
+    return row
+
+
+def _keys() -> None:
+    for name, fields in KEYS.items():
+        secret = secret_of(name)
+        APIKey.objects.create(
+            name=name,
+            secret_hash=hash_secret(secret),
+            hint=secret[:8],
+            **{"scopes": SCOPES, **fields},
+        )

@@ -1,0 +1,136 @@
+"""What breaks while a prompt is looked at costs the look, not the answer."""
+
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from experiments.core.values import Failure
+from experiments.gateway.asking import asking
+from experiments.gateway.chat import read_chat
+from experiments.models import APIKey, Decision, Domain, Scope
+from experiments.services import admission, circuits, statements
+from experiments.services.admission import Admitted, admit
+from experiments.services.engine import engine
+from experiments.services.revisions import revision
+from experiments.services.routing import StorageUnavailableError
+
+PROMPT = b'{"model": "%s", "messages": [{"role": "user", "content": "Prove that 2 is prime."}]}'
+
+
+@pytest.fixture(autouse=True)
+def _keys(seeded: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-none-at-all")
+    circuits.forget()
+
+
+@pytest.fixture
+def secret(seeded: None) -> str:
+    return APIKey.issue("tests", [Scope.ROUTE]).secret
+
+
+def admitted(secret: str, model: bytes = b"router-auto") -> Any:
+    [answer] = admit([asking(read_chat(PROMPT % model, None), secret, "r-1")])
+    return answer
+
+
+def boom(*_: object) -> Any:
+    raise RuntimeError("Out of order.")
+
+
+@pytest.mark.parametrize("part", ["detect", "score"])
+def test_engine_that_raises(secret: str, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    monkeypatch.setattr(engine, part, boom)
+    answer = admitted(secret)
+    assert isinstance(answer, Admitted)
+    row = Decision.objects.get(pk=answer.decision.pk)
+    assert row.model.startswith("openai/")
+    assert row.method == "domain_selector"
+    [first, *_] = row.detail["fallbacks"]
+    assert (first["stage"], first["reason"]) == ("detection", "detection_failed")
+    assert first["detail"] == "RuntimeError: Out of order."
+
+
+def test_preferred_model_of_a_named_domain_answers(
+    secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with revision("tests", ""):
+        domain = Domain.objects.get(name="technical")
+        domain.preferred_models = ["openai/gpt-5-mini"]
+        domain.save()
+    monkeypatch.setattr(engine, "detect", boom)
+    assert admitted(secret, b"router/technical").decision.model == "openai/gpt-5-mini"
+
+
+def test_router_that_fails(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "score", lambda *_: Failure("router_timeout", "Too slow."))
+    row = admitted(secret).decision
+    assert (row.method, row.fallback) == ("domain_selector", "router_timeout")
+
+
+def test_one_that_fails_does_not_take_the_others_down(
+    secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = asking(read_chat(PROMPT % b"router-auto", None), secret, "a")
+    bad = asking(read_chat(PROMPT % b"gpt-99", None), secret, "b")
+    first, second, third = admit([good, bad, good])
+    assert isinstance(first, Admitted)
+    assert isinstance(second, Exception)
+    assert isinstance(third, Admitted)
+    assert Decision.objects.count() == 2
+
+
+def test_row_that_the_database_refuses_does_not_take_the_others_down(
+    secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that is too long for its column, say: the database's own words are not told."""
+    insert = statements.insert
+
+    def picky(row: Any) -> None:
+        if row.request_id == "bad":
+            from django.db import DataError
+
+            raise DataError("value too long for type character varying(64)")
+        insert(row)
+
+    monkeypatch.setattr(admission, "insert", picky)
+    chat = read_chat(PROMPT % b"router-auto", None)
+    first, second = admit([asking(chat, secret, "good"), asking(chat, secret, "bad")])
+    assert isinstance(first, Admitted)
+    assert isinstance(second, StorageUnavailableError)
+
+
+@pytest.mark.parametrize("broken", ["tripped", "reading_keys", "storing"])
+def test_database_that_is_away_is_503(
+    secret: str, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def away(*_: Any, **__: Any) -> Any:
+        raise OperationalError("server closed the connection")
+
+    from experiments.gateway import asking as asking_module
+    from experiments.gateway.refusals import answer_to
+
+    if broken == "tripped":
+        monkeypatch.setattr(circuits, "tripped", away)
+    elif broken == "reading_keys":
+        monkeypatch.setattr(asking_module, "find_caller", away)
+    else:
+        monkeypatch.setattr(admission, "insert", away)
+    try:
+        answer = admitted(secret)
+    except Exception as error:
+        answer = error
+    refused = answer_to(answer)
+    assert (refused.status, refused.code) == (503, "storage_unavailable")
+    assert refused.headers["Retry-After"] == "1"
+    assert "server closed" not in refused.message
+
+
+def test_configuration_without_a_single_endpoint_says_so(secret: str) -> None:
+    from experiments.models import LanguageModel
+
+    with revision("tests", ""):
+        LanguageModel.objects.update(endpoint=None)
+        LanguageModel.objects.first().save()  # type: ignore[union-attr]
+    answer = admitted(secret)
+    assert "has no endpoint to be called at" in str(answer)
