@@ -22,7 +22,7 @@ from experiments.admin.decision_filters import (
 from experiments.admin.paging import BoundedPaginator, NewestFirst
 from experiments.core.money import NANO
 from experiments.core.wording import comparison, dollars
-from experiments.models import Decision, Feedback, Outcome
+from experiments.models import Attempt, Decision, Feedback, Outcome
 from experiments.services import tracks
 from experiments.services.replays import check_replay
 from experiments.services.units import hash_unit
@@ -55,6 +55,53 @@ class OutcomeInline(ReadOnly, TabularInline):
         return _money(row.cost)
 
 
+class AttemptInline(ReadOnly, TabularInline):
+    """Each call of a model through the gateway, in the order they were made."""
+
+    model = Attempt
+    template = ROWS
+    extra = 0
+    fields = ["number", "called", "started", "first_token", "ended", "status_shown", "tokens"]
+    fields += ["cost_usd", "error"]
+    readonly_fields = ["called", "started", "first_token", "ended", "status_shown", "tokens"]
+    readonly_fields += ["cost_usd"]
+    ordering = ["number"]
+
+    @admin.display(description="model, endpoint")
+    def called(self, row: Attempt) -> str:
+        return f"{row.model}, {row.endpoint}{' (fallback)' if row.is_fallback else ''}"
+
+    @admin.display(description="started, UTC")
+    def started(self, row: Attempt) -> str:
+        return f"{row.started_at:%H:%M:%S.%f}"[:-3]
+
+    @admin.display(description="first token, ms")
+    def first_token(self, row: Attempt) -> str:
+        return "none" if row.first_token_ms is None else f"{row.first_token_ms:,.0f}"
+
+    @admin.display(description="end, ms")
+    def ended(self, row: Attempt) -> str:
+        return f"{row.ended_ms:,.0f}"
+
+    @admin.display(description="status")
+    def status_shown(self, row: Attempt) -> str:
+        http = f" ({row.http_status})" if row.http_status and row.http_status != 200 else ""
+        return ("✓ ok" if row.status == "ok" else f"⚠ {row.status.replace('_', ' ')}") + http
+
+    @admin.display(description="tokens in / out")
+    def tokens(self, row: Attempt) -> str:
+        if row.input_tokens is None:
+            return "none"
+        parts = [f"{row.input_tokens:,} / {row.output_tokens:,}"]
+        parts += [f"{row.cached_tokens:,} cached"] if row.cached_tokens else []
+        parts += [f"{row.reasoning_tokens:,} reasoning"] if row.reasoning_tokens else []
+        return ", ".join([*parts, *(["estimated"] if row.estimated else [])])
+
+    @admin.display(description="cost")
+    def cost_usd(self, row: Attempt) -> str:
+        return _money(row.cost)
+
+
 class FeedbackInline(ReadOnly, TabularInline):
     model = Feedback
     template = ROWS
@@ -82,7 +129,7 @@ class DecisionAdmin(ReadOnly, PageAdmin):
     list_per_page = 50
     list_max_show_all = 0
     show_full_result_count = False
-    inlines = [OutcomeInline, FeedbackInline]
+    inlines = [OutcomeInline, AttemptInline, FeedbackInline]
     fieldsets = [
         (
             "As stored",

@@ -1,5 +1,6 @@
 """API keys: made here, shown once, revoked here."""
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -10,9 +11,11 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from experiments.admin.base import PageAdmin
-from experiments.admin.forms import WordsField
-from experiments.core.wording import plural
-from experiments.models import APIKey, Scope
+from experiments.admin.forms import LinesField, WordsField
+from experiments.core.money import NANO
+from experiments.core.wording import dollars, plural
+from experiments.models import APIKey, Domain, LanguageModel, Scope
+from experiments.reports.key_use import with_spending
 
 SCOPES = [
     (Scope.ROUTE, "route: ask which model should answer"),
@@ -26,6 +29,16 @@ class APIKeyForm(forms.ModelForm):  # type: ignore[type-arg]
     scopes = WordsField(
         choices=SCOPES, initial=[Scope.ROUTE, Scope.FEEDBACK], help_text="What it may do."
     )
+    allowed_models = LinesField(
+        rows=4,
+        help_text="One a line, as registered: openai/gpt-4.1. The gateway calls no other for it. "
+        "Empty: all.",
+    )
+    allowed_domains = LinesField(
+        rows=3,
+        help_text="One a line. Prompts of other domains are refused through the gateway. "
+        "Empty: all.",
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -33,21 +46,57 @@ class APIKeyForm(forms.ModelForm):  # type: ignore[type-arg]
         for part, word in zip(getattr(widget, "widgets", ()), ("date", "time"), strict=False):
             part.attrs["aria-label"] = f"Expires at, {word}"
 
+    def clean_allowed_models(self) -> list[str]:
+        return self._known("allowed_models", LanguageModel, "model")
+
+    def clean_allowed_domains(self) -> list[str]:
+        return self._known("allowed_domains", Domain, "domain")
+
+    def _known(self, field: str, model: type[Any], what: str) -> list[str]:
+        """A name with a typing error would shut the key out, so it is refused here."""
+        names: list[str] = self.cleaned_data[field]
+        known = set(model.objects.filter(name__in=names).values_list("name", flat=True))
+        for name in names:
+            if name not in known:
+                self.add_error(field, f"There is no {what} '{name}'.")
+        return names
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        for span in ("day", "month"):
+            hard, soft = cleaned.get(f"budget_{span}"), cleaned.get(f"soft_budget_{span}")
+            if hard is not None and soft is not None and soft >= hard:
+                text = "A soft budget is passed before the hard one: make it smaller."
+                self.add_error(f"soft_budget_{span}", text)
+        return cleaned
+
 
 @admin.register(APIKey)
 class APIKeyAdmin(PageAdmin):
     form = APIKeyForm
-    list_display = ["name", "hint_shown", "allowed", "state", "requests_per_minute", "created_at"]
+    list_display = ["name", "hint_shown", "allowed", "state", "spent", "created_at"]
     list_filter = ["is_active"]
     search_fields = ["name"]
     actions = ["revoke"]
-    readonly_fields = ["hint_shown", "created_at"]
+    readonly_fields = ["hint_shown", "created_at", "spent"]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        fields = ["name", "scopes", "requests_per_minute", "expires_at"]
+        fields = ["name", "scopes", "expires_at"]
         if obj is not None:
             fields += ["is_active", "hint_shown", "created_at"]
-        return [(None, {"fields": fields})]
+        return [
+            (None, {"fields": fields}),
+            ("How much a minute", {"fields": ["requests_per_minute", "tokens_per_minute"]}),
+            ("What it may cost through the gateway", {"fields": self._money(obj)}),
+            (
+                "What the gateway may do for it",
+                {"fields": ["allowed_models", "allowed_domains"]},
+            ),
+        ]
+
+    def _money(self, obj: Any) -> list[str]:
+        spent = [] if obj is None else ["spent"]
+        return [*spent, "budget_day", "budget_month", "soft_budget_day", "soft_budget_month"]
 
     def save_model(self, request: HttpRequest, obj: APIKey, form: Any, change: bool) -> None:
         if change:
@@ -86,6 +135,14 @@ class APIKeyAdmin(PageAdmin):
     def allowed(self, row: APIKey) -> str:
         return ", ".join(row.scopes) or "nothing"
 
+    @admin.display(description="spent through the gateway")
+    def spent(self, row: Any) -> str:
+        day, month = dollars(row.spent_day), dollars(row.spent_month)
+        return f"{day}{_of(row.budget_day)} today, {month}{_of(row.budget_month)} this month"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return with_spending(super().get_queryset(request), timezone.now())
+
     @admin.display(description="state")
     def state(self, row: APIKey) -> str:
         if not row.is_active:
@@ -93,3 +150,7 @@ class APIKeyAdmin(PageAdmin):
         if not row.is_valid_at(timezone.now()):
             return "■ expired"
         return "● active"
+
+
+def _of(budget: Decimal | None) -> str:
+    return "" if budget is None else f" of {dollars(int(budget * NANO))}"

@@ -75,6 +75,7 @@ class LanguageModelAdmin(ConfigurationAdmin):
     list_display = [
         "name",
         "is_available",
+        "endpoint",
         "price",
         "accuracy",
         "speed_rating",
@@ -85,6 +86,7 @@ class LanguageModelAdmin(ConfigurationAdmin):
     search_fields = ["name", "provider"]
     fieldsets = [
         (None, {"fields": ["name", "provider", "is_available"]}),
+        ("Where the gateway calls it", {"fields": ["endpoint", "upstream_name"]}),
         (
             "How good and how fast",
             {"fields": ["accuracy_score", "speed_rating", "latency_p50_ms", "latency_p95_ms"]},
@@ -106,7 +108,8 @@ class LanguageModelAdmin(ConfigurationAdmin):
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).prefetch_related("prices")
+        rows = super().get_queryset(request)
+        return rows.select_related("endpoint").prefetch_related("prices")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         """The name is in every stored decision and in other rows' lists, so it stays."""

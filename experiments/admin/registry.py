@@ -5,6 +5,7 @@ from experiments.admin import (  # noqa: F401
     accounts,
     decisions,
     domains,
+    endpoints,
     experiments,
     flags,
     keys,

@@ -113,7 +113,7 @@ def address_of(one: Attention) -> str:
             return reverse("dashboards:experiment", args=[one.key])
         if one.subject is Subject.ROLLOUT:
             return reverse("dashboards:rollouts")
-        if one.subject is Subject.MODEL:
+        if one.subject in {Subject.MODEL, Subject.CIRCUIT}:
             return reverse("dashboards:models")
     except NoReverseMatch:
         return reverse("admin:index")

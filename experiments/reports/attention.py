@@ -1,4 +1,4 @@
-"""What needs a hand: verdicts, rollouts that wait, models without a price, routers not ready."""
+"""What needs a hand: verdicts, rollouts that wait, models that fail or have no price, routers."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from experiments.core.money import price_on
 from experiments.core.policy import Policy
 from experiments.core.wording import plural
-from experiments.models import DailyResult, Experiment, Rollout
+from experiments.models import Circuit, DailyResult, Experiment, Rollout
 from experiments.reports.rollups import Span, rolled_up
 
 ACTIVE = (Experiment.Status.RUNNING, Experiment.Status.PAUSED)
@@ -21,6 +21,7 @@ class Subject(StrEnum):
     ROLLOUT = "rollout"
     MODEL = "model"
     ROUTER = "router"
+    CIRCUIT = "circuit"
 
 
 class Attention(NamedTuple):
@@ -49,10 +50,21 @@ TITLES = {
 
 
 def attention(span: Span, policy: Policy, routers: Sequence[NotReady]) -> tuple[Attention, ...]:
-    """The most urgent first. Four queries at most."""
-    found = [*_experiments(), *_rollouts(), *_unpriced(span, policy), *_routers(routers)]
+    """The most urgent first. Five queries at most."""
+    found = [*_circuits(), *_experiments(), *_rollouts(), *_unpriced(span, policy)]
+    found += _routers(routers)
     order = ["unhealthy", "rollback", "ship", "paused"]
     return tuple(sorted(found, key=lambda one: order.index(one.state)))
+
+
+def _circuits() -> Iterator[Attention]:
+    """Models that kept failing and are left alone, as the gateway keeps them."""
+    for row in Circuit.objects.filter(open_until__isnull=False):
+        until = f"{row.open_until:%H:%M:%S} UTC"
+        why = f"Left alone until {until}, then tried by one call; others answer for it meanwhile."
+        title = f"{row.model} keeps failing"
+        said = f" It said: {row.reason}" if row.reason else ""
+        yield Attention(Subject.CIRCUIT, "unhealthy", row.model, title, f"{why}{said}")
 
 
 def _experiments() -> Iterator[Attention]:

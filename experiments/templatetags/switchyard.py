@@ -81,6 +81,12 @@ def moment(at: datetime) -> str:
 
 
 @register.filter
+def words(name: str) -> str:
+    """A name in small letters with underscores, as words."""
+    return name.replace("_", " ")
+
+
+@register.filter
 def count(value: int) -> str:
     return f"{value:,}"
 

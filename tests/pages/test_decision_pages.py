@@ -100,7 +100,7 @@ def test_a_decision_is_a_path_with_what_came_of_it(
     )
     rating = Rating(UUID(str(row.id)), "quality", 1.0, "human", timezone.now(), "good")
     record_feedback([rating], timezone.now())
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         page = viewer.get(f"/decisions/{row.id}/").content.decode()
     assert f"Sent to {row.model}" in page
     assert page.count('class="station station-') >= 6

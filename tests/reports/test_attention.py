@@ -35,7 +35,7 @@ def test_a_new_installation_needs_nothing(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     policy = store.current()
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         assert attention(SPAN, policy, ()) == ()
 
 
