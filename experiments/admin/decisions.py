@@ -151,6 +151,12 @@ class DecisionAdmin(ReadOnly, PageAdmin):
         )
     ]
 
+    def get_inlines(self, request: HttpRequest, obj: Any) -> list[Any]:
+        """Calls of models only where the gateway made some."""
+        if obj is not None and obj.attempts.exists():
+            return list(self.inlines)
+        return [inline for inline in self.inlines if inline is not AttemptInline]
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[DecisionList]:
         return DecisionList
 

@@ -1,0 +1,109 @@
+"""What the gateway did, on the pages: calls of models, and models that are left alone."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from experiments.models import Attempt, Circuit, Decision
+from experiments.services.routing import RouteRequest, route
+
+STRONG, WEAK = "openai/gpt-4.1", "openai/gpt-4.1-mini"
+
+
+def routed() -> Decision:
+    return route(RouteRequest("Explain recursion.", domain="technical", unit_id="u"))
+
+
+def attempt(row: Decision, number: int, **values: Any) -> None:
+    usual = {"model": STRONG, "endpoint": "openai", "is_fallback": False, "status": "ok"}
+    Attempt.objects.create(
+        decision=row,
+        number=number,
+        started_at=datetime(2026, 11, 1, tzinfo=UTC),
+        ended_ms=1234.5,
+        **{**usual, **values},
+    )
+
+
+def page(client: Client, row: Decision) -> str:
+    return client.get(f"/decisions/{row.pk}/").content.decode()
+
+
+def test_calls_of_models_are_told_in_order(viewer: Client) -> None:
+    row = routed()
+    attempt(row, 1, status="rate_limited", http_status=429, error="Slow down.", cost=0)
+    attempt(
+        row,
+        2,
+        model=WEAK,
+        is_fallback=True,
+        first_token_ms=87.4,
+        input_tokens=1200,
+        cached_tokens=1000,
+        output_tokens=34,
+        reasoning_tokens=20,
+        cost=1_900_000,
+    )
+    content = page(viewer, row)
+    assert f"{WEAK} answered in place of {STRONG}, after 1 call that failed." in content
+    for shown in (
+        "rate limited",
+        "Slow down.",
+        "1,000 cached",
+        "20 reasoning",
+        "$0.0019",
+        "fallback",
+    ):
+        assert shown in content
+    assert content.index("rate limited") < content.index("1,000 cached")
+
+
+@pytest.mark.parametrize(
+    ("statuses", "sentence"),
+    [
+        (["ok"], f"{STRONG} answered the first call."),
+        (["failed", "failed", "ok"], f"{STRONG} answered after 2 calls that failed."),
+        (["failed"], f"Nobody answered after 1 call: {STRONG} was the last to be asked."),
+        (["hung_up"], f"The caller hung up on {STRONG}; what was used until then is counted."),
+    ],
+)
+def test_sentence_about_the_calls(viewer: Client, statuses: list[str], sentence: str) -> None:
+    row = routed()
+    for number, status in enumerate(statuses, start=1):
+        attempt(row, number, status=status, cost=None)
+    assert sentence in page(viewer, row)
+
+
+def test_decision_of_the_other_door_shows_no_calls(viewer: Client) -> None:
+    assert "Calls of models" not in page(viewer, routed())
+
+
+def test_what_a_provider_said_is_no_markup(viewer: Client) -> None:
+    row = routed()
+    attempt(row, 1, status="failed", error="<script>alert(1)</script>")
+    assert "<script>alert(1)" not in page(viewer, row)
+
+
+def test_model_that_keeps_failing_needs_attention(viewer: Client) -> None:
+    until = timezone.now() + timedelta(seconds=30)
+    Circuit.objects.create(
+        model=STRONG, window_at=timezone.now(), open_until=until, reason="Overloaded."
+    )
+    Circuit.objects.create(model=WEAK, window_at=timezone.now(), calls=9)
+    content = viewer.get("/").content.decode()
+    assert f"{STRONG} keeps failing" in content
+    assert f"Left alone until {until:%H:%M:%S} UTC" in content
+    assert "It said: Overloaded." in content
+    assert f"{WEAK} keeps failing" not in content
+
+
+def test_admin_shows_the_calls_and_changes_none(admin_client: Client, seeded: None) -> None:
+    row = routed()
+    attempt(row, 1, status="rate_limited", http_status=429, error="Slow down.")
+    content = admin_client.get(f"/admin/experiments/decision/{row.pk}/change/").content.decode()
+    assert "⚠ rate limited (429)" in content
+    assert "Slow down." in content
+    assert 'name="attempts-0-status"' not in content
