@@ -1,4 +1,4 @@
-"""`make bench`: how fast a prompt is scored, decided and answered, all in one run.
+"""`make bench`: how fast a prompt is scored, decided and answered, all in one run, peers beside it.
 
 Figures depend on the machine and on what else it does: compare those of one run. `cpu_ms` is the
 processor time of the whole server for one request, which other programs disturb least.
@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gateway_load import Bench, measure_gateway, print_runs
 from benchmarks.http_load import Load, Upstream, measure_switchyard, measure_upstream
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
@@ -54,6 +55,10 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     if not arguments.skip_upstream:
         upstream = Upstream(folder, texts)
         results["routellm_openai_server"] = [asdict(r) for r in measure_upstream(upstream, loads)]
+    bench = Bench(folder, url, KEY, texts, arguments.seconds, arguments.stub_latency)
+    chats = measure_gateway(bench, peers=not arguments.skip_upstream)
+    results["stub_latency_ms"] = arguments.stub_latency * 1e3
+    results["gateway"] = [asdict(run) for run in chats]
     return results
 
 
@@ -71,13 +76,22 @@ def print_table(results: dict[str, Any]) -> None:
             f"{name:<34}{run['p50_ms']:>9.2f}{run['p99_ms']:>9.2f}{run['per_second']:>9.0f}"
             f"{run['errors']:>9}{run['cpu_ms']:>9.2f}{run['megabytes']:>9.0f}"
         )
+    print_runs(results["gateway"])
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=10, help="How long each load lasts.")
     parser.add_argument("--database", help="An empty database's address; SQLite where left out.")
-    parser.add_argument("--skip-upstream", action="store_true", help="Leave RouteLLM's server out.")
+    parser.add_argument(
+        "--skip-upstream", action="store_true", help="Leave RouteLLM's and LiteLLM's servers out."
+    )
+    parser.add_argument(
+        "--stub-latency",
+        type=float,
+        default=0.0,
+        help="Seconds the stub provider takes to answer a chat call.",
+    )
     parser.add_argument(
         "--pages",
         action="store_true",

@@ -46,7 +46,8 @@ class ProviderEndpointAdmin(ConfigurationAdmin):
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).annotate(called=Count("models"))
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(called=Count("models"))
+        return rows
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         """Configuration files name endpoints, so a name stays."""

@@ -141,7 +141,8 @@ class APIKeyAdmin(PageAdmin):
         return f"{day}{_of(row.budget_day)} today, {month}{_of(row.budget_month)} this month"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return with_spending(super().get_queryset(request), timezone.now())
+        keys: QuerySet[Any] = with_spending(super().get_queryset(request), timezone.now())
+        return keys
 
     @admin.display(description="state")
     def state(self, row: APIKey) -> str:

@@ -93,14 +93,15 @@ def decision(request: HttpRequest, decision_id: UUID) -> HttpResponse:
         return show(
             request, "pages/no_decision.html", "decisions", context, status=410 if gone else 404
         )
+    attempts = list(row.attempts.all())
     context = {
         "row": row,
         "sentence": tracks.sentence(row),
         "stations": tracks.stations(row),
         "outcome": getattr(row, "outcome", None),
         "ratings": row.feedback.all(),
-        "attempts": row.attempts.all(),
-        "called": called(row.attempts.all()),
+        "attempts": attempts,
+        "called": called(attempts),
         "no_text": None if row.text is not None else _why_no_text(row),
     }
     return show(request, "pages/decision.html", "decisions", context)

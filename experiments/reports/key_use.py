@@ -9,7 +9,7 @@ from django.db.models.functions import Coalesce
 from experiments.models import KeyUsage
 
 
-def with_spending(keys: QuerySet[Any], now: datetime) -> QuerySet[Any]:
+def with_spending(keys: QuerySet[Any], now: datetime) -> Any:
     """Adds `spent_day` and `spent_month`, nano-dollars since the UTC day and month began.
 
     Calls that are running count with what they are expected to cost.

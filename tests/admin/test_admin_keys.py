@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.test import Client
@@ -90,7 +91,8 @@ def test_limits_of_a_key(administrator: Client, submit: Submit) -> None:
     )
     assert response.status_code == 302
     key.refresh_from_db()
-    assert (key.tokens_per_minute, key.budget_month) == (100_000, 100)
+    assert key.tokens_per_minute == 100_000
+    assert (key.budget_day, key.budget_month) == (Decimal(5), Decimal(100))
     assert key.allowed_models == ["openai/gpt-4.1", "openai/gpt-4.1-mini"]
     assert key.allowed_domains == ["technical"]
 
