@@ -1,0 +1,102 @@
+"""What a provider's refusal means, in the many forms providers use."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import orjson
+import pytest
+
+from experiments.gateway.errors import Status
+from experiments.gateway.failures import refusal, reported
+
+
+def refused(status: int, error: Any, **headers: str) -> Any:
+    raw = error if isinstance(error, bytes) else orjson.dumps(error)
+    return refusal(status, raw, headers, "sk-our-own-key-123456")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, Status.REFUSED),
+        (401, Status.CREDENTIALS),
+        (403, Status.CREDENTIALS),
+        (404, Status.CREDENTIALS),
+        (408, Status.FAILED),
+        (413, Status.REFUSED),
+        (418, Status.REFUSED),
+        (422, Status.REFUSED),
+        (425, Status.FAILED),
+        (429, Status.RATE_LIMITED),
+        (302, Status.FAILED),
+        (500, Status.FAILED),
+        (529, Status.FAILED),
+    ],
+)
+def test_status(status: int, kind: Status) -> None:
+    assert refused(status, {"error": {"message": "No."}}).status is kind
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        ({"error": {"message": "No.", "type": "a", "code": "b"}}, "No."),
+        ({"error": "No."}, "No."),
+        ({"message": "No."}, "No."),
+        ({"detail": "No."}, "No."),
+        ({"error": {"message": {"why": "No."}}}, "{'why': 'No.'}"),
+        (["No."], "['No.']"),
+        (b"plain words", "plain words"),
+        (b"<html>Bad gateway</html>", "The provider answered 500."),
+        (b"", "The provider answered 500."),
+        (b"\xff\xfe", "\ufffd\ufffd"),
+    ],
+)
+def test_message(error: Any, message: str) -> None:
+    assert refused(500, error).message == message
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "This model's maximum context length is 8192 tokens.",
+        "prompt is too long: 210000 tokens > 200000 maximum",
+        "Input is too long for requested model.",
+        "The input token count exceeds the maximum number of tokens allowed (1048576).",
+        "Please reduce the length: context window exceeded",
+    ],
+)
+def test_prompt_that_is_too_long(message: str) -> None:
+    assert refused(400, {"error": {"message": message}}).status is Status.CONTEXT_LENGTH
+
+
+def test_length_of_something_else_is_no_reason_to_look_elsewhere() -> None:
+    error = {"error": {"message": "max_tokens is too large.", "code": "invalid_value"}}
+    assert refused(400, error).status is Status.REFUSED
+
+
+def test_our_key_and_its_kind_are_not_told() -> None:
+    error = {"error": {"message": "Bad key sk-our-own-key-123456", "code": "invalid_api_key"}}
+    found = refused(401, error)
+    answer = found.as_answer()
+    assert "sk-our-own" not in found.message
+    assert (answer.status, answer.code) == (502, "upstream_credentials")
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("3", 3.0), ("0.5", 0.5), ("-1", 0.0), ("x", None)])
+def test_wait_in_seconds(value: str, seconds: float | None) -> None:
+    assert refused(429, {}, **{"Retry-After": value}).retry_after == seconds
+
+
+def test_wait_as_a_date() -> None:
+    then = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
+    assert 55 < refused(429, {}, **{"Retry-After": then}).retry_after <= 60
+
+
+def test_error_with_status_200() -> None:
+    found = reported({"error": {"message": "Busy.", "code": 429}}, None)
+    assert found is not None
+    assert found.status is Status.RATE_LIMITED
+    assert reported({"choices": [{}], "error": None}, None) is None
+    assert reported({"choices": [{}], "error": {"message": "a warning"}}, None) is None

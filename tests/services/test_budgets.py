@@ -1,0 +1,128 @@
+"""Limits of keys by the minute, the day and the month, at their edges."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import transaction
+
+from experiments.models import KeyUsage
+from experiments.services.budgets import (
+    Charge,
+    Correction,
+    Limits,
+    OverLimitError,
+    Standing,
+    correct,
+    reserve,
+)
+
+pytestmark = pytest.mark.django_db
+NOON = datetime(2026, 11, 30, 12, 0, 30, tzinfo=UTC)
+
+
+def charge(
+    limits: Limits, at: datetime = NOON, tokens: int = 10, cost: int | None = 100, key: int = 1
+) -> Charge:
+    return Charge(key, limits, at, tokens, cost)
+
+
+def take(*charges: Charge) -> list[str]:
+    with transaction.atomic():
+        found = reserve(charges)
+    return [one.code if isinstance(one, OverLimitError) else "ok" for one in found]
+
+
+def test_no_limit_takes_no_lock_and_is_counted_by_day() -> None:
+    assert take(*[charge(Limits())] * 3) == ["ok"] * 3
+    [row] = KeyUsage.objects.all()
+    assert (row.span, row.requests, row.tokens, row.cost) == ("day", 3, 30, 300)
+
+
+def test_within_one_batch_the_last_ones_are_refused() -> None:
+    limits = Limits(day=250)
+    assert take(*[charge(limits)] * 4) == ["ok", "ok", "budget_day", "budget_day"]
+
+
+def test_cheap_call_fits_where_a_dear_one_did_not() -> None:
+    limits = Limits(day=250)
+    calls = [charge(limits, cost=200), charge(limits, cost=100), charge(limits, cost=50)]
+    assert take(*calls) == ["ok", "budget_day", "ok"]
+
+
+def test_refused_call_is_not_counted() -> None:
+    take(*[charge(Limits(requests=1))] * 5)
+    assert {row.requests for row in KeyUsage.objects.all()} == {1}
+
+
+def test_new_minute_day_and_month_begin_anew() -> None:
+    minute = Limits(requests=1)
+    assert take(charge(minute), charge(minute)) == ["ok", "requests_per_minute"]
+    assert take(charge(minute, NOON + timedelta(minutes=1))) == ["ok"]
+
+    day = Limits(day=100)
+    assert take(charge(day, key=2), charge(day, key=2)) == ["ok", "budget_day"]
+    assert take(charge(day, NOON + timedelta(days=1), key=2)) == ["ok"]
+
+    month = Limits(month=200)
+    early = NOON - timedelta(days=20)
+    assert take(charge(month, early, key=3), charge(month, key=3)) == ["ok", "ok"]
+    assert take(charge(month, key=3)) == ["budget_month"]
+    assert take(charge(month, NOON + timedelta(days=1), key=3)) == ["ok"]  # December
+
+
+@pytest.mark.parametrize(
+    ("limits", "seconds"),
+    [
+        (Limits(requests=0), 30),
+        (Limits(tokens=5), 30),
+        (Limits(day=5), 12 * 3600 - 30),
+        (Limits(month=5), 12 * 3600 - 30),  # the month's last day
+    ],
+)
+def test_refusal_says_when_to_come_again(limits: Limits, seconds: int) -> None:
+    with transaction.atomic():
+        [refused] = reserve([charge(limits)])
+    assert isinstance(refused, OverLimitError)
+    assert refused.retry_after == seconds
+
+
+def test_correction_gives_back_what_was_not_used() -> None:
+    limits = Limits(tokens=100, day=1000)
+    call = charge(limits, tokens=80, cost=900)
+    assert take(call) == ["ok"]
+    with transaction.atomic():
+        correct([Correction(call, 20, 100)])
+    assert take(charge(limits, tokens=80, cost=900)) == ["ok"]
+
+
+def test_unknown_cost_leaves_the_estimate_standing() -> None:
+    call = charge(Limits(day=1000), cost=900)
+    take(call)
+    with transaction.atomic():
+        correct([Correction(call, 10, None)])
+    assert KeyUsage.objects.get().cost == 900
+
+
+def test_correction_of_a_call_that_ran_past_midnight_counts_where_it_began() -> None:
+    call = charge(Limits(day=1000), NOON, cost=900)
+    take(call)
+    with transaction.atomic():
+        correct([Correction(call, 10, 100)])
+    assert KeyUsage.objects.get(starts_at__day=30).cost == 100
+
+
+def test_soft_budget_admits_and_says_so() -> None:
+    with transaction.atomic():
+        found = reserve([charge(Limits(soft_day=150, soft_month=250))] * 3)
+    above = [one.above_soft for one in found if isinstance(one, Standing)]
+    assert above == [(), ("day",), ("day", "month")]
+
+
+def test_price_that_is_unknown_is_refused_only_with_a_hard_budget() -> None:
+    assert take(charge(Limits(day=10**9), cost=None)) == ["unpriced_model"]
+    assert take(charge(Limits(soft_day=1), cost=None, key=2)) == ["ok"]
+
+
+def test_keys_are_kept_apart() -> None:
+    limits = Limits(requests=1)
+    assert take(charge(limits, key=1), charge(limits, key=2)) == ["ok", "ok"]
