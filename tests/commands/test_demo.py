@@ -1,6 +1,11 @@
-"""`manage.py demo`: filled once a day, never in another database."""
+"""`manage.py demo`: filled anew when it is old, never in another database."""
 
+import json
+import os
+import subprocess
+import sys
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.contrib.auth import authenticate
@@ -13,6 +18,38 @@ from pytest_django.fixtures import Settings
 from experiments.models import Decision
 
 TINY = 0.02
+ROOT = Path(__file__).resolve().parents[2]
+# In a process of its own, with a file of its own: the file is removed while Django is running.
+ON_ANOTHER_DAY = f"""
+import json
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+import django
+from django.conf import settings
+settings.DEMONSTRATION = True
+settings.DEMONSTRATION_FILE = Path(settings.DATABASES["default"]["NAME"])
+django.setup()
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db.models import F
+from experiments.models import Decision
+
+def run():
+    out = StringIO()
+    call_command("demo", scale={TINY}, stdout=out)
+    return {{"simulated": "Simulating" in out.getvalue(), "decisions": Decision.objects.count()}}
+
+def later(**hours):
+    User.objects.update(date_joined=F("date_joined") - timedelta(**hours))
+
+first = run()
+later(hours=11)
+same_day = run()
+later(hours=2)
+next_day = run()
+print(json.dumps([first, same_day, next_day]))
+"""
 
 
 @pytest.fixture
@@ -31,7 +68,7 @@ def run() -> str:
 
 
 @pytest.mark.usefixtures("demonstration")
-def test_it_fills_once_a_day_and_prints_a_login_that_works() -> None:
+def test_it_fills_once_and_prints_a_login_that_works() -> None:
     first = run()
     stored = Decision.objects.count()
     assert f"{stored:,} decisions in" in first
@@ -41,6 +78,27 @@ def test_it_fills_once_a_day_and_prints_a_login_that_works() -> None:
     login = next(line for line in second.splitlines() if line.startswith("Login"))
     _, _, password = login.removeprefix("Login").strip().partition(" / ")
     assert authenticate(username="admin", password=password) is not None
+
+
+def test_another_day_it_begins_anew_and_the_same_day_it_does_not(tmp_path: Path) -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", ON_ANOTHER_DAY],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "tests.settings",
+            "DATABASE_URL": f"sqlite:///{tmp_path / 'demo.sqlite3'}",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    first, same_day, next_day = json.loads(process.stdout.splitlines()[-1])
+    assert [run["simulated"] for run in (first, same_day, next_day)] == [True, False, True]
+    assert first["decisions"] == same_day["decisions"]
+    # Not on top of what was there.
+    assert next_day["decisions"] < 1.5 * first["decisions"]
 
 
 @pytest.mark.usefixtures("demonstration")

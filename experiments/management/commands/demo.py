@@ -5,6 +5,7 @@ import os
 import secrets
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,14 @@ from experiments.models import Decision
 from experiments.services.demonstration.filling import fill
 from experiments.services.seeding import seed_demo_key
 
+LOGIN = "admin"
+LASTS = timedelta(hours=12)
+
 
 class Command(Welcome):
     help = (
-        "Fills demo.sqlite3 with thirty days of simulated traffic, unless it was filled today, and "
-        "prints a login. Never touches another database."
+        "Fills demo.sqlite3 with thirty days of simulated traffic, unless that was done in the "
+        "last twelve hours, and prints a login. Never touches another database."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -35,7 +39,7 @@ class Command(Welcome):
         if not settings.DEMONSTRATION:
             _restart_as_demonstration()
         logging.getLogger("switchyard").setLevel(logging.WARNING)
-        if options["fresh"] or not _is_of_today():
+        if options["fresh"] or not _is_recent():
             _remove()
             self._fill(options["scale"])
         seed_demo_key()
@@ -54,23 +58,23 @@ class Command(Welcome):
         """A fresh password at each start: it protects nothing but a demonstration."""
         password = secrets.token_urlsafe(12)
         user, _ = get_user_model()._default_manager.get_or_create(
-            username="admin", defaults={"is_staff": True, "is_superuser": True}
+            username=LOGIN, defaults={"is_staff": True, "is_superuser": True}
         )
         user.set_password(password)
         user.save()
-        return f"admin / {password}"
+        return f"{LOGIN} / {password}"
 
 
-def _is_of_today() -> bool:
-    """Whether it was filled today, and to the end: the login is made last. Running experiments of
-    another day would look as if their traffic had stopped."""
-    newest = Decision.objects.order_by("-created_at").values_list("created_at", flat=True)
+def _is_recent() -> bool:
+    """Whether it was filled a short while ago, and to the end: the login is made last. Running
+    experiments of another day would look as if their traffic had stopped."""
+    logins = get_user_model()._default_manager.filter(username=LOGIN)
     try:
-        made_at = newest.first()
+        filled_at = logins.values_list("date_joined", flat=True).first()
         return (
-            made_at is not None
-            and made_at.date() == timezone.now().date()
-            and get_user_model()._default_manager.exists()
+            filled_at is not None
+            and timezone.now() - filled_at < LASTS
+            and Decision.objects.exists()
         )
     except DatabaseError:  # no tables yet, or those of another version
         return False
