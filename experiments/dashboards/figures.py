@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from math import inf
+from typing import NamedTuple
 
 from plotly import graph_objects as go
 
@@ -22,6 +24,10 @@ FEW_POINTS = 8
 """Up to here every point of the plane is named; beyond, arms are where the pointer is."""
 LABEL_PLACES = ("top right", "bottom left")
 """Neighbours take turns, so that their names overlap less."""
+GAP = 0.08
+"""Between two bars of a histogram, as a share of a bin; static/js/threshold.js has it too."""
+FAR_RIGHT, HEADROOM = 0.85, 1.15
+"""From where the threshold's label stands left of its line; room for it above the bars."""
 TIERS: tuple[Tier, ...] = ("strong", "weak", "selected")
 TIER_NAMES: dict[Tier, str] = {
     "strong": "strong model",
@@ -99,7 +105,7 @@ def _add_quality(figure: go.Figure, points: Sequence[QualityPoint], look: Look, 
 def score_histogram(bins: Sequence[ScoreBin], *, threshold: float) -> go.Figure:
     """Decisions by score: weak model's colour below the threshold, strong model's from it on.
 
-    A bin that the threshold cuts keeps the weak model's colour; the line shows where it is cut.
+    A bin that the threshold cuts is cut in the picture too, as the shares beside it count it.
     The threshold is the figure's only shape, named "threshold", so that a page can move it.
     """
     figure = go.Figure(
@@ -111,24 +117,42 @@ def score_histogram(bins: Sequence[ScoreBin], *, threshold: float) -> go.Figure:
         )
     )
     sides = (
-        (WEAK, TIER_NAMES["weak"], [one for one in bins if one.low < threshold]),
-        (STRONG, TIER_NAMES["strong"], [one for one in bins if one.low >= threshold]),
+        (WEAK, TIER_NAMES["weak"], -inf, threshold),
+        (STRONG, TIER_NAMES["strong"], threshold, inf),
     )
-    for tone, name, side in sides:
+    for tone, name, start, end in sides:
+        bars = [bar for one in bins if (bar := _bar(one, start, end))]
         figure.add_bar(
-            x=[(one.low + one.high) / 2 for one in side],
-            y=[one.decisions for one in side],
-            width=[(one.high - one.low) * 0.92 for one in side],
+            x=[bar.middle for bar in bars],
+            y=[bar.of.decisions for bar in bars],
+            width=[bar.width for bar in bars],
             name=name,
             marker={"color": tone.css},
-            customdata=[[one.low, one.high] for one in side],
+            customdata=[[bar.of.low, bar.of.high] for bar in bars],
             hovertemplate="score %{customdata[0]:.2f} to %{customdata[1]:.2f}: %{y:,} decisions"
             "<extra></extra>",
         )
     line = rule(threshold, across="x", text=f"threshold {threshold:.2f}")
+    line["label"]["xanchor"] = "left" if threshold < FAR_RIGHT else "right"
     figure.update_layout(shapes=[{**line, "name": "threshold"}])
     figure.update_xaxes(range=[0, 1])
+    tallest = max((one.decisions for one in bins), default=0)
+    figure.update_yaxes(range=[0, (tallest or 1) * HEADROOM])
     return figure
+
+
+class _Bar(NamedTuple):
+    """What is seen of a bin on one side of the threshold."""
+
+    of: ScoreBin
+    middle: float
+    width: float
+
+
+def _bar(one: ScoreBin, start: float, end: float) -> _Bar | None:
+    gap = (one.high - one.low) * GAP / 2
+    low, high = max(one.low + gap, start), min(one.high - gap, end)
+    return _Bar(one, (low + high) / 2, high - low) if low < high else None
 
 
 def cost_quality_plane(points: Sequence[PlanePoint], coins: Sequence[CoinLine]) -> go.Figure:

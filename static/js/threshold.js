@@ -11,21 +11,28 @@
   const source = document.getElementById(figure.dataset.chart);
   let waiting = false;
 
-  const side = (trace, bins) => {
-    trace.x = bins.map(([low, high]) => (low + high) / 2);
-    trace.y = bins.map(([, , decisions]) => decisions);
-    trace.width = bins.map(([low, high]) => (high - low) * 0.92);
-    trace.customdata = bins.map(([low, high]) => [low, high]);
+  // A bin that the threshold cuts is cut in the picture (experiments/dashboards/figures.py).
+  const GAP = 0.08;
+  const side = (trace, start, end) => {
+    const bars = moves.bins.map(([low, high, decisions]) => {
+      const gap = ((high - low) * GAP) / 2;
+      return { bin: [low, high], decisions, left: Math.max(low + gap, start), right: Math.min(high - gap, end) };
+    }).filter(({ left, right }) => left < right);
+    trace.x = bars.map(({ left, right }) => (left + right) / 2);
+    trace.y = bars.map(({ decisions }) => decisions);
+    trace.width = bars.map(({ left, right }) => right - left);
+    trace.customdata = bars.map(({ bin }) => bin);
   };
   const move = () => {
     waiting = false;
     const threshold = Number(input.value);
     const chart = JSON.parse(source.textContent);
     const [weak, strong] = chart.data;
-    side(weak, moves.bins.filter(([low]) => low < threshold));
-    side(strong, moves.bins.filter(([low]) => low >= threshold));
+    side(weak, -Infinity, threshold);
+    side(strong, threshold, Infinity);
     const line = chart.layout.shapes.find((shape) => shape.name === "threshold");
     line.x0 = line.x1 = threshold;
+    line.label.xanchor = threshold < 0.85 ? "left" : "right";
     line.label.text = `threshold ${threshold.toFixed(2)}`;
     source.textContent = JSON.stringify(chart);
     figure.parentElement.dispatchEvent(new CustomEvent("switchyard:refresh", { bubbles: true }));

@@ -104,6 +104,18 @@ def test_scores_change_colour_at_the_threshold() -> None:
     assert list(above.x) == [0.625]
 
 
+def test_a_bin_the_threshold_cuts_is_cut_in_the_picture() -> None:
+    """Most scores lie in one bin: coloured as a whole it would show the wrong model for most."""
+    bins = [ScoreBin(0.5, 0.75, 30), ScoreBin(0.75, 1.0, 20)]
+    below, above = score_histogram(bins, threshold=0.6).data
+    assert (list(below.y), list(above.y)) == ([30], [30, 20])
+    seen = below.width[0], above.width[0]
+    assert seen == pytest.approx((0.6 - 0.51, 0.74 - 0.6))
+    assert below.x[0] + below.width[0] / 2 == pytest.approx(0.6)
+    assert above.x[0] - above.width[0] / 2 == pytest.approx(0.6)
+    assert list(map(list, above.customdata)) == [[0.5, 0.75], [0.75, 1.0]]
+
+
 def test_the_threshold_is_a_named_line() -> None:
     (line,) = score_histogram([ScoreBin(0.0, 1.0, 1)], threshold=0.38).layout.shapes
     assert (line.name, line.x0, line.x1, line.label.text) == (
@@ -112,6 +124,15 @@ def test_the_threshold_is_a_named_line() -> None:
         0.38,
         "threshold 0.38",
     )
+
+
+def test_the_label_of_the_threshold_stays_inside_and_above_the_bars() -> None:
+    bins = [ScoreBin(0.5, 1.0, 200)]
+    anchors = [
+        score_histogram(bins, threshold=at).layout.shapes[0].label.xanchor for at in (0.5, 0.95)
+    ]
+    assert anchors == ["left", "right"]
+    assert score_histogram(bins, threshold=0.5).layout.yaxis.range == pytest.approx((0, 230))
 
 
 def test_an_effect_is_a_mark_with_an_uneven_whisker() -> None:
