@@ -4,9 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from django.db.models import Q
+
 from experiments.core.differences import Change
 from experiments.core.policy import domain_flag
-from experiments.models import PolicyRevision
+from experiments.models import Experiment, PolicyRevision
 from experiments.services.documents import MODEL_FIELDS
 from experiments.services.revisions import changes_of
 
@@ -21,6 +23,7 @@ SUBJECTS = {
     "settings": "Routing settings",
 }
 MODEL_KEYS = {*MODEL_FIELDS, "endpoint", "prices"}
+EXPERIMENT_STEPS = {"status", "phase", "coverage"}
 LONGEST = 80
 MANY = 6
 
@@ -81,12 +84,23 @@ def changes_since(number: int, section: str, name: str) -> list[Happened]:
 
 
 def changes_between(since: datetime, until: datetime, domain: str) -> list[Happened]:
-    """What revisions of that time did to a domain, its flag included, oldest first. One query."""
-    places = {("domains", domain), ("flags", domain_flag(domain))}
+    """What revisions of that time did to a domain's traffic, oldest first. Two queries.
+
+    Its own row and flag count, and the experiments on it: their steps, not their plans.
+    """
     rows = PolicyRevision.objects.filter(created_at__gte=since, created_at__lt=until)
+    of_domain = Q(domain__name=domain) | Q(domain=None)
+    experiments = set(Experiment.objects.filter(of_domain).values_list("key", flat=True))
+
+    def matters(change: Change) -> bool:
+        section, name, field = place_of(change.path)
+        if section == "experiments":
+            return name in experiments and field in EXPERIMENT_STEPS
+        return (section, name) in {("domains", domain), ("flags", domain_flag(domain))}
+
     found = []
     for row in rows.defer("document").order_by("number"):
-        own = [change for change in changes_of(row) if place_of(change.path)[:2] in places]
+        own = [change for change in changes_of(row) if matters(change)]
         if own:
             found.append(Happened(row.number, row.author_name, row.created_at, readable(own)))
     return found

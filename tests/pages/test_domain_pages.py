@@ -9,7 +9,9 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from experiments.models import Domain, RollupBin
+from experiments.services import experiments as lifecycle
 from experiments.services.revisions import revision
+from tests.experiment_rows import draft, running
 from tests.rollup_rows import hour
 
 NOW = timezone.now().replace(minute=0, second=0, microsecond=0)
@@ -69,6 +71,23 @@ def test_a_change_of_the_domain_is_on_the_axis_and_in_the_list(viewer: Client) -
     assert "threshold" in page
 
 
+def test_an_experiment_on_the_domain_is_on_the_axis_too(viewer: Client) -> None:
+    """It moves the domain's cost like a change of its policy; another domain's does not."""
+    some_traffic()
+    row = running("cheaper", now=timezone.now())
+    draft("elsewhere", domain="legal")
+    draft("planned", domain="technical")
+    lifecycle.stop(row, "olga", timezone.now(), reason="Done", verdict="")
+    page = viewer.get("/domains/technical/").content.decode()
+    listed = page[page.index('id="changes-head"') :]
+    assert "Experiment cheaper: status: draft → running" in listed
+    assert "Experiment cheaper: status: running → stopped" in listed
+    assert "planned" not in listed
+    assert "elsewhere" not in listed
+    shapes = embedded(page, "cost")["layout"]["shapes"]
+    assert len([shape for shape in shapes if "label" in shape]) == 2
+
+
 def test_a_domain_without_traffic_invites(viewer: Client) -> None:
     page = viewer.get("/domains/medical/").content.decode()
     assert "No decision in the last 7 days." in page
@@ -85,7 +104,7 @@ def test_an_unknown_domain_names_the_known(viewer: Client) -> None:
 def test_queries(viewer: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     some_traffic()
     viewer.get("/domains/technical/")
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(12):
         viewer.get("/domains/technical/")
     with django_assert_num_queries(8):
         viewer.get("/domains/")
