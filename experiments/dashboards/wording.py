@@ -95,9 +95,10 @@ def _coin(traffic: Traffic) -> list[str]:
     would = traffic.compared.saving - coin.saving
     if would <= 0:
         return []
-    return [
-        f"A coin sending as many prompts to the strong model would have saved {dollars(would)}."
-    ]
+    coin_saved = "A coin sending as many prompts to the strong model would have saved"
+    if would > traffic.compared.saving:
+        return [f"{coin_saved} {dollars(would)}: the rest has to come back as quality."]
+    return [f"{coin_saved} {dollars(would)}."]
 
 
 def quality_held(domains: Sequence[DomainTraffic]) -> str:
@@ -143,7 +144,8 @@ def _one_domain(quality: Quality, name: str) -> str:
 def _next(traffic: Traffic) -> str:
     fallen = [one.name for one in traffic.domains if one.quality.held is Held.NO]
     if fallen:
-        return f"Next: lower the threshold of {listed(fallen)}, or switch its flag off."
+        flags = "its flag" if len(fallen) == 1 else "their flags"
+        return f"Next: lower the threshold of {listed(fallen)}, or switch {flags} off."
     few = [one.name for one in traffic.domains if one.quality.held is Held.TOO_FEW]
     if few:
         return f"Next: send ratings for {listed(few)} with POST /api/v1/feedback."

@@ -66,6 +66,11 @@ def test_the_overview_in_one_sentence() -> None:
     assert answer.next == "Next: send ratings for legal with POST /api/v1/feedback."
 
 
+def test_a_coin_that_saves_more_is_not_passed_over() -> None:
+    sentence = wording.overview(traffic(domain("technical"), coin=450), WEEK).sentence
+    assert "would have saved $450.00: the rest has to come back as quality." in sentence
+
+
 def test_no_coin_beside_the_coin() -> None:
     found = traffic(domain("technical"), baseline=Baseline.RANDOM)
     sentence = wording.overview(found, replace(WEEK, baseline=Baseline.RANDOM)).sentence
@@ -124,6 +129,10 @@ def test_what_to_do_first_is_about_what_fell() -> None:
     found = traffic(domain("legal", Held.TOO_FEW), domain("creative", Held.NO))
     assert wording.overview(found, WEEK).next == (
         "Next: lower the threshold of creative, or switch its flag off."
+    )
+    both = traffic(domain("legal", Held.NO), domain("creative", Held.NO))
+    assert wording.overview(both, WEEK).next == (
+        "Next: lower the threshold of legal and creative, or switch their flags off."
     )
 
 
