@@ -3,10 +3,12 @@
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from experiments.dashboards import traffic_charts, wording
+from experiments.dashboards import plane_wording
 from experiments.dashboards.filters import Filters
 from experiments.dashboards.pages import page, show
-from experiments.models import Domain, Experiment
+from experiments.dashboards.palette import Look, of_series
+from experiments.dashboards.plane_charts import plane_charts
+from experiments.models import Arm, Domain, Experiment
 from experiments.reports.plane import plane
 
 
@@ -16,9 +18,8 @@ def cost_quality(request: HttpRequest) -> HttpResponse:
     found = plane(filters.span(timezone.now()), filters.domain, filters.experiment)
     places = (*found.domains, *found.arms)
     context = {
-        "answer": wording.plane(found),
-        "plane": found,
-        "chart": traffic_charts.plane(found) if places else None,
+        "answer": plane_wording.plane(found),
+        "charts": plane_charts(found, looks_of_arms()) if places else None,
         "domain_choices": Domain.objects.values_list("name", flat=True),
         "experiment_choices": Experiment.objects.values_list("key", flat=True).order_by("key"),
     }
@@ -30,3 +31,18 @@ def cost_quality(request: HttpRequest) -> HttpResponse:
         tab="cost_quality",
         filters=filters,
     )
+
+
+def looks_of_arms() -> dict[str, Look]:
+    """Every arm as its experiment's own page draws it, by the name of its point."""
+    arms: dict[str, list[Arm]] = {}
+    for arm in Arm.objects.select_related("experiment").order_by("position", "pk"):
+        arms.setdefault(arm.experiment.key, []).append(arm)
+    return {
+        f"{key}: {name}": look
+        for key, rows in arms.items()
+        for name, look in of_series(
+            [arm.name for arm in rows],
+            control=next((arm.name for arm in rows if arm.is_control), None),
+        ).items()
+    }

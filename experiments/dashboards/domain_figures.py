@@ -12,6 +12,7 @@ from experiments.dashboards.palette import CONTROL, EDGE, INK, QUIET
 from experiments.reports.rows import CostDay, ScoreBin
 
 MOST_LABELS = 6
+CLEAR = "rgba(0,0,0,0)"
 
 
 class Change(NamedTuple):
@@ -132,9 +133,13 @@ def confidence(bins: Sequence[ScoreBin], *, minimum: float) -> go.Figure:
 
 def runners_up(rows: Sequence[tuple[str, int]]) -> go.Figure:
     """The domains that came second, most frequent on top."""
-    layout = base_layout(x_title="decisions", showlegend=False, height=90 + 30 * len(rows))
+    layout = base_layout(
+        x_title="decisions", showlegend=False, height=max(288, 90 + 30 * len(rows))
+    )
     layout["xaxis"] = axis("decisions", grid=True, rangemode="tozero")
-    layout["yaxis"] = axis(grid=False, autorange="reversed", showline=False)
+    layout["yaxis"] = axis(
+        grid=False, autorange="reversed", showline=False, ticks="outside", tickcolor=CLEAR
+    )
     figure = go.Figure(layout=layout)
     figure.add_bar(
         x=[count for _, count in rows],

@@ -12,18 +12,12 @@ from experiments.dashboards.marks import (
     bands,
     base_layout,
     hollow_where,
-    mark,
     moment,
     rule,
-    whisker,
 )
-from experiments.dashboards.palette import CONTROL, EDGE, INK, STRONG, WEAK, WORSE, Look, of_tier
-from experiments.reports.rows import CoinLine, CostDay, PlanePoint, QualityPoint, ScoreBin, Tier
+from experiments.dashboards.palette import INK, STRONG, WEAK, Look, of_tier
+from experiments.reports.rows import CostDay, QualityPoint, ScoreBin, Tier
 
-FEW_POINTS = 8
-"""Up to here every point of the plane is named; beyond, arms are where the pointer is."""
-LABEL_PLACES = ("top right", "bottom left")
-"""Neighbours take turns, so that their names overlap less."""
 GAP = 0.08
 """Between two bars of a histogram, as a share of a bin; static/js/threshold.js has it too."""
 FAR_RIGHT, HEADROOM = 0.85, 1.15
@@ -153,60 +147,3 @@ def _bar(one: ScoreBin, start: float, end: float) -> _Bar | None:
     gap = (one.high - one.low) * GAP / 2
     low, high = max(one.low + gap, start), min(one.high - gap, end)
     return _Bar(one, (low + high) / 2, high - low) if low < high else None
-
-
-def cost_quality_plane(points: Sequence[PlanePoint], coins: Sequence[CoinLine]) -> go.Figure:
-    """Cost against quality, with intervals, and for each coin what a toss would reach."""
-    figure = go.Figure(
-        layout=base_layout(
-            x_title="cost per 1,000 requests, $",
-            y_title="mean rated quality, 0 to 1",
-            showlegend=False,
-        )
-    )
-    for coin in coins:
-        _add_coin(figure, coin)
-    drawn = [point for point in points if point.quality is not None]
-    named = 0
-    for point in sorted(drawn, key=lambda point: point.cost):
-        labelled = point.kind == "domain" or point.below_coin or len(drawn) <= FEW_POINTS
-        _add_point(figure, point, point.quality or 0.0, LABEL_PLACES[named % 2] if labelled else "")
-        named += labelled
-    figure.update_xaxes(rangemode="tozero", tickprefix="$")
-    return figure
-
-
-def _add_coin(figure: go.Figure, coin: CoinLine) -> None:
-    figure.add_scatter(
-        x=[coin.weak_cost / NANO, coin.strong_cost / NANO],
-        y=[coin.weak_quality, coin.strong_quality],
-        mode="lines+markers",
-        line={"color": EDGE, "width": 1.5, "dash": "dot"},
-        marker={"symbol": ["circle", "square"], "color": [WEAK.css, STRONG.css], "size": 7},
-        text=["always weak", "always strong"],
-        hovertemplate=f"{coin.name}, %{{text}}: $%{{x:,.4f}}, quality %{{y:.3f}}<extra></extra>",
-    )
-
-
-def _add_point(figure: go.Figure, point: PlanePoint, quality: float, label_at: str) -> None:
-    """Domains are round and named; arms are diamonds, named where there is room."""
-    tone = WORSE if point.below_coin else CONTROL
-    symbol = "circle" if point.kind == "domain" else "diamond"
-    look = Look(tone, "x" if point.below_coin else symbol, "solid")
-    cost = (point.cost / NANO, point.cost_low / NANO, point.cost_high / NANO)
-    figure.add_scatter(
-        x=[cost[0]],
-        y=[quality],
-        name=point.name,
-        mode="markers+text" if label_at else "markers",
-        text=[point.name],
-        textposition=label_at or LABEL_PLACES[0],
-        textfont={"color": INK},
-        marker=mark(look, enough=point.rated >= point.minimum, size=11),
-        error_x=whisker(*cost, tone),
-        error_y=None
-        if point.quality_low is None or point.quality_high is None
-        else whisker(quality, point.quality_low, point.quality_high, tone),
-        hovertemplate=f"{point.name}: $%{{x:,.4f}} per 1,000, quality %{{y:.3f}}, "
-        f"{point.rated:,} rated<extra></extra>",
-    )

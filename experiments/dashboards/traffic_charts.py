@@ -26,13 +26,11 @@ from experiments.dashboards.domain_figures import (
 from experiments.dashboards.figures import (
     TIER_NAMES,
     cost_by_day,
-    cost_quality_plane,
     quality_by_tier,
     score_histogram,
 )
 from experiments.dashboards.filters import BASELINES
 from experiments.reports.detection import Moved, latency_within
-from experiments.reports.plane import Place, Plane
 from experiments.reports.rows import CostDay, QualityPoint, ScoreBin
 from experiments.reports.traffic import MIN_DRAWN, Traffic
 
@@ -167,7 +165,6 @@ def detection(bins: Sequence[ScoreBin], name: str, minimum: float) -> Chart:
         f"{name} were so with a confidence of 0.8 or more.",
         confidence(bins, minimum=minimum),
         Table("Decisions by confidence", columns, cells),
-        size="low",
     )
 
 
@@ -182,52 +179,6 @@ def seconds(rows: Sequence[tuple[str, int]], name: str) -> Chart:
         f"{plural(everything, 'prompt')} that had another candidate beside {name}.",
         runners_up(rows),
         Table("Runner-up domains", columns, tuple((word(n), number(c)) for n, c in rows)),
-        size="low",
-    )
-
-
-def plane(found: Plane) -> Chart:
-    places = (*found.domains, *found.arms)
-    return chart(
-        "plane",
-        "Cost per 1,000 requests against rated quality",
-        wording.plane_key(found),
-        cost_quality_plane([place.point for place in places], found.coins),
-        plane_table(places),
-        size="tall",
-    )
-
-
-def plane_table(places: Sequence[Place]) -> Table:
-    columns = (
-        Column("domain or arm"),
-        Column("cost per 1,000", "$", numeric=True),
-        Column("from", "$", numeric=True),
-        Column("to", "$", numeric=True),
-        Column("quality", "0 to 1", numeric=True),
-        Column("from", numeric=True),
-        Column("to", numeric=True),
-        Column("rated", numeric=True),
-        Column("against a coin", "quality", numeric=True),
-    )
-    return Table("Cost and quality with 95 % intervals", columns, tuple(map(_plane_row, places)))
-
-
-def _plane_row(place: Place) -> tuple[Cell, ...]:
-    point = place.point
-    gap = place.gap
-    return (
-        word(point.name),
-        money(point.cost, 3),
-        money(point.cost_low, 3),
-        money(point.cost_high, 3),
-        number(point.quality, 3, otherwise=f"too few: {point.rated} of {MIN_DRAWN}"),
-        number(point.quality_low, 3, otherwise=""),
-        number(point.quality_high, 3, otherwise=""),
-        number(point.rated),
-        Cell(wording.signed(gap.value, 3), exact=repr(gap.value), numeric=True)
-        if gap
-        else Cell("no line", numeric=True),
     )
 
 

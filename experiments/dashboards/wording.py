@@ -8,7 +8,6 @@ from experiments.core.wording import dollars, plural
 from experiments.dashboards.filters import BASELINES, Filters
 from experiments.reports.detection import Moved
 from experiments.reports.model_use import ModelUse
-from experiments.reports.plane import Plane
 from experiments.reports.rollups import DAY, HOUR
 from experiments.reports.traffic import (
     MIN_RATED,
@@ -240,32 +239,6 @@ def threshold(moved: Moved, at_work: float | None) -> str:
     return f"At {moved.threshold:.2f}, {share(moved.strong_share)} {go} to the strong model{cost}."
 
 
-def plane(found: Plane) -> Answer:
-    """Which domains and arms do worse than a coin."""
-    drawn = [place for place in (*found.domains, *found.arms) if place.point.quality is not None]
-    if not drawn:
-        return Answer("No answer was rated, so there is nothing to compare cost with.")
-    if not found.coins:
-        return Answer(
-            "Nothing can be said against a coin yet: no domain has ratings of both always strong "
-            "and always weak.",
-            "Next: start an experiment with those two as arms.",
-        )
-    compared = [place for place in drawn if place.gap is not None]
-    if found.below:
-        worst = [place.point.name for place in found.below]
-        does = "does" if len(worst) == 1 else "do"
-        return Answer(
-            f"{listed(worst)} {does} worse than a coin: rated lower than what tossing one between "
-            "always weak and always strong would reach for the same money.",
-            "Next: change the router or its threshold there, or take the weak model for all.",
-        )
-    return Answer(
-        f"Nothing is shown to do worse than a coin: {len(compared)} of {len(drawn)} points have a "
-        "line to be compared with."
-    )
-
-
 def models(uses: Sequence[ModelUse], when: str) -> Answer:
     """What the models cost, and whether the estimates can be trusted."""
     used = [use for use in uses if use.sums.decisions]
@@ -294,16 +267,3 @@ def models(uses: Sequence[ModelUse], when: str) -> Answer:
             "Next: enter a price in the admin, or run manage.py refresh_prices.",
         )
     return Answer(first)
-
-
-def plane_key(found: Plane) -> str:
-    """What the chart holds and which way is good."""
-    points = [place.point for place in (*found.domains, *found.arms)]
-    drawn = [point for point in points if point.quality is not None]
-    hollow = sum(point.rated < point.minimum for point in drawn)
-    parts = [f"{plural(len(drawn), 'point')}, {plural(len(found.coins), 'line')} of a coin."]
-    if hollow:
-        parts.append(f"{hollow} hollow: too few ratings to lean on.")
-    if missing := len(points) - len(drawn):
-        parts.append(f"{missing} not drawn: hardly rated.")
-    return " ".join(["Up is better, left is cheaper.", *parts])

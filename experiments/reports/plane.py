@@ -29,21 +29,40 @@ class Ends(NamedTuple):
 
 
 class Place(NamedTuple):
-    """One point. `gap` is its quality minus the coin's at the same cost, where there is a line."""
+    """One point. `gap` is its quality minus the coin's at the same cost, where there is a line.
+
+    `is_end`: an arm that is always weak or always strong, and so an end of the coin's line.
+    """
 
     point: PlanePoint
     domain: str
     gap: Estimate | None
+    experiment: str = ""
+    arm: str = ""
+    is_end: bool = False
+
+    @property
+    def above_coin(self) -> bool:
+        """Better than the coin, for certain; an end is only ever itself."""
+        enough = self.point.rated >= self.point.minimum
+        return enough and not self.is_end and self.gap is not None and self.gap.low > 0
 
 
 class Plane(NamedTuple):
+    """`unrated` names, for a domain without a line, the policies that lack ratings."""
+
     domains: tuple[Place, ...]
     arms: tuple[Place, ...]
     coins: tuple[CoinLine, ...]
+    unrated: dict[str, tuple[Method, ...]]
 
     @property
     def below(self) -> tuple[Place, ...]:
         return tuple(place for place in (*self.domains, *self.arms) if place.point.below_coin)
+
+    @property
+    def above(self) -> tuple[Place, ...]:
+        return tuple(place for place in (*self.domains, *self.arms) if place.above_coin)
 
 
 class _Group(NamedTuple):
@@ -68,11 +87,14 @@ def plane(span: Span, domain: str = "", experiment: str = "") -> Plane:
             for name in _names(groups)
         ),
         arms=tuple(
-            _place(f"{key}: {arm}", "arm", name, _of(groups, name, key, arm), ends.get(name))
+            _place(
+                f"{key}: {arm}", "arm", name, _of(groups, name, key, arm), ends.get(name)
+            )._replace(experiment=key, arm=arm, is_end=_is_end(name, key, arm, groups))
             for name, key, arm in arms
             if not experiment or key == experiment
         ),
         coins=tuple(one.line for one in ends.values()),
+        unrated={name: _unrated(name, groups) for name in _names(groups) if name not in ends},
     )
 
 
@@ -85,6 +107,24 @@ def _of(groups: Iterable[_Group], domain: str, experiment: str = "", arm: str = 
         one.sums
         for one in groups
         if one.domain == domain and (not arm or (one.experiment, one.arm) == (experiment, arm))
+    )
+
+
+def _is_end(name: str, experiment: str, arm: str, groups: Iterable[_Group]) -> bool:
+    methods = {
+        one.method
+        for one in groups
+        if (one.domain, one.experiment, one.arm) == (name, experiment, arm)
+    }
+    return methods <= {Method.ALWAYS_WEAK, Method.ALWAYS_STRONG}
+
+
+def _unrated(name: str, groups: Iterable[_Group]) -> tuple[Method, ...]:
+    rows = [one for one in groups if one.domain == name]
+    return tuple(
+        method
+        for method in (Method.ALWAYS_WEAK, Method.ALWAYS_STRONG)
+        if total(one.sums for one in rows if one.method == method).rated < MIN_FILLED
     )
 
 

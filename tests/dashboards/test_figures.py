@@ -8,12 +8,12 @@ import pytest
 from experiments.dashboards.experiment_figures import effects_forest, estimate_over_time
 from experiments.dashboards.figures import (
     cost_by_day,
-    cost_quality_plane,
     quality_by_tier,
     score_histogram,
 )
 from experiments.dashboards.marks import bands
 from experiments.dashboards.palette import CONTROL, of_series
+from experiments.dashboards.plane_figures import Named, arms_plane, domains_plane, ranges
 from experiments.reports.rows import (
     CoinLine,
     CostDay,
@@ -66,7 +66,7 @@ def test_a_tier_that_cost_nothing_is_left_out() -> None:
 def test_a_figure_without_rows_is_empty_not_an_error() -> None:
     assert [list(trace.y) for trace in cost_by_day([], baseline="always strong").data] == [[]]
     assert len(quality_by_tier([]).data) == 0
-    assert len(cost_quality_plane([], []).data) == 0
+    assert len(domains_plane([], []).data) == 0
     assert len(effects_forest([], {}).data) == 0
 
 
@@ -223,28 +223,67 @@ def plane_point(**changes: Any) -> PlanePoint:
 
 
 def test_a_point_of_the_plane_has_both_intervals() -> None:
-    (point,) = cost_quality_plane([plane_point()], []).data
+    (point,) = domains_plane([plane_point()], []).data
     assert (list(point.x), list(point.y)) == ([2.1], [0.87])
     assert point.error_x.array == pytest.approx((0.2,))
     assert point.error_y.arrayminus == pytest.approx((0.07,))
 
 
 def test_a_point_below_the_coin_has_another_shape_and_colour() -> None:
-    (point,) = cost_quality_plane([plane_point(below_coin=True)], []).data
+    (point,) = domains_plane([plane_point(below_coin=True)], []).data
     assert (point.marker.symbol, point.marker.color) == ("x", "var(--chart-worse)")
 
 
 def test_a_point_with_few_ratings_is_hollow_and_one_with_none_is_left_out() -> None:
     few, none = plane_point(rated=12), plane_point(quality=None)
-    (point,) = cost_quality_plane([few, none], []).data
+    (point,) = domains_plane([few, none], []).data
     assert point.marker.symbol == "circle-open"
 
 
 def test_the_coin_runs_from_always_weak_to_always_strong() -> None:
     coin = CoinLine("legal", 300_000_000, 0.8, 5_100_000_000, 0.93)
-    (line,) = cost_quality_plane([], [coin]).data
+    (line,) = domains_plane([], [coin]).data
     assert (list(line.x), list(line.y)) == ([0.3, 5.1], [0.8, 0.93])
     assert list(line.text) == ["always weak", "always strong"]
+
+
+def test_names_of_neighbours_stand_in_different_places() -> None:
+    """Three domains close together: no name is written over another's."""
+    near = [
+        plane_point(name=name, cost=2_100_000_000 + 20_000_000 * i)
+        for i, name in enumerate(("technical", "educational", "scientific"))
+    ]
+    far = plane_point(name="legal", cost=200_000_000, quality=0.7)
+    figure = domains_plane([*near, far], [])
+    places = [trace.textposition for trace in figure.data]
+    assert len(set(places[:3])) == 3
+    assert places[3] != "middle left"  # it would leave the plot
+
+
+def test_arms_have_the_colours_of_their_experiments_page() -> None:
+    arms = [
+        plane_point(name="e: control", kind="arm"),
+        plane_point(name="e: local-38", kind="arm", rated=12),
+        plane_point(name="e: silent", kind="arm", quality=None),
+    ]
+    looks = {f"e: {name}": look for name, look in LOOKS.items()}
+    coin = CoinLine("legal", 300_000_000, 0.8, 5_100_000_000, 0.93)
+    within = ranges([plane_point(), *arms], [coin])
+    named = [Named(arm.name.removeprefix("e: "), arm) for arm in arms]
+    line, control, local, whole = arms_plane(plane_point(), named, looks, coin, within).data
+    assert (control.name, local.name) == ("control", "local-38")
+    assert line.name.startswith("a coin")
+    assert (control.marker.color, control.marker.symbol) == ("var(--chart-control)", "square")
+    assert (local.marker.color, local.marker.symbol) == ("var(--chart-green)", "circle-open")
+    assert (whole.name, whole.marker.color) == ("all its requests", "var(--ink)")
+
+
+def test_all_panels_have_the_same_axes_and_hold_their_whiskers() -> None:
+    hollow = plane_point(rated=12, quality_low=0.1)
+    coin = CoinLine("legal", 300_000_000, 0.75, 5_100_000_000, 0.93)
+    within = ranges([plane_point(), hollow], [coin])
+    assert within.cost == pytest.approx((0, 5.406))
+    assert within.quality == pytest.approx((0.75 - 0.0144, 0.93 + 0.0144))
 
 
 def test_no_figure_carries_plotlys_own_template() -> None:

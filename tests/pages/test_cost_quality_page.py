@@ -40,7 +40,29 @@ def test_worse_than_a_coin_is_said_by_name(viewer: Client) -> None:
 def test_nothing_worse_than_a_coin(viewer: Client) -> None:
     ends()
     page = viewer.get("/cost-and-quality/").content.decode()
-    assert "Nothing is shown to do worse than a coin: 3 of 3 points have a line" in page
+    assert "Nothing is shown to do worse than a coin. It was compared in technical." in page
+
+
+def test_better_than_a_coin_is_said_by_name(viewer: Client) -> None:
+    ends()
+    hour(tier="strong", at=NOW, experiment="e", arm="router", liked=990, rated=1000)
+    hour("legal", at=NOW, liked=90, rated=100)
+    page = viewer.get("/cost-and-quality/").content.decode()
+    assert "e: router does better than a coin; nothing is shown to do worse." in page
+    assert "Only technical can be compared: 1 other domain lacks ratings" in page
+    assert "Router does better than a coin" in page  # its domain's panel
+
+
+def test_each_domain_with_arms_has_a_panel(viewer: Client) -> None:
+    ends()
+    hour("legal", at=NOW, liked=90, rated=100)
+    page = viewer.get("/cost-and-quality/").content.decode()
+    assert 'data-chart="plane"' in page
+    assert 'data-chart="plane-technical"' in page
+    assert 'data-chart="plane-legal"' not in page
+    alone = viewer.get("/cost-and-quality/?domain=legal").content.decode()
+    assert 'data-chart="plane"' not in alone
+    assert "No coin to compare with: always weak and always strong are hardly rated here." in alone
 
 
 def test_the_first_run_invites(viewer: Client) -> None:
@@ -49,5 +71,12 @@ def test_the_first_run_invites(viewer: Client) -> None:
 
 def test_queries(viewer: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     ends()
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         viewer.get("/cost-and-quality/")
+
+
+def test_without_a_coin_the_arms_are_compared_with_each_other(viewer: Client) -> None:
+    hour(tier="strong", at=NOW, experiment="e", arm="half", liked=950, rated=1000)
+    hour(tier="weak", at=NOW, experiment="e", arm="third", liked=900, rated=1000)
+    page = viewer.get("/cost-and-quality/").content.decode()
+    assert "third costs 90 % less than half, rated \N{MINUS SIGN}0.050. No coin" in page

@@ -1,0 +1,95 @@
+"""Cost against quality as charts: all domains, then each domain with its arms."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from experiments.dashboards import plane_wording, wording
+from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, money, number, word
+from experiments.dashboards.palette import Look
+from experiments.dashboards.plane_figures import Named, Ranges, arms_plane, domains_plane, ranges
+from experiments.reports.plane import Place, Plane
+from experiments.reports.traffic import MIN_DRAWN
+
+
+class PlaneCharts(NamedTuple):
+    """`domains` is None where one domain is all there is: its own panel shows it."""
+
+    domains: Chart | None
+    panels: tuple[Chart, ...]
+
+
+def plane_charts(found: Plane, looks: Mapping[str, Look]) -> PlaneCharts:
+    """`looks` by the name of an arm's point. Domains without arms have no panel of their own."""
+    points = [place.point for place in (*found.domains, *found.arms)]
+    within = ranges(points, found.coins)
+    alone = len(found.domains) == 1
+    panels = [_panel(place, found, looks, within) for place in found.domains]
+    return PlaneCharts(
+        None if alone else _domains(found),
+        tuple(panel for panel, arms in panels if arms or alone),
+    )
+
+
+def _domains(found: Plane) -> Chart:
+    return chart(
+        "plane",
+        "Every domain: cost against rated quality",
+        plane_wording.key(found.domains, found.coins),
+        domains_plane([place.point for place in found.domains], found.coins),
+        _table(found.domains),
+        size="tall",
+    )
+
+
+def _panel(
+    place: Place, found: Plane, looks: Mapping[str, Look], within: Ranges
+) -> tuple[Chart, int]:
+    arms = [arm for arm in found.arms if arm.domain == place.domain]
+    coin = next((coin for coin in found.coins if coin.name == place.domain), None)
+    several = len({arm.experiment for arm in arms}) > 1
+    names = {arm.point.name: arm.point.name if several else arm.arm for arm in arms}
+    drawn = [Named(names[arm.point.name], arm.point) for arm in arms]
+    figure = arms_plane(place.point, drawn, looks, coin, within)
+    return (
+        chart(
+            f"plane-{place.domain}",
+            wording.title(place.domain),
+            plane_wording.against_the_coin(place, arms, found.unrated.get(place.domain, ())),
+            figure,
+            _table([place, *arms]),
+        ),
+        len(arms),
+    )
+
+
+def _table(places: Sequence[Place]) -> Table:
+    columns = (
+        Column("domain or arm"),
+        Column("cost per 1,000", "$", numeric=True),
+        Column("from", "$", numeric=True),
+        Column("to", "$", numeric=True),
+        Column("quality", "0 to 1", numeric=True),
+        Column("from", numeric=True),
+        Column("to", numeric=True),
+        Column("rated", numeric=True),
+        Column("against a coin", "quality", numeric=True),
+    )
+    return Table("Cost and quality with 95 % intervals", columns, tuple(map(_row, places)))
+
+
+def _row(place: Place) -> tuple[Cell, ...]:
+    point = place.point
+    gap = place.gap
+    return (
+        word(point.name),
+        money(point.cost, 3),
+        money(point.cost_low, 3),
+        money(point.cost_high, 3),
+        number(point.quality, 3, otherwise=f"too few: {point.rated} of {MIN_DRAWN}"),
+        number(point.quality_low, 3, otherwise=""),
+        number(point.quality_high, 3, otherwise=""),
+        number(point.rated),
+        Cell(wording.signed(gap.value, 3), exact=repr(gap.value), numeric=True)
+        if gap
+        else Cell("no line", numeric=True),
+    )

@@ -1,0 +1,189 @@
+"""Cost against quality as figures: all domains in one, and the arms of each domain in its own."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from plotly import graph_objects as go
+
+from experiments.core.money import NANO
+from experiments.dashboards.marks import base_layout, mark, whisker
+from experiments.dashboards.palette import EDGE, INK, STRONG, WEAK, WORSE, Look, Tone
+from experiments.reports.rows import CoinLine, PlanePoint
+
+EVERYTHING = Look(Tone("ink", "#1c2126", "#e7eaed"), "circle", "solid")
+"""A domain's requests together, beside its arms; drawn in the text's colour."""
+LABEL_WIDTH, LABEL_HEIGHT = 0.011, 0.07
+"""About one letter's width and a line's height, as shares of the plot on a screen."""
+LABEL_PLACES = {
+    "top center": (0.0, 0.6),
+    "bottom center": (0.0, -0.6),
+    "middle right": (0.5, 0.0),
+    "middle left": (-0.5, 0.0),
+    "top right": (0.5, 0.6),
+    "bottom left": (-0.5, -0.6),
+    "top left": (-0.5, 0.6),
+    "bottom right": (0.5, -0.6),
+}
+"""Where a name may stand, and how many of its widths and heights its middle then lies away."""
+
+
+class Named(NamedTuple):
+    """A point and what the key calls it."""
+
+    label: str
+    point: PlanePoint
+
+
+class Ranges(NamedTuple):
+    """Of both axes, in dollars per 1,000 requests and in quality; the same for all panels."""
+
+    cost: tuple[float, float]
+    quality: tuple[float, float]
+
+
+def ranges(points: Iterable[PlanePoint], coins: Iterable[CoinLine]) -> Ranges:
+    """Holds every line and every whisker, but for those of hollow points."""
+    drawn = [point for point in points if point.quality is not None]
+    costs = [point.cost_high for point in drawn] + [coin.strong_cost for coin in coins]
+    ends = [end for coin in coins for end in (coin.weak_quality, coin.strong_quality)]
+    for point in drawn:
+        enough = point.rated >= point.minimum
+        seen = (point.quality, *((point.quality_low, point.quality_high) if enough else ()))
+        ends += [end for end in seen if end is not None]
+    low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
+    room = max(0.08 * (high - low), 0.005)
+    return Ranges((0.0, 1.06 * max(costs, default=NANO) / NANO), (low - room, high + room))
+
+
+def domains_plane(points: Sequence[PlanePoint], coins: Sequence[CoinLine]) -> go.Figure:
+    """Each domain as a named point with its intervals, over the coins' lines."""
+    within = ranges(points, coins)
+    figure = _plane(within, legend=False)
+    for coin in coins:
+        _add_coin(figure, coin)
+    drawn = [point for point in points if point.quality is not None]
+    for point, label_at in zip(drawn, _label_places(drawn, within), strict=True):
+        _add_point(figure, point, EVERYTHING, label=point.name, label_at=label_at)
+    return figure
+
+
+def arms_plane(
+    domain: PlanePoint,
+    arms: Sequence[Named],
+    looks: Mapping[str, Look],
+    coin: CoinLine | None,
+    within: Ranges,
+) -> go.Figure:
+    """One domain: its arms in their colours, all its requests, and the coin where there is one."""
+    figure = _plane(within, legend=True)
+    if coin is not None:
+        _add_coin(figure, coin, legend=True)
+    for label, point in arms:
+        if point.quality is not None:
+            _add_point(figure, point, looks.get(point.name, EVERYTHING), label=label)
+    if domain.quality is not None:
+        _add_point(figure, domain, EVERYTHING, label="all its requests")
+    return figure
+
+
+def _plane(within: Ranges, *, legend: bool) -> go.Figure:
+    figure = go.Figure(
+        layout=base_layout(
+            x_title="cost per 1,000 requests, $",
+            y_title="mean rated quality, 0 to 1",
+            showlegend=legend,
+        )
+    )
+    figure.update_xaxes(range=within.cost, tickprefix="$")
+    figure.update_yaxes(range=within.quality)
+    return figure
+
+
+def _add_coin(figure: go.Figure, coin: CoinLine, *, legend: bool = False) -> None:
+    figure.add_scatter(
+        x=[coin.weak_cost / NANO, coin.strong_cost / NANO],
+        y=[coin.weak_quality, coin.strong_quality],
+        name="a coin, always weak ● to always strong ■" if legend else f"a coin, {coin.name}",
+        mode="lines+markers",
+        line={"color": EDGE, "width": 1.5, "dash": "dot"},
+        marker={"symbol": ["circle", "square"], "color": [WEAK.css, STRONG.css], "size": 7},
+        text=["always weak", "always strong"],
+        hovertemplate=f"{coin.name}, %{{text}}: $%{{x:,.4f}}, quality %{{y:.3f}}<extra></extra>",
+    )
+
+
+def _add_point(
+    figure: go.Figure, point: PlanePoint, look: Look, *, label: str, label_at: str = ""
+) -> None:
+    quality = point.quality or 0.0
+    if point.below_coin:
+        look = Look(WORSE, "x", "solid")
+    cost = (point.cost / NANO, point.cost_low / NANO, point.cost_high / NANO)
+    colour = INK if look is EVERYTHING else look.tone.css
+    marker = mark(look, enough=point.rated >= point.minimum, size=11)
+    hollow = point.rated < point.minimum
+    marker |= {"color": colour} | ({"line": {"width": 2, "color": colour}} if hollow else {})
+    error_x = {**whisker(*cost, look.tone), "color": colour}
+    error_y = None
+    if point.quality_low is not None and point.quality_high is not None:
+        error_y = whisker(quality, point.quality_low, point.quality_high, look.tone)
+        error_y["color"] = colour
+    figure.add_scatter(
+        x=[cost[0]],
+        y=[quality],
+        name=label,
+        mode="markers+text" if label_at else "markers",
+        text=[label],
+        textposition=label_at or "top center",
+        textfont={"color": INK},
+        marker=marker,
+        error_x=error_x,
+        error_y=error_y,
+        hovertemplate=f"{point.name}: $%{{x:,.4f}} per 1,000, quality %{{y:.3f}}, "
+        f"{point.rated:,} rated<extra></extra>",
+    )
+
+
+class _Box(NamedTuple):
+    """A name or a mark in shares of the plot: its middle and half its sides."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def overlap(self, other: "_Box") -> float:
+        wide = self.width + other.width - abs(self.x - other.x)
+        high = self.height + other.height - abs(self.y - other.y)
+        return wide * high if min(wide, high) > 0 else 0.0
+
+    def outside(self) -> bool:
+        return self.x + self.width > 1 or self.x - self.width < 0
+
+
+def _label_places(points: Sequence[PlanePoint], within: Ranges) -> list[str]:
+    """For each point the place where its name covers least of marks and of names before it."""
+    spots = [_spot(point, within) for point in points]
+    taken = [_Box(x, y, 0.008, 0.02) for x, y in spots]
+    chosen = []
+    for point, (x, y) in zip(points, spots, strict=True):
+        half = LABEL_WIDTH * len(point.name) / 2
+        boxes = {
+            place: _Box(x + right * 2.2 * half, y + up * LABEL_HEIGHT, half, LABEL_HEIGHT / 2)
+            for place, (right, up) in LABEL_PLACES.items()
+        }
+
+        def cost(place: str, boxes: Mapping[str, _Box] = boxes) -> float:
+            box = boxes[place]
+            return sum(box.overlap(other) for other in taken) + box.outside()
+
+        best = min(LABEL_PLACES, key=cost)
+        taken.append(boxes[best])
+        chosen.append(best)
+    return chosen
+
+
+def _spot(point: PlanePoint, within: Ranges) -> tuple[float, float]:
+    (left, right), (low, high) = within
+    x = (point.cost / NANO - left) / (right - left)
+    return x, ((point.quality or 0.0) - low) / (high - low)
