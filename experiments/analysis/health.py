@@ -156,7 +156,9 @@ def check_multiple_exposures(
 ) -> HealthCheck:
     """`excluded` units were seen in two arms; `units` were seen in one."""
     share = excluded / (excluded + units) if excluded else 0.0
-    message = f"{excluded:,} units were seen in two arms and are left out ({_percent(share)})."
+    seen = "1 unit was" if excluded == 1 else f"{excluded:,} units were"
+    left_out = f"{'is' if excluded == 1 else 'are'} left out ({_percent(share)})"
+    message = f"{seen} seen in two arms and {left_out}." if excluded else "Each unit saw one arm."
     if share > limit:
         message += " Look for a seed or a unit id that changed while the experiment ran."
     return _check(HealthCode.MULTIPLE_EXPOSURES, share > limit, share, limit, message)
@@ -202,7 +204,11 @@ def check_price_coverage(
     """(priced, all) decisions per arm: costs compared over different parts compare nothing."""
     shares = {arm: part / whole for arm, (part, whole) in priced.items() if whole}
     arm, share = min(shares.items(), key=lambda item: item[1], default=("", 1.0))
-    message = f"At least {_percent(share)} of every arm's decisions have a price."
+    message = (
+        f"At least {_percent(share)} of every arm's decisions have a price."
+        if share < 1
+        else "Every decision has a price."
+    )
     if share < limit:
         message = (
             f'Only {_percent(share)} of the decisions of "{arm}" have a price. '

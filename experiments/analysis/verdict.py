@@ -204,9 +204,10 @@ def _maturity_reasons(plan: Plan, arm: str, maturity: _Maturity) -> list[Reason]
 def _primary_reason(plan: Plan, arm: str, primary: PrimaryResult) -> Reason:
     target, interval = plan.primary.target_effect, primary.effect.sequential_interval
     least, most = primary.least_gain, primary.most_gain
-    if least is None or most is None or interval is None:
+    shown = primary.observations >= MINIMUM_SHOWN
+    if not shown or least is None or most is None or interval is None:
         return _reason(ReasonCode.NO_RESULT, arm, primary.name, None, None)
-    if primary.observations >= MINIMUM_SHOWN and most < 0:
+    if most < 0:
         return _reason(ReasonCode.PRIMARY_WORSE, arm, primary.name, most, 0.0)
     if least > 0:
         return _reason(ReasonCode.PRIMARY_BETTER, arm, primary.name, least, 0.0)

@@ -1,6 +1,7 @@
 """Verdicts in plain words: one sentence an operator can act on, with the numbers it rests on."""
 
 from collections.abc import Callable, Sequence
+from math import floor
 
 from experiments.analysis.evidence import GuardrailResult, GuardrailStatus, PrimaryResult
 from experiments.analysis.outcomes import Outcome, Reason, ReasonCode
@@ -45,7 +46,7 @@ def reason_message(
     seen, allowed = _number(value), _number(limit)
     messages = {
         ReasonCode.TOO_FEW_UNITS: f"{seen} of {allowed} units in the smaller arm",
-        ReasonCode.TOO_FEW_DAYS: f"{seen} of {allowed} days",
+        ReasonCode.TOO_FEW_DAYS: f"{_days(value)} of {allowed} days",
         ReasonCode.TOO_FEW_EVENTS: f"{seen} of {allowed} {metric} events or non-events an arm",
         ReasonCode.NO_RESULT: f"{metric} has no result yet",
         ReasonCode.PRIMARY_BETTER: f"{metric} is better by at least {seen}",
@@ -177,6 +178,11 @@ def _amount(guardrail: Guardrail, gain: float) -> str:
 def _percent(main: float) -> Callable[[float], str]:
     digits = 0 if abs(main) >= 0.1 else 1
     return lambda share: f"{100 * share:.{digits}f}"
+
+
+def _days(value: float | None) -> str:
+    """To a tenth, rounded down: 6.97 days are not yet 7."""
+    return "?" if value is None else f"{floor(10 * value) / 10:g}"
 
 
 def _number(value: float | None) -> str:

@@ -53,6 +53,8 @@ def _rows(effects: Sequence[Effect]) -> list[_Row]:
 def _add_row(figure: go.Figure, row: _Row, height: int, looks: dict[str, Look]) -> None:
     suffix = "" if row.number == 1 else str(row.number)
     reach = _reach(row.effects)
+    # Without an estimate or a margin the numbers of the axis would mean nothing.
+    drawn = any(one.estimate is not None or one.margin is not None for one in row.effects)
     stripe = [
         1 - (row.bottom - _AXIS_PIXELS) / height,
         1 - (row.top + _TITLE_PIXELS) / height,
@@ -60,7 +62,13 @@ def _add_row(figure: go.Figure, row: _Row, height: int, looks: dict[str, Look]) 
     count = len(row.effects)
     figure.update_layout(
         {
-            f"xaxis{suffix}": axis(grid=True, range=[-reach, reach], nticks=5, anchor=f"y{suffix}"),
+            f"xaxis{suffix}": axis(
+                grid=drawn,
+                showticklabels=drawn,
+                range=[-reach, reach],
+                nticks=5,
+                anchor=f"y{suffix}",
+            ),
             f"yaxis{suffix}": axis(
                 grid=False,
                 domain=stripe,

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from experiments.analysis.health import Status as HealthStatus
 from experiments.analysis.outcomes import Outcome, Reason, ReasonCode
+from experiments.analysis.plan import MINIMUM_UNITS
 from experiments.analysis.power import NoSize
 from experiments.core.policy import Method
 from experiments.core.wording import plural
@@ -13,6 +14,7 @@ from experiments.models import Arm, Experiment, ExperimentMetric
 from experiments.reports.effects import MetricEffect
 from experiments.reports.experiment_lines import ExperimentLine
 from experiments.reports.experiments import Progress
+from experiments.reports.metrics import BUILT_IN
 from experiments.reports.rows import EstimatePoint
 from experiments.services.checklists import Check
 
@@ -199,7 +201,13 @@ def progress_sentence(progress: Progress) -> str:
     remaining = progress.remaining
     if remaining is None:
         return f"{counted}."
-    if isinstance(remaining, NoSize) or remaining.units:
+    if isinstance(remaining, NoSize):
+        short = listed(remaining.metrics)
+        return (
+            f"{counted}. How many more days it takes is told once {MINIMUM_UNITS} units have "
+            f"{short}."
+        )
+    if remaining.units:
         return f"{counted}. {remaining.sentence}"
     return f"{counted}; as units vary so far, that is enough."
 
@@ -234,8 +242,20 @@ def metrics_of(experiment: Experiment) -> list[ExperimentMetric]:
 
 
 def _planned(metric: ExperimentMetric, labels: Mapping[str, str]) -> str:
-    label = labels.get(metric.metric, metric.metric)
-    return f"{label}, at most {metric.margin:g} worse" if metric.margin else label
+    known = BUILT_IN.get(metric.metric)
+    label = labels.get(metric.metric, known.label if known else metric.metric)
+    return f"{label}, at most {_margin(metric)} worse" if metric.margin else label
+
+
+def _margin(metric: ExperimentMetric) -> str:
+    """In the unit that its results are told in."""
+    spec = BUILT_IN.get(metric.metric)
+    margin = metric.margin or 0.0
+    if spec is None:
+        return f"{margin:g}"
+    if spec.unit == "USD":
+        return f"${1000 * margin:,.2f} per 1,000"
+    return f"{POINTS * margin:g} points" if spec.unit is None else f"{margin:g} {spec.unit}"
 
 
 def effects_sentence(effects: Sequence[MetricEffect]) -> str:
@@ -273,17 +293,24 @@ def amount_signed(value: float, one: MetricEffect) -> str:
 
 
 def over_time_sentence(one: MetricEffect, points: Sequence[EstimatePoint]) -> str:
-    """Where the estimate stands now, and what the shape of the band means."""
-    last = points[-1]
-    interval = _between(last.low, last.high, one)
-    margin = ""
-    if one.margin is not None:
-        edge = -last.low if one.better == "higher" else last.high
-        inside = edge < scale_of(one) * one.margin
-        margin = " and inside the margin" if inside else " and not yet inside the margin"
+    """Where each arm's estimate stands now, and what the shape of the band means."""
+    newest = {point.arm: point for point in points}
+    stand = "; ".join(
+        f"{arm} {'now stands ' if place == 0 else ''}{_stands(point, one)}"
+        for place, (arm, point) in enumerate(newest.items())
+    )
     phases = len({point.phase for point in points})
     breaks = " Each phase starts anew: results of two are never mixed." if phases > 1 else ""
-    return f"{last.arm} now stands between {interval}{margin}. Bands hold at every look.{breaks}"
+    return f"{stand}. Bands hold at every look.{breaks}"
+
+
+def _stands(last: EstimatePoint, one: MetricEffect) -> str:
+    interval = f"between {_between(last.low, last.high, one)}"
+    if one.margin is None:
+        return interval
+    edge = -last.low if one.better == "higher" else last.high
+    inside = edge < scale_of(one) * one.margin
+    return f"{interval} and {'inside' if inside else 'not yet inside'} the margin"
 
 
 def _between(low: float, high: float, one: MetricEffect) -> str:

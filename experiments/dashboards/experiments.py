@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
+from experiments.analysis.health import MINIMUM_SHOWN
 from experiments.analysis.verdict import ReasonCode, Verdict
 from experiments.dashboards import experiment_charts, experiment_wording
 from experiments.dashboards.experiment_actions import CHANGE, actions_of
@@ -96,6 +97,7 @@ def _context(request: HttpRequest, row: Experiment, now: datetime) -> dict[str, 
         "effects": experiment_charts.effects(found),
         "over_time": experiment_charts.over_time(found),
         "arms": _arms(row, found),
+        "minimum_shown": MINIMUM_SHOWN,
         "health": _health(found),
         "domains": experiment_charts.domain_table(found),
         "progress": _progress(row, found, now),

@@ -137,6 +137,11 @@ def test_multiple_exposures(excluded: int, units: int, status: Status) -> None:
     assert check.value == pytest.approx(excluded / 1000)
 
 
+def test_nothing_amiss_is_said_without_numbers() -> None:
+    assert check_multiple_exposures(0, 400).message == "Each unit saw one arm."
+    assert check_price_coverage({"a": (40, 40)}).message == "Every decision has a price."
+
+
 def test_fewer_than_fifty_units() -> None:
     check = check_units({"control": 50, "local": 49})
     assert check.status is Status.WARNING

@@ -141,6 +141,8 @@ def test_fewer_than_fifty_units_show_nothing(n: int) -> None:
     result = verdict(n, 0.0001, 0.1)
     assert result.outcome is Outcome.NOT_ENOUGH_DATA
     assert f"{n} of 100 units in the smaller arm" in result.sentence
+    told = [reason for reason in result.reasons if reason.metric == "cost"]
+    assert [(one.code, one.value) for one in told] == [(ReasonCode.NO_RESULT, None)]
 
 
 def test_fewer_than_a_hundred_units_ship_nothing_whatever_the_plan() -> None:
@@ -159,6 +161,12 @@ def test_minimum_of_days() -> None:
     result = verdict(8000, 0.00069, 0.8, days=6.9)
     assert result.outcome is Outcome.NOT_ENOUGH_DATA
     assert result.sentence == 'Not enough data for "local" yet: 6.9 of 7 days.'
+
+
+def test_days_are_rounded_down() -> None:
+    """ "7 of 7 days" would be nothing to wait for."""
+    assert "6.9 of 7 days" in verdict(8000, 0.00069, 0.8, days=6.997).sentence
+    assert "4.3 of 7 days" in verdict(8000, 0.00069, 0.8, days=4.39).sentence
 
 
 def test_few_ratings_are_few_observations_however_many_units() -> None:

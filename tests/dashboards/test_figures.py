@@ -142,6 +142,13 @@ def test_an_effect_is_a_mark_with_an_uneven_whisker() -> None:
     assert mark.error_x.array == pytest.approx((0.9,))
 
 
+def test_a_stripe_without_estimate_or_margin_has_no_numbers_on_its_axis() -> None:
+    nothing = {"estimate": None, "low": None, "high": None, "units": 7}
+    rows = [effect(**nothing), effect(metric="Cost", margin=None, **nothing)]
+    layout = effects_forest(rows, LOOKS).layout
+    assert (layout.xaxis.showticklabels, layout.xaxis2.showticklabels) == (True, False)
+
+
 def test_zero_stands_in_the_middle_of_every_stripe() -> None:
     rows = [effect(), effect(metric="Cost", unit="$", low=-0.7, high=-0.5, margin=None)]
     layout = effects_forest(rows, LOOKS).layout

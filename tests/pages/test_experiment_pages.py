@@ -1,5 +1,6 @@
 """`/experiments/` and one experiment: the verdict in words, the numbers, the steps to take."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -176,3 +177,32 @@ def test_domains_are_shown_as_exploration(viewer: Client) -> None:
     page = text(viewer, PAGE)
     assert "By domain, as exploration" in page
     assert "decide nothing in this one" in page
+
+
+def test_too_few_units_are_a_word_not_a_number(viewer: Client) -> None:
+    start = timezone.now() - timedelta(days=20)
+    experiment = running(now=start)
+    for arm in ("control", "weak"):
+        add_units(experiment, arm, 12, day=start.date())
+    page = text(viewer, PAGE)
+    assert page.count('colspan="2">too few: 12 of 50</td>') == 2
+    assert "could still be" not in page
+    assert "is told once 100 units have cost and quality." in page
+
+
+def test_the_plan_speaks_in_the_units_of_the_results(viewer: Client) -> None:
+    experiment = draft(margin=0.04)
+    experiment.metrics.create(metric="error_rate", role="secondary")
+    page = text(viewer, PAGE)
+    assert "Quality, at most 4 points worse" in page
+    assert "<dd>Error rate</dd>" in page
+
+
+def test_over_time_every_arm_is_told(viewer: Client) -> None:
+    start = timezone.now() - timedelta(days=20)
+    arms = {"control": "always_strong", "weak": "always_weak", "other": "domain_selector"}
+    experiment = running(arms=arms, now=start)
+    for arm, cost in (("control", 2_000_000), ("weak", 1_000_000), ("other", 1_500_000)):
+        add_units(experiment, arm, 300, cost=cost, rated=3, day=start.date(), spread_days=10)
+    page = text(viewer, PAGE)
+    assert re.search(r"weak now stands between \S+ and \S+ \$ per 1,000; other between", page)

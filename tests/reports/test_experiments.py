@@ -130,7 +130,7 @@ def test_a_unit_seen_in_two_arms_is_left_out_and_counted() -> None:
     found = results(experiment, days(9))
     assert [arm.units for arm in found.arms] == [199, 200]
     exposures = next(c for c in found.health.checks if c.code == "multiple_exposures")
-    assert exposures.message.startswith("1 units were seen in two arms and are left out (0.2 %)")
+    assert exposures.message.startswith("1 unit was seen in two arms and is left out (0.2 %)")
 
 
 def test_many_units_seen_in_two_arms_are_an_alarm() -> None:
