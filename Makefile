@@ -3,13 +3,10 @@
 PYTHON ?= python3
 PIP_OPTIONS ?=
 PYTEST_OPTIONS ?= --quiet --numprocesses 2 --dist worksteal
-HOST ?= 127.0.0.1
-PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 MANAGE := $(BIN)/python manage.py
 PIP := $(BIN)/python -m pip install --disable-pip-version-check $(PIP_OPTIONS)
-export HOST PORT
 
 .PHONY: serve demo test lint types migrations-check deploy-check test-sqlite test-postgres bench bench-pages screenshots help
 
@@ -17,14 +14,12 @@ help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
 
 serve: $(VENV)/installed .env ## Install, migrate, seed and start the server
-	@$(MANAGE) migrate --verbosity 0
-	@$(MANAGE) seed
-	@$(MANAGE) welcome
-	@exec $(BIN)/gunicorn routing_site.asgi --bind $(HOST):$(PORT)
+	@$(MANAGE) prepare
+	@exec $(BIN)/gunicorn
 
 demo: $(VENV)/installed .env ## Look around: thirty simulated days in a database of their own, and the server
 	@$(MANAGE) demo
-	@DEMONSTRATION=true exec $(BIN)/gunicorn routing_site.asgi --bind $(HOST):$(PORT)
+	@DEMONSTRATION=true exec $(BIN)/gunicorn
 
 test: $(VENV)/installed-dev lint types migrations-check deploy-check test-sqlite test-postgres ## Everything CI checks
 

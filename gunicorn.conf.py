@@ -5,14 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-import environ
+from django.core.exceptions import ImproperlyConfigured
 
-env = environ.Env()
-env.read_env(Path(__file__).parent / ".env")
+try:
+    from routing_site import settings
+except ImproperlyConfigured as error:
+    sys.exit(str(error))
 
 wsgi_app = "routing_site.asgi"
-bind = f"{env.str('HOST', '127.0.0.1')}:{env.int('PORT', 8000)}"
-workers = env.int("WEB_CONCURRENCY", 0) or len(os.sched_getaffinity(0))
+bind = f"{settings.HOST}:{settings.PORT}"
+workers = settings.WEB_CONCURRENCY or len(os.sched_getaffinity(0))
 worker_class = "asgi"
 keepalive = 65
 preload_app = True
@@ -27,7 +29,7 @@ def when_ready(server: object) -> None:
     from routing_site.warm_up import warm_up  # noqa: PLC0415 - needs Django to be set up
 
     warm_up()
-    if env.bool("BACKGROUND_TASKS", True) and not env.str("CELERY_BROKER_URL", ""):
+    if settings.BACKGROUND_TASKS and not settings.CELERY_BROKER_URL:
         _start_background()
 
 

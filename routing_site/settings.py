@@ -2,18 +2,17 @@
 
 from pathlib import Path
 
-import environ
+from routing_site.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.Env()
-env.read_env(BASE_DIR / ".env")
+env = Environment(BASE_DIR / ".env")
 
-DEBUG: bool = env.bool("DEBUG", False)
-SECRET_KEY: str = env.str("SECRET_KEY", "")
-ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-HTTPS: bool = env.bool("HTTPS", False)
+DEBUG = env.flag("DEBUG", False)
+SECRET_KEY = env.text("SECRET_KEY")
+ALLOWED_HOSTS = env.texts("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
+CSRF_TRUSTED_ORIGINS = env.texts("CSRF_TRUSTED_ORIGINS")
+HTTPS = env.flag("HTTPS", False)
 
 INSTALLED_APPS = [
     "experiments.apps.SwitchyardAdminConfig",
@@ -63,26 +62,27 @@ TEMPLATES = [
 ]
 
 # The demonstration has a database of its own, whatever DATABASE_URL says.
-DEMONSTRATION: bool = env.bool("DEMONSTRATION", False)
+DEMONSTRATION = env.flag("DEMONSTRATION", False)
 DEMONSTRATION_FILE = BASE_DIR / "demo.sqlite3"
-DATABASES = {
-    "default": env.db_url_config(f"sqlite:///{DEMONSTRATION_FILE}")
-    if DEMONSTRATION
-    else env.db("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
-}
+DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
+if DEMONSTRATION:
+    DATABASES["default"] = {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": str(DEMONSTRATION_FILE),
+    }
 DATABASES["default"]["CONN_MAX_AGE"] = 600
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Writers queue instead of failing with "database is locked"; readers never wait.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
-        "timeout": env.int("DATABASE_BUSY_SECONDS", 5),
+        "timeout": env.whole("DATABASE_BUSY_SECONDS", 5),
         # Each checkpoint waits for the disk: fewer of them, 16 MB of log apart.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; "
         "PRAGMA wal_autocheckpoint=4000;",
     }
 # Counts requests for the limits of API keys. In memory each process counts its own.
-CACHES = {"default": env.cache_url("CACHE_URL", "locmemcache://")}
+CACHES = {"default": env.cache("CACHE_URL", "locmemcache://")}
 CACHES["default"].setdefault("OPTIONS", {})["MAX_ENTRIES"] = 100_000
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -114,7 +114,7 @@ STATICFILES_FINDERS = [
 WHITENOISE_USE_FINDERS = True
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
-SECURE_HSTS_SECONDS: int = env.int("HSTS_SECONDS", 3600 if HTTPS else 0)
+SECURE_HSTS_SECONDS = env.whole("HSTS_SECONDS", 3600 if HTTPS else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 X_FRAME_OPTIONS = "DENY"
@@ -149,9 +149,9 @@ SPECTACULAR_SETTINGS = {
 }
 
 # Carries background tasks, where set; otherwise the database does.
-CELERY_BROKER_URL: str = env.str("CELERY_BROKER_URL", "")
+CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
 
-LOG_LEVEL: str = env.str("LOG_LEVEL", "INFO")
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -164,12 +164,20 @@ LOGGING = {
 }
 
 # Switchyard's own
-UNIT_HASH_KEY: str = env.str("UNIT_HASH_KEY", "")
-PROVIDER_KEYS_DIRECTORY: str = env.str("PROVIDER_KEYS_DIRECTORY", "/run/secrets")
-POLICY_REFRESH_SECONDS: float = env.float("POLICY_REFRESH_SECONDS", 1.0)
-DECISION_RETENTION_DAYS: int = env.int("DECISION_RETENTION_DAYS", 90)
-DEMO_API_KEY: str = env.str("DEMO_API_KEY", "")
-API_KEY_REQUESTS_PER_MINUTE: int = env.int("API_KEY_REQUESTS_PER_MINUTE", 0)
-ROUTER_CLASSES: dict[str, str] = env.dict("ROUTER_CLASSES", default={})
-WEB_THREADS: int = env.int("WEB_THREADS", 8)
-GATEWAY_MAX_BODY_BYTES: int = env.int("GATEWAY_MAX_BODY_BYTES", 20 * 1024 * 1024)
+UNIT_HASH_KEY = env.text("UNIT_HASH_KEY")
+PROVIDER_KEYS_DIRECTORY = env.text("PROVIDER_KEYS_DIRECTORY", "/run/secrets")
+POLICY_REFRESH_SECONDS = env.number("POLICY_REFRESH_SECONDS", 1.0)
+DECISION_RETENTION_DAYS = env.whole("DECISION_RETENTION_DAYS", 90)
+DEMO_API_KEY = env.text("DEMO_API_KEY")
+API_KEY_REQUESTS_PER_MINUTE = env.whole("API_KEY_REQUESTS_PER_MINUTE", 0)
+ROUTER_CLASSES = env.pairs("ROUTER_CLASSES")
+GATEWAY_MAX_BODY_BYTES = env.whole("GATEWAY_MAX_BODY_BYTES", 20 * 1024 * 1024)
+
+# The web server's, read by gunicorn.conf.py
+HOST = env.text("HOST", "127.0.0.1")
+PORT = env.whole("PORT", 8000, 1, 65_535)
+WEB_CONCURRENCY = env.whole("WEB_CONCURRENCY", 0)
+WEB_THREADS = env.whole("WEB_THREADS", 8, 1)
+BACKGROUND_TASKS = env.flag("BACKGROUND_TASKS", True)
+
+env.close()

@@ -1,6 +1,5 @@
 """`manage.py welcome`: the first administrator, and what to do next."""
 
-import os
 import secrets
 from typing import Any
 
@@ -15,7 +14,7 @@ class Command(BaseCommand):
     help = "Creates an administrator if there is none; prints the address, login and a request."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        address = f"http://{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
+        address = f"http://{settings.HOST}:{settings.PORT}"
         self.stdout.write(f"\nSwitchyard   {address}/\nAdmin        {address}/admin/")
         self.stdout.write(f"Login        {self._login()}")
         if settings.DEMO_API_KEY:

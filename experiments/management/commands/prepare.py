@@ -1,0 +1,21 @@
+"""`manage.py prepare`: everything `make serve` does before the server starts."""
+
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+
+from experiments.management.listening import refuse_taken_address
+
+
+class Command(BaseCommand):
+    help = (
+        "migrate, seed and welcome in one process, after a look whether HOST and PORT are free. "
+        "Changes nothing where all of it was done before."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        refuse_taken_address()
+        call_command("migrate", verbosity=0, skip_checks=True, stdout=self.stdout)
+        for command in ("seed", "welcome"):
+            call_command(command, stdout=self.stdout)

@@ -1,0 +1,136 @@
+"""Reads settings from the environment or `.env`. Wrong ones are collected and refused together.
+
+An empty value counts as not set, so a copy of `.env.example` works as it is.
+"""
+
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+Value = TypeVar("Value")
+
+YES, NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+class Environment:
+    def __init__(self, file: Path) -> None:
+        self._problems: list[str] = []
+        self._env = environ.Env()
+        try:
+            self._env.read_env(file)
+        except (OSError, UnicodeDecodeError) as error:
+            self._problems.append(f"{file} cannot be read: {error}.")
+
+    def text(self, name: str, default: str = "") -> str:
+        return os.environ.get(name, "").strip() or default
+
+    def flag(self, name: str, default: bool) -> bool:
+        def read() -> bool:
+            value = self.text(name).lower()
+            if value not in YES + NO:
+                raise ValueError
+            return value in YES
+
+        return self._read(name, default, "true or false", read)
+
+    def whole(self, name: str, default: int, lowest: int = 0, highest: int | None = None) -> int:
+        limits = f"of {lowest} or more" if highest is None else f"from {lowest} to {highest}"
+
+        def read() -> int:
+            value = int(self.text(name))
+            if value < lowest or (highest is not None and value > highest):
+                raise ValueError
+            return value
+
+        return self._read(name, default, f"a whole number {limits}", read)
+
+    def number(self, name: str, default: float) -> float:
+        def read() -> float:
+            value = float(self.text(name))
+            if not 0 <= value < float("inf"):
+                raise ValueError
+            return value
+
+        return self._read(name, default, "a number of 0 or more", read)
+
+    def choice(self, name: str, default: str, allowed: Sequence[str]) -> str:
+        def read() -> str:
+            value = self.text(name).upper()
+            if value not in allowed:
+                raise ValueError
+            return value
+
+        return self._read(name, default, f"one of {', '.join(allowed)}", read)
+
+    def texts(self, name: str, default: Sequence[str] = ()) -> list[str]:
+        return [part.strip() for part in self.text(name).split(",") if part.strip()] or [*default]
+
+    def pairs(self, name: str) -> dict[str, str]:
+        def read() -> dict[str, str]:
+            return {
+                key.strip(): value.strip()
+                for key, value in (part.split("=", 1) for part in self.texts(name))
+            }
+
+        return self._read(name, {}, "name=value, with commas between them", read)
+
+    def database(self, name: str, default: str) -> dict[str, Any]:
+        wanted = "sqlite:///path or postgres://user:password@host:5432/name"
+        return self._read(
+            name,
+            self._env.db_url_config(default),
+            wanted,
+            lambda: _with("ENGINE", self._env.db(name)),
+            secret=True,
+        )
+
+    def cache(self, name: str, default: str) -> dict[str, Any]:
+        return self._read(
+            name,
+            self._env.cache_url_config(default),
+            "locmemcache:// or redis://host:6379/0",
+            lambda: _with("BACKEND", self._env.cache_url(name)),
+            secret=True,
+        )
+
+    def close(self) -> None:
+        """Raises ImproperlyConfigured where a setting could not be read, naming each."""
+        if self._problems:
+            raise ImproperlyConfigured(
+                "\n".join(
+                    ("These settings, from the environment or .env, are wrong:", *self._problems)
+                )
+            )
+
+    def _read(
+        self,
+        name: str,
+        default: Value,
+        wanted: str,
+        read: Callable[[], Value],
+        *,
+        secret: bool = False,
+    ) -> Value:
+        """What `read` makes of it; the default where it is not set, or wrong, which is noted."""
+        if not self.text(name):
+            return default
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)  # how the reader tells a wrong address
+                return read()
+        except (ValueError, LookupError, UserWarning, ImproperlyConfigured):
+            shown = "cannot be used" if secret else f"is '{self.text(name)}'"
+            self._problems.append(f"  {name} {shown}. Give {wanted}.")
+            return default
+
+
+def _with(key: str, config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration, if the address named anything known. Raises LookupError."""
+    if not config.get(key):
+        raise LookupError(key)
+    return config
