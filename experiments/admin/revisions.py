@@ -11,11 +11,11 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from experiments.admin.base import PageAdmin, ReadOnly
+from experiments.core.differences import Change
 from experiments.core.wording import plural
 from experiments.models import PolicyRevision
-from experiments.services.configuration import ConfigurationError, plan, roll_back
+from experiments.services.configuration import ConfigurationError, plan_roll_back, roll_back
 from experiments.services.histories import readable
-from experiments.services.locks import LockedError
 from experiments.services.revisions import changes_of
 
 ROLL_BACK = "experiments.add_policyrevision"
@@ -81,18 +81,20 @@ class PolicyRevisionAdmin(ReadOnly, PageAdmin):
         row = PolicyRevision.objects.filter(number=number).first()
         if row is None:
             raise Http404(f"There is no revision {number}.")
+        changes: list[Change] = []
         problems: list[str] = []
-        if request.method == "POST":
-            try:
+        try:
+            if request.method == "POST":
                 return self._roll_back(request, number)
-            except (ConfigurationError, LockedError) as error:
-                problems = error.problems
+            changes = plan_roll_back(number)
+        except ConfigurationError as error:
+            problems = error.problems
         context = {
             **self.admin_site.each_context(request),
             "title": f"Roll back to revision {number}?",
             "opts": self.opts,
             "original": row,
-            "changes": readable(plan(row.document)),
+            "changes": readable(changes),
             "problems": problems,
         }
         return TemplateResponse(request, "admin/experiments/policyrevision/roll_back.html", context)

@@ -4,15 +4,16 @@ Both go through `apply`, which refuses keys it does not know, writes only rows t
 publishes one revision.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import models, transaction
+from django.db import IntegrityError, models, transaction
 
-from experiments.core.differences import Change, difference
+from experiments.core.detection import InvalidDomainError, InvalidPatternError
+from experiments.core.differences import Change
 from experiments.core.selection import GENERAL
 from experiments.models import (
     Domain,
@@ -41,12 +42,12 @@ from experiments.services.experiment_files import (
     EXPERIMENT_KEYS,
     METRIC_KEYS,
     problems_of,
-    without_state,
     write_experiments,
 )
 from experiments.services.locks import LockedError
-from experiments.services.named import named
-from experiments.services.revisions import Author, revision
+from experiments.services.named import named, placed
+from experiments.services.revisions import Author, changes_of, revision
+from experiments.services.shapes import problems_of_values
 
 PRICES = ("input_per_million", "output_per_million", "per_request", "cached_input_per_million")
 ENTRY_FIELDS = ("unit_hash", "label")
@@ -89,13 +90,12 @@ class ConfigurationError(Exception):
 
 
 def plan(document: Document) -> list[Change]:
-    """What applying `document` would change, without doing it. Raises ConfigurationError."""
-    _refuse_unknown_keys(document)
-    before = current_document()
-    locked = list(problems_of(document.get("experiments", {}), before["experiments"]))
-    if locked:
-        raise ConfigurationError(locked)
-    return difference(before, _merged(before, document))
+    """What applying `document` would change: it is applied and taken back, so what would be refused
+    is refused here too. Raises ConfigurationError."""
+    with transaction.atomic():
+        changes = apply(document, "plan", "")
+        transaction.set_rollback(True)
+    return changes
 
 
 def apply(document: Document, author: Author, note: str) -> list[Change]:
@@ -104,32 +104,41 @@ def apply(document: Document, author: Author, note: str) -> list[Change]:
     Inside a section, rows the document does not name are deleted. Raises ConfigurationError, and
     then nothing was changed.
     """
-    changes = plan(document)
+    _refuse_unknown_keys(document)
+    locked = list(problems_of(document.get("experiments", {}), current_document()["experiments"]))
+    if locked:
+        raise ConfigurationError(locked)
     try:
-        with revision(author, note):
+        with revision(author, note) as published:
             _write(document)
     except ValidationError as error:
         raise ConfigurationError(error.messages) from error
-    except models.ProtectedError as error:
+    except (InvalidDomainError, InvalidPatternError) as error:
+        raise ConfigurationError([str(error)]) from error
+    except (models.ProtectedError, IntegrityError) as error:
         raise ConfigurationError([str(error.args[0])]) from error
     except LockedError as error:
         raise ConfigurationError(error.problems) from error
-    return changes
+    return changes_of(published.revision) if published.revision else []
+
+
+def plan_roll_back(number: int) -> list[Change]:
+    """What rolling back would change. Raises ConfigurationError, PolicyRevision.DoesNotExist."""
+    return plan(_earlier(number))
 
 
 def roll_back(number: int, author: Author) -> list[Change]:
-    """Applies the document of an earlier revision, as a new one. Experiments stay as they are."""
+    """Applies the document of an earlier revision, as a new one. Experiments stay as they are.
+
+    Raises ConfigurationError, PolicyRevision.DoesNotExist.
+    """
+    return apply(_earlier(number), author, f"Rolled back to revision {number}")
+
+
+def _earlier(number: int) -> Document:
     document = dict(PolicyRevision.objects.get(number=number).document)
     document.pop("experiments", None)
-    return apply(document, author, f"Rolled back to revision {number}")
-
-
-def _merged(before: Document, document: Document) -> Document:
-    """The document with the settings it leaves out taken from `before`."""
-    merged = {**before, **document, READ_OVER: before[READ_OVER]}
-    merged["experiments"] = without_state(document.get("experiments", {}), before["experiments"])
-    merged["settings"] = {**before["settings"], **document.get("settings", {})}
-    return merged
+    return document
 
 
 def _refuse_unknown_keys(document: Any) -> None:
@@ -138,44 +147,52 @@ def _refuse_unknown_keys(document: Any) -> None:
     problems = [
         f"unknown section '{key}'" for key in document.keys() - {*SECTIONS, "settings", READ_OVER}
     ]
-    problems += _unknown("settings", document.get("settings", {}), SETTINGS_KEYS)
+    problems += _problems_of_row(
+        "settings", "settings", document.get("settings", {}), SETTINGS_KEYS
+    )
     for section, allowed in SECTIONS.items():
         rows = document.get(section, {})
         if not isinstance(rows, dict):
             problems.append(f"{section}: must be a mapping of names")
             continue
         for name, row in rows.items():
-            problems += _unknown(f"{section}.{name}", row, allowed)
-            problems += _inner(f"{section}.{name}", row)
+            problems += _problems_of_row(section, f"{section}.{name}", row, allowed)
     if problems:
         raise ConfigurationError(sorted(problems))
 
 
-def _inner(path: str, row: Any) -> list[str]:
+def _problems_of_row(section: str, path: str, row: Any, allowed: tuple[str, ...]) -> Iterable[str]:
+    """Unknown keys at any depth; where all are known, values that are of another kind."""
     if not isinstance(row, dict):
-        return []
-    problems = _unknown(f"{path}.policy", row.get("policy", {}), POLICY_KEYS)
+        return [f"{path}: must be a mapping"]
+    unknown = [*_unknown(path, row, allowed), *_unknown_inside(path, row)]
+    return unknown or list(problems_of_values(section, path, row))
+
+
+def _unknown_inside(path: str, row: Document) -> Iterator[str]:
+    yield from _unknown(f"{path}.policy", row.get("policy"), POLICY_KEYS)
     for key, allowed in LISTS.items():
-        for index, item in enumerate(row.get(key, [])):
-            problems += _unknown(f"{path}.{key}[{index}]", item, allowed)
-    return problems
+        items = row.get(key)
+        for index, item in enumerate(items if isinstance(items, list) else ()):
+            yield from _unknown(f"{path}.{key}[{index}]", item, allowed)
+            if key == "arms" and isinstance(item, dict):
+                yield from _unknown(f"{path}.arms[{index}].policy", item.get("policy"), POLICY_KEYS)
 
 
 def _unknown(path: str, row: Any, allowed: tuple[str, ...]) -> list[str]:
-    if not isinstance(row, dict):
-        return [f"{path}: must be a mapping"]
-    return [f"{path}: unknown key '{key}'" for key in row.keys() - set(allowed)]
+    keys = row.keys() if isinstance(row, dict) else set()
+    return [f"{path}: unknown key '{key}'" for key in keys - set(allowed)]
 
 
 def _write(document: Document) -> None:
     """Rows in the order they refer to each other; what others protect is deleted last."""
     with transaction.atomic():
-        _write_section(ProviderEndpoint, "name", document.get("endpoints"), _write_endpoint)
-        _write_section(LanguageModel, "name", document.get("models"), _write_model)
-        _write_section(Router, "name", document.get("routers"), _write_router)
+        _write_section("endpoints", ProviderEndpoint, document.get("endpoints"), _write_endpoint)
+        _write_section("models", LanguageModel, document.get("models"), _write_model)
+        _write_section("routers", Router, document.get("routers"), _write_router)
         if "settings" in document:
             _write_settings(document["settings"])
-        _write_section(Domain, "name", document.get("domains"), _write_domain)
+        _write_section("domains", Domain, document.get("domains"), _write_domain)
         _write_flags(document.get("flags"))
         write_experiments(document.get("experiments", {}))
         for model, section in (
@@ -189,14 +206,17 @@ def _write(document: Document) -> None:
 
 
 def _write_section(
+    path: str,
     model: type[models.Model],
-    key: str,
     section: Document | None,
     write: Callable[[Any, Document], None],
 ) -> None:
     for name, values in (section or {}).items():
-        row = model._default_manager.filter(**{key: name}).first() or model(**{key: name})
-        write(row, values)
+        row = model._default_manager.filter(name=name).first() or model(name=name)
+        try:
+            write(row, values)
+        except ValidationError as error:
+            raise placed(error, f"{path}.{name}") from error
 
 
 def _delete_others(model: type[models.Model], section: Document) -> None:
@@ -257,7 +277,10 @@ def _write_settings(values: Document) -> None:
     for name in ("strong_model", "weak_model"):
         if name in values:
             setattr(row, name, named(LanguageModel, values[name], f"settings.{name}"))
-    _save(row)
+    try:
+        _save(row)
+    except ValidationError as error:
+        raise placed(error, "settings") from error
 
 
 def _write_domain(row: Domain, values: Document) -> None:
@@ -289,7 +312,10 @@ def _write_flags(section: Document | None) -> None:
         _assign(row, values, ("seed", "description"))
         if "percentage" in values:
             row.percentage = Decimal(str(values["percentage"]))
-        _save(row)
+        try:
+            _save(row)
+        except ValidationError as error:
+            raise placed(error, f"flags.{key}") from error
         _write_entries(row, values)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+from django.core.exceptions import ValidationError
+
 from experiments.models import Arm, Domain, Experiment, ExperimentMetric, LanguageModel, Router
 from experiments.services.documents import (
     ARM_FIELDS,
@@ -14,23 +16,13 @@ from experiments.services.documents import (
     METRIC_FIELDS,
     Document,
 )
-from experiments.services.named import named
+from experiments.services.named import named, placed
 
 NEVER = ("status", "phase", "seed", "tuning_sample_size")
 WRITTEN = tuple(name for name in EXPERIMENT_FIELDS if name not in NEVER)
 EXPERIMENT_KEYS = (*EXPERIMENT_FIELDS, "target_effect", "domain", "arms", "metrics")
 ARM_KEYS = (*ARM_FIELDS, "policy")
 METRIC_KEYS = METRIC_FIELDS
-
-
-def without_state(section: Document, now: Document) -> Document:
-    """The section as it would be after applying it: each experiment keeps its state, and those the
-    file does not name stay."""
-    kept = {
-        key: {**values, **{name: now[key][name] for name in NEVER}} if key in now else values
-        for key, values in section.items()
-    }
-    return {**now, **kept}
 
 
 def problems_of(section: Document, now: Document) -> Iterator[str]:
@@ -50,8 +42,12 @@ def problems_of(section: Document, now: Document) -> Iterator[str]:
 def write_experiments(section: Document) -> None:
     for key, values in section.items():
         row = Experiment.objects.filter(key=key).first() or Experiment(key=key)
-        if row.is_draft:
+        if not row.is_draft:
+            continue
+        try:
             write_values(row, values)
+        except ValidationError as error:
+            raise placed(error, f"experiments.{key}") from error
 
 
 def write_values(row: Experiment, values: Document) -> None:

@@ -1,8 +1,8 @@
-"""Finding the row a document names."""
+"""Finding the row a document names, and saying where in the document something is wrong."""
 
 from typing import TypeVar
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import models
 
 Row = TypeVar("Row", bound=models.Model)
@@ -16,3 +16,18 @@ def named(model: type[Row], name: str | None, path: str) -> Row | None:
     if row is None:
         raise ValidationError(f"{path}: there is no {model._meta.verbose_name} '{name}'.")
     return row
+
+
+def placed(error: ValidationError, path: str) -> ValidationError:
+    """The same refusal, each message behind the path of what it is about."""
+    if hasattr(error, "error_dict"):
+        named_fields = [
+            (path if field == NON_FIELD_ERRORS else f"{path}.{field}", message)
+            for field, messages in error.message_dict.items()
+            for message in messages
+        ]
+    else:
+        named_fields = [(path, message) for message in error.messages]
+    return ValidationError(
+        [m if m.startswith(f"{path}.") else f"{where}: {m}" for where, m in named_fields]
+    )

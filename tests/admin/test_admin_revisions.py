@@ -6,6 +6,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from experiments.models import Domain, Flag, PolicyRevision
 from tests.admin.conftest import Submit
+from tests.experiment_rows import running
 
 LIST = "/admin/experiments/policyrevision/"
 ROLL_BACK = "/admin/experiments/policyrevision/1/roll-back/"
@@ -69,6 +70,17 @@ def test_roll_back_to_what_is_in_use(operator: Client) -> None:
     assert "there is nothing to roll back" in operator.get(ROLL_BACK).content.decode()
     operator.post(ROLL_BACK)
     assert PolicyRevision.objects.count() == 1
+
+
+def test_roll_back_that_a_running_experiment_forbids_says_so_before_it_is_tried(
+    operator: Client, submit: Submit
+) -> None:
+    submit(operator, page(), keywords="kernel")
+    running()
+    content = operator.get(ROLL_BACK).content.decode()
+    assert "It cannot be rolled back." in content
+    assert "the keywords of &#x27;technical&#x27; are locked" in content
+    assert 'value="Roll back"' not in content
 
 
 def test_roll_back_to_a_revision_that_never_was(operator: Client) -> None:

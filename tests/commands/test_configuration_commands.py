@@ -1,5 +1,7 @@
 """`export_config`, `apply_config`, `seed` and `route` from the command line."""
 
+import re
+from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,8 @@ import yaml
 from django.core.management import CommandError, call_command
 
 from experiments.models import Decision, Domain, Flag, PolicyRevision
+from experiments.services.configuration import ConfigurationError, apply
+from experiments.services.documents import current_document
 from experiments.services.revisions import revision
 
 pytestmark = pytest.mark.usefixtures("seeded")
@@ -55,6 +59,68 @@ def test_unknown_keys_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "new.yaml").write_text(yaml.safe_dump(document))
     with pytest.raises(CommandError, match=r"domains\.medical: unknown key 'colour'"):
         run("apply_config", str(tmp_path / "new.yaml"))
+
+
+def every_value(document: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Path, container and key of each value, lists of texts taken as one."""
+    items = document.items() if isinstance(document, dict) else enumerate(document)
+    for key, value in items:
+        where = f"{path}[{key}]" if isinstance(document, list) else f"{path}.{key}".lstrip(".")
+        yield where, document, key
+        if isinstance(value, dict) or (isinstance(value, list) and isinstance(value[:1], dict)):
+            yield from every_value(value, where)
+
+
+def test_a_value_of_another_kind_is_refused_by_its_path() -> None:
+    sections = current_document()
+    settings = {"settings": sections.pop("settings")}
+    documents = [{name: dict([*rows.items()][:1])} for name, rows in sections.items() if rows]
+    refused = 0
+    for document in (settings, *documents):
+        for where, container, key in list(every_value(document)):
+            kept, container[key] = container[key], object()
+            with pytest.raises(ConfigurationError) as refusal:
+                apply(document, "tests", "")
+            container[key] = kept
+            assert f"{where}: must be " in "\n".join(refusal.value.problems)
+            refused += 1
+    assert refused > 70
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"domains": {"medical": {"policy": {"threshold": 2}}}}, "domains.medical.threshold: "),
+        (
+            {"domains": {"medical": {"policy": {"router": "gut"}}}},
+            "domains.medical.policy.router: ",
+        ),
+        ({"domains": {"medical": {"patterns": ["("]}}}, "Domain 'medical': The pattern '('"),
+        ({"domains": {"medical": {"min_confidence": float("nan")}}}, "min_confidence: must be a "),
+        ({"flags": {"routellm_enabled": {"percentage": "half"}}}, "percentage: must be a number"),
+        (
+            {"flags": {"routellm_enabled": {"percentage": 101}}},
+            "flags.routellm_enabled.percentage: ",
+        ),
+        ({"flags": {"routellm_cost_tracking": {"percentage": 50}}}, "enter 0 or 100"),
+        ({"settings": {"holdout_percentage": None}}, "settings.holdout_percentage: must be"),
+        ({"settings": {"strong_model": "openai/none"}}, "settings.strong_model: there is no model"),
+        ({"domains": []}, "domains: must be a mapping"),
+        ([], "it must be a mapping"),
+    ],
+)
+def test_a_dry_run_refuses_what_applying_would_and_changes_nothing(
+    changes: Any, problem: str, tmp_path: Path
+) -> None:
+    if isinstance(changes, dict) and isinstance(changes.get("domains"), dict):
+        changes = {"domains": {**current_document()["domains"], **changes["domains"]}}
+    (tmp_path / "new.yaml").write_text(yaml.safe_dump(changes))
+    revisions, before = PolicyRevision.objects.count(), current_document()
+    for dry_run in (True, False):
+        with pytest.raises(CommandError, match=re.escape(problem)):
+            run("apply_config", str(tmp_path / "new.yaml"), dry_run=dry_run)
+    assert PolicyRevision.objects.count() == revisions
+    assert current_document() == before
 
 
 def test_a_file_that_is_not_yaml_is_refused(tmp_path: Path) -> None:
