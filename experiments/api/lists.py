@@ -1,5 +1,6 @@
 """GET domains, models and flags: the configuration as it is now."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any, ClassVar
@@ -23,6 +24,15 @@ class Pages(CursorPagination):
     page_size = 100
     page_size_query_param = "limit"
     max_page_size = 500
+
+    def get_page_size(self, request: Request) -> int:
+        given = request.query_params.get(self.page_size_query_param)
+        if given is None:
+            return self.page_size
+        if re.fullmatch(r"[0-9]{1,3}", given) and 1 <= int(given) <= self.max_page_size:
+            return int(given)
+        message = f"'limit' must be a whole number from 1 to {self.max_page_size}."
+        raise InvalidRequestError(message, "limit", "out_of_range")
 
     def decode_cursor(self, request: Request) -> Cursor | None:
         message = "'cursor' is not one that a page named. Take it from 'next'."

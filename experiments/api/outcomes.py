@@ -65,7 +65,9 @@ class FeedbackView(APIView):
 
 def _many(data: dict[str, Any], now: datetime) -> list[dict[str, Any]]:
     reader = Reader(data)
-    items = reader.objects("items", MAX_ITEMS) or []
+    items = reader.objects("items", MAX_ITEMS)
+    if items is None:
+        raise reader.fail("items", "is null. Send 1 to 256 ratings.", "invalid_type")
     reader.close()
     read = [_attempt(item, now, f"items[{i}]") for i, item in enumerate(items)]
     refusals = iter(record_feedback([item for item in read if isinstance(item, Rating)], now))

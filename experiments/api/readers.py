@@ -76,7 +76,7 @@ class Reader:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.fail(name, "must be a number.", "invalid_type")
         if not lowest <= value <= highest:
-            raise self.fail(name, f"must lie between {lowest:g} and {highest:g}.", "out_of_range")
+            raise self.fail(name, _limits(lowest, highest), "out_of_range")
         return value
 
     def integer(self, name: str, lowest: int = 0, highest: int = MAX_TOKENS) -> int | None:
@@ -117,6 +117,12 @@ class Reader:
             return parse_time(value)
         except (ValueError, OverflowError):
             raise self.fail(name, "must be a time such as 2026-11-22T21:04:00Z.") from None
+
+
+def _limits(lowest: float, highest: float) -> str:
+    if highest == math.inf:
+        return "must be a finite number."
+    return f"must lie between {lowest:,.10g} and {highest:,.10g}."
 
 
 def parse_time(value: str) -> datetime:

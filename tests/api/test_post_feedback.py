@@ -126,3 +126,9 @@ def test_while_the_flag_is_off_it_is_refused_and_says_so(api: API) -> None:
     assert answer.fault == (403, None, "feedback_off")
     assert "routellm_quality_feedback" in answer.error["message"]
     assert not Feedback.objects.exists()
+
+
+@pytest.mark.parametrize("items", [None, [], "quality", [{}] * 257])
+def test_items_that_are_no_list_of_1_to_256_are_refused(api: API, items: object) -> None:
+    answer = api.post(FEEDBACK, {"items": items})
+    assert (answer.status, answer.error["param"]) == (400, "items")

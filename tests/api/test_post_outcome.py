@@ -87,3 +87,8 @@ def test_the_scope_feedback_is_needed(api: API) -> None:
     decision = api.route()
     reader = API(api.document, secret_with("read", "route"))
     assert reader.post(path(decision), {}).fault == (403, None, "forbidden")
+
+
+def test_limits_are_told_as_numbers_people_read(api: API) -> None:
+    message = api.post(path(api.route()), {"input_tokens": -1}).error["message"]
+    assert message == "'input_tokens' must lie between 0 and 100,000,000."
