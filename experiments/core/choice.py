@@ -62,7 +62,9 @@ class Chooser:
     def select(self, reason: str) -> Choice:
         """The classic path. Raises NoEligibleModelsError when no model can answer."""
         situation = self.situation
-        model = self.policy.select(self.domain, situation.criteria, situation.unavailable)
+        model = self.policy.select(
+            self.domain, situation.criteria, situation.unavailable, situation.day
+        )
         return Choice(model, Method.DOMAIN_SELECTOR, reason)
 
     def replace_unavailable(

@@ -4,17 +4,18 @@ Nothing here reads a database or a clock. `experiments.services.policies` builds
 revision's document; the Python API builds one from its own objects.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, TypeVar
 
 from experiments.core.bucketing import arm_ranges
-from experiments.core.catalog import Model
+from experiments.core.catalog import Model, ModelCost
 from experiments.core.detection import DomainConfig
 from experiments.core.endpoints import Upstream
-from experiments.core.money import Price
+from experiments.core.money import NANO, Price, price_on
 from experiments.core.selection import (
     ModelSelectionCriteria,
     NoEligibleModelsError,
@@ -200,15 +201,36 @@ class Policy:
     def _remembered(self) -> dict[tuple[object, ...], Any]:
         return {}
 
+    @cached_property
+    def _has_dated_prices(self) -> bool:
+        every = (price for prices in self.prices.values() for price in prices)
+        return any(price.valid_from or price.valid_until for price in every)
+
     def select(
-        self, domain: Domain, criteria: ModelSelectionCriteria | None, unavailable: frozenset[str]
+        self,
+        domain: Domain,
+        criteria: ModelSelectionCriteria | None,
+        unavailable: frozenset[str],
+        day: date | None = None,
     ) -> str:
-        """The domain selector's model among those that can answer. Raises NoEligibleModelsError."""
+        """The domain selector's model among those that can answer, at the prices of `day`.
+
+        Raises NoEligibleModelsError.
+        """
+        priced_on = day if self._has_dated_prices else None
 
         def find(wanted: ModelSelectionCriteria) -> str:
-            return select(self.models.values(), wanted, unavailable).model.name
+            return select(self._models_on(priced_on), wanted, unavailable).model.name
 
-        return self._remember("select", find, domain, criteria, unavailable)
+        return self._remember(f"select {priced_on}", find, domain, criteria, unavailable)
+
+    def _models_on(self, day: date | None) -> Iterable[Model]:
+        if day is None:
+            return self.models.values()
+        return [
+            replace(model, cost=cost_of(price_on(self.prices.get(name, ()), day)))
+            for name, model in self.models.items()
+        ]
 
     def permitted(
         self, domain: Domain, criteria: ModelSelectionCriteria | None, unavailable: frozenset[str]
@@ -240,3 +262,16 @@ class Policy:
             self._remembered[key] = find(criteria_for_domain(domain.config))
         answer: Answer = self._remembered[key]
         return answer
+
+
+def cost_of(price: Price | None) -> ModelCost:
+    """A price as the selector ranks it: dollars for a thousand tokens. Unknown is not free."""
+    if price is None:
+        return ModelCost()
+    per_thousand = 1000 * NANO
+    return ModelCost(
+        input_cost_per_1k_tokens=price.input_per_million / per_thousand,
+        output_cost_per_1k_tokens=price.output_per_million / per_thousand,
+        base_cost_per_request=price.per_request / NANO,
+        is_free=not (price.input_per_million or price.output_per_million or price.per_request),
+    )

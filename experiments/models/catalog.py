@@ -177,6 +177,8 @@ class ModelPrice(models.Model):
         )
 
 
-def price_order(row: ModelPrice) -> tuple[bool, str, int]:
-    """An operator's prices first, then the newest: the first that holds is the one used."""
-    return (row.source != ModelPrice.OPERATOR, str(row.valid_from or ""), -row.pk)
+def price_order(row: ModelPrice) -> tuple[bool, int, int]:
+    """An operator's prices first, then those that began last: the first that holds is the one used.
+    A price that has always held comes after those with a beginning."""
+    begins = row.valid_from.toordinal() if row.valid_from else 0
+    return (row.source != ModelPrice.OPERATOR, -begins, -row.pk)

@@ -114,7 +114,7 @@ def _check_policies(subject: _Subject) -> Check:
             f"{arm.name} in {domain.name}"
             for arm in subject.arms
             for domain in subject.domains
-            if not _models_of(subject.policy, domain, arm.routing_policy())
+            if not _models_of(subject, domain, arm.routing_policy())
         }
     )
     if lonely:
@@ -122,12 +122,12 @@ def _check_policies(subject: _Subject) -> Check:
     return Check("policies", True, "Every arm has a complete policy.")
 
 
-def _models_of(policy: Policy, domain: Domain, wanted: RoutingPolicy) -> set[str]:
+def _models_of(subject: _Subject, domain: Domain, wanted: RoutingPolicy) -> set[str]:
     """What an arm answers with: its pair or the usual one, or what the selector would take."""
     if wanted.method is not Method.DOMAIN_SELECTOR:
-        return set(pair_of(policy, domain, wanted) or ())
+        return set(pair_of(subject.policy, domain, wanted) or ())
     try:
-        return {policy.select(domain, None, frozenset())}
+        return {subject.policy.select(domain, None, frozenset(), subject.today)}
     except NoEligibleModelsError:
         return set()
 
@@ -138,7 +138,7 @@ def _check_prices(subject: _Subject) -> Check:
         model
         for arm in subject.arms
         for domain in subject.domains
-        for model in _models_of(subject.policy, domain, arm.routing_policy())
+        for model in _models_of(subject, domain, arm.routing_policy())
     }
     unpriced = sorted(
         name

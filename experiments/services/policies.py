@@ -5,13 +5,12 @@ import time
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
-from typing import Any
 
 from django.conf import settings
 from django.db.models import Max
 
 from experiments.core import policy as core
-from experiments.core.catalog import Model, ModelCapabilities, ModelCost, ModelMetrics
+from experiments.core.catalog import Model, ModelCapabilities, ModelMetrics
 from experiments.core.detection import DomainConfig
 from experiments.core.endpoints import Endpoint, Protocol, Upstream, upstream_name
 from experiments.core.money import Price
@@ -274,19 +273,8 @@ def _model(name: str, model: Document) -> Model:
             speed_rating=model["speed_rating"],
             certifications=tuple(model["certifications"]),
         ),
-        cost=_selector_cost(model["prices"]),
+        # Where no price has a beginning or an end, the first holds on any day.
+        cost=core.cost_of(_price(model["prices"][0]) if model["prices"] else None),
         metrics=ModelMetrics(model["latency_p50_ms"], model["latency_p95_ms"]),
         is_available=model["is_available"],
-    )
-
-
-def _selector_cost(prices: list[dict[str, Any]]) -> ModelCost:
-    """What the domain selector ranks by: the first price listed, in dollars per 1,000 tokens."""
-    if not prices:
-        return ModelCost()
-    price = prices[0]
-    return ModelCost(
-        input_cost_per_1k_tokens=float(Decimal(price["input_per_million"]) / 1000),
-        output_cost_per_1k_tokens=float(Decimal(price["output_per_million"]) / 1000),
-        base_cost_per_request=float(price["per_request"]),
     )

@@ -1,5 +1,6 @@
 """GET domains, models and flags."""
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -46,6 +47,19 @@ def test_a_model_tells_todays_price(api: API) -> None:
     }
 
 
+def test_an_operators_newest_price_that_has_begun_is_todays(api: API) -> None:
+    model = LanguageModel.objects.get(name="openai/gpt-4.1")
+    today = datetime.now(UTC).date()
+    for days, price in ((None, 1), (30, 2), (1, 3), (-1, 4)):
+        begins = None if days is None else today - timedelta(days=days)
+        ModelPrice.objects.create(
+            model=model, input_per_million=price, output_per_million=price, valid_from=begins
+        )
+    results = api.get("/api/v1/models").data["results"]
+    price = next(row["price"] for row in results if row["name"] == "openai/gpt-4.1")
+    assert price["input_per_million"] == "3"
+
+
 def test_a_model_without_a_price_says_null(api: API) -> None:
     LanguageModel.objects.create(name="aaa/unpriced", provider="aaa")
     assert api.get("/api/v1/models").data["results"][0]["price"] is None
@@ -88,3 +102,10 @@ def test_a_list_costs_the_same_queries_whatever_its_length(
     cache.clear()
     with django_assert_num_queries(queries):
         api.get(path)
+
+
+@pytest.mark.parametrize("limit", ["0", "501", "-1", "ten", "", "9" * 5000])
+def test_a_limit_out_of_range_is_400_and_named(api: API, limit: str) -> None:
+    answer = api.get("/api/v1/models", limit=limit)
+    assert answer.fault == (400, "limit", "out_of_range")
+    assert "1 to 500" in answer.error["message"]

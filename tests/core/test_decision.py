@@ -1,12 +1,14 @@
 """One decision, in order: domain, flags, holdout, experiment, policy, score, fallbacks, cost."""
 
 from dataclasses import replace
+from datetime import date
 from math import nan
 
 import pytest
 
 from experiments.core.bucketing import bucket_index
 from experiments.core.detection import Candidate
+from experiments.core.money import Price
 from experiments.core.policy import (
     Arm,
     Experiment,
@@ -261,3 +263,23 @@ def test_the_threshold_follows_calibration_while_its_flag_is_on() -> None:
     on = policy(calibrated, switches=Switches(dynamic_threshold=True))
     assert decided(on, score=0.4).model == STRONG
     assert decided(policy(calibrated), score=0.4).model == WEAK
+
+
+def test_the_selector_ranks_by_the_prices_of_the_day() -> None:
+    dear, cheap = Price(9_000_000_000, 9_000_000_000), Price(1_000_000_000, 1_000_000_000)
+    prices = {
+        STRONG: (replace(dear, valid_until=date(2026, 11, 22)), replace(cheap, per_request=1)),
+        WEAK: (replace(dear, valid_from=date(2026, 11, 23)), replace(cheap, per_request=2)),
+        OTHER: (dear,),
+    }
+    rules = policy(prices=prices, master=FlagRule("routellm_enabled", 0, "seed"))
+    cheapest = ModelSelectionCriteria(selection_strategy="cost_optimized")
+    chosen = [decided(rules, day=date(2026, 11, d), criteria=cheapest).model for d in (21, 22, 23)]
+    assert chosen == [WEAK, STRONG, STRONG]
+
+
+def test_a_model_that_costs_nothing_is_the_cheapest() -> None:
+    prices = {STRONG: (Price(1, 1),), OTHER: (Price(0, 0, valid_from=date(2026, 1, 1)),)}
+    rules = policy(prices=prices, master=FlagRule("routellm_enabled", 0, "seed"))
+    cheapest = ModelSelectionCriteria(selection_strategy="cost_optimized")
+    assert decided(rules, criteria=cheapest).model == OTHER
