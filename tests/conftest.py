@@ -2,11 +2,18 @@
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 from django.core.cache import cache
 
 from experiments.services import expectations
 from experiments.services.policies import store
+
+# How fast examples are made says something about the machine, nothing about the code.
+hypothesis.settings.register_profile(
+    "switchyard", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("switchyard")
 
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server"}
 
