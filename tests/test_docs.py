@@ -64,3 +64,13 @@ def test_endpoint_is_in_the_docs(path: str) -> None:
 def test_links_between_pages_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", DOCS[path]):
         assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_error_codes_in_troubleshooting_are_those_that_are_answered() -> None:
+    rows = re.findall(
+        r"^\| (\d{3}) ([^|]*)\|", DOCS[ROOT / "docs/troubleshooting.md"], re.MULTILINE
+    )
+    named = {code for _, symptom in rows for code in re.findall(r"`(\w+)`", symptom)}
+    source = "\n".join(path.read_text() for path in (ROOT / "experiments/api").glob("*.py"))
+    assert len(named) > 8
+    assert {code for code in named if f'"{code}"' not in source} == set()
