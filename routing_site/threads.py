@@ -126,11 +126,16 @@ def _environ(scope: Scope, body: bytes) -> Environ:
         "wsgi.multithread": True,
         "wsgi.multiprocess": True,
         "wsgi.run_once": False,
+        # Of a body that came in pieces too: it was read to its end, or further than any view looks.
+        "CONTENT_LENGTH": str(len(body)),
     }
     for raw_name, raw_value in scope["headers"]:
         name = raw_name.decode("latin-1").upper().replace("-", "_")
         value = raw_value.decode("latin-1")
-        if name not in {"CONTENT_TYPE", "CONTENT_LENGTH"}:
+        if name == "CONTENT_LENGTH":
+            environ[name] = value  # as announced: what is too long is refused by it
+            continue
+        if name != "CONTENT_TYPE":
             name = f"HTTP_{name}"
         if name in environ:
             value = f"{environ[name]}{'; ' if name == 'HTTP_COOKIE' else ','}{value}"

@@ -1,6 +1,7 @@
 """The real server: any request, many at once, a database that is busy."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -100,17 +101,43 @@ def test_a_dry_run_needs_no_turn_to_write(server: Server) -> None:
         assert server.post("/api/v1/route", {"text": "a", "dry_run": True}).status_code == 200
 
 
-def test_a_body_of_unknown_length_is_refused(server: Server) -> None:
+@pytest.mark.parametrize(("repeated", "status"), [(1, 201), (2**20, 413), (6 * 2**20, 413)])
+def test_a_body_of_unknown_length_is_taken_up_to_the_limit(
+    server: Server, repeated: int, status: int
+) -> None:
     def chunks() -> Iterator[bytes]:
-        yield b'{"text": "a"}'
+        yield b'{"text": "'
+        for start in range(0, repeated, 2**16):
+            yield b"a" * min(2**16, repeated - start)
+        yield b'"}'
 
     headers = {**AUTHORIZED, "Content-Type": "application/json"}
     response = httpx.post(f"{server.url}/api/v1/route", content=chunks(), headers=headers)
-    assert (response.status_code, response.json()["error"]["code"]) == (411, "length_required")
+    assert response.status_code == status
 
 
 def test_a_body_over_one_mebibyte_is_refused(server: Server) -> None:
     assert server.post("/api/v1/route", {"text": "a" * 2**20}).status_code == 413
+
+
+def test_the_kill_switch_acts_in_every_process_within_a_second(server: Server) -> None:
+    def throw(percentage: int) -> None:
+        script = (
+            "from experiments.models import Flag\n"
+            "from experiments.services.revisions import revision\n"
+            f"with revision('ann'): Flag.objects.filter(key='routellm_enabled')"
+            f".update(percentage={percentage})"
+        )
+        server.manage("shell", "-v0", "-c", script)
+
+    throw(0)
+    try:
+        time.sleep(1)
+        # A connection each, so that both processes are asked.
+        answers = [server.post("/api/v1/route", {"text": "Fix my loop."}) for _ in range(20)]
+        assert {answer.json()["reason"] for answer in answers} == {"master_flag_off"}
+    finally:
+        throw(100)
 
 
 def test_two_operators_at_once_both_get_their_revision(server: Server) -> None:
