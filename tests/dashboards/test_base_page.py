@@ -9,21 +9,24 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import include, path
 
-from experiments.templatetags.switchyard import RAIL
+from experiments.templatetags.switchyard import RAIL, TABS
 
 
 def page(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
-PAGES = [path(f"{name}/", page, name=name) for name, _ in RAIL if name != "models"]
+TABBED = {name for section in TABS.values() for name, _ in section} - {"chat"}
+NAMES = sorted({name for name, _ in RAIL} | TABBED)
+PAGES = [path(f"{name}/", page, name=name) for name in NAMES if name != "models"]
 urlpatterns = [path("admin/", admin.site.urls), path("", include((PAGES, "dashboards")))]
 
 pytestmark = pytest.mark.urls(__name__)
 
 
-def base(section: str = "", user: User | AnonymousUser | None = None) -> str:
-    return render_to_string("base.html", {"section": section, "user": user or AnonymousUser()})
+def base(section: str = "", user: User | AnonymousUser | None = None, tab: str = "") -> str:
+    context = {"section": section, "tab": tab, "user": user or AnonymousUser()}
+    return render_to_string("base.html", context)
 
 
 def test_the_rail_has_its_stations_in_order() -> None:
@@ -31,10 +34,10 @@ def test_the_rail_has_its_stations_in_order() -> None:
     assert labels == [
         "Overview",
         "Domains",
-        "Cost and quality",
         "Experiments",
         "Rollouts",
         "Decisions",
+        "Lab",
         "Playground",
     ]
 
@@ -45,6 +48,17 @@ def test_only_the_station_one_is_at_is_lit() -> None:
 
 def test_a_page_that_is_not_installed_is_left_out() -> None:
     assert "Models" not in base()
+
+
+def test_a_station_with_several_pages_has_a_tab_for_each() -> None:
+    html = base("domains", tab="cost_quality")
+    tabs = re.findall(r'<li><a href="([^"]+)"([^>]*)>[^<]+</a></li>', html.split('class="tabs"')[1])
+    assert tabs == [("/domains/", ""), ("/cost_quality/", ' aria-current="page"')]
+
+
+@pytest.mark.parametrize("section", ["overview", "playground"])
+def test_a_station_with_one_page_has_no_tabs(section: str) -> None:
+    assert 'class="tabs"' not in base(section)
 
 
 def test_the_theme_is_set_before_the_first_style_is_read() -> None:
