@@ -99,7 +99,12 @@ def _keep_running(arm: str, primary: PrimaryResult, guardrails: Sequence[Guardra
 
 
 def _waiting_for(reasons: Sequence[Reason]) -> str:
-    messages = [reason.message for reason in reasons if reason.code in _WAITED_FOR]
+    codes = {reason.code for reason in reasons}
+    # Too few units are why there is no result: said once.
+    said = set(_WAITED_FOR) - (
+        {ReasonCode.NO_RESULT} if ReasonCode.TOO_FEW_UNITS in codes else set()
+    )
+    messages = [reason.message for reason in reasons if reason.code in said]
     return ", ".join(messages) or "results are about to come"
 
 

@@ -65,6 +65,7 @@ def _add_row(figure: go.Figure, row: _Row, height: int, looks: dict[str, Look]) 
             f"xaxis{suffix}": axis(
                 grid=drawn,
                 showticklabels=drawn,
+                showline=False,
                 range=[-reach, reach],
                 nticks=5,
                 anchor=f"y{suffix}",

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from django import template
 from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 
 from experiments.analysis.ratings import Estimate
 from experiments.core import wording
@@ -84,6 +85,13 @@ def moment(at: datetime) -> str:
 def words(name: str) -> str:
     """A name in small letters with underscores, as words."""
     return name.replace("_", " ")
+
+
+@register.filter
+def age(at: datetime) -> str:
+    """How old something is, in days: prices are not looked at by the hour."""
+    days = (timezone.now() - at).days
+    return f"{wording.plural(days, 'day')} old" if days else "less than a day old"
 
 
 @register.filter

@@ -141,6 +141,7 @@ def test_fewer_than_fifty_units_show_nothing(n: int) -> None:
     result = verdict(n, 0.0001, 0.1)
     assert result.outcome is Outcome.NOT_ENOUGH_DATA
     assert f"{n} of 100 units in the smaller arm" in result.sentence
+    assert "no result yet" not in result.sentence
     told = [reason for reason in result.reasons if reason.metric == "cost"]
     assert [(one.code, one.value) for one in told] == [(ReasonCode.NO_RESULT, None)]
 

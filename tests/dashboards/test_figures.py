@@ -147,6 +147,7 @@ def test_a_stripe_without_estimate_or_margin_has_no_numbers_on_its_axis() -> Non
     rows = [effect(**nothing), effect(metric="Cost", margin=None, **nothing)]
     layout = effects_forest(rows, LOOKS).layout
     assert (layout.xaxis.showticklabels, layout.xaxis2.showticklabels) == (True, False)
+    assert not layout.xaxis2.showline
 
 
 def test_zero_stands_in_the_middle_of_every_stripe() -> None:

@@ -96,7 +96,7 @@ def test_a_decision_is_a_path_with_what_came_of_it(
 ) -> None:
     row = routed()
     record_outcome(
-        row.id, OutcomeReport(timezone.now(), 100, 212, 900.0, success=True), timezone.now()
+        row.id, OutcomeReport(timezone.now(), 1100, 212, 3254.4, success=True), timezone.now()
     )
     rating = Rating(UUID(str(row.id)), "quality", 1.0, "human", timezone.now(), "good")
     record_feedback([rating], timezone.now())
@@ -104,7 +104,8 @@ def test_a_decision_is_a_path_with_what_came_of_it(
         page = viewer.get(f"/decisions/{row.id}/").content.decode()
     assert f"Sent to {row.model}" in page
     assert page.count('class="station station-') >= 6
-    assert "100 in, 212 out" in page
+    assert "1,100 in, 212 out" in page
+    assert "3,254 ms" in page
     assert "succeeded" in page
     assert "<td>human</td>" in page
 

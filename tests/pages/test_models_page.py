@@ -1,5 +1,7 @@
 """`/models/`: what each model cost, and where its price comes from."""
 
+from datetime import timedelta
+
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
@@ -31,6 +33,15 @@ def test_without_traffic_there_still_are_prices(viewer: Client) -> None:
     page = viewer.get("/models/").content.decode()
     assert "No model answered in the last 7 days." in page
     assert "genai-prices catalogue" in page
+
+
+def test_prices_say_how_old_they_are(viewer: Client) -> None:
+    ModelPrice.objects.filter(model__name="openai/gpt-4.1").update(
+        fetched_at=timezone.now() - timedelta(days=40, hours=1)
+    )
+    page = viewer.get("/models/").content.decode()
+    assert page.count("40 days old") == 1
+    assert "less than a day old" in page
 
 
 def test_queries(viewer: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:
