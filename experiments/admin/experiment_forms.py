@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 
 from experiments.admin.base import TabularInline
 from experiments.admin.forms import ConfigurationForm
@@ -76,6 +77,13 @@ class ArmInline(TabularInline):
         "epsilon",
     ]
     verbose_name_plural = "policies compared"
+
+    def formfield_for_dbfield(self, *args: Any, **kwargs: Any) -> Any:
+        """Without the four signs beside each choice: a policy has to fit in one line."""
+        field = super().formfield_for_dbfield(*args, **kwargs)
+        if field is not None and isinstance(field.widget, RelatedFieldWidgetWrapper):
+            field.widget = field.widget.widget
+        return field
 
 
 class MetricInline(TabularInline):

@@ -60,7 +60,8 @@ def number(value: float | None, places: int = 0, *, otherwise: str = "too few") 
     """`otherwise` says why there is no number: "too few: 12 of 100"."""
     if value is None:
         return Cell(otherwise, numeric=True)
-    return Cell(f"{value:,.{places}f}", exact=repr(value), numeric=True)
+    text = f"{value:,.{places}f}".replace("-", "\N{MINUS SIGN}")
+    return Cell(text, exact=repr(value), numeric=True)
 
 
 def money(nano: int | None, places: int = 2, *, otherwise: str = "no price") -> Cell:

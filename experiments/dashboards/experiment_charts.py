@@ -182,17 +182,24 @@ def _domain_cells(one: DomainEffect) -> tuple[Cell, ...]:
     effect, scale = one.answer.effect, 1000.0 if one.metric == "cost" else 100.0
     interval = effect.sequential_interval
     unit = "$ per 1,000" if one.metric == "cost" else "points"
+    digits = 2 if one.metric == "cost" else 1
     return (
         word(one.domain),
         word(one.arm),
         word(f"{one.metric}, {unit}"),
         number(
             _scaled(effect.estimate, scale),
-            2 if one.metric == "cost" else 1,
+            digits,
             otherwise=f"too few: {one.observed} of {one.minimum}",
         ),
-        number(_scaled(interval.lower, scale) if interval else None, 1, otherwise=""),
-        number(_scaled(interval.upper, scale) if interval else None, 1, otherwise=""),
-        number(one.answer.adjusted_p_value, 3, otherwise=""),
+        number(_scaled(interval.lower, scale) if interval else None, digits, otherwise=""),
+        number(_scaled(interval.upper, scale) if interval else None, digits, otherwise=""),
+        _p_value(one.answer.adjusted_p_value),
         number(effect.n_control + effect.n_treatment),
     )
+
+
+def _p_value(p: float | None) -> Cell:
+    if p is not None and p < 0.001:
+        return Cell("< 0.001", exact=repr(p), numeric=True)
+    return number(p, 3, otherwise="")

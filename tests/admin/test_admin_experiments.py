@@ -28,6 +28,14 @@ def text(client: Client, url: str) -> str:
     return client.get(url).content.decode()
 
 
+def test_a_policy_is_one_line_without_signs_beside_its_choices(operator: Client) -> None:
+    page_of_arms = text(operator, ADD)
+    arms = page_of_arms[page_of_arms.index('id="arms-group"') :]
+    arms = arms[: arms.index("Who takes part")]
+    assert 'name="arms-1-router"' in arms
+    assert "related-widget-wrapper-link" not in arms
+
+
 def test_it_works(operator: Client, submit: Submit) -> None:
     """From an empty form to a running experiment."""
     technical = Domain.objects.get(name="technical")

@@ -89,6 +89,11 @@ def test_a_chart_without_a_table_offers_no_csv() -> None:
     assert "data-chart-csv" not in a_chart()
 
 
+def test_below_zero_has_a_minus_sign_and_its_exact_value() -> None:
+    cell = number(-0.684, 2)
+    assert (cell.text, cell.exact) == ("\N{MINUS SIGN}0.68", "-0.684")
+
+
 def test_what_is_not_known_is_a_word_in_a_table() -> None:
     assert money(None).text == "no price"
     assert number(None, otherwise="too few: 12 of 100").text == "too few: 12 of 100"

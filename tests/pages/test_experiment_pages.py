@@ -177,6 +177,11 @@ def test_domains_are_shown_as_exploration(viewer: Client) -> None:
     page = text(viewer, PAGE)
     assert "By domain, as exploration" in page
     assert "decide nothing in this one" in page
+    table = page[page.index('id="domains-head"') :]
+    cost = table[table.index("cost, $ per 1,000") :]
+    figures = re.findall(r"<data value=[^>]*>([^<]*)</data>", cost)[:4]
+    assert all(re.fullmatch(r"\N{MINUS SIGN}?\d+\.\d\d", one) for one in figures[:3]), figures
+    assert re.fullmatch(r"< 0\.001|\d\.\d{3}|&lt; 0\.001", figures[3])
 
 
 def test_too_few_units_are_a_word_not_a_number(viewer: Client) -> None:
