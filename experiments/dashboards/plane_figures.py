@@ -103,7 +103,7 @@ def _add_coin(figure: go.Figure, coin: CoinLine, *, legend: bool = False) -> Non
     figure.add_scatter(
         x=[coin.weak_cost / NANO, coin.strong_cost / NANO],
         y=[coin.weak_quality, coin.strong_quality],
-        name="a coin, always weak ● to always strong ■" if legend else f"a coin, {coin.name}",
+        name="a coin" if legend else f"a coin, {coin.name}",
         mode="lines+markers",
         line={"color": EDGE, "width": 1.5, "dash": "dot"},
         marker={"symbol": ["circle", "square"], "color": [WEAK.css, STRONG.css], "size": 7},

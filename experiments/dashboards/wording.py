@@ -111,6 +111,9 @@ def quality_held(domains: Sequence[DomainTraffic]) -> str:
     yes = len(by_held[Held.YES])
     if yes == len(routed):
         return f"Quality held in all {yes} routed domains."
+    if len(by_held[Held.TOO_FEW]) == len(routed):
+        all_of = f"all {len(routed)} routed domains"
+        return f"Whether quality held cannot be said yet: {all_of} have too few ratings."
     where = f"{yes} of {len(routed)} routed domains" if yes else "no domain that can be shown yet"
     reasons = [
         f"{listed(by_held[held])} {verb if len(by_held[held]) == 1 else verbs}"

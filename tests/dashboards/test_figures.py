@@ -280,7 +280,7 @@ def test_arms_have_the_colours_of_their_experiments_page() -> None:
     named = [Named(arm.name.removeprefix("e: "), arm) for arm in arms]
     line, control, local, whole = arms_plane(plane_point(), named, looks, coin, within).data
     assert (control.name, local.name) == ("control", "local-38")
-    assert line.name.startswith("a coin")
+    assert line.name == "a coin"
     assert (control.marker.color, control.marker.symbol) == ("var(--chart-control)", "square")
     assert (local.marker.color, local.marker.symbol) == ("var(--chart-green)", "circle-open")
     assert (whole.name, whole.marker.color) == ("all its requests", "var(--ink)")

@@ -119,6 +119,13 @@ def test_quality_names_what_fell_and_what_is_open() -> None:
     )
 
 
+def test_where_no_domain_has_enough_ratings_none_is_listed() -> None:
+    rows = [domain(name, Held.TOO_FEW) for name in ("legal", "medical", "creative")]
+    assert wording.quality_held([*rows, domain("financial", Held.NOT_ROUTED)]) == (
+        "Whether quality held cannot be said yet: all 3 routed domains have too few ratings."
+    )
+
+
 def test_quality_nowhere_comparable() -> None:
     assert wording.quality_held([domain("technical", Held.NOT_ROUTED)]) == (
         "Quality cannot be compared: no domain was answered by both of its models."
