@@ -188,7 +188,8 @@ def _outcome(facts: Facts) -> Station:
     report = facts.report
     if report is None:
         return Station("outcome", ", ".join(ratings) or "not reported yet", OFF)
-    parts = [] if report.output_tokens is None else [f"{report.output_tokens} tokens out"]
+    parts = [f"by {report.answered_by}"] if report.answered_by else []
+    parts += [] if report.output_tokens is None else [f"{report.output_tokens} tokens out"]
     parts += [] if report.cost is None else [dollars(report.cost)]
     details = [] if report.latency_ms is None else [("Time to answer", f"{report.latency_ms:g} ms")]
     if report.success is False:

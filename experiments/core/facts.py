@@ -16,7 +16,8 @@ class Rating(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What an outcome brought. Costs in nano-dollars at the decision's prices."""
+    """What an outcome brought. Costs in nano-dollars at the decision's prices; `answered_by` is
+    empty where the model decided on answered, or nobody knows."""
 
     input_tokens: int | None
     output_tokens: int | None
@@ -25,6 +26,7 @@ class Report(NamedTuple):
     error: str
     cost: int | None
     cost_baseline: int | None
+    answered_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ def sentence(facts: Facts) -> str:
     parts = [f"{sent}: {_why(facts)}"]
     if facts.model != facts.intended:
         parts.append(f"{facts.intended} was meant and cannot answer now")
+    if facts.report and facts.report.answered_by:
+        parts.append(f"{facts.report.answered_by} answered in its place, because it failed")
     parts.append(_saving(facts))
     return "; ".join(parts) + "."
 

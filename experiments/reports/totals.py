@@ -54,7 +54,7 @@ def _aggregates() -> tuple[Aggregate, ...]:
     named: dict[str, Aggregate] = {
         "decisions": Count("pk"),
         "priced": Count("pk", filter=PRICED),
-        "fallbacks": Count("pk", filter=~Q(fallback="")),
+        "fallbacks": Count("pk", filter=~Q(fallback="") | Q(outcome__model__gt="")),
         "actual": Count("outcome__cost", filter=PRICED),
         "cost": Sum(_cost("cost"), filter=PRICED, default=0),
         "cost_baseline": Sum(_cost("cost_baseline"), filter=PRICED, default=0),

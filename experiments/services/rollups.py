@@ -6,7 +6,7 @@ from typing import Any
 
 from experiments.models import Decision, Outcome
 from experiments.models.sums import CONFIDENCE_BINS, LATENCY_ENDS, SCORE_BINS
-from experiments.services.sums import priced_by
+from experiments.services.sums import fell_back, priced_by
 
 MICRO = 1_000
 
@@ -17,7 +17,7 @@ def contribution(
     """What one decision adds to its hour, as the columns that are not 0."""
     counts = {
         "decisions": 1,
-        "fallbacks": int(bool(decision.fallback)),
+        "fallbacks": int(fell_back(decision, outcome)),
         "explored": int(decision.explored),
         "routing_us": decision.latency_us or 0,
         "timed": int(decision.latency_us is not None),

@@ -17,7 +17,7 @@ def contribution(
     counts = {
         "decisions": 1,
         "strong": int(decision.tier == "strong"),
-        "fallbacks": int(bool(decision.fallback)),
+        "fallbacks": int(fell_back(decision, outcome)),
         "audited": int(decision.audited),
         **_costs(decision, outcome),
     }
@@ -38,6 +38,11 @@ def _costs(decision: Decision, outcome: Outcome | None) -> dict[str, int]:
     if known.cost is None or known.cost_baseline is None:
         return {}
     return {"priced": 1, "cost": known.cost, "baseline": known.cost_baseline}
+
+
+def fell_back(decision: Decision, outcome: Outcome | None) -> bool:
+    """Before its call, or during it: another model than the one decided on answered."""
+    return bool(decision.fallback) or bool(outcome and outcome.model)
 
 
 def priced_by(decision: Decision, outcome: Outcome | None) -> Decision | Outcome:

@@ -93,4 +93,5 @@ def _report(outcome: Outcome | None) -> Report | None:
         error=outcome.error,
         cost=outcome.cost,
         cost_baseline=outcome.cost_baseline,
+        answered_by=outcome.model,
     )

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from django.core.management import CommandError, call_command
 
-from experiments.models import Decision, Domain, Flag, PolicyRevision
-from experiments.services.configuration import ConfigurationError, apply
+from experiments.models import Decision, Domain, Flag, LanguageModel, PolicyRevision
+from experiments.services.configuration import ConfigurationError, apply, roll_back
 from experiments.services.documents import current_document
 from experiments.services.revisions import revision
 
@@ -146,3 +146,50 @@ def test_route_explains_and_stores_only_when_asked() -> None:
 def test_route_refuses_an_unknown_domain_naming_those_there_are() -> None:
     with pytest.raises(CommandError, match=r"There is no domain 'cooking'\. There are: creative"):
         run("route", "x", domain="cooking")
+
+
+def test_endpoints_travel_in_a_file(tmp_path: Path) -> None:
+    document = exported(tmp_path / "all.yaml")
+    document["endpoints"]["our-vllm"] = {
+        **document["endpoints"]["openai"],
+        "base_url": "http://127.0.0.1:8001/v1",
+        "api_key_env": "",
+        "dropped_parameters": ["seed"],
+    }
+    document["models"]["openai/gpt-4.1"]["endpoint"] = "our-vllm"
+    (tmp_path / "new.yaml").write_text(yaml.safe_dump(document))
+    run("apply_config", str(tmp_path / "new.yaml"))
+    assert exported(tmp_path / "again.yaml")["endpoints"] == document["endpoints"]
+    model = LanguageModel.objects.select_related("endpoint").get(name="openai/gpt-4.1")
+    assert model.endpoint is not None
+    assert model.endpoint.as_value().dropped_parameters == ("seed",)
+    newest = PolicyRevision.objects.first()
+    assert newest is not None
+
+    roll_back(newest.number - 1, "tests")
+    assert "our-vllm" not in exported(tmp_path / "back.yaml")["endpoints"]
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"api_key_env": "sk-0123456789"}, "Use capitals"),
+        ({"api_key": "sk-0123456789"}, "unknown key 'api_key'"),
+        ({"base_url": ""}, "needs the base URL"),
+    ],
+)
+def test_key_in_a_file_is_refused(tmp_path: Path, values: dict[str, str], problem: str) -> None:
+    document = exported(tmp_path / "all.yaml")
+    document["endpoints"]["openai"] |= values
+    (tmp_path / "new.yaml").write_text(yaml.safe_dump(document))
+    with pytest.raises(CommandError, match=problem) as caught:
+        run("apply_config", str(tmp_path / "new.yaml"))
+    assert "sk-0123456789" not in str(caught.value)
+
+
+def test_endpoint_that_does_not_exist_is_refused_by_name(tmp_path: Path) -> None:
+    document = exported(tmp_path / "all.yaml")
+    document["models"]["openai/gpt-4.1"]["endpoint"] = "nowhere"
+    (tmp_path / "new.yaml").write_text(yaml.safe_dump(document))
+    with pytest.raises(CommandError, match="there is no provider endpoint 'nowhere'"):
+        run("apply_config", str(tmp_path / "new.yaml"))

@@ -78,6 +78,13 @@ def test_close_scores_get_the_digits_that_tell_them_apart() -> None:
     assert comparison(0.42, 0.38) == ("0.42", "≥", "0.38")
 
 
+def test_answer_of_another_model_is_told() -> None:
+    report = Report(140, 212, 800.0, True, "", 300_000, 2_300_000, "b/stand-in")
+    facts = replace(FACTS, report=report)
+    assert "; b/stand-in answered in its place, because it failed; saved" in sentence(facts)
+    assert stations(facts)[-1].fact.startswith("by b/stand-in, 212 tokens out")
+
+
 def test_outcome_reprices_the_saving() -> None:
     report = Report(140, 212, 800.0, True, "", 300_000, 2_300_000)
     facts = replace(FACTS, report=report, ratings=[Rating("quality", 1.0, "human")])

@@ -21,6 +21,7 @@ KEY_VARIABLE, PROVIDER_KEY = "STUB_PROVIDER_KEY", "sk-stub-0123456789abcdef"
 QUICK = {"connect_seconds": 0.5, "first_token_seconds": 1.0, "total_seconds": 3.0, "retries": 0}
 ENDPOINTS: dict[str, dict[str, Any]] = {
     "stub": {**QUICK, "api_key_env": KEY_VARIABLE},
+    "patient": {**QUICK, "total_seconds": 60.0},
     "again": {**QUICK, "retries": 2},
     "narrow": {**QUICK, "concurrency": 2},
     "refusing": {**QUICK, "dropped_parameters": ["seed", "logprobs"], "asks_usage": False},
@@ -91,7 +92,7 @@ LANES = {
         Lane("cut_first"),
         Lane("garbled"),
         Lane("broken"),
-        Lane("huge"),
+        Lane("huge", strong_at="patient", weak_at="patient"),
         Lane("usage"),
         Lane("hangup"),
         Lane("hangup_stream"),

@@ -109,7 +109,7 @@ def units() -> Counted:
         costs = _costs(decision, outcome)
         counts["decisions"] += 1
         counts["strong"] += decision.tier == "strong"
-        counts["fallbacks"] += decision.fallback != ""
+        counts["fallbacks"] += decision.fallback != "" or bool(outcome and outcome.model)
         counts["audited"] += decision.audited
         if costs.cost is not None and costs.cost_baseline is not None:
             counts["priced"] += 1
@@ -150,7 +150,7 @@ def hours() -> Counted:
         outcome = _outcome_of(decision)
         costs = _costs(decision, outcome)
         counts["decisions"] += 1
-        counts["fallbacks"] += decision.fallback != ""
+        counts["fallbacks"] += decision.fallback != "" or bool(outcome and outcome.model)
         counts["explored"] += decision.explored
         if decision.latency_us is not None:
             counts["routing_us"] += decision.latency_us
@@ -183,7 +183,8 @@ def _add_outcome(counts: dict[str, int], decision: Decision, outcome: Outcome) -
     if outcome.latency_ms is not None:
         counts["response_us"] += round(outcome.latency_ms * 1000)
         counts["responses"] += 1
-    if outcome.cost is not None and decision.cost is not None:
+    own_answer = not outcome.model and outcome.output_tokens is not None
+    if outcome.cost is not None and decision.cost is not None and own_answer:
         counts["actual"] += outcome.cost
         counts["estimated"] += decision.cost
         counts["reconciled"] += 1
