@@ -82,17 +82,7 @@ def measure_gateway(bench: Bench, *, peers: bool) -> list[ChatRun]:
 
 
 def print_runs(runs: Sequence[dict[str, Any]]) -> None:
-    names = [
-        "added p50",
-        "added p99",
-        "p50 ms",
-        "p99 ms",
-        "first ms",
-        "per s",
-        "errors",
-        "cpu ms",
-        "MB",
-    ]
+    names = ("added p50", "added p99", "p50 ms", "p99 ms", "first ms", "per s", "errors")
     print(f"\n{'chat calls':<44}" + "".join(f"{name:>11}" for name in (*names, "cpu ms", "MB")))
     for run in runs:
         kind = "streams" if run["streams"] else "plain"

@@ -108,7 +108,6 @@ LANES = {
         Lane("all_keyless", strong_at="keyless", weak_at="keyless"),
         Lane("translated", strong_at="translated"),
         Lane("translated_bad", strong_at="translated"),
-        Lane("experiment"),
         Lane("crowd"),
         Lane("leaks"),
     )

@@ -1,0 +1,69 @@
+"""Providers that LiteLLM speaks to fail, fall back and are left like all others."""
+
+from typing import Any
+
+import openai
+import pytest
+
+from tests.gateway.books import until
+from tests.gateway.chats import ask, stream
+from tests.gateway.conftest import Gateway
+from tests.gateway.rows import LANES
+from tests.gateway.stub import Stub
+from tests.gateway.test_streams_and_hang_ups import leave_after
+
+pytestmark = pytest.mark.server
+BAD, GOOD = LANES["translated_bad"], LANES["translated"]
+
+
+@pytest.mark.parametrize(
+    ("how", "status"),
+    [
+        ({"status": 500}, "failed"),
+        ({"status": 401, "error": {"message": "Bad key."}}, "credentials"),
+        ({"status": 429}, "rate_limited"),
+        (
+            {"status": 400, "error": {"message": "maximum context length is 9 tokens"}},
+            "context_length",
+        ),
+        ({"hangs": True}, "total_timeout"),
+    ],
+)
+def test_what_fails_is_answered_by_another_model(
+    gateway: Gateway, client: openai.OpenAI, stub: Stub, how: dict[str, Any], status: str
+) -> None:
+    stub.behave(BAD.strong_name, **how, times=1)
+    if status == "context_length":
+        with pytest.raises(openai.BadRequestError):  # the other window is no larger
+            ask(client, BAD.model)
+        return
+    answer = ask(client, BAD.model)
+    assert answer.completion.model == BAD.weak_name
+    first, _ = gateway.books.attempts(answer.decision_id)
+    assert first["status"] == status
+    gateway.books.execute("DELETE FROM experiments_circuit")
+
+
+def test_stream_that_hangs_is_answered_by_another_model(
+    gateway: Gateway, client: openai.OpenAI, stub: Stub
+) -> None:
+    stub.behave(BAD.strong_name, hangs=True, times=1)
+    streamed = stream(client, BAD.model)
+    assert streamed.headers["x-switchyard-model"] == BAD.weak_name
+    assert gateway.books.attempts(streamed.decision_id)[0]["status"] == "first_token_timeout"
+
+
+def test_usage_of_both_is_billed(gateway: Gateway, client: openai.OpenAI, stub: Stub) -> None:
+    for call in (ask, stream):
+        stub.behave(GOOD.strong_name, usage={"prompt_tokens": 50, "completion_tokens": 5}, times=1)
+        [attempt] = gateway.books.attempts(call(client, GOOD.model).decision_id)
+        assert (attempt["input_tokens"], attempt["output_tokens"]) == (50, 5)
+        assert attempt["estimated"] == 0
+
+
+def test_caller_who_leaves_stops_the_stream(gateway: Gateway, stub: Stub) -> None:
+    stub.behave(GOOD.strong_name, pause=0.4, times=1)
+    decision_id = leave_after(gateway, GOOD, chunks=2)
+    until(lambda: [call for call in stub.calls(GOOD.strong_name) if call.hung_up])
+    [attempt] = gateway.books.attempts(decision_id)
+    assert attempt["status"] == "hung_up"
