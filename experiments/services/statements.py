@@ -1,6 +1,7 @@
 """Writes by hand for what every decision writes: the ORM's own cost several times more."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import Any
 
@@ -16,8 +17,8 @@ def insert(row: models.Model) -> None:
     """Stores a new row with one statement. Raises what the database raises."""
     adapters = _adapters(type(row))
     values = [adapt(getattr(row, name)) for name, adapt in adapters.items()]
-    with connection.cursor() as cursor:
-        cursor.execute(_insertion(type(row), tuple(adapters), 1), values)
+    with _cursor() as (cursor, mark):
+        cursor.execute(_insertion(type(row), tuple(adapters), 1, mark), values)
 
 
 def insert_all(rows: Sequence[models.Model]) -> None:
@@ -26,8 +27,8 @@ def insert_all(rows: Sequence[models.Model]) -> None:
         return
     adapters = _adapters(type(rows[0]))
     values = [[adapt(getattr(row, name)) for name, adapt in adapters.items()] for row in rows]
-    with connection.cursor() as cursor:
-        cursor.executemany(_insertion(type(rows[0]), tuple(adapters), 1), values)
+    with _cursor() as (cursor, mark):
+        cursor.executemany(_insertion(type(rows[0]), tuple(adapters), 1, mark), values)
 
 
 def add(model: type[models.Model], key: Sequence[str], rows: Sequence[Row]) -> None:
@@ -42,9 +43,26 @@ def add(model: type[models.Model], key: Sequence[str], rows: Sequence[Row]) -> N
     for start in range(0, len(rows), limit):
         chunk = rows[start : start + limit]
         values = [adapters[name](row[name]) for row in chunk for name in columns]
-        statement = _addition(model, columns, tuple(key), len(chunk))
+        with _cursor() as (cursor, mark):
+            cursor.execute(_addition(model, columns, tuple(key), len(chunk), mark), values)
+
+
+@contextmanager
+def _cursor() -> Iterator[tuple[Any, str]]:
+    """A cursor and how its statements mark a value.
+
+    For SQLite Django looks for its own marks in each statement again, which takes about as long as
+    running it; so SQLite's cursor is used as it is, in the same wrapping. Where queries are logged
+    Django needs its own marks.
+    """
+    if connection.vendor == "sqlite" and not connection.queries_logged:
+        connection.ensure_connection()
+        raw: Any = connection.connection.cursor()
+        with connection._prepare_cursor(raw) as cursor:  # type: ignore[attr-defined]
+            yield cursor, "?"
+    else:
         with connection.cursor() as cursor:
-            cursor.execute(statement, values)
+            yield cursor, "%s"
 
 
 @cache
@@ -100,8 +118,8 @@ _ADAPTERS: dict[type[Any], Callable[[Any], Any]] = {
 
 
 @lru_cache(maxsize=256)
-def _insertion(model: type[models.Model], columns: tuple[str, ...], rows: int) -> str:
-    marks = f"({_list('%s' for _ in columns)})"
+def _insertion(model: type[models.Model], columns: tuple[str, ...], rows: int, mark: str) -> str:
+    marks = f"({_list(mark for _ in columns)})"
     table = _quoted(model._meta.db_table)
     names = _list(map(_quoted, columns))
     return f"INSERT INTO {table} ({names}) VALUES {_list([marks] * rows)}"  # noqa: S608
@@ -109,12 +127,16 @@ def _insertion(model: type[models.Model], columns: tuple[str, ...], rows: int) -
 
 @lru_cache(maxsize=256)
 def _addition(
-    model: type[models.Model], columns: tuple[str, ...], key: tuple[str, ...], rows: int
+    model: type[models.Model],
+    columns: tuple[str, ...],
+    key: tuple[str, ...],
+    rows: int,
+    mark: str,
 ) -> str:
     table = _quoted(model._meta.db_table)
     counters = [_quoted(name) for name in columns if name not in key]
     return (
-        f"{_insertion(model, columns, rows)} ON CONFLICT ({_list(map(_quoted, key))}) "
+        f"{_insertion(model, columns, rows, mark)} ON CONFLICT ({_list(map(_quoted, key))}) "
         f"DO UPDATE SET {_list(f'{name} = {table}.{name} + excluded.{name}' for name in counters)}"
     )
 
