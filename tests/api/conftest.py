@@ -7,6 +7,8 @@ from drf_spectacular.generators import SchemaGenerator
 
 from experiments.api import authentication
 from experiments.models import Scope
+from experiments.services.engine import engine
+from experiments.services.policies import store
 from tests.api.client import API, Document, secret_with
 from tests.api.server import Server, running_server
 
@@ -27,7 +29,8 @@ def _fresh_keys() -> Iterator[None]:
 
 @pytest.fixture
 def api(seeded: None, openapi: Document) -> API:
-    """A caller with every scope."""
+    """A caller with every scope. The process is ready, as a server is before it listens."""
+    engine.warm_up(store.current())  # waits once; what is loaded is kept
     return API(openapi, secret_with(*Scope))
 
 
