@@ -9,9 +9,6 @@ class ExperimentsConfig(AppConfig):
     default = True
     verbose_name = "Switchyard"
 
-    def ready(self) -> None:
-        from experiments import checks  # noqa: F401, PLC0415 - registers the system checks
-
 
 class SwitchyardAdminConfig(admin_apps.AdminConfig):
     default = False

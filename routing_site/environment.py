@@ -29,6 +29,11 @@ class Environment:
     def text(self, name: str, default: str = "") -> str:
         return os.environ.get(name, "").strip() or default
 
+    def needed(self, name: str, advice: str) -> str:
+        if not self.text(name):
+            self._problems.append(f"  {name} is not set. {advice}")
+        return self.text(name)
+
     def flag(self, name: str, default: bool) -> bool:
         def read() -> bool:
             value = self.text(name).lower()

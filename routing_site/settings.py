@@ -9,7 +9,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment(BASE_DIR / ".env")
 
 DEBUG = env.flag("DEBUG", False)
-SECRET_KEY = env.text("SECRET_KEY")
+SECRET_KEY = env.needed("SECRET_KEY", "`make serve` writes .env with one; or set it yourself.")
 ALLOWED_HOSTS = env.texts("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
 CSRF_TRUSTED_ORIGINS = env.texts("CSRF_TRUSTED_ORIGINS")
 HTTPS = env.flag("HTTPS", False)

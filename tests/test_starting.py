@@ -73,6 +73,7 @@ def test_every_wrong_setting_is_named_at_once(tmp_path: Path, program: tuple[str
     answer = run(
         tmp_path,
         *program,
+        SECRET_KEY="",
         POLICY_REFRESH_SECONDS="soon",
         PORT="80000",
         DEBUG="perhaps",
@@ -85,6 +86,7 @@ def test_every_wrong_setting_is_named_at_once(tmp_path: Path, program: tuple[str
     assert answer.stderr.strip().splitlines() == [
         "These settings, from the environment or .env, are wrong:",
         "  DEBUG is 'perhaps'. Give true or false.",
+        "  SECRET_KEY is not set. `make serve` writes .env with one; or set it yourself.",
         "  DATABASE_URL cannot be used. Give sqlite:///path or "
         "postgres://user:password@host:5432/name.",
         "  LOG_LEVEL is 'LOUD'. Give one of DEBUG, INFO, WARNING, ERROR, CRITICAL.",
