@@ -92,11 +92,16 @@ def _arm(reader: Reader) -> Values:
     if not KEY.fullmatch(name):
         raise reader.fail("name", "must be small letters, digits and hyphens.")
     weight = reader.number("weight", 0, 1)
+    policy = reader.value("policy")
+    if policy is None:
+        raise reader.fail(
+            "policy", 'is missing: for example {"method": "always_strong"}.', "missing"
+        )
     arm = {
         "name": name,
         "weight": 0.5 if weight is None else float(weight),
         "is_control": bool(reader.boolean("is_control")),
-        "policy": _policy(Reader(reader.value("policy"), reader.param("policy"))),
+        "policy": _policy(Reader(policy, reader.param("policy"))),
     }
     reader.close()
     return arm

@@ -144,7 +144,8 @@ def test_an_unknown_experiment_is_404(api: API) -> None:
         ({"hypotesis": "?"}, ("hypotesis", "unknown_field")),
         ({"hypothesis": None}, ("hypothesis", "invalid_value")),
         ({"arms": []}, ("arms", "out_of_range")),
-        ({"arms": [{"name": "a"}]}, ("arms[0].policy", "invalid_type")),
+        ({"arms": [{"name": "a"}]}, ("arms[0].policy", "missing")),
+        ({"arms": [{"name": "a", "policy": "weak"}]}, ("arms[0].policy", "invalid_type")),
         ({"arms": [{"name": "a", "policy": {}}]}, ("arms[0].policy.method", "missing")),
         (
             {"arms": [{"name": "a", "policy": {"method": "magic"}}]},
