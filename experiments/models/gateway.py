@@ -80,8 +80,8 @@ class ProviderEndpoint(ConfigurationRow):
         "time to the first token",
         default=30.0,
         validators=SECONDS,
-        help_text="Seconds until a stream's first bytes; then another model is asked. "
-        "Answers that are not streamed have the total time.",
+        help_text="Seconds until a stream's first event; then another model is asked. Also how "
+        "long it may fall silent later. Answers that are not streamed have the total time.",
     )
     total_seconds = models.FloatField(
         "time in total", default=300.0, validators=SECONDS, help_text="Seconds for one call."
@@ -95,7 +95,7 @@ class ProviderEndpoint(ConfigurationRow):
     concurrency = models.PositiveIntegerField(
         "calls at a time",
         default=0,
-        help_text="Of one model, over all processes. 0: no limit.",
+        help_text="Of one model, over all processes; each has its part, at least one. 0: no limit.",
     )
     dropped_parameters = models.JSONField(
         default=list,
