@@ -62,7 +62,7 @@ def test_usage_of_both_is_billed(gateway: Gateway, client: openai.OpenAI, stub: 
 
 
 def test_caller_who_leaves_stops_the_stream(gateway: Gateway, stub: Stub) -> None:
-    stub.behave(GOOD.strong_name, pause=0.4, times=1)
+    stub.behave(GOOD.strong_name, pause=1.0, times=1)
     decision_id = leave_after(gateway, GOOD, chunks=2)
     until(lambda: [call for call in stub.calls(GOOD.strong_name) if call.hung_up])
     [attempt] = gateway.books.attempts(decision_id)

@@ -65,7 +65,7 @@ def test_time_to_connect(gateway: Gateway, client: openai.OpenAI) -> None:
     lane = LANES["full"]
     started = time.monotonic()
     answer = ask(client, lane.model)
-    assert 0.5 <= time.monotonic() - started < 2.5
+    assert 0.5 <= time.monotonic() - started < 5
     assert statuses(gateway, answer.decision_id) == [
         (lane.strong_name, "connect_timeout"),
         (lane.weak_name, "ok"),

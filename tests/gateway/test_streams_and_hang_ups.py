@@ -75,7 +75,7 @@ def test_caller_who_leaves_a_stream_stops_it_and_pays_for_what_came(
     gateway: Gateway, stub: Stub
 ) -> None:
     lane = LANES["hangup_stream"]
-    stub.behave(lane.strong_name, pause=0.4, times=1)
+    stub.behave(lane.strong_name, pause=1.0, times=1)
     decision_id = leave_after(gateway, lane, chunks=3)
     [call] = until(lambda: [c for c in stub.calls(lane.strong_name) if c.hung_up])
     assert not call.done
@@ -103,11 +103,11 @@ def test_caller_who_leaves_before_the_answer_stops_it_and_pays_for_the_prompt(
     gateway: Gateway, stub: Stub
 ) -> None:
     lane = LANES["hangup"]
-    stub.behave(lane.strong_name, delay=2.5, times=1)
+    stub.behave(lane.strong_name, delay=6, times=1)
     started = time.monotonic()
     leave_unanswered(gateway, lane)
     until(lambda: [c for c in stub.calls(lane.strong_name) if c.hung_up])
-    assert time.monotonic() - started < 2.4
+    assert time.monotonic() - started < 5
     decision_id = gateway.books.newest("hangup")
     [attempt] = gateway.books.attempts(decision_id)
     assert attempt["status"] == "hung_up"
