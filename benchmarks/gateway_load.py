@@ -7,6 +7,7 @@ several processes get one for each core.
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -234,7 +235,8 @@ def _routellm(bench: Bench, stub_port: int) -> Iterator[Server]:
 
 @contextmanager
 def _litellm(bench: Bench, stub_port: int) -> Iterator[Server]:
-    """LiteLLM's proxy with a process for each core; it routes nothing and stores nothing."""
+    """LiteLLM's proxy with a process for each core; it checks its one key, routes nothing and
+    stores nothing."""
     _install_litellm()
     port = free_port()
     model = {
@@ -245,12 +247,14 @@ def _litellm(bench: Bench, stub_port: int) -> Iterator[Server]:
             "api_key": "none",
         },
     }
+    key = f"sk-{secrets.token_hex(32)}"
     config = bench.folder / "litellm.json"
     config.write_text(json.dumps({"model_list": [model]}))  # JSON is YAML too
     environment = {
         **os.environ,
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         "LITELLM_LOG": "ERROR",
+        "LITELLM_MASTER_KEY": key,  # without one it does not start
         "PATH": f"{LITELLM / 'bin'}:{os.environ['PATH']}",
     }
     for name in ("DATABASE_URL", "DJANGO_SETTINGS_MODULE"):
@@ -264,7 +268,7 @@ def _litellm(bench: Bench, stub_port: int) -> Iterator[Server]:
     ]
     log = bench.folder / "litellm.log"
     with serving(command, environment, log, port, "/health/liveliness") as pid:
-        yield Server("LiteLLM's proxy", pid, port, "chat", "none")
+        yield Server("LiteLLM's proxy", pid, port, "chat", key)
 
 
 def _install_litellm() -> None:
