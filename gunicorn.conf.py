@@ -29,7 +29,7 @@ def when_ready(server: object) -> None:
     from routing_site.warm_up import warm_up  # noqa: PLC0415 - needs Django to be set up
 
     warm_up()
-    if settings.BACKGROUND_TASKS and not settings.CELERY_BROKER_URL:
+    if settings.BACKGROUND_TASKS:
         _start_background()
 
 

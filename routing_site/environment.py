@@ -54,14 +54,14 @@ class Environment:
 
         return self._read(name, default, f"a whole number {limits}", read)
 
-    def number(self, name: str, default: float) -> float:
+    def number(self, name: str, default: float, lowest: float = 0) -> float:
         def read() -> float:
             value = float(self.text(name))
-            if not 0 <= value < float("inf"):
+            if not lowest <= value < float("inf"):
                 raise ValueError
             return value
 
-        return self._read(name, default, "a number of 0 or more", read)
+        return self._read(name, default, f"a number of {lowest:g} or more", read)
 
     def choice(self, name: str, default: str, allowed: Sequence[str]) -> str:
         def read() -> str:

@@ -150,6 +150,12 @@ SPECTACULAR_SETTINGS = {
 
 # Carries background tasks, where set; otherwise the database does.
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
+CELERY_TASK_DEFAULT_QUEUE = "switchyard"  # a broker may serve others too
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1  # tasks are long: none waits behind another needlessly
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2}
+# How long a task is held without a sign of life before another process takes it up.
+TASK_LEASE_SECONDS = env.number("TASK_LEASE_SECONDS", 120.0, 0.1)
 
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 LOGGING = {

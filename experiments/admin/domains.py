@@ -149,6 +149,15 @@ class DomainAdmin(ConfigurationAdmin):
             },
         ),
         ("What is kept", {"fields": ["prompt_storage"]}),
+        (
+            "Shadow calls and their judge",
+            {
+                "fields": ["shadow_share", "rubric"],
+                "description": "Until such a call has been made, an hour at most, the prompt "
+                "waits encrypted, whatever is kept here. The judge and the day's budget are in "
+                "the routing settings.",
+            },
+        ),
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

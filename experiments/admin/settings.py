@@ -39,6 +39,7 @@ class RoutingSettingsAdmin(ConfigurationAdmin):
         ("Savings", {"fields": ["baseline"]}),
         ("Detection", {"fields": ["detector"]}),
         ("Global holdout", {"fields": ["holdout_percentage"]}),
+        ("Shadow calls and their judge", {"fields": ["judge_model", "shadow_budget"]}),
     ]
 
     def has_add_permission(self, request: HttpRequest) -> bool:

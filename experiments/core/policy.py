@@ -99,6 +99,8 @@ class Domain:
     min_confidence: float = 0.0
     calibrated_threshold: float | None = None
     prompt_storage: str = "none"
+    shadow_share: float = 0.0
+    rubric: str = ""
 
     @property
     def name(self) -> str:
@@ -169,6 +171,16 @@ class Rollout:
 
 
 @dataclass(frozen=True, slots=True)
+class Shadowing:
+    """Calls on Switchyard's own account. `budget` is in nano-dollars a UTC day; without a `judge`
+    nobody compares the answers."""
+
+    seed: str = "shadow"
+    budget: int = 0
+    judge: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Detection:
     """Which detector runs: `learned` or `classic`, and its examples per domain."""
 
@@ -193,6 +205,7 @@ class Policy:
     exploration_seed: str = "exploration"
     switches: Switches = Switches()
     detection: Detection = Detection()
+    shadowing: Shadowing = Shadowing()
     default_pair: RoutingPolicy = RoutingPolicy()
     baseline: str = Method.ALWAYS_STRONG
     upstreams: Mapping[str, Upstream] = field(default_factory=dict)

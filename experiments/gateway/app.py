@@ -17,6 +17,7 @@ from experiments.gateway.exchange import Door, Exchange, Surroundings
 from experiments.gateway.litellm_door import LiteLLMDoor
 from experiments.gateway.models import listing
 from experiments.gateway.openai_door import OpenAIDoor, new_session
+from experiments.gateway.overhearing import listener_for
 from experiments.gateway.refusals import answer_to
 from experiments.gateway.relay import answer_stream, answer_whole
 from experiments.gateway.replies import OWN_KEY, explanation, headers, wants_explanation
@@ -76,6 +77,7 @@ class Gateway:
         chat = read_chat(await request.body(), request.headers.get("x-session-id"))
         admitted = await self.desk.admit(asking(chat, secret, request.id))
         exchange = Exchange(chat, admitted, self._shared())
+        exchange.listener = listener_for(chat, admitted)
         try:
             await request.unless_hung_up(_answer(request, chat, exchange, started))
         except Exception as error:

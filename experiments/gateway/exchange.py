@@ -19,11 +19,13 @@ from experiments.core.money import Price, price_on
 from experiments.gateway.chat import Chat, upstream_body
 from experiments.gateway.crowds import BusyError, Crowds
 from experiments.gateway.errors import Status, UpstreamError
+from experiments.gateway.overhearing import Listener
 from experiments.gateway.usage import Expected, Usage, Written, usage_of
 from experiments.services.admission import Admitted
 from experiments.services.credentials import CredentialMissingError, key_of
 from experiments.services.outcomes import OutcomeReport
 from experiments.services.settling import Attempted, Settlement
+from experiments.services.shadow_queue import Overheard
 
 FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 2.0
@@ -77,6 +79,7 @@ class Exchange:
         self.usage: Usage | None = None
         self.error = ""
         self.waited_ms = 0.0
+        self.listener: Listener | None = None
         self._surroundings = surroundings
         self._held = AsyncExitStack()
         self._clock = time.perf_counter()
@@ -167,7 +170,11 @@ class Exchange:
             tokens=usage.total if usage else 0,
             cached_tokens=(usage.cached_tokens or 0) if usage else 0,
             cost=self.cost,
+            shadow=self._overheard() if ended == Status.OK else None,
         )
+
+    def _overheard(self) -> Overheard | None:
+        return self.listener.overheard(self.model) if self.listener else None
 
     async def _patiently(self, model: str, *, is_fallback: bool) -> Try:
         upstream = self.admitted.policy.upstreams[model]

@@ -20,6 +20,8 @@ async def answer_whole(request: Request, exchange: Exchange, started: float) -> 
     written = Written()
     for choice in attempt.data["choices"]:
         written.add(choice.get("message"))
+        if exchange.listener:
+            exchange.listener.hear(choice)
     exchange.finished(attempt, Status.OK, attempt.data.get("usage"), written)
     data = {**attempt.data, "model": attempt.model}
     if wants_explanation(request):
@@ -119,6 +121,8 @@ class _Stream:
         for choice in choices:
             if isinstance(choice, dict):
                 self._written.add(choice.get("delta"))
+                if self._exchange.listener:
+                    self._exchange.listener.hear(choice)
                 self._note_end(choice)
         if isinstance(data.get("usage"), dict):
             self._usage = data["usage"]

@@ -18,6 +18,7 @@ from experiments.models.lab import OutcomeSet, RecordedOutcome
 from experiments.models.revisions import PolicyRevision
 from experiments.models.rollouts import Rollout, RolloutStep
 from experiments.models.routers import Router
+from experiments.models.shadows import OwnCall, ShadowPair
 from experiments.models.sums import MetricSum, Rollup, RollupBin, UnitSum
 from experiments.models.tasks import BackgroundTask
 
@@ -43,6 +44,7 @@ __all__ = [
     "ModelPrice",
     "Outcome",
     "OutcomeSet",
+    "OwnCall",
     "Phase",
     "PolicyRevision",
     "ProviderEndpoint",
@@ -56,5 +58,6 @@ __all__ = [
     "Router",
     "RoutingSettings",
     "Scope",
+    "ShadowPair",
     "UnitSum",
 ]

@@ -77,6 +77,19 @@ class Domain(ConfigurationRow, RoutingPolicyRow):
         default=PromptStorage.NONE,
         help_text="What is kept of a prompt with its decision.",
     )
+    shadow_share = models.FloatField(
+        default=0.0,
+        validators=SHARE,
+        help_text="Share of the gateway's calls for which the other model of the pair answers too, "
+        "after the user has had the answer and never seen by anybody outside. It costs that "
+        "model's price, within the day's budget in the settings. 0.05 is a good start.",
+    )
+    rubric = models.TextField(
+        blank=True,
+        max_length=4000,
+        help_text="What makes an answer better here, in your words; the judge compares by it. "
+        "Empty: correct first, then complete, then clear and short.",
+    )
 
     class Meta:
         ordering = ["name"]
@@ -86,6 +99,9 @@ class Domain(ConfigurationRow, RoutingPolicyRow):
             ),
             models.CheckConstraint(
                 condition=in_unit_interval("epsilon"), name="domain_epsilon_is_a_share"
+            ),
+            models.CheckConstraint(
+                condition=in_unit_interval("shadow_share"), name="domain_shadow_share_is_a_share"
             ),
         ]
 

@@ -148,6 +148,25 @@ class RoutingSettings(ConfigurationRow):
     )
     holdout_seed = models.CharField(max_length=64, default=new_seed, editable=False)
     exploration_seed = models.CharField(max_length=64, default=new_seed, editable=False)
+    judge_model = models.ForeignKey(
+        "experiments.LanguageModel",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Compares the two answers of a shadow call. Best a model of neither pair: models "
+        "prefer their own answers. Empty: nobody compares them.",
+    )
+    shadow_budget = models.DecimalField(
+        "budget a day, USD",
+        max_digits=12,
+        decimal_places=4,
+        default=Decimal(1),
+        validators=[MinValueValidator(0)],
+        help_text="What shadow calls and judging may cost together in a day (UTC). When it is used "
+        "up they stop until the next day, and the page on judging says so.",
+    )
+    shadow_seed = models.CharField(max_length=64, default=new_seed, editable=False)
 
     class Meta:
         verbose_name_plural = "routing settings"
@@ -156,6 +175,9 @@ class RoutingSettings(ConfigurationRow):
             models.CheckConstraint(
                 condition=Q(holdout_percentage__gte=0, holdout_percentage__lte=100),
                 name="holdout_percentage_is_a_percentage",
+            ),
+            models.CheckConstraint(
+                condition=Q(shadow_budget__gte=0), name="shadow_budget_is_not_negative"
             ),
         ]
 

@@ -78,7 +78,9 @@ LISTS: dict[str, tuple[str, ...]] = {
     "arms": ARM_KEYS,
     "metrics": METRIC_KEYS,
 }
-SETTINGS_KEYS = (*SETTINGS_FIELDS, "holdout_percentage", "strong_model", "weak_model")
+SETTINGS_MODELS = ("strong_model", "weak_model", "judge_model")
+SETTINGS_AMOUNTS = ("holdout_percentage", "shadow_budget")
+SETTINGS_KEYS = (*SETTINGS_FIELDS, *SETTINGS_AMOUNTS, *SETTINGS_MODELS)
 
 
 class ConfigurationError(Exception):
@@ -272,9 +274,10 @@ def _write_router(row: Router, values: Document) -> None:
 def _write_settings(values: Document) -> None:
     row = load_settings()
     _assign(row, values, SETTINGS_FIELDS)
-    if "holdout_percentage" in values:
-        row.holdout_percentage = Decimal(str(values["holdout_percentage"]))
-    for name in ("strong_model", "weak_model"):
+    for name in SETTINGS_AMOUNTS:
+        if name in values:
+            setattr(row, name, Decimal(str(values[name])))
+    for name in SETTINGS_MODELS:
         if name in values:
             setattr(row, name, named(LanguageModel, values[name], f"settings.{name}"))
     try:

@@ -71,8 +71,10 @@ DOMAIN_FIELDS = (
     "target_strong_share",
     "calibrated_threshold",
     "prompt_storage",
+    "shadow_share",
+    "rubric",
 )
-SETTINGS_FIELDS = ("detector", "baseline", "holdout_seed", "exploration_seed")
+SETTINGS_FIELDS = ("detector", "baseline", "holdout_seed", "exploration_seed", "shadow_seed")
 EXPERIMENT_FIELDS = (
     "status",
     "seed",
@@ -142,7 +144,10 @@ def current_document() -> Document:
 def load_settings() -> RoutingSettings:
     """The one row of settings. Raises RoutingSettings.DoesNotExist with the fix in its message."""
     try:
-        return RoutingSettings.objects.select_related("strong_model", "weak_model").get(pk=1)
+        related = RoutingSettings.objects.select_related(
+            "strong_model", "weak_model", "judge_model"
+        )
+        return related.get(pk=1)
     except ObjectDoesNotExist:
         raise RoutingSettings.DoesNotExist(
             "There are no routing settings yet. Run `manage.py seed`."
@@ -159,6 +164,8 @@ def settings_document(row: RoutingSettings) -> Document:
         "holdout_percentage": f"{row.holdout_percentage:.2f}",
         "strong_model": row.strong_model.name if row.strong_model else None,
         "weak_model": row.weak_model.name if row.weak_model else None,
+        "judge_model": row.judge_model.name if row.judge_model else None,
+        "shadow_budget": f"{row.shadow_budget.normalize():f}",
     }
 
 

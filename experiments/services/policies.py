@@ -127,6 +127,7 @@ def build_policy(number: int, document: Document) -> core.Policy:
             routing["detector"],
             {name: tuple(d["examples"]) for name, d in document["domains"].items()},
         ),
+        shadowing=_shadowing(routing),
         default_pair=core.RoutingPolicy(strong=routing["strong_model"], weak=routing["weak_model"]),
         baseline=routing["baseline"],
         upstreams={
@@ -134,6 +135,15 @@ def build_policy(number: int, document: Document) -> core.Policy:
             for name, model in document["models"].items()
             if model.get("endpoint")
         },
+    )
+
+
+def _shadowing(routing: Document) -> core.Shadowing:
+    """Revisions from before shadow calls know none of this."""
+    return core.Shadowing(
+        routing.get("shadow_seed", core.Shadowing().seed),
+        int(Decimal(routing.get("shadow_budget", 0)) * NANO_PER_DOLLAR),
+        routing.get("judge_model"),
     )
 
 
@@ -179,6 +189,8 @@ def _domain(name: str, domain: Document, flag: core.FlagRule) -> core.Domain:
         min_confidence=domain["min_confidence"],
         calibrated_threshold=domain["calibrated_threshold"],
         prompt_storage=domain["prompt_storage"],
+        shadow_share=domain.get("shadow_share", 0.0),
+        rubric=domain.get("rubric", ""),
     )
 
 

@@ -29,6 +29,7 @@ READ = (
     "metric",
     "modelprice",
     "outcome",
+    "owncall",
     "phase",
     "policyrevision",
     "providerendpoint",
@@ -36,6 +37,7 @@ READ = (
     "rolloutstep",
     "router",
     "routingsettings",
+    "shadowpair",
 )
 EDITED = (
     "arm",

@@ -26,6 +26,7 @@ from experiments.services.expectations import expected_output_tokens
 from experiments.services.policies import store
 from experiments.services.records import Circumstances, to_row
 from experiments.services.statements import insert
+from experiments.services.storing import storable
 from experiments.services.turns import write_transaction
 from experiments.services.units import hash_unit
 
@@ -224,14 +225,9 @@ def _circumstances(
         key_id=request.key_id,
         request_id=request.request_id,
         metadata=request.metadata,
-        text=_storable(request.text) if storage == "text" else None,
+        text=storable(request.text) if storage == "text" else None,
         features=_stored_features(features) if features and storage == "features" else None,
     )
-
-
-def _storable(text: str) -> str:
-    """Databases take neither the NUL character nor half a surrogate pair."""
-    return text.replace("\x00", "").encode(errors="replace").decode()
 
 
 def _stored_features(features: Features) -> dict[str, Any]:

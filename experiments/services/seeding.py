@@ -8,6 +8,7 @@ from django.conf import settings
 from experiments.core.catalog import Model
 from experiments.core.detection import DomainConfig
 from experiments.core.domains import GENERAL_DOMAIN, SEEDED_DOMAINS
+from experiments.core.judging import METRIC
 from experiments.core.policy import MASTER_FLAG, Method, domain_flag
 from experiments.core.seeded_endpoints import SEEDED_ENDPOINTS
 from experiments.core.seeded_models import SEEDED_MODELS, SEEDED_STRONG, SEEDED_WEAK
@@ -17,6 +18,7 @@ from experiments.models import (
     DomainExample,
     Flag,
     LanguageModel,
+    Metric,
     PolicyRevision,
     ProviderEndpoint,
     Router,
@@ -68,6 +70,7 @@ def seed() -> None:
             _seed_domains()
             refresh_prices()
         _seed_flags()
+    _seed_metrics()
 
 
 def seed_demo_key() -> None:
@@ -178,6 +181,19 @@ def _seed_flags() -> None:
         )
     for key, (percentage, description) in SWITCHES.items():
         _flag(key, Flag.Kind.SWITCH, percentage, description)
+
+
+def _seed_metrics() -> None:
+    """What the judge reports. Experiments may use it like any other."""
+    Metric.objects.get_or_create(
+        name=METRIC,
+        defaults={
+            "description": "The judge's preference for the answer that was given over the other "
+            "model's to the same prompt: 1 prefers it in both orders, 0 the other, 0.5 neither.",
+            "minimum": 0.0,
+            "maximum": 1.0,
+        },
+    )
 
 
 def _flag(

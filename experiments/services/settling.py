@@ -11,6 +11,7 @@ from experiments.models import Attempt, Decision
 from experiments.services.budgets import Charge, Correction, correct
 from experiments.services.circuits import CallResult, record
 from experiments.services.outcomes import Answer, OutcomeReport, record_outcomes
+from experiments.services.shadow_queue import Overheard, queue
 from experiments.services.statements import insert_all
 from experiments.services.turns import write_transaction
 
@@ -55,10 +56,12 @@ class Settlement(NamedTuple):
     tokens: int
     cost: int | None
     cached_tokens: int = 0
+    shadow: Overheard | None = None
 
 
 def settle(settlements: Sequence[Settlement]) -> None:
-    """Writes all of them in one transaction; where that fails, each in its own."""
+    """Writes all of them in one transaction; where that fails, each in its own. What the other
+    model is to answer too is queued after that."""
     try:
         _settle(settlements)
     except (DatabaseError, InterfaceError):
@@ -68,6 +71,19 @@ def settle(settlements: Sequence[Settlement]) -> None:
             return
         for settlement in settlements:
             settle([settlement])
+    else:
+        _queue_shadows(settlements)
+
+
+def _queue_shadows(settlements: Sequence[Settlement]) -> None:
+    """A shadow call that cannot be queued costs nothing but itself."""
+    overheard = [each.shadow for each in settlements if each.shadow is not None]
+    if not overheard:
+        return
+    try:
+        queue(overheard)
+    except Exception:
+        log.exception("Shadow calls were not queued", extra={"count": len(overheard)})
 
 
 def _settle(settlements: Sequence[Settlement]) -> None:

@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.module_loading import import_string
@@ -28,15 +28,18 @@ log = logging.getLogger("switchyard.tasks")
 
 Status = BackgroundTask.Status
 
-WORKS: dict[str, str] = {}
+SHADOW_CALLS = "shadow_calls"
+WORKS: dict[str, str] = {
+    SHADOW_CALLS: "experiments.gateway.shadow_work.work",
+}
 """Where each kind of work is, by name."""
 
 CELERY_TASK = "switchyard.run_task"
-LEASE = timedelta(minutes=2)
-BEAT_SECONDS = 30.0
+BEATS = 4  # how often a lease is renewed before it would end
 MOST_ATTEMPTS = 3
 LONGEST_LOG = 20_000
 BETWEEN_REPORTS = timedelta(seconds=1)
+SENT_AGAIN_AFTER = timedelta(minutes=5)
 
 
 class TaskCancelledError(Exception):
@@ -95,10 +98,13 @@ class Running:
 
 
 def run_next(now: datetime) -> bool:
-    """Runs one task that is due, if there is one."""
-    found = BackgroundTask.objects.filter(_free(now), run_after__lte=now)
-    task_id = found.order_by("run_after", "id").values_list("pk", flat=True).first()
-    return task_id is not None and run(task_id, now)
+    """Runs one task that is due, if there is one. Where another process is quicker, the next."""
+    due = BackgroundTask.objects.filter(_free(now), run_after__lte=now)
+    in_order = due.order_by("run_after", "id").values_list("pk", flat=True)
+    while (task_id := in_order.first()) is not None:
+        if run(task_id, now):
+            return True
+    return False
 
 
 def run(task_id: int, now: datetime) -> bool:
@@ -106,7 +112,7 @@ def run(task_id: int, now: datetime) -> bool:
     taken = BackgroundTask.objects.filter(_free(now), pk=task_id).update(
         status=Status.RUNNING,
         started_at=now,
-        leased_until=now + LEASE,
+        leased_until=now + _lease(),
         attempts=F("attempts") + 1,
     )
     if not taken:
@@ -127,6 +133,32 @@ def run(task_id: int, now: datetime) -> bool:
     return True
 
 
+def send_again(now: datetime) -> int:
+    """Sends what Celery has not delivered: its broker was away, or its worker died. Returns how
+    many. Sent twice does no harm: a row runs once."""
+    lapsed = BackgroundTask.objects.filter(status=Status.RUNNING, leased_until__lt=now)
+    lapsed.update(status=Status.QUEUED, run_after=now - SENT_AGAIN_AFTER, leased_until=None)
+    late = BackgroundTask.objects.filter(
+        status=Status.QUEUED, run_after__lte=now - SENT_AGAIN_AFTER
+    )
+    sent = 0
+    for row in late.order_by("run_after", "id"):
+        if _send(row):
+            sent += BackgroundTask.objects.filter(pk=row.pk).update(run_after=now)
+    return sent
+
+
+def prune(before: datetime) -> int:
+    """Deletes tasks that ended before that moment; returns how many."""
+    ended = BackgroundTask.objects.filter(ended_at__lt=before)
+    deleted, _ = ended.exclude(status__in=[Status.QUEUED, Status.RUNNING]).delete()
+    return deleted
+
+
+def _lease() -> timedelta:
+    return timedelta(seconds=settings.TASK_LEASE_SECONDS)
+
+
 def _free(now: datetime) -> Q:
     return Q(status=Status.QUEUED) | Q(status=Status.RUNNING, leased_until__lt=now)
 
@@ -142,9 +174,13 @@ def _heartbeat(row: BackgroundTask) -> Iterator[None]:
     ended = threading.Event()
 
     def beat() -> None:
-        while not ended.wait(BEAT_SECONDS):
-            _held(row).update(leased_until=timezone.now() + LEASE)
-            connection.close()
+        while not ended.wait(settings.TASK_LEASE_SECONDS / BEATS):
+            try:
+                _held(row).update(leased_until=timezone.now() + _lease())
+            except (DatabaseError, InterfaceError):  # the next beat may reach it again
+                log.warning("A lease was not renewed", extra={"task_id": row.pk})
+            finally:
+                connection.close()
 
     thread = threading.Thread(target=beat, name=f"task-{row.pk}", daemon=True)
     thread.start()
@@ -160,8 +196,15 @@ def _end(row: BackgroundTask, status: Status, **values: Any) -> None:
     log.info("task ended", extra={"task": row.name, "task_id": row.pk, "status": status})
 
 
-def _send(row: BackgroundTask) -> None:
-    _carrier(settings.CELERY_BROKER_URL).send_task(CELERY_TASK, (row.pk,), eta=row.run_after)
+def _send(row: BackgroundTask) -> bool:
+    """The row is committed already: where the broker is away, `send_again` sends it later."""
+    carrier = _carrier(settings.CELERY_BROKER_URL)
+    try:
+        carrier.send_task(CELERY_TASK, (row.pk,), eta=row.run_after, retry=False)
+    except Exception:  # whatever the broker's library raises
+        log.exception("a task was not sent", extra={"task": row.name, "task_id": row.pk})
+        return False
+    return True
 
 
 @cache
@@ -169,4 +212,7 @@ def _carrier(broker: str) -> Any:
     """A producer of messages; `routing_site.celery` is what receives them."""
     from celery import Celery  # noqa: PLC0415 - loaded only where it is used
 
-    return Celery("switchyard", broker=broker)
+    app = Celery("switchyard", broker=broker)
+    app.conf.task_default_queue = settings.CELERY_TASK_DEFAULT_QUEUE
+    app.conf.broker_transport_options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+    return app

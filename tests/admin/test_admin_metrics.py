@@ -15,14 +15,15 @@ ADD = reverse("admin:experiments_metric_add")
 def test_it_works(operator: Client, submit: Submit) -> None:
     response = submit(operator, ADD, name="stars", kind="number", minimum="1", maximum="5")
     assert response.status_code == 302
-    assert (Metric.objects.get().minimum, Metric.objects.get().maximum) == (1, 5)
+    stars = Metric.objects.get(name="stars")
+    assert (stars.minimum, stars.maximum) == (1, 5)
 
 
 @pytest.mark.parametrize("name", ["quality", "cost"])
 def test_a_built_in_name_is_refused(operator: Client, submit: Submit, name: str) -> None:
     response = submit(operator, ADD, name=name)
     assert "is built in" in response.content.decode()
-    assert not Metric.objects.exists()
+    assert not Metric.objects.filter(name=name).exists()
 
 
 def test_a_range_that_is_none_is_refused(operator: Client, submit: Submit) -> None:

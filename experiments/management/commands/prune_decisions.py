@@ -1,7 +1,7 @@
 """`manage.py prune_decisions`: deletes what is older than the retention time, keeps its sums."""
 
 from argparse import ArgumentParser, ArgumentTypeError
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from tqdm import tqdm
 
+from experiments.services import tasks
 from experiments.services.pruning import BATCH, Progress, prune
 
 
@@ -51,6 +52,7 @@ class Command(BaseCommand):
                 bar.update(progress.done - bar.n)
 
             deleted = prune(before, options["batch"], show)
+        tasks.prune(datetime.combine(before, time.min, UTC))
         self.stdout.write(f"Pruned {deleted:,} decisions made before {before}.")
 
     def _retained_from(self) -> date | None:

@@ -3,22 +3,27 @@
 import os
 import signal
 import threading
+import time
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import close_old_connections
 from django.utils import timezone
 
-from experiments.services.tasks import run_next
+from experiments.services.shadow_queue import expire
+from experiments.services.tasks import run_next, send_again
 
 POLL_SECONDS = 1.0
+TIDY_SECONDS = 30.0
 NICER = 10
 
 
 class Command(BaseCommand):
     help = (
         "Runs what is queued: training, shadow calls, judging. The server starts one of these by "
-        "itself; start more on other machines, or set CELERY_BROKER_URL and run Celery's workers."
+        "itself; start more on other machines. With CELERY_BROKER_URL Celery's workers run it, and "
+        "this process only sends again what was not delivered."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -38,10 +43,21 @@ class Command(BaseCommand):
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())
-        parent = os.getppid()
+        parent, tidied = os.getppid(), float("-inf")
         while not stopped.is_set():
             close_old_connections()
-            if not run_next(timezone.now()):
+            if time.monotonic() - tidied >= TIDY_SECONDS:
+                _tidy()
+                tidied = time.monotonic()
+            if settings.CELERY_BROKER_URL or not run_next(timezone.now()):
                 stopped.wait(POLL_SECONDS)
             if options["with_parent"] and os.getppid() != parent:
                 return
+
+
+def _tidy() -> None:
+    """What nobody else sees to in time. With Celery this is all that is done here."""
+    now = timezone.now()
+    expire(now)
+    if settings.CELERY_BROKER_URL:
+        send_again(now)

@@ -1,0 +1,128 @@
+"""Calls on Switchyard's own account, through the same doors as everybody's: the endpoint's key,
+patience, number of calls at a time and circuit hold for them too."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import orjson
+
+from experiments.core.eligibility import Course
+from experiments.core.endpoints import Protocol
+from experiments.core.policy import Policy
+from experiments.gateway.chat import read_chat
+from experiments.gateway.crowds import Crowds
+from experiments.gateway.errors import Status, UpstreamError
+from experiments.gateway.exchange import Door, Exchange, Surroundings
+from experiments.gateway.litellm_door import LiteLLMDoor
+from experiments.gateway.openai_door import OpenAIDoor, new_session
+from experiments.gateway.overhearing import answer_of
+from experiments.gateway.usage import Written
+from experiments.models import Decision
+from experiments.services.admission import CIRCUIT, Admitted
+from experiments.services.budgets import Charge, Limits, Standing
+from experiments.services.settling import Attempted
+
+AT_A_TIME = 8
+
+
+class Question(NamedTuple):
+    """What to ask whom; `body` is a chat's, without its model."""
+
+    model: str
+    body: Mapping[str, Any]
+
+
+class Reply(NamedTuple):
+    """`answer` is None where there is none, and `error` says why."""
+
+    attempts: tuple[Attempted, ...]
+    answer: str | None
+    error: str = ""
+
+    @property
+    def tokens(self) -> int:
+        return sum((a.input_tokens or 0) + (a.output_tokens or 0) for a in self.attempts)
+
+    @property
+    def cost(self) -> int | None:
+        costs = [attempt.cost for attempt in self.attempts]
+        return None if any(cost is None for cost in costs) else sum(map(int, filter(None, costs)))
+
+
+class Asides:
+    """An event loop of its own, with connections that are kept between questions."""
+
+    def __enter__(self) -> "Asides":
+        self._runner = asyncio.Runner()
+        self._session = self._runner.run(_new_session())
+        doors: dict[Protocol, Door] = {
+            Protocol.OPENAI: OpenAIDoor(self._session),
+            Protocol.LITELLM: LiteLLMDoor(),
+        }
+        self._surroundings = Surroundings(doors, Crowds())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._runner.run(self._session.close())
+        self._runner.close()
+
+    def ask(
+        self, policy: Policy, questions: Sequence[Question], closed: frozenset[str]
+    ) -> list[Reply]:
+        """All replies, in order. Models in `closed` are left alone: their circuits are open."""
+        return self._runner.run(self._ask(policy, questions, closed))
+
+    async def _ask(
+        self, policy: Policy, questions: Sequence[Question], closed: frozenset[str]
+    ) -> list[Reply]:
+        few = asyncio.Semaphore(AT_A_TIME)
+
+        async def one(question: Question) -> Reply:
+            if question.model in closed:
+                return Reply((), None, CIRCUIT)
+            async with few:
+                return await _asked(policy, question, self._surroundings)
+
+        return list(await asyncio.gather(*map(one, questions)))
+
+
+async def _new_session() -> Any:
+    return new_session()
+
+
+async def _asked(policy: Policy, question: Question, surroundings: Surroundings) -> Reply:
+    """What goes wrong with one question is its own reply, never another's."""
+    if question.model not in policy.upstreams:
+        return Reply((), None, f"Model '{question.model}' has no endpoint to be called at.")
+    chat = read_chat(orjson.dumps({**question.body, "model": question.model}), None)
+    exchange = Exchange(chat, _admitted(policy, question.model), surroundings)
+    try:
+        attempt = await exchange.open()
+        written = Written()
+        for choice in attempt.data["choices"]:
+            written.add(choice.get("message"))
+        exchange.finished(attempt, Status.OK, attempt.data.get("usage"), written)
+        answer = answer_of(attempt.data)
+        return Reply(tuple(exchange.attempts), answer, "" if answer else "It answered nothing.")
+    except UpstreamError as error:
+        return Reply(tuple(exchange.attempts), None, error.message)
+    finally:
+        await exchange.close()
+
+
+def _admitted(policy: Policy, model: str) -> Admitted:
+    """Of no decision of anybody's: only the model and today's prices are read of the row."""
+    now = datetime.now(UTC)
+    row = Decision(id=uuid4(), created_at=now, model=model)
+    course = Course(domain="", pair=None, listed=(model,), direct=True)
+    charge = Charge(0, Limits(), now, 0, None)
+    return Admitted(row, policy, course, {}, Standing(Limits()), charge)

@@ -1,0 +1,103 @@
+"""Keeps an answer while it is passed on, where the other model is to answer the same prompt."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from experiments.core.eligibility import NOT_ALLOWED
+from experiments.core.policy import Method
+from experiments.core.shadowing import is_shadowed, other_of
+from experiments.core.values import Pair
+from experiments.gateway.chat import Chat
+from experiments.services.admission import Admitted
+from experiments.services.shadow_queue import Overheard
+
+LARGEST_BODY = 256 * 1024
+# How the answer was to be sent, and whom it was for: none of the other model's business.
+NOT_ASKED = ("model", "models", "metadata", "n", "store", "stream", "stream_options", "user")
+
+
+class Ear:
+    """Hears the first choice of an answer, whole or in pieces."""
+
+    def __init__(self) -> None:
+        self._words: list[str] = []
+        self._calls: dict[int, dict[str, str]] = {}
+
+    def hear(self, choice: Any) -> None:
+        """A choice with its `message`, or with a `delta` of it."""
+        if not isinstance(choice, dict) or choice.get("index", 0) != 0:
+            return
+        part = choice.get("message") or choice.get("delta")
+        if not isinstance(part, dict):
+            return
+        for name in ("content", "refusal"):
+            if isinstance(part.get(name), str):
+                self._words.append(part[name])
+        for number, call in enumerate(part.get("tool_calls") or ()):
+            self._hear_call(number, call)
+
+    @property
+    def answer(self) -> str:
+        """As a judge reads it: the words, then the calls of tools."""
+        calls = (self._calls[index] for index in sorted(self._calls))
+        told = [f"(calls {call.get('name')} with {call.get('arguments')})" for call in calls]
+        words = "".join(self._words)
+        return "\n".join([*([words] if words else []), *told])
+
+    def _hear_call(self, number: int, call: Any) -> None:
+        function = call.get("function") if isinstance(call, dict) else None
+        if not isinstance(function, dict):
+            return
+        index = call.get("index", number)
+        known = self._calls.setdefault(index if isinstance(index, int) else number, {})
+        for name in ("name", "arguments"):
+            known[name] = known.get(name, "") + str(function.get(name) or "")
+
+
+class Listener(Ear):
+    """Hears one call's answer, and knows what it was asked."""
+
+    def __init__(self, chat: Chat, admitted: Admitted) -> None:
+        super().__init__()
+        self._chat = chat
+        self._admitted = admitted
+
+    def overheard(self, model: str) -> Overheard | None:
+        """What is to be compared with the answer of `model`, if the other one can answer it."""
+        row = self._admitted.decision
+        other = other_of(Pair(row.strong_model, row.weak_model), model)
+        if other is None or not self._may_read(other):
+            return None
+        body = {name: value for name, value in self._chat.body.items() if name not in NOT_ASKED}
+        if len(orjson.dumps(body)) > LARGEST_BODY:
+            return None
+        return Overheard(row, model, other, body, self.answer)
+
+    def _may_read(self, other: str) -> bool:
+        """A prompt goes to nobody to whom its key or its domain would not have sent it."""
+        policy, unavailable = self._admitted.policy, self._admitted.unavailable
+        domain = policy.domains[self._admitted.decision.domain]
+        if other in unavailable or other not in policy.permitted(domain, None, frozenset()):
+            return False
+        judge = policy.shadowing.judge
+        return judge is None or unavailable.get(judge) != NOT_ALLOWED
+
+
+def listener_for(chat: Chat, admitted: Admitted) -> Listener | None:
+    """Somebody who named the model themselves is not listened to: there is no other of a pair."""
+    row = admitted.decision
+    if row.method == Method.DIRECT or not row.strong_model:
+        return None
+    if not is_shadowed(admitted.policy, row.domain, str(row.pk)):
+        return None
+    return Listener(chat, admitted)
+
+
+def answer_of(data: Mapping[str, Any]) -> str:
+    """The first choice of a whole answer."""
+    ear = Ear()
+    for choice in data.get("choices") or ():
+        ear.hear(choice)
+    return ear.answer

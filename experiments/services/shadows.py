@@ -1,0 +1,152 @@
+"""What becomes of shadow pairs: calls are admitted and booked, each pair is ended once.
+
+`experiments.gateway.shadow_work` makes the calls; everything it writes is written here.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from experiments.core.judging import METRIC
+from experiments.models import OwnCall, ShadowPair
+from experiments.services import circuits
+from experiments.services.budgets import (
+    Charge,
+    Correction,
+    Limits,
+    OverLimitError,
+    correct,
+    reserve,
+)
+from experiments.services.circuits import CallResult
+from experiments.services.outcomes import FeedbackOffError, Rating, record_feedback
+from experiments.services.policies import store
+from experiments.services.settling import OK, Attempted
+from experiments.services.shadow_queue import OWN_KEY
+from experiments.services.shadow_sets import feed
+from experiments.services.storing import storable
+from experiments.services.sums import JUDGE
+from experiments.services.turns import write_transaction
+
+log = logging.getLogger("switchyard.shadows")
+
+Status = ShadowPair.Status
+
+
+class Own(NamedTuple):
+    """One of our calls, to be booked. The last three are the judge's."""
+
+    pair: ShadowPair
+    purpose: OwnCall.Purpose
+    attempts: tuple[Attempted, ...]
+    given_first: bool | None = None
+    winner: str = ""
+    criterion: str = ""
+    reason: str = ""
+
+
+class Ending(NamedTuple):
+    """How a pair ends. Costs are what its calls cost together, None where one has no price."""
+
+    pair: ShadowPair
+    status: ShadowPair.Status
+    charge: Charge | None = None
+    tokens: int = 0
+    cost: int | None = 0
+    detail: str = ""
+    answer: str = ""
+    other_answer: str | None = None
+    judge_model: str = ""
+    revision: int | None = None
+    preference: float | None = None
+
+
+def charge_for(at: datetime, tokens: int, cost: int | None) -> Charge:
+    """What a pair is expected to use, under the day's budget of the moment."""
+    return Charge(OWN_KEY, Limits(day=store.current().shadowing.budget), at, tokens, cost)
+
+
+def admit(charges: Sequence[Charge]) -> list[str]:
+    """Charges each that the budget covers; for each, in order, "" or why not."""
+    with write_transaction():
+        answers = reserve(charges)
+    return [each.code if isinstance(each, OverLimitError) else "" for each in answers]
+
+
+def book(calls: Iterable[Own]) -> None:
+    """Keeps what was called and what it cost, and what it says about the models' health."""
+    calls = list(calls)
+    now = datetime.now(UTC)
+    results = [
+        CallResult(attempt.model, attempt.status != OK, attempt.error or attempt.status)
+        for call in calls
+        for attempt in call.attempts
+        if attempt.blames
+    ]
+    with write_transaction():
+        OwnCall.objects.bulk_create([row for call in calls for row in _calls(call)])
+        if results:
+            circuits.record(results, now)
+
+
+def end(endings: Iterable[Ending]) -> None:
+    """Ends each pair once, in a transaction of its own, with all that follows from its verdict."""
+    for ending in endings:
+        with write_transaction():
+            _end(ending, datetime.now(UTC))
+
+
+def _end(ending: Ending, now: datetime) -> None:
+    pair = ending.pair
+    keeps_text = pair.decision.text is not None
+    ended = ShadowPair.objects.filter(pk=pair.pk, status=Status.WAITING).update(
+        status=ending.status,
+        detail=ending.detail[:300],
+        ended_at=now,
+        sealed="",
+        answer=storable(ending.answer) if keeps_text else None,
+        other_answer=storable(ending.other_answer or "") if keeps_text else None,
+        judge_model=ending.judge_model,
+        revision=ending.revision,
+        preference=ending.preference,
+    )
+    if ending.charge is not None:
+        correct([Correction(ending.charge, ending.tokens, ending.cost)])
+    if ended and ending.preference is not None:
+        _rate(pair.pk, ending.preference, now)
+        feed(pair, ending.preference)
+
+
+def _rate(decision_id: UUID, preference: float, now: datetime) -> None:
+    """The verdict as a rating of its own metric. With feedback switched off only the pair has
+    it."""
+    try:
+        record_feedback([Rating(decision_id, METRIC, preference, JUDGE, now)], now)
+    except FeedbackOffError:
+        log.warning("A verdict is no rating: feedback is off", extra={"decision_id": decision_id})
+
+
+def _calls(call: Own) -> Iterator[OwnCall]:
+    keeps_text = call.pair.decision.text is not None
+    for attempt in call.attempts:
+        is_verdict = attempt is call.attempts[-1] and bool(call.winner)
+        yield OwnCall(
+            pair=call.pair,
+            purpose=call.purpose,
+            model=attempt.model,
+            endpoint=attempt.endpoint,
+            started_at=attempt.started_at,
+            ended_ms=attempt.ended_ms,
+            status=attempt.status,
+            input_tokens=attempt.input_tokens,
+            output_tokens=attempt.output_tokens,
+            estimated=attempt.estimated,
+            cost=attempt.cost,
+            error=storable(attempt.error)[:500],
+            given_first=call.given_first,
+            winner=call.winner if is_verdict else "",
+            criterion=call.criterion if is_verdict else "",
+            reason=storable(call.reason) if is_verdict and keeps_text else "",
+        )
