@@ -9,6 +9,7 @@ from django.utils import timezone
 from experiments.core.wording import comparison
 from experiments.dashboards import decision_filters
 from experiments.dashboards.attempt_wording import called
+from experiments.dashboards.judging import shadow_of
 from experiments.dashboards.pages import page, show
 from experiments.models import Decision, Domain
 from experiments.reports.decisions import decision_page
@@ -84,7 +85,9 @@ def _row(row: Decision) -> Row:
 
 @page()
 def decision(request: HttpRequest, decision_id: UUID) -> HttpResponse:
-    rows = Decision.objects.select_related("outcome").prefetch_related("feedback", "attempts")
+    rows = Decision.objects.select_related("outcome", "shadow").prefetch_related(
+        "feedback", "attempts"
+    )
     row = rows.filter(pk=decision_id).first()
     if row is None:
         problem = absence(decision_id)
@@ -100,6 +103,7 @@ def decision(request: HttpRequest, decision_id: UUID) -> HttpResponse:
         "stations": tracks.stations(row),
         "outcome": getattr(row, "outcome", None),
         "ratings": row.feedback.all(),
+        "shadow": shadow_of(getattr(row, "shadow", None)),
         "attempts": attempts,
         "called": called(attempts),
         "no_text": None if row.text is not None else _why_no_text(row),

@@ -20,4 +20,4 @@ def models(request: HttpRequest) -> HttpResponse:
         "uses": uses,
         "domain_choices": Domain.objects.values_list("name", flat=True),
     }
-    return show(request, "pages/models.html", "models", context, filters=filters)
+    return show(request, "pages/models.html", "models", context, tab="models", filters=filters)

@@ -13,6 +13,7 @@ from experiments.dashboards.filters import Filters
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.sparklines import Sparkline, sparkline
 from experiments.reports.attention import Attention, NotReady, Subject, attention
+from experiments.reports.judging import measuring_cost
 from experiments.reports.rollout_states import RolloutState, rollout_states
 from experiments.reports.traffic import DomainTraffic, Held, Traffic, per_thousand, traffic
 from experiments.services.engine import engine
@@ -51,6 +52,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     context = {
         "needs": [AttentionRow(one, address_of(one)) for one in needs],
         "traffic": found,
+        "measuring_cost": measuring_cost(span.since, span.until),
         **(_numbers(found, filters, policy, needs) if found.domains else {}),
     }
     return show(request, "pages/overview.html", "overview", context, filters=filters)

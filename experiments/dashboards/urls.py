@@ -9,6 +9,7 @@ from experiments.dashboards import (
     experiment_actions,
     experiments,
     exports,
+    judging,
     models,
     overview,
     playground,
@@ -34,4 +35,5 @@ urlpatterns = [
     path("rollouts/<slug:key>/<slug:action>/", rollout_actions.act, name="rollout_act"),
     path("playground/", playground.playground, name="playground"),
     path("models/", models.models, name="models"),
+    path("judging/", judging.judging, name="judging"),
 ]

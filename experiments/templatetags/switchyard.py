@@ -36,6 +36,7 @@ TABS = {
         ("lab_training", "Training"),
         ("lab_what_if", "What if?"),
     ),
+    "models": (("models", "Use and prices"), ("judging", "Judging")),
     "playground": (("playground", "Decide"), ("chat", "Chat")),
 }
 """The pages of a station that has several, in the order of its tabs."""

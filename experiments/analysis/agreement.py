@@ -1,0 +1,72 @@
+"""How often a judge and people are of one mind."""
+
+from collections.abc import Iterable
+from math import sqrt
+from typing import NamedTuple
+
+from experiments.analysis.ratings import Z95, Estimate
+
+MIDDLE = 0.5
+ENOUGH = 30  # fewer say nothing: the interval would be wider than a third
+
+
+class Agreement(NamedTuple):
+    """Decisions on which both took a side. `by_chance` is how often two who rate like these, but
+    without looking at the same answer, would agree."""
+
+    both_for: int
+    both_against: int
+    only_people_for: int
+    only_judge_for: int
+    undecided: int
+
+    @property
+    def n(self) -> int:
+        return self.both_for + self.both_against + self.only_people_for + self.only_judge_for
+
+    @property
+    def agreed(self) -> int:
+        return self.both_for + self.both_against
+
+    @property
+    def is_enough(self) -> bool:
+        return self.n >= ENOUGH
+
+    @property
+    def share(self) -> Estimate | None:
+        return proportion(self.agreed, self.n)
+
+    @property
+    def by_chance(self) -> float | None:
+        if not self.n:
+            return None
+        people = (self.both_for + self.only_people_for) / self.n
+        judge = (self.both_for + self.only_judge_for) / self.n
+        return people * judge + (1 - people) * (1 - judge)
+
+
+def agreement(rated: Iterable[tuple[float, float]]) -> Agreement:
+    """Of pairs (what people say, what the judge says), both in [0, 1]: above the middle is for the
+    answer that was given. Whoever stays in the middle takes no side."""
+    sides = [(_side(people), _side(judge)) for people, judge in rated]
+    return Agreement(
+        both_for=sides.count((1, 1)),
+        both_against=sides.count((-1, -1)),
+        only_people_for=sides.count((1, -1)),
+        only_judge_for=sides.count((-1, 1)),
+        undecided=sum(0 in side for side in sides),
+    )
+
+
+def proportion(part: int, whole: int) -> Estimate | None:
+    """A share with Wilson's 95 % interval; None of nothing."""
+    if not whole:
+        return None
+    p, z2 = part / whole, Z95 * Z95
+    middle = (p + z2 / (2 * whole)) / (1 + z2 / whole)
+    half = Z95 * sqrt(p * (1 - p) / whole + z2 / (4 * whole * whole)) / (1 + z2 / whole)
+    return Estimate(p, max(0.0, middle - half), min(1.0, middle + half))
+
+
+def _side(value: float) -> int:
+    return (value > MIDDLE) - (value < MIDDLE)

@@ -1,0 +1,89 @@
+"""`/judging/`: what shadow calls and their judge said and cost, and whether people agree."""
+
+from typing import Any, NamedTuple
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from experiments.dashboards import judging_wording as wording
+from experiments.dashboards.filters import Filters
+from experiments.dashboards.pages import page, show
+from experiments.models import Domain, OwnCall, ShadowPair
+from experiments.reports.judging import judging as judging_report
+from experiments.services.policies import store
+from experiments.services.shadow_queue import spent
+
+NO_ANSWERS = (
+    "The answers are not stored, because the domain {domain} keeps no text of its prompts. They "
+    "were compared and forgotten."
+)
+
+
+class Line(NamedTuple):
+    """One of the newest pairs, as words."""
+
+    pair: ShadowPair
+    verdict: str
+    state: str
+
+
+@page()
+def judging(request: HttpRequest) -> HttpResponse:
+    filters, now, policy = Filters.from_request(request.GET), timezone.now(), store.current()
+    found = judging_report(filters.span(now), filters.domain)
+    budget = wording.Budget(spent(now), policy.shadowing.budget)
+    context = {
+        "answer": wording.answer(found, filters.when, policy, budget),
+        "found": found,
+        "judge": policy.shadowing.judge,
+        "budget": budget,
+        "agreement": wording.agreement(found.agreement),
+        "position": wording.position(found.first_named),
+        "lines": [_line(pair) for pair in found.newest],
+        "domain_choices": Domain.objects.values_list("name", flat=True),
+    }
+    return show(request, "pages/judging.html", "models", context, tab="judging", filters=filters)
+
+
+_STATES = {"judged": "ship", "waiting": "waiting", "answered": "stopped", "skipped": "paused"}
+
+
+def _line(pair: ShadowPair) -> Line:
+    words = wording.verdict(pair.preference, pair.model, pair.other_model)
+    return Line(pair, words, _STATES.get(pair.status, "unhealthy"))
+
+
+class Reading(NamedTuple):
+    """One verdict of the judge, as the decision's page shows it."""
+
+    first: str
+    winner: str
+    criterion: str
+    reason: str
+
+
+def shadow_of(pair: ShadowPair | None) -> dict[str, Any]:
+    """What a decision's page shows of its pair. One query where there is one."""
+    if pair is None:
+        return {}
+    calls = list(pair.calls.filter(purpose=OwnCall.Purpose.JUDGE).exclude(winner=""))
+    latest = {call.given_first: call for call in calls}
+    keeps_text = pair.answer is not None
+    return {
+        "pair": pair,
+        "verdict": wording.verdict(pair.preference, pair.model, pair.other_model),
+        "detail": wording.REASONS.get(pair.detail, pair.detail),
+        "readings": [_reading(pair, call) for call in latest.values()],
+        "no_answers": "" if keeps_text else NO_ANSWERS.format(domain=pair.domain),
+        "cost": sum(cost for cost in pair.calls.values_list("cost", flat=True) if cost),
+    }
+
+
+def _reading(pair: ShadowPair, call: OwnCall) -> Reading:
+    names = {OwnCall.Winner.GIVEN: pair.model, OwnCall.Winner.OTHER: pair.other_model}
+    return Reading(
+        first=pair.model if call.given_first else pair.other_model,
+        winner=names.get(OwnCall.Winner(call.winner), "neither"),
+        criterion=call.criterion,
+        reason=call.reason,
+    )
