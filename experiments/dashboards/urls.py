@@ -3,6 +3,7 @@
 from django.urls import path
 
 from experiments.dashboards import (
+    chat,
     cost_quality,
     decisions,
     domains,
@@ -34,6 +35,9 @@ urlpatterns = [
     path("rollouts/", rollouts.rollouts, name="rollouts"),
     path("rollouts/<slug:key>/<slug:action>/", rollout_actions.act, name="rollout_act"),
     path("playground/", playground.playground, name="playground"),
+    path("chat/", chat.chat, name="chat"),
+    path("chat/decisions/<uuid:decision_id>/", chat.why, name="chat_why"),
+    path("chat/decisions/<uuid:decision_id>/rating/", chat.rate, name="chat_rate"),
     path("models/", models.models, name="models"),
     path("judging/", judging.judging, name="judging"),
 ]

@@ -2,13 +2,15 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from functools import partial
 from urllib.parse import unquote
 
 import aiohttp
 
 from experiments.core.endpoints import Protocol
-from experiments.gateway.asking import asking, key_of, secret_of
+from experiments.gateway.asking import Who, asking_as, by_key, key_of, secret_of
+from experiments.gateway.browser import by_session, has_session
 from experiments.gateway.chat import Chat, read_chat
 from experiments.gateway.crowds import Crowds
 from experiments.gateway.desk import Desk
@@ -73,9 +75,9 @@ class Gateway:
 
     async def _chat(self, request: Request) -> None:
         started = time.perf_counter()
-        secret = secret_of(request.headers.get("authorization"))
+        identify = _identify(request)
         chat = read_chat(await request.body(), request.headers.get("x-session-id"))
-        admitted = await self.desk.admit(asking(chat, secret, request.id))
+        admitted = await self.desk.admit(asking_as(chat, identify, request.id))
         exchange = Exchange(chat, admitted, self._shared())
         exchange.listener = listener_for(chat, admitted)
         try:
@@ -97,6 +99,14 @@ class Gateway:
             }
             self._surroundings = Surroundings(doors, Crowds())
         return self._surroundings
+
+
+def _identify(request: Request) -> Callable[[], Who]:
+    """By the key; without one, by the session of somebody who chats on the page."""
+    header = request.headers.get("authorization")
+    if header is None and has_session(request.scope):
+        return partial(by_session, request.scope)
+    return partial(by_key, secret_of(header))
 
 
 async def _answer(request: Request, chat: Chat, exchange: Exchange, started: float) -> None:

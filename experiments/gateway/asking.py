@@ -1,5 +1,9 @@
 """Who calls, and what for: from a chat call and its key to what is let in. Runs at the desk."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
 from django.utils import timezone
 
 from experiments.api.authentication import find_caller
@@ -8,7 +12,7 @@ from experiments.gateway.chat import Chat
 from experiments.gateway.errors import CallerError
 from experiments.gateway.naming import registered, unknown, wish_of
 from experiments.models import APIKey, Scope
-from experiments.services.admission import Asking, Call, rules_of
+from experiments.services.admission import Asking, Call, KeyRules, rules_of
 from experiments.services.routing import RouteRequest
 
 _SCHEME = "bearer "
@@ -38,11 +42,29 @@ def key_of(secret: str, *scopes: Scope) -> APIKey:
     return caller.key
 
 
+class Who(NamedTuple):
+    """Who calls. A reader of the pages has no key, and rules all the same."""
+
+    key_id: int | None
+    rules: KeyRules
+
+
+def by_key(secret: str) -> Who:
+    """Raises CallerError."""
+    key = key_of(secret, Scope.ROUTE)
+    return Who(key.pk, rules_of(key))
+
+
 def asking(chat: Chat, secret: str, request_id: str) -> Asking:
     """What the desk turns into a call. Raises CallerError when it is called."""
+    return asking_as(chat, partial(by_key, secret), request_id)
+
+
+def asking_as(chat: Chat, identify: Callable[[], Who], request_id: str) -> Asking:
+    """The same for whoever `identify` says it is."""
 
     def ask(policy: Policy) -> Call:
-        key = key_of(secret, Scope.ROUTE)
+        who = identify()
         wish = wish_of(policy, chat.model)
         listed = tuple(_registered(policy, name) for name in chat.listed)
         return Call(
@@ -52,11 +74,11 @@ def asking(chat: Chat, secret: str, request_id: str) -> Asking:
                 domain=wish.domain,
                 metadata=chat.metadata,
                 input_tokens=chat.input_tokens,
-                key_id=key.pk,
+                key_id=who.key_id,
                 request_id=request_id,
                 asked=wish.asked,
             ),
-            rules=rules_of(key),
+            rules=who.rules,
             capabilities=chat.capabilities,
             output_limit=chat.output_limit,
             named=(wish.model, *listed) if wish.model else (),

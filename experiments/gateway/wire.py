@@ -27,6 +27,7 @@ class Request:
     """One HTTP request and its answer. Header names are in small letters."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers = {

@@ -14,6 +14,10 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AlterModelOptions(
+            name='decision',
+            options={'ordering': ['-created_at', '-id'], 'permissions': [('use_chat', 'Can chat through the gateway on the page')]},
+        ),
         migrations.CreateModel(
             name='OwnCall',
             fields=[

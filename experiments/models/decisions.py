@@ -53,6 +53,7 @@ class Decision(models.Model):
 
     class Meta:
         ordering = ["-created_at", "-id"]
+        permissions = [("use_chat", "Can chat through the gateway on the page")]
         indexes = [
             # Everything pages filter by: what matches is found without reading a row.
             models.Index(

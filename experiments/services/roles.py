@@ -1,7 +1,7 @@
 """Who may do what: groups with permissions, seeded once and then the administrator's to edit.
 
 - viewer: reads everything but API keys and users;
-- operator: also edits the configuration and rolls back;
+- operator: also edits the configuration, rolls back, and chats through the gateway;
 - administrator: also API keys, users and groups.
 """
 
@@ -66,7 +66,7 @@ _VIEWER = _codenames(["view"], READ)
 _OPERATOR = (
     _VIEWER
     | _codenames(EVERYTHING, EDITED)
-    | {"change_flag", "change_routingsettings", "add_policyrevision"}
+    | {"change_flag", "change_routingsettings", "add_policyrevision", "use_chat"}
 )
 _ADMINISTRATOR = _OPERATOR | _codenames(EVERYTHING, ["apikey", "user", "group"])
 

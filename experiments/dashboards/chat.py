@@ -1,0 +1,66 @@
+"""`/chat/`: talk through the gateway, see who answered and why, and say whether it was good.
+
+The page calls /v1/chat/completions as any application does, but with the session and its CSRF
+token instead of a key (`experiments.gateway.browser`).
+"""
+
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+
+from experiments.dashboards.pages import page, show
+from experiments.models import Decision
+from experiments.services import tracks
+from experiments.services.outcomes import QUALITY, FeedbackOffError, Rating, record_feedback
+from experiments.services.policies import NoPolicyError, store
+from experiments.services.reach import Reach, reach
+
+PERMISSION = "experiments.use_chat"
+SOURCE = "user"
+RATINGS = {"good": 1.0, "bad": 0.0}
+
+
+@page()
+def chat(request: HttpRequest) -> HttpResponse:
+    try:
+        policy = store.current()
+        found, domains = reach(policy), sorted(policy.domains)
+    except NoPolicyError:
+        found, domains = Reach((), ()), []
+    context = {
+        "may_chat": request.user.has_perm(PERMISSION),
+        "reach": found,
+        "domains": domains,
+    }
+    return show(request, "pages/chat.html", "playground", context, tab="chat")
+
+
+@page()
+def why(request: HttpRequest, decision_id: UUID) -> HttpResponse:
+    """Why this model: a part of the page, for its script."""
+    rows = Decision.objects.select_related("outcome").prefetch_related("feedback")
+    row = rows.filter(pk=decision_id).first()
+    if row is None:
+        return HttpResponse("This decision is not there any more.", status=404)
+    context = {"row": row, "sentence": tracks.sentence(row), "stations": tracks.stations(row)}
+    return render(request, "includes/chat_why.html", context)
+
+
+@require_POST
+@page(PERMISSION)
+def rate(request: HttpRequest, decision_id: UUID) -> HttpResponse:
+    """A thumb: quality, from the source `user`. The newest counts."""
+    value = RATINGS.get(request.POST.get("rating", ""))
+    if value is None:
+        return HttpResponse("Send rating=good or rating=bad.", status=400)
+    now = timezone.now()
+    try:
+        [refusal] = record_feedback([Rating(decision_id, QUALITY, value, SOURCE, now)], now)
+    except FeedbackOffError as error:
+        return HttpResponse(str(error), status=403, content_type="text/plain")
+    if refusal is not None:
+        return HttpResponse(str(refusal), status=404, content_type="text/plain")
+    return HttpResponse(status=204)

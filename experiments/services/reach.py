@@ -1,0 +1,37 @@
+"""Which models can be called from here, and what is missing for the others."""
+
+from typing import NamedTuple
+
+from experiments.core.endpoints import Endpoint
+from experiments.core.policy import Policy
+from experiments.services import credentials
+
+
+class Missing(NamedTuple):
+    """An endpoint whose key is not there: the variable or the file where it is looked for."""
+
+    endpoint: str
+    variable: str
+    file: str
+    problem: str
+
+
+class Reach(NamedTuple):
+    models: tuple[str, ...]
+    missing: tuple[Missing, ...]
+
+
+def reach(policy: Policy) -> Reach:
+    endpoints = {one.endpoint.name: one.endpoint for one in policy.upstreams.values()}
+    problems = {name: credentials.problem_of(one) for name, one in endpoints.items()}
+    models = [
+        name
+        for name, upstream in policy.upstreams.items()
+        if problems[upstream.endpoint.name] is None and policy.models[name].is_available
+    ]
+    missing = (_missing(endpoints[name], problem) for name, problem in problems.items() if problem)
+    return Reach(tuple(sorted(models)), tuple(missing))
+
+
+def _missing(endpoint: Endpoint, problem: str) -> Missing:
+    return Missing(endpoint.name, endpoint.api_key_env, endpoint.api_key_file, problem)
