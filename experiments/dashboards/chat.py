@@ -15,6 +15,7 @@ from experiments.dashboards.pages import page, show
 from experiments.models import Decision
 from experiments.services import tracks
 from experiments.services.outcomes import QUALITY, FeedbackOffError, Rating, record_feedback
+from experiments.services.playground import OUTCOME
 from experiments.services.policies import NoPolicyError, store
 from experiments.services.reach import Reach, reach
 
@@ -40,12 +41,12 @@ def chat(request: HttpRequest) -> HttpResponse:
 
 @page()
 def why(request: HttpRequest, decision_id: UUID) -> HttpResponse:
-    """Why this model: a part of the page, for its script."""
-    rows = Decision.objects.select_related("outcome").prefetch_related("feedback")
-    row = rows.filter(pk=decision_id).first()
+    """Why this model: a part of the page, for its script. What came of it is on the page itself."""
+    row = Decision.objects.filter(pk=decision_id).first()
     if row is None:
         return HttpResponse("This decision is not there any more.", status=404)
-    context = {"row": row, "sentence": tracks.sentence(row), "stations": tracks.stations(row)}
+    stations = [one for one in tracks.stations(row) if one.name != OUTCOME]
+    context = {"row": row, "sentence": tracks.sentence(row), "stations": stations}
     return render(request, "includes/chat_why.html", context)
 
 

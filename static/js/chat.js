@@ -85,8 +85,10 @@
     if (how.answered_by !== decision.model) facts.push(`instead of ${decision.model}, which did not answer`);
     facts.push(cost.actual == null ? "no price" : `cost ${dollars(cost.actual)}`);
     if (cost.saving != null) {
-      const saved = Number(cost.saving);
-      facts.push(`${saved < 0 ? "costs" : "saved"} ${dollars(Math.abs(saved))}${saved < 0 ? " more" : ""} against ${decision.cost.baseline_model}`);
+      const saved = Number(cost.saving), against = decision.cost.baseline_model;
+      if (!saved) facts.push(`as much as ${against} would have cost`);
+      else if (saved > 0) facts.push(`saved ${dollars(saved)} against ${against}`);
+      else facts.push(`${dollars(-saved)} more than ${against} would have cost`);
     }
     say(part(answer, "facts"), facts.join(" · "));
   };

@@ -117,9 +117,9 @@ def test_a_queue_process_that_is_killed_is_taken_over(tmp_path: Path) -> None:
         assert states(server) == ["waiting"]
         go_on.set()
         with run_tasks(server, TASK_LEASE_SECONDS="2"):
-            until(lambda: states(server) == ["judged"])
-        taken = "SELECT status, attempts FROM experiments_backgroundtask"
-        until(lambda: rows(server.database, taken) == [("done", 2)])
+            taken = "SELECT status, attempts FROM experiments_backgroundtask"
+            until(lambda: rows(server.database, taken) == [("done", 2)])
+        assert states(server) == ["judged"]
         assert len(stub.asked("strong")) == 2
         assert rows(server.database, "SELECT count(*) FROM experiments_feedback") == [(1,)]
 
