@@ -65,7 +65,8 @@ def proportion(part: int, whole: int) -> Estimate | None:
     p, z2 = part / whole, Z95 * Z95
     middle = (p + z2 / (2 * whole)) / (1 + z2 / whole)
     half = Z95 * sqrt(p * (1 - p) / whole + z2 / (4 * whole * whole)) / (1 + z2 / whole)
-    return Estimate(p, max(0.0, middle - half), min(1.0, middle + half))
+    low = 0.0 if not part else middle - half  # which rounding would miss
+    return Estimate(p, low, 1.0 if part == whole else middle + half)
 
 
 def _side(value: float) -> int:
