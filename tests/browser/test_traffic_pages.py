@@ -6,13 +6,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
 
-from experiments.models import RollupBin
+from experiments.models import Decision, OwnCall, RollupBin, ShadowPair
 from experiments.services.routing import RouteRequest, route
 from tests.browser.conftest import Surfer
 from tests.rollup_rows import hour
 
 NOW = timezone.now().replace(minute=0, second=0, microsecond=0)
 PAGES = ("/", "/domains/", "/domains/technical/", "/cost-and-quality/", "/decisions/", "/models/")
+PAGES += ("/judging/",)
 SERIOUS = ("serious", "critical")
 
 
@@ -27,7 +28,41 @@ def fill() -> str:
         )
     RollupBin.objects.create(hour=NOW, domain="technical", kind="confidence", bin="09", count=9)
     RollupBin.objects.create(hour=NOW, domain="technical", kind="runner_up", bin="legal", count=7)
-    return f"/decisions/{route(RouteRequest('Explain recursion.', domain='technical')).id}/"
+    row = route(RouteRequest("Explain recursion.", domain="technical"))
+    judged(row)
+    return f"/decisions/{row.id}/"
+
+
+def judged(row: Decision) -> None:
+    """The other model answered too, and the judge preferred it in one order."""
+    pair = ShadowPair.objects.create(
+        decision=row,
+        status=ShadowPair.Status.JUDGED,
+        domain=row.domain,
+        model=row.model,
+        other_model=row.weak_model,
+        judge_model="judge",
+        created_at=NOW,
+        preference=0.25,
+        answer="It calls itself.",
+        other_answer="A function that calls itself, until it need not.",
+    )
+    for given_first, winner in ((True, "other"), (False, "tie")):
+        OwnCall.objects.create(
+            pair=pair,
+            purpose=OwnCall.Purpose.JUDGE,
+            model="judge",
+            started_at=NOW,
+            ended_ms=900.0,
+            status="ok",
+            input_tokens=300,
+            output_tokens=40,
+            cost=920_000,
+            given_first=given_first,
+            winner=winner,
+            criterion="complete",
+            reason="One says when it ends.",
+        )
 
 
 def test_no_page_complains_overflows_or_has_a_serious_fault(surfer_in_every_look: Surfer) -> None:

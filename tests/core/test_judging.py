@@ -1,5 +1,7 @@
 """What a judge is asked, and what its words mean."""
 
+from typing import Any
+
 import pytest
 
 from experiments.core.judging import (
@@ -73,7 +75,7 @@ def test_no_answer_can_close_the_marks_around_it() -> None:
 
 
 def test_the_whole_conversation_is_read_and_pictures_are_named() -> None:
-    conversation = [
+    conversation: list[dict[str, Any]] = [
         {"role": "system", "content": "Be brief."},
         {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "look"}}]},
         {
