@@ -1,13 +1,16 @@
 """Background tasks: run once, reported, cancelled, taken up again, given up."""
 
 import sys
+import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import OperationalError
 from django.utils import timezone
 
+from experiments.management.commands.run_tasks import unless_away
 from experiments.models import BackgroundTask
 from experiments.services import tasks
 from experiments.services.tasks import Running, TaskCancelledError, cancel, enqueue, run, run_next
@@ -147,3 +150,59 @@ def test_what_celery_carries_is_enough_to_run_the_row() -> None:
     run_task(row.pk)
     row.refresh_from_db()
     assert row.status == "done"
+
+
+def test_a_database_that_is_away_does_not_end_the_process() -> None:
+    def locked() -> bool:
+        raise OperationalError("database is locked")
+
+    assert unless_away(locked) is False
+    assert unless_away(lambda: True) is True
+
+
+def test_a_broker_that_is_away_is_tried_again_later(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.CELERY_BROKER_URL = "memory://"
+    sent: list[int] = []
+    monkeypatch.setattr(tasks, "_send", lambda row: sent.append(row.pk) or len(sent) > 1)
+    now = timezone.now()
+    row = enqueue("count_to", {"number": 1})
+    assert tasks.send_again(now) == 0
+    later = now + timedelta(minutes=6)
+    assert [tasks.send_again(later), tasks.send_again(later)] == [0, 1]
+    assert tasks.send_again(later + timedelta(minutes=1)) == 0
+    assert sent == [row.pk, row.pk]
+
+
+def test_a_task_whose_celery_worker_died_is_sent_again(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.CELERY_BROKER_URL = "memory://"
+    monkeypatch.setattr(tasks, "_send", lambda row: True)
+    row = enqueue("count_to", {"number": 1})
+    now = timezone.now()
+    BackgroundTask.objects.update(status="running", leased_until=now - timedelta(seconds=1))
+    assert tasks.send_again(now) == 1
+    row.refresh_from_db()
+    assert (row.status, row.leased_until) == ("queued", None)
+    assert run(row.pk, now)
+
+
+def test_a_heartbeat_outlives_a_database_that_is_away(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.TASK_LEASE_SECONDS = 0.04
+    beats: list[int] = []
+
+    class Away:
+        def update(self, **values: Any) -> int:
+            beats.append(1)
+            raise OperationalError("database is locked")
+
+    monkeypatch.setattr(tasks, "_held", lambda row: Away())
+    with tasks._heartbeat(BackgroundTask(name="count_to")):
+        deadline = time.monotonic() + 10
+        while len(beats) < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert len(beats) >= 3

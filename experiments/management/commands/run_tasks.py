@@ -1,18 +1,22 @@
 """`manage.py run_tasks`: the process that works in the background."""
 
+import logging
 import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import close_old_connections
+from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
 
 from experiments.services.shadow_queue import expire
 from experiments.services.tasks import run_next, send_again
+
+log = logging.getLogger("switchyard.tasks")
 
 POLL_SECONDS = 1.0
 TIDY_SECONDS = 30.0
@@ -47,17 +51,31 @@ class Command(BaseCommand):
         while not stopped.is_set():
             close_old_connections()
             if time.monotonic() - tidied >= TIDY_SECONDS:
-                _tidy()
+                unless_away(_tidy)
                 tidied = time.monotonic()
-            if settings.CELERY_BROKER_URL or not run_next(timezone.now()):
+            if settings.CELERY_BROKER_URL or not unless_away(_work):
                 stopped.wait(POLL_SECONDS)
             if options["with_parent"] and os.getppid() != parent:
                 return
 
 
-def _tidy() -> None:
+def unless_away(work: Callable[[], bool]) -> bool:
+    """A database that is busy or away for a while must not end this process."""
+    try:
+        return work()
+    except (DatabaseError, InterfaceError):
+        log.exception("the database did not answer")
+        return False
+
+
+def _work() -> bool:
+    return run_next(timezone.now())
+
+
+def _tidy() -> bool:
     """What nobody else sees to in time. With Celery this is all that is done here."""
     now = timezone.now()
     expire(now)
     if settings.CELERY_BROKER_URL:
         send_again(now)
+    return True
