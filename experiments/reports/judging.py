@@ -1,8 +1,9 @@
 """What shadow calls and their judge said, what they cost, and whether people agree."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import models
 from django.db.models import Case, Count, ExpressionWrapper, F, FloatField, Q, Sum, Value, When
@@ -131,13 +132,13 @@ def _domains(pairs: "models.QuerySet[ShadowPair]", only: str) -> tuple[DomainPai
     known = {row.name: row for row in Domain.objects.all()}
     names = {*found, *(name for name, row in known.items() if row.shadow_share)}
     return tuple(
-        _domain(name, known.get(name), found.get(name, {}))
+        _domain(name, known.get(name), found.get(name) or {})
         for name in sorted(names)
         if not only or name == only
     )
 
 
-def _domain(name: str, row: Domain | None, found: dict[str, float]) -> DomainPairs:
+def _domain(name: str, row: Domain | None, found: Mapping[str, Any]) -> DomainPairs:
     strong, ties, weak = (int(found.get(key, 0)) for key in ("strong", "ties", "weak"))
     pairs, waiting = int(found.get("pairs", 0)), int(found.get("waiting", 0))
     judged = strong + ties + weak
@@ -187,8 +188,9 @@ def _agreement(ratings: "models.QuerySet[Feedback]") -> Agreement:
     for decision, value, verdict in rows.exclude(source=JUDGE).values_list(
         "decision_id", "value", "decision__shadow__preference"
     ):
-        people[decision].append(value)
-        verdicts[decision] = verdict
+        if verdict is not None:
+            people[decision].append(value)
+            verdicts[decision] = verdict
     return agreement((sum(all_) / len(all_), verdicts[key]) for key, all_ in people.items())
 
 

@@ -112,6 +112,6 @@ def _task(more: int) -> BackgroundTask:
         name=SHADOW_CALLS, status=BackgroundTask.Status.QUEUED, cancel_requested=False
     )
     task = tasks.order_by("id").last()
-    if task is not None and task.shadow_pairs.count() + more <= MOST_TOGETHER:
+    if task is not None and ShadowPair.objects.filter(task=task).count() + more <= MOST_TOGETHER:
         return task
     return enqueue(SHADOW_CALLS, {}, by="gateway")

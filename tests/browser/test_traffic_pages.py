@@ -12,8 +12,15 @@ from tests.browser.conftest import Surfer
 from tests.rollup_rows import hour
 
 NOW = timezone.now().replace(minute=0, second=0, microsecond=0)
-PAGES = ("/", "/domains/", "/domains/technical/", "/cost-and-quality/", "/decisions/", "/models/")
-PAGES += ("/judging/",)
+PAGES = (
+    "/",
+    "/domains/",
+    "/domains/technical/",
+    "/cost-and-quality/",
+    "/decisions/",
+    "/models/",
+    "/judging/",
+)
 SERIOUS = ("serious", "critical")
 
 

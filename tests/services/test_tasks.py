@@ -165,7 +165,12 @@ def test_a_broker_that_is_away_is_tried_again_later(
 ) -> None:
     settings.CELERY_BROKER_URL = "memory://"
     sent: list[int] = []
-    monkeypatch.setattr(tasks, "_send", lambda row: sent.append(row.pk) or len(sent) > 1)
+
+    def second_time(row: BackgroundTask) -> bool:
+        sent.append(row.pk)
+        return len(sent) > 1
+
+    monkeypatch.setattr(tasks, "_send", second_time)
     now = timezone.now()
     row = enqueue("count_to", {"number": 1})
     assert tasks.send_again(now) == 0
