@@ -1,0 +1,145 @@
+"""What off-policy estimates need beside the log: expected outcomes, and who gets rated.
+
+Both are small regressions on domain, score and prompt length, one for each side of a pair, fitted
+on counts in cells, so that a million rows cost no more than their counting. They are cross-fitted:
+what is predicted for a unit was fitted without that unit. An outcome model that is wrong costs
+width, not truth; a rating model that is wrong costs truth, which is why the ratings of an
+experiment's audit are worth having.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+SIDES = 3
+FOLDS = 5
+SCORE_BINS = 20
+LENGTH_BINS = 4
+LEAST_SHARE_OF_RATE = 0.2
+_RIDGE = 1.0
+_STEPS = 12
+_SAMPLE = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Each row's cell and fold, and the features of each cell."""
+
+    cell: Ints
+    fold: Ints
+    features: Floats
+
+    def counts(self, side: Ints, rows: NDArray[np.bool_], values: Floats | None = None) -> Floats:
+        """Rows (or the sum of their values) by fold, side and cell."""
+        count = len(self.features)
+        key = (self.fold[rows] * SIDES + side[rows]) * count + self.cell[rows]
+        weights = None if values is None else values[rows]
+        added = np.bincount(key, weights, FOLDS * SIDES * count)
+        return added.astype(np.float64).reshape(FOLDS, SIDES, count)
+
+    def spread(self, predicted: Floats) -> Floats:
+        """A prediction for each fold, side and cell, as one row each and a column for each side."""
+        return predicted[self.fold, :, self.cell]
+
+
+def cells_of(units: Ints, domains: Ints, scores: Floats, tokens: Floats) -> Cells:
+    """Cells of domain, score (missing is one of its own) and length. Folds hold whole units."""
+    domain_count = int(domains.max()) + 1 if len(domains) else 1
+    score_bin, score_middle = _binned(scores, SCORE_BINS)
+    length_bin, length_middle = _binned(np.log1p(tokens), LENGTH_BINS)
+    shape = (domain_count, SCORE_BINS + 1, LENGTH_BINS + 1)
+    cell = np.ravel_multi_index((domains, score_bin, length_bin), shape).astype(np.int64)
+    domain, score, length = (axis.ravel() for axis in np.indices(shape))
+    missing = score == SCORE_BINS
+    s = np.where(missing, 0.0, score_middle[score])
+    columns = [
+        np.ones(len(s)),
+        s,
+        s * s,
+        missing.astype(np.float64),
+        length_middle[length],
+        *(domain == k for k in range(1, domain_count)),
+    ]
+    return Cells(cell, units % FOLDS, np.stack(columns, axis=1).astype(np.float64))
+
+
+def expected_outcomes(cells: Cells, side: Ints, values: Floats, seen: NDArray[np.bool_]) -> Floats:
+    """What each row's outcome would be on each side, by ridge regression towards the mean.
+
+    Never outside the range of what was seen.
+    """
+    counts, sums = cells.counts(side, seen), cells.counts(side, seen, values)
+    low, high = (values[seen].min(), values[seen].max()) if seen.any() else (0.0, 0.0)
+    predicted = np.empty_like(counts)
+    for fold in range(FOLDS):
+        n, total = counts.sum(axis=0) - counts[fold], sums.sum(axis=0) - sums[fold]
+        overall = total.sum() / max(n.sum(), 1.0)
+        for a in range(SIDES):
+            mean = (total[a].sum() + overall) / (n[a].sum() + 1.0)
+            centred = total[a] - mean * n[a]
+            slope = _solve(cells.features, n[a], centred)
+            predicted[fold, a] = mean + cells.features @ slope
+    return cells.spread(np.clip(predicted, low, high))
+
+
+def rating_odds(
+    cells: Cells, side: Ints, seen: NDArray[np.bool_]
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """P(rated) of each row on the side it went to, and where it was clipped.
+
+    By logistic regression, never below a fifth of the share rated on that side.
+    """
+    everything = np.ones(len(side), bool)
+    counts, rated = cells.counts(side, everything), cells.counts(side, seen)
+    predicted, least = np.empty_like(counts), np.empty(SIDES)
+    for a in range(SIDES):
+        share = (rated[:, a].sum() + 1) / (counts[:, a].sum() + 2)
+        least[a] = LEAST_SHARE_OF_RATE * share
+        for fold in range(FOLDS):
+            n = counts[:, a].sum(axis=0) - counts[fold, a]
+            y = rated[:, a].sum(axis=0) - rated[fold, a]
+            predicted[fold, a] = _logistic(cells.features, n, y, share)
+    rows = np.arange(len(side))
+    odds = predicted[cells.fold, side, cells.cell]
+    clipped = odds < least[side]
+    odds[clipped] = least[side[rows[clipped]]]
+    return odds, clipped
+
+
+def _binned(values: Floats, bins: int) -> tuple[Ints, Floats]:
+    """Quantile bins and their middles; what is not finite is the last bin of all."""
+    known = np.isfinite(values)
+    if not known.any():
+        return np.full(len(values), bins), np.zeros(bins + 1)
+    sample = values[known]
+    sample = sample[:: max(1, len(sample) // _SAMPLE)]
+    ends = np.quantile(sample, np.linspace(0, 1, bins + 1))
+    place = np.clip(np.searchsorted(ends[1:-1], values, side="right"), 0, bins - 1)
+    return np.where(known, place, bins).astype(np.int64), np.r_[(ends[1:] + ends[:-1]) / 2, 0.0]
+
+
+def _solve(features: Floats, weights: Floats, targets: Floats) -> Floats:
+    used = weights > 0
+    own = features[used]
+    normal = (own * weights[used, None]).T @ own + _RIDGE * np.eye(own.shape[1])
+    return np.asarray(np.linalg.solve(normal, own.T @ targets[used]), np.float64)
+
+
+def _logistic(features: Floats, n: Floats, y: Floats, share: float) -> Floats:
+    """Newton's steps from the overall share, with a ridge towards it."""
+    start = float(np.log(share / (1 - share)))
+    used, slope = n > 0, np.zeros(features.shape[1])
+    own, trials, hits = features[used], n[used], y[used]
+    for _ in range(_STEPS if len(own) else 0):
+        p = 1 / (1 + np.exp(-np.clip(start + own @ slope, -30, 30)))
+        weights = trials * p * (1 - p)
+        normal = (own * weights[:, None]).T @ own + _RIDGE * np.eye(own.shape[1])
+        step = np.linalg.solve(normal, own.T @ (hits - trials * p) - _RIDGE * slope)
+        slope += step
+        if np.abs(step).max() < 1e-8:
+            break
+    return np.asarray(1 / (1 + np.exp(-np.clip(start + features @ slope, -30, 30))))

@@ -1,0 +1,333 @@
+"""What another policy would have cost and how good its answers would have been, from the log.
+
+Every decision was stored with the probability of each model it could have been sent to. A decision
+that happened to go where the candidate would have sent it stands for all that are like it: it
+counts `1 / P(that model)`. Three estimators of a mean over requests, for a candidate that sends
+request i to side `d_i` of a pair:
+
+- inverse propensity: ``mean(w Y)``, ``w = [went to d_i] / P(d_i)``;
+- self-normalised: ``sum(w Y) / sum(w)``, within strata;
+- doubly robust: ``mean(m + w (Y - m))``, ``m`` what a model fitted on other units expects of `d_i`
+  (Dudik et al. 2014, "Doubly Robust Policy Evaluation and Optimization").
+
+The *intended* model counts: a later failure is an outcome. Quality is known of rated decisions
+only, so `w` is divided by the probability of being rated too. Requests of one unit are alike:
+intervals come from sums over units, with Student's t whose degrees of freedom allow for how few
+of them carry the weight (Satterthwaite). Strata (revisions) have means of their own, because what
+a later revision did may follow from the outcomes of an earlier one.
+
+Where the log could not have done what the candidate does, it says nothing: such requests are left
+out of the estimate and counted as without overlap.
+"""
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from experiments.analysis.errors import CountError
+from experiments.analysis.nuisance import (
+    Floats,
+    Ints,
+    cells_of,
+    expected_outcomes,
+    rating_odds,
+)
+
+Rows = NDArray[np.bool_]
+
+WEAK, STRONG, OTHER = 0, 1, 2
+LEAST_ODDS = 0.002
+"""Below this probability one matching decision would stand for more than 500: no overlap."""
+MIN_EXPLORATIONS = 60
+RARE = 0.5
+"""At or below this probability, going where the candidate would have sent it is an exploration."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Log:
+    """Decisions as columns of equal length; columns of two are for the weak and the strong side.
+
+    `units`, `strata` and `domains` are numbers from 0; `took` is WEAK, STRONG or OTHER; `odds` the
+    logging policy's probabilities of the sides; `expected` their costs at the time, `cost` what
+    the request cost. NaN is unknown: unpriced, unrated, unscored.
+    """
+
+    units: Ints
+    strata: Ints
+    domains: Ints
+    took: Ints
+    odds: Floats
+    expected: Floats
+    cost: Floats
+    rating: Floats
+    score: Floats
+    tokens: Floats
+
+    def __len__(self) -> int:
+        return len(self.units)
+
+
+class Bounds(NamedTuple):
+    """An estimate with its interval; None where too little is known to give one."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+NOTHING = Bounds(None)
+
+
+class Estimates(NamedTuple):
+    """One metric of the candidate, and of the log itself over the same requests.
+
+    `change` is candidate minus log, doubly robust. `matching` decisions went where the candidate
+    would have sent them (and were rated), `explorations` of them against the odds; `needs` says
+    whether explorations are needed at all: not where the log did the same for certain.
+    """
+
+    inverse_propensity: Bounds
+    self_normalised: Bounds
+    doubly_robust: Bounds
+    logged: Bounds
+    change: Bounds
+    matching: int
+    explorations: int
+    needs: bool
+    effective_size: float
+
+    @property
+    def has_enough(self) -> bool:
+        seen = self.explorations if self.needs else self.matching
+        return seen >= MIN_EXPLORATIONS
+
+
+class WhatIf(NamedTuple):
+    """A candidate's requests: how many of them the log can answer for, and what it says."""
+
+    decisions: int
+    units: int
+    overlap: int
+    strong_share: Bounds
+    logged_strong_share: float | None
+    quality: Estimates
+    cost: Estimates
+    clipped: float
+
+    @property
+    def without_overlap(self) -> float:
+        """Share of the requests where the log cannot say anything."""
+        return 1 - self.overlap / self.decisions if self.decisions else 1.0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Metric:
+    """One metric ready to be summed: `weight` on each side is above 0 only where it was seen."""
+
+    rows: Rows
+    seen: Rows
+    value: Floats
+    weight: Floats
+    predicted: Floats
+    logged: Floats
+
+    def robust(self, side: int) -> Floats:
+        """The doubly robust contribution of each request, had it gone to `side`."""
+        expected = self.predicted[:, side]
+        return expected + self.weight[:, side] * (self.value - expected)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Evidence:
+    """The log with everything that does not depend on the candidate: made once, asked often."""
+
+    log: Log
+    quality: Metric
+    cost: Metric
+    clipped: Rows
+
+
+def evidence(log: Log) -> Evidence:
+    """Fits the outcome models and the probability of being rated, across folds of units.
+
+    Raises CountError for columns of different lengths.
+    """
+    _check(log)
+    cells = cells_of(log.units, log.domains, log.score, log.tokens)
+    rated, priced = np.isfinite(log.rating), np.isfinite(log.cost)
+    rate, clipped = rating_odds(cells, log.took, rated)
+    return Evidence(
+        log=log,
+        quality=_metric(
+            log,
+            rows=np.ones(len(log), bool),
+            seen=rated,
+            value=np.where(rated, log.rating, 0.0),
+            predicted=expected_outcomes(cells, log.took, np.nan_to_num(log.rating), rated),
+            rate=rate,
+        ),
+        cost=_metric(
+            log,
+            rows=priced,
+            seen=priced,
+            value=np.where(priced, log.cost, 0.0),
+            predicted=_expected_costs(
+                log, expected_outcomes(cells, log.took, np.nan_to_num(log.cost), priced)
+            ),
+            rate=np.ones(len(log)),
+        ),
+        clipped=clipped & rated,
+    )
+
+
+def estimate(
+    known: Evidence, to_strong: Rows, *, rows: Rows | None = None, alpha: float = 0.05
+) -> WhatIf:
+    """The candidate that sends the requests of `to_strong` to the strong side, the rest to the
+    weak one; over all requests or those of `rows`."""
+    log = known.log
+    asked = np.ones(len(log), bool) if rows is None else rows
+    odds = np.where(to_strong, log.odds[:, STRONG], log.odds[:, WEAK])
+    overlap = asked & (odds >= LEAST_ODDS)
+    decisions = int(asked.sum())
+    share = mean_over_units(to_strong[asked].astype(np.float64), log.units[asked], alpha)
+    took_strong = log.took[asked] == STRONG
+    rated = int((known.quality.seen & overlap).sum())
+    return WhatIf(
+        decisions=decisions,
+        units=int(np.count_nonzero(np.bincount(log.units[asked]))),
+        overlap=int(overlap.sum()),
+        strong_share=share,
+        logged_strong_share=float(took_strong.mean()) if decisions else None,
+        quality=_estimates(log, known.quality, to_strong, odds, overlap, alpha),
+        cost=_estimates(log, known.cost, to_strong, odds, overlap, alpha),
+        clipped=float((known.clipped & overlap).sum() / rated) if rated else 0.0,
+    )
+
+
+def bounds(value: float, influence: Floats, units: Ints, n: float, alpha: float) -> Bounds:
+    """`value` with Student's interval from the influences of a mean over `n`, summed by unit."""
+    if not len(units):
+        return NOTHING
+    sums = np.bincount(units, influence).astype(np.float64)
+    return interval(value, sums, int(np.count_nonzero(np.bincount(units))), n, alpha)
+
+
+def mean_over_units(values: Floats, units: Ints, alpha: float = 0.05) -> Bounds:
+    """The mean over requests; its interval counts requests of one unit as alike."""
+    if not len(values):
+        return NOTHING
+    mean = float(values.mean())
+    return bounds(mean, values - mean, units, len(values), alpha)
+
+
+def interval(value: float, sums: Floats, count: int, n: float, alpha: float) -> Bounds:
+    """The same from sums of `count` units that are added up already; others are 0."""
+    if count < 2 or n <= 0:
+        return Bounds(value)
+    square = sums * sums
+    squares = float(square.sum())
+    error = sqrt(squares * count / (count - 1)) / n
+    if error <= 1e-12 * max(abs(value), 1.0):
+        return Bounds(value, value, value)
+    fourth = float(square @ square)
+    kurtosis = max(count * fourth / squares**2, 1.0 + 2.0 / count)
+    half = error * float(stdtrit(max(2.0, 2 * count / (kurtosis - 1)), 1 - alpha / 2))
+    return Bounds(value, value - half, value + half)
+
+
+def _metric(
+    log: Log, *, rows: Rows, seen: Rows, value: Floats, predicted: Floats, rate: Floats
+) -> Metric:
+    weight = np.zeros((len(log), 2))
+    for side in (WEAK, STRONG):
+        matching = seen & (log.took == side) & (log.odds[:, side] >= LEAST_ODDS)
+        weight[matching, side] = 1 / (log.odds[matching, side] * rate[matching])
+    own = np.take_along_axis(predicted, log.took[:, None], axis=1)[:, 0]
+    logged = own + np.where(seen, (value - own) / rate, 0.0)
+    return Metric(rows, seen, value, weight, predicted, logged)
+
+
+def _expected_costs(log: Log, fitted: Floats) -> Floats:
+    """What was expected at the time is the better model; fitted costs stand in where it lacks."""
+    known = np.isfinite(log.expected)
+    fitted[:, :2] = np.where(known, log.expected, fitted[:, :2])
+    return fitted
+
+
+def _estimates(
+    log: Log, metric: Metric, to_strong: Rows, odds: Floats, overlap: Rows, alpha: float
+) -> Estimates:
+    kept = np.flatnonzero(overlap & metric.rows)
+    if not len(kept):
+        return Estimates(NOTHING, NOTHING, NOTHING, NOTHING, NOTHING, 0, 0, True, 0.0)
+    side = to_strong[kept].astype(np.int64)
+    weight, predicted = metric.weight[kept, side], metric.predicted[kept, side]
+    value, units = metric.value[kept], log.units[kept]
+    matching, rare = weight > 0, odds[kept] <= RARE
+    strata = _merged(log.strata[kept], matching)
+    one = np.ones(len(kept))
+    robust = predicted + weight * (value - predicted)
+    logged = metric.logged[kept]
+    found = Estimates(
+        inverse_propensity=_stratified(weight * value, one, units, strata, alpha),
+        self_normalised=_stratified(weight * value, weight, units, strata, alpha),
+        doubly_robust=_stratified(robust, one, units, strata, alpha),
+        logged=_stratified(logged, one, units, strata, alpha),
+        change=_stratified(robust - logged, one, units, strata, alpha),
+        matching=int(matching.sum()),
+        explorations=int((matching & rare).sum()),
+        needs=bool(rare.any()),
+        effective_size=_effective_size(weight),
+    )
+    return found if found.has_enough else _without_intervals(found)
+
+
+def _without_intervals(found: Estimates) -> Estimates:
+    return found._replace(
+        inverse_propensity=Bounds(found.inverse_propensity.value),
+        self_normalised=Bounds(found.self_normalised.value),
+        doubly_robust=Bounds(found.doubly_robust.value),
+        change=Bounds(found.change.value),
+    )
+
+
+def _stratified(over: Floats, under: Floats, units: Ints, strata: Ints, alpha: float) -> Bounds:
+    """`sum(over) / sum(under)` in each stratum, weighted by the stratum's requests."""
+    n, below = np.bincount(strata).astype(np.float64), np.bincount(strata, under)
+    known = below > 0
+    if not known.any():
+        return NOTHING
+    ratio = np.divide(np.bincount(strata, over), below, out=np.zeros_like(below), where=known)
+    scale = np.divide(n, below, out=np.zeros_like(below), where=known)
+    total = float(n[known].sum())
+    influence = (over - ratio[strata] * under) * scale[strata]
+    return bounds(float(n @ ratio) / total, influence, units, total, alpha)
+
+
+def _merged(strata: Ints, matching: Rows) -> Ints:
+    """Neighbouring strata together until each has matching decisions enough for a mean."""
+    counts = np.bincount(strata, matching)
+    groups, group, running = np.zeros(len(counts), np.int64), 0, 0.0
+    for number, count in enumerate(counts):
+        groups[number] = group
+        running += count
+        if running >= MIN_EXPLORATIONS and counts[number + 1 :].sum() >= MIN_EXPLORATIONS:
+            group, running = group + 1, 0.0
+    return groups[strata]
+
+
+def _effective_size(weights: Floats) -> float:
+    """How many equally weighted decisions would say as much (Kish)."""
+    squares = float(weights @ weights)
+    return float(weights.sum()) ** 2 / squares if squares else 0.0
+
+
+def _check(log: Log) -> None:
+    lengths = {len(getattr(log, name)) for name in Log.__slots__}
+    if len(lengths) > 1:
+        raise CountError(f"The columns of a log have different lengths: {sorted(lengths)}.")

@@ -1,0 +1,125 @@
+"""The doubly robust estimate at every threshold of one router, in one pass over sorted scores.
+
+From one threshold to the next only the requests whose score lies between change sides, so the sums
+by unit change by those alone.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.analysis.nuisance import Floats
+from experiments.analysis.off_policy import (
+    LEAST_ODDS,
+    MIN_EXPLORATIONS,
+    NOTHING,
+    RARE,
+    STRONG,
+    WEAK,
+    Bounds,
+    Evidence,
+    Metric,
+    Rows,
+    interval,
+)
+
+LEAST_OVERLAP = 0.95
+"""Below this share a point would be about other requests than its neighbours: it has no value."""
+
+
+class CurvePoint(NamedTuple):
+    """What one threshold would do. Quality and cost are without value where the log cannot say."""
+
+    threshold: float
+    strong_share: float
+    overlap: float
+    quality: Bounds
+    cost: Bounds
+    explorations: int
+
+
+class _Sums:
+    """Sums by unit of one metric while requests move from the strong side to the weak one."""
+
+    def __init__(self, known: Evidence, metric: Metric, rows: Rows) -> None:
+        log = known.log
+        self._units = log.units
+        self._n_units = int(log.units.max()) + 1 if len(log) else 0
+        self._can = [rows & metric.rows & (log.odds[:, side] >= LEAST_ODDS) for side in (0, 1)]
+        self._worth = [metric.robust(side) for side in (WEAK, STRONG)]
+        self._seen = [metric.weight[:, side] > 0 for side in (WEAK, STRONG)]
+        self._rare = [log.odds[:, side] <= RARE for side in (WEAK, STRONG)]
+        self.totals, self.counts = np.zeros(self._n_units), np.zeros(self._n_units)
+        self.n = self.matching = self.explorations = self.rare = 0
+
+    def add(self, rows: "np.ndarray[tuple[int], np.dtype[np.intp]]", side: int, sign: int) -> None:
+        rows = rows[self._can[side][rows]]
+        units = self._units[rows]
+        np.add.at(self.totals, units, sign * self._worth[side][rows])
+        np.add.at(self.counts, units, float(sign))
+        seen, rare = self._seen[side][rows], self._rare[side][rows]
+        self.n += sign * len(rows)
+        self.matching += sign * int(seen.sum())
+        self.explorations += sign * int((seen & rare).sum())
+        self.rare += sign * int(rare.sum())
+
+    def bounds(self, alpha: float) -> Bounds:
+        if self.n == 0:
+            return NOTHING
+        value = float(self.totals.sum()) / self.n
+        if (self.explorations if self.rare else self.matching) < MIN_EXPLORATIONS:
+            return Bounds(value)
+        influence = self.totals - value * self.counts
+        return interval(value, influence, int((self.counts > 0.5).sum()), self.n, alpha)
+
+
+def curve(
+    known: Evidence, thresholds: Sequence[float], *, rows: Rows | None = None, alpha: float = 0.05
+) -> tuple[CurvePoint, ...]:
+    """A point for each threshold, ascending, over the requests that have a score."""
+    log = known.log
+    scored = np.isfinite(log.score) & (np.ones(len(log), bool) if rows is None else rows)
+    order = np.flatnonzero(scored)
+    order = order[np.argsort(log.score[order], kind="stable")]
+    if not len(order):
+        return ()
+    grid = np.sort(np.asarray(thresholds, np.float64))
+    ends = np.searchsorted(log.score[order], grid, side="left")
+    sums = [_Sums(known, metric, scored) for metric in (known.quality, known.cost)]
+    for one in sums:
+        one.add(order, STRONG, 1)
+    points, start = [], 0
+    for threshold, end in zip(grid, ends, strict=True):
+        for one in sums:
+            one.add(order[start:end], STRONG, -1)
+            one.add(order[start:end], WEAK, 1)
+        start = end
+        points.append(_point(float(threshold), 1 - end / len(order), sums, len(order), alpha))
+    return tuple(points)
+
+
+def thresholds_of(scores: Floats, steps: int = 50) -> list[float]:
+    """Thresholds at even strong shares: quantiles of the scores, from all-strong to all-weak."""
+    known = np.sort(scores[np.isfinite(scores)])
+    if not len(known):
+        return []
+    places = np.linspace(0, len(known) - 1, steps + 1).round().astype(np.int64)
+    return sorted({0.0, *known[places].tolist(), float(np.nextafter(known[-1], 2.0))})
+
+
+def _point(
+    threshold: float, strong_share: float, sums: Sequence[_Sums], requests: int, alpha: float
+) -> CurvePoint:
+    quality, cost = sums
+    overlap = quality.n / requests
+    if overlap < LEAST_OVERLAP:
+        return CurvePoint(threshold, strong_share, overlap, NOTHING, NOTHING, quality.explorations)
+    return CurvePoint(
+        threshold,
+        strong_share,
+        overlap,
+        quality.bounds(alpha) if quality.matching else NOTHING,
+        cost.bounds(alpha) if cost.matching else NOTHING,
+        quality.explorations,
+    )

@@ -1,0 +1,316 @@
+"""Estimates of policies that never ran: by hand, by simulation, and where they must say nothing."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experiments.analysis.errors import CountError
+from experiments.analysis.exploration import advise, wants_exploration
+from experiments.analysis.nuisance import Floats
+from experiments.analysis.off_policy import (
+    MIN_EXPLORATIONS,
+    OTHER,
+    STRONG,
+    WEAK,
+    Bounds,
+    Evidence,
+    Log,
+    Metric,
+    WhatIf,
+    estimate,
+    evidence,
+)
+from experiments.analysis.off_policy_curve import curve, thresholds_of
+from tests.analysis.logged_worlds import world
+
+
+def small(n: int = 200, **columns: Any) -> Log:
+    """Half went to each side by the toss of a coin; the strong side is rated 1, the weak one 0."""
+    took = np.arange(n) % 2
+    return replace(
+        Log(
+            units=np.arange(n),
+            strata=np.zeros(n, np.int64),
+            domains=np.zeros(n, np.int64),
+            took=took,
+            odds=np.full((n, 2), 0.5),
+            expected=np.tile([1.0, 10.0], (n, 1)),
+            cost=np.where(took == STRONG, 10.0, 1.0),
+            rating=took.astype(np.float64),
+            score=np.linspace(0, 1, n),
+            tokens=np.full(n, 100.0),
+        ),
+        **columns,
+    )
+
+
+def ask(log: Log, to_strong: object = None) -> WhatIf:
+    wanted = np.ones(len(log), bool) if to_strong is None else np.asarray(to_strong)
+    return estimate(evidence(log), wanted)
+
+
+def by_hand(known: Evidence, metric: Metric, to_strong: "np.ndarray") -> dict[str, float]:
+    """The formulas, request by request."""
+    ips = below = robust = 0.0
+    for i in range(len(known.log)):
+        side = int(to_strong[i])
+        weight = metric.weight[i, side]
+        expected = metric.predicted[i, side]
+        ips += weight * metric.value[i]
+        below += weight
+        robust += expected + weight * (metric.value[i] - expected)
+    n = len(known.log)
+    return {"ips": ips / n, "snips": ips / below, "robust": robust / n}
+
+
+def test_a_coin_of_two_known_answers() -> None:
+    found = ask(small())
+    assert found.quality.self_normalised.value == pytest.approx(1.0)
+    assert found.cost.doubly_robust.value == pytest.approx(10.0)
+    assert found.cost.inverse_propensity.value == pytest.approx(10.0)
+    assert found.strong_share == Bounds(1.0, 1.0, 1.0)
+    assert found.logged_strong_share == 0.5
+    assert found.quality.matching == found.quality.explorations == 100
+    assert found.quality.effective_size == pytest.approx(100, rel=0.01)
+
+
+def test_estimators_equal_the_formulas_summed_by_hand() -> None:
+    log = world(np.random.default_rng(3), units=400, epsilon=0.3).log
+    known, to_strong = evidence(log), log.score >= 0.7
+    found = estimate(known, to_strong)
+    for metric, told in ((known.quality, found.quality), (known.cost, found.cost)):
+        wanted = by_hand(known, metric, to_strong)
+        assert told.inverse_propensity.value == pytest.approx(wanted["ips"])
+        assert told.self_normalised.value == pytest.approx(wanted["snips"])
+        assert told.doubly_robust.value == pytest.approx(wanted["robust"])
+
+
+def test_interval_equals_the_jackknife_over_units() -> None:
+    log = world(np.random.default_rng(4), units=400, epsilon=0.5).log
+    known, to_strong = evidence(log), log.score >= 0.7
+    robust = known.quality.robust(WEAK)
+    robust = np.where(to_strong, known.quality.robust(STRONG), robust)
+    sums, counts = np.bincount(log.units, robust), np.bincount(log.units)
+    left_out = (sums.sum() - sums) / (counts.sum() - counts)
+    n = len(sums)
+    error = np.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum())
+    told = estimate(known, to_strong).quality.doubly_robust
+    assert told.low is not None
+    assert told.high is not None
+    assert (told.high - told.low) / 2 == pytest.approx(1.97 * error, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "threshold"), [(0.1, 0.3), (0.1, 0.7), (0.5, 0.9)], ids=["more", "less", "coin"]
+)
+def test_intervals_hold_the_truth(epsilon: float, threshold: float) -> None:
+    truth = _truth(threshold)
+    hits, runs = np.zeros(2), 120
+    for seed in range(500, 500 + runs):
+        log = world(np.random.default_rng(seed), units=3000, epsilon=epsilon).log
+        found = ask(log, log.score >= threshold)
+        hits += [
+            _holds(metric.doubly_robust, true)
+            for metric, true in zip((found.quality, found.cost), truth, strict=True)
+        ]
+    assert (hits >= 0.91 * runs).all(), hits  # 95 % less two standard errors, and a little
+
+
+def _truth(threshold: float) -> tuple[float, float]:
+    """Of half a million units, in parts that fit into memory."""
+    parts = [world(np.random.default_rng(10_000 + part), units=50_000) for part in range(10)]
+    found = [part.truth(part.log.score >= threshold) for part in parts]
+    return float(np.mean([one[0] for one in found])), float(np.mean([one[1] for one in found]))
+
+
+def _holds(bounds: Bounds, truth: float) -> bool:
+    return bounds.low is not None and bounds.high is not None and bounds.low <= truth <= bounds.high
+
+
+def test_who_rates_more_often_does_not_bend_the_quality() -> None:
+    """Answers of high scores are rated most: the mean of the ratings is wrong, this is not."""
+    big = world(np.random.default_rng(5), units=60_000, epsilon=0.3)
+    true = float(big.quality[:, STRONG].mean())
+    plain = float(np.nanmean(big.log.rating[big.log.took == STRONG]))
+    found = ask(big.log, np.ones(len(big.log), bool)).quality.doubly_robust
+    assert plain - true > 0.012
+    assert found.value == pytest.approx(true, abs=0.0045)
+
+
+def test_change_is_against_the_log_over_the_same_requests() -> None:
+    log = world(np.random.default_rng(6), units=5000, epsilon=0.1).log
+    found = ask(log, log.score >= 0.5).quality
+    assert found.change.value == pytest.approx(
+        (found.doubly_robust.value or 0) - (found.logged.value or 0)
+    )
+
+
+def test_no_interval_below_sixty_explorations() -> None:
+    rating = np.full(200, np.nan)
+    strong = np.flatnonzero(np.arange(200) % 2)
+    rating[strong[: MIN_EXPLORATIONS - 1]] = 1.0
+    found = ask(small(rating=rating)).quality
+    assert found.explorations == 59
+    assert found.doubly_robust.value is not None
+    assert found.doubly_robust.low is None
+    rating[strong[MIN_EXPLORATIONS - 1]] = 0.0
+    assert ask(small(rating=rating)).quality.doubly_robust.low is not None
+
+
+def test_what_the_log_did_for_certain_needs_no_exploration() -> None:
+    took = np.ones(200, np.int64)
+    odds = np.tile([0.0, 1.0], (200, 1))
+    found = ask(small(took=took, odds=odds, cost=np.full(200, 10.0)))
+    assert not found.quality.needs
+    assert found.quality.has_enough
+    assert found.without_overlap == 0.0
+
+
+def test_where_the_log_never_went_it_says_nothing() -> None:
+    odds = np.where(np.arange(200)[:, None] < 50, [0.0, 1.0], [0.5, 0.5])
+    took = np.where(np.arange(200) < 50, STRONG, np.arange(200) % 2)
+    found = ask(small(odds=odds, took=took), np.zeros(200, bool))
+    assert found.without_overlap == 0.25
+    assert found.overlap == 150
+    assert found.quality.self_normalised.value == pytest.approx(
+        float(np.mean(took[50:][took[50:] == WEAK]))
+    )
+
+
+def test_no_overlap_at_all_has_no_number() -> None:
+    found = ask(small(odds=np.tile([0.0, 1.0], (200, 1))), np.zeros(200, bool))
+    assert found.without_overlap == 1.0
+    assert found.quality.doubly_robust.value is None
+    assert found.cost.inverse_propensity.value is None
+
+
+def test_unpriced_requests_are_left_out_of_the_cost_only() -> None:
+    cost = np.where(np.arange(200) < 40, np.nan, 10.0)
+    found = ask(small(cost=cost))
+    assert found.cost.matching == 80
+    assert found.quality.matching == 100
+
+
+def test_requests_that_went_elsewhere_count_as_what_was_logged_only() -> None:
+    took = np.where(np.arange(200) % 4 == 3, OTHER, np.arange(200) % 2)
+    odds = np.tile([0.5, 0.25], (200, 1))
+    found = ask(small(took=took, odds=odds))
+    assert found.quality.matching == 50
+    assert found.quality.self_normalised.value == pytest.approx(1.0)
+
+
+def test_requests_of_one_unit_widen_the_interval() -> None:
+    """Each of 100 units asks twice the same: half as much is known as 200 requests would say."""
+    units = np.repeat(np.arange(100), 4)
+    took = np.tile([WEAK, WEAK, STRONG, STRONG], 100)
+    rating = np.repeat((np.arange(100) % 3 > 0).astype(np.float64), 4)
+    log = small(400, took=took, rating=rating, score=np.full(400, 0.5))
+    apart = ask(log).quality.self_normalised
+    together = ask(replace(log, units=units)).quality.self_normalised
+    assert together.value == pytest.approx(apart.value)
+    assert _width(together) == pytest.approx(2**0.5 * _width(apart), rel=0.02)
+
+
+def _width(bounds: Bounds) -> float:
+    assert bounds.low is not None
+    assert bounds.high is not None
+    return bounds.high - bounds.low
+
+
+def test_strata_have_means_of_their_own() -> None:
+    """Two revisions, one exploring a hundred times as often, over prompts that got harder.
+
+    Normalised over both at once the estimate would be that of the revision that explored.
+    """
+    n = 40_000
+    late = np.arange(n) >= n // 2
+    rng = np.random.default_rng(9)
+    strong = np.where(late, 0.5, 0.01)
+    took = (rng.random(n) < strong).astype(np.int64)
+    quality = np.where(late, 0.4, 0.9)
+    log = Log(
+        units=np.arange(n),
+        strata=late.astype(np.int64),
+        domains=np.zeros(n, np.int64),
+        took=took,
+        odds=np.stack([1 - strong, strong], axis=1),
+        expected=np.full((n, 2), np.nan),
+        cost=np.full(n, 1.0),
+        rating=(rng.random(n) < quality).astype(np.float64),
+        score=np.full(n, np.nan),
+        tokens=np.full(n, 10.0),
+    )
+    found = ask(log).quality
+    assert found.self_normalised.value == pytest.approx(0.65, abs=0.02)
+    assert found.doubly_robust.value == pytest.approx(0.65, abs=0.05)
+
+
+def test_columns_of_different_lengths_are_refused() -> None:
+    with pytest.raises(CountError, match="different lengths"):
+        evidence(small(score=np.zeros(3)))
+
+
+def test_empty_log_says_nothing() -> None:
+    empty = small(0)
+    found = ask(empty)
+    assert found.decisions == 0
+    assert found.quality.doubly_robust.value is None
+    assert curve(evidence(empty), [0.5]) == ()
+
+
+def test_curve_equals_one_estimate_a_threshold() -> None:
+    log = world(np.random.default_rng(10), units=1500, epsilon=0.3, revisions=1).log
+    known = evidence(log)
+    for point in curve(known, [0.2, 0.5, 0.8]):
+        alone = estimate(known, log.score >= point.threshold)
+        assert point.strong_share == pytest.approx(alone.strong_share.value)
+        for told, wanted in ((point.quality, alone.quality), (point.cost, alone.cost)):
+            assert told == pytest.approx(wanted.doubly_robust)
+        assert point.explorations == alone.quality.explorations
+
+
+def test_curve_of_a_log_that_never_explored_has_one_point_only() -> None:
+    big = world(np.random.default_rng(11), units=1000, epsilon=0.0)
+    points = curve(evidence(big.log), [0.1, 0.5, 0.9])
+    assert [point.quality.value is None for point in points] == [True, False, True]
+    assert points[0].overlap < 0.95
+
+
+def test_thresholds_run_from_all_strong_to_all_weak() -> None:
+    scores: Floats = np.linspace(0.2, 0.8, 101)
+    thresholds = thresholds_of(scores, 10)
+    assert thresholds[0] == 0.0
+    assert thresholds[-1] > 0.8
+    assert (scores >= thresholds[-1]).sum() == 0
+
+
+def test_advice_says_what_exploring_costs_and_how_long_it_takes() -> None:
+    """1,000 requests a day, half strong at 10, half weak at 1: the other model costs the same in
+    all. 200 a day differ, 2 % of them explored, half of these rated: 2 a day, 60 in 30 days; but
+    a half width of 0.02 needs 1.96² · 0.25 · 0.2 / (0.02 · 0.5) / 0.02² / 1000 = 48.02 days."""
+    n = 10_000
+    took = (np.arange(n) % 2).astype(np.int64)
+    rating = np.where(np.arange(n) % 4 < 2, (np.arange(n) // 4 % 2).astype(np.float64), np.nan)
+    log = small(
+        n,
+        took=took,
+        odds=np.stack([1.0 - took, took], axis=1),
+        cost=np.where(took == 1, 10.0, 1.0),
+        rating=rating,
+    )
+    to_strong = (took == STRONG) ^ (np.arange(n) % 5 == 0)
+    found = advise(log, to_strong, 10)
+    assert found.daily_requests == 1000
+    assert found.daily_cost == pytest.approx(0.0)
+    assert found.differing == pytest.approx(0.2)
+    assert found.rated == pytest.approx(0.5)
+    assert found.days == 49
+    assert wants_exploration(log, to_strong, np.ones(n, bool))
+    assert not wants_exploration(log, took == STRONG, np.ones(n, bool))
+
+
+def test_advice_has_no_day_where_nothing_is_rated() -> None:
+    log = small(rating=np.full(200, np.nan))
+    assert advise(log, log.took == WEAK, 10).days is None
