@@ -1,10 +1,10 @@
 """What off-policy estimates need beside the log: expected outcomes, and who gets rated.
 
-Both are small regressions on domain, score and prompt length, one for each side of a pair, fitted
-on counts in cells, so that a million rows cost no more than their counting. They are cross-fitted:
-what is predicted for a unit was fitted without that unit. An outcome model that is wrong costs
-width, not truth; a rating model that is wrong costs truth, which is why the ratings of an
-experiment's audit are worth having.
+Both are small regressions on domain, score (its rank, and a step for each bin) and prompt length,
+one for each side of a pair, fitted on counts in cells, so that a million rows cost no more than
+their counting. They are cross-fitted: what is predicted for a unit was fitted without that unit. An
+outcome model that is wrong costs width, not truth; a rating model that is wrong costs truth, which
+is why the ratings of an experiment's audit are worth having.
 """
 
 from dataclasses import dataclass
@@ -49,19 +49,17 @@ class Cells:
 def cells_of(units: Ints, domains: Ints, scores: Floats, tokens: Floats) -> Cells:
     """Cells of domain, score (missing is one of its own) and length. Folds hold whole units."""
     domain_count = int(domains.max()) + 1 if len(domains) else 1
-    score_bin, score_middle = _binned(scores, SCORE_BINS)
-    length_bin, length_middle = _binned(np.log1p(tokens), LENGTH_BINS)
+    score_bin, length_bin = _binned(scores, SCORE_BINS), _binned(tokens, LENGTH_BINS)
     shape = (domain_count, SCORE_BINS + 1, LENGTH_BINS + 1)
     cell = np.ravel_multi_index((domains, score_bin, length_bin), shape).astype(np.int64)
     domain, score, length = (axis.ravel() for axis in np.indices(shape))
-    missing = score == SCORE_BINS
-    s = np.where(missing, 0.0, score_middle[score])
+    rank = np.where(score == SCORE_BINS, 0.0, score / (SCORE_BINS - 1) - 0.5)
     columns = [
-        np.ones(len(s)),
-        s,
-        s * s,
-        missing.astype(np.float64),
-        length_middle[length],
+        np.ones(len(rank)),
+        rank,
+        rank * rank,
+        length / LENGTH_BINS,
+        *(score == k for k in range(SCORE_BINS + 1)),
         *(domain == k for k in range(1, domain_count)),
     ]
     return Cells(cell, units % FOLDS, np.stack(columns, axis=1).astype(np.float64))
@@ -110,16 +108,16 @@ def rating_odds(
     return odds, clipped
 
 
-def _binned(values: Floats, bins: int) -> tuple[Ints, Floats]:
-    """Quantile bins and their middles; what is not finite is the last bin of all."""
+def _binned(values: Floats, bins: int) -> Ints:
+    """Quantile bins; what is not finite is the last bin of all."""
     known = np.isfinite(values)
     if not known.any():
-        return np.full(len(values), bins), np.zeros(bins + 1)
+        return np.full(len(values), bins)
     sample = values[known]
     sample = sample[:: max(1, len(sample) // _SAMPLE)]
-    ends = np.quantile(sample, np.linspace(0, 1, bins + 1))
-    place = np.clip(np.searchsorted(ends[1:-1], values, side="right"), 0, bins - 1)
-    return np.where(known, place, bins).astype(np.int64), np.r_[(ends[1:] + ends[:-1]) / 2, 0.0]
+    ends = np.quantile(sample, np.arange(1, bins) / bins)
+    place = np.searchsorted(ends, values, side="right")
+    return np.where(known, place, bins).astype(np.int64)
 
 
 def _solve(features: Floats, weights: Floats, targets: Floats) -> Floats:

@@ -234,7 +234,7 @@ def interval(value: float, sums: Floats, count: int, n: float, alpha: float) -> 
     error = sqrt(squares * count / (count - 1)) / n
     if error <= 1e-12 * max(abs(value), 1.0):
         return Bounds(value, value, value)
-    fourth = float(square @ square)
+    fourth = float(np.square(square).sum())
     kurtosis = max(count * fourth / squares**2, 1.0 + 2.0 / count)
     half = error * float(stdtrit(max(2.0, 2 * count / (kurtosis - 1)), 1 - alpha / 2))
     return Bounds(value, value - half, value + half)
@@ -323,7 +323,7 @@ def _merged(strata: Ints, matching: Rows) -> Ints:
 
 def _effective_size(weights: Floats) -> float:
     """How many equally weighted decisions would say as much (Kish)."""
-    squares = float(weights @ weights)
+    squares = float(np.square(weights).sum())
     return float(weights.sum()) ** 2 / squares if squares else 0.0
 
 

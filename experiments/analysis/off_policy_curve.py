@@ -95,7 +95,7 @@ def curve(
             one.add(order[start:end], STRONG, -1)
             one.add(order[start:end], WEAK, 1)
         start = end
-        points.append(_point(float(threshold), 1 - end / len(order), sums, len(order), alpha))
+        points.append(_point(float(threshold), 1 - int(end) / len(order), sums, len(order), alpha))
     return tuple(points)
 
 

@@ -1,5 +1,6 @@
 """Rows: their constraints, and how they become the frozen values of `experiments.core`."""
 
+from experiments.models.calibrations import Calibration
 from experiments.models.catalog import LanguageModel, ModelPrice
 from experiments.models.decisions import Decision, Feedback, Outcome, PrunedTotal, PruneMark
 from experiments.models.domains import Domain, DomainExample
@@ -27,6 +28,7 @@ __all__ = [
     "Arm",
     "Attempt",
     "BackgroundTask",
+    "Calibration",
     "Circuit",
     "DailyResult",
     "Decision",

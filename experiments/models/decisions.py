@@ -49,6 +49,10 @@ class Decision(models.Model):
     key_id = models.BigIntegerField(null=True)
     request_id = models.CharField(max_length=64, blank=True)
     text = models.TextField(null=True)  # noqa: DJ001 - not stored is not the same as empty
+    # Twice what `detail` holds, so that a million decisions can be asked "what if?" from an index:
+    # P(model) by model and the score by router, as JSON; empty where there is none.
+    odds = models.TextField(default="", db_default="", blank=True)
+    scores = models.TextField(default="", db_default="", blank=True)
     detail = models.JSONField(default=dict)
 
     class Meta:
@@ -71,6 +75,27 @@ class Decision(models.Model):
                     "cost",
                 ],
                 name="decision_list",
+            ),
+            # Everything "what if?" reads, for the same reason.
+            models.Index(
+                fields=[
+                    "created_at",
+                    "domain",
+                    "unit_hash",
+                    "revision",
+                    "intended_model",
+                    "strong_model",
+                    "weak_model",
+                    "odds",
+                    "scores",
+                    "cost",
+                    "cost_strong",
+                    "cost_weak",
+                    "input_tokens",
+                    "id",
+                ],
+                name="decision_log",
+                condition=~models.Q(odds=""),
             ),
             models.Index(
                 fields=["experiment", "arm", "created_at"],

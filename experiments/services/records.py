@@ -6,6 +6,8 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from experiments.core.decision import decide
 from experiments.core.detection import Candidate
 from experiments.core.money import Price
@@ -14,6 +16,8 @@ from experiments.core.units import HashedBuckets, RecordedBuckets, Unit
 from experiments.core.values import Asked, Decision, Failure, Fallback, Score, Situation
 from experiments.models import Decision as DecisionRow
 from experiments.services.policies import load_policy
+
+LONGEST_COMPACT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +79,22 @@ def to_row(decision: Decision, situation: Situation, around: Circumstances) -> D
         key_id=around.key_id,
         request_id=around.request_id,
         text=around.text,
+        odds=compact(decision.propensity.by_model or {}),
+        scores=compact(
+            {name: one.value for name, one in decision.scores.items() if isinstance(one, Score)}
+        ),
         detail=_detail(decision, situation, around),
     )
+
+
+def compact(numbers: Mapping[str, float]) -> str:
+    """Names and numbers as JSON in the order of the names; "" for none, or for so many that they
+    would not fit into an index."""
+    if not numbers:
+        return ""
+    options = orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY
+    text = orjson.dumps(numbers, option=options).decode()
+    return text if len(text) <= LONGEST_COMPACT else ""
 
 
 def _detail(decision: Decision, situation: Situation, around: Circumstances) -> dict[str, Any]:

@@ -1,0 +1,123 @@
+"""`manage.py what_if`: what another policy would have cost, and how good it would have been."""
+
+from argparse import ArgumentParser
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from experiments.core.money import NANO
+from experiments.core.policy import Method
+from experiments.reports.candidates import ASKABLE, Candidate, CannotAskError, filled
+from experiments.reports.rollups import Span
+from experiments.reports.what_if import Answer, what_if
+from experiments.reports.what_if_payloads import what_if_payload
+from experiments.reports.what_if_words import (
+    advice_words,
+    bounds_words,
+    percent,
+    sentence,
+    weights_words,
+)
+from experiments.services.policies import NoPolicyError, store
+
+ESTIMATORS = {
+    "doubly_robust": "doubly robust",
+    "self_normalised": "self-normalised",
+    "inverse_propensity": "inverse propensity",
+    "logged": "as logged",
+    "change": "change, doubly robust",
+}
+
+
+class Command(BaseCommand):
+    help = (
+        "Asks the log what another policy would have cost and how good its answers would have "
+        "been. It is only as sure as the exploration in the log allows, and says so."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--domain", default="", help="Only this domain; else all.")
+        parser.add_argument("--days", type=float, default=28, help="How far back; 28.")
+        parser.add_argument("--since", type=_instant, help="From this day on, instead of --days.")
+        parser.add_argument("--until", type=_instant, help="Up to this day; now.")
+        parser.add_argument(
+            "--method", choices=[str(one) for one in ASKABLE], default=str(Method.ROUTELLM)
+        )
+        parser.add_argument("--router", default="", help="Its scores must have been logged.")
+        parser.add_argument("--threshold", type=float, help="Else the one at work.")
+        parser.add_argument("--strong", default="", help="Another strong model; with --weak.")
+        parser.add_argument("--weak", default="", help="Another weak model; with --strong.")
+        parser.add_argument("--limit", type=int, help="Read the newest decisions only.")
+        parser.add_argument("--json", action="store_true", help="Print JSON.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            candidate = filled(_candidate(options), store.current())
+            answer = what_if(_span(options), candidate, limit=options["limit"])
+        except (CannotAskError, NoPolicyError) as error:
+            raise CommandError(str(error)) from error
+        if options["json"]:
+            payload = orjson.dumps(what_if_payload(answer), option=orjson.OPT_INDENT_2)
+            self.stdout.write(payload.decode())
+        else:
+            self.stdout.write("\n".join(_told(answer)))
+
+
+def _candidate(options: dict[str, Any]) -> Candidate:
+    return Candidate(
+        Method(options["method"]),
+        options["router"],
+        options["threshold"],
+        options["strong"],
+        options["weak"],
+        options["domain"],
+    )
+
+
+def _span(options: dict[str, Any]) -> Span:
+    until = options["until"] or timezone.now()
+    return Span(options["since"] or until - timedelta(days=options["days"]), until)
+
+
+def _instant(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _told(answer: Answer) -> list[str]:
+    found = answer.found
+    lines = [sentence(answer)]
+    if answer.advice:
+        lines.append(advice_words(answer.advice, answer.candidate.domain))
+    if not found.decisions:
+        return lines
+    lines += ["", f"{'':<24}{'quality':<30}{'$ per 1,000 requests':<30}"]
+    for name, label in ESTIMATORS.items():
+        good = bounds_words(getattr(found.quality, name))
+        dear = bounds_words(getattr(found.cost, name), 1000 / NANO)
+        lines.append(f"{label:<24}{good:<30}{dear:<30}".rstrip())
+    logged = found.logged_strong_share or 0.0
+    lines += [
+        "",
+        f"To the strong model: {percent(found.strong_share.value or 0.0)}, "
+        f"{percent(logged)} as logged.",
+        f"{found.decisions:,} decisions of {found.units:,} units; without overlap: "
+        f"{percent(found.without_overlap)}.",
+        weights_words(answer),
+    ]
+    if answer.domains:
+        lines += [
+            "",
+            f"{'domain':<16}{'decisions':>10}  {'overlap':>8}  change in quality, in cost",
+        ]
+        for one in answer.domains:
+            quality, cost = one.found.quality.change, one.found.cost.change
+            lines.append(
+                f"{one.name:<16}{one.found.decisions:>10,}  "
+                f"{percent(1 - one.found.without_overlap):>8}  {bounds_words(quality)}, "
+                f"{bounds_words(cost, 1000 / NANO)}"
+            )
+    return lines

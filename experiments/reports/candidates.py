@@ -1,0 +1,141 @@
+"""A policy that never ran, as a question to the log."""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.analysis.nuisance import Floats
+from experiments.analysis.off_policy import OTHER, STRONG, WEAK, Log, Rows
+from experiments.core.choice import effective_threshold
+from experiments.core.policy import Method, Policy
+from experiments.reports.logged import Logged
+
+ASKABLE = (Method.ROUTELLM, Method.ALWAYS_STRONG, Method.ALWAYS_WEAK)
+
+
+class CannotAskError(ValueError):
+    """A question the log cannot be asked, with what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What to ask about: a domain (or all, "") under another policy.
+
+    Without a pair of its own it keeps that of each decision; it never explores.
+    """
+
+    method: Method = Method.ROUTELLM
+    router: str = ""
+    threshold: float | None = None
+    strong: str = ""
+    weak: str = ""
+    domain: str = ""
+
+    def at(self, threshold: float) -> "Candidate":
+        return replace(self, method=Method.ROUTELLM, threshold=threshold)
+
+
+def filled(candidate: Candidate, policy: Policy) -> Candidate:
+    """With the router and the threshold that are at work where it names none.
+
+    Without a domain they are those that most domains have.
+    """
+    if candidate.method is not Method.ROUTELLM:
+        return candidate
+    named = policy.domains.get(candidate.domain)
+    if candidate.domain and named is None:
+        known = ", ".join(sorted(policy.domains))
+        raise CannotAskError(f"There is no domain '{candidate.domain}'. There are: {known}.")
+    domains = [named] if named else list(policy.domains.values())
+    routers = [one.policy.router for one in domains if one.policy.router]
+    router = candidate.router or max(set(routers), key=routers.count, default="")
+    thresholds = [
+        found
+        for one in domains
+        if one.policy.router == router
+        and (found := effective_threshold(policy, one, one.policy)) is not None
+    ]
+    usual = max(set(thresholds), key=thresholds.count, default=None)
+    threshold = usual if candidate.threshold is None else candidate.threshold
+    return replace(candidate, router=router, threshold=threshold)
+
+
+class Asked(NamedTuple):
+    """The log as the candidate sees it, and which requests it sends to its strong model."""
+
+    log: Log
+    to_strong: Rows
+    rows: Rows
+
+
+def ask(logged: Logged, candidate: Candidate) -> Asked:
+    """Raises CannotAskError where nothing in the log could answer."""
+    _check(logged, candidate)
+    rows = logged.of_domain(candidate.domain)
+    score = _score(logged, candidate)
+    log = _log(logged, candidate, score)
+    if candidate.method is Method.ALWAYS_STRONG:
+        to_strong = np.ones(len(logged), bool)
+    elif candidate.method is Method.ALWAYS_WEAK:
+        to_strong = np.zeros(len(logged), bool)
+    else:
+        to_strong = np.nan_to_num(score, nan=-1.0) >= (candidate.threshold or 0.0)
+    return Asked(log, to_strong, rows)
+
+
+def _check(logged: Logged, candidate: Candidate) -> None:
+    if candidate.method not in ASKABLE:
+        names = ", ".join(ASKABLE)
+        raise CannotAskError(f"'{candidate.method}' cannot be asked about. Take one of {names}.")
+    if bool(candidate.strong) != bool(candidate.weak):
+        raise CannotAskError("A pair needs both of its models: name a strong and a weak one.")
+    if candidate.method is not Method.ROUTELLM:
+        return
+    if candidate.threshold is None or not 0.0 <= candidate.threshold <= 1.0:
+        raise CannotAskError("A router needs a threshold from 0 to 1.")
+    if len(logged) and candidate.router not in logged.scores:
+        known = ", ".join(sorted(logged.scores)) or "none"
+        raise CannotAskError(
+            f"Router '{candidate.router}' scored none of these decisions (known: {known}). A "
+            "router whose scores were not logged can be asked only where prompts or their "
+            "features are kept: set what the domain keeps, or enable the router and wait."
+        )
+
+
+def _score(logged: Logged, candidate: Candidate) -> Floats:
+    """The candidate's router's; for the others that of the router that scored most."""
+    if candidate.method is Method.ROUTELLM or candidate.router in logged.scores:
+        return logged.scores.get(candidate.router, np.full(len(logged), np.nan))
+    known = {name: int(np.isfinite(one).sum()) for name, one in logged.scores.items()}
+    most = max(known, key=lambda name: (known[name], name), default=None)
+    return logged.scores[most] if most else np.full(len(logged), np.nan)
+
+
+def _log(logged: Logged, candidate: Candidate, score: Floats) -> Log:
+    strong, weak = logged.strong, logged.weak
+    own = np.ones(len(logged), bool)
+    if candidate.strong:
+        strong = np.full(len(logged), logged.models.code(candidate.strong))
+        weak = np.full(len(logged), logged.models.code(candidate.weak))
+        own = (strong == logged.strong) & (weak == logged.weak)
+    took = np.full(len(logged), OTHER)
+    took[logged.intended == weak] = WEAK
+    took[logged.intended == strong] = STRONG
+    odds = np.stack([logged.odds_of(weak), logged.odds_of(strong)], axis=1)
+    if candidate.method is Method.ROUTELLM:
+        odds[~np.isfinite(score)] = 0.0  # what it would have done there nobody knows
+    expected = np.stack([logged.cost_weak, logged.cost_strong], axis=1)
+    _, strata = np.unique(logged.revisions, return_inverse=True)
+    return Log(
+        units=logged.units,
+        strata=strata.astype(np.int64),
+        domains=logged.domains,
+        took=took.astype(np.int64),
+        odds=odds,
+        expected=np.where(own[:, None], expected, np.nan),
+        cost=logged.cost,
+        rating=logged.rating,
+        score=score,
+        tokens=logged.tokens,
+    )

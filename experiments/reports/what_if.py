@@ -1,0 +1,129 @@
+"""A candidate asked of the log: whole, per domain, and at every threshold of its router."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.analysis.exploration import Advice, advise, wants_exploration
+from experiments.analysis.off_policy import STRONG, Evidence, WhatIf, estimate, evidence
+from experiments.analysis.off_policy_curve import CurvePoint, curve, thresholds_of
+from experiments.reports.candidates import Asked, Candidate, ask
+from experiments.reports.logged import Logged, read_log
+from experiments.reports.rollups import DAY, Span
+
+MOST_ON_A_PAGE = 200_000
+STEPS = 50
+
+
+class DomainAnswer(NamedTuple):
+    name: str
+    found: WhatIf
+
+
+class LoggedPoint(NamedTuple):
+    """The log itself: where it lies on the curve."""
+
+    strong_share: float
+    quality: float | None
+    cost: float | None
+
+
+class Answer(NamedTuple):
+    """What the log says about the candidate. Money in nano-dollars a request.
+
+    `points` is the curve over the thresholds of the candidate's router; `advice` what to do where
+    the log has too little of what the candidate would have done.
+    """
+
+    candidate: Candidate
+    span: Span
+    is_whole: bool
+    found: WhatIf
+    domains: tuple[DomainAnswer, ...]
+    points: tuple[CurvePoint, ...]
+    logged: LoggedPoint
+    advice: Advice | None
+
+
+class Question(NamedTuple):
+    """The log as one candidate's router and pair see it, ready for any threshold."""
+
+    logged: Logged
+    asked: Asked
+    known: Evidence
+
+    @property
+    def days(self) -> float:
+        return max((self.logged.span.until - self.logged.span.since) / DAY, 1 / 24)
+
+
+def question(logged: Logged, candidate: Candidate) -> Question:
+    """Raises CannotAskError."""
+    asked = ask(logged, candidate)
+    return Question(logged, asked, evidence(asked.log))
+
+
+def what_if(span: Span, candidate: Candidate, *, limit: int | None = None) -> Answer:
+    """Three queries. Raises CannotAskError."""
+    return answer(question(read_log(span, candidate.domain, limit=limit), candidate), candidate)
+
+
+def answer(about: Question, candidate: Candidate, *, with_curve: bool = True) -> Answer:
+    """`about` may have been made for another threshold of the same router and pair."""
+    logged, known = about.logged, about.known
+    asked = ask(logged, candidate)
+    found = estimate(known, asked.to_strong, rows=asked.rows)
+    return Answer(
+        candidate=candidate,
+        span=logged.span,
+        is_whole=logged.is_whole,
+        found=found,
+        domains=_domains(about, asked, candidate),
+        points=_points(about, asked) if with_curve else (),
+        logged=_logged(about, asked),
+        advice=_advice(about, asked, found),
+    )
+
+
+def _domains(about: Question, asked: Asked, candidate: Candidate) -> tuple[DomainAnswer, ...]:
+    if candidate.domain:
+        return ()
+    named = sorted(enumerate(about.logged.domain_names), key=lambda one: one[1])
+    return tuple(
+        DomainAnswer(
+            name, estimate(about.known, asked.to_strong, rows=about.logged.domains == number)
+        )
+        for number, name in named
+    )
+
+
+def _points(about: Question, asked: Asked) -> tuple[CurvePoint, ...]:
+    scores = asked.log.score[asked.rows]
+    return curve(about.known, thresholds_of(scores, STEPS), rows=asked.rows)
+
+
+def _logged(about: Question, asked: Asked) -> LoggedPoint:
+    rows, log = asked.rows, about.known.log
+    if not rows.any():
+        return LoggedPoint(0.0, None, None)
+    quality, cost = about.known.quality, about.known.cost
+    rated, priced = rows & quality.seen, rows & cost.rows
+    return LoggedPoint(
+        strong_share=float((log.took[rows] == STRONG).mean()),
+        quality=float(quality.logged[rows].mean()) if rated.any() else None,
+        cost=float(log.cost[priced].mean()) if priced.any() else None,
+    )
+
+
+def _advice(about: Question, asked: Asked, found: WhatIf) -> Advice | None:
+    """Only where exploring would help: something has no overlap, or too few explored."""
+    if found.quality.has_enough and not wants_exploration(asked.log, asked.to_strong, asked.rows):
+        return None
+    return advise(asked.log, asked.to_strong, about.days, rows=asked.rows)
+
+
+def routers_of(logged: Logged) -> Sequence[str]:
+    """Those whose scores were logged, the one that scored most first."""
+    counts = {name: int(np.isfinite(one).sum()) for name, one in logged.scores.items()}
+    return sorted(counts, key=lambda name: (-counts[name], name))

@@ -1,0 +1,86 @@
+"""The answer to "what if?" as plain data, for `--json`. Money in dollars a request."""
+
+from typing import Any
+
+from experiments.analysis.exploration import Advice
+from experiments.analysis.off_policy import Bounds, Estimates, WhatIf
+from experiments.core.money import NANO
+from experiments.reports.what_if import Answer
+from experiments.reports.what_if_words import advice_words, name_of, sentence
+
+Payload = dict[str, Any]
+
+
+def what_if_payload(answer: Answer) -> Payload:
+    candidate = answer.candidate
+    return {
+        "sentence": sentence(answer),
+        "candidate": {
+            "name": name_of(candidate),
+            "method": str(candidate.method),
+            "router": candidate.router or None,
+            "threshold": candidate.threshold,
+            "strong": candidate.strong or None,
+            "weak": candidate.weak or None,
+            "domain": candidate.domain or None,
+        },
+        "since": answer.span.since.isoformat(),
+        "until": answer.span.until.isoformat(),
+        "all_read": answer.is_whole,
+        "all": _found(answer.found),
+        "domains": {one.name: _found(one.found) for one in answer.domains},
+        "curve": [
+            {
+                "threshold": point.threshold,
+                "strong_share": point.strong_share,
+                "overlap": point.overlap,
+                "quality": _bounds(point.quality),
+                "cost": _bounds(point.cost, NANO),
+                "explorations": point.explorations,
+            }
+            for point in answer.points
+        ],
+        "advice": _advice(answer.advice, candidate.domain) if answer.advice else None,
+    }
+
+
+def _found(found: WhatIf) -> Payload:
+    return {
+        "decisions": found.decisions,
+        "units": found.units,
+        "without_overlap": found.without_overlap,
+        "strong_share": _bounds(found.strong_share),
+        "logged_strong_share": found.logged_strong_share,
+        "quality": _estimates(found.quality, 1),
+        "cost": _estimates(found.cost, NANO),
+        "rated_clipped": found.clipped,
+    }
+
+
+def _estimates(found: Estimates, unit: float) -> Payload:
+    names = ("inverse_propensity", "self_normalised", "doubly_robust", "logged", "change")
+    return {
+        **{name: _bounds(getattr(found, name), unit) for name in names},
+        "matching": found.matching,
+        "explorations": found.explorations,
+        "effective_size": found.effective_size,
+    }
+
+
+def _bounds(bounds: Bounds, unit: float = 1) -> Payload:
+    return {
+        name: None if value is None else value / unit for name, value in bounds._asdict().items()
+    }
+
+
+def _advice(advice: Advice, domain: str) -> Payload:
+    cost = advice.daily_cost
+    return {
+        "sentence": advice_words(advice, domain),
+        "rate": advice.rate,
+        "daily_requests": advice.daily_requests,
+        "daily_cost": None if cost is None else cost / NANO,
+        "differing": advice.differing,
+        "rated": advice.rated,
+        "days": advice.days,
+    }

@@ -1,0 +1,152 @@
+"""The answer to "what if?" in sentences: what it would have cost, how good, how sure, what next."""
+
+from experiments.analysis.exploration import Advice
+from experiments.analysis.off_policy import MIN_EXPLORATIONS, Bounds, Estimates
+from experiments.core.policy import Method
+from experiments.core.wording import dollars, plural
+from experiments.reports.candidates import Candidate
+from experiments.reports.what_if import Answer
+
+MINUS = "\N{MINUS SIGN}"
+NOTEWORTHY = 0.005
+
+
+def name_of(candidate: Candidate) -> str:
+    """ "local at 0.38", "always weak", with its pair where it has one of its own."""
+    if candidate.method is Method.ROUTELLM:
+        name = f"{candidate.router} at {candidate.threshold or 0.0:.4g}"
+    else:
+        name = str(candidate.method).replace("_", " ")
+    return f"{name} over {candidate.strong} and {candidate.weak}" if candidate.strong else name
+
+
+def sentence(answer: Answer) -> str:
+    """Cost, then quality, then of how much of the traffic this is true."""
+    found, where = answer.found, answer.candidate.domain or "all domains"
+    if not found.decisions:
+        return f"No decision of {where} in this time has a propensity, so nothing can be asked."
+    if not found.overlap:
+        return (
+            f"The log cannot say anything about “{name_of(answer.candidate)}” in {where}: it never "
+            "went where this would have sent a prompt."
+        )
+    parts = [
+        f"Had “{name_of(answer.candidate)}” run in {where}, {cost_words(found.cost)}, and "
+        f"{quality_words(found.quality)}."
+    ]
+    if found.without_overlap >= NOTEWORTHY:
+        parts.append(
+            f"That holds for {percent(1 - found.without_overlap)} of the requests; of the other "
+            f"{percent(found.without_overlap)} the log cannot say anything."
+        )
+    return " ".join(parts)
+
+
+def cost_words(cost: Estimates) -> str:
+    """'1,000 requests would have cost $1.20 instead of $2.10 (between $0.80 and $1.00 less)'."""
+    now, then, change = cost.logged.value, cost.doubly_robust.value, cost.change
+    if now is None or then is None or change.value is None:
+        return "nothing is known of its cost, for want of prices"
+    told = f"1,000 requests would have cost {per_thousand(then)} instead of {per_thousand(now)}"
+    if change.low is None or change.high is None:
+        return f"{told} (too few went there to say how sure that is)"
+    return f"{told} ({_money_range(change)})"
+
+
+def quality_words(quality: Estimates) -> str:
+    """'quality would have been 2.0 points lower (between 0.5 and 3.5 lower)'."""
+    change = quality.change
+    if not quality.has_enough or change.value is None or change.low is None or change.high is None:
+        return f"of its quality too little is known: {few(quality)}"
+    if change.low == change.high == 0.0:
+        return "its quality would have been the same: the log did just this"
+    return (
+        f"quality would have been {_points(change.value)} (between {_signed(change.low)} and "
+        f"{_signed(change.high)} points)"
+    )
+
+
+def few(quality: Estimates) -> str:
+    """'12 of 60 rated explorations'."""
+    if quality.needs:
+        what = "rated explorations"
+        return f"{quality.explorations} of {MIN_EXPLORATIONS} {what} that went where it would have"
+    return f"{quality.matching} of {MIN_EXPLORATIONS} rated decisions"
+
+
+def advice_words(advice: Advice, domain: str) -> str:
+    """'Next: turn on exploration of 2 % for this domain: it costs about $x a day …'."""
+    where = domain or "these domains"
+    start = f"Next: turn on exploration of {percent(advice.rate)} for {where}"
+    if advice.daily_cost is None:
+        money = "what it costs cannot be said, for want of prices"
+    elif advice.daily_cost >= 0:
+        money = f"it costs about {dollars(round(advice.daily_cost))} a day"
+    else:
+        money = f"it saves about {dollars(round(-advice.daily_cost))} a day, by asking the weak"
+        money += " model more often"
+    if advice.days is not None:
+        return f"{start}: {money} and answers this in about {plural(advice.days, 'day')}."
+    if not advice.rated:
+        return f"{start}: {money}. Nothing is rated yet: send ratings too, or it never answers."
+    return f"{start}: {money}."
+
+
+def weights_words(answer: Answer) -> str:
+    """How much of the log the estimate hangs on, and what was clipped."""
+    quality = answer.found.quality
+    parts = [
+        f"{plural(quality.matching, 'rated decision')} went where the candidate would have sent "
+        f"them, {quality.explorations:,} of them by exploring; together they say as much as "
+        f"{quality.effective_size:,.0f} of equal weight."
+    ]
+    if answer.found.clipped:
+        parts.append(
+            f"The probability of being rated was clipped for {percent(answer.found.clipped)} of "
+            "the rated, which bends the estimate a little."
+        )
+    if not answer.is_whole:
+        parts.append(
+            f"Only the newest {answer.found.decisions:,} decisions were read: "
+            "`manage.py what_if` reads all."
+        )
+    return " ".join(parts)
+
+
+def percent(share: float) -> str:
+    value = 100 * share
+    digits = 0 if abs(value) >= 10 or value == round(value) else 1
+    return f"{value:.{digits}f} %".replace("-", MINUS)
+
+
+def per_thousand(nano: float) -> str:
+    return dollars(round(1000 * nano))
+
+
+def bounds_words(bounds: Bounds, scale: float = 1.0, digits: int = 3) -> str:
+    """'0.812 (0.790 to 0.834)', or why there is no interval."""
+    if bounds.value is None:
+        return "unknown"
+    value = f"{bounds.value * scale:,.{digits}f}"
+    if bounds.low is None or bounds.high is None:
+        return f"{value} (too few)"
+    low, high = (f"{end * scale:,.{digits}f}" for end in (bounds.low, bounds.high))
+    return f"{value} ({low} to {high})".replace("-", MINUS)
+
+
+def _points(change: float) -> str:
+    word = "higher" if change > 0 else "lower"
+    return f"{abs(100 * change):.1f} points {word}"
+
+
+def _signed(change: float) -> str:
+    return f"{100 * change:+.1f}".replace("-", MINUS)
+
+
+def _money_range(change: Bounds) -> str:
+    low, high = change.low or 0.0, change.high or 0.0
+    if high <= 0:
+        return f"between {per_thousand(-high)} and {per_thousand(-low)} less"
+    if low >= 0:
+        return f"between {per_thousand(low)} and {per_thousand(high)} more"
+    return f"between {per_thousand(-low)} less and {per_thousand(high)} more"

@@ -1,0 +1,51 @@
+"""`manage.py what_if`: the same answer as text and as JSON."""
+
+import json
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from tests.explored_traffic import NOW, send, set_policy
+
+pytestmark = pytest.mark.usefixtures("seeded")
+
+
+def told(capsys: pytest.CaptureFixture[str], **options: Any) -> str:
+    call_command("what_if", until=NOW, days=7, **options)
+    return capsys.readouterr().out
+
+
+def test_it_works(capsys: pytest.CaptureFixture[str]) -> None:
+    set_policy(epsilon=0.3)
+    send(300)
+    said = told(capsys, domain="technical", method="always_weak")
+    assert said.startswith("Had “always weak” run in technical, 1,000 requests would have cost $")
+    assert "doubly robust" in said
+    assert "To the strong model: 0 %," in said
+    assert "300 decisions of 100 units; without overlap: 0 %." in said
+
+
+def test_json_holds_every_number(capsys: pytest.CaptureFixture[str]) -> None:
+    set_policy(epsilon=0.3)
+    send(300)
+    found = json.loads(told(capsys, json=True))
+    assert found["candidate"]["router"] == "local"
+    assert found["all"]["decisions"] == 300
+    assert found["domains"]["technical"]["decisions"] == 300
+    assert 0 < found["all"]["cost"]["doubly_robust"]["value"] < 1
+    assert found["curve"][0]["strong_share"] == 1.0
+    assert found["advice"] is None or found["advice"]["rate"] == 0.02
+
+
+def test_nothing_to_ask_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "nothing can be asked" in told(capsys, domain="technical")
+
+
+def test_what_cannot_be_asked_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    set_policy(epsilon=0.3)
+    send(3)
+    with pytest.raises(CommandError, match="scored none of these decisions"):
+        told(capsys, domain="technical", router="bert", threshold=0.5)
+    with pytest.raises(CommandError, match="There is no domain 'cooking'"):
+        told(capsys, domain="cooking")

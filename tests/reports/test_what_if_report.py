@@ -1,0 +1,204 @@
+""" "What if?" on a real database: what is read, what is asked, what is refused."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import numpy as np
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from experiments.core.policy import Method
+from experiments.models import Decision, Feedback, Outcome
+from experiments.reports.candidates import Candidate, CannotAskError, filled
+from experiments.reports.logged import read_log
+from experiments.reports.rollups import Span
+from experiments.reports.what_if import what_if
+from experiments.reports.what_if_words import advice_words, sentence, weights_words
+from experiments.services.outcomes import Rating, record_feedback
+from experiments.services.policies import store
+from tests.explored_traffic import NOW, send, set_policy
+
+pytestmark = pytest.mark.usefixtures("seeded")
+
+SPAN = Span(NOW - timedelta(days=7), NOW)
+WEAK = Candidate(Method.ALWAYS_WEAK, domain="technical")
+
+
+def explored(count: int = 300, epsilon: float = 0.3, rated: float = 1.0) -> list[Decision]:
+    set_policy(epsilon=epsilon)
+    return send(count, rated=rated)
+
+
+def test_it_works() -> None:
+    explored(400)
+    found = what_if(SPAN, WEAK)
+    assert found.found.decisions == 400
+    assert found.found.units == 133
+    assert found.found.without_overlap == 0.0
+    assert found.found.strong_share.value == 0.0
+    quality = found.found.quality
+    assert quality.has_enough
+    assert quality.doubly_robust.low is not None
+    assert quality.doubly_robust.low < 0.6 < (quality.doubly_robust.high or 0)
+    assert found.advice is None
+    assert sentence(found).startswith(
+        "Had “always weak” run in technical, 1,000 requests would have cost $"
+    )
+
+
+def test_three_queries_whatever_the_number_of_decisions() -> None:
+    explored(40)
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        read_log(SPAN)
+    assert len(queries) == 3
+
+
+def test_columns_are_what_was_stored() -> None:
+    rows = explored(30)
+    logged = read_log(SPAN, "technical")
+    stored = list(Decision.objects.order_by("-created_at"))
+    models = list(logged.models)
+    assert len(logged) == len(rows) == 30
+    for number, row in enumerate(stored):
+        assert models[logged.intended[number]] == row.intended_model
+        assert models[logged.strong[number]] == row.strong_model
+        assert logged.vectors[logged.odds[number]] == row.detail["propensities"]
+        assert logged.scores["local"][number] == row.detail["scores"]["local"]["value"]
+        assert logged.cost_strong[number] == row.cost_strong
+        assert logged.cost[number] == Outcome.objects.get(pk=row.pk).cost
+        assert logged.rating[number] == Feedback.objects.get(decision=row).value
+    assert logged.odds_of(logged.intended) == pytest.approx([row.propensity for row in stored])
+
+
+def test_people_beat_judges_and_equals_are_averaged() -> None:
+    set_policy(epsilon=0.3)
+    row = send(1, rated=0.0)[0]
+    key = UUID(str(row.id))
+    record_feedback([Rating(key, "quality", 0.0, "judge", NOW)], NOW)
+    assert read_log(SPAN).rating.tolist() == [0.0]
+    record_feedback([Rating(key, "quality", v, s, NOW) for v, s in ((1.0, "a"), (0.5, "b"))], NOW)
+    assert read_log(SPAN).rating.tolist() == [0.75]
+
+
+def test_forced_decisions_have_no_propensity_and_are_not_read() -> None:
+    explored(5)
+    Decision.objects.filter(pk=Decision.objects.first().pk).update(odds="")  # type: ignore[union-attr]
+    assert len(read_log(SPAN)) == 4
+
+
+def test_only_the_newest_where_there_is_a_limit() -> None:
+    explored(20)
+    logged = read_log(SPAN, limit=8)
+    assert len(logged) == 8
+    assert not logged.is_whole
+    newest = Decision.objects.order_by("-created_at")[:8]
+    assert logged.tokens.tolist() == [row.input_tokens for row in newest]
+
+
+def test_without_exploration_the_answer_is_to_explore() -> None:
+    explored(200, epsilon=0.0, rated=0.5)
+    found = what_if(SPAN, WEAK)
+    assert 0 < found.found.without_overlap < 1
+    assert found.advice is not None
+    assert found.advice.days is not None
+    told = advice_words(found.advice, "technical")
+    assert told.startswith("Next: turn on exploration of 2 % for technical: it ")
+    assert told.endswith(f"answers this in about {found.advice.days:,} days.")
+    assert "of the other" in sentence(found)
+    assert [point for point in found.points if point.quality.value is None]
+
+
+def test_too_few_explorations_have_no_interval_and_say_how_many() -> None:
+    explored(120, epsilon=0.05)
+    found = what_if(SPAN, WEAK)
+    quality = found.found.quality
+    assert quality.doubly_robust.low is None
+    assert f"too little is known: {quality.explorations} of 60 rated explorations" in sentence(
+        found
+    )
+    assert found.advice is not None
+
+
+def test_no_decision_says_so() -> None:
+    found = what_if(SPAN, WEAK)
+    assert found.found.decisions == 0
+    assert "nothing can be asked" in sentence(found)
+    assert found.points == ()
+
+
+def test_curve_has_the_log_on_it() -> None:
+    explored(400)
+    found = what_if(SPAN, filled(Candidate(domain="technical"), store.current()))
+    shares = [point.strong_share for point in found.points]
+    assert shares[0] == 1.0
+    assert shares[-1] == 0.0
+    rows = Decision.objects.all()
+    strong = sum(row.intended_model == row.strong_model for row in rows)
+    assert found.logged.strong_share == pytest.approx(strong / 400)
+    at_work = found.found.quality
+    assert at_work.doubly_robust.value == pytest.approx(found.found.quality.logged.value, abs=0.1)
+
+
+def test_another_router_is_asked_by_its_logged_scores() -> None:
+    explored(150)
+    found = what_if(SPAN, Candidate(router="local_mf", threshold=0.5, domain="technical"))
+    scores = [row.detail["scores"]["local_mf"]["value"] for row in Decision.objects.all()]
+    assert found.found.strong_share.value == pytest.approx(np.mean(np.array(scores) >= 0.5))
+
+
+def test_another_pair_is_known_only_where_it_was_logged() -> None:
+    explored(50)
+    row = Decision.objects.first()
+    assert row is not None
+    swapped = Candidate(
+        Method.ALWAYS_WEAK, strong=row.strong_model, weak="nobody/there", domain="technical"
+    )
+    assert what_if(SPAN, swapped).found.without_overlap == 1.0
+    same = Candidate(
+        Method.ALWAYS_WEAK, strong=row.strong_model, weak=row.weak_model, domain="technical"
+    )
+    assert what_if(SPAN, same).found == what_if(SPAN, WEAK).found
+
+
+def test_all_domains_have_a_row_each() -> None:
+    explored(60)
+    set_policy("general", epsilon=0.3)
+    send(30, domain="general", seed=2)
+    found = what_if(SPAN, Candidate(Method.ALWAYS_WEAK))
+    assert [(one.name, one.found.decisions) for one in found.domains] == [
+        ("general", 30),
+        ("technical", 60),
+    ]
+    assert "all domains" in sentence(found)
+
+
+def test_a_clipped_rate_and_a_limit_are_told() -> None:
+    explored(100)
+    found = what_if(SPAN, WEAK, limit=50)
+    assert "Only the newest 50 decisions were read" in weights_words(found)
+    told = weights_words(found._replace(found=found.found._replace(clipped=0.031)))
+    assert "clipped for 3.1 % of the rated" in told
+
+
+@pytest.mark.parametrize(
+    ("candidate", "problem"),
+    [
+        (Candidate(router="bert", threshold=0.5), "scored none of these decisions"),
+        (Candidate(router="local"), "needs a threshold"),
+        (Candidate(router="local", threshold=1.5), "needs a threshold"),
+        (Candidate(Method.DOMAIN_SELECTOR), "cannot be asked about"),
+        (Candidate(Method.ALWAYS_WEAK, strong="a"), "needs both of its models"),
+    ],
+)
+def test_questions_nothing_could_answer_are_refused(candidate: Candidate, problem: str) -> None:
+    explored(5)
+    with pytest.raises(CannotAskError, match=problem):
+        what_if(SPAN, candidate)
+
+
+def test_an_unknown_domain_is_refused() -> None:
+    with pytest.raises(CannotAskError, match="There is no domain 'cooking'"):
+        filled(Candidate(domain="cooking"), store.current())
