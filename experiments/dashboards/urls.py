@@ -16,6 +16,7 @@ from experiments.dashboards import (
     playground,
     rollout_actions,
     rollouts,
+    what_if,
 )
 
 app_name = "dashboards"
@@ -34,6 +35,8 @@ urlpatterns = [
     path("experiments/<slug:key>/<slug:action>/", experiment_actions.act, name="experiment_act"),
     path("rollouts/", rollouts.rollouts, name="rollouts"),
     path("rollouts/<slug:key>/<slug:action>/", rollout_actions.act, name="rollout_act"),
+    path("lab/what-if/", what_if.what_if, name="lab_what_if"),
+    path("lab/what-if/<slug:action>/", what_if.act, name="lab_what_if_act"),
     path("playground/", playground.playground, name="playground"),
     path("chat/", chat.chat, name="chat"),
     path("chat/decisions/<uuid:decision_id>/", chat.why, name="chat_why"),

@@ -114,7 +114,7 @@ def plain_money(nano: float | None, places: int = 2) -> str:
 
 
 @register.filter
-def per_thousand(nano: int | None) -> str:
+def per_thousand(nano: float | None) -> str:
     """What 1,000 requests like it would cost, in dollars: small costs line up."""
     return plain_money(None if nano is None else 1000 * nano, 3)
 

@@ -1,0 +1,191 @@
+"""The lab's charts: what each threshold would cost and how good it would be, with the log on it."""
+
+from collections.abc import Sequence
+
+from plotly import graph_objects as go
+
+from experiments.analysis.off_policy import Bounds, Estimates
+from experiments.analysis.off_policy_curve import CurvePoint
+from experiments.core.money import NANO
+from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, number, word
+from experiments.dashboards.marks import bands, base_layout, hollow_where, mark
+from experiments.dashboards.palette import CONTROL, GREEN, INK, Look
+from experiments.reports.what_if import Answer, LoggedPoint
+from experiments.reports.what_if_words import bounds_words, percent
+
+THOUSAND = 1000 / NANO
+CURVE, CHOSEN = Look(GREEN, "circle", "solid"), Look(GREEN, "diamond", "solid")
+LOGGED = Look(CONTROL, "square", "solid")
+ESTIMATORS = (
+    ("doubly_robust", "doubly robust"),
+    ("self_normalised", "self-normalised"),
+    ("inverse_propensity", "inverse propensity"),
+    ("logged", "as logged"),
+    ("change", "change, doubly robust"),
+)
+
+
+def answered(points: Sequence[CurvePoint]) -> list[CurvePoint]:
+    """Those the log can put a number on."""
+    return [one for one in points if one.quality.value is not None and one.cost.value is not None]
+
+
+def curve_chart(answer: Answer) -> Chart:
+    known = answered(answer.points)
+    title = "Every threshold, and the log"
+    return chart(
+        "curve",
+        title,
+        curve_sentence(answer, known),
+        curve_figure(known, answer.logged, _place(answer)),
+        _curve_table(answer.points),
+    )
+
+
+def curve_sentence(answer: Answer, known: Sequence[CurvePoint]) -> str:
+    if not answer.points:
+        return "No router scored these requests, so there is no curve."
+    if not known:
+        return "At no threshold can the log answer for nearly all requests."
+    silent = len(answer.points) - len(known)
+    sure = sum(one.quality.low is not None for one in known)
+    told = (
+        f"{len(known)} thresholds from {percent(known[0].strong_share)} to "
+        f"{percent(known[-1].strong_share)} strong, {sure} of them with an interval; ■ is the log, "
+        "◆ the candidate. Up is better, left is cheaper."
+    )
+    if silent:
+        told += f" At {silent} others the log cannot say anything."
+    return told
+
+
+def curve_figure(
+    points: Sequence[CurvePoint], logged: LoggedPoint, chosen: tuple[float, float] | None
+) -> go.Figure:
+    """Cost against quality; the third trace is the candidate, which the page's script moves."""
+    figure = go.Figure(
+        layout=base_layout(
+            x_title="cost per 1,000 requests, $",
+            y_title="mean rated quality, 0 to 1",
+            showlegend=False,
+        )
+    )
+    xs = [(one.cost.value or 0.0) * THOUSAND for one in points]
+    figure.add_scatter(
+        x=xs,
+        y=[one.quality.value for one in points],
+        mode="lines+markers",
+        line={"color": GREEN.css, "width": 2},
+        marker=hollow_where(CURVE, [one.quality.low is not None for one in points], size=6),
+        customdata=[[one.threshold, 100 * one.strong_share] for one in points],
+        hovertemplate="threshold %{customdata[0]:.3f}, %{customdata[1]:.0f} % strong: $%{x:,.3f}, "
+        "quality %{y:.3f}<extra></extra>",
+    )
+    _add_logged(figure, logged)
+    figure.add_scatter(
+        x=[chosen[0]] if chosen else [],
+        y=[chosen[1]] if chosen else [],
+        mode="markers",
+        marker=mark(CHOSEN, enough=True, size=14),
+        hovertemplate="the candidate: $%{x:,.3f}, quality %{y:.3f}<extra></extra>",
+    )
+    lows, highs = [one.quality.low for one in points], [one.quality.high for one in points]
+    figure.add_traces(bands(xs, lows, highs, GREEN))
+    figure.update_xaxes(tickprefix="$")
+    return figure
+
+
+def _add_logged(figure: go.Figure, logged: LoggedPoint) -> None:
+    known = logged.cost is not None and logged.quality is not None
+    figure.add_scatter(
+        x=[(logged.cost or 0.0) * THOUSAND] if known else [],
+        y=[logged.quality] if known else [],
+        mode="markers+text",
+        text=["as logged"],
+        textposition="bottom right",
+        textfont={"color": INK},
+        marker=mark(LOGGED, enough=True, size=11),
+        hovertemplate="as logged: $%{x:,.3f}, quality %{y:.3f}<extra></extra>",
+    )
+
+
+def _place(answer: Answer) -> tuple[float, float] | None:
+    cost = answer.found.cost.doubly_robust.value
+    quality = answer.found.quality.doubly_robust.value
+    return None if cost is None or quality is None else (cost * THOUSAND, quality)
+
+
+def _curve_table(points: Sequence[CurvePoint]) -> Table:
+    columns = (
+        Column("threshold", numeric=True),
+        Column("strong", "%", numeric=True),
+        Column("cost", "$ per 1,000", numeric=True),
+        Column("quality", numeric=True),
+        Column("low", numeric=True),
+        Column("high", numeric=True),
+        Column("overlap", "%", numeric=True),
+        Column("rated explorations", numeric=True),
+    )
+    cells = tuple(
+        (
+            number(one.threshold, 4),
+            number(100 * one.strong_share, 1),
+            number(_scaled(one.cost), 3, otherwise="unknown"),
+            number(one.quality.value, 3, otherwise="unknown"),
+            number(one.quality.low, 3),
+            number(one.quality.high, 3),
+            number(100 * one.overlap, 1),
+            number(one.explorations),
+        )
+        for one in points
+    )
+    return Table("Each threshold: cost and quality had it run", columns, cells)
+
+
+def _scaled(bounds: Bounds) -> float | None:
+    return None if bounds.value is None else bounds.value * THOUSAND
+
+
+def estimators_table(answer: Answer) -> Table:
+    found = answer.found
+    columns = (
+        Column("estimate"),
+        Column("quality, with its interval", numeric=True),
+        Column("cost, with its interval", "$ per 1,000", numeric=True),
+    )
+    cells = tuple(
+        (word(label), _told(found.quality, name), _told(found.cost, name, THOUSAND))
+        for name, label in ESTIMATORS
+    )
+    return Table("The candidate by three estimators, and the log", columns, cells)
+
+
+def _told(estimates: Estimates, name: str, scale: float = 1.0) -> Cell:
+    return Cell(bounds_words(getattr(estimates, name), scale), numeric=True)
+
+
+def domains_table(answer: Answer) -> Table | None:
+    if not answer.domains:
+        return None
+    columns = (
+        Column("domain"),
+        Column("decisions", numeric=True),
+        Column("without overlap", "%", numeric=True),
+        Column("change in quality", numeric=True),
+        Column("change in cost", "$ per 1,000", numeric=True),
+        Column("rated explorations", numeric=True),
+        Column("effective size", numeric=True),
+    )
+    cells = tuple(
+        (
+            word(one.name),
+            number(one.found.decisions),
+            number(100 * one.found.without_overlap, 1),
+            _told(one.found.quality, "change"),
+            _told(one.found.cost, "change", THOUSAND),
+            number(one.found.quality.explorations),
+            number(one.found.quality.effective_size),
+        )
+        for one in answer.domains
+    )
+    return Table("What would change, by domain", columns, cells)

@@ -1,0 +1,88 @@
+"""What the lab is asked, as the address says: a link asks the same question again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from experiments.core.policy import Method, Policy
+from experiments.dashboards.filters import Filters
+from experiments.reports.candidates import ASKABLE, Candidate, CannotAskError, filled
+
+METHODS = {
+    Method.ROUTELLM: "a router with a threshold",
+    Method.ALWAYS_STRONG: "always the strong model",
+    Method.ALWAYS_WEAK: "always the weak model",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A candidate in a stretch of time. `problems` says what in the address was not understood."""
+
+    candidate: Candidate
+    filters: Filters
+    problems: tuple[str, ...] = ()
+
+    @classmethod
+    def from_request(cls, query: Mapping[str, str], policy: Policy) -> "Question":
+        """Reads an address's query. Nothing in it can raise."""
+        filters = Filters.from_request(query)
+        problems = list(filters.problems)
+        method = _method(query, problems)
+        wanted = Candidate(
+            method=method,
+            router=_text(query, "router"),
+            threshold=_threshold(query, problems),
+            strong=_text(query, "strong"),
+            weak=_text(query, "weak"),
+            domain=filters.domain,
+        )
+        try:
+            candidate = filled(wanted, policy)
+        except CannotAskError as error:
+            problems.append(str(error))
+            candidate = filled(Candidate(method=method), policy)
+        return cls(candidate, filters, tuple(problems))
+
+    def query(self, threshold: float | None = None) -> str:
+        """The address's query for this question, or for another threshold of it."""
+        candidate = self.candidate if threshold is None else self.candidate.at(threshold)
+        named = {
+            "domain": candidate.domain,
+            "method": str(candidate.method),
+            "router": candidate.router,
+            "threshold": "" if candidate.threshold is None else f"{candidate.threshold:.6g}",
+            "strong": candidate.strong,
+            "weak": candidate.weak,
+            "range": self.filters.range,
+        }
+        if self.filters.dates:
+            named |= {"from": str(self.filters.dates.first), "to": str(self.filters.dates.last)}
+        return f"?{urlencode({name: value for name, value in named.items() if value})}"
+
+
+def _text(query: Mapping[str, str], name: str) -> str:
+    value = query.get(name, "").strip()
+    return "" if "\x00" in value else value[:200]
+
+
+def _method(query: Mapping[str, str], problems: list[str]) -> Method:
+    value = _text(query, "method")
+    if value and value not in ASKABLE:
+        problems.append(f"“method” is “{value[:40]}”. It can be {', '.join(ASKABLE)}.")
+        return Method.ROUTELLM
+    return Method(value) if value else Method.ROUTELLM
+
+
+def _threshold(query: Mapping[str, str], problems: list[str]) -> float | None:
+    value = _text(query, "threshold")
+    if not value:
+        return None
+    try:
+        found = float(value)
+    except ValueError:
+        found = -1.0
+    if 0.0 <= found <= 1.0:
+        return found
+    problems.append(f"“threshold” is “{value[:40]}”. Give a number from 0 to 1.")
+    return None

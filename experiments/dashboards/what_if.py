@@ -1,0 +1,177 @@
+"""`/lab/what-if/`: what another policy would have cost and how good it would have been."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+
+from experiments.analysis.exploration import RATE
+from experiments.core.policy import Policy
+from experiments.dashboards.actions import Action
+from experiments.dashboards.lab_charts import (
+    THOUSAND,
+    answered,
+    curve_chart,
+    domains_table,
+    estimators_table,
+)
+from experiments.dashboards.lab_filters import METHODS, Question
+from experiments.dashboards.pages import page, show
+from experiments.dashboards.wording import Answer as Said
+from experiments.models import Domain
+from experiments.reports.candidates import CannotAskError
+from experiments.reports.logged import Logged, read_log
+from experiments.reports.what_if import MOST_ON_A_PAGE, Answer, answer, question, routers_of
+from experiments.reports.what_if_words import (
+    advice_words,
+    name_of,
+    percent,
+    sentence,
+    weights_words,
+)
+from experiments.services.experiments import LifecycleError
+from experiments.services.lab_steps import LabError, draft_experiment, explore
+from experiments.services.locks import LockedError
+from experiments.services.policies import store
+
+DRAFT, EXPLORE = "experiments.add_experiment", "experiments.change_domain"
+
+
+@page()
+def what_if(request: HttpRequest) -> HttpResponse:
+    policy = store.current()
+    asked = Question.from_request(request.GET, policy)
+    span = asked.filters.span(timezone.now())
+    logged = read_log(span, asked.candidate.domain, limit=MOST_ON_A_PAGE)
+    context: dict[str, Any] = {"live": 0, "problems": list(asked.problems), "question": asked}
+    if len(logged):
+        context |= _answered(request, asked, logged)
+    context |= _controls(policy, logged, asked)
+    return show(
+        request, "pages/what_if.html", "lab", context, tab="lab_what_if", filters=asked.filters
+    )
+
+
+def _controls(policy: Policy, logged: Logged, asked: Question) -> dict[str, Any]:
+    return {
+        "domain_choices": Domain.objects.values_list("name", flat=True),
+        "more_controls": "includes/what_if_controls.html",
+        "methods": METHODS,
+        "routers": routers_of(logged) or sorted(policy.routers),
+        "unlogged": sorted(set(policy.routers) - set(routers_of(logged))),
+        "models": sorted(policy.models),
+        "candidate": asked.candidate,
+    }
+
+
+def _answered(request: HttpRequest, asked: Question, logged: Logged) -> dict[str, Any]:
+    try:
+        about = question(logged, asked.candidate)
+        found = answer(about, asked.candidate)
+    except CannotAskError as error:
+        return {"refusal": str(error)}
+    advice = advice_words(found.advice, asked.candidate.domain) if found.advice else ""
+    return {
+        "answer": Said(sentence(found), advice),
+        "found": found.found,
+        "overlap": percent(1 - found.found.without_overlap),
+        "weights": weights_words(found),
+        "name": name_of(asked.candidate),
+        "chart": curve_chart(found) if found.points else None,
+        "moves": _moves(asked, found),
+        "estimators": estimators_table(found),
+        "domains": domains_table(found),
+        "steps": _steps(request, asked, found),
+    }
+
+
+def _moves(asked: Question, found: Answer) -> list[dict[str, Any]]:
+    """What the slider says at each threshold that the log can answer for."""
+    return [
+        {
+            "x": (point.cost.value or 0.0) * THOUSAND,
+            "y": point.quality.value,
+            "sentence": (
+                f"At {point.threshold:.3f}, {percent(point.strong_share)} go to the strong model: "
+                f"${(point.cost.value or 0.0) * THOUSAND:,.3f} per 1,000 requests, quality "
+                f"{_within(point.quality.value, point.quality.low, point.quality.high)}."
+            ),
+            "href": asked.query(min(1.0, point.threshold)),
+        }
+        for point in answered(found.points)
+    ]
+
+
+def _within(value: float | None, low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return f"about {value:.3f}, with too few explorations to say how sure that is"
+    return f"between {low:.3f} and {high:.3f}"
+
+
+def _steps(request: HttpRequest, asked: Question, found: Answer) -> list[tuple[Action, str]]:
+    """What the answer can be turned into, where a domain is chosen and the reader may."""
+    if not asked.candidate.domain:
+        return []
+    domain = asked.candidate.domain
+    steps = []
+    if request.user.has_perm(DRAFT):
+        told = (
+            f"A draft experiment in {domain}: its policy of now against “{name_of(asked.candidate)}"
+            "”. It is not started."
+        )
+        steps.append((Action("experiment", "Make it an experiment", told, main=True), "experiment"))
+    if found.advice and request.user.has_perm(EXPLORE):
+        told = advice_words(found.advice, domain).removeprefix("Next: ")
+        label = f"Explore {percent(RATE)}"
+        steps.append((Action("explore", label, f"{told[:1].upper()}{told[1:]}"), "explore"))
+    address = asked.query()
+    return [
+        (action, f"{reverse('dashboards:lab_what_if_act', args=[name])}{address}")
+        for action, name in steps
+    ]
+
+
+@require_POST
+def act(request: HttpRequest, action: str) -> HttpResponseBase:
+    """Takes the step that the question in the address is turned into."""
+    if action == "experiment":
+        return _draft(request)
+    if action == "explore":
+        return _explore(request)
+    raise Http404
+
+
+@page(DRAFT)
+def _draft(request: HttpRequest) -> HttpResponse:
+    asked = Question.from_request(request.GET, store.current())
+    try:
+        made = draft_experiment(asked.candidate, request.user)
+    except (LabError, LifecycleError, LockedError, ValidationError) as error:
+        messages.error(request, _words(error))
+        return _back(asked)
+    messages.success(request, f"{made.key} is a draft. Look it over, then start it.")
+    return HttpResponseRedirect(reverse("dashboards:experiment", args=[made.key]))
+
+
+@page(EXPLORE)
+def _explore(request: HttpRequest) -> HttpResponse:
+    asked = Question.from_request(request.GET, store.current())
+    try:
+        explore(asked.candidate.domain, RATE, request.user)
+    except (LabError, LockedError, ValidationError) as error:
+        messages.error(request, _words(error))
+        return _back(asked)
+    messages.success(request, f"{asked.candidate.domain} explores {percent(RATE)} from now on.")
+    return _back(asked)
+
+
+def _words(error: Exception) -> str:
+    return " ".join(error.messages) if isinstance(error, ValidationError) else str(error)
+
+
+def _back(asked: Question) -> HttpResponseRedirect:
+    return HttpResponseRedirect(f"{reverse('dashboards:lab_what_if')}{asked.query()}")

@@ -1,0 +1,133 @@
+"""`/lab/what-if/`: sentence, curve, numbers, and what an answer is turned into."""
+
+from datetime import UTC, datetime
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from experiments.models import Decision, Domain, Experiment, PolicyRevision
+from experiments.services.roles import OPERATOR
+from tests.explored_traffic import send, set_policy
+
+PAGE = "/lab/what-if/"
+WEAK = f"{PAGE}?domain=technical&method=always_weak"
+
+
+@pytest.fixture
+def operator(seeded: None) -> Client:
+    user = User.objects.create_user("olga", password="a long password", is_staff=True)
+    user.groups.add(Group.objects.get(name=OPERATOR))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def traffic(count: int = 300, epsilon: float = 0.3) -> None:
+    set_policy(epsilon=epsilon)
+    send(count, until=datetime.now(UTC), days=3)
+
+
+def text(client: Client, address: str) -> str:
+    response = client.get(address)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def test_it_works(viewer: Client) -> None:
+    traffic()
+    page = text(viewer, WEAK)
+    assert "Had “always weak” run in technical, 1,000 requests would have cost $" in page
+    assert 'data-chart="curve"' in page
+    assert "rated decisions went where the candidate would have sent them" in page
+    assert "data-what-if-input" in page
+    assert "Make it an experiment" not in page
+
+
+def test_queries_do_not_grow_with_decisions(
+    viewer: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    traffic(60)
+    viewer.get(WEAK)
+    with django_assert_max_num_queries(11):
+        viewer.get(WEAK)
+
+
+def test_without_traffic_it_says_what_it_will_show(viewer: Client) -> None:
+    page = text(viewer, PAGE)
+    assert "This page will show: what another threshold, router or pair would have cost" in page
+
+
+def test_an_address_that_makes_no_sense_is_told(viewer: Client) -> None:
+    traffic(20)
+    page = text(viewer, f"{PAGE}?domain=cooking&threshold=hot&method=magic&router=%00")
+    assert "There is no domain &#x27;cooking&#x27;" in page
+    assert "“threshold” is “hot”" in page
+    assert "“method” is “magic”" in page
+
+
+def test_a_router_that_never_scored_is_refused_with_the_reason(viewer: Client) -> None:
+    traffic(20)
+    page = text(viewer, f"{PAGE}?domain=technical&router=bert&threshold=0.5")
+    assert "This cannot be asked of the log." in page
+    assert "only where prompts or their features are kept" in page
+
+
+def test_all_domains_have_a_table(viewer: Client) -> None:
+    traffic(60)
+    page = text(viewer, f"{PAGE}?method=always_weak")
+    assert "By domain" in page
+    assert "Choose a domain to turn the answer into an experiment." in page
+
+
+def test_an_answer_becomes_a_draft_experiment(operator: Client) -> None:
+    traffic(60)
+    assert "Make it an experiment" in text(operator, f"{PAGE}?domain=technical&threshold=0.7")
+    response = operator.post(f"{PAGE}experiment/?domain=technical&threshold=0.7")
+    made = Experiment.objects.get()
+    assert response.headers["Location"] == f"/experiments/{made.key}/"
+    assert made.key == "technical-what-if-1"
+    assert made.is_draft
+    control, candidate = made.arms.all()
+    domain = Domain.objects.get(name="technical")
+    assert control.is_control
+    assert control.routing_policy() == domain.routing_policy()
+    assert candidate.threshold == 0.7
+    assert candidate.router == domain.router
+    assert {metric.metric for metric in made.metrics.all()} == {"cost", "quality"}
+    operator.post(f"{PAGE}experiment/?domain=technical&method=always_weak")
+    assert Experiment.objects.filter(key="technical-what-if-2").exists()
+
+
+def test_exploration_is_turned_on_by_a_revision(operator: Client) -> None:
+    traffic(60, epsilon=0.0)
+    page = text(operator, WEAK)
+    assert "Next: turn on exploration of 2 % for technical: it" in page
+    assert "Explore 2 %" in page
+    before = PolicyRevision.objects.count()
+    operator.post(f"{PAGE}explore/?domain=technical&method=always_weak")
+    assert Domain.objects.get(name="technical").epsilon == 0.02
+    assert PolicyRevision.objects.count() == before + 1
+
+
+@pytest.mark.parametrize("action", ["experiment", "explore"])
+def test_a_viewer_turns_it_into_nothing(viewer: Client, action: str) -> None:
+    traffic(5)
+    assert viewer.post(f"{PAGE}{action}/?domain=technical&threshold=0.7").status_code == 403
+    assert not Experiment.objects.exists()
+    assert Domain.objects.get(name="technical").epsilon == 0.3
+
+
+def test_without_a_domain_no_step_is_taken(operator: Client) -> None:
+    traffic(5)
+    operator.post(f"{PAGE}experiment/?method=always_weak")
+    assert not Experiment.objects.exists()
+    assert operator.post(f"{PAGE}nonsense/").status_code == 404
+    assert operator.get(f"{PAGE}experiment/").status_code == 405
+
+
+def test_only_decisions_that_know_their_odds_are_asked(viewer: Client) -> None:
+    traffic(5)
+    Decision.objects.update(odds="")
+    assert "This page will show" in text(viewer, WEAK)
