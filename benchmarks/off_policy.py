@@ -54,11 +54,12 @@ OTHER_SHARES = (0.3, 0.5, 0.7)
 
 
 class Setting(NamedTuple):
-    """One log: the policy that ran, how many units, and who rates."""
+    """One log: the policy that ran, how many units, who rates, and how many runs say enough."""
 
     logging: LoggingPolicy
     units: int
     rated: Rated
+    enough: int = 1_000_000
 
 
 class Candidate(NamedTuple):
@@ -105,7 +106,8 @@ def main() -> None:
 
 def _measured(job: tuple[Questions, Setting, int, tuple[int, int]]) -> list[Line]:
     """Each log has its own stream: measuring one alone gives the same numbers."""
-    questions, setting, runs, seed = job
+    questions, setting, wanted, seed = job
+    runs = min(wanted, setting.enough)
     started = time.monotonic()
     found = measure(questions, setting, runs, np.random.default_rng(seed))
     print(f"{setting.logging.name}: {time.monotonic() - started:.0f} s", file=sys.stderr)
@@ -125,7 +127,7 @@ def settings(questions: Questions) -> list[Setting]:
 
     ten = LoggingPolicy("router, explores 10 %", of(routed, 0.1))
     return [
-        Setting(LoggingPolicy("router, explores 2 %", of(routed, 0.02)), 10_000, Rated(0.6)),
+        Setting(LoggingPolicy("router, explores 2 %", of(routed, 0.02)), 6_000, Rated(0.9)),
         Setting(ten, 3_000, Rated(0.5)),
         Setting(LoggingPolicy("always weak, explores 5 %", of(weak, 0.05)), 4_000, Rated(0.6)),
         Setting(
@@ -140,11 +142,12 @@ def settings(questions: Questions) -> list[Setting]:
             2_000,
             Rated(0.3),
         ),
-        Setting(LoggingPolicy("router, never explores", of(routed)), 3_000, Rated(0.5)),
+        Setting(LoggingPolicy("router, never explores", of(routed)), 3_000, Rated(0.5), enough=50),
         Setting(
             ten._replace(name="router, explores 10 %, bad answers rated twice as often"),
             3_000,
             Rated(0.4, by_answer=1.0),
+            enough=300,
         ),
     ]
 
