@@ -14,6 +14,7 @@ from experiments.dashboards.overview import HELD_STATES, domain_rows
 from experiments.dashboards.pages import page, show
 from experiments.models import Domain
 from experiments.reports.detection import Histograms, histograms, moved
+from experiments.reports.drift import drift_of
 from experiments.reports.rollout_states import rollout_states
 from experiments.reports.rollups import Span
 from experiments.reports.traffic import DomainTraffic, per_thousand, traffic
@@ -44,7 +45,11 @@ def domain(request: HttpRequest, name: str) -> HttpResponse:
         return show(request, "pages/no_domain.html", "domains", context, status=404)
     span = filters.span(timezone.now())
     found = traffic(span, filters.baseline, name)
-    context = {"domain": row, "rollout": rollout_states().get(name)}
+    context = {
+        "domain": row,
+        "rollout": rollout_states().get(name),
+        "drift": drift_of(policy, name, timezone.now()),
+    }
     if found.domains:
         happened = changes_between(span.since, span.until, name)
         changes = [Change(one.created_at, one.number) for one in happened]

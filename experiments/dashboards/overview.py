@@ -117,6 +117,8 @@ def address_of(one: Attention) -> str:
             return reverse("dashboards:rollouts")
         if one.subject in {Subject.MODEL, Subject.CIRCUIT}:
             return reverse("dashboards:models")
+        if one.subject is Subject.DOMAIN:
+            return f"{reverse('dashboards:lab_calibration')}?domain={one.key}"
     except NoReverseMatch:
         return reverse("admin:index")
     return reverse("admin:experiments_router_changelist")

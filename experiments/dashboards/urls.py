@@ -3,6 +3,7 @@
 from django.urls import path
 
 from experiments.dashboards import (
+    calibration,
     chat,
     cost_quality,
     decisions,
@@ -35,6 +36,8 @@ urlpatterns = [
     path("experiments/<slug:key>/<slug:action>/", experiment_actions.act, name="experiment_act"),
     path("rollouts/", rollouts.rollouts, name="rollouts"),
     path("rollouts/<slug:key>/<slug:action>/", rollout_actions.act, name="rollout_act"),
+    path("lab/calibration/", calibration.calibration, name="lab_calibration"),
+    path("lab/calibration/<slug:action>/", calibration.act, name="lab_calibration_act"),
     path("lab/what-if/", what_if.what_if, name="lab_what_if"),
     path("lab/what-if/<slug:action>/", what_if.act, name="lab_what_if_act"),
     path("playground/", playground.playground, name="playground"),

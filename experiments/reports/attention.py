@@ -5,10 +5,13 @@ from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
 
+from django.utils import timezone
+
 from experiments.core.money import price_on
 from experiments.core.policy import Policy
 from experiments.core.wording import plural
 from experiments.models import Circuit, DailyResult, Experiment, Rollout
+from experiments.reports.drift import drifts
 from experiments.reports.rollups import Span, rolled_up
 
 ACTIVE = (Experiment.Status.RUNNING, Experiment.Status.PAUSED)
@@ -22,6 +25,7 @@ class Subject(StrEnum):
     MODEL = "model"
     ROUTER = "router"
     CIRCUIT = "circuit"
+    DOMAIN = "domain"
 
 
 class Attention(NamedTuple):
@@ -50,9 +54,9 @@ TITLES = {
 
 
 def attention(span: Span, policy: Policy, routers: Sequence[NotReady]) -> tuple[Attention, ...]:
-    """The most urgent first. Five queries at most."""
+    """The most urgent first. Five queries at most, and two for drift every ten minutes."""
     found = [*_circuits(), *_experiments(), *_rollouts(), *_unpriced(span, policy)]
-    found += _routers(routers)
+    found += [*_routers(routers), *_drifted(policy)]
     order = ["unhealthy", "rollback", "ship", "paused"]
     return tuple(sorted(found, key=lambda one: order.index(one.state)))
 
@@ -132,6 +136,13 @@ def _routers(routers: Iterable[NotReady]) -> Iterator[Attention]:
             f"Router {router.name} is not ready",
             f"{router.detail} Its decisions fall back to the domain selector.".strip(),
         )
+
+
+def _drifted(policy: Policy) -> Iterator[Attention]:
+    """Domains whose traffic is no longer what their threshold was calibrated on."""
+    for drift in drifts(policy, timezone.now()):
+        title = f"{drift.domain} drifted"
+        yield Attention(Subject.DOMAIN, "unhealthy", drift.domain, title, drift.sentence)
 
 
 def by_subject(found: Iterable[Attention]) -> Mapping[Subject, int]:

@@ -85,6 +85,11 @@ class _Day(Func):
         return super().as_sql(compiler, connection, template=template, **extra)
 
 
+def utc_day(column: str) -> Func:
+    """The UTC day of a column's instants, as text."""
+    return _Day(column)
+
+
 def rolled_up(
     span: Span, *keys: str, domain: str = "", experiment: str = "", only: Iterable[str] = ()
 ) -> list[Line]:

@@ -1,0 +1,228 @@
+"""`/lab/calibration/`: a threshold for a share, a budget or a quality, beside today's."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import urlencode
+from django.views.decorators.http import require_POST
+
+from experiments.core.policy import Policy
+from experiments.dashboards.actions import Action
+from experiments.dashboards.calibration_charts import proposal_table, walk_chart
+from experiments.dashboards.filters import Filters
+from experiments.dashboards.pages import page, show
+from experiments.dashboards.wording import Answer
+from experiments.models import Calibration, Domain, OutcomeSet
+from experiments.reports.candidates import CannotAskError
+from experiments.reports.drift import drift_of
+from experiments.services.calibrating import PRODUCTION, Proposal, Wanted, propose
+from experiments.services.calibration_words import basis, sentence
+from experiments.services.experiments import LifecycleError
+from experiments.services.lab_steps import LabError, apply_threshold, draft_experiment, roll_out
+from experiments.services.locks import LockedError
+from experiments.services.policies import store
+from experiments.services.rollouts import RolloutError
+
+Aim = Calibration.Aim
+AIMS = {
+    Aim.QUALITY: "a share of the strong model's quality, guaranteed",
+    Aim.SHARE: "a strong share",
+    Aim.BUDGET: "a budget, $ per 1,000 requests",
+}
+USUAL = {Aim.QUALITY: 0.95, Aim.SHARE: 0.3, Aim.BUDGET: 1.0}
+MOST_SCORED = 2_000
+"""Prompts of an outcome set that are scored while a page waits; the command takes all."""
+
+CHANGE = "experiments.change_domain"
+DRAFT = "experiments.add_experiment"
+ROLL_OUT = "experiments.add_rollout"
+
+
+class Question(NamedTuple):
+    """What the page is asked, as its address says."""
+
+    filters: Filters
+    domain: str
+    wanted: Wanted
+    problems: tuple[str, ...]
+
+    @classmethod
+    def from_request(cls, query: Mapping[str, str], policy: Policy) -> "Question":
+        """Nothing in an address can raise. Without a domain it is the first with a router."""
+        filters = Filters.from_request({"range": "30d", **dict(query.items())})
+        problems = list(filters.problems)
+        aim = query.get("aim", "")
+        if aim and aim not in AIMS:
+            problems.append(f"“aim” is “{aim[:40]}”. It can be {', '.join(AIMS)}.")
+        chosen = Aim(aim) if aim in AIMS else Aim.QUALITY
+        routed = sorted(name for name, one in policy.domains.items() if one.policy.router)
+        domain = filters.domain or (routed[0] if routed else "")
+        wanted = Wanted(
+            chosen,
+            _number(query, "wanted", USUAL[chosen], problems),
+            _number(query, "delta", 0.1, problems),
+            query.get("source", "").replace("\x00", "")[:60],
+            MOST_SCORED,
+        )
+        return cls(filters, domain, wanted, tuple(problems))
+
+    @property
+    def query(self) -> str:
+        named = {
+            "domain": self.domain,
+            "aim": str(self.wanted.aim),
+            "wanted": f"{self.wanted.wanted:g}",
+            "delta": f"{self.wanted.delta:g}",
+            "source": self.wanted.source,
+            "range": self.filters.range,
+        }
+        if self.filters.dates:
+            named |= {"from": str(self.filters.dates.first), "to": str(self.filters.dates.last)}
+        return f"?{urlencode({name: value for name, value in named.items() if value})}"
+
+    def propose(self, policy: Policy) -> Proposal:
+        """Raises CannotAskError."""
+        return propose(policy, self.domain, self.filters.span(timezone.now()), self.wanted)
+
+
+def _number(query: Mapping[str, str], name: str, usual: float, problems: list[str]) -> float:
+    text = query.get(name, "").strip()
+    if not text:
+        return usual
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if 0.0 < value < 1e6:
+        return value
+    problems.append(f"“{name}” is “{text[:40]}”. Give a number above 0; {usual:g} is taken.")
+    return usual
+
+
+@page()
+def calibration(request: HttpRequest) -> HttpResponse:
+    policy = store.current()
+    asked = Question.from_request(request.GET, policy)
+    context: dict[str, Any] = {
+        "live": 0,
+        "asked": asked,
+        "aims": AIMS,
+        "sources": OutcomeSet.objects.values_list("name", flat=True),
+        "production": PRODUCTION,
+        "domains": Domain.objects.values_list("name", flat=True),
+        "more_controls": "includes/calibration_controls.html",
+        "problems": list(asked.problems),
+        "applied": Calibration.objects.filter(domain=asked.domain).order_by("-at")[:5],
+        "drift": drift_of(policy, asked.domain, timezone.now()),
+    }
+    try:
+        context |= _proposed(request, asked, asked.propose(policy))
+    except CannotAskError as error:
+        context["problems"].append(str(error))
+    filters = asked.filters
+    return show(
+        request, "pages/calibration.html", "lab", context, tab="lab_calibration", filters=filters
+    )
+
+
+def _proposed(request: HttpRequest, asked: Question, found: Proposal) -> dict[str, Any]:
+    return {
+        "answer": Answer(sentence(found), "" if found.expected else _instead(asked)),
+        "found": found,
+        "basis": basis(found) if found.expected else "",
+        "table": proposal_table(found) if found.expected else None,
+        "chart": walk_chart(found) if found.walk and found.walk.steps else None,
+        "steps": _steps(request, asked, found),
+    }
+
+
+def _instead(asked: Question) -> str:
+    """What helps where nothing can be proposed."""
+    if asked.wanted.aim is not Aim.QUALITY:
+        return ""
+    return (
+        "Next: explore in this domain and collect ratings, import prompts with both answers "
+        "graded, or calibrate for a strong share, which needs scores only."
+    )
+
+
+def _steps(request: HttpRequest, asked: Question, found: Proposal) -> list[tuple[Action, str]]:
+    """What the proposal can be turned into, where there is one and the reader may."""
+    if found.threshold is None:
+        return []
+    named = f"{found.router} at {found.threshold:.4f}"
+    offered = (
+        (
+            DRAFT,
+            Action("experiment", "Make it an experiment", _EXPERIMENT.format(named), main=True),
+        ),
+        (CHANGE, Action("apply", "Apply it", _APPLY.format(found.domain, named))),
+        (ROLL_OUT, Action("rollout", "Roll it out, guarded", _ROLL_OUT.format(named))),
+    )
+    return [
+        (action, f"{reverse('dashboards:lab_calibration_act', args=[action.name])}{asked.query}")
+        for permission, action in offered
+        if request.user.has_perm(permission)
+    ]
+
+
+_EXPERIMENT = "A draft experiment: the domain as it is against {}. It is not started."
+_APPLY = "{} routes with {} from now on: a revision, which can be rolled back."
+_ROLL_OUT = "The domain gets {}, and a guarded rollout of its flag is planned. You start it."
+
+
+def _experiment(request: HttpRequest, found: Proposal) -> str:
+    made = draft_experiment(found.candidate, request.user)
+    messages.success(request, f"{made.key} is a draft. Look it over, then start it.")
+    return reverse("dashboards:experiment", args=[made.key])
+
+
+def _apply(request: HttpRequest, found: Proposal) -> str:
+    row = found.as_calibration(request.user.get_username(), timezone.now())
+    apply_threshold(row, request.user)
+    messages.success(request, f"{found.domain} routes with a threshold of {row.threshold:.4f} now.")
+    return reverse("dashboards:domain", args=[found.domain])
+
+
+def _roll_out(request: HttpRequest, found: Proposal) -> str:
+    roll_out(found.as_calibration(request.user.get_username(), timezone.now()), request.user)
+    messages.success(request, "The rollout is planned. Look over its steps, then start it.")
+    return reverse("dashboards:rollouts")
+
+
+_STEPS: dict[str, tuple[str, Callable[[HttpRequest, Proposal], str]]] = {
+    "experiment": (DRAFT, _experiment),
+    "apply": (CHANGE, _apply),
+    "rollout": (ROLL_OUT, _roll_out),
+}
+
+
+@require_POST
+def act(request: HttpRequest, action: str) -> HttpResponseBase:
+    """Proposes again from the address, and takes the step. What was shown may have aged: the
+    threshold that is taken is told."""
+    if action not in _STEPS:
+        raise Http404
+    permission, step = _STEPS[action]
+
+    @page(permission)
+    def taken(request: HttpRequest) -> HttpResponse:
+        policy = store.current()
+        asked = Question.from_request(request.GET, policy)
+        back = f"{reverse('dashboards:lab_calibration')}{asked.query}"
+        try:
+            return HttpResponseRedirect(step(request, asked.propose(policy)))
+        except (CannotAskError, LabError, LifecycleError, LockedError, RolloutError) as error:
+            messages.error(request, str(error))
+        except ValidationError as error:
+            messages.error(request, " ".join(error.messages))
+        except ValueError as error:  # nothing could be proposed any more
+            messages.error(request, str(error))
+        return HttpResponseRedirect(back)
+
+    return taken(request)

@@ -1,0 +1,90 @@
+"""Calibration as a chart and a table: the walk down the thresholds, the proposal beside today's."""
+
+from plotly import graph_objects as go
+
+from experiments.analysis.calibration import Guarantee
+from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, number, word
+from experiments.dashboards.marks import base_layout, hollow_where, rule
+from experiments.dashboards.palette import GREEN, Look
+from experiments.reports.what_if_words import percent
+from experiments.services.calibrating import Proposal
+from experiments.services.calibration_words import rows
+
+STEP = Look(GREEN, "circle", "solid")
+
+
+def proposal_table(found: Proposal) -> Table:
+    columns = (
+        Column(""),
+        Column("threshold", numeric=True),
+        Column("strong share", "%", numeric=True),
+        Column("cost", "$ per 1,000", numeric=True),
+        Column("quality", numeric=True),
+    )
+    cells = tuple(
+        (word(name), *(Cell(text, numeric=True) for text in numbers))
+        for name, *numbers in rows(found)
+    )
+    return Table("The proposed threshold beside today's", columns, cells)
+
+
+def walk_chart(found: Proposal) -> Chart:
+    walk = found.walk
+    if walk is None:
+        raise ValueError("Only a promise is walked to.")
+    return chart("walk", "The walk", _sentence(walk), walk_figure(walk), _table(walk))
+
+
+def _sentence(walk: Guarantee) -> str:
+    level = percent(walk.promise.level)
+    if walk.strong_share is None:
+        return f"Not even sending everything to the strong model passes at a level of {level}."
+    return (
+        f"From everything to the strong model down to {percent(walk.strong_share)}: each mark is a "
+        f"threshold that passed at a level of {level}, the hollow one failed and ended the walk."
+    )
+
+
+def walk_figure(walk: Guarantee) -> go.Figure:
+    """Strong share against what is left above the promise."""
+    figure = go.Figure(
+        layout=base_layout(
+            x_title="strong share, %",
+            y_title="quality above the promise",
+            showlegend=False,
+        )
+    )
+    figure.add_scatter(
+        x=[100 * step.strong_share for step in walk.steps],
+        y=[step.mean for step in walk.steps],
+        mode="lines+markers",
+        line={"color": GREEN.css, "width": 2},
+        marker=hollow_where(STEP, [step.passed for step in walk.steps]),
+        customdata=[[step.threshold, step.p_value] for step in walk.steps],
+        hovertemplate="threshold %{customdata[0]:.4f}: %{y:+.3f}, p = %{customdata[1]:.3g}"
+        "<extra></extra>",
+    )
+    figure.update_layout(shapes=[rule(0, across="y", text="the promise")])
+    figure.update_xaxes(range=[102, 0])
+    return figure
+
+
+def _table(walk: Guarantee) -> Table:
+    columns = (
+        Column("threshold", numeric=True),
+        Column("strong share", "%", numeric=True),
+        Column("quality above the promise", numeric=True),
+        Column("p-value", numeric=True),
+        Column("passed"),
+    )
+    cells = tuple(
+        (
+            number(step.threshold, 4),
+            number(100 * step.strong_share, 1),
+            number(step.mean, 4),
+            number(step.p_value, 4),
+            word("yes" if step.passed else "no"),
+        )
+        for step in walk.steps
+    )
+    return Table("Every threshold tested, in order", columns, cells)

@@ -1,0 +1,130 @@
+"""`manage.py calibrate`: a threshold for a strong share, a budget, or a guaranteed quality."""
+
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+
+import orjson
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from experiments.core.policy import Policy
+from experiments.models import Calibration
+from experiments.reports.candidates import CannotAskError
+from experiments.reports.rollups import Span
+from experiments.services.calibrating import Proposal, Wanted, propose
+from experiments.services.calibration_words import basis, rows, sentence
+from experiments.services.engine import engine
+from experiments.services.lab_steps import LabError, apply_threshold
+from experiments.services.locks import LockedError
+from experiments.services.policies import NoPolicyError, store
+
+Aim = Calibration.Aim
+AUTHOR = "calibrate"
+
+
+class Command(BaseCommand):
+    help = (
+        "Proposes a threshold for domains: for a strong share, for a budget, or for a share of the "
+        "strong model's quality, with a guarantee. Nothing changes without --apply."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("domain", nargs="*", help="Else every domain that has a router.")
+        aim = parser.add_mutually_exclusive_group(required=True)
+        aim.add_argument("--share", type=float, help="Strong share, such as 0.3.")
+        aim.add_argument("--budget", type=float, help="US dollars per 1,000 requests.")
+        aim.add_argument("--quality", type=float, help="Of the strong model's, such as 0.95.")
+        parser.add_argument(
+            "--delta", type=float, default=0.1, help="Risk of breaking the promise anywhere; 0.1."
+        )
+        parser.add_argument(
+            "--source", default="", help="An outcome set with both answers; else what was rated."
+        )
+        parser.add_argument("--days", type=float, default=28, help="Scores of so many days; 28.")
+        parser.add_argument("--apply", action="store_true", help="Publish the thresholds.")
+        parser.add_argument("--json", action="store_true", help="Print JSON.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            found = _proposals(options)
+            if options["apply"]:
+                for one in found:
+                    _apply(one)
+        except (CannotAskError, NoPolicyError, LabError, LockedError) as error:
+            raise CommandError(str(error)) from error
+        except ValidationError as error:
+            raise CommandError(" ".join(error.messages)) from error
+        if options["json"]:
+            payload = orjson.dumps([_payload(one) for one in found], option=orjson.OPT_INDENT_2)
+            self.stdout.write(payload.decode())
+        else:
+            self.stdout.write("\n\n".join(_told(one) for one in found))
+
+
+def _proposals(options: dict[str, Any]) -> list[Proposal]:
+    policy = store.current()
+    engine.warm_up(policy)
+    names = options["domain"] or _routed(policy)
+    now = timezone.now()
+    span = Span(now - timedelta(days=options["days"]), now)
+    wanted = _wanted(options)
+    return [propose(policy, name, span, wanted, domains=len(names)) for name in names]
+
+
+def _routed(policy: Policy) -> list[str]:
+    return sorted(name for name, domain in policy.domains.items() if domain.policy.router)
+
+
+def _wanted(options: dict[str, Any]) -> Wanted:
+    for aim in Aim:
+        if options[aim.value] is not None:
+            return Wanted(aim, options[aim.value], options["delta"], options["source"])
+    raise CommandError("Say what the threshold is for: --share, --budget or --quality.")
+
+
+def _apply(found: Proposal) -> None:
+    if found.threshold is not None:
+        apply_threshold(found.as_calibration(AUTHOR, timezone.now()), AUTHOR)
+
+
+def _told(found: Proposal) -> str:
+    lines = [sentence(found)]
+    if found.expected:
+        lines += [
+            basis(found),
+            f"{'':<10}{'threshold':<11}{'strong %':<24}{'$ per 1,000':<26}quality",
+        ]
+        lines += [
+            f"{name:<10}{threshold:<11}{share:<24}{cost:<26}{quality}"
+            for name, threshold, share, cost, quality in rows(found)
+        ]
+    return "\n".join(lines)
+
+
+def _payload(found: Proposal) -> dict[str, Any]:
+    walk = found.walk
+    return {
+        "domain": found.domain,
+        "router": found.router,
+        "aim": str(found.wanted.aim),
+        "wanted": found.wanted.wanted,
+        "threshold": found.threshold,
+        "problem": found.problem or None,
+        "sentence": sentence(found),
+        "scores": found.scores,
+        "graded": found.graded,
+        "expected": found.expected and _expected(found.expected),
+        "today": found.today and _expected(found.today),
+        "walk": walk and [step._asdict() for step in walk.steps],
+        "level": walk and walk.promise.level,
+    }
+
+
+def _expected(one: Any) -> dict[str, Any]:
+    """Cost in nano-dollars a request."""
+    return {
+        "threshold": one.threshold,
+        **{name: getattr(one, name)._asdict() for name in ("strong_share", "cost", "quality")},
+    }

@@ -1,0 +1,292 @@
+"""Proposing a threshold for one domain: for a strong share, a budget, or a quality guaranteed."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.analysis.calibration import (
+    Graded,
+    Guarantee,
+    Promise,
+    graded_quality,
+    grid_of,
+    guarantee,
+    rated_in_production,
+    threshold_for_budget,
+)
+from experiments.analysis.nuisance import Floats, Ints
+from experiments.analysis.off_policy import NOTHING, Bounds, estimate, mean_over_units
+from experiments.analysis.routing import Cut, threshold_for_share
+from experiments.core.choice import effective_threshold
+from experiments.core.money import NANO
+from experiments.core.policy import Policy
+from experiments.core.values import Score
+from experiments.models import Calibration, RecordedOutcome
+from experiments.models.sums import SCORE_BINS
+from experiments.reports.candidates import Candidate, CannotAskError
+from experiments.reports.drift import expected_band
+from experiments.reports.logged import read_log
+from experiments.reports.rollups import Span
+from experiments.reports.what_if import Question, question
+from experiments.routers.features import featurise
+from experiments.services.calibration import ENOUGH
+from experiments.services.engine import engine
+
+Aim = Calibration.Aim
+PRODUCTION = "production ratings"
+MOST_READ = 200_000
+
+
+class Wanted(NamedTuple):
+    """What a threshold is to keep. `wanted` is the strong share, the dollars per 1,000 requests,
+    or the share of the strong model's quality; the other arguments are for the quality only.
+
+    `source` names an outcome set, of which `most` prompts are scored; "" is what was rated in
+    production.
+    """
+
+    aim: Aim
+    wanted: float
+    delta: float = 0.1
+    source: str = ""
+    most: int | None = None
+
+
+class Expected(NamedTuple):
+    """What a threshold does to the domain's requests. Cost in nano-dollars, at the prices then."""
+
+    threshold: float | None
+    strong_share: Bounds
+    cost: Bounds
+    quality: Bounds
+
+
+class Proposal(NamedTuple):
+    """A threshold beside today's. `threshold` None: none can be proposed, `problem` says why."""
+
+    domain: str
+    router: str
+    wanted: Wanted
+    threshold: float | None
+    problem: str
+    expected: Expected | None
+    today: Expected | None
+    walk: Guarantee | None
+    scores: int
+    graded: int
+    histogram: tuple[int, ...] = ()
+    checkpoint: str = ""
+
+    @property
+    def candidate(self) -> Candidate:
+        return Candidate(router=self.router, threshold=self.threshold, domain=self.domain)
+
+    def as_calibration(self, author: str, at: datetime) -> Calibration:
+        """The row that applying it keeps. Not saved. Raises ValueError where there is nothing."""
+        if self.threshold is None or self.expected is None:
+            raise ValueError(self.problem)
+        share = self.expected.strong_share.value or 0.0
+        within = expected_band(self.domain, self.router, self.threshold, share, at)
+        is_promise = self.wanted.aim is Aim.QUALITY
+        return Calibration(
+            domain=self.domain,
+            router=self.router,
+            checkpoint=self.checkpoint,
+            aim=self.wanted.aim,
+            wanted=self.wanted.wanted,
+            delta=self.wanted.delta if is_promise else None,
+            threshold=self.threshold,
+            strong_share=share,
+            low=within.low,
+            high=within.high,
+            scores=list(self.histogram),
+            source=(self.wanted.source or PRODUCTION) if is_promise else "recent scores",
+            author=author,
+            at=at,
+        )
+
+
+class _Known(NamedTuple):
+    about: Question
+    rows: "np.ndarray[tuple[int], np.dtype[np.bool_]]"
+    graded: Graded | str
+
+    @property
+    def scores(self) -> Floats:
+        return self.about.asked.log.score[self.rows]
+
+
+def propose(
+    policy: Policy, domain: str, span: Span, wanted: Wanted, *, domains: int = 1
+) -> Proposal:
+    """Three queries, and one for an outcome set, whose prompts are scored.
+
+    `domains` is how many are calibrated together: they share the risk. Raises CannotAskError for a
+    domain or a wish that cannot be.
+    """
+    _check(policy, domain, wanted)
+    configured = policy.domains[domain]
+    logged = read_log(span, domain, limit=MOST_READ)
+    router = configured.policy.router or ""
+    if router not in logged.scores:
+        return _nothing(domain, router, wanted, f"too few scores, 0 of {ENOUGH}", 0)
+    today = effective_threshold(policy, configured, configured.policy)
+    about = question(logged, Candidate(router=router, threshold=today or 0.5, domain=domain))
+    known = _Known(about, np.isfinite(about.asked.log.score), "")
+    if len(known.scores) < ENOUGH:
+        problem = f"too few scores, {len(known.scores)} of {ENOUGH}"
+        return _nothing(domain, router, wanted, problem, len(known.scores))
+    known = known._replace(graded=_graded(known, domain, router, wanted))
+    cut, walk, problem = _cut(known, wanted, domains)
+    threshold = cut.threshold if cut else None
+    pinned = policy.routers.get(router)
+    return Proposal(
+        domain=domain,
+        router=router,
+        wanted=wanted,
+        threshold=threshold,
+        problem=problem,
+        expected=None if threshold is None else _expected(known, threshold),
+        today=None if today is None else _expected(known, today),
+        walk=walk,
+        scores=len(known.scores),
+        graded=0 if isinstance(known.graded, str) else len(known.graded),
+        histogram=_histogram(known.scores),
+        checkpoint=(pinned.checkpoint or "") if pinned else "",
+    )
+
+
+def _cut(known: _Known, wanted: Wanted, domains: int) -> tuple[Cut | None, Guarantee | None, str]:
+    if wanted.aim is Aim.SHARE:
+        found = threshold_for_share(known.scores, wanted.wanted)
+        return found, None, "" if found.threshold is not None else _always_weak("That share")
+    if wanted.aim is Aim.BUDGET:
+        return _budgeted(known, wanted)
+    if isinstance(known.graded, str):
+        return None, None, f"The data cannot support any threshold: {known.graded}."
+    promise = Promise(wanted.wanted, wanted.delta, domains)
+    walk = guarantee(known.graded, grid_of(known.scores), promise)
+    if walk.threshold is None:
+        return None, walk, f"The data cannot support any threshold: {walk.problem}."
+    return Cut(walk.threshold, walk.strong_share or 0.0), walk, ""
+
+
+def _budgeted(known: _Known, wanted: Wanted) -> tuple[Cut | None, None, str]:
+    expected = known.about.asked.log.expected[known.rows]
+    priced = np.isfinite(expected).all(axis=1)
+    if not priced.any():
+        return None, None, "No request has prices for both of its models: enter them first."
+    weak, strong = expected[priced, 0], expected[priced, 1]
+    budget = wanted.wanted * NANO / 1000
+    found = threshold_for_budget(known.scores[priced], strong, weak, budget)
+    if found is None:
+        least = float(weak.mean()) * 1000 / NANO
+        return None, None, f"Even the weak model alone costs ${least:,.3f} per 1,000 requests."
+    return found, None, "" if found.threshold is not None else _always_weak("That budget")
+
+
+def _always_weak(what: str) -> str:
+    return f"{what} sends nothing to the strong model: choose the method “always weak” instead."
+
+
+def _graded(known: _Known, domain: str, router: str, wanted: Wanted) -> Graded | str:
+    if wanted.aim is not Aim.QUALITY:
+        return ""
+    if wanted.source:
+        return graded_set(wanted.source, domain, router, wanted.most)
+    return rated_in_production(known.about.known, known.rows)
+
+
+def graded_set(source: str, domain: str, router: str, most: int | None = None) -> Graded | str:
+    """An outcome set's prompts of the domain (or of no domain), scored now; or why there is none.
+
+    `most` takes so many in the order of their hashes, which is no order of theirs.
+    """
+    rows = RecordedOutcome.objects.filter(outcome_set__name=source, domain__in=(domain, ""))
+    columns = rows.exclude(prompt="").order_by("digest")
+    read = list(columns.values_list("prompt", "weak_score", "strong_score")[:most])
+    if not read:
+        return f"the outcome set “{source}” has no prompt of {domain}"
+    prompts, weak, strong = zip(*read, strict=True)
+    scores = np.array(list(_scores(router, prompts)))
+    known = np.isfinite(scores)
+    if not known.any():
+        return f"router “{router}” cannot score its prompts now"
+    return Graded(
+        units=np.arange(len(read))[known],
+        scores=scores[known],
+        weak=np.array(weak, np.float64)[known],
+        strong=np.array(strong, np.float64)[known],
+    )
+
+
+def _scores(router: str, prompts: Iterable[str]) -> Iterable[float]:
+    for prompt in prompts:
+        answer = engine.score(router, featurise(prompt))
+        yield answer.value if isinstance(answer, Score) else np.nan
+
+
+def _expected(known: _Known, threshold: float) -> Expected:
+    log, rows = known.about.asked.log, known.rows
+    to_strong = rows & (np.nan_to_num(log.score, nan=-1.0) >= threshold)
+    units = _units(log.units[rows])
+    quality = NOTHING
+    if isinstance(known.graded, Graded) and known.graded.high <= 1.0:
+        quality = graded_quality(known.graded, threshold)
+    else:
+        found = estimate(known.about.known, to_strong, rows=rows)
+        if found.quality.has_enough and found.without_overlap == 0:
+            quality = found.quality.doubly_robust
+    return Expected(
+        threshold=threshold,
+        strong_share=mean_over_units(to_strong[rows].astype(np.float64), units),
+        cost=_expected_cost(log.expected[rows], to_strong[rows], units),
+        quality=quality,
+    )
+
+
+def _expected_cost(
+    expected: Floats, to_strong: "np.ndarray[tuple[int], np.dtype[np.bool_]]", units: Ints
+) -> Bounds:
+    priced = np.isfinite(expected).all(axis=1)
+    costs = np.where(to_strong, expected[:, 1], expected[:, 0])
+    return mean_over_units(costs[priced], units[priced])
+
+
+def _units(units: Ints) -> Ints:
+    return np.unique(units, return_inverse=True)[1].astype(np.int64)
+
+
+def _histogram(scores: Floats) -> tuple[int, ...]:
+    places = np.clip((scores * SCORE_BINS).astype(np.int64), 0, SCORE_BINS - 1)
+    return tuple(int(count) for count in np.bincount(places, minlength=SCORE_BINS))
+
+
+def _nothing(domain: str, router: str, wanted: Wanted, problem: str, scores: int) -> Proposal:
+    return Proposal(
+        domain,
+        router,
+        wanted,
+        None,
+        f"{problem[:1].upper()}{problem[1:]}.",
+        None,
+        None,
+        None,
+        scores,
+        0,
+    )
+
+
+def _check(policy: Policy, domain: str, wanted: Wanted) -> None:
+    if domain not in policy.domains:
+        known = ", ".join(sorted(policy.domains))
+        raise CannotAskError(f"There is no domain '{domain}'. There are: {known}.")
+    if wanted.aim is Aim.BUDGET:
+        if wanted.wanted <= 0:
+            raise CannotAskError("A budget is dollars per 1,000 requests, above 0.")
+    elif not 0.0 < wanted.wanted <= 1.0:
+        raise CannotAskError("A share lies above 0 and up to 1: 0.95 is 95 %.")
+    if not 0.0 < wanted.delta < 1.0:
+        raise CannotAskError("The risk lies between 0 and 1: 0.1 is 10 %.")

@@ -1,0 +1,111 @@
+"""`/lab/calibration/`: a proposal beside today's threshold, and what it is turned into."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+
+from experiments.models import Calibration, Decision, Domain, Experiment, RollupBin
+from experiments.services.roles import OPERATOR
+from tests.explored_traffic import send, set_policy
+
+PAGE = "/lab/calibration/"
+SHARE = f"{PAGE}?domain=technical&aim=share&wanted=0.2"
+
+
+@pytest.fixture
+def operator(seeded: None) -> Client:
+    user = User.objects.create_user("olga", password="a long password", is_staff=True)
+    user.groups.add(Group.objects.get(name=OPERATOR))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def traffic(count: int = 220) -> None:
+    set_policy(epsilon=0.0)
+    send(count, until=datetime.now(UTC), days=3)
+
+
+def text(client: Client, address: str) -> str:
+    response = client.get(address)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def test_it_works(viewer: Client) -> None:
+    traffic()
+    page = text(viewer, SHARE)
+    assert "gives a strong share of 20 %: 20 % of the prompts go to the strong model" in page
+    assert "Beside today’s" in page
+    assert "Apply it" not in page
+
+
+def test_a_promise_the_data_cannot_support_says_what_helps(viewer: Client) -> None:
+    traffic()
+    page = text(viewer, f"{PAGE}?domain=technical")
+    assert "The data cannot support any threshold" in page
+    assert "Next: explore in this domain and collect ratings" in page
+
+
+def test_without_traffic_it_says_so(viewer: Client) -> None:
+    assert "Too few scores, 0 of 200." in text(viewer, PAGE)
+
+
+def test_an_address_that_makes_no_sense_is_told(viewer: Client) -> None:
+    page = text(viewer, f"{PAGE}?domain=cooking&aim=luck&wanted=lots&delta=7")
+    assert "There is no domain &#x27;cooking&#x27;" in page
+    assert "“aim” is “luck”" in page
+    assert "“wanted” is “lots”" in page
+
+
+def test_applying_it_changes_the_domain_and_is_listed(operator: Client) -> None:
+    traffic()
+    assert "Apply it" in text(operator, SHARE)
+    response = operator.post(f"{PAGE}apply/?domain=technical&aim=share&wanted=0.2")
+    assert response.headers["Location"] == "/domains/technical/"
+    kept = Calibration.objects.get()
+    assert Domain.objects.get(name="technical").threshold == kept.threshold
+    assert "Applied before" in text(operator, SHARE)
+
+
+def test_a_proposal_becomes_a_draft_experiment(operator: Client) -> None:
+    traffic()
+    operator.post(f"{PAGE}experiment/?domain=technical&aim=share&wanted=0.2")
+    assert Experiment.objects.get().key == "technical-what-if-1"
+
+
+def test_nothing_is_applied_where_nothing_can_be_proposed(operator: Client) -> None:
+    traffic(20)
+    response = operator.post(f"{PAGE}apply/?domain=technical&aim=share&wanted=0.2", follow=True)
+    assert "Too few scores, 20 of 200." in response.content.decode()
+    assert not Calibration.objects.exists()
+    assert operator.post(f"{PAGE}nonsense/").status_code == 404
+
+
+@pytest.mark.parametrize("action", ["apply", "experiment", "rollout"])
+def test_a_viewer_applies_nothing(viewer: Client, action: str) -> None:
+    traffic(5)
+    assert viewer.post(f"{PAGE}{action}/?domain=technical&aim=share").status_code == 403
+    assert not Decision.objects.exclude(domain="technical").exists()
+
+
+def test_a_domain_that_drifted_says_so_on_its_page_and_on_the_overview(viewer: Client) -> None:
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    for back in range(1, 15):
+        counts = {4: 30, 14: 170} if back == 1 else {4: 100 + back % 3, 14: 100}
+        for place, count in counts.items():
+            RollupBin.objects.create(
+                hour=today - timedelta(days=back, hours=-10),
+                domain="technical",
+                kind="score:local",
+                bin=f"{place:02d}",
+                count=count,
+            )
+    told = "Its scores moved on"
+    assert told in text(viewer, "/domains/technical/")
+    assert told in text(viewer, f"{PAGE}?domain=technical")
+    overview = text(viewer, "/")
+    assert "technical drifted" in overview
+    assert "/lab/calibration/?domain=technical" in overview

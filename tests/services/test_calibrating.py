@@ -1,0 +1,263 @@
+"""Proposing thresholds on a real database, applying them, and noticing when they drift."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from experiments.models import (
+    Calibration,
+    Decision,
+    Domain,
+    Experiment,
+    Flag,
+    OutcomeSet,
+    PolicyRevision,
+    RecordedOutcome,
+    Rollout,
+    RollupBin,
+)
+from experiments.reports.attention import Subject, attention
+from experiments.reports.candidates import CannotAskError
+from experiments.reports.drift import drifts
+from experiments.reports.rollups import Span
+from experiments.services.calibrating import Proposal, Wanted, propose
+from experiments.services.calibration_words import basis, rows, sentence
+from experiments.services.lab_steps import LabError, apply_threshold, draft_experiment, roll_out
+from experiments.services.policies import store
+from tests.experiment_rows import set_flag
+from tests.explored_traffic import NOW, send, set_policy
+
+pytestmark = pytest.mark.usefixtures("seeded")
+
+Aim = Calibration.Aim
+SPAN = Span(NOW - timedelta(days=7), NOW)
+
+
+def proposed(wanted: Wanted, domain: str = "technical") -> Proposal:
+    return propose(store.current(), domain, SPAN, wanted)
+
+
+def traffic(count: int = 250, epsilon: float = 0.0) -> np.ndarray:
+    set_policy(epsilon=epsilon)
+    send(count)
+    return np.array([row.detail["scores"]["local"]["value"] for row in Decision.objects.all()])
+
+
+def outcome_set(prompts: int = 800, weak: float = 1.0) -> None:
+    """Both models are right, or the weak one fails on every prompt."""
+    found = OutcomeSet.objects.create(name="graded", created_at=NOW, updated_at=NOW)
+    RecordedOutcome.objects.bulk_create(
+        RecordedOutcome(
+            outcome_set=found,
+            digest=f"{number:064d}",
+            prompt=f"Explain case {number}. " + "Show code. " * (number % 9),
+            domain="technical",
+            strong_score=1.0,
+            weak_score=weak,
+        )
+        for number in range(prompts)
+    )
+
+
+def test_a_strong_share_is_the_kth_largest_score() -> None:
+    scores = traffic()
+    found = proposed(Wanted(Aim.SHARE, 0.2))
+    assert found.threshold == np.sort(scores)[-50]
+    assert found.expected is not None
+    assert found.expected.strong_share.value == pytest.approx(np.mean(scores >= found.threshold))
+    assert found.today is not None
+    assert found.today.threshold == Domain.objects.get(name="technical").threshold
+    assert sentence(found).startswith(
+        f"In technical a threshold of {found.threshold:.4f} gives a strong share of 20 %: 20 %"
+    )
+    assert basis(found) == "From 250 recent scores of router local."
+    assert [row[0] for row in rows(found)] == ["today", "proposed"]
+
+
+def test_a_budget_is_kept_at_the_prices_of_the_decisions() -> None:
+    traffic()
+    stored = list(Decision.objects.all())
+    strong = np.array([row.cost_strong for row in stored], float)
+    weak = np.array([row.cost_weak for row in stored], float)
+    budget = 1000 / 1e9 * float(0.3 * strong.mean() + 0.7 * weak.mean())
+    found = proposed(Wanted(Aim.BUDGET, budget))
+    assert found.expected is not None
+    assert found.expected.cost.value is not None
+    assert found.expected.cost.value <= budget * 1e6
+    assert found.expected.strong_share.value == pytest.approx(0.3, abs=0.05)
+
+
+def test_a_budget_nothing_keeps_to_says_what_the_weak_model_costs() -> None:
+    traffic()
+    found = proposed(Wanted(Aim.BUDGET, 0.000001))
+    assert found.threshold is None
+    assert found.problem.startswith("Even the weak model alone costs $")
+
+
+def test_a_promise_is_tested_on_graded_prompts() -> None:
+    traffic()
+    outcome_set(weak=1.0)
+    found = proposed(Wanted(Aim.QUALITY, 0.95, source="graded"))
+    assert found.walk is not None
+    assert found.graded == 800
+    assert found.expected is not None
+    assert found.expected.strong_share.value is not None
+    assert found.expected.strong_share.value < 0.05
+    assert found.expected.quality.value == 1.0
+    assert "keeps at least 95 % of the strong model's quality" in sentence(found)
+    assert "tested on 800 prompts of 800 units (graded)" in basis(found)
+
+
+def test_a_weak_model_that_fails_gets_next_to_nothing() -> None:
+    traffic()
+    outcome_set(weak=0.0)
+    found = proposed(Wanted(Aim.QUALITY, 0.95, source="graded"))
+    assert found.expected is not None
+    assert (found.expected.strong_share.value or 0) > 0.95
+
+
+def test_without_exploration_ratings_support_nothing_and_it_says_so() -> None:
+    traffic()
+    found = proposed(Wanted(Aim.QUALITY, 0.95))
+    assert found.threshold is None
+    assert "could have gone to one model only" in found.problem
+    assert found.expected is None
+    assert sentence(found).startswith("technical: The data cannot support any threshold")
+
+
+def test_ratings_of_a_domain_that_explores_can_support_a_promise() -> None:
+    traffic(600, epsilon=0.5)
+    found = proposed(Wanted(Aim.QUALITY, 0.5))
+    assert found.walk is not None
+    assert found.threshold is not None
+    assert "(production ratings)" in basis(found)
+
+
+@pytest.mark.parametrize("source", ["nothing", "graded"])
+def test_an_outcome_set_without_prompts_of_the_domain_says_so(source: str) -> None:
+    traffic()
+    OutcomeSet.objects.create(name="graded", created_at=NOW, updated_at=NOW)
+    found = proposed(Wanted(Aim.QUALITY, 0.9, source=source))
+    assert f"the outcome set “{source}” has no prompt of technical" in found.problem
+
+
+def test_too_few_scores_propose_nothing() -> None:
+    traffic(20)
+    assert proposed(Wanted(Aim.SHARE, 0.3)).problem == "Too few scores, 20 of 200."
+    assert proposed(Wanted(Aim.SHARE, 0.3), "medical").problem == "Too few scores, 0 of 200."
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Wanted(Aim.SHARE, 1.2),
+        Wanted(Aim.QUALITY, 0.0),
+        Wanted(Aim.BUDGET, -1.0),
+        Wanted(Aim.QUALITY, 0.9, 0.0),
+    ],
+)
+def test_wishes_that_cannot_be_are_refused(wanted: Wanted) -> None:
+    with pytest.raises(CannotAskError):
+        proposed(wanted)
+
+
+def test_applying_is_a_revision_and_keeps_what_was_expected() -> None:
+    traffic()
+    found = proposed(Wanted(Aim.SHARE, 0.2))
+    before = PolicyRevision.objects.count()
+    apply_threshold(found.as_calibration("olga", NOW), "olga")
+    assert PolicyRevision.objects.count() == before + 1
+    domain = Domain.objects.get(name="technical")
+    assert domain.threshold == domain.calibrated_threshold == found.threshold
+    kept = Calibration.objects.get()
+    assert kept.strong_share == pytest.approx(0.2, abs=0.01)
+    assert kept.low < kept.strong_share < kept.high
+    assert sum(kept.scores) == 250
+    assert (kept.author, kept.source) == ("olga", "recent scores")
+
+
+def test_a_proposal_becomes_an_arm() -> None:
+    traffic()
+    found = proposed(Wanted(Aim.SHARE, 0.2))
+    made = draft_experiment(found.candidate, "olga")
+    assert made.arms.get(is_control=False).threshold == found.threshold
+    assert Experiment.objects.get().is_draft
+
+
+def test_a_guarded_rollout_needs_somebody_to_compare_with() -> None:
+    traffic()
+    found = proposed(Wanted(Aim.SHARE, 0.2)).as_calibration("olga", NOW)
+    assert Flag.objects.get(domain__name="technical").percentage == 100
+    with pytest.raises(LabError, match="on for everybody"):
+        roll_out(found, "olga")
+    assert not Rollout.objects.exists()
+    set_flag("routellm_technical_domain", 5)
+    planned = roll_out(found, "olga")
+    assert planned.state == Rollout.State.PENDING
+    assert [step[0] for step in planned.steps] == [10, 50, 100]
+    assert Domain.objects.get(name="technical").threshold == found.threshold
+
+
+def day_of_scores(day: datetime, counts: dict[int, int]) -> None:
+    for place, count in counts.items():
+        RollupBin.objects.create(
+            hour=day.replace(hour=10),
+            domain="technical",
+            kind="score:local",
+            bin=f"{place:02d}",
+            count=count,
+        )
+
+
+TODAY = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+def fortnight(last: dict[int, int]) -> None:
+    for back in range(2, 15):
+        wobble = 3 * (back % 3)
+        day_of_scores(TODAY - timedelta(days=back), {4: 100 + wobble, 9: 100, 14: 100 - wobble})
+    day_of_scores(TODAY - timedelta(days=1), last)
+
+
+def test_a_quiet_domain_is_not_told() -> None:
+    fortnight({4: 101, 9: 99, 14: 100})
+    assert drifts(store.current(), NOW) == ()
+
+
+def test_scores_that_moved_are_told_everywhere() -> None:
+    fortnight({4: 30, 9: 100, 14: 170})
+    (found,) = drifts(store.current(), NOW)
+    assert found.domain == "technical"
+    assert found.scores_moved
+    assert not found.left_band
+    assert found.sentence.startswith("Its scores moved on 2026-11-21, by up to 24 points")
+
+
+def test_a_share_out_of_its_band_is_told() -> None:
+    fortnight({4: 101, 9: 99, 14: 100})
+    Calibration.objects.create(
+        domain="technical",
+        router="local",
+        aim=Aim.SHARE,
+        wanted=0.5,
+        threshold=0.7,
+        strong_share=0.5,
+        low=0.45,
+        high=0.55,
+        at=NOW - timedelta(days=20),
+        source="recent scores",
+    )
+    (found,) = drifts(store.current(), NOW)
+    assert found.left_band
+    assert (
+        "On 2026-11-21 33 % of the prompts reached the threshold; calibrated were 45 to 55 %"
+        in (found.sentence)
+    )
+
+
+def test_attention_lists_a_domain_that_drifted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("experiments.reports.attention.timezone.now", lambda: NOW)
+    fortnight({4: 30, 9: 100, 14: 170})
+    needs = attention(SPAN, store.current(), [])
+    assert [one.title for one in needs if one.subject is Subject.DOMAIN] == ["technical drifted"]
