@@ -38,7 +38,7 @@ def test_it_works(viewer: Client) -> None:
     traffic()
     page = text(viewer, SHARE)
     assert "gives a strong share of 20 %: 20 % of the prompts go to the strong model" in page
-    assert "Beside today’s" in page
+    assert 'id="beside-head"' in page
     assert "Apply it" not in page
 
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('experiments', '0002_lab'),
+        ('experiments', '0003_gateway'),
     ]
 
     operations = [
