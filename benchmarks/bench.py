@@ -34,6 +34,8 @@ def main() -> None:
     if arguments.pages:
         # In a process of its own: it has another database.
         subprocess.run([sys.executable, "-m", "benchmarks.pages"], check=True)
+    if not arguments.skip_what_if:
+        subprocess.run([sys.executable, "-m", "benchmarks.what_if"], check=True)
 
 
 def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -91,6 +93,11 @@ def _arguments() -> argparse.Namespace:
         type=float,
         default=0.0,
         help="Seconds the stub provider takes to answer a chat call.",
+    )
+    parser.add_argument(
+        "--skip-what-if",
+        action="store_true",
+        help="Leave out what a million decisions are asked, which takes a minute or two to fill.",
     )
     parser.add_argument(
         "--pages",

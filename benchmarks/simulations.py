@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks import intervals, sample_ratio, verdicts
+from benchmarks import guarantees, intervals, sample_ratio, verdicts
 
 SEED = 20261122
 
@@ -30,6 +30,8 @@ TABLES = {
     "power": Table("Power: one planned look against looking every day", verdicts.power, 500),
     "coverage": Table("Coverage of 95 % intervals", intervals.coverage, 2000),
     "srm": Table("Sample-ratio alarms on any of 60 days", sample_ratio.alarms, 5000),
+    "promises": Table("Thresholds calibrated at a risk of 10 %", guarantees.promises, 500),
+    "drift": Table("Looks that say scores moved", guarantees.drift_alarms, 2000),
 }
 
 

@@ -1,6 +1,6 @@
 """How long "what if?" takes over a million logged decisions, from the database to the answer.
 
-    python -m benchmarks.what_if                      # `make bench` runs this too, with --what-if
+    python -m benchmarks.what_if                      # `make bench` runs this too
     python -m benchmarks.what_if --keep FILE          # the filled database stays
 
 Fills a database of its own first: decisions of a router that explores 2 %, an outcome for each,
