@@ -15,7 +15,7 @@ from experiments.models.experiments import (
 from experiments.models.flags import Flag, FlagEntry, RoutingSettings
 from experiments.models.gateway import Attempt, Circuit, KeyUsage, ProviderEndpoint
 from experiments.models.keys import APIKey, Scope
-from experiments.models.lab import OutcomeSet, RecordedOutcome
+from experiments.models.lab import OutcomeScores, OutcomeSet, RecordedOutcome
 from experiments.models.revisions import PolicyRevision
 from experiments.models.rollouts import Rollout, RolloutStep
 from experiments.models.routers import Router
@@ -45,6 +45,7 @@ __all__ = [
     "MetricSum",
     "ModelPrice",
     "Outcome",
+    "OutcomeScores",
     "OutcomeSet",
     "OwnCall",
     "Phase",

@@ -61,3 +61,29 @@ class RecordedOutcome(models.Model):
 
     def __str__(self) -> str:
         return f"{self.outcome_set}: {self.digest[:12]}"
+
+
+class OutcomeScores(models.Model):
+    """One router's scores of a set's rows, in the order of their ids, as packed 64-bit floats.
+
+    They hold for the first `count` rows up to `last_id`; rows that came later are not in them.
+    """
+
+    outcome_set = models.ForeignKey(
+        OutcomeSet, on_delete=models.CASCADE, related_name="router_scores"
+    )
+    router_key = models.CharField(max_length=120, help_text="Kind and sha256 of the checkpoint.")
+    values = models.BinaryField()
+    count = models.PositiveIntegerField()
+    last_id = models.BigIntegerField()
+    microseconds = models.FloatField(help_text="Time to score one prompt, on average.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["outcome_set", "router_key"], name="scored_once_by_a_checkpoint"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.outcome_set} scored by {self.router_key}"

@@ -1,0 +1,159 @@
+"""Outcome sets: found by name, read as columns, and filled with shadow pairs.
+
+Imported sets and shadow pairs are rows. The set `production-ratings` is a view of the decisions
+that were rated (`rated_decisions`).
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+from django.utils import timezone
+
+from experiments.models import OutcomeSet, RecordedOutcome
+from experiments.services.outcome_columns import Floats, Inputs, Labels, OutcomeColumns
+from experiments.services.rated_decisions import PRODUCTION, rated_columns
+
+SHADOW_PREFIX = "shadow-"
+_CHUNK = 50_000
+_NUMBERS = ("id", "strong_score", "weak_score", "strong_cost", "weak_cost", "domain", "group")
+
+
+class Answered(NamedTuple):
+    """One model's answer. The score lies in [0, 1], the cost is in nano-dollars, None unknown."""
+
+    model: str
+    score: float
+    cost: int | None = None
+    output_tokens: int | None = None
+
+
+class ShadowPair(NamedTuple):
+    """Both models' answers to one prompt of production.
+
+    `key` tells pairs apart: the decision's id. `prompt` is "" where it may not be kept, and
+    `embedding` is given then. `unit` is the unit's hash.
+    """
+
+    domain: str
+    key: str
+    strong: Answered
+    weak: Answered
+    prompt: str = ""
+    embedding: Sequence[float] | None = None
+    unit: str = ""
+
+
+class NoOutcomeSetError(LookupError):
+    """There is no outcome set of that name."""
+
+    def __init__(self, name: str) -> None:
+        names = [*OutcomeSet.objects.values_list("name", flat=True), PRODUCTION]
+        super().__init__(
+            f"There is no outcome set '{name}'. There are {', '.join(names)}; "
+            "`manage.py import_outcomes PATH --name NAME` adds one."
+        )
+
+
+def find_set(name: str) -> OutcomeSet:
+    """The set of that name; an unsaved one stands for production's ratings.
+
+    Raises NoOutcomeSetError.
+    """
+    if name == PRODUCTION:
+        return OutcomeSet(name=PRODUCTION)
+    found = OutcomeSet.objects.filter(name=name).first()
+    if found is None:
+        raise NoOutcomeSetError(name)
+    return found
+
+
+def columns(outcome_set: OutcomeSet, *, with_inputs: bool = False) -> OutcomeColumns:
+    """The whole set, out of the database once. Prompts only where they are asked for."""
+    if outcome_set.name == PRODUCTION:
+        return rated_columns(with_inputs=with_inputs)
+    rows = RecordedOutcome.objects.filter(outcome_set=outcome_set).order_by("id")
+    by_name = _read(rows.values_list(*_NUMBERS).iterator(chunk_size=_CHUNK))
+    strong = _floats(by_name["strong_score"])
+    return OutcomeColumns(
+        name=outcome_set.name,
+        ids=by_name["id"],
+        strong=strong,
+        weak=_floats(by_name["weak_score"]),
+        strong_cost=_floats(by_name["strong_cost"]),
+        weak_cost=_floats(by_name["weak_cost"]),
+        domains=by_name["domain"],
+        groups=by_name["group"],
+        propensity=np.ones(len(strong)),
+        inputs=_inputs(rows) if with_inputs else None,
+    )
+
+
+def add_pair(pair: ShadowPair) -> bool:
+    """Adds it to the set `shadow-<domain>`; False where that pair was in it already."""
+    now = timezone.now()
+    strong, weak = pair.strong, pair.weak
+    outcome_set, _ = OutcomeSet.objects.get_or_create(
+        name=f"{SHADOW_PREFIX}{pair.domain}",
+        defaults={
+            "source": OutcomeSet.Source.SHADOW,
+            "origin": f"Shadow calls in the domain {pair.domain}",
+            "strong_model": strong.model,
+            "weak_model": weak.model,
+            "created_at": now,
+            "updated_at": now,
+        },
+    )
+    keeps_numbers = not pair.prompt and pair.embedding is not None
+    _, created = RecordedOutcome.objects.get_or_create(
+        outcome_set=outcome_set,
+        digest=hashlib.sha256(f"{strong.model}\0{weak.model}\0{pair.key}".encode()).hexdigest(),
+        defaults={
+            "prompt": pair.prompt,
+            "embedding": [float(x) for x in pair.embedding or ()] if keeps_numbers else None,
+            "domain": pair.domain,
+            "group": pair.unit,
+            "strong_score": strong.score,
+            "weak_score": weak.score,
+            "strong_cost": strong.cost,
+            "weak_cost": weak.cost,
+            "strong_output_tokens": strong.output_tokens,
+            "weak_output_tokens": weak.output_tokens,
+            "scores": {strong.model: strong.score, weak.model: weak.score},
+        },
+    )
+    if created:
+        OutcomeSet.objects.filter(pk=outcome_set.pk).update(updated_at=now)
+    return created
+
+
+def _read(rows: Iterator[tuple[Any, ...]]) -> dict[str, Labels]:
+    """Columns of objects, by name. Transposed chunk by chunk: a tuple a row would fill memory."""
+    parts: list[list[Labels]] = [[] for _ in _NUMBERS]
+    while chunk := list(islice(rows, _CHUNK)):
+        for part, values in zip(parts, zip(*chunk, strict=True), strict=True):
+            part.append(np.array(values, dtype=object))
+    empty = np.array([], dtype=object)
+    return {
+        name: np.concatenate(part) if part else empty
+        for name, part in zip(_NUMBERS, parts, strict=True)
+    }
+
+
+def _floats(values: Labels) -> Floats:
+    """NaN for None."""
+    return values.astype(np.float64)
+
+
+def _inputs(rows: Any) -> Inputs:
+    prompts: list[str] = []
+    embeddings = {}
+    for row, (prompt, embedding) in enumerate(
+        rows.values_list("prompt", "embedding").iterator(chunk_size=2000)
+    ):
+        prompts.append(prompt)
+        if embedding is not None:
+            embeddings[row] = np.array(embedding, dtype=np.float32)
+    return Inputs(tuple(prompts), embeddings)
