@@ -30,8 +30,8 @@ class RecordedOutcome(models.Model):
     """One prompt of a set. Scores lie in [0, 1]; money is in nano-dollars.
 
     `digest` identifies the row in its set, so that importing twice changes nothing. Where the
-    prompt may not be kept `prompt` is empty and `embedding` holds what routers score. `scores` has
-    the score of each model by name where there are more than two.
+    prompt may not be kept `prompt` is empty and `embedding` holds what routers score. `scores` and
+    `costs` have those of each model by name where there are more than two.
     """
 
     outcome_set = models.ForeignKey(OutcomeSet, on_delete=models.CASCADE, related_name="rows")
@@ -47,6 +47,7 @@ class RecordedOutcome(models.Model):
     strong_output_tokens = models.PositiveIntegerField(null=True)
     weak_output_tokens = models.PositiveIntegerField(null=True)
     scores = models.JSONField(default=dict)
+    costs = models.JSONField(default=dict)
 
     class Meta:
         ordering = ["outcome_set", "id"]

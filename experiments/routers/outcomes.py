@@ -110,7 +110,7 @@ def read_domains(path: Path) -> dict[str, str]:
 def _folder_rows(
     path: Path, strong_model: str, weak_model: str, domains: Mapping[str, str]
 ) -> Iterator[Outcome]:
-    files = _benchmark_files(path)
+    files = benchmark_files(path)
     if not files:
         raise OutcomesError(
             f"{path} has no mmlu/responses/*.csv and no gsm8k/gsm8k_responses.csv. "
@@ -118,13 +118,14 @@ def _folder_rows(
         )
     for file in files:
         group = file.stem.removeprefix("mmlu_").removesuffix("_responses")
-        contaminated = _contaminated(_benchmark_folder(file) / "contaminated_prompts.jsonl")
+        contaminated = contaminated_prompts(file)
         for row in _csv_rows(file, strong_model, weak_model, default_group=group):
             if row.prompt not in contaminated:
                 yield row
 
 
-def _benchmark_files(path: Path) -> list[Path]:
+def benchmark_files(path: Path) -> list[Path]:
+    """The response files of an evaluation folder, or of a repository around it."""
     for root in (path / "routellm" / "evals", path / "evals", path, *path.parents[:2]):
         mmlu = sorted((root / "mmlu" / "responses").glob("*.csv"))
         gsm8k = sorted((root / GSM8K).glob("gsm8k_responses.csv"))
@@ -138,7 +139,9 @@ def _benchmark_folder(file: Path) -> Path:
     return file.parent.parent if file.parent.name == "responses" else file.parent
 
 
-def _contaminated(path: Path) -> frozenset[str]:
+def contaminated_prompts(file: Path) -> frozenset[str]:
+    """What RouteLLM leaves out of this response file's benchmark. Raises OutcomesError."""
+    path = _benchmark_folder(file) / "contaminated_prompts.jsonl"
     if not path.is_file():
         return frozenset()
     prompts = set()

@@ -1,0 +1,248 @@
+"""Files of recorded outcomes into outcome sets: row by row, again without harm, with refusals.
+
+Every batch is a transaction of its own. Importing anew after an interruption adds what is missing.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_slug
+from django.utils import timezone
+from django.utils.text import slugify
+
+from experiments.models import OutcomeSet, RecordedOutcome
+from experiments.routers.features import featurise
+from experiments.routers.outcome_rows import Item, Row, Source
+from experiments.routers.outcomes import OutcomesError, read_domains
+from experiments.services.engine import engine
+from experiments.services.outcome_sets import SHADOW_PREFIX
+from experiments.services.policies import store
+from experiments.services.rated_decisions import PRODUCTION
+from experiments.services.tasks import Running
+from experiments.services.turns import write_transaction
+
+BATCH = 1_000
+MOST_LISTED = 500
+OUTCOME = ("strong_score", "weak_score", "strong_cost", "weak_cost", "scores", "costs")
+ANOTHER = "another outcome of the same prompt is in the set; the first counts"
+
+Told = Callable[["Refusal"], object]
+
+
+class Refusal(NamedTuple):
+    where: str
+    reason: str
+
+
+@dataclass
+class Tally:
+    """What became of the rows. `refusals` lists the first of the `refused`."""
+
+    added: int = 0
+    unchanged: int = 0
+    contaminated: int = 0
+    refused: int = 0
+    refusals: list[Refusal] = field(default_factory=list)
+
+    def refuse(self, refusal: Refusal, told: Told) -> None:
+        self.refused += 1
+        if len(self.refusals) < MOST_LISTED:
+            self.refusals.append(refusal)
+        told(refusal)
+
+    @property
+    def sentence(self) -> str:
+        parts = [f"{self.added:,} rows added"]
+        for count, what in (
+            (self.unchanged, "were there already"),
+            (self.contaminated, "contaminated prompts left out"),
+            (self.refused, "refused"),
+        ):
+            if count:
+                parts.append(f"{count:,} {what}")
+        return ", ".join(parts) + "."
+
+
+@dataclass(frozen=True)
+class Import:
+    """What to import into which set. `domains` maps a group to its domain; `detects` asks the
+    domain detector where neither the row nor `domains` says it."""
+
+    source: Source
+    name: str
+    domains: Mapping[str, str] = field(default_factory=dict)
+    detects: bool = False
+    origin: str = ""
+
+    def run(
+        self,
+        advance: Callable[[int], object] = lambda _: None,
+        refused: Told = lambda _: None,
+    ) -> Tally:
+        """Raises OutcomesError where the file cannot be read, or holds no outcome at all."""
+        _check_name(self.name)
+        tally = Tally()
+        outcome_set = None
+        reading = self.source.items()
+        while items := list(islice(reading, BATCH)):
+            for item in items:
+                if item.row is None:
+                    _leave_out(item, tally, refused)
+            rows = [(item.where, item.row) for item in items if item.row is not None]
+            if rows:
+                outcome_set = outcome_set or self._set(rows[0][1])
+                self._store(outcome_set, rows, tally, refused)
+            advance(items[-1].done)
+        if outcome_set is None:
+            raise OutcomesError(f"{self.source.path} holds no outcome.{_first(tally)}")
+        if tally.added:
+            OutcomeSet.objects.filter(pk=outcome_set.pk).update(updated_at=timezone.now())
+        return tally
+
+    def _set(self, first: Row) -> OutcomeSet:
+        now = timezone.now()
+        by_folder = self.source.path.is_dir()
+        found, _ = OutcomeSet.objects.get_or_create(
+            name=self.name,
+            defaults={
+                "origin": self.origin or self.source.path.name,
+                "strong_model": first.strong_model or (self.source.strong if by_folder else ""),
+                "weak_model": first.weak_model or (self.source.weak if by_folder else ""),
+                "created_at": now,
+                "updated_at": now,
+            },
+        )
+        return found
+
+    def _store(
+        self,
+        outcome_set: OutcomeSet,
+        rows: Sequence[tuple[str, Row]],
+        tally: Tally,
+        refused: Told,
+    ) -> None:
+        """Of two rows about the same prompt and group the first counts."""
+        fresh: dict[str, RecordedOutcome] = {}
+        digests = [digest_of(row) for _, row in rows]
+        with write_transaction():
+            seen = _known(outcome_set, digests)
+            for (where, row), digest in zip(rows, digests, strict=True):
+                outcome = _outcome(row)
+                if digest not in seen:
+                    seen[digest] = outcome
+                    fresh[digest] = self._row(outcome_set, digest, row)
+                elif seen[digest] == outcome:
+                    tally.unchanged += 1
+                else:
+                    tally.refuse(Refusal(where, ANOTHER), refused)
+            RecordedOutcome.objects.bulk_create(fresh.values())
+        tally.added += len(fresh)
+
+    def _row(self, outcome_set: OutcomeSet, digest: str, row: Row) -> RecordedOutcome:
+        return RecordedOutcome(
+            outcome_set=outcome_set,
+            digest=digest,
+            prompt=row.prompt,
+            domain=self._domain(row),
+            group=row.group,
+            strong_output_tokens=row.strong_output_tokens,
+            weak_output_tokens=row.weak_output_tokens,
+            **dict(zip(OUTCOME, _outcome(row), strict=True)),
+        )
+
+    def _domain(self, row: Row) -> str:
+        named = row.domain or self.domains.get(row.group, "")
+        if named or not self.detects:
+            return named
+        policy = store.current()
+        features = featurise(row.prompt)
+        candidates = engine.detect(policy, row.prompt, features).candidates
+        confident = (c for c in candidates if c.name in policy.domains)
+        best = max(confident, key=lambda c: c.confidence, default=None)
+        if best and best.confidence >= policy.domains[best.name].min_confidence:
+            return best.name
+        return "general"
+
+
+def import_in_background(
+    running: Running,
+    *,
+    path: str,
+    name: str,
+    origin: str,
+    strong: str,
+    weak: str,
+    detects: bool,
+) -> dict[str, Any]:
+    """An uploaded file; it is deleted once it is in, or cannot be read."""
+    file = Path(path)
+    source = Source(file, strong, weak)
+    try:
+        total = source.total()
+        job = Import(source, name, detects=detects, origin=origin)
+        tally = job.run(
+            lambda done: running.advance(min(done, total), total),
+            lambda refusal: running.say(f"{refusal.where}: {refusal.reason}"),
+        )
+    except OutcomesError as error:
+        file.unlink(missing_ok=True)
+        raise OutcomesError(str(error).replace(path, origin)) from error
+    file.unlink(missing_ok=True)
+    running.say(tally.sentence)
+    return {"set": name, "added": tally.added, "refused": tally.refused}
+
+
+def default_name(path: Path) -> str:
+    """The file's name as a set's name."""
+    return slugify(path.stem)[:60] or "outcomes"
+
+
+def domains_of(path: Path | None) -> dict[str, str]:
+    return read_domains(path) if path else {}
+
+
+def digest_of(row: Row) -> str:
+    return hashlib.sha256(f"{row.group}\0{row.prompt}".encode()).hexdigest()
+
+
+def _check_name(name: str) -> None:
+    try:
+        validate_slug(name)
+    except ValidationError as error:
+        raise OutcomesError(
+            f"'{name}' cannot name a set: use letters, digits, hyphens and underscores."
+        ) from error
+    if len(name) > 60 or name == PRODUCTION or name.startswith(SHADOW_PREFIX):
+        raise OutcomesError(
+            f"'{name}' cannot name an imported set: choose a shorter or other name."
+        )
+
+
+def _outcome(row: Row) -> tuple[Any, ...]:
+    costs = (row.strong_cost, row.weak_cost)
+    return (row.strong, row.weak, *costs, dict(row.scores), dict(row.costs))
+
+
+def _known(outcome_set: OutcomeSet, digests: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """What is stored of these, by digest."""
+    rows = RecordedOutcome.objects.filter(outcome_set=outcome_set, digest__in=digests)
+    return {found[0]: found[1:] for found in rows.values_list("digest", *OUTCOME)}
+
+
+def _leave_out(item: Item, tally: Tally, refused: Told) -> None:
+    if item.contaminated:
+        tally.contaminated += 1
+        return
+    tally.refuse(Refusal(item.where, item.reason), refused)
+
+
+def _first(tally: Tally) -> str:
+    if not tally.refusals:
+        return " It needs at least one row below its header."
+    first = tally.refusals[0]
+    return f" {tally.refused:,} rows were refused, the first one {first.where}: {first.reason}."

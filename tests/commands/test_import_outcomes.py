@@ -1,0 +1,188 @@
+"""`manage.py import_outcomes PATH`: what goes in, what is refused, and twice is once."""
+
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from django.core.management import CommandError, call_command
+
+from experiments.models import OutcomeSet, RecordedOutcome
+from tests.routers.outcome_files import choice, make_evals, write_csv
+
+pytestmark = pytest.mark.django_db
+HEADER = ("prompt", "strong_score", "weak_score")
+
+
+def run(path: Path, *arguments: str) -> str:
+    output = StringIO()
+    call_command("import_outcomes", str(path), *arguments, stdout=output, stderr=StringIO())
+    return output.getvalue()
+
+
+def rows() -> list[tuple[Any, ...]]:
+    found = RecordedOutcome.objects.order_by("id")
+    return list(found.values_list("prompt", "strong_score", "weak_score"))
+
+
+def test_csv_with_everything(tmp_path: Path) -> None:
+    header = (*HEADER, "domain", "group", "strong_model", "weak_model", "strong_cost", "weak_cost")
+    header = (*header, "strong_output_tokens", "weak_output_tokens")
+    row = ("Why?", 1, "False", "legal", "law", "big", "small", "0.0021", "", 120, "")
+
+    output = run(write_csv(tmp_path / "My own.csv", [header, row]))
+
+    assert "my-own: 1 rows added." in output
+    found = RecordedOutcome.objects.get()
+    assert (found.strong_score, found.weak_score) == (1.0, 0.0)
+    assert (found.strong_cost, found.weak_cost) == (2_100_000, None)
+    assert (found.strong_output_tokens, found.weak_output_tokens) == (120, None)
+    assert (found.domain, found.group) == ("legal", "law")
+    assert (found.outcome_set.strong_model, found.outcome_set.weak_model) == ("big", "small")
+
+
+def test_twice_changes_nothing(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "a.csv", [HEADER, ("p", 1, 0), ("q", 0.5, 0.5)])
+    run(path, "--name", "mine")
+    before = list(RecordedOutcome.objects.values()), list(OutcomeSet.objects.values())
+
+    output = run(path, "--name", "mine")
+
+    assert "mine: 0 rows added, 2 were there already." in output
+    assert (list(RecordedOutcome.objects.values()), list(OutcomeSet.objects.values())) == before
+
+
+def test_it_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "a.csv", [HEADER, *((f"p{i}", 1, 0) for i in range(5))])
+    run(path)
+    RecordedOutcome.objects.filter(prompt__in=["p3", "p4"]).delete()
+
+    assert "2 rows added, 3 were there already" in run(path)
+
+
+def test_refused_rows_are_listed_and_the_rest_goes_in(tmp_path: Path) -> None:
+    path = write_csv(
+        tmp_path / "a.csv",
+        [
+            HEADER,
+            ("good", 1, 0),
+            ("", 1, 0),
+            ("too much", 2, 0),
+            ("no number", "x", 0),
+            ("too few",),
+            ("good", 0, 1),
+            ("beyond", 1, 0, "what is this"),
+            ("also good", True, False),
+        ],
+    )
+    path.write_bytes(path.read_bytes() + b"broken \xff byte,1,0\n")
+
+    output = run(path)
+
+    assert rows() == [("good", 1.0, 0.0), ("also good", 1.0, 0.0)]
+    assert "2 rows added, 7 refused." in output
+    for line in (
+        "a.csv, line 3: the prompt is empty",
+        "a.csv, line 4: strong_score is '2'; it must be a number from 0 to 1",
+        "a.csv, line 5: strong_score is 'x'",
+        "a.csv, line 6: strong_score is None",
+        "a.csv, line 7: another outcome of the same prompt",
+        "a.csv, line 8: it is not UTF-8 text, or not a whole row",
+        "a.csv, line 10: it is not UTF-8 text",
+    ):
+        assert line in output
+
+
+def test_json_lines_with_several_models(tmp_path: Path) -> None:
+    path = tmp_path / "three.jsonl"
+    lines = [
+        {"prompt": "p", "scores": {"big": 1, "middle": 0.5, "small": 0}, "costs": {"big": 0.01}},
+        {"prompt": "q", "score:big": 1, "score:small": 0.25, "cost:small": "0.001"},
+    ]
+    path.write_text("\n".join(map(json.dumps, lines)) + "\nno json\n", encoding="utf-8")
+
+    output = run(path, "--strong-model", "big", "--weak-model", "small")
+
+    assert rows() == [("p", 1.0, 0.0), ("q", 1.0, 0.25)]
+    first, second = RecordedOutcome.objects.order_by("id")
+    assert first.scores == {"big": 1.0, "middle": 0.5, "small": 0.0}
+    assert (first.strong_cost, second.weak_cost) == (10_000_000, 1_000_000)
+    assert OutcomeSet.objects.get().weak_model == "small"
+    assert "three.jsonl, line 3" in output
+
+
+def test_several_models_without_a_pair_are_refused_naming_them(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "a.csv", [("prompt", "score:x", "score:y"), ("p", 1, 0)])
+    with pytest.raises(CommandError, match=r"scores x, y: say which two are the pair"):
+        run(path)
+
+
+def test_parquet(tmp_path: Path) -> None:
+    table = pa.table({"prompt": ["p", "q"], "strong_score": [1.0, None], "weak_score": [0.0, 0.0]})
+    pq.write_table(table, tmp_path / "a.parquet")
+
+    assert "a.parquet, row 2: strong_score is None" in run(tmp_path / "a.parquet")
+    assert rows() == [("p", 1.0, 0.0)]
+
+
+def test_a_truncated_parquet_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"prompt": ["p"], "strong_score": [1.0], "weak_score": [0.0]}), path)
+    path.write_bytes(path.read_bytes()[:-20])
+
+    with pytest.raises(CommandError, match="is not a whole Parquet file"):
+        run(path)
+
+
+def test_routellms_folder_without_its_contaminated_prompts(tmp_path: Path) -> None:
+    make_evals(tmp_path)
+    line = json.dumps({"eval_prompt": choice("law", 0, hard=True)})
+    (tmp_path / "mmlu" / "contaminated_prompts.jsonl").write_text(line + "\n", encoding="utf-8")
+    domains = write_csv(tmp_path / "domains.csv", [("subject", "domain"), ("law", "legal")])
+
+    output = run(tmp_path, "--name", "evals", "--domains", str(domains))
+
+    assert "299 rows added, 1 contaminated prompts left out." in output
+    assert RecordedOutcome.objects.filter(domain="legal", group="law").count() == 39
+    assert OutcomeSet.objects.get().strong_model == "gpt-4-1106-preview"
+
+
+def test_domains_can_be_detected(seeded: None, tmp_path: Path) -> None:
+    text = "Which antibiotic should a doctor prescribe to a patient with pneumonia?"
+    run(write_csv(tmp_path / "a.csv", [HEADER, (text, 1, 0)]), "--detect-domains")
+    assert RecordedOutcome.objects.get().domain == "medical"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "holds no outcome. It needs at least one row"),
+        ("prompt,strong_score,weak_score\n", "holds no outcome"),
+        ("text,strong_score,weak_score\np,1,0\n", "line 1: no column prompt"),
+        ("prompt,strong_score\np,1\n", "line 1: no column weak_score"),
+        ("prompt,strong_score,weak_score\np,3,0\n", r"1 rows were refused, the first one a.csv"),
+    ],
+)
+def test_a_file_without_outcomes_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(CommandError, match=message):
+        run(path)
+    assert not OutcomeSet.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["production-ratings", "shadow-legal", "two words"])
+def test_a_name_that_is_taken_or_none_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(CommandError, match="cannot name"):
+        run(write_csv(tmp_path / "a.csv", [HEADER, ("p", 1, 0)]), "--name", name)
+
+
+def test_a_path_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="does not exist"):
+        run(tmp_path / "nothing.csv")
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(CommandError, match=r"is none of \.csv, \.jsonl"):
+        run(tmp_path / "a.txt")
