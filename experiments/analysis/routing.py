@@ -13,15 +13,21 @@ their gains are averaged and ``q`` is a straight line across them.
 """
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from experiments.analysis.curves import (
+    Curves,
+    Prompts,
+    curves_of,
+    is_surely_positive,
+    resampled,
+)
+
 Floats = NDArray[np.float64]
 
-_Z95 = 1.959963984540054
 _TOLERANCE = 1e-9
 
 
@@ -55,28 +61,14 @@ class Cut(NamedTuple):
     realised_share: float
 
 
-@dataclass(frozen=True, eq=False)
-class _Blocks:
-    """Prompts of equal score, best score first: how many, the sum of gains, and ``q_weak``."""
-
-    counts: Floats
-    gains: Floats
-    weak_total: float
-
-    @property
-    def n(self) -> float:
-        return float(self.counts.sum())
-
-
 def measure(scores: ArrayLike, strong: ArrayLike, weak: ArrayLike) -> Measures:
     """Measures of a router. ``strong`` and ``weak`` are the qualities of the two models' answers.
 
     Raises ``ValueError`` for arrays of different lengths, empty ones, or scores that are not
     finite.
     """
-    score, strong_quality, weak_quality = _columns(scores, strong, weak)
-    gap_known = _gap_is_known(strong_quality - weak_quality)
-    return _measures(_blocks(score, strong_quality, weak_quality), gap_known=gap_known)
+    prompts, _ = Prompts.ordered(*_columns(scores, strong, weak))
+    return _measures(prompts)
 
 
 def measure_random(strong: ArrayLike, weak: ArrayLike) -> Measures:
@@ -96,19 +88,21 @@ def evaluate(
 
     Resamples without a positive quality gap do not count for APGR and CPT.
     """
-    score, strong_quality, weak_quality = _columns(scores, strong, weak)
-    measures = measure(score, strong_quality, weak_quality)
-    order = np.argsort(-score, kind="stable")
-    columns = (score[order], strong_quality[order], weak_quality[order])
-    generator = np.random.default_rng(seed)
-    drawn = [_resampled(columns, generator) for _ in range(resamples)]
+    prompts, _ = Prompts.ordered(*_columns(scores, strong, weak))
+    return evaluate_prompts(prompts, resampled(prompts, seed=seed, resamples=resamples))
+
+
+def evaluate_prompts(prompts: Prompts, samples: Curves) -> Evaluation:
+    """The same from prompts and resamples that are at hand."""
+    measures = _measures(prompts)
+    drawn = figures_of(samples)
     intervals = {
-        name: _interval([getattr(sample, name) for sample in drawn])
+        name: interval(drawn[name])
         for name, value in measures._asdict().items()
         if value is not None
     }
     return Evaluation(
-        n=len(score),
+        n=len(prompts.score),
         measures=measures,
         intervals={name: found for name, found in intervals.items() if found is not None},
     )
@@ -133,8 +127,29 @@ def threshold_for_share(scores: ArrayLike, share: float) -> Cut:
 
 def quality_curve(scores: ArrayLike, strong: ArrayLike, weak: ArrayLike) -> tuple[Floats, Floats]:
     """Strong shares from 0 to 1 and the quality at each; straight lines lie between them."""
-    blocks = _blocks(*_columns(scores, strong, weak))
-    return _curve(blocks)
+    prompts, _ = Prompts.ordered(*_columns(scores, strong, weak))
+    curve = curves_of(prompts)
+    return curve.shares[0], curve.quality[0]
+
+
+def figures_of(curves: Curves) -> dict[str, Floats]:
+    """The measures of every curve by name; NaN where a curve has no gap."""
+    pgr, known = curves.pgr(), curves.quality[:, -1] > curves.quality[:, 0]
+    crossings = {
+        name: np.where(known, curves.first_share(pgr, np.full(len(pgr), x)), np.nan)
+        for name, x in (("cpt20", 0.2), ("cpt50", 0.5), ("cpt80", 0.8))
+    }
+    at_95 = curves.first_share(curves.quality, 0.95 * curves.quality[:, -1])
+    return {"apgr": curves.area(pgr), **crossings, "strong_share_at_95": at_95}
+
+
+def interval(values: Floats) -> Interval | None:
+    """The middle 95 % of what is defined; None where nothing is."""
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return None
+    low, high = np.quantile(known, [0.025, 0.975])
+    return Interval(float(low), float(high))
 
 
 def _columns(scores: ArrayLike, strong: ArrayLike, weak: ArrayLike) -> tuple[Floats, ...]:
@@ -148,64 +163,8 @@ def _columns(scores: ArrayLike, strong: ArrayLike, weak: ArrayLike) -> tuple[Flo
     return columns
 
 
-def _gap_is_known(gains: Floats) -> bool:
-    if len(gains) < 2:
-        return False
-    standard_error = float(gains.std(ddof=1)) / math.sqrt(len(gains))
-    return float(gains.mean()) - _Z95 * standard_error > 0
-
-
-def _blocks(score: Floats, strong: Floats, weak: Floats, times: Floats | None = None) -> _Blocks:
-    """``times`` says how often each row counts (a bootstrap resample)."""
-    order = np.argsort(-score, kind="stable")
-    score, strong, weak = score[order], strong[order], weak[order]
-    times = np.ones(len(score)) if times is None else times[order]
-    starts = np.flatnonzero(np.r_[True, score[1:] != score[:-1]])
-    counts = np.add.reduceat(times, starts)
-    gains = np.add.reduceat(times * (strong - weak), starts)
-    seen = counts > 0
-    return _Blocks(counts[seen], gains[seen], float(times @ weak))
-
-
-def _curve(blocks: _Blocks) -> tuple[Floats, Floats]:
-    shares = np.r_[0.0, np.cumsum(blocks.counts)] / blocks.n
-    quality = (blocks.weak_total + np.r_[0.0, np.cumsum(blocks.gains)]) / blocks.n
-    return shares, quality
-
-
-def _measures(blocks: _Blocks, *, gap_known: bool) -> Measures:
-    shares, quality = _curve(blocks)
-    n = blocks.n
-    at_95 = _first_share(shares, quality, 0.95 * quality[-1], n)
-    if not gap_known:
-        return Measures(None, None, None, None, at_95)
-    pgr = (quality - quality[0]) / (quality[-1] - quality[0])
-    cpt20, cpt50, cpt80 = (_first_share(shares, pgr, x, n) for x in (0.2, 0.5, 0.8))
-    return Measures(float(np.trapezoid(pgr, shares)), cpt20, cpt50, cpt80, at_95)
-
-
-def _first_share(shares: Floats, values: Floats, target: float, n: float) -> float:
-    """The first share k / n at which the broken line reaches the target; it ends above it."""
-    at = int(np.argmax(values >= target - _TOLERANCE))
-    if at == 0:
-        return 0.0
-    rise = values[at] - values[at - 1]
-    part = min(1.0, max(0.0, (target - values[at - 1]) / rise))
-    share = shares[at - 1] + part * (shares[at] - shares[at - 1])
-    return math.ceil(float(share) * n - 1e-6) / n
-
-
-def _resampled(columns: tuple[Floats, ...], generator: np.random.Generator) -> Measures:
-    n = len(columns[0])
-    times = np.bincount(generator.integers(0, n, size=n), minlength=n).astype(np.float64)
-    score, strong, weak = columns
-    blocks = _blocks(score, strong, weak, times)
-    return _measures(blocks, gap_known=float(blocks.gains.sum()) > 0)
-
-
-def _interval(values: list[float | None]) -> Interval | None:
-    known = [value for value in values if value is not None]
-    if not known:
-        return None
-    low, high = np.quantile(known, [0.025, 0.975])
-    return Interval(float(low), float(high))
+def _measures(prompts: Prompts) -> Measures:
+    found = {name: float(value[0]) for name, value in figures_of(curves_of(prompts)).items()}
+    if not is_surely_positive(prompts.gain):
+        return Measures(None, None, None, None, found["strong_share_at_95"])
+    return Measures(**found)
