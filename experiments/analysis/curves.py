@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 MOST_BAGS = 1_000
-MOST_BLOCKS = 500
+MOST_BLOCKS = 200
 _TOLERANCE = 1e-9
 
 
@@ -142,7 +142,7 @@ def _bags(n: int, generator: np.random.Generator) -> Codes:
 
 
 def _merged_blocks(prompts: Prompts) -> Codes:
-    """The number of each prompt's block; beyond 500 blocks, neighbours are one."""
+    """The number of each prompt's block; beyond 200 blocks, neighbours are one."""
     starts = prompts.starts()
     sizes = np.diff(np.r_[starts, len(prompts.score)])
     if len(starts) > MOST_BLOCKS:

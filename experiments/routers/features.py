@@ -49,6 +49,11 @@ def featurise(text: str, embedding: StaticEmbedding | None = None) -> Features:
     return Features(seen, question_text, options_text, question, options, vector)
 
 
+def only_embedded(embedding: Vector) -> Features:
+    """A prompt of which nothing but the embedding is kept: enough for routers that use no more."""
+    return Features("", "", "", (), (), embedding)
+
+
 def _without_answer_cue(text: str) -> str:
     body = text.rstrip()
     if body.lower().endswith(_ANSWER_CUE):

@@ -13,6 +13,9 @@ OWN_CLASSES_VARIABLE = "ROUTER_CLASSES"
 
 class Kind(NamedTuple):
     """`local` kinds need no network and always score. `inline` ones answer in the caller's thread.
+    `by_embedding` ones look at nothing else of a prompt, so that they can score one that was not
+    kept. Where a kind `counts_ties`, its score is the strong model's win rate with ties as halves;
+    else that where one of the two is better.
 
     `concurrent` is how many calls of one router run at the same time: BERT's tokenizer raises
     "Already borrowed" when two threads use it, and one GPU generates for one prompt at a time.
@@ -22,13 +25,17 @@ class Kind(NamedTuple):
     inline: bool = False
     calls_openai: bool = False
     concurrent: int = 8
+    by_embedding: bool = False
+    counts_ties: bool = False
 
 
 KINDS = {
     "local": Kind(local=True, inline=True),
-    "local_mf": Kind(local=True, inline=True),
+    "local_mf": Kind(local=True, inline=True, by_embedding=True, counts_ties=True),
+    "knn": Kind(local=True, inline=True, by_embedding=True),
+    "linear": Kind(local=True, inline=True, by_embedding=True),
     "random": Kind(inline=True),
-    "mf": Kind(calls_openai=True),
+    "mf": Kind(calls_openai=True, counts_ties=True),
     "bert": Kind(concurrent=1),
     "causal_llm": Kind(concurrent=1),
     "sw_ranking": Kind(calls_openai=True),

@@ -17,6 +17,11 @@ NAMES = (local.KIND, local_mf.KIND, RANDOM)
 
 
 class Scorer(Protocol):
+    """`counts_ties`: whether a score is a win rate in which a tie counts half (see `kinds`)."""
+
+    @property
+    def counts_ties(self) -> bool: ...
+
     def score(self, features: Features) -> float: ...
 
 
@@ -25,6 +30,7 @@ class RandomRouter:
     """A coin: every score is drawn anew."""
 
     generator: np.random.Generator
+    counts_ties: bool = True
 
     def score(self, features: Features) -> float:
         return float(self.generator.random())

@@ -8,6 +8,7 @@ better one on a prompt where the two differ.
 import functools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from experiments.routers.checkpoints import SHIPPED, CheckpointError, read_checkpoint, read_manifest
 from experiments.routers.embedding import StaticEmbedding, default_embedding, require_same_embedding
@@ -41,6 +42,7 @@ class LocalRouter:
     win_rate: WinRate
     embedding: StaticEmbedding
     sha256: str = ""
+    counts_ties: ClassVar[bool] = False
 
     @classmethod
     def load(cls, folder: Path = CHECKPOINT) -> "LocalRouter":

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from experiments.routers.checkpoints import SHIPPED, CheckpointError, read_checkpoint
 from experiments.routers.embedding import Vector, require_same_embedding
@@ -19,6 +20,7 @@ class LocalMFRouter:
 
     direction: Vector
     sha256: str = ""
+    counts_ties: ClassVar[bool] = True
 
     @classmethod
     def load(cls, folder: Path = CHECKPOINT) -> "LocalMFRouter":

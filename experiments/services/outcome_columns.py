@@ -33,7 +33,7 @@ class OutcomeColumns:
     which only happens in the set of rated decisions. ``propensity`` is the probability with which
     the model that is known was chosen: 1 where both are known. Costs are nano-dollars, NaN where
     not known. ``groups`` are what is held out, or averaged over, together: a subject, or for
-    traffic the unit. ``inputs`` is None unless it was asked for.
+    traffic (``by_unit``) the unit. ``inputs`` is None unless it was asked for.
     """
 
     name: str
@@ -45,6 +45,7 @@ class OutcomeColumns:
     domains: Labels
     groups: Labels
     propensity: Floats
+    by_unit: bool = False
     inputs: Inputs | None = None
 
     def __len__(self) -> int:
@@ -77,6 +78,9 @@ class OutcomeColumns:
             propensity=self.propensity[keep],
             inputs=self.inputs.where(keep) if self.inputs else None,
         )
+
+    def with_outcomes(self, strong: Floats, weak: Floats) -> "OutcomeColumns":
+        return replace(self, strong=strong, weak=weak)
 
     def of_domain(self, domain: str) -> "OutcomeColumns":
         """The rows of this domain; all of them for ""."""

@@ -87,6 +87,7 @@ def columns(outcome_set: OutcomeSet, *, with_inputs: bool = False) -> OutcomeCol
         domains=by_name["domain"],
         groups=by_name["group"],
         propensity=np.ones(len(strong)),
+        by_unit=outcome_set.source == OutcomeSet.Source.SHADOW,
         inputs=_inputs(rows) if with_inputs else None,
     )
 

@@ -43,6 +43,7 @@ def rated_columns(*, with_inputs: bool) -> OutcomeColumns:
         domains=np.array([row.decision.domain for row in rows], dtype=object),
         groups=np.array([row.decision.unit_hash for row in rows], dtype=object),
         propensity=np.array([row.decision.propensity for row in rows], dtype=np.float64),
+        by_unit=True,
         inputs=_inputs([row.decision for row in rows]) if with_inputs else None,
     )
 

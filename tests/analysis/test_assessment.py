@@ -97,7 +97,7 @@ def test_many_different_scores_are_merged_for_resampling_only() -> None:
 
     assert curves_of(prompts).shares.shape == (1, 5_001)
     samples = resampled(prompts, seed=1, resamples=10)
-    assert samples.shares.shape == (10, 501)
+    assert samples.shares.shape == (10, 201)
     assert samples.shares[:, -1] == pytest.approx(np.ones(10))
 
 

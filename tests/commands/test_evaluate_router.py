@@ -31,7 +31,7 @@ def evaluate_json(*arguments: str) -> dict[str, Any]:
 def test_json(evals: Path, router: str) -> None:
     found = evaluate_json(router, str(evals))
 
-    assert set(found) == {"n", "router", "random", "oracle"}
+    assert {"n", "router", "random", "oracle"} <= set(found)
     assert found["n"] == 300
     for measured in (found["router"], found["random"], found["oracle"]):
         names = {"apgr", "cpt20", "cpt50", "cpt80", "strong_share_at_95"}
@@ -54,7 +54,7 @@ def test_table(evals: Path) -> None:
     assert lines[0] == "300 prompts, 95 % intervals by bootstrap"
     assert "APGR" in lines[1]
     assert "share at 95 %" in lines[1]
-    assert [line.split()[0] for line in lines[2:]] == ["router", "random", "oracle"]
+    assert [line.split()[0] for line in lines[2:5]] == ["router", "random", "oracle"]
 
 
 def test_undefined_is_null_and_said(tmp_path: Path) -> None:

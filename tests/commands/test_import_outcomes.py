@@ -29,8 +29,8 @@ def rows() -> list[tuple[Any, ...]]:
 
 
 def test_csv_with_everything(tmp_path: Path) -> None:
-    header = (*HEADER, "domain", "group", "strong_model", "weak_model", "strong_cost", "weak_cost")
-    header = (*header, "strong_output_tokens", "weak_output_tokens")
+    optional = ("domain", "group", "strong_model", "weak_model", "strong_cost", "weak_cost")
+    header = (*HEADER, *optional, "strong_output_tokens", "weak_output_tokens")
     row = ("Why?", 1, "False", "legal", "law", "big", "small", "0.0021", "", 120, "")
 
     output = run(write_csv(tmp_path / "My own.csv", [header, row]))

@@ -1,16 +1,28 @@
-"""`manage.py evaluate_router ROUTER FILE`: what a router saves on recorded outcomes."""
+"""`manage.py evaluate_router ROUTER OUTCOMES`: what a router saves on recorded outcomes."""
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from experiments.analysis.ratings import Estimate
 from experiments.analysis.routing import Evaluation
 from experiments.routers.checkpoints import CheckpointError
-from experiments.routers.evaluation import RouterEvaluation, evaluate_router
-from experiments.routers.loading import load_router
-from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL, OutcomesError, read_outcomes
+from experiments.routers.errors import RouterConfigurationError
+from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL, OutcomesError
+from experiments.services.entrants import Ready, of_file, of_set
+from experiments.services.evaluation_payloads import comparison_payload
+from experiments.services.evaluations import (
+    Comparison,
+    Measured,
+    NothingToMeasureError,
+    Slice,
+    compare,
+)
+from experiments.services.outcome_sets import NoOutcomeSetError
+from experiments.services.scorers import NoRouterError
 
 _HEADINGS = {
     "apgr": "APGR",
@@ -19,23 +31,38 @@ _HEADINGS = {
     "cpt80": "CPT(80 %)",
     "strong_share_at_95": "share at 95 %",
 }
+_SAVINGS = {
+    "saving_against_strong": "saved at the strong model's quality, against always strong",
+    "saving_at_95": "saved at 95 % of its quality, against always strong",
+    "saving_against_random": "saved at 95 % of its quality, against a coin of equal quality",
+    "calls_against_random": "strong calls saved at 95 % of its quality, against such a coin",
+}
 
 
 class Command(BaseCommand):
     help = (
-        "Measure a router on recorded outcomes, beside a coin and an oracle that knows both "
+        "Measure routers on recorded outcomes, beside a coin and an oracle that knows both "
         "answers. APGR and CPT are RouteLLM's; shares are shares of prompts sent to the strong "
-        "model."
+        "model. OUTCOMES is a set of the lab or a file; of a set the routers are those configured."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("router", help="local, local_mf, random, or a checkpoint's folder.")
+        parser.add_argument(
+            "router",
+            help="local, local_mf, random, or a checkpoint's folder; with a set of the lab also "
+            "any configured router, or policy:DOMAIN.",
+        )
         parser.add_argument(
             "file",
-            type=Path,
-            help="RouteLLM's evaluation folder, or a CSV prompt,strong_score,weak_score[,…].",
+            metavar="outcomes",
+            help="The name of an outcome set, RouteLLM's evaluation folder, or a CSV "
+            "prompt,strong_score,weak_score[,…].",
+        )
+        parser.add_argument(
+            "--also", action="append", default=[], metavar="ROUTER", help="Compare with this one."
         )
         parser.add_argument("--json", action="store_true", help="Print JSON.")
+        parser.add_argument("--domain", default="", help="Only this domain.")
         parser.add_argument("--group", action="append", help="Only this subject or group.")
         parser.add_argument("--leave-out", action="append", default=[], help="Not this one.")
         parser.add_argument("--strong-model", default=STRONG_MODEL, help="Column of the folder.")
@@ -44,38 +71,109 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            evaluation = _evaluate(options)
-        except (OutcomesError, CheckpointError) as error:
+            ready = _chosen(_ready(options), options)
+            found = compare(
+                ready.columns, ready.entrants, domain=options["domain"], seed=options["seed"]
+            )
+        except (
+            OutcomesError,
+            CheckpointError,
+            NoOutcomeSetError,
+            NoRouterError,
+            NothingToMeasureError,
+            RouterConfigurationError,
+        ) as error:
             raise CommandError(str(error)) from error
         if options["json"]:
-            self.stdout.write(json.dumps(evaluation.as_dict(), indent=2))
+            self.stdout.write(json.dumps(comparison_payload(found), indent=2))
         else:
-            self.stdout.write(_table(evaluation))
+            self.stdout.write("\n".join(_text(found)))
 
 
-def _evaluate(options: dict[str, Any]) -> RouterEvaluation:
-    outcomes = read_outcomes(
-        options["file"], strong_model=options["strong_model"], weak_model=options["weak_model"]
-    )
+def _ready(options: dict[str, Any]) -> Ready:
+    """A path is one where it exists, or could only be one; anything else names a set."""
+    routers = list(dict.fromkeys((options["router"], *options["also"])))
+    path, seed = Path(options["file"]), options["seed"]
+    if path.exists() or path.suffix or len(path.parts) > 1:
+        pair = options["strong_model"], options["weak_model"]
+        return of_file(path, routers, seed, *pair)
+    return of_set(options["file"], routers, seed)
+
+
+def _chosen(ready: Ready, options: dict[str, Any]) -> Ready:
+    """Without the groups that are not wanted."""
     wanted, unwanted = options["group"], options["leave_out"]
-    chosen = outcomes.where(
-        lambda row: (not wanted or row.group in wanted) and row.group not in unwanted
-    )
-    if not len(chosen):
-        raise OutcomesError(f"No prompt of {options['file']} is in the chosen groups.")
-    router = load_router(options["router"], options["seed"])
-    return evaluate_router(router, chosen, options["seed"])
+    if not wanted and not unwanted:
+        return ready
+    columns = ready.columns
+    kept = [(not wanted or group in wanted) and group not in unwanted for group in columns.groups]
+    if not any(kept):
+        raise NothingToMeasureError(f"No prompt of {options['file']} is in the chosen groups.")
+    return ready.where(kept)
 
 
-def _table(evaluation: RouterEvaluation) -> str:
-    measured = {name: getattr(evaluation, name) for name in ("router", "random", "oracle")}
-    rows = [["", *_HEADINGS.values()], *([name, *_cells(of)] for name, of in measured.items())]
+def _text(found: Comparison) -> Iterator[str]:
+    yield from _table(found.whole)
+    if found.weighed:
+        weighed = found.weighed
+        yield (
+            f"One answer is known per prompt: ratings count by inverse propensity, "
+            f"{weighed.clipped:.1%} of them cut. They are worth {weighed.effective_strong:.0f} "
+            f"ratings of the strong model and {weighed.effective_weak:.0f} of the weak one. On "
+            f"{weighed.without_overlap:.1%} of prompts the other model had no chance; these are "
+            "left out."
+        )
+    for part in found.domains:
+        yield ""
+        if part.enough:
+            yield from _table(part)
+        else:
+            yield f"{part.domain}: {part.n} prompts are too few."
+
+
+def _table(part: Slice) -> Iterator[str]:
+    several = len(part.routers) > 1
+    rows = [["", *_HEADINGS.values()]]
+    for one in part.routers:
+        name = one.name if several else "router"
+        rows.append([name, *_cells(one.assessment.evaluation)])
+    if part.beside:
+        rows.append(["random", *_cells(part.beside.random.evaluation)])
+        rows.append(["oracle", *_cells(part.beside.oracle.evaluation)])
+    where = f"{part.domain}: " if part.domain else ""
+    yield f"{where}{part.n} prompts, 95 % intervals by bootstrap"
+    yield from _aligned(rows)
+    for one in part.routers:
+        yield from (f"{one.name}: {line}" if several else line for line in _lines(one))
+
+
+def _lines(measured: Measured) -> Iterator[str]:
+    found = measured.assessment
+    if not found.gap_known:
+        yield "Undefined: the strong model is not surely better than the weak one on these prompts."
+    for name, words in _SAVINGS.items():
+        estimate: Estimate | None = getattr(found, name)
+        if estimate is not None:
+            yield f"{estimate.value:.1%} ({estimate.low:.1%} to {estimate.high:.1%}) {words}"
+    if found.reliability:
+        yield f"scores are off by {found.reliability.error:.3f} on average"
+    if measured.operating:
+        at = measured.operating
+        yield (
+            f"at the threshold {at.threshold:.4f}: strong share {at.strong_share:.1%}, "
+            f"quality {at.quality:.4f}"
+        )
+    if measured.unscored:
+        yield f"{measured.unscored} prompts are not kept in a form that all routers can score"
+    if measured.microseconds:
+        yield f"{measured.microseconds / 1000:.2f} ms a prompt"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    return "\n".join((f"{evaluation.n} prompts, 95 % intervals by bootstrap", *lines))
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
 
 
 def _cells(evaluation: Evaluation) -> list[str]:

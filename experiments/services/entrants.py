@@ -1,0 +1,79 @@
+"""Routers and outcomes by the names a command line or a page gives them, ready to be compared."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.routers.features import featurise
+from experiments.routers.loading import RANDOM, load_router
+from experiments.routers.outcomes import Outcomes, read_outcomes
+from experiments.services.evaluations import Entrant
+from experiments.services.outcome_columns import Floats, Inputs, OutcomeColumns
+from experiments.services.outcome_scores import Advance, scores
+from experiments.services.outcome_sets import columns, find_set
+from experiments.services.rated_decisions import PRODUCTION
+from experiments.services.scorers import Scorer, find_scorer
+
+
+class Ready(NamedTuple):
+    columns: OutcomeColumns
+    entrants: tuple[Entrant, ...]
+
+    def where(self, kept: Sequence[bool]) -> "Ready":
+        rows = np.array(kept, dtype=bool)
+        entrants = (one._replace(values=one.values[rows]) for one in self.entrants)
+        return Ready(self.columns.where(rows), tuple(entrants))
+
+
+def of_set(
+    name: str, routers: Sequence[str], seed: int, advance: Advance = lambda done, total: None
+) -> Ready:
+    """A set of the lab and configured routers. Raises NoOutcomeSetError, NoRouterError."""
+    outcome_set = find_set(name)
+    scorers = [find_scorer(router, seed) for router in routers]
+    whole = columns(outcome_set, with_inputs=outcome_set.name == PRODUCTION)
+    entrants = []
+    for scorer in scorers:
+        found = scores(outcome_set, scorer, advance, whole)
+        entrants.append(entrant(scorer, found.values, found.microseconds))
+    return Ready(whole, tuple(entrants))
+
+
+def entrant(scorer: Scorer, values: Floats, microseconds: float) -> Entrant:
+    return Entrant(scorer.name, values, microseconds, scorer.threshold, scorer.ties)
+
+
+def of_file(path: Path, routers: Sequence[str], seed: int, strong: str, weak: str) -> Ready:
+    """A file and shipped routers or checkpoints: needs no database.
+
+    Raises OutcomesError, CheckpointError.
+    """
+    return of_outcomes(read_outcomes(path, strong_model=strong, weak_model=weak), routers, seed)
+
+
+def of_outcomes(outcomes: Outcomes, routers: Sequence[str], seed: int) -> Ready:
+    loaded = {name: load_router(name, seed) for name in routers}
+    entrants = []
+    for name, router in loaded.items():
+        values = np.array([router.score(featurise(prompt)) for prompt in outcomes.prompts])
+        ties = None if name == RANDOM else router.counts_ties
+        entrants.append(Entrant(name, values, ties=ties))
+    return Ready(as_columns(outcomes), tuple(entrants))
+
+
+def as_columns(outcomes: Outcomes, name: str = "") -> OutcomeColumns:
+    unknown = np.full(len(outcomes), np.nan)
+    return OutcomeColumns(
+        name=name,
+        ids=np.arange(len(outcomes)).astype(object),
+        strong=outcomes.strong,
+        weak=outcomes.weak,
+        strong_cost=unknown,
+        weak_cost=unknown,
+        domains=np.array(outcomes.domains, dtype=object),
+        groups=np.array(outcomes.groups, dtype=object),
+        propensity=np.ones(len(outcomes)),
+        inputs=Inputs(outcomes.prompts, {}),
+    )

@@ -1,0 +1,212 @@
+"""Routers on outcome sets: the figures that page and command both show."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.analysis.assessment import Assessment, assess
+from experiments.analysis.curves import Codes
+from experiments.analysis.weighting import NO_OVERLAP, Weighed, weigh
+from experiments.services.outcome_columns import Flags, Floats, OutcomeColumns
+
+LEAST_RATED = 60
+FEW = 30
+"""Below this many prompts a domain has no figures of its own."""
+
+
+class Entrant(NamedTuple):
+    """A router with its scores of all rows. `microseconds` is 0 where it was not timed."""
+
+    name: str
+    values: Floats
+    microseconds: float = 0.0
+    threshold: float | None = None
+    ties: bool | None = False
+
+
+class Operating(NamedTuple):
+    """What a policy's threshold does: one point of its router's curve. Costs are nano-dollars a
+    prompt, None where not known."""
+
+    threshold: float
+    strong_share: float
+    quality: float
+    pgr: float | None
+    cost: float | None
+
+
+class Measured(NamedTuple):
+    """`unscored` prompts were kept in a form that this router cannot score; nobody is measured on
+    them, so that all are compared on the same prompts."""
+
+    name: str
+    assessment: Assessment
+    microseconds: float
+    unscored: int
+    operating: Operating | None
+
+
+class Beside(NamedTuple):
+    """What every router stands beside. Costs are means in nano-dollars, None where not known."""
+
+    random: Assessment
+    oracle: Assessment
+    strong_cost: float | None
+    weak_cost: float | None
+
+
+class Slice(NamedTuple):
+    """One domain, or all of the set for ""."""
+
+    domain: str
+    n: int
+    routers: tuple[Measured, ...]
+    beside: Beside | None
+
+    @property
+    def enough(self) -> bool:
+        return self.beside is not None
+
+
+class Comparison(NamedTuple):
+    """`weighed` is None where both answers are known for every prompt."""
+
+    name: str
+    whole: Slice
+    beside: Beside
+    domains: tuple[Slice, ...]
+    weighed: Weighed | None
+
+
+class NothingToMeasureError(ValueError):
+    """The set cannot be evaluated; the message says what it lacks."""
+
+
+def compare(
+    columns: OutcomeColumns,
+    entrants: Sequence[Entrant],
+    *,
+    domain: str = "",
+    seed: int = 0,
+    by_domain: bool = True,
+) -> Comparison:
+    """All entrants on the same rows, overall and in each domain. Raises NothingToMeasureError."""
+    if not len(columns):
+        raise NothingToMeasureError(f"The outcome set '{columns.name}' holds no prompt yet.")
+    if domain and domain not in columns.domain_names():
+        known = ", ".join(columns.domain_names()) or "none"
+        raise NothingToMeasureError(
+            f"No prompt of '{columns.name}' is of the domain '{domain}'. It has {known}."
+        )
+    weighed, outcomes, weighable = _weighed(columns)
+    usable = weighable & np.all([np.isfinite(entrant.values) for entrant in entrants], axis=0)
+    chosen = usable & (columns.domains == domain) if domain else usable
+    if not chosen.any():
+        raise NothingToMeasureError(
+            f"None of the prompts of '{columns.name}' is kept in a form that these routers score. "
+            "Routers of the kinds knn, linear and local_mf need only the embedding."
+        )
+    table = _Table(outcomes, entrants, usable, seed)
+    names = columns.domain_names() if by_domain and not domain else []
+    whole = table.slice(domain, chosen, least=1)
+    return Comparison(
+        name=columns.name,
+        whole=whole,
+        beside=whole.beside or table.beside(chosen),
+        domains=tuple(table.slice(name, usable & (columns.domains == name)) for name in names),
+        weighed=weighed,
+    )
+
+
+def _weighed(columns: OutcomeColumns) -> tuple[Weighed | None, OutcomeColumns, Flags]:
+    """The outcomes to measure with, and the rows of which they speak."""
+    if columns.complete:
+        return None, columns, np.ones(len(columns), dtype=bool)
+    known = columns.propensity <= NO_OVERLAP
+    if np.count_nonzero(known) < LEAST_RATED:
+        raise NothingToMeasureError(
+            f"Of {len(columns):,} rated prompts {np.count_nonzero(known):,} could have gone to the "
+            f"other model too; {LEAST_RATED} are needed. Explore: give the domain's policy an "
+            "exploration rate of 0.02."
+        )
+    part = columns.where(known)
+    try:
+        found = weigh(part.strong, part.weak, part.propensity)
+    except ValueError as error:
+        raise NothingToMeasureError(str(error)) from error
+    strong, weak = np.zeros(len(columns)), np.zeros(len(columns))
+    strong[known], weak[known] = found.strong, found.weak
+    found = found._replace(without_overlap=float(np.mean(~known)))
+    return found, columns.with_outcomes(strong, weak), known
+
+
+class _Table(NamedTuple):
+    outcomes: OutcomeColumns
+    entrants: Sequence[Entrant]
+    usable: Flags
+    seed: int
+
+    def slice(self, domain: str, rows: Flags, least: int = FEW) -> Slice:
+        of_domain = self.outcomes.domains == domain if domain else np.ones(len(rows), bool)
+        left_out = int(np.count_nonzero(of_domain & ~rows))
+        n = int(np.count_nonzero(rows))
+        if n < least:
+            return Slice(domain, n, (), None)
+        part = self.outcomes.where(rows)
+        measured = tuple(
+            Measured(
+                entrant.name,
+                self._assess(part, entrant.values[rows], ties=entrant.ties),
+                entrant.microseconds,
+                left_out,
+                _operating(part, entrant.values[rows], entrant.threshold),
+            )
+            for entrant in self.entrants
+        )
+        return Slice(domain, n, measured, self.beside(rows))
+
+    def beside(self, rows: Flags) -> Beside:
+        part = self.outcomes.where(rows)
+        return Beside(
+            random=self._assess(part, np.zeros(len(part)), ties=None),
+            oracle=self._assess(part, part.strong - part.weak, ties=None),
+            strong_cost=float(part.strong_cost.mean()) if part.priced else None,
+            weak_cost=float(part.weak_cost.mean()) if part.priced else None,
+        )
+
+    def _assess(self, part: OutcomeColumns, scores: Floats, *, ties: bool | None) -> Assessment:
+        one_sided = bool((part.propensity < 1).any())
+        return assess(
+            scores,
+            part.strong,
+            part.weak,
+            seed=self.seed,
+            strong_cost=part.strong_cost if part.priced else None,
+            weak_cost=part.weak_cost if part.priced else None,
+            units=_units(part),
+            ties=None if one_sided else ties,
+        )
+
+
+def _units(part: OutcomeColumns) -> Codes | None:
+    """Whose prompts are drawn together: a unit's. A subject's prompts are drawn one by one."""
+    if not part.by_unit:
+        return None
+    codes = np.unique(part.groups.astype(str), return_inverse=True)[1]
+    return codes.astype(np.int64)
+
+
+def _operating(part: OutcomeColumns, values: Floats, threshold: float | None) -> Operating | None:
+    if threshold is None:
+        return None
+    up = values >= threshold
+    quality = float(np.where(up, part.strong, part.weak).mean())
+    strong, weak = float(part.strong.mean()), float(part.weak.mean())
+    return Operating(
+        threshold=threshold,
+        strong_share=float(up.mean()),
+        quality=quality,
+        pgr=(quality - weak) / (strong - weak) if strong > weak else None,
+        cost=float(np.where(up, part.strong_cost, part.weak_cost).mean()) if part.priced else None,
+    )
