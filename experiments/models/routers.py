@@ -6,10 +6,12 @@ from django.db import models
 
 from experiments.models.base import ConfigurationRow
 
-LOCAL_KINDS = ("local", "local_mf")
+LOCAL_KINDS = ("local", "local_mf", "knn", "linear")
 KINDS = (
     ("local", "local: trained here, no key, no network"),
     ("local_mf", "local_mf: RouteLLM's matrix factorisation on local embeddings"),
+    ("knn", "knn: outcomes of the most similar prompts, trained here"),
+    ("linear", "linear: one regression a model on the embedding, trained here"),
     ("random", "random: a coin, for comparison"),
     ("mf", "mf: RouteLLM's matrix factorisation (asks OpenAI for embeddings)"),
     ("bert", "bert: RouteLLM's classifier (needs its checkpoint)"),

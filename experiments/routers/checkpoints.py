@@ -5,17 +5,19 @@ Nothing is ever unpickled. A file whose sha256 is not the manifest's is refused.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 SHIPPED = Path(__file__).parent / "checkpoints"
 WEIGHTS_FILE = "weights.safetensors"
 MANIFEST_FILE = "manifest.json"
+PROMPTS_FILE = "prompts.bin"
 
 
 class CheckpointError(ValueError):
@@ -24,7 +26,8 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class Manifest:
-    """Where weights came from. ``measured`` holds figures on rows the weights did not see."""
+    """Where weights came from. ``measured`` holds figures on rows the weights did not see,
+    ``settings`` what was searched for and found."""
 
     kind: str
     made_from: str
@@ -37,6 +40,7 @@ class Manifest:
     folds: Mapping[str, object] = field(default_factory=dict)
     measured: Mapping[str, object] = field(default_factory=dict)
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -71,6 +75,28 @@ def read_checkpoint(folder: Path, kind: str) -> Checkpoint:
             f"{_remedy(kind)}"
         )
     return Checkpoint(load(content), manifest)
+
+
+def write_prompt_hashes(folder: Path, prompts: Iterable[str]) -> None:
+    """What the weights were trained on, as sorted 64-bit hashes: enough to tell an overlap, and
+    nothing of a prompt can be read from them."""
+    hashes = np.unique(prompt_hashes(prompts))
+    (folder / PROMPTS_FILE).write_bytes(hashes.astype("<u8").tobytes())
+
+
+def read_prompt_hashes(folder: Path) -> NDArray[np.uint64] | None:
+    """None where the checkpoint came without."""
+    try:
+        content = (folder / PROMPTS_FILE).read_bytes()
+    except OSError:
+        return None
+    return np.frombuffer(content[: len(content) // 8 * 8], dtype="<u8")
+
+
+def prompt_hashes(prompts: Iterable[str]) -> NDArray[np.uint64]:
+    """The first eight bytes of each prompt's sha256."""
+    firsts = b"".join(hashlib.sha256(prompt.encode()).digest()[:8] for prompt in prompts)
+    return np.frombuffer(firsts, dtype="<u8")
 
 
 def read_manifest_kind(folder: Path) -> str:

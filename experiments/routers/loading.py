@@ -11,6 +11,7 @@ from experiments.routers.checkpoints import MANIFEST_FILE, CheckpointError, read
 from experiments.routers.features import Features
 from experiments.routers.local import LocalRouter
 from experiments.routers.local_mf import LocalMFRouter
+from experiments.routers.per_model import KNN, LINEAR, PerModelRouter
 
 RANDOM = "random"
 NAMES = (local.KIND, local_mf.KIND, RANDOM)
@@ -53,6 +54,7 @@ def load_router(name: str, seed: int = 0) -> Scorer:
             f"There is no router '{name}'. Give {', '.join(NAMES)}, or a folder with a "
             f"{MANIFEST_FILE} that `manage.py train_router` wrote."
         )
-    if read_manifest_kind(folder) == local_mf.KIND:
-        return LocalMFRouter.load(folder)
-    return LocalRouter.load(folder)
+    kind = read_manifest_kind(folder)
+    if kind in (KNN, LINEAR):
+        return PerModelRouter.load(folder, kind)
+    return LocalMFRouter.load(folder) if kind == local_mf.KIND else LocalRouter.load(folder)

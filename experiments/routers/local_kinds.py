@@ -9,11 +9,13 @@ from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.features import Features
 from experiments.routers.local import LocalRouter
 from experiments.routers.local_mf import LocalMFRouter
+from experiments.routers.per_model import KNN, LINEAR, PerModelRouter
 
-_CLASSES: dict[str, type[LocalRouter] | type[LocalMFRouter]] = {
+_SHIPPED: dict[str, type[LocalRouter] | type[LocalMFRouter]] = {
     "local": LocalRouter,
     "local_mf": LocalMFRouter,
 }
+_TRAINED = (KNN, LINEAR)
 
 
 class LocalScorer(Protocol):
@@ -30,20 +32,36 @@ class LoadedLocal(NamedTuple):
 
 
 def load_local(kind: str, arguments: Mapping[str, object]) -> LoadedLocal:
-    """Load `local` or `local_mf` from `checkpoint_path`, or as shipped.
+    """Load a router from `checkpoint_path`; `local` and `local_mf` also as shipped.
 
     Raises RouterConfigurationError.
     """
-    unknown = sorted(set(arguments) - {"checkpoint_path"})
+    takes = {"checkpoint_path", "pair"} if kind in _TRAINED else {"checkpoint_path"}
+    unknown = sorted(set(arguments) - takes)
     if unknown:
         raise RouterConfigurationError(
-            f"A router of kind '{kind}' has no argument '{unknown[0]}'. It takes checkpoint_path, "
-            "the folder that `manage.py train_router` wrote; without it the shipped one is used."
+            f"A router of kind '{kind}' has no argument '{unknown[0]}'. It takes "
+            f"{' and '.join(sorted(takes))}, the folder that `manage.py train_router` wrote; "
+            "local and local_mf are shipped with one."
         )
-    router_class = _CLASSES[kind]
     path = arguments.get("checkpoint_path")
     try:
-        scorer = router_class.load(Path(str(path))) if path else router_class.load()
+        scorer = _load(kind, Path(str(path)) if path else None, arguments.get("pair"))
     except CheckpointError as error:
         raise RouterConfigurationError(str(error)) from error
     return LoadedLocal(scorer, scorer.sha256)
+
+
+def _load(
+    kind: str, folder: Path | None, pair: object
+) -> LocalRouter | LocalMFRouter | PerModelRouter:
+    if kind not in _TRAINED:
+        router_class = _SHIPPED[kind]
+        return router_class.load(folder) if folder else router_class.load()
+    if folder is None:
+        raise RouterConfigurationError(
+            f"A router of kind '{kind}' is not shipped. Train one: "
+            f"`manage.py train_router NAME --kind {kind} --outcomes SET`."
+        )
+    named = [str(model) for model in pair] if isinstance(pair, list | tuple) else []
+    return PerModelRouter.load(folder, kind, named)

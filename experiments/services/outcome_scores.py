@@ -6,7 +6,7 @@ it is asked for. Rows of rated decisions are scored anew each time.
 
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from experiments.models import OutcomeScores, OutcomeSet, RecordedOutcome
 from experiments.routers.features import Features, featurise, only_embedded
 from experiments.services.outcome_columns import Floats, OutcomeColumns
-from experiments.services.outcome_sets import columns
+from experiments.services.outcome_sets import columns, find_set
 from experiments.services.rated_decisions import PRODUCTION
-from experiments.services.scorers import Scorer
+from experiments.services.scorers import Scorer, find_scorer
+from experiments.services.tasks import Running
 
 Advance = Callable[[int, int], object]
 _CHUNK = 500
@@ -85,6 +86,15 @@ def scores(
         )
     advance(total, total)
     return Scored(everything, micros)
+
+
+def score_in_background(running: Running, *, outcomes: str, routers: list[str]) -> dict[str, Any]:
+    """Scores a set by several routers, one after the other."""
+    outcome_set = find_set(outcomes)
+    for name in routers:
+        found = scores(outcome_set, find_scorer(name), running.advance)
+        running.say(f"{name}: {found.microseconds / 1000:.2f} ms a prompt.")
+    return {"set": outcomes}
 
 
 def _kept(outcome_set: OutcomeSet, scorer: Scorer) -> OutcomeScores | None:

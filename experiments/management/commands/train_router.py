@@ -7,6 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
+from experiments.routers import local
+from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.outcomes import (
     STRONG_MODEL,
     WEAK_MODEL,
@@ -16,7 +18,11 @@ from experiments.routers.outcomes import (
     read_outcomes,
 )
 from experiments.routers.training.fit import TooFewPromptsError
+from experiments.routers.training.named import KINDS as NAMED_KINDS
 from experiments.routers.training.run import KINDS, TRAINERS, Plan, prepare_data
+from experiments.routers.training.sets import TrainingSet, of_outcomes
+from experiments.services.outcome_sets import NoOutcomeSetError
+from experiments.services.training import Order, train
 
 
 class Command(BaseCommand):
@@ -27,11 +33,24 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "outcomes",
-            type=Path,
-            help="RouteLLM's evaluation folder, or a CSV prompt,strong_score,weak_score[,…].",
+            "target",
+            metavar="NAME|OUTCOMES",
+            help="With --outcomes: the name of the new router. Without: RouteLLM's evaluation "
+            "folder, or a CSV prompt,strong_score,weak_score[,…], to write checkpoints from.",
         )
-        parser.add_argument("--kind", choices=[*KINDS, "all"], default="all")
+        parser.add_argument(
+            "--outcomes",
+            metavar="SET|PATH",
+            help="A set of the lab, or a file. Searches the kind's setting inside the folds and "
+            "adds a router of that name, which no policy uses yet.",
+        )
+        parser.add_argument("--domain", default="", help="With --outcomes: only this domain.")
+        parser.add_argument(
+            "--kind",
+            choices=[*NAMED_KINDS, "all"],
+            default="all",
+            help="With --outcomes: local, unless said. Without: local, local_mf or both (all).",
+        )
         parser.add_argument(
             "--out",
             type=Path,
@@ -60,13 +79,41 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            outcomes = _outcomes(options)
-            self._train(outcomes, options)
-        except (OutcomesError, TooFewPromptsError) as error:
+            if options["outcomes"]:
+                self._train_named(options)
+            else:
+                self._train(_outcomes(options), options)
+        except (
+            OutcomesError,
+            TooFewPromptsError,
+            NoOutcomeSetError,
+            RouterConfigurationError,
+        ) as error:
             raise CommandError(str(error)) from error
+
+    def _train_named(self, options: dict[str, Any]) -> None:
+        kind = local.KIND if options["kind"] == "all" else options["kind"]
+        order = Order(
+            options["target"], kind, options["outcomes"], options["domain"], options["seed"]
+        )
+        with tqdm(desc=kind, file=sys.stderr, unit="step") as bar:
+
+            def advance(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            found = train(
+                order, "train_router", data=_file(options), advance=advance, say=self.stdout.write
+            )
+        self.stdout.write(f"Wrote {found.folder}.")
 
     def _train(self, outcomes: Outcomes, options: dict[str, Any]) -> None:
         kinds = KINDS if options["kind"] == "all" else (options["kind"],)
+        if unmeasured := sorted(set(kinds) - set(KINDS)):
+            raise OutcomesError(
+                f"A router of kind {unmeasured[0]} is trained under a name: "
+                f"train_router NAME --kind {unmeasured[0]} --outcomes {options['target']}."
+            )
         self.stdout.write(f"{len(outcomes)} prompts. Reading them once …")
         data = prepare_data(outcomes)
         for kind in kinds:
@@ -95,7 +142,7 @@ class Command(BaseCommand):
 def _outcomes(options: dict[str, Any]) -> Outcomes:
     domains = read_domains(options["domains"]) if options["domains"] else None
     outcomes = read_outcomes(
-        options["outcomes"],
+        Path(options["target"]),
         strong_model=options["strong_model"],
         weak_model=options["weak_model"],
         domains=domains,
@@ -103,6 +150,21 @@ def _outcomes(options: dict[str, Any]) -> Outcomes:
     unknown = sorted(set(options["leave_out"]) - set(outcomes.groups))
     if unknown:
         raise OutcomesError(
-            f"There is no group {', '.join(unknown)} to leave out of {options['outcomes']}."
+            f"There is no group {', '.join(unknown)} to leave out of {options['target']}."
         )
     return outcomes.where(lambda row: row.group not in options["leave_out"])
+
+
+def _file(options: dict[str, Any]) -> TrainingSet | None:
+    """Outcomes that are a file; None where they are a set of the lab."""
+    path = Path(options["outcomes"])
+    if not path.exists() and not path.suffix and len(path.parts) == 1:
+        return None
+    pair = options["strong_model"], options["weak_model"]
+    domains = read_domains(options["domains"]) if options["domains"] else None
+    outcomes = read_outcomes(path, strong_model=pair[0], weak_model=pair[1], domains=domains)
+    wanted, unwanted = options["domain"], options["leave_out"]
+    kept = outcomes.where(
+        lambda row: row.group not in unwanted and (not wanted or row.domain == wanted)
+    )
+    return of_outcomes(kept, pair)

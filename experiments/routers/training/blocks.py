@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 
 _TOLERANCE = 1e-3
 _SMALLEST_SCALE = 1e-6
+_SURE = 20.0
 
 
 class WordSettings(NamedTuple):
@@ -82,6 +83,8 @@ def fit_logit(dense: Vector, strong: Floats, weak: Floats, strength: float) -> L
 
 
 def fit_gate(embedding: Vector, belongs: NDArray[np.bool_]) -> Gate:
+    if belongs.all() or not belongs.any():
+        return Gate(np.zeros(embedding.shape[1], np.float32), _SURE if belongs.all() else -_SURE)
     model = LogisticRegression(C=10.0, max_iter=500, class_weight="balanced")
     model.fit(embedding, belongs)
     return Gate(model.coef_[0].astype(np.float32), float(model.intercept_[0]))

@@ -51,12 +51,13 @@ class TooFewPromptsError(ValueError):
     """There is not enough to learn from."""
 
 
-def fit_local(data: TrainingData, rows: Rows, seed: int) -> LocalModel:
+def fit_local(data: TrainingData, rows: Rows, seed: int, *, ridge_scale: float = 1.0) -> LocalModel:
     """Fit the three heads and the gate.
 
     All prompts train the head for options, its words only those with options. Recorded prompts
     without options train the head for word problems. The head for open prompts gets all prompts,
     options cut off, and the assumed ones. Without enough prompts of a kind, all stand in for it.
+    `ridge_scale` holds words back more than usual (above 1) or less.
     """
     if len(rows) < _TOO_FEW:
         raise TooFewPromptsError(
@@ -66,10 +67,14 @@ def fit_local(data: TrainingData, rows: Rows, seed: int) -> LocalModel:
     problems, with_options = _or_all(rows, is_problem), _or_all(rows, ~is_problem)
     with_assumed = np.concatenate((rows, data.assumed))
     is_problem = np.concatenate((is_problem, np.zeros(len(data.assumed), dtype=np.bool_)))
+    choices, arithmetic, for_open = (
+        head._replace(words=head.words._replace(ridge=head.words.ridge * ridge_scale))
+        for head in (CHOICES, ARITHMETIC, OPEN)
+    )
     return LocalModel(
-        choices=fit_head(data.full, rows, CHOICES, seed, word_rows=with_options),
-        arithmetic=fit_head(data.open, problems, ARITHMETIC, seed),
-        open=fit_head(data.open, with_assumed, OPEN, seed),
+        choices=fit_head(data.full, rows, choices, seed, word_rows=with_options),
+        arithmetic=fit_head(data.open, problems, arithmetic, seed),
+        open=fit_head(data.open, with_assumed, for_open, seed),
         gate=fit_gate(data.open.embedding[with_assumed], is_problem),
     )
 

@@ -19,7 +19,9 @@ _RATE = 0.02
 _DECAY = 1e-3
 
 
-def fit_mf(embedding: Vector, strong: Floats, weak: Floats, seed: int) -> MFWeights:
+def fit_mf(
+    embedding: Vector, strong: Floats, weak: Floats, seed: int, *, decay: float = _DECAY
+) -> MFWeights:
     """Fit the win rate ``(1 + strong - weak) / 2`` by cross-entropy, all rows at every step.
 
     The two models take the rows RouteLLM gives the pair that it was published with.
@@ -37,7 +39,7 @@ def fit_mf(embedding: Vector, strong: Floats, weak: Floats, seed: int) -> MFWeig
         model = MFModel(_WIDTH, len(MODEL_IDS), embedding.shape[1], 1, use_proj=True)
     prompts = torch.from_numpy(embedding)
     win_rate = torch.from_numpy(((1 + strong - weak) / 2).astype(np.float32))
-    optimiser = torch.optim.Adam(model.parameters(), lr=_RATE, weight_decay=_DECAY)
+    optimiser = torch.optim.Adam(model.parameters(), lr=_RATE, weight_decay=decay)
     for _ in range(_STEPS):
         optimiser.zero_grad()
         logit = _advantage(model, prompts, pair)

@@ -1,0 +1,193 @@
+"""Charts and tables of the lab's evaluation: figure, sentence and the same numbers."""
+
+from collections.abc import Sequence
+
+from experiments.analysis.ratings import Estimate
+from experiments.analysis.routing import Evaluation
+from experiments.core.money import NANO
+from experiments.dashboards import evaluation_figures
+from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, number, word
+from experiments.dashboards.wording import share
+from experiments.services.evaluations import Comparison, Measured, Slice
+
+UNDEFINED = "undefined"
+MEASURES = (
+    ("apgr", "APGR"),
+    ("cpt20", "CPT 20 %"),
+    ("cpt50", "CPT 50 %"),
+    ("cpt80", "CPT 80 %"),
+    ("strong_share_at_95", "strong share at 95 %"),
+)
+
+
+def curve(part: Slice) -> Chart:
+    priced = part.beside is not None and part.beside.strong_cost is not None
+    sentence = (
+        "Up is better, left is cheaper; bands hold 95 % of resamples. A router above the dotted "
+        "line does better than a coin at the same price."
+        if priced
+        else "Up is better, left is cheaper; bands hold 95 % of resamples. Costs are not recorded, "
+        "so the strong model's share stands for them; the dotted line is a coin."
+    )
+    columns = [Column("router"), Column("strong share", "%", numeric=True)]
+    columns += [Column("quality", numeric=True), Column("low", numeric=True)]
+    columns += [Column("high", numeric=True), Column("cost", "$ per 1,000", numeric=True)]
+    rows = tuple(
+        (
+            word(one.name),
+            number(100 * point.share),
+            number(point.quality, 4),
+            number(point.low, 4),
+            number(point.high, 4),
+            number(
+                None if point.cost is None else 1000 * point.cost / NANO, 4, otherwise="not known"
+            ),
+        )
+        for one in part.routers
+        for point in one.assessment.curve[::5]
+    )
+    table = Table("Quality along the strong share", tuple(columns), rows)
+    figure = evaluation_figures.curve(part)
+    return chart("curve", "What each price buys", sentence, figure, table, "tall")
+
+
+def reliability(routers: Sequence[Measured]) -> Chart | None:
+    known = [one for one in routers if one.assessment.reliability is not None]
+    if not known:
+        return None
+    parts = []
+    for one in known:
+        if found := one.assessment.reliability:
+            ties = ", ties counting half" if found.ties else " where the two differ"
+            parts.append(f"{one.name}'s are off by {found.error:.2f} on average{ties}")
+    sentence = (
+        f"A score claims how often the strong model is better: {'; '.join(parts)}. "
+        "Whiskers are 95 % intervals."
+    )
+    rows = tuple(
+        (
+            word(one.name),
+            number(b.score, 3),
+            number(b.observed, 3),
+            number(b.low, 3),
+            number(b.high, 3),
+            number(b.n),
+        )
+        for one in known
+        if one.assessment.reliability
+        for b in one.assessment.reliability.bins
+    )
+    heads = ("score", "observed", "low", "high", "prompts")
+    columns = (Column("router"), *(Column(head, numeric=True) for head in heads))
+    table = Table("Scores against what happened", columns, rows)
+    figure = evaluation_figures.reliability(known)
+    return chart("reliability", "Do scores mean what they say?", sentence, figure, table)
+
+
+def measures(part: Slice) -> Table:
+    """Every router's figures, beside coin and oracle."""
+    columns = [Column("router"), *(Column(label, numeric=True) for _, label in MEASURES)]
+    columns += [
+        Column("PGR at half", numeric=True),
+        Column("saved at equal quality", "% of strong", numeric=True),
+        Column("saved at 95 %", "% of strong", numeric=True),
+        Column("saved against a coin", "% at 95 %", numeric=True),
+        Column("strong calls saved", "% of a coin's", numeric=True),
+        Column("a prompt", "ms", numeric=True),
+    ]
+    rows = [(word(one.name), *_cells(one)) for one in part.routers]
+    if part.beside:
+        none = (Cell("", numeric=True),) * 6
+        for name, found in (("a coin", part.beside.random), ("knows both", part.beside.oracle)):
+            rows.append((word(name), *_evaluation(found.evaluation), *none))
+    return Table(f"Measures on {part.n:,} prompts", tuple(columns), tuple(rows))
+
+
+def by_domain(found: Comparison) -> Table | None:
+    """APGR and what 95 % of the strong model's quality takes, in each domain."""
+    if not found.domains:
+        return None
+    names = [one.name for one in found.whole.routers]
+    columns = [Column("domain"), Column("prompts", numeric=True)]
+    columns += [Column("strong", "quality", numeric=True), Column("weak", "quality", numeric=True)]
+    for name in names:
+        columns += [Column(f"{name}: APGR", numeric=True)]
+        columns += [Column(f"{name}: share at 95 %", numeric=True)]
+    rows = []
+    for part in found.domains:
+        if not part.enough:
+            few = Cell(f"too few: {part.n} of 30", numeric=True)
+            blank = (Cell("", numeric=True),) * (1 + 2 * len(names))
+            rows.append((word(part.domain), number(part.n), few, *blank))
+            continue
+        first = part.routers[0].assessment
+        cells = [number(first.strong.value, 3), number(first.weak.value, 3)]
+        for one in part.routers:
+            evaluation = one.assessment.evaluation
+            cells += [_measure(evaluation, "apgr"), _measure(evaluation, "strong_share_at_95")]
+        rows.append((word(part.domain), number(part.n), *cells))
+    return Table("The same in each domain", tuple(columns), tuple(rows))
+
+
+def _cells(one: Measured) -> list[Cell]:
+    found = one.assessment
+    priced = found.curve[0].cost is not None
+    gap = found.gap_known
+    milliseconds = one.microseconds / 1000 if one.microseconds else None
+    return [
+        *_evaluation(found.evaluation),
+        _estimate(found.pgr, 1, UNDEFINED),
+        _estimate(found.saving_against_strong, 100, UNDEFINED if priced else "no costs"),
+        _estimate(found.saving_at_95, 100, UNDEFINED if priced else "no costs"),
+        _estimate(found.saving_against_random, 100, "no costs" if gap else UNDEFINED),
+        _estimate(found.calls_against_random, 100, UNDEFINED),
+        number(milliseconds, 2, otherwise="not timed"),
+    ]
+
+
+def _evaluation(evaluation: Evaluation) -> list[Cell]:
+    return [_measure(evaluation, name) for name, _ in MEASURES]
+
+
+def _measure(evaluation: Evaluation, name: str) -> Cell:
+    value = getattr(evaluation.measures, name)
+    within = evaluation.intervals.get(name)
+    if value is None or within is None:
+        return Cell(UNDEFINED, numeric=True)
+    text = f"{value:.3f} ({within.low:.3f} to {within.high:.3f})"
+    return Cell(text, exact=repr(value), numeric=True)
+
+
+def _estimate(value: Estimate | None, factor: float, otherwise: str) -> Cell:
+    if value is None:
+        return Cell(otherwise, numeric=True)
+    places = 3 if factor == 1 else 1
+    figures = (value.value * factor, value.low * factor, value.high * factor)
+    middle, low, high = (f"{figure:.{places}f}" for figure in figures)
+    return Cell(f"{middle} ({low} to {high})", exact=repr(figures[0]), numeric=True)
+
+
+def headline(one: Measured) -> str:
+    """What a router does, in one sentence."""
+    found = one.assessment
+    if not found.gap_known:
+        return (
+            f"The strong model is not surely better here ({found.strong.value:.3f} against "
+            f"{found.weak.value:.3f}), so what a router recovers is undefined."
+        )
+    at_95 = found.evaluation.measures.strong_share_at_95
+    sentence = (
+        f"{one.name} keeps 95 % of the strong model's quality with {share(at_95)} of prompts sent "
+        "to it"
+    )
+    if found.calls_against_random:
+        calls = found.calls_against_random
+        word_ = "fewer" if calls.value >= 0 else "more"
+        sentence += (
+            f", {share(abs(calls.value))} {word_} than a coin needs "
+            f"(between {share(calls.low)} and {share(calls.high)})"
+        )
+    if found.saving_at_95:
+        saving = found.saving_at_95
+        sentence += f", and saves {share(saving.value)} of always strong's cost"
+    return f"{sentence}."

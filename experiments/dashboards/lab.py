@@ -1,0 +1,141 @@
+"""`/lab/`: outcome sets, what they hold, and a file of one's own into a new one."""
+
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.core.files.base import File
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from experiments.core.wording import plural
+from experiments.dashboards.pages import page, show
+from experiments.dashboards.wording import Answer, share
+from experiments.models import BackgroundTask, Domain
+from experiments.reports.outcome_sets import RatedLine, SetLine, outcome_sets, rated_line
+from experiments.routers.outcome_rows import SUFFIXES
+from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL
+from experiments.services import tasks
+from experiments.services.outcome_imports import default_name
+
+Uploaded = File[Any]
+CHANGE = "experiments.change_router"
+IMPORT = "import_outcomes"
+LISTED = 5
+MOST_BYTES = 512 * 1024 * 1024
+
+
+class UploadForm(forms.Form):
+    file = forms.FileField(
+        label="File", help_text="CSV, JSON lines or Parquet with prompt,strong_score,weak_score."
+    )
+    name = forms.SlugField(
+        label="Name of the set", max_length=60, required=False, help_text="Empty: the file's."
+    )
+    strong_model = forms.CharField(
+        max_length=200,
+        required=False,
+        label="Strong model",
+        help_text="Only where columns are score:MODEL.",
+    )
+    weak_model = forms.CharField(max_length=200, required=False, label="Weak model")
+    detects = forms.BooleanField(
+        required=False, label="Ask the domain detector where no domain is said"
+    )
+
+    def clean_file(self) -> Uploaded:
+        file: Uploaded = self.cleaned_data["file"]
+        if Path(file.name or "").suffix not in SUFFIXES:
+            raise forms.ValidationError(f"It is none of {', '.join(SUFFIXES)}.")
+        if (file.size or 0) > MOST_BYTES:
+            raise forms.ValidationError("It is larger than 512 MiB: use manage.py import_outcomes.")
+        return file
+
+
+@page()
+def lab(request: HttpRequest) -> HttpResponse:
+    form = UploadForm(request.POST or None, request.FILES or None)
+    if request.method == "POST" and request.user.has_perm(CHANGE) and form.is_valid():
+        name = _queue(request, form)
+        messages.success(request, f"{name} is being imported. What becomes of it stands below.")
+        return HttpResponseRedirect(reverse("dashboards:lab"))
+    sets, rated = outcome_sets(), rated_line()
+    running = list(BackgroundTask.objects.filter(name=IMPORT)[:LISTED])
+    context = {
+        "answer": _answer(sets, rated),
+        "sets": sets,
+        "rated": rated,
+        "tasks": running,
+        "form": form,
+        "may_change": request.user.has_perm(CHANGE),
+        "live": 5 if any(task.is_open for task in running) else 0,
+        "domain_choices": Domain.objects.values_list("name", flat=True),
+    }
+    return show(request, "pages/lab.html", "lab", context, tab="lab")
+
+
+@require_POST
+@page(CHANGE)
+def cancel_task(request: HttpRequest, task_id: int) -> HttpResponse:
+    """Of whichever page: it returns to where it was asked for."""
+    tasks.cancel(task_id)
+    task = BackgroundTask.objects.filter(pk=task_id).first()
+    where = "lab_training" if task and task.name == "train_router" else "lab"
+    return HttpResponseRedirect(reverse(f"dashboards:{where}"))
+
+
+def _queue(request: HttpRequest, form: UploadForm) -> str:
+    """The file is kept until the task has read it."""
+    values = form.cleaned_data
+    file: Uploaded = values["file"]
+    original = Path(file.name or "outcomes.csv")
+    name: str = values["name"] or default_name(original)
+    folder = Path(settings.LAB_DIR) / "uploads"
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = folder / f"{uuid4().hex}{original.suffix}"
+    with kept.open("wb") as out:
+        for chunk in file.chunks():
+            out.write(chunk)
+    arguments = {
+        "path": str(kept),
+        "name": name,
+        "origin": original.name,
+        "strong": values["strong_model"] or STRONG_MODEL,
+        "weak": values["weak_model"] or WEAK_MODEL,
+        "detects": values["detects"],
+    }
+    tasks.enqueue(IMPORT, arguments, by=request.user.get_username())
+    return name
+
+
+def _answer(sets: list[SetLine], rated: RatedLine) -> Answer:
+    if not sets and not rated.rows:
+        return Answer(
+            "Nothing is known yet about what both models answer.",
+            "Import outcomes, or have decisions rated.",
+        )
+    if not sets:
+        return Answer(
+            f"{plural(rated.rows, 'decision')} of production were rated, each for the model that "
+            "answered.",
+            "Import outcomes of both models to see more.",
+        )
+    first = max(sets, key=lambda line: line.rows)
+    whole = f"{plural(len(sets), 'outcome set')} with {sum(s.rows for s in sets):,} prompts."
+    if first.strong is None or first.weak is None:
+        return Answer(whole)
+    if not first.pays_to_ask:
+        return Answer(
+            f"{whole} In {first.name} the strong model is no better than the weak one "
+            f"({share(first.strong)} against {share(first.weak)}): routing cannot pay there.",
+            "Check which model is which.",
+        )
+    return Answer(
+        f"{whole} In {first.name} the strong model reaches {share(first.strong)} and the weak one "
+        f"{share(first.weak)}.",
+        "See under Evaluation whether routing between them pays.",
+    )

@@ -1,0 +1,157 @@
+"""`/lab/evaluation/`: routers on an outcome set, overall and by domain."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+from django.core.cache import cache
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from experiments.dashboards import evaluation_charts
+from experiments.dashboards.pages import page, show
+from experiments.dashboards.wording import Answer, share
+from experiments.models import BackgroundTask, Domain, OutcomeSet, Router
+from experiments.reports.outcome_sets import outcome_sets, overlap_with
+from experiments.routers.errors import RouterConfigurationError
+from experiments.routers.loading import RANDOM
+from experiments.services import tasks
+from experiments.services.entrants import entrant
+from experiments.services.evaluations import Comparison, NothingToMeasureError, compare
+from experiments.services.outcome_scores import missing_scores, scores
+from experiments.services.outcome_sets import NoOutcomeSetError, columns, find_set
+from experiments.services.rated_decisions import PRODUCTION
+from experiments.services.scorers import POLICY, NoRouterError, Scorer, find_scorer
+
+SCORE = "score_outcomes"
+SCORED_AT_ONCE = 300
+MOST_ROUTERS = 4
+REMEMBERED_SECONDS = 3_600
+SEED = 0
+
+
+class Asked(NamedTuple):
+    """What the address asks for. The JSON of `evaluate_router` has the same numbers: same seed."""
+
+    outcomes: str
+    routers: tuple[str, ...]
+    domain: str
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> "Asked":
+        routers = [name for name in request.GET.getlist("router") if name][:MOST_ROUTERS]
+        return cls(
+            request.GET.get("set", ""),
+            tuple(dict.fromkeys(routers)) or ("local",),
+            request.GET.get("domain", ""),
+        )
+
+    @property
+    def command(self) -> str:
+        first, *others = self.routers
+        also = "".join(f" --also {name}" for name in others)
+        domain = f" --domain {self.domain}" if self.domain else ""
+        return f"manage.py evaluate_router {first} {self.outcomes}{also}{domain} --json"
+
+
+@page()
+def evaluation(request: HttpRequest) -> HttpResponse:
+    asked = Asked.of(request)
+    names = [*OutcomeSet.objects.values_list("name", flat=True), PRODUCTION]
+    context = {
+        "asked": asked,
+        "sets": names,
+        "router_choices": _router_choices(),
+        "has_sets": len(names) > 1,
+    }
+    if not asked.outcomes and len(names) > 1:
+        asked = asked._replace(outcomes=max(outcome_sets(), key=lambda line: line.rows).name)
+        context["asked"] = asked
+    if asked.outcomes:
+        try:
+            context |= _evaluated(asked)
+        except (
+            NoOutcomeSetError,
+            NoRouterError,
+            NothingToMeasureError,
+            RouterConfigurationError,
+        ) as error:
+            context["problem"] = str(error)
+    return show(request, "pages/lab_evaluation.html", "lab", context, tab="lab_evaluation")
+
+
+@require_POST
+@page("experiments.change_router")
+def score(request: HttpRequest) -> HttpResponse:
+    """Scores a set in the background: it takes a while, and is kept."""
+    routers = request.POST.getlist("router")[:MOST_ROUTERS]
+    outcomes, domain = request.POST.get("set", ""), request.POST.get("domain", "")
+    tasks.enqueue(SCORE, {"outcomes": outcomes, "routers": routers}, by=request.user.get_username())
+    query = urlencode({"set": outcomes, "router": routers, "domain": domain}, doseq=True)
+    return HttpResponseRedirect(f"{reverse('dashboards:lab_evaluation')}?{query}")
+
+
+def _evaluated(asked: Asked) -> dict[str, object]:
+    outcome_set = find_set(asked.outcomes)
+    scorers = [find_scorer(name, SEED) for name in asked.routers]
+    missing = sum(missing_scores(outcome_set, scorer) for scorer in scorers if scorer.key)
+    if missing > SCORED_AT_ONCE:
+        task = BackgroundTask.objects.filter(name=SCORE).first()
+        return {"missing": missing, "task": task if task and task.is_open else None}
+    found = _compared(outcome_set, scorers, asked)
+    table = evaluation_charts.measures(found.whole)
+    return {
+        "answer": Answer(
+            " ".join(evaluation_charts.headline(one) for one in found.whole.routers[:2]),
+            _warning(outcome_set, asked.routers),
+        ),
+        "found": found,
+        "curve": evaluation_charts.curve(found.whole),
+        "reliability": evaluation_charts.reliability(found.whole.routers),
+        "measures": table,
+        "by_domain": evaluation_charts.by_domain(found),
+        "domain_choices": columns(outcome_set).domain_names(),
+        "weighed": found.weighed,
+    }
+
+
+def _compared(outcome_set: OutcomeSet, scorers: Sequence[Scorer], asked: Asked) -> Comparison:
+    """Remembered for an hour, until the set or one of the routers changes."""
+    whole = columns(outcome_set, with_inputs=outcome_set.name == PRODUCTION)
+    marks = [f"{one.name}={one.key}@{one.threshold}" for one in scorers]
+    state = (asked.outcomes, outcome_set.pk, len(whole), *marks, asked.domain)
+    key = f"evaluation:{hashlib.sha256(repr(state).encode()).hexdigest()}"
+    known: Comparison | None = cache.get(key) if all(one.key for one in scorers) else None
+    if known is not None:
+        return known
+    entrants = []
+    for scorer in scorers:
+        values = scores(outcome_set, scorer, at_hand=whole)
+        entrants.append(entrant(scorer, values.values, values.microseconds))
+    found = compare(whole, entrants, domain=asked.domain, seed=SEED)
+    cache.set(key, found, REMEMBERED_SECONDS)
+    return found
+
+
+def _warning(outcome_set: OutcomeSet, routers: Sequence[str]) -> str:
+    """A router that was trained on these prompts knows them."""
+    rows = Router.objects.filter(name__in=routers)
+    shares = ((row.name, overlap_with(outcome_set, row)) for row in rows)
+    seen = [f"{name} was trained on {share(part)} of them" for name, part in shares if part]
+    if not seen:
+        return ""
+    return (
+        f"Careful: {' and '.join(seen)}, and is judged too well on what it has seen. Its "
+        "checkpoint's own figures are of prompts held out."
+    )
+
+
+def _router_choices() -> list[str]:
+    policies = Domain.objects.exclude(router=None).values_list("name", flat=True)
+    return [
+        *Router.objects.values_list("name", flat=True),
+        *([] if Router.objects.filter(name=RANDOM).exists() else [RANDOM]),
+        *(f"{POLICY}{name}" for name in policies),
+    ]

@@ -1,0 +1,188 @@
+"""Training from the lab: an outcome set in, a checkpoint and a router row out.
+
+The row is loaded by every process with the revision that it makes, and no policy names it yet: it
+goes live through an experiment. Rolling that revision back takes it out again.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from django.conf import settings
+
+from experiments.models import OutcomeSet, RecordedOutcome, Router
+from experiments.routers.checkpoints import MANIFEST_FILE, CheckpointError, Manifest, read_manifest
+from experiments.routers.kinds import check_name
+from experiments.routers.outcomes import OutcomesError
+from experiments.routers.training.named import Job
+from experiments.routers.training.sets import TrainingSet
+from experiments.services.outcome_columns import Floats, OutcomeColumns
+from experiments.services.outcome_sets import columns, find_set
+from experiments.services.rated_decisions import PRODUCTION
+from experiments.services.revisions import Author, revision
+from experiments.services.tasks import Running
+
+STRONG, WEAK = "strong", "weak"
+_CHUNK = 5_000
+
+
+class Trained(NamedTuple):
+    """`name` is that of the new router row."""
+
+    name: str
+    folder: Path
+    manifest: Manifest
+
+
+class Order(NamedTuple):
+    """What somebody asked for: a router of this name and kind, from this set."""
+
+    name: str
+    kind: str
+    outcomes: str
+    domain: str = ""
+    seed: int = 0
+
+
+def train(
+    order: Order,
+    author: Author,
+    *,
+    data: TrainingSet | None = None,
+    advance: Callable[[int, int], object] = lambda done, total: None,
+    say: Callable[[str], object] = lambda line: None,
+) -> Trained:
+    """`data` are the outcomes where they come from a file and not from a set.
+
+    Raises NoOutcomeSetError, OutcomesError, TooFewPromptsError, RouterConfigurationError.
+    """
+    check_name(order.name)
+    if data is None:
+        data = training_set(find_set(order.outcomes), order.domain)
+    job = Job(order.kind, data, order.outcomes, order.seed, advance=advance, say=say)
+    for name, value in job.evidence().items():
+        say(f"{name.replace('_', ' ').capitalize()}: {value}.")
+    building = Path(settings.LAB_DIR) / "routers" / order.name / f"building-{order.kind}"
+    job.run(building)
+    manifest = read_manifest(building, order.kind)
+    folder = building.with_name(manifest.sha256[:12])
+    _replace(building, folder)
+    name = register(order.name, order.kind, folder, manifest, author)
+    say(f"Router '{name}' is ready. No policy uses it yet: try it in an experiment.")
+    return Trained(name, folder, manifest)
+
+
+def train_in_background(
+    running: Running, *, name: str, kind: str, outcomes: str, domain: str, seed: int, by: str
+) -> dict[str, Any]:
+    found = train(
+        Order(name, kind, outcomes, domain, seed),
+        by,
+        advance=running.advance,
+        say=running.say,
+    )
+    return {"router": found.name, "measured": dict(found.manifest.measured)}
+
+
+def register(name: str, kind: str, folder: Path, manifest: Manifest, author: Author) -> str:
+    """A router row for the checkpoint, as a revision. A name that is taken gets a number: what a
+    policy may be using is never replaced. Returns the name; the same weights have one row."""
+    same = Router.objects.filter(kind=kind, checkpoint=manifest.sha256).first()
+    if same is not None:
+        return same.name
+    free, number = name, 1
+    while Router.objects.filter(name=free).exists():
+        number += 1
+        free = f"{name}_{number}"
+    row = Router(
+        name=free,
+        kind=kind,
+        arguments={"checkpoint_path": str(folder)},
+        checkpoint=manifest.sha256,
+    )
+    row.full_clean()
+    with revision(author, f"Trained router {free} on {manifest.made_from}"):
+        row.save()
+    return free
+
+
+def training_set(outcome_set: OutcomeSet, domain: str = "") -> TrainingSet:
+    """Rows without prompt and embedding are left out. Raises OutcomesError."""
+    whole = columns(outcome_set, with_inputs=True).of_domain(domain)
+    usable = _usable(whole)
+    if not usable.any():
+        raise OutcomesError(
+            f"No prompt of '{outcome_set.name}' was kept. Set 'what is kept of a prompt' of its "
+            "domains to numbers or text."
+        )
+    models, quality = _qualities(outcome_set, whole)
+    inputs = whole.inputs
+    found = TrainingSet(
+        prompts=inputs.prompts if inputs else (),
+        models=models,
+        quality=quality,
+        propensity=whole.propensity,
+        domains=tuple(whole.domains.tolist()),
+        groups=tuple(whole.groups.tolist()),
+        kept_embeddings=inputs.embeddings if inputs else {},
+    ).where(usable)
+    try:
+        _ = found.judged
+    except ValueError as error:
+        raise OutcomesError(str(error)) from error
+    return found
+
+
+def manifest_of(row: Router) -> Manifest | None:
+    """Of a trained router's checkpoint, where it can be read."""
+    path = row.arguments.get("checkpoint_path")
+    if not path or not (Path(path) / MANIFEST_FILE).is_file():
+        return None
+    try:
+        return read_manifest(Path(path), row.kind)
+    except CheckpointError:
+        return None
+
+
+def _usable(whole: OutcomeColumns) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    if whole.inputs is None:
+        return np.zeros(len(whole), dtype=bool)
+    kept = whole.inputs.embeddings
+    return np.array(
+        [bool(prompt) or row in kept for row, prompt in enumerate(whole.inputs.prompts)], dtype=bool
+    )
+
+
+def _qualities(outcome_set: OutcomeSet, whole: OutcomeColumns) -> tuple[tuple[str, ...], Floats]:
+    """The pair, or all models that every row scores: strong first, weak last."""
+    pair = np.column_stack((whole.strong, whole.weak))
+    strong, weak = outcome_set.strong_model or STRONG, outcome_set.weak_model or WEAK
+    if outcome_set.name == PRODUCTION:
+        return (strong, weak), pair
+    by_row = _scores(outcome_set, whole)
+    shared = set.intersection(*map(set, by_row))
+    between = sorted(shared - {strong, weak})
+    if not between:
+        return (strong, weak), pair
+    middle = np.array([[scores[model] for model in between] for scores in by_row])
+    order = np.argsort(-middle.mean(axis=0), kind="stable")
+    names = tuple(between[column] for column in order.tolist())
+    return (strong, *names, weak), np.column_stack((whole.strong, middle[:, order], whole.weak))
+
+
+def _scores(outcome_set: OutcomeSet, whole: OutcomeColumns) -> list[dict[str, float]]:
+    rows = RecordedOutcome.objects.filter(outcome_set=outcome_set).order_by("id")
+    wanted = set(whole.ids.tolist())
+    found = rows.values_list("id", "scores").iterator(chunk_size=_CHUNK)
+    return [scores for row_id, scores in found if row_id in wanted]
+
+
+def _replace(building: Path, folder: Path) -> None:
+    """The same weights may be there from before."""
+    if folder.exists():
+        for file in building.iterdir():
+            file.unlink()
+        building.rmdir()
+    else:
+        building.rename(folder)

@@ -1,0 +1,64 @@
+"""A router that was trained, as the treatment of a draft experiment against today's policy."""
+
+from typing import Any
+
+from django.utils.text import slugify
+
+from experiments.core.policy import Method
+from experiments.models import Domain, Experiment, Router
+from experiments.routers.local import OVERALL
+from experiments.services.documents import policy_document
+from experiments.services.experiment_edits import create
+from experiments.services.revisions import Author
+from experiments.services.training import manifest_of
+
+MARGIN = 0.02
+
+
+def draft_trial(router: Router, domain: Domain, author: Author) -> Experiment:
+    """Control is the domain's policy as it is, treatment the same pair under the new router, at
+    the threshold at which half of its training prompts go to the strong model.
+
+    Raises ValidationError, LifecycleError.
+    """
+    key = _free_key(f"{router.name}-in-{domain.name}")
+    return create(key, _values(router, domain), author)
+
+
+def threshold_of(router: Router, domain: str) -> float:
+    """From the checkpoint's held-out scores; a half where it does not say."""
+    manifest = manifest_of(router)
+    known = manifest.thresholds if manifest else {}
+    return float(known.get(domain, known.get(OVERALL, 0.5)))
+
+
+def _values(router: Router, domain: Domain) -> dict[str, Any]:
+    today = policy_document(domain)
+    treatment = {
+        **today,
+        "method": str(Method.ROUTELLM),
+        "router": router.name,
+        "threshold": threshold_of(router, domain.name),
+    }
+    return {
+        "hypothesis": f"In {domain.name}, router {router.name} costs less than today's policy and "
+        "is no worse.",
+        "domain": domain.name,
+        "arms": [
+            {"name": "today", "weight": 0.5, "is_control": True, "policy": today},
+            {"name": router.name, "weight": 0.5, "is_control": False, "policy": treatment},
+        ],
+        "metrics": [
+            {"metric": "cost", "role": "primary", "margin": None},
+            {"metric": "quality", "role": "guardrail", "margin": MARGIN},
+        ],
+    }
+
+
+def _free_key(wanted: str) -> str:
+    base = slugify(wanted.replace("_", "-"))[:70]
+    key, number = base, 1
+    while Experiment.objects.filter(key=key).exists():
+        number += 1
+        key = f"{base}-{number}"
+    return key
