@@ -11,6 +11,7 @@ from experiments.admin import (  # noqa: F401
     keys,
     metrics,
     models,
+    outcome_sets,
     revisions,
     rollouts,
     routers,

@@ -11,7 +11,7 @@ from experiments.core.policy import MASTER_FLAG
 
 GROUPS = {
     "Routing": ("Flag", "Domain", "LanguageModel", "ProviderEndpoint", "Router", "RoutingSettings"),
-    "Proof": ("Experiment", "Metric", "Rollout"),
+    "Proof": ("Experiment", "Metric", "Rollout", "OutcomeSet"),
     "History": ("PolicyRevision", "Decision"),
     "Access": ("APIKey", "User", "Group"),
 }

@@ -1,13 +1,13 @@
 """`/lab/`: outcome sets, what they hold, and a file of one's own into a new one."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 from django import forms
 from django.conf import settings
 from django.contrib import messages
-from django.core.files.base import File
+from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST
@@ -22,7 +22,7 @@ from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL
 from experiments.services import tasks
 from experiments.services.outcome_imports import default_name
 
-Uploaded = File[Any]
+Uploaded: TypeAlias = "UploadedFile[Any]"
 CHANGE = "experiments.change_router"
 IMPORT = "import_outcomes"
 LISTED = 5
@@ -47,7 +47,7 @@ class UploadForm(forms.Form):
         required=False, label="Ask the domain detector where no domain is said"
     )
 
-    def clean_file(self) -> Uploaded:
+    def clean_file(self) -> "Uploaded":
         file: Uploaded = self.cleaned_data["file"]
         if Path(file.name or "").suffix not in SUFFIXES:
             raise forms.ValidationError(f"It is none of {', '.join(SUFFIXES)}.")

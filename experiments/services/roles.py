@@ -29,6 +29,7 @@ READ = (
     "metric",
     "modelprice",
     "outcome",
+    "outcomeset",
     "owncall",
     "phase",
     "policyrevision",
@@ -66,7 +67,13 @@ _VIEWER = _codenames(["view"], READ)
 _OPERATOR = (
     _VIEWER
     | _codenames(EVERYTHING, EDITED)
-    | {"change_flag", "change_routingsettings", "add_policyrevision", "use_chat"}
+    | {
+        "delete_outcomeset",
+        "change_flag",
+        "change_routingsettings",
+        "add_policyrevision",
+        "use_chat",
+    }
 )
 _ADMINISTRATOR = _OPERATOR | _codenames(EVERYTHING, ["apikey", "user", "group"])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.routers import local, local_mf
-from experiments.routers.checkpoints import Manifest, write_checkpoint
+from experiments.routers.checkpoints import Manifest, write_checkpoint, write_prompt_hashes
 from experiments.routers.embedding import default_embedding, embedding_sha256
 from experiments.routers.model_files import to_arrays
 from experiments.routers.outcomes import Outcomes
@@ -71,6 +71,7 @@ def train_local(plan: Plan, data: TrainingData, folder: Path) -> Manifest:
     arrays["win_rate"] = np.array([win_rate.slope, win_rate.offset])
     manifest = _manifest(local.KIND, plan, measured, thresholds)
     write_checkpoint(folder, arrays, manifest)
+    write_prompt_hashes(folder, outcomes.prompts)
     return manifest
 
 
@@ -90,6 +91,7 @@ def train_mf(plan: Plan, data: TrainingData, folder: Path) -> Manifest:
     }
     manifest = _manifest(local_mf.KIND, plan, measured, thresholds)
     write_checkpoint(folder, arrays, manifest)
+    write_prompt_hashes(folder, outcomes.prompts)
     return manifest
 
 
