@@ -54,6 +54,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     }
     loads = [Load(connections, arguments.seconds) for connections in (1, 16)]
     results["http"] = [asdict(r) for r in measure_switchyard(folder, url, KEY, texts, loads)]
+    results["lab"] = _lab()
     if not arguments.skip_upstream:
         upstream = Upstream(folder, texts)
         results["routellm_openai_server"] = [asdict(r) for r in measure_upstream(upstream, loads)]
@@ -62,6 +63,14 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     results["stub_latency_ms"] = arguments.stub_latency * 1e3
     results["gateway"] = [asdict(run) for run in chats]
     return results
+
+
+def _lab() -> dict[str, Any]:
+    """In a process of its own: it has another database, and its memory is measured."""
+    command = [sys.executable, "-m", "benchmarks.lab"]
+    run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, Any] = json.loads(run.stdout)
+    return found
 
 
 def print_table(results: dict[str, Any]) -> None:
@@ -79,6 +88,13 @@ def print_table(results: dict[str, Any]) -> None:
             f"{run['errors']:>9}{run['cpu_ms']:>9.2f}{run['megabytes']:>9.0f}"
         )
     print_runs(results["gateway"])
+    evaluation = results["lab"]["evaluation"]
+    print(
+        f"\n{evaluation['rows']:,} scored outcomes evaluated in {evaluation['seconds']:.1f} s "
+        f"({evaluation['read_seconds']:.1f} s to read them), {evaluation['megabytes']} MB"
+    )
+    for training in results["lab"]["training"]:
+        print(f"{training['kind']} trained on {training['rows']:,} in {training['seconds']:.0f} s")
 
 
 def _arguments() -> argparse.Namespace:
