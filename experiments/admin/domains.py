@@ -128,6 +128,7 @@ class DomainAdmin(ConfigurationAdmin):
                     "target_strong_share",
                     "calibrated_threshold",
                     "epsilon",
+                    "between",
                 ],
                 "description": "While the domain's flag is on. Where it is off, the domain "
                 "selector answers.",

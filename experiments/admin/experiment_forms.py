@@ -75,6 +75,7 @@ class ArmInline(TabularInline):
         "strong_model",
         "weak_model",
         "epsilon",
+        "between",
     ]
     verbose_name_plural = "policies compared"
 

@@ -51,7 +51,8 @@ class Chooser:
         pair = pair_of(self.policy, self.domain, wanted)
         if pair is None:
             return self._broken("has no pair of a strong and a weak model")
-        if missing := [name for name in pair if name not in self.policy.models]:
+        named = (*pair, *(step.model for step in wanted.between))
+        if missing := [name for name in named if name not in self.policy.models]:
             return self._broken(f"names models that are not registered: {', '.join(missing)}")
         if wanted.method is Method.ALWAYS_STRONG:
             return Choice(pair.strong, wanted.method, "always_strong", pair)
@@ -96,9 +97,29 @@ class Chooser:
             return self._fall_back(answer)
         if answer.value >= threshold:
             model, reason = pair.strong, "score_at_or_above_threshold"
+        elif wanted.between and (choice := self._step(wanted, pair)):
+            return choice
         else:
             model, reason = pair.weak, "score_below_threshold"
         return Choice(model, Method.ROUTELLM, reason, pair, wanted.router, answer, threshold)
+
+    def _step(self, wanted: RoutingPolicy, pair: Pair) -> Choice | None:
+        """The first model between the two that the prompt reaches; None where it reaches none."""
+        for step in wanted.between:
+            answer = self.scorer(step.router)
+            if isinstance(answer, Failure):
+                return self._fall_back(answer)
+            if answer.value >= step.threshold:
+                return Choice(
+                    step.model,
+                    Method.ROUTELLM,
+                    "step_reached",
+                    pair,
+                    step.router,
+                    answer,
+                    step.threshold,
+                )
+        return None
 
     def _broken(self, what: str) -> Choice:
         detail = f"The policy of '{self.domain.name}' {what}. Correct the domain."

@@ -45,8 +45,21 @@ class Method(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """A model between the pair's two, and the score from which on it gets a prompt."""
+
+    model: str
+    router: str
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
 class RoutingPolicy:
-    """What answers a domain's (or an arm's) prompts. `threshold` and `epsilon` lie in [0, 1]."""
+    """What answers a domain's (or an arm's) prompts. `threshold` and `epsilon` lie in [0, 1].
+
+    `between` makes it a cascade: a prompt that does not reach the strong model goes to the first
+    step that it reaches, and to the weak model where it reaches none.
+    """
 
     method: Method = Method.DOMAIN_SELECTOR
     router: str | None = None
@@ -54,6 +67,7 @@ class RoutingPolicy:
     strong: str | None = None
     weak: str | None = None
     epsilon: float = 0.0
+    between: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,5 +72,9 @@ def _share_of(model: str, choice: Choice, epsilon: float) -> float:
 def _needs_unasked_router(chooser: Chooser, policy: RoutingPolicy) -> bool:
     if policy.method is not Method.ROUTELLM or policy.router is None:
         return False
-    router = chooser.policy.routers.get(policy.router)
-    return router is not None and not router.local and router.name not in chooser.scorer.seen
+    asked = (policy.router, *(step.router for step in policy.between))
+    routers = (chooser.policy.routers.get(name) for name in asked)
+    return any(
+        router is not None and not router.local and router.name not in chooser.scorer.seen
+        for router in routers
+    )

@@ -17,6 +17,7 @@ from experiments.reports.decisions import Mark, Wanted
 REASONS = {
     "score_at_or_above_threshold": "score at or above the threshold",
     "score_below_threshold": "score below the threshold",
+    "step_reached": "reached a model between",
     "always_strong": "always strong",
     "always_weak": "always weak",
     "policy": "the policy is the domain selector",

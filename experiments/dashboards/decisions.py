@@ -26,6 +26,7 @@ WHY_NO_TEXT = {
 SHORT = {
     "score_at_or_above_threshold": "score reached",
     "score_below_threshold": "score below",
+    "step_reached": "reached a model between",
     "policy": "selector's domain",
 }
 

@@ -2,11 +2,14 @@
 
 import secrets
 
+from django.apps import apps
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-from experiments.core.policy import Method, RoutingPolicy
+from experiments.core.policy import Method, RoutingPolicy, Step
 
+STEP_EXAMPLE = '{"model": "…", "router": "…", "threshold": 0.4}'
 SHARE = [MinValueValidator(0.0), MaxValueValidator(1.0)]
 
 
@@ -34,6 +37,26 @@ class ConfigurationRow(models.Model):
     def save(self, *args: object, **kwargs: object) -> None:
         self.version += 1
         super().save(*args, **kwargs)  # type: ignore[arg-type]
+
+
+def validate_between(value: object) -> None:
+    """A list of steps: registered models, existing routers, thresholds in [0, 1]."""
+    if not isinstance(value, list):
+        raise ValidationError(f"Enter a list of steps such as [{STEP_EXAMPLE}].")
+    models_there = apps.get_model("experiments", "LanguageModel")._default_manager
+    routers_there = apps.get_model("experiments", "Router")._default_manager
+    for place, step in enumerate(value, start=1):
+        if not isinstance(step, dict) or set(step) != {"model", "router", "threshold"}:
+            raise ValidationError(f"Step {place} is not like {STEP_EXAMPLE}.")
+        threshold = step["threshold"]
+        if isinstance(threshold, bool) or not isinstance(threshold, int | float):
+            raise ValidationError(f"Step {place}: the threshold is no number.")
+        if not 0 <= threshold <= 1:
+            raise ValidationError(f"Step {place}: the threshold must lie between 0 and 1.")
+        if not models_there.filter(name=step["model"]).exists():
+            raise ValidationError(f"Step {place}: there is no model '{step['model']}'.")
+        if not routers_there.filter(name=step["router"]).exists():
+            raise ValidationError(f"Step {place}: there is no router '{step['router']}'.")
 
 
 class RoutingPolicyRow(models.Model):
@@ -89,6 +112,15 @@ class RoutingPolicyRow(models.Model):
         "log can answer questions about other policies. 0.02 is a good start.",
     )
 
+    between = models.JSONField(
+        "models between",
+        default=list,
+        blank=True,
+        validators=[validate_between],
+        help_text=f"For more than two models: [{STEP_EXAMPLE}]. A prompt below the threshold goes "
+        "to the first step whose router's score reaches it, else to the weak model.",
+    )
+
     class Meta:
         abstract = True
 
@@ -101,4 +133,5 @@ class RoutingPolicyRow(models.Model):
             strong=self.strong_model.name if self.strong_model else None,
             weak=self.weak_model.name if self.weak_model else None,
             epsilon=self.epsilon,
+            between=tuple(Step(**step) for step in self.between),
         )

@@ -51,7 +51,7 @@ from experiments.services.shapes import problems_of_values
 
 PRICES = ("input_per_million", "output_per_million", "per_request", "cached_input_per_million")
 ENTRY_FIELDS = ("unit_hash", "label")
-POLICY_KEYS = ("method", "router", "threshold", "strong", "weak", "epsilon")
+POLICY_KEYS = ("method", "router", "threshold", "strong", "weak", "epsilon", "between")
 PRICE_KEYS = (
     *PRICE_FIELDS,
     "input_per_million",
@@ -292,6 +292,7 @@ def _write_domain(row: Domain, values: Document) -> None:
         policy = values["policy"]
         path = f"domains.{row.name}.policy"
         _assign(row, policy, ("method", "threshold", "epsilon"))
+        row.between = policy.get("between", [])
         row.router = named(Router, policy.get("router"), f"{path}.router")
         row.strong_model = named(LanguageModel, policy.get("strong"), f"{path}.strong")
         row.weak_model = named(LanguageModel, policy.get("weak"), f"{path}.weak")

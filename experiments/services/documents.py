@@ -201,6 +201,7 @@ def policy_document(row: RoutingPolicyRow) -> Document:
         "strong": value.strong,
         "weak": value.weak,
         "epsilon": value.epsilon,
+        **({"between": list(row.between)} if row.between else {}),
     }
 
 

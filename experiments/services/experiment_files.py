@@ -75,7 +75,7 @@ def _write_arms(row: Experiment, arms: list[Document]) -> None:
         policy = values.get("policy", {})
         path = f"experiments.{row.key}.arms[{position}].policy"
         arm = Arm(experiment=row, position=position, **{k: values[k] for k in ARM_FIELDS})
-        for name in ("method", "threshold", "epsilon"):
+        for name in ("method", "threshold", "epsilon", "between"):
             if name in policy:
                 setattr(arm, name, policy[name])
         arm.router = named(Router, policy.get("router"), f"{path}.router")

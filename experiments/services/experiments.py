@@ -30,6 +30,15 @@ CLONED = (
     "window_days",
     "audit_share",
 )
+POLICY_COLUMNS = (
+    "method",
+    "router",
+    "threshold",
+    "strong_model",
+    "weak_model",
+    "epsilon",
+    "between",
+)
 DRAFT, RUNNING = Experiment.Status.DRAFT, Experiment.Status.RUNNING
 PAUSED, STOPPED = Experiment.Status.PAUSED, Experiment.Status.STOPPED
 
@@ -192,7 +201,7 @@ def _ship_to(arm: Arm, domain: Domain) -> None:
 
 
 def _copy_policy(source: Arm, target: Domain | Arm) -> None:
-    for name in ("method", "router", "threshold", "strong_model", "weak_model", "epsilon"):
+    for name in POLICY_COLUMNS:
         setattr(target, name, getattr(source, name))
 
 

@@ -111,11 +111,14 @@ def _domains(experiment: Document, document: Document) -> list[str]:
 
 def _of_arms(key: str, experiment: Document, before: Document, after: Document) -> Iterator[str]:
     policies = [arm["policy"] for arm in experiment["arms"]]
-    for router in sorted({p["router"] for p in policies if p["router"]}):
+    steps = [step for p in policies for step in p.get("between", ())]
+    routers = {p["router"] for p in policies if p["router"]} | {s["router"] for s in steps}
+    for router in sorted(routers):
         was, now = before["routers"].get(router, {}), after["routers"].get(router, {})
         if any(was.get(field) != now.get(field) for field in ROUTER):
             yield f"Experiment '{key}' is running: its router '{router}' is locked."
-    for model in sorted({p[side] for p in policies for side in PAIR if p[side]}):
+    models = {p[side] for p in policies for side in PAIR if p[side]} | {s["model"] for s in steps}
+    for model in sorted(models):
         was, now = before["models"].get(model, {}), after["models"].get(model, {})
         if was.get("provider") != now.get("provider"):
             yield f"Experiment '{key}' is running: its model '{model}' is locked."

@@ -195,7 +195,10 @@ def _domain(name: str, domain: Document, flag: core.FlagRule) -> core.Domain:
 
 
 def routing_policy(policy: Document) -> core.RoutingPolicy:
-    return core.RoutingPolicy(**{**policy, "method": core.Method(policy["method"])})
+    between = tuple(core.Step(**step) for step in policy.get("between", ()))
+    return core.RoutingPolicy(
+        **{**policy, "method": core.Method(policy["method"]), "between": between}
+    )
 
 
 def _experiment(key: str, experiment: Document) -> core.Experiment:

@@ -1,0 +1,68 @@
+"""A cascade as configuration: checked on save, in the revision, decided with, and exported."""
+
+from typing import Any
+
+import pytest
+from django.core.exceptions import ValidationError
+
+from experiments.models import Domain, LanguageModel, PolicyRevision
+from experiments.services.engine import engine
+from experiments.services.policies import store
+from experiments.services.revisions import revision
+from experiments.services.routing import RouteRequest, route
+
+pytestmark = pytest.mark.usefixtures("seeded")
+
+
+def between(model: str, **values: Any) -> list[dict[str, Any]]:
+    return [{"model": model, "router": "local_mf", "threshold": 0.0, **values}]
+
+
+def middle() -> str:
+    pair = {"openai/gpt-4.1", "openai/gpt-4.1-mini"}
+    return LanguageModel.objects.exclude(name__in=pair).filter(is_available=True)[0].name
+
+
+def save(steps: Any) -> None:
+    domain = Domain.objects.get(name="technical")
+    domain.threshold = 1.0
+    domain.between = steps
+    domain.full_clean()
+    with revision("test"):
+        domain.save()
+
+
+def test_the_web_application_decides_between_three() -> None:
+    save(between(middle()))
+    engine.warm_up(store.current())
+
+    row = route(RouteRequest("Fix my loop.", "u", domain="technical"))
+
+    assert row.reason == "step_reached"
+    assert row.intended_model == middle()
+    assert (row.router, row.threshold) == ("local_mf", 0.0)
+    assert row.propensity == 1.0
+
+
+def test_it_is_part_of_the_document_only_where_there_is_one() -> None:
+    save(between(middle()))
+    policies = PolicyRevision.objects.latest("number").document["domains"]
+    assert policies["technical"]["policy"]["between"] == between(middle())
+    assert "between" not in policies["legal"]["policy"]
+    assert store.current().domains["technical"].policy.between[0].model == middle()
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ("local", "Enter a list of steps"),
+        ([{"model": "x"}], "Step 1 is not like"),
+        (between("nobody"), "there is no model 'nobody'"),
+        (between("openai/gpt-4.1", router="nobody"), "there is no router 'nobody'"),
+        (between("openai/gpt-4.1", threshold=2), "must lie between 0 and 1"),
+        (between("openai/gpt-4.1", threshold="high"), "is no number"),
+    ],
+)
+def test_what_is_no_cascade_is_refused(steps: Any, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        save(steps)
