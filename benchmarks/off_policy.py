@@ -15,6 +15,7 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from math import sqrt
 from pathlib import Path
 from typing import NamedTuple
@@ -118,12 +119,9 @@ def settings(questions: Questions) -> list[Setting]:
     half = threshold_for_share(questions.scores[ROUTERS[0]], 0.5).threshold
     routed = RoutingPolicy(Method.ROUTELLM, ROUTERS[0], half)
     strong, weak = RoutingPolicy(Method.ALWAYS_STRONG), RoutingPolicy(Method.ALWAYS_WEAK)
-    pair = {"strong": "strong/model", "weak": "weak/model"}
 
     def of(policy: RoutingPolicy, epsilon: float = 0.0) -> RoutingPolicy:
-        return RoutingPolicy(
-            policy.method, policy.router, policy.threshold, **pair, epsilon=epsilon
-        )
+        return replace(policy, strong="strong/model", weak="weak/model", epsilon=epsilon)
 
     ten = LoggingPolicy("router, explores 10 %", of(routed, 0.1))
     return [

@@ -149,7 +149,7 @@ SPECTACULAR_SETTINGS = {
 }
 
 # Trained checkpoints and uploaded outcomes. Every process needs the same folder.
-LAB_DIR: str = env.str("LAB_DIR", "") or str(BASE_DIR / "lab")
+LAB_DIR = env.text("LAB_DIR", str(BASE_DIR / "lab"))
 # Carries background tasks, where set; otherwise the database does.
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
 CELERY_TASK_DEFAULT_QUEUE = "switchyard"  # a broker may serve others too
