@@ -110,7 +110,8 @@ LANES = {
         Lane("keyless", strong_at="keyless"),
         Lane("all_keyless", strong_at="keyless", weak_at="keyless"),
         Lane("translated", strong_at="translated"),
-        Lane("translated_bad", strong_at="translated_quick"),
+        Lane("translated_bad", strong_at="translated"),
+        Lane("translated_slow", strong_at="translated_quick"),
         Lane("crowd"),
         Lane("leaks"),
     )

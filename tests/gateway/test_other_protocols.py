@@ -13,7 +13,7 @@ from tests.gateway.stub import Stub
 from tests.gateway.test_streams_and_hang_ups import leave_after
 
 pytestmark = pytest.mark.server
-BAD, GOOD = LANES["translated_bad"], LANES["translated"]
+BAD, SLOW, GOOD = (LANES[f"translated{name}"] for name in ("_bad", "_slow", ""))
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,6 @@ BAD, GOOD = LANES["translated_bad"], LANES["translated"]
             {"status": 400, "error": {"message": "maximum context length is 9 tokens"}},
             "context_length",
         ),
-        ({"hangs": True}, "total_timeout"),
     ],
 )
 def test_what_fails_is_answered_by_another_model(
@@ -44,12 +43,15 @@ def test_what_fails_is_answered_by_another_model(
     gateway.books.execute("DELETE FROM experiments_circuit")
 
 
-def test_stream_that_hangs_is_answered_by_another_model(
+def test_what_hangs_is_answered_by_another_model(
     gateway: Gateway, client: openai.OpenAI, stub: Stub
 ) -> None:
-    stub.behave(BAD.strong_name, hangs=True, times=1)
-    streamed = stream(client, BAD.model)
-    assert streamed.headers["x-switchyard-model"] == BAD.weak_name
+    stub.behave(SLOW.strong_name, hangs=True, times=2)
+    answer = ask(client, SLOW.model)
+    assert answer.completion.model == SLOW.weak_name
+    assert gateway.books.attempts(answer.decision_id)[0]["status"] == "total_timeout"
+    streamed = stream(client, SLOW.model)
+    assert streamed.headers["x-switchyard-model"] == SLOW.weak_name
     assert gateway.books.attempts(streamed.decision_id)[0]["status"] == "first_token_timeout"
 
 
