@@ -86,21 +86,27 @@ def reliability(routers: Sequence[Measured]) -> Chart | None:
 
 def measures(part: Slice) -> Table:
     """Every router's figures, beside coin and oracle."""
-    columns = [Column("router"), *(Column(label, numeric=True) for _, label in MEASURES)]
-    columns += [
-        Column("PGR at half", numeric=True),
-        Column("saved at equal quality", "% of strong", numeric=True),
-        Column("saved at 95 %", "% of strong", numeric=True),
-        Column("saved against a coin", "% at 95 %", numeric=True),
-        Column("strong calls saved", "% of a coin's", numeric=True),
-        Column("a prompt", "ms", numeric=True),
-    ]
-    rows = [(word(one.name), *_cells(one)) for one in part.routers]
+    columns = (Column("router"), *(Column(label, numeric=True) for _, label in MEASURES))
+    found = [(one.name, one.assessment) for one in part.routers]
     if part.beside:
-        none = (Cell("", numeric=True),) * 6
-        for name, found in (("a coin", part.beside.random), ("knows both", part.beside.oracle)):
-            rows.append((word(name), *_evaluation(found.evaluation), *none))
-    return Table(f"Measures on {part.n:,} prompts", tuple(columns), tuple(rows))
+        found += [("a coin", part.beside.random), ("knows both", part.beside.oracle)]
+    rows = tuple((word(name), *_evaluation(of.evaluation)) for name, of in found)
+    return Table(f"Measures on {part.n:,} prompts", columns, rows)
+
+
+def savings(part: Slice) -> Table:
+    """What each router saves at equal quality, and what it takes."""
+    columns = (
+        Column("router"),
+        Column("at the strong model's quality", "% of its cost", numeric=True),
+        Column("at 95 % of it", "% of its cost", numeric=True),
+        Column("against a coin at 95 %", "% of its cost", numeric=True),
+        Column("strong calls, against a coin", "% of its calls", numeric=True),
+        Column("PGR at half", numeric=True),
+        Column("a prompt", "ms", numeric=True),
+    )
+    rows = tuple((word(one.name), *_cells(one)) for one in part.routers)
+    return Table("Saved at equal quality", columns, rows)
 
 
 def by_domain(found: Comparison) -> Table | None:
@@ -135,12 +141,11 @@ def _cells(one: Measured) -> list[Cell]:
     gap = found.gap_known
     milliseconds = one.microseconds / 1000 if one.microseconds else None
     return [
-        *_evaluation(found.evaluation),
-        _estimate(found.pgr, 1, UNDEFINED),
         _estimate(found.saving_against_strong, 100, UNDEFINED if priced else "no costs"),
         _estimate(found.saving_at_95, 100, UNDEFINED if priced else "no costs"),
         _estimate(found.saving_against_random, 100, "no costs" if gap else UNDEFINED),
         _estimate(found.calls_against_random, 100, UNDEFINED),
+        _estimate(found.pgr, 1, UNDEFINED),
         number(milliseconds, 2, otherwise="not timed"),
     ]
 

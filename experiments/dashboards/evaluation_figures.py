@@ -134,6 +134,6 @@ def reliability(routers: Sequence[Measured]) -> go.Figure:
             hovertemplate=f"{one.name}: score %{{x:.2f}}, better in %{{y:.2f}} of "
             "%{customdata[0]:,}<extra></extra>",
         )
-    figure.update_xaxes(range=[0, 1], tickfont={"color": QUIET})
-    figure.update_yaxes(range=[0, 1])
+    figure.update_xaxes(range=[0, 1.02], tickfont={"color": QUIET})
+    figure.update_yaxes(range=[0, 1.03])
     return figure

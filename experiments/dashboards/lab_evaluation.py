@@ -101,7 +101,6 @@ def _evaluated(asked: Asked) -> dict[str, object]:
         task = BackgroundTask.objects.filter(name=SCORE).first()
         return {"missing": missing, "task": task if task and task.is_open else None}
     found = _compared(outcome_set, scorers, asked)
-    table = evaluation_charts.measures(found.whole)
     return {
         "answer": Answer(
             " ".join(evaluation_charts.headline(one) for one in found.whole.routers[:2]),
@@ -110,7 +109,8 @@ def _evaluated(asked: Asked) -> dict[str, object]:
         "found": found,
         "curve": evaluation_charts.curve(found.whole),
         "reliability": evaluation_charts.reliability(found.whole.routers),
-        "measures": table,
+        "measures": evaluation_charts.measures(found.whole),
+        "savings": evaluation_charts.savings(found.whole),
         "by_domain": evaluation_charts.by_domain(found),
         "domain_choices": columns(outcome_set).domain_names(),
         "weighed": found.weighed,
