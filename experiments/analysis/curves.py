@@ -154,7 +154,9 @@ def _merged_blocks(prompts: Prompts) -> Codes:
 
 
 def _interpolated(xs: Floats, ys: Floats, x: Floats) -> Floats:
-    """`np.interp` for every row."""
+    """`np.interp` for every row. One long row is looked up by halving, not from its beginning."""
+    if len(xs) == 1:
+        return np.asarray(np.interp(x, xs[0], ys[0]))
     after = np.argmax(xs >= x[:, None] - 1e-12, axis=1)
     before = np.maximum(after - 1, 0)
     rows = np.arange(len(xs))

@@ -5,20 +5,22 @@ that were rated (`rated_decisions`).
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from django.db import connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from experiments.models import OutcomeSet, RecordedOutcome
-from experiments.services.outcome_columns import Floats, Inputs, Labels, OutcomeColumns
+from experiments.services.outcome_columns import Inputs, OutcomeColumns
 from experiments.services.rated_decisions import PRODUCTION, rated_columns
 
 SHADOW_PREFIX = "shadow-"
 _CHUNK = 50_000
-_NUMBERS = ("id", "strong_score", "weak_score", "strong_cost", "weak_cost", "domain", "group")
+_WORDS = ("domain", "group")
+_COLUMNS = ("id", "strong_score", "weak_score", "strong_cost", "weak_cost", *_WORDS)
 
 
 class Answered(NamedTuple):
@@ -75,15 +77,15 @@ def columns(outcome_set: OutcomeSet, *, with_inputs: bool = False) -> OutcomeCol
     if outcome_set.name == PRODUCTION:
         return rated_columns(with_inputs=with_inputs)
     rows = RecordedOutcome.objects.filter(outcome_set=outcome_set).order_by("id")
-    by_name = _read(rows.values_list(*_NUMBERS).iterator(chunk_size=_CHUNK))
-    strong = _floats(by_name["strong_score"])
+    by_name = _read(rows)
+    strong = by_name["strong_score"]
     return OutcomeColumns(
         name=outcome_set.name,
         ids=by_name["id"],
         strong=strong,
-        weak=_floats(by_name["weak_score"]),
-        strong_cost=_floats(by_name["strong_cost"]),
-        weak_cost=_floats(by_name["weak_cost"]),
+        weak=by_name["weak_score"],
+        strong_cost=by_name["strong_cost"],
+        weak_cost=by_name["weak_cost"],
         domains=by_name["domain"],
         groups=by_name["group"],
         propensity=np.ones(len(strong)),
@@ -130,22 +132,24 @@ def add_pair(pair: ShadowPair) -> bool:
     return created
 
 
-def _read(rows: Iterator[tuple[Any, ...]]) -> dict[str, Labels]:
-    """Columns of objects, by name. Transposed chunk by chunk: a tuple a row would fill memory."""
-    parts: list[list[Labels]] = [[] for _ in _NUMBERS]
-    while chunk := list(islice(rows, _CHUNK)):
-        for part, values in zip(parts, zip(*chunk, strict=True), strict=True):
-            part.append(np.array(values, dtype=object))
-    empty = np.array([], dtype=object)
+def _read(rows: QuerySet[Any, Any]) -> dict[str, Any]:
+    """Columns by name, unknown numbers as NaN. Past the ORM's rows, and turned into columns chunk
+    by chunk: a million of them take seconds and little memory."""
+    parts: list[list[Any]] = [[] for _ in _COLUMNS]
+    words: dict[str, str] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(*rows.values_list(*_COLUMNS).query.sql_with_params())
+        while chunk := cursor.fetchmany(_CHUNK):
+            for part, name, values in zip(parts, _COLUMNS, zip(*chunk, strict=True), strict=True):
+                if name in _WORDS:  # the same few words a million times: each is kept once
+                    kept = [words.setdefault(word, word) for word in values]
+                    part.append(np.array(kept, dtype=object))
+                else:
+                    part.append(np.array(values, dtype=object if name == "id" else np.float64))
     return {
-        name: np.concatenate(part) if part else empty
-        for name, part in zip(_NUMBERS, parts, strict=True)
+        name: np.concatenate(part) if part else np.array([], dtype=np.float64)
+        for name, part in zip(_COLUMNS, parts, strict=True)
     }
-
-
-def _floats(values: Labels) -> Floats:
-    """NaN for None."""
-    return values.astype(np.float64)
 
 
 def _inputs(rows: Any) -> Inputs:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from experiments.models import Domain, OutcomeSet, RecordedOutcome
+from experiments.services.engine import engine
 from experiments.services.outcome_sets import (
     Answered,
     NoOutcomeSetError,
@@ -16,6 +17,7 @@ from experiments.services.outcome_sets import (
     find_set,
 )
 from experiments.services.outcomes import Rating, record_feedback
+from experiments.services.policies import store
 from experiments.services.rated_decisions import PRODUCTION
 from experiments.services.revisions import revision
 from experiments.services.routing import RouteRequest, route
@@ -85,6 +87,7 @@ def test_rated_decisions_know_one_answer(seeded: None) -> None:
             domain.prompt_storage = "text"
             domain.epsilon = 0.1
             domain.save()
+    engine.warm_up(store.current())
     rows = [route(RouteRequest(f"Fix loop {i}.", f"u{i}", domain="technical")) for i in range(3)]
     ratings = [
         Rating(rows[0].pk, "quality", 0.5, "judge", NOW),
