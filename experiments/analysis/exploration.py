@@ -24,12 +24,15 @@ from experiments.analysis.off_policy import (
 
 RATE = 0.02
 HALF_WIDTH = 0.02
+LEAST_RATE = 0.005
+"""From here on a log counts as exploring."""
 _Z95 = 1.959963984540054
 
 
 class Advice(NamedTuple):
     """Explore `rate` of a domain's requests. `daily_cost` is in the log's money, negative where
-    exploring saves; `days` None: never, because nothing is rated or nothing differs."""
+    exploring saves; `days` None: never, because nothing is rated or nothing differs. `is_on` says
+    that the log explores already, at this rate, and only needs longer."""
 
     rate: float
     daily_requests: float
@@ -37,6 +40,7 @@ class Advice(NamedTuple):
     differing: float
     rated: float
     days: int | None
+    is_on: bool = False
 
 
 def advise(
@@ -55,6 +59,9 @@ def advise(
     daily = n / days if days > 0 else 0.0
     differs = pair & (np.where(to_strong, STRONG, WEAK) != log.took)
     rated = np.isfinite(log.rating) & pair
+    explored = float(log.odds[pair].min(axis=1).mean()) if n else 0.0
+    is_on = explored >= LEAST_RATE
+    rate = explored if is_on else rate
     share_rated = float(rated.sum()) / n if n else 0.0
     differing = float(differs.sum()) / n if n else 0.0
     return Advice(
@@ -64,6 +71,7 @@ def advise(
         differing=differing,
         rated=share_rated,
         days=_days(log, rated, daily * differing, share_rated, rate, half_width, daily),
+        is_on=is_on,
     )
 
 

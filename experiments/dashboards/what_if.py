@@ -124,7 +124,7 @@ def _steps(request: HttpRequest, asked: Question, found: Answer) -> list[tuple[A
             "”. It is not started."
         )
         steps.append((Action("experiment", "Make it an experiment", told, main=True), "experiment"))
-    if found.advice and request.user.has_perm(EXPLORE):
+    if found.advice and not found.advice.is_on and request.user.has_perm(EXPLORE):
         told = advice_words(found.advice, domain).removeprefix("Next: ")
         label = f"Explore {percent(RATE)}"
         steps.append((Action("explore", label, f"{told[:1].upper()}{told[1:]}"), "explore"))

@@ -83,4 +83,5 @@ def _advice(advice: Advice, domain: str) -> Payload:
         "differing": advice.differing,
         "rated": advice.rated,
         "days": advice.days,
+        "explores_already": advice.is_on,
     }

@@ -77,6 +77,13 @@ def few(quality: Estimates) -> str:
 def advice_words(advice: Advice, domain: str) -> str:
     """'Next: turn on exploration of 2 % for this domain: it costs about $x a day …'."""
     where = domain or "these domains"
+    if advice.is_on:
+        told = f"Next: go on exploring {where}: at {percent(advice.rate)} the log answers this"
+        return (
+            f"{told} in about {plural(advice.days, 'day')}."
+            if advice.days
+            else f"{told} once rated."
+        )
     start = f"Next: turn on exploration of {percent(advice.rate)} for {where}"
     if advice.daily_cost is None:
         money = "what it costs cannot be said, for want of prices"

@@ -311,6 +311,13 @@ def test_advice_says_what_exploring_costs_and_how_long_it_takes() -> None:
     assert not wants_exploration(log, took == STRONG, np.ones(n, bool))
 
 
+def test_a_log_that_explores_already_only_needs_longer() -> None:
+    log = world(np.random.default_rng(12), epsilon=0.1).log
+    found = advise(log, log.score >= 0.6, 7)
+    assert found.is_on
+    assert found.rate == pytest.approx(0.1)
+
+
 def test_advice_has_no_day_where_nothing_is_rated() -> None:
     log = small(rating=np.full(200, np.nan))
     assert advise(log, log.took == WEAK, 10).days is None
