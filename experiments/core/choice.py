@@ -72,15 +72,15 @@ class Chooser:
         self, intended: str, pair: Pair | None = None
     ) -> tuple[str, tuple[Fallback, ...]]:
         """The intended model; where it cannot answer the domain's next preferred one, then the
-        selector's.
-
-        One that only cannot answer this call, or not now, first gives way to the other of its pair:
-        the two are each other's stand-ins, as they are once a call has begun.
+        selector's. Before them the other of the pair, where the situation says that it stands in
+        for one that cannot answer now.
         """
         if self._can_answer(intended):
             return intended, ()
-        stand_ins = pair if pair and intended in self.situation.unavailable else ()
-        candidates = (*(stand_ins or ()), *self.domain.config.preferred_models)
+        situation = self.situation
+        stands_in = situation.pair_stands_in and intended in situation.unavailable
+        pair_first = tuple(pair) if pair and stands_in else ()
+        candidates = (*pair_first, *self.domain.config.preferred_models)
         model = next(filter(self._can_answer, candidates), None)
         if model is None:
             model = self.select("model_unavailable").model

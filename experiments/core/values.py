@@ -109,7 +109,8 @@ class Situation:
 
     `input_tokens` is counted or estimated; `output_tokens` are expected per (domain, model), with
     `default_output_tokens` where nothing is known; `unavailable` names models that cannot answer
-    now; `day` picks the prices that hold; `asked` is what the caller named itself.
+    now; with `pair_stands_in` such a model gives way to the other of its pair before any other;
+    `day` picks the prices that hold; `asked` is what the caller named itself.
     """
 
     decision_id: str
@@ -121,6 +122,7 @@ class Situation:
     criteria: ModelSelectionCriteria | None = None
     force_arm: str | None = None
     unavailable: frozenset[str] = frozenset()
+    pair_stands_in: bool = False
     asked: Asked | None = None
     output_tokens: Mapping[tuple[str, str], int] = field(default_factory=dict)
     default_output_tokens: int = 300

@@ -193,7 +193,7 @@ def _prepare(policy: Policy, expected: Expected, call: Call, down: Mapping[str, 
     tokens = (call.request.input_tokens or 0) + (call.output_limit or 0)
     needs = Needs(call.capabilities, tokens, call.rules.models or None)
     unavailable = {**down, **unfit(policy, needs)}
-    request = call.request._replace(unavailable=frozenset(unavailable))
+    request = call.request._replace(unavailable=frozenset(unavailable), pair_stands_in=True)
     if call.named:
         request = request._replace(asked=Asked(model=_first_fit(policy, call.named, unavailable)))
     elif unavailable.keys() >= policy.models.keys():

@@ -71,6 +71,7 @@ class RouteRequest(NamedTuple):
     key_id: int | None = None
     request_id: str = ""
     unavailable: frozenset[str] = frozenset()
+    pair_stands_in: bool = False
     asked: Asked | None = None
     at: datetime | None = None
 
@@ -200,6 +201,7 @@ def _situation(
         criteria=request.criteria,
         force_arm=request.force_arm,
         unavailable=request.unavailable,
+        pair_stands_in=request.pair_stands_in,
         asked=request.asked,
         output_tokens=expected,
     )

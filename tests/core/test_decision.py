@@ -209,14 +209,19 @@ def test_a_model_switched_off_gives_way_to_the_next_preferred_one() -> None:
     assert decision.fallbacks[0][:2] == ("model", "model_unavailable")
 
 
-def test_a_model_that_cannot_answer_now_gives_way_to_the_other_of_its_pair() -> None:
+def test_a_model_that_cannot_answer_now_gives_way_to_the_selectors() -> None:
     decision = decided(unavailable=frozenset({WEAK}))
+    assert (decision.intended, decision.model, decision.tier) == (WEAK, OTHER, "selected")
+
+
+def test_the_other_of_the_pair_stands_in_where_the_situation_says_so() -> None:
+    decision = decided(unavailable=frozenset({WEAK}), pair_stands_in=True)
     assert (decision.intended, decision.model, decision.tier) == (WEAK, STRONG, "strong")
     assert decision.fallbacks[0][:2] == ("model", "model_unavailable")
 
 
 def test_a_pair_that_cannot_answer_now_gives_way_to_the_selectors() -> None:
-    decision = decided(unavailable=frozenset({STRONG, WEAK}))
+    decision = decided(unavailable=frozenset({STRONG, WEAK}), pair_stands_in=True)
     assert (decision.intended, decision.model, decision.tier) == (WEAK, OTHER, "selected")
 
 
