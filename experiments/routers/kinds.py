@@ -32,13 +32,13 @@ class Kind(NamedTuple):
 KINDS = {
     "local": Kind(local=True, inline=True),
     "local_mf": Kind(local=True, inline=True, by_embedding=True, counts_ties=True),
-    "knn": Kind(local=True, inline=True, by_embedding=True),
-    "linear": Kind(local=True, inline=True, by_embedding=True),
     "random": Kind(inline=True),
     "mf": Kind(calls_openai=True, counts_ties=True),
     "bert": Kind(concurrent=1),
     "causal_llm": Kind(concurrent=1),
     "sw_ranking": Kind(calls_openai=True),
+    "knn": Kind(local=True, inline=True, by_embedding=True),
+    "linear": Kind(local=True, inline=True, by_embedding=True),
 }
 
 
