@@ -1,6 +1,8 @@
 """The demonstration: what the reports say of it is what was put into it."""
 
 from datetime import UTC, datetime
+from math import sqrt
+from statistics import mean
 
 import pytest
 from django.db.models import Count, Sum
@@ -10,6 +12,7 @@ from experiments.models import (
     Experiment,
     Outcome,
     PolicyRevision,
+    RecordedOutcome,
     Rollout,
     Rollup,
     UnitSum,
@@ -17,6 +20,7 @@ from experiments.models import (
 from experiments.reports.experiments import Results, results
 from experiments.services.demonstration import story
 from experiments.services.demonstration.filling import NotEmptyError, fill
+from experiments.services.demonstration.trial import NAME
 from experiments.services.demonstration.world import Truth, World
 from experiments.services.replays import check_replay
 
@@ -34,6 +38,7 @@ def test_reports_agree_with_the_known_truth() -> None:
     the_books_hold_every_decision()
     decisions_come_out_the_same_again()
     revisions_are_dated_as_the_story_goes()
+    the_trial_is_drawn_from_the_truth(world)
 
 
 def the_intervals_hold_the_truth(world: World, found: dict[str, Results]) -> None:
@@ -102,6 +107,17 @@ def revisions_are_dated_as_the_story_goes() -> None:
     assert list(numbers) == sorted(numbers)
     for row in Decision.objects.order_by("pk")[:: Decision.objects.count() // 25]:
         assert PolicyRevision.objects.get(number=row.revision).created_at <= row.created_at
+
+
+def the_trial_is_drawn_from_the_truth(world: World) -> None:
+    rows = {row.prompt: row for row in RecordedOutcome.objects.filter(outcome_set__name=NAME)}
+    prompts = [prompt for pool in world.pools.values() for prompt in pool]
+    assert rows.keys() == {prompt.text for prompt in prompts}
+    for model, field in ((world.strong, "strong_score"), (world.weak, "weak_score")):
+        told = [getattr(rows[prompt.text], field) for prompt in prompts]
+        true = [world.quality(prompt, model) for prompt in prompts]
+        # A rating's standard deviation is at most a half; ten raters looked at each.
+        assert abs(mean(told) - mean(true)) < 3 * 0.5 / sqrt(10 * len(prompts))
 
 
 @pytest.mark.django_db

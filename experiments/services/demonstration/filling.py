@@ -14,6 +14,7 @@ from experiments.services.daily_results import record_all
 from experiments.services.demonstration.people import DAYS, Asked, asked
 from experiments.services.demonstration.recording import Recorder
 from experiments.services.demonstration.story import Step, Story, is_lost
+from experiments.services.demonstration.trial import record_trial
 from experiments.services.demonstration.world import World, build_world
 from experiments.services.engine import engine
 from experiments.services.policies import store
@@ -61,6 +62,7 @@ def fill(now: datetime, scale: float = 1.0, told: Callable[[str], None] = lambda
         batch = _between(questions, step.at, until)
         stored += recorder.record(store.current(), batch, expectations.expected_output_tokens())
         told(f"{step.at:%Y-%m-%d %H:%M}  {stored:,} decisions")
+    record_trial(world, np.random.default_rng(SEED), now - timedelta(days=2))
     return Filled(stored, world)
 
 

@@ -10,6 +10,7 @@
 | `legal-local-router` | has just begun, at 40 %: too small |
 | `general-fewer-strong` | a draft that is ready to start |
 
+`general` explores since it was shipped, so that the lab can answer what-ifs of its log.
 `financial` was rolled out to the weak model, and rolled back when its quality fell; `medical` is
 half way up.
 """
@@ -45,6 +46,7 @@ TO_SHIP, TO_ROLL_BACK = "technical-local-router", "scientific-always-weak"
 UNHEALTHY, OPEN = "educational-local-router", "creative-fewer-strong"
 TOO_SMALL, SHIPPED, DRAFT = "legal-local-router", "general-local-router", "general-fewer-strong"
 LOSING_SHARE = 0.4
+EXPLORED = 0.1
 
 
 class Step(NamedTuple):
@@ -79,6 +81,7 @@ class Story:
         yield Step(self.now - timedelta(days=DAYS), self._begin)
         yield Step(self._ago(24, 10), lambda now: self._route("creative", 0.5))
         yield Step(self._ago(11, 9), self._raise_legal)
+        yield Step(self._ago(11, 15), self._explore_general)
 
     def _experiments(self) -> Iterator[Step]:
         half = (Wanted(CONTROL, Method.ALWAYS_STRONG, 0.5), Wanted(LOCAL, 0.5, 0.5))
@@ -130,6 +133,12 @@ class Story:
             flag = Flag.objects.get(domain__name="legal")
             flag.percentage = Decimal(40)
             flag.save()
+
+    def _explore_general(self, now: datetime) -> None:
+        with revision(DANA, "Explore on general prompts, so that the log can answer what-ifs"):
+            domain = Domain.objects.get(name="general")
+            domain.epsilon = EXPLORED
+            domain.save()
 
     def _starts(
         self,

@@ -1,0 +1,54 @@
+"""A trial of both models on the demonstration's prompts: an outcome set for the lab.
+
+Each prompt was answered by both models of the pair, and ten raters looked at each answer. What is
+recorded is drawn from the known truth of the world, so the lab's figures can be held against it.
+"""
+
+import hashlib
+from datetime import datetime
+
+from numpy.random import Generator
+
+from experiments.core.money import NANO
+from experiments.models import OutcomeSet, RecordedOutcome
+from experiments.services.demonstration.world import Prompt, World
+
+NAME = "simulated-trial"
+RATERS = 10
+
+
+def record_trial(world: World, rng: Generator, at: datetime) -> OutcomeSet:
+    outcome_set = OutcomeSet.objects.create(
+        name=NAME,
+        origin="Simulated: both models on every prompt of the demonstration",
+        strong_model=world.strong,
+        weak_model=world.weak,
+        created_at=at,
+        updated_at=at,
+    )
+    RecordedOutcome.objects.bulk_create(
+        _row(outcome_set, world, prompt, rng)
+        for name in sorted(world.pools)
+        for prompt in world.pools[name]
+    )
+    return outcome_set
+
+
+def _row(outcome_set: OutcomeSet, world: World, prompt: Prompt, rng: Generator) -> RecordedOutcome:
+    strong, weak = (
+        float(rng.binomial(RATERS, world.quality(prompt, model)) / RATERS)
+        for model in (world.strong, world.weak)
+    )
+    tokens = round(prompt.answer_tokens())
+    return RecordedOutcome(
+        outcome_set=outcome_set,
+        digest=hashlib.sha256(prompt.text.encode()).hexdigest(),
+        prompt=prompt.text,
+        domain=prompt.domain,
+        strong_score=strong,
+        weak_score=weak,
+        strong_cost=round(world.cost(prompt, world.strong) * NANO),
+        weak_cost=round(world.cost(prompt, world.weak) * NANO),
+        strong_output_tokens=tokens,
+        weak_output_tokens=tokens,
+    )
