@@ -5,10 +5,13 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from experiments.routers.domain_prompts import as_exam, load_sources, seed_examples
 from experiments.routers.training.prompts import training_prompts
 
-TEST_SET = Path(__file__).parents[1] / "data" / "domain_prompts.csv"
+DATA = Path(__file__).parents[1] / "data"
+TEST_SETS = ("domain_prompts.csv", "domain_prompts_fresh.csv")
 
 
 def test_every_domain_has_seed_examples() -> None:
@@ -46,8 +49,9 @@ def test_every_domain_gets_its_number() -> None:
     assert min(counts.values()) > 800
 
 
-def test_test_set_is_large_and_its_own() -> None:
-    with TEST_SET.open(encoding="utf-8", newline="") as lines:
+@pytest.mark.parametrize("name", TEST_SETS)
+def test_test_set_is_large_and_its_own(name: str) -> None:
+    with (DATA / name).open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     assert min(Counter(row["domain"] for row in rows).values()) >= 30
     made = {_plain(prompt.text) for prompt in training_prompts(load_sources(), 0, 900)}
