@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.routers.domain_prompts import as_exam, load_sources, seed_examples
+from experiments.routers.training.domain_rows import PROMPTS_PER_DOMAIN
 from experiments.routers.training.prompts import training_prompts
 
 DATA = Path(__file__).parents[1] / "data"
@@ -49,12 +50,19 @@ def test_every_domain_gets_its_number() -> None:
     assert min(counts.values()) > 800
 
 
+def test_frames_are_filled_even_where_terms_are_many() -> None:
+    texts = [prompt.text for prompt in training_prompts(load_sources(), 0, 1)]
+    assert sum(text.startswith("Explain the rules of ") for text in texts) >= 5
+
+
 @pytest.mark.parametrize("name", TEST_SETS)
 def test_test_set_is_large_and_its_own(name: str) -> None:
     with (DATA / name).open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     assert min(Counter(row["domain"] for row in rows).values()) >= 30
-    made = {_plain(prompt.text) for prompt in training_prompts(load_sources(), 0, 900)}
+    made = {
+        _plain(prompt.text) for prompt in training_prompts(load_sources(), 0, PROMPTS_PER_DOMAIN)
+    }
     assert [row["text"] for row in rows if _plain(row["text"]) in made] == []
 
 

@@ -26,7 +26,7 @@ _PASSAGE_START = 120
 # A question without its options is half a repetition; free-form prompts look like it.
 _STEM_WEIGHT = 0.4
 # A prompt written by hand is closer to what people send than one put together.
-_WHOLE_WEIGHT = 2.0
+_WHOLE_WEIGHT = 5.0
 
 
 class Kind(IntEnum):

@@ -39,6 +39,8 @@ _CHAT_FRAMES = (
 )
 _BORROWED_SLOTS = ("topic", "theme")
 _SHARE_BORROWED = 0.5
+# Where terms and whole prompts already fill a domain, its frames still show how people ask.
+_LEAST_FRAMED = 400
 _COMMON_SLOTS = {
     "person": ("son", "daughter", "mother", "father", "wife", "husband", "grandfather", "friend"),
     "duration": ("two days", "a week", "three weeks", "months", "10 days", "since yesterday"),
@@ -56,13 +58,13 @@ class Labelled(NamedTuple):
 
 
 def training_prompts(sources: Sequence[Source], seed: int, per_domain: int) -> list[Labelled]:
-    """Every whole prompt, every term at least once, and frames until ``per_domain`` are reached."""
+    """Every whole prompt, every term twice, and frames until ``per_domain`` are reached."""
     made: list[Labelled] = []
     for source in sources:
         rng = random.Random(f"{seed}-{source.domain}")
         whole = dict.fromkeys((*source.seed, *source.prompts))
         texts = [*whole, *_from_terms(source, rng)]
-        texts += _from_frames(source, sources, rng, per_domain - len(texts))
+        texts += _from_frames(source, sources, rng, max(_LEAST_FRAMED, per_domain - len(texts)))
         made += [Labelled(text, source.domain, text in whole) for text in dict.fromkeys(texts)]
     return made
 
@@ -81,7 +83,7 @@ def _from_frames(
     source: Source, sources: Sequence[Source], rng: random.Random, count: int
 ) -> Iterator[str]:
     borrowed = [t for other in sources if other is not source for part in other.terms for t in part]
-    for _ in range(max(0, count)):
+    for _ in range(count):
         frame = rng.choice(source.frames)
         yield as_exam(re.sub(r"\{(\w+?)\d?\}", lambda m: _fill(m[1], source, borrowed, rng), frame))
 
