@@ -44,6 +44,10 @@ SHOTS = (
     Shot("experiments", "/experiments/", whole=False),
     Shot("experiment", "/experiments/technical-local-router/"),
     Shot("rollouts", "/rollouts/"),
+    Shot("lab", "/lab/", whole=False),
+    Shot("evaluation", "/lab/evaluation/?set=simulated-trial&router=local"),
+    Shot("calibration", "/lab/calibration/?domain=general&range=30d&aim=share&wanted=0.4"),
+    Shot("what-if", "/lab/what-if/?domain=general&range=30d&threshold=0.8"),
     Shot("playground", "/playground/", whole=False),
 )
 
@@ -53,7 +57,12 @@ def main() -> None:
     if chromium is None:
         sys.exit("No Chromium found. Install Debian's package chromium, then run this again.")
     IMAGES.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "DEMONSTRATION": "true", "LOG_LEVEL": "ERROR"}
+    environment = {
+        **os.environ,
+        "DEMONSTRATION": "true",
+        "LOG_LEVEL": "ERROR",
+        "BACKGROUND_TASKS": "no",
+    }
     password = _password(environment)
     with _server(environment) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

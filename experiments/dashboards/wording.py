@@ -42,7 +42,7 @@ def share(value: float | None, otherwise: str = "none") -> str:
 
 def signed(value: float, digits: int = 2) -> str:
     """A difference, which always says its direction."""
-    return f"{value:+.{digits}f}".replace("-", MINUS)
+    return f"{value:+z.{digits}f}".replace("-", MINUS)
 
 
 def title(name: str) -> str:

@@ -10,6 +10,7 @@ class OutcomeSet(models.Model):
     class Source(models.TextChoices):
         IMPORTED = "imported", "Imported from a file"
         SHADOW = "shadow", "Shadow pairs of production traffic"
+        SIMULATED = "simulated", "Simulated"
 
     name = models.SlugField(max_length=60, unique=True)
     source = models.CharField(max_length=10, choices=Source.choices, default=Source.IMPORTED)

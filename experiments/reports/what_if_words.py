@@ -147,7 +147,7 @@ def _points(change: float) -> str:
 
 
 def _signed(change: float) -> str:
-    return f"{100 * change:+.1f}".replace("-", MINUS)
+    return f"{100 * change:+z.1f}".replace("-", MINUS)
 
 
 def _money_range(change: Bounds) -> str:

@@ -142,6 +142,12 @@ def signed_share(value: float) -> str:
 
 
 @register.filter
+def signed_points(value: float) -> str:
+    """Without the word, where the label has it."""
+    return page_wording.signed(100 * value, 1)
+
+
+@register.filter
 def part_of(part: int, whole: int) -> str:
     return page_wording.share(part / whole if whole else None)
 

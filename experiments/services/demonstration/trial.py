@@ -11,7 +11,9 @@ from numpy.random import Generator
 
 from experiments.core.money import NANO
 from experiments.models import OutcomeSet, RecordedOutcome
-from experiments.services.demonstration.world import Prompt, World
+from experiments.services.demonstration.world import ROUTER, Prompt, World
+from experiments.services.outcome_scores import scores
+from experiments.services.scorers import find_scorer
 
 NAME = "simulated-trial"
 RATERS = 10
@@ -20,7 +22,8 @@ RATERS = 10
 def record_trial(world: World, rng: Generator, at: datetime) -> OutcomeSet:
     outcome_set = OutcomeSet.objects.create(
         name=NAME,
-        origin="Simulated: both models on every prompt of the demonstration",
+        source=OutcomeSet.Source.SIMULATED,
+        origin="both models on every prompt of the demonstration",
         strong_model=world.strong,
         weak_model=world.weak,
         created_at=at,
@@ -31,6 +34,7 @@ def record_trial(world: World, rng: Generator, at: datetime) -> OutcomeSet:
         for name in sorted(world.pools)
         for prompt in world.pools[name]
     )
+    scores(outcome_set, find_scorer(ROUTER))  # so that the first look at it need not wait
     return outcome_set
 
 
