@@ -289,6 +289,7 @@ def summary(lines: Sequence[Line]) -> Iterator[str]:
         "log",
         "metric",
         "answered",
+        "runs with an interval",
         "coverage, doubly robust",
         "self-normalised",
         "inverse propensity",
@@ -305,8 +306,9 @@ def summary(lines: Sequence[Line]) -> Iterator[str]:
 def _summary_line(setting: str, metric: str, rows: Sequence[Line]) -> str:
     enough = [one for one in rows if one.answered >= one.runs / 2]
     answered = f"{len(enough)} of {len(rows)}"
+    given = _range([one.answered / one.runs for one in rows])
     if not enough:
-        return line(setting, metric, answered, *["no answer"] * 5, "says so")
+        return line(setting, metric, answered, given, *["no answer"] * 5, "says so")
     worst = max(enough, key=lambda one: abs(one.bias) / one.width)
     ratios = [one.change_width / one.experiment_width for one in enough]
     covers = [one.coverage["doubly_robust"] for one in enough]
@@ -315,6 +317,7 @@ def _summary_line(setting: str, metric: str, rows: Sequence[Line]) -> str:
         setting,
         metric,
         answered,
+        given,
         *(_range([one.coverage[name] for one in enough]) for name in ESTIMATORS),
         f"{abs(worst.bias) / (worst.width / 1.96):.2f} ({worst.candidate})",
         f"{min(ratios):.2f} to {max(ratios):.2f}",

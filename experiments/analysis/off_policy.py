@@ -43,6 +43,10 @@ WEAK, STRONG, OTHER = 0, 1, 2
 LEAST_ODDS = 0.002
 """Below this probability one matching decision would stand for more than 500: no overlap."""
 MIN_EXPLORATIONS = 60
+MIN_OF_EACH = 10
+"""Of yes-or-no ratings so many of the explorations have to be good and so many bad: of a few bad
+ones an interval hangs on whether one more came, and is too narrow where it did not."""
+_YES_OR_NO = 0.95
 RARE = 0.5
 """At or below this probability, going where the candidate would have sent it is an exploration."""
 
@@ -87,7 +91,8 @@ class Estimates(NamedTuple):
 
     `change` is candidate minus log, doubly robust. `matching` decisions went where the candidate
     would have sent them (and were rated), `explorations` of them against the odds; `needs` says
-    whether explorations are needed at all: not where the log did the same for certain.
+    whether explorations are needed at all: not where the log did the same for certain. Of a
+    yes-or-no metric `good` and `bad` are those of the explorations, else None.
     """
 
     inverse_propensity: Bounds
@@ -99,11 +104,19 @@ class Estimates(NamedTuple):
     explorations: int
     needs: bool
     effective_size: float
+    good: int | None = None
+    bad: int | None = None
 
     @property
     def has_enough(self) -> bool:
-        seen = self.explorations if self.needs else self.matching
-        return seen >= MIN_EXPLORATIONS
+        if not self.needs:
+            return self.matching >= MIN_EXPLORATIONS
+        return self.explorations >= MIN_EXPLORATIONS and self.has_enough_of_each
+
+    @property
+    def has_enough_of_each(self) -> bool:
+        """Whether the explorations hold good and bad ratings enough."""
+        return self.good is None or self.bad is None or min(self.good, self.bad) >= MIN_OF_EACH
 
 
 class WhatIf(NamedTuple):
@@ -134,6 +147,7 @@ class Metric:
     weight: Floats
     predicted: Floats
     logged: Floats
+    is_yes_or_no: bool = False
 
     def robust(self, side: int) -> Floats:
         """The doubly robust contribution of each request, had it gone to `side`."""
@@ -151,6 +165,11 @@ class Evidence:
     clipped: Rows
 
 
+def is_yes_or_no(ratings: Floats) -> bool:
+    """All but a few 0 or 1: where several rated one answer their average may lie between."""
+    return bool(len(ratings)) and float(np.isin(ratings, (0.0, 1.0)).mean()) >= _YES_OR_NO
+
+
 def evidence(log: Log) -> Evidence:
     """Fits the outcome models and the probability of being rated, across folds of units.
 
@@ -164,6 +183,7 @@ def evidence(log: Log) -> Evidence:
         log=log,
         quality=_metric(
             log,
+            is_yes_or_no=is_yes_or_no(log.rating[rated]),
             rows=np.ones(len(log), bool),
             seen=rated,
             value=np.where(rated, log.rating, 0.0),
@@ -241,7 +261,14 @@ def interval(value: float, sums: Floats, count: int, n: float, alpha: float) -> 
 
 
 def _metric(
-    log: Log, *, rows: Rows, seen: Rows, value: Floats, predicted: Floats, rate: Floats
+    log: Log,
+    *,
+    rows: Rows,
+    seen: Rows,
+    value: Floats,
+    predicted: Floats,
+    rate: Floats,
+    is_yes_or_no: bool = False,
 ) -> Metric:
     weight = np.zeros((len(log), 2))
     for side in (WEAK, STRONG):
@@ -249,7 +276,7 @@ def _metric(
         weight[matching, side] = 1 / (log.odds[matching, side] * rate[matching])
     own = np.take_along_axis(predicted, log.took[:, None], axis=1)[:, 0]
     logged = own + np.where(seen, (value - own) / rate, 0.0)
-    return Metric(rows, seen, value, weight, predicted, logged)
+    return Metric(rows, seen, value, weight, predicted, logged, is_yes_or_no)
 
 
 def _expected_costs(log: Log, fitted: Floats) -> Floats:
@@ -269,6 +296,8 @@ def _estimates(
     weight, predicted = metric.weight[kept, side], metric.predicted[kept, side]
     value, units = metric.value[kept], log.units[kept]
     matching, rare = weight > 0, odds[kept] <= RARE
+    explored = value[matching & rare]
+    good = int((explored > 0.5).sum()) if metric.is_yes_or_no else None
     strata = _merged(log.strata[kept], matching)
     one = np.ones(len(kept))
     robust = predicted + weight * (value - predicted)
@@ -280,9 +309,11 @@ def _estimates(
         logged=_stratified(logged, one, units, strata, alpha),
         change=_stratified(robust - logged, one, units, strata, alpha),
         matching=int(matching.sum()),
-        explorations=int((matching & rare).sum()),
+        explorations=len(explored),
         needs=bool(rare.any()),
         effective_size=_effective_size(weight),
+        good=good,
+        bad=None if good is None else len(explored) - good,
     )
     return found if found.has_enough else _without_intervals(found)
 

@@ -13,6 +13,7 @@ from experiments.analysis.nuisance import Floats
 from experiments.analysis.off_policy import (
     LEAST_ODDS,
     MIN_EXPLORATIONS,
+    MIN_OF_EACH,
     NOTHING,
     RARE,
     STRONG,
@@ -51,7 +52,9 @@ class _Sums:
         self._seen = [metric.weight[:, side] > 0 for side in (WEAK, STRONG)]
         self._rare = [log.odds[:, side] <= RARE for side in (WEAK, STRONG)]
         self.totals, self.counts = np.zeros(self._n_units), np.zeros(self._n_units)
-        self.n = self.matching = self.explorations = self.rare = 0
+        self._good = metric.value > 0.5
+        self._is_yes_or_no = metric.is_yes_or_no
+        self.n = self.matching = self.explorations = self.rare = self.good = 0
 
     def add(self, rows: "np.ndarray[tuple[int], np.dtype[np.intp]]", side: int, sign: int) -> None:
         rows = rows[self._can[side][rows]]
@@ -61,17 +64,28 @@ class _Sums:
         seen, rare = self._seen[side][rows], self._rare[side][rows]
         self.n += sign * len(rows)
         self.matching += sign * int(seen.sum())
-        self.explorations += sign * int((seen & rare).sum())
+        explored = seen & rare
+        self.explorations += sign * int(explored.sum())
+        self.good += sign * int((explored & self._good[rows]).sum())
         self.rare += sign * int(rare.sum())
 
     def bounds(self, alpha: float) -> Bounds:
         if self.n == 0:
             return NOTHING
         value = float(self.totals.sum()) / self.n
-        if (self.explorations if self.rare else self.matching) < MIN_EXPLORATIONS:
+        if not self._has_enough():
             return Bounds(value)
         influence = self.totals - value * self.counts
         return interval(value, influence, int((self.counts > 0.5).sum()), self.n, alpha)
+
+    def _has_enough(self) -> bool:
+        """As `Estimates.has_enough` says it of one candidate."""
+        if not self.rare:
+            return self.matching >= MIN_EXPLORATIONS
+        fewest = min(self.good, self.explorations - self.good)
+        return self.explorations >= MIN_EXPLORATIONS and (
+            not self._is_yes_or_no or fewest >= MIN_OF_EACH
+        )
 
 
 def curve(

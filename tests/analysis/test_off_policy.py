@@ -150,13 +150,65 @@ def test_change_is_against_the_log_over_the_same_requests() -> None:
 def test_no_interval_below_sixty_explorations() -> None:
     rating = np.full(200, np.nan)
     strong = np.flatnonzero(np.arange(200) % 2)
-    rating[strong[: MIN_EXPLORATIONS - 1]] = 1.0
+    rating[strong[: MIN_EXPLORATIONS - 1]] = 0.5
     found = ask(small(rating=rating)).quality
     assert found.explorations == 59
     assert found.doubly_robust.value is not None
     assert found.doubly_robust.low is None
     rating[strong[MIN_EXPLORATIONS - 1]] = 0.0
     assert ask(small(rating=rating)).quality.doubly_robust.low is not None
+
+
+def rated_bad(bad: int, explored: int = 80) -> Log:
+    """The strong side's first ratings are bad, as many as `bad`, and the others good."""
+    rating = np.full(200, np.nan)
+    rating[np.flatnonzero(np.arange(200) % 2)[:explored]] = np.arange(explored) >= bad
+    return small(rating=rating)
+
+
+@pytest.mark.parametrize(("bad", "is_given"), [(9, False), (10, True), (70, True), (71, False)])
+def test_yes_or_no_ratings_need_ten_of_each(bad: int, is_given: bool) -> None:
+    found = ask(rated_bad(bad)).quality
+    assert (found.explorations, found.good, found.bad) == (80, 80 - bad, bad)
+    assert found.doubly_robust.value is not None
+    assert (found.doubly_robust.low is not None) is is_given
+    assert found.has_enough is is_given
+
+
+@pytest.mark.parametrize(("bad", "is_given"), [(9, False), (10, True)])
+def test_the_curve_needs_ten_of_each_too(bad: int, is_given: bool) -> None:
+    point = curve(evidence(rated_bad(bad)), [0.0])[0]
+    assert point.quality.value is not None
+    assert (point.quality.low is not None) is is_given
+
+
+def test_a_few_averages_between_yes_and_no_do_not_lift_the_rule() -> None:
+    log = rated_bad(3)
+    log.rating[np.flatnonzero(log.rating == 1.0)[:2]] = 0.75
+    found = ask(log).quality
+    assert (found.good, found.bad) == (77, 3)
+    assert found.doubly_robust.low is None
+
+
+def test_ratings_on_a_scale_and_costs_need_sixty_alone() -> None:
+    rating = np.where(np.arange(200) % 2, np.linspace(0.6, 0.9, 200), np.nan)
+    found = ask(small(rating=rating, cost=np.zeros(200)))
+    assert found.quality.bad is None
+    assert found.quality.doubly_robust.low is not None
+    assert found.cost.good is None
+    assert found.cost.doubly_robust.low is not None
+
+
+def test_where_few_are_bad_the_answer_takes_longer() -> None:
+    always, rare = np.ones(200, bool), np.where(np.arange(200) < 4, 0.0, 1.0)
+    even = np.where(np.arange(200) < 100, 0.0, 1.0)
+    days = [
+        advise(
+            small(rating=one, odds=np.tile([1.0, 0.0], (200, 1))), always, 1, half_width=1.0
+        ).days
+        for one in (even, rare)
+    ]
+    assert days == [30, 250]
 
 
 def test_what_the_log_did_for_certain_needs_no_exploration() -> None:
