@@ -1,5 +1,6 @@
 """Experiments and guarded rollouts as the REST API answers them."""
 
+from dataclasses import asdict
 from typing import Any
 
 from experiments.models import Arm, Experiment, Rollout
@@ -50,6 +51,7 @@ def _arm(arm: Arm) -> dict[str, Any]:
             "strong_model": policy.strong,
             "weak_model": policy.weak,
             "epsilon": policy.epsilon,
+            **({"between": [asdict(step) for step in policy.between]} if policy.between else {}),
         },
     }
 

@@ -17,6 +17,7 @@ KEY = re.compile(r"[a-z][a-z0-9-]{0,79}")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 MOST_ARMS = 10
 MOST_METRICS = 20
+MOST_STEPS = 8
 MOST_UNITS = 2_000_000_000
 MOST_DAYS = 3650
 LONGEST_HYPOTHESIS = 2000
@@ -111,7 +112,7 @@ def _policy(reader: Reader) -> Values:
     method = reader.choice("method", METHODS)
     if method is None:
         raise reader.fail("method", "is missing.", "missing")
-    threshold = reader.number("threshold", 0, 1)
+    threshold, between = reader.number("threshold", 0, 1), _between(reader)
     policy = {
         "method": method,
         "router": reader.text("router"),
@@ -119,9 +120,30 @@ def _policy(reader: Reader) -> Values:
         "strong": reader.text("strong_model"),
         "weak": reader.text("weak_model"),
         "epsilon": float(reader.number("epsilon", 0, 1) or 0),
+        **({"between": between} if between else {}),
     }
     reader.close()
     return policy
+
+
+def _between(reader: Reader) -> list[Values]:
+    """Models between the pair's two; none where the field is left out or an empty list."""
+    if not reader.value("between"):
+        return []
+    path = reader.param("between")
+    steps = reader.objects("between", MOST_STEPS) or []
+    return [_step(Reader(step, f"{path}[{i}]")) for i, step in enumerate(steps)]
+
+
+def _step(reader: Reader) -> Values:
+    model, router = reader.text("model"), reader.text("router")
+    threshold = reader.number("threshold", 0, 1)
+    step = {"model": model, "router": router, "threshold": threshold}
+    missing = [name for name, value in step.items() if value is None]
+    if missing:
+        raise reader.fail(missing[0], "is missing.", "missing")
+    reader.close()
+    return step
 
 
 def _metrics(reader: Reader) -> list[Values] | None:

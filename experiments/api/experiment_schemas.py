@@ -13,6 +13,7 @@ from experiments.api.experiment_requests import (
     MOST_ARMS,
     MOST_DAYS,
     MOST_METRICS,
+    MOST_STEPS,
     MOST_UNITS,
     ROLES,
     STATUSES,
@@ -31,6 +32,12 @@ class Share(s.FloatField):
         super().__init__(**{"min_value": 0, "max_value": 1, **NULLABLE, **options})
 
 
+class PolicyStep(s.Serializer[Any]):
+    model = s.CharField()
+    router = s.CharField()
+    threshold = s.FloatField(min_value=0, max_value=1)
+
+
 class PolicyRequest(s.Serializer[Any]):
     method = s.ChoiceField(choices=METHODS)
     router = Text(help_text="Needed for routellm.", **NULLABLE)
@@ -38,6 +45,12 @@ class PolicyRequest(s.Serializer[Any]):
     strong_model = Text(help_text="Left out: the domain's pair, or the usual one.", **NULLABLE)
     weak_model = Text(**NULLABLE)
     epsilon = Share(help_text="Share sent to the other model of the pair on purpose. 0.")
+    between = PolicyStep(
+        many=True,
+        max_length=MOST_STEPS,
+        help_text="For more than two models: below the threshold, the first step that is reached.",
+        **NULLABLE,
+    )
 
 
 class ArmRequest(s.Serializer[Any]):
@@ -108,6 +121,7 @@ class Policy(s.Serializer[Any]):
     strong_model = s.CharField(allow_null=True)
     weak_model = s.CharField(allow_null=True)
     epsilon = s.FloatField()
+    between = PolicyStep(many=True, required=False, help_text="Only with more than two models.")
 
 
 class Arm(s.Serializer[Any]):

@@ -78,6 +78,35 @@ def test_it_works(api: API) -> None:
     assert api.post(f"{CHEAPER}/archive", {}).data["status"] == "archived"
 
 
+def test_an_arm_may_decide_between_more_than_two_models(api: API) -> None:
+    step = {"model": "openai/gpt-4.1-mini", "router": "local", "threshold": 0.2}
+    control, treatment = BODY["arms"]
+    arm = {**treatment, "policy": {**treatment["policy"], "between": [step]}}
+    created = api.post(EXPERIMENTS, {**BODY, "arms": [control, arm]})
+    assert created.data["arms"][1]["policy"]["between"] == [step]
+    same = api.patch(CHEAPER, {"arms": created.data["arms"]})
+    assert same.data["arms"] == created.data["arms"]
+
+
+@pytest.mark.parametrize(
+    ("step", "param"),
+    [
+        ({"router": "local", "threshold": 0.2}, "arms[1].policy.between[0].model"),
+        (
+            {"model": "openai/gpt-4.1-mini", "router": "local", "threshold": 2},
+            "arms[1].policy.between[0].threshold",
+        ),
+    ],
+)
+def test_a_step_that_cannot_work_is_refused_by_its_path(
+    api: API, step: dict[str, Any], param: str
+) -> None:
+    control, treatment = BODY["arms"]
+    arm = {**treatment, "policy": {**treatment["policy"], "between": [step]}}
+    refused = api.post(EXPERIMENTS, {**BODY, "arms": [control, arm]})
+    assert (refused.status, refused.data["error"]["param"]) == (400, param)
+
+
 def test_every_step_is_a_revision_by_the_key(api: API) -> None:
     api.post(EXPERIMENTS, BODY)
     api.post(f"{CHEAPER}/start", {})
