@@ -13,7 +13,6 @@ from experiments.api.experiment_requests import (
     MOST_ARMS,
     MOST_DAYS,
     MOST_METRICS,
-    MOST_STEPS,
     MOST_UNITS,
     ROLES,
     STATUSES,
@@ -47,7 +46,6 @@ class PolicyRequest(s.Serializer[Any]):
     epsilon = Share(help_text="Share sent to the other model of the pair on purpose. 0.")
     between = PolicyStep(
         many=True,
-        max_length=MOST_STEPS,
         help_text="For more than two models: below the threshold, the first step that is reached.",
         **NULLABLE,
     )
