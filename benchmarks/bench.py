@@ -13,11 +13,13 @@ import sys
 import tempfile
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.gateway_load import Bench, measure_gateway, print_runs
-from benchmarks.http_load import Load, Upstream, measure_switchyard, measure_upstream
+from benchmarks.http_load import ROUTELLM, Load, Upstream, measure_switchyard, measure_upstream
+from benchmarks.progress import LeftOut, NotStartedError, say, step, unless_it_fails
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 KEY = "sy_benchmark"
@@ -26,25 +28,33 @@ KEY = "sy_benchmark"
 def main() -> None:
     arguments = _arguments()
     with tempfile.TemporaryDirectory() as folder:
-        results = measure(Path(folder), arguments)
+        try:
+            results = measure(Path(folder), arguments)
+        except NotStartedError as error:
+            sys.exit(str(error))
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     print_table(results)
     print(f"\nWritten to {RESULTS}")
     if arguments.pages:
         # In a process of its own: it has another database.
-        subprocess.run([sys.executable, "-m", "benchmarks.pages"], check=True)
+        with step("Pages with a million decisions (minutes)"):
+            subprocess.run([sys.executable, "-m", "benchmarks.pages"], check=True)
     if not arguments.skip_what_if:
-        subprocess.run([sys.executable, "-m", "benchmarks.what_if"], check=True)
+        with step("What a million decisions are asked (minutes to fill them)"):
+            subprocess.run([sys.executable, "-m", "benchmarks.what_if"], check=True)
 
 
 def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Scoring and deciding in this process, then both servers under the same load."""
     url = arguments.database or f"sqlite:///{folder / 'bench.sqlite3'}"
+    say("Preparing a database …")
     _set_up(url)
     from benchmarks.in_process import measure_decide, measure_scoring, prompts
 
     texts = prompts()
+    say("Scoring and deciding in this process …")
+    left_out: list[LeftOut] = []
     results: dict[str, Any] = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": _machine(),
@@ -54,21 +64,25 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     }
     loads = [Load(connections, arguments.seconds) for connections in (1, 16)]
     results["http"] = [asdict(r) for r in measure_switchyard(folder, url, KEY, texts, loads)]
-    results["lab"] = _lab()
+    if not arguments.skip_lab:
+        results["lab"] = _lab()
     if not arguments.skip_upstream:
-        upstream = Upstream(folder, texts)
-        results["routellm_openai_server"] = [asdict(r) for r in measure_upstream(upstream, loads)]
+        measure_it = partial(measure_upstream, Upstream(folder, texts), loads)
+        runs = unless_it_fails(f"{ROUTELLM}, over HTTP", measure_it, left_out)
+        results["routellm_openai_server"] = [asdict(run) for run in runs]
     bench = Bench(folder, url, KEY, texts, arguments.seconds, arguments.stub_latency)
-    chats = measure_gateway(bench, peers=not arguments.skip_upstream)
+    chats = measure_gateway(bench, left_out, peers=not arguments.skip_upstream)
     results["stub_latency_ms"] = arguments.stub_latency * 1e3
     results["gateway"] = [asdict(run) for run in chats]
+    results["left_out"] = [each._asdict() for each in left_out]
     return results
 
 
 def _lab() -> dict[str, Any]:
     """In a process of its own: it has another database, and its memory is measured."""
     command = [sys.executable, "-m", "benchmarks.lab"]
-    run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    with step("The lab: a million outcomes evaluated, four routers trained (minutes)"):
+        run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, Any] = json.loads(run.stdout)
     return found
 
@@ -88,12 +102,19 @@ def print_table(results: dict[str, Any]) -> None:
             f"{run['errors']:>9}{run['cpu_ms']:>9.2f}{run['megabytes']:>9.0f}"
         )
     print_runs(results["gateway"])
-    evaluation = results["lab"]["evaluation"]
+    for each in results["left_out"]:
+        print(f"Left out: {each['name']}: {each['why'].splitlines()[0]}")
+    if "lab" in results:
+        _print_lab(results["lab"])
+
+
+def _print_lab(lab: dict[str, Any]) -> None:
+    evaluation = lab["evaluation"]
     print(
         f"\n{evaluation['rows']:,} scored outcomes evaluated in {evaluation['seconds']:.1f} s "
         f"({evaluation['read_seconds']:.1f} s to read them), {evaluation['megabytes']} MB"
     )
-    for training in results["lab"]["training"]:
+    for training in lab["training"]:
         print(f"{training['kind']} trained on {training['rows']:,} in {training['seconds']:.0f} s")
 
 
@@ -114,6 +135,11 @@ def _arguments() -> argparse.Namespace:
         "--skip-what-if",
         action="store_true",
         help="Leave out what a million decisions are asked, which takes a minute or two to fill.",
+    )
+    parser.add_argument(
+        "--skip-lab",
+        action="store_true",
+        help="Leave out evaluating a million outcomes and training routers, which takes minutes.",
     )
     parser.add_argument(
         "--pages",

@@ -10,18 +10,30 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.chat_load import ChatLoad, Result
-from benchmarks.http_load import ROOT, cpu_seconds, free_port, memory_bytes, serving
+from benchmarks.http_load import (
+    LEFT_SECONDS,
+    ROOT,
+    ROUTELLM,
+    cpu_seconds,
+    free_port,
+    memory_bytes,
+    serving,
+)
+from benchmarks.progress import LeftOut, NotStartedError, say, unless_it_fails
 
 CALLERS = (1, 16, 200)
 WARM_UP_SECONDS = 2.0
 PROMPTS = 500
+PROXY = "LiteLLM's proxy"
+INSTALL_SECONDS = 900
 LITELLM = ROOT / ".venv-litellm"
 LITELLM_REQUIREMENTS = ROOT / "benchmarks" / "litellm-requirements.txt"
 PROVIDER_KEY = "BENCH_PROVIDER_KEY"
@@ -67,19 +79,27 @@ class Server(NamedTuple):
     key: str
 
 
-def measure_gateway(bench: Bench, *, peers: bool) -> list[ChatRun]:
+def measure_gateway(bench: Bench, left_out: list[LeftOut], *, peers: bool) -> list[ChatRun]:
+    """A peer that cannot be measured takes no other figure with it: it is noted in `left_out`."""
     with _stub(bench) as stub:
         direct = _runs(bench, stub, {})
         known = {(run.callers, run.streams): run for run in direct}
-        runs = list(direct)
-        servers = [_switchyard, _routellm, _litellm] if peers else [_switchyard]
-        for start in servers:
-            try:
-                with start(bench, stub.port) as server:
-                    runs += _runs(bench, server, known)
-            except SystemExit as error:  # what does not start takes no other figure with it
-                print(f"Left out: {error}", file=sys.stderr)
+        with _switchyard(bench, stub.port) as server:
+            runs = [*direct, *_runs(bench, server, known)]
+        for name, start in PEERS.items() if peers else ():
+            measure = partial(_peer_runs, start, bench, stub.port, known)
+            runs += unless_it_fails(f"{name}, chat calls", measure, left_out)
     return runs
+
+
+def _peer_runs(
+    start: Callable[[Bench, int], AbstractContextManager[Server]],
+    bench: Bench,
+    stub_port: int,
+    direct: dict[tuple[int, bool], ChatRun],
+) -> list[ChatRun]:
+    with start(bench, stub_port) as server:
+        return _runs(bench, server, direct)
 
 
 def print_runs(runs: Sequence[dict[str, Any]]) -> None:
@@ -108,6 +128,8 @@ def _runs(bench: Bench, server: Server, direct: dict[tuple[int, bool], ChatRun])
 def _measure(
     bench: Bench, server: Server, callers: int, direct: ChatRun | None, *, streams: bool
 ) -> ChatRun:
+    kind = "streams" if streams else "plain"
+    say(f"{server.name}: {callers} chat calls at once, {kind}, {bench.seconds:g} s")
     texts = list(bench.texts[:PROMPTS])
     load = ChatLoad(server.port, callers, WARM_UP_SECONDS, streams, server.model, server.key, texts)
     _load(load)
@@ -139,6 +161,7 @@ def _load(load: ChatLoad) -> Result:
         check=True,
         capture_output=True,
         text=True,
+        timeout=load.seconds + LEFT_SECONDS,
     ).stdout
     return Result(**json.loads(output.splitlines()[-1]))
 
@@ -148,7 +171,7 @@ def _stub(bench: Bench) -> Iterator[Server]:
     port = free_port()
     command = [sys.executable, "-m", "benchmarks.stub_provider", str(port), str(bench.latency), "0"]
     log = bench.folder / "stub.log"
-    with serving(command, dict(os.environ), log, port, "/") as pid:
+    with serving("The stub provider", command, dict(os.environ), log, port, "/") as pid:
         yield Server("The stub itself", pid, port, "stub", "none")
 
 
@@ -167,7 +190,7 @@ def _switchyard(bench: Bench, stub_port: int) -> Iterator[Server]:
     }
     command = [sys.executable, "-m", "gunicorn"]
     log = bench.folder / "gateway.log"
-    with serving(command, environment, log, port, "/readyz") as pid:
+    with serving("Switchyard", command, environment, log, port, "/readyz") as pid:
         yield Server("Switchyard", pid, port, "router-auto", bench.key)
 
 
@@ -229,8 +252,8 @@ def _routellm(bench: Bench, stub_port: int) -> Iterator[Server]:
         *("--api-key", "none", "--strong-model", "openai/strong", "--weak-model", "openai/weak"),
     ]
     log = bench.folder / "routellm-gateway.log"
-    with serving(command, environment, log, port, "/docs") as pid:
-        yield Server("RouteLLM's server", pid, port, "router-random-0.5", "none")
+    with serving(ROUTELLM, command, environment, log, port, "/docs") as pid:
+        yield Server(ROUTELLM, pid, port, "router-random-0.5", "none")
 
 
 @contextmanager
@@ -267,15 +290,23 @@ def _litellm(bench: Bench, stub_port: int) -> Iterator[Server]:
         *("--timeout_worker_healthcheck", "120"),
     ]
     log = bench.folder / "litellm.log"
-    with serving(command, environment, log, port, "/health/liveliness") as pid:
-        yield Server("LiteLLM's proxy", pid, port, "chat", key)
+    with serving(PROXY, command, environment, log, port, "/health/liveliness") as pid:
+        yield Server(PROXY, pid, port, "chat", key)
 
 
 def _install_litellm() -> None:
-    """Into an environment of its own, once."""
-    if (LITELLM / "bin" / "litellm").exists():
+    """Into an environment of its own, once; begun anew where it was broken off before."""
+    if (LITELLM / "installed").exists():
         return
-    print(f"Installing LiteLLM's proxy into {LITELLM.name}, once.", file=sys.stderr)
-    subprocess.run([sys.executable, "-m", "venv", str(LITELLM)], check=True)
+    say(f"Installing {PROXY} into {LITELLM.name}, once; this takes minutes …")
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(LITELLM)], check=True)
     pip = [str(LITELLM / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, "-r", str(LITELLM_REQUIREMENTS)], check=True)
+    requirements = ["-r", str(LITELLM_REQUIREMENTS)]
+    try:
+        subprocess.run([*pip, *requirements], check=True, timeout=INSTALL_SECONDS)
+    except subprocess.SubprocessError as error:
+        raise NotStartedError(f"{PROXY} could not be installed: {error}") from error
+    (LITELLM / "installed").touch()
+
+
+PEERS = {ROUTELLM: _routellm, PROXY: _litellm}

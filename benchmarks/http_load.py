@@ -16,10 +16,15 @@ from pathlib import Path
 from socket import socket
 from typing import Any
 
+from benchmarks.progress import NotStartedError, say
+
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "benchmarks" / "wrk" / "route.lua"
 CLOCK = os.sysconf("SC_CLK_TCK")
 WARM_UP_SECONDS = 2
+START_SECONDS = 120
+LEFT_SECONDS = 60  # what a load may take beyond its time before it counts as stuck
+ROUTELLM = "RouteLLM's server"
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,8 @@ def measure_switchyard(
     lines = [{"text": text, "unit_id": f"user-{i % 300}"} for i, text in enumerate(texts)]
     bodies.write_text("\n".join(map(json.dumps, lines)))
     command = [sys.executable, "-m", "gunicorn"]
-    with serving(command, environment, folder / "switchyard.log", port, "/readyz") as pid:
+    log = folder / "switchyard.log"
+    with serving("Switchyard", command, environment, log, port, "/readyz") as pid:
         target = Target(f"http://127.0.0.1:{port}", "/api/v1/route", bodies, 201, key)
         return [_measure("Switchyard", pid, target, load) for load in loads]
 
@@ -105,22 +111,23 @@ def measure_upstream(upstream: Upstream, loads: Sequence[Load]) -> list[Run]:
     ]
     log = upstream.folder / "routellm.log"
     with (
-        serving(stub, environment, log, stub_port, "/"),
-        serving(command, environment, log, port, "/docs") as pid,
+        serving("The stub provider", stub, environment, log, stub_port, "/"),
+        serving(ROUTELLM, command, environment, log, port, "/docs") as pid,
     ):
         target = Target(f"http://127.0.0.1:{port}", "/v1/chat/completions", bodies, 200)
-        return [_measure("RouteLLM's server", pid, target, load) for load in loads]
+        return [_measure(ROUTELLM, pid, target, load) for load in loads]
 
 
 @contextmanager
 def serving(
-    command: list[str], environment: dict[str, str], log: Path, port: int, path: str
+    name: str, command: list[str], environment: dict[str, str], log: Path, port: int, path: str
 ) -> Iterator[int]:
-    """The process, once `path` answers; stopped at the end."""
+    """The process, once `path` answers; stopped at the end. Raises NotStartedError."""
+    say(f"Starting {name} …")
     with log.open("a") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
     try:
-        _wait(process, f"http://127.0.0.1:{port}{path}", log)
+        _wait(name, process, f"http://127.0.0.1:{port}{path}", log)
         yield process.pid
     finally:
         process.send_signal(signal.SIGTERM)
@@ -130,18 +137,24 @@ def serving(
             process.kill()
 
 
-def _wait(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
-    deadline = time.monotonic() + 180
-    while time.monotonic() < deadline and process.poll() is None:
+def _wait(name: str, process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise NotStartedError(f"{name} ended at its start:\n{log.read_text()[-3000:]}")
         try:
             with urllib.request.urlopen(url, timeout=5):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.3)
-    sys.exit(f"{url} did not answer:\n{log.read_text()[-3000:]}")
+    raise NotStartedError(
+        f"{name} did not start within {START_SECONDS} s: {url} gave no answer.\n"
+        f"{log.read_text()[-3000:]}"
+    )
 
 
 def _measure(name: str, pid: int, target: Target, load: Load) -> Run:
+    say(f"{name}: {load.connections} at once over HTTP, {load.seconds} s")
     _wrk(target, Load(load.connections, WARM_UP_SECONDS))
     before = cpu_seconds(pid)
     result = _wrk(target, load)
@@ -175,6 +188,7 @@ def _wrk(target: Target, load: Load) -> dict[str, Any]:
         check=True,
         capture_output=True,
         text=True,
+        timeout=load.seconds + LEFT_SECONDS,
     ).stdout
     result: dict[str, Any] = json.loads(output.splitlines()[-1])
     return result
