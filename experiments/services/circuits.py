@@ -4,13 +4,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.models import Q
 
 from experiments.core.circuit import CircuitState, after
 from experiments.models import Circuit
+from experiments.services.statements import put
 
 REFRESH_SECONDS = 0.5
 PROBE = timedelta(seconds=30)
@@ -71,13 +73,16 @@ def record(results: Sequence[CallResult], now: datetime) -> None:
         new = [Circuit(model=model, window_at=now) for model in missing]
         Circuit.objects.bulk_create(new, ignore_conflicts=True)
         rows = _rows(calls)
+    changed = []
     for row in rows:
         before = CircuitState(row.window_at, row.calls, row.failures, row.open_until, row.trips)
         state = after(before, calls[row.model], failures[row.model], now)
         if state != before:
-            _save(row, state, reasons.get(row.model, ""))
+            changed.append(_columns(row, state, reasons.get(row.model, "")))
         if state.open_until != before.open_until:
             forget()
+    if changed:
+        put(Circuit, ["model"], changed)
 
 
 def _rows(models: Iterable[str]) -> list[Circuit]:
@@ -86,10 +91,8 @@ def _rows(models: Iterable[str]) -> list[Circuit]:
     return list(rows.order_by("model"))
 
 
-def _save(row: Circuit, state: CircuitState, reason: str) -> None:
-    row.window_at, row.calls, row.failures = state.window_at, state.calls, state.failures
-    if state.open_until != row.open_until:
-        row.probe_until = None
-        row.reason = reason[:200] if state.open_until else ""
-    row.open_until, row.trips = state.open_until, state.trips
-    row.save()
+def _columns(row: Circuit, state: CircuitState, reason: str) -> dict[str, Any]:
+    columns = {**asdict(state), "model": row.model}
+    if state.open_until == row.open_until:
+        return {**columns, "probe_until": row.probe_until, "reason": row.reason}
+    return {**columns, "probe_until": None, "reason": reason[:200] if state.open_until else ""}

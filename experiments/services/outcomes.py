@@ -19,7 +19,7 @@ from experiments.services import sums
 from experiments.services.books import Books, Known
 from experiments.services.lookup import DecisionNotFoundError, DecisionPrunedError, absence
 from experiments.services.policies import store
-from experiments.services.statements import insert
+from experiments.services.statements import insert, present
 
 QUALITY = sums.QUALITY
 UNDEFINED_METRIC_LIMIT = 1e9
@@ -95,12 +95,20 @@ def record_outcomes(
     reports: Mapping[UUID, OutcomeReport],
     received_at: datetime,
     answers: Mapping[UUID, Answer] = MappingProxyType({}),
+    at_hand: Mapping[UUID, Decision] = MappingProxyType({}),
 ) -> frozenset[UUID]:
-    """Keeps each report that wins, in one transaction; returns the ids of decisions there are."""
+    """Keeps each report that wins, in one transaction; returns the ids of decisions there are.
+
+    Where all decisions are `at_hand`, they are locked and not read again: what is counted of a
+    decision never changes.
+    """
     with transaction.atomic():
-        decisions = _locked(reports)
-        known = Outcome.objects.in_bulk(list(decisions))
-        ratings = list(_ratings(decisions, {QUALITY}))
+        decisions = (
+            _kept(reports, at_hand) if at_hand.keys() >= reports.keys() else _locked(reports)
+        )
+        known = Outcome.objects.in_bulk(present(Outcome, "decision_id", decisions))
+        rated = present(Feedback, "decision_id", decisions)
+        ratings = list(_ratings(rated, {QUALITY})) if rated else []
         books = Books()
         for decision_id, decision in decisions.items():
             report, before = reports[decision_id], known.get(decision_id)
@@ -252,6 +260,12 @@ def _locked(ids: Iterable[UUID]) -> dict[UUID, Decision]:
     """Always in the same order, so that two callers never wait for each other."""
     rows = Decision.objects.select_for_update().filter(pk__in=ids).order_by("pk")
     return {row.pk: row for row in rows}
+
+
+def _kept(ids: Iterable[UUID], at_hand: Mapping[UUID, Decision]) -> dict[UUID, Decision]:
+    """Those that are still there, locked in the same order."""
+    found = present(Decision, "id", sorted(ids), locks=True)
+    return {decision_id: at_hand[decision_id] for decision_id in found}
 
 
 def _ratings(ids: Iterable[UUID], metrics: Iterable[str]) -> Iterable[Feedback]:

@@ -92,8 +92,9 @@ def _settle(settlements: Sequence[Settlement]) -> None:
     answers = {
         each.decision.pk: Answer(each.model, each.cost, each.cached_tokens) for each in settlements
     }
+    decisions = {each.decision.pk: each.decision for each in settlements}
     with write_transaction():
-        known = record_outcomes(reports, now, answers)
+        known = record_outcomes(reports, now, answers, decisions)
         insert_all(
             [row for each in settlements if each.decision.pk in known for row in _rows(each)]
         )

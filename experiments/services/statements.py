@@ -6,7 +6,9 @@ from functools import cache, lru_cache
 from typing import Any
 
 import orjson
-from django.db import connection, models
+from django.db import connection, connections, models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.utils import DEFAULT_DB_ALIAS
 
 Row = Mapping[str, Any]
 
@@ -15,8 +17,8 @@ _JSON = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 def insert(row: models.Model) -> None:
     """Stores a new row with one statement. Raises what the database raises."""
-    adapters = _adapters(type(row))
-    values = [adapt(getattr(row, name)) for name, adapt in adapters.items()]
+    adapters, database = _adapters(type(row)), _database()
+    values = [adapt(getattr(row, name), database) for name, adapt in adapters.items()]
     with _cursor() as (cursor, mark):
         cursor.execute(_insertion(type(row), tuple(adapters), 1, mark), values)
 
@@ -25,8 +27,10 @@ def insert_all(rows: Sequence[models.Model]) -> None:
     """Stores new rows of one model. Raises what the database raises."""
     if not rows:
         return
-    adapters = _adapters(type(rows[0]))
-    values = [[adapt(getattr(row, name)) for name, adapt in adapters.items()] for row in rows]
+    adapters, database = _adapters(type(rows[0])), _database()
+    values = [
+        [adapt(getattr(row, name), database) for name, adapt in adapters.items()] for row in rows
+    ]
     with _cursor() as (cursor, mark):
         cursor.executemany(_insertion(type(rows[0]), tuple(adapters), 1, mark), values)
 
@@ -37,14 +41,49 @@ def add(model: type[models.Model], key: Sequence[str], rows: Sequence[Row]) -> N
     All rows name the same columns, no two have the same key. One statement, unless there are more
     values than the database takes at once; rows are written in the order given.
     """
+    _upsert(model, key, rows, adds=True)
+
+
+def put(model: type[models.Model], key: Sequence[str], rows: Sequence[Row]) -> None:
+    """Like `add`, but what each row names takes the place of what was there."""
+    _upsert(model, key, rows, adds=False)
+
+
+def present(
+    model: type[models.Model], column: str, values: Iterable[Any], *, locks: bool = False
+) -> list[Any]:
+    """Those of `values` that a row has in this column, in the order given. Where `locks`, their
+    rows are locked until the transaction ends, in the column's order."""
+    adapt, database = _adapters(model)[column], _database()
+    by_stored = {adapt(value, database): value for value in values}
+    stored = list(by_stored)
+    found = set()
+    limit = database.features.max_query_params or 10_000
+    for start in range(0, len(stored), limit):
+        chunk = stored[start : start + limit]
+        with _cursor() as (cursor, mark):
+            cursor.execute(_selection(model, column, len(chunk), mark, locks=locks), chunk)
+            found |= {adapt(value, database) for (value,) in cursor.fetchall()}
+    return [value for key, value in by_stored.items() if key in found]
+
+
+def _upsert(
+    model: type[models.Model], key: Sequence[str], rows: Sequence[Row], *, adds: bool
+) -> None:
     columns = tuple(rows[0])
-    adapters = _adapters(model)
-    limit = (connection.features.max_query_params or 10_000) // len(columns)
+    adapters, database = _adapters(model), _database()
+    limit = (database.features.max_query_params or 10_000) // len(columns)
     for start in range(0, len(rows), limit):
         chunk = rows[start : start + limit]
-        values = [adapters[name](row[name]) for row in chunk for name in columns]
+        values = [adapters[name](row[name], database) for row in chunk for name in columns]
         with _cursor() as (cursor, mark):
-            cursor.execute(_addition(model, columns, tuple(key), len(chunk), mark), values)
+            statement = _upsertion(model, columns, tuple(key), len(chunk), mark, adds=adds)
+            cursor.execute(statement, values)
+
+
+def _database() -> BaseDatabaseWrapper:
+    """This thread's connection itself: `connection` looks it up again at each use of it."""
+    return connections[DEFAULT_DB_ALIAS]
 
 
 @contextmanager
@@ -55,56 +94,65 @@ def _cursor() -> Iterator[tuple[Any, str]]:
     running it; so SQLite's cursor is used as it is, in the same wrapping. Where queries are logged
     Django needs its own marks.
     """
-    if connection.vendor == "sqlite" and not connection.queries_logged:
-        connection.ensure_connection()
-        raw: Any = connection.connection.cursor()
-        with connection._prepare_cursor(raw) as cursor:  # type: ignore[attr-defined]
+    database = _database()
+    if database.vendor == "sqlite" and not database.queries_logged:
+        database.ensure_connection()
+        raw: Any = database.connection.cursor()
+        with database._prepare_cursor(raw) as cursor:  # type: ignore[attr-defined]
             yield cursor, "?"
     else:
-        with connection.cursor() as cursor:
+        with database.cursor() as cursor:
             yield cursor, "%s"
 
 
+Adapter = Callable[[Any, BaseDatabaseWrapper], Any]
+
+
 @cache
-def _adapters(model: type[models.Model]) -> Mapping[str, Callable[[Any], Any]]:
+def _adapters(model: type[models.Model]) -> Mapping[str, Adapter]:
     """For each column the function that makes its values what the database driver takes."""
     fields = [f for f in model._meta.concrete_fields if not isinstance(f, models.AutoField)]
     return {str(field.column): _adapter(field) for field in fields}
 
 
-def _adapter(field: Any) -> Callable[[Any], Any]:
+def _adapter(field: Any) -> Adapter:
+    if isinstance(field, models.ForeignKey):
+        return _adapter(field.target_field)
     for kind, adapt in _ADAPTERS.items():
         if isinstance(field, kind):
             return adapt
-    return lambda value: field.get_db_prep_save(value, connection)
+    prepare: Adapter = field.get_db_prep_save
+    return prepare
 
 
-def _json(value: Any) -> str:
+def _json(value: Any, database: BaseDatabaseWrapper) -> str:
     return orjson.dumps(value, option=_JSON).decode()
 
 
-def _float(value: Any) -> float | None:
+def _float(value: Any, database: BaseDatabaseWrapper) -> float | None:
     return None if value is None else float(value)
 
 
-def _uuid(value: Any) -> str:
+def _uuid(value: Any, database: BaseDatabaseWrapper) -> str | None:
+    if value is None:
+        return None
     text = str(value)
-    return text if connection.features.has_native_uuid_field else text.replace("-", "")
+    return text if database.features.has_native_uuid_field else text.replace("-", "")
 
 
-def _datetime(value: Any) -> Any:
-    return connection.ops.adapt_datetimefield_value(value)
+def _datetime(value: Any, database: BaseDatabaseWrapper) -> Any:
+    return database.ops.adapt_datetimefield_value(value)
 
 
-def _date(value: Any) -> Any:
-    return connection.ops.adapt_datefield_value(value)
+def _date(value: Any, database: BaseDatabaseWrapper) -> Any:
+    return database.ops.adapt_datefield_value(value)
 
 
-def _as_it_is(value: Any) -> Any:
+def _as_it_is(value: Any, database: BaseDatabaseWrapper) -> Any:
     return value
 
 
-_ADAPTERS: dict[type[Any], Callable[[Any], Any]] = {
+_ADAPTERS: dict[type[Any], Adapter] = {
     models.JSONField: _json,
     models.FloatField: _float,  # a detector may hand on NumPy's
     models.CharField: _as_it_is,
@@ -126,19 +174,33 @@ def _insertion(model: type[models.Model], columns: tuple[str, ...], rows: int, m
 
 
 @lru_cache(maxsize=256)
-def _addition(
+def _upsertion(
     model: type[models.Model],
     columns: tuple[str, ...],
     key: tuple[str, ...],
     rows: int,
     mark: str,
+    *,
+    adds: bool,
 ) -> str:
     table = _quoted(model._meta.db_table)
-    counters = [_quoted(name) for name in columns if name not in key]
+    changed = [_quoted(name) for name in columns if name not in key]
+    before = f"{table}.{{0}} + " if adds else ""
+    changes = _list(f"{name} = {before.format(name)}excluded.{name}" for name in changed)
     return (
         f"{_insertion(model, columns, rows, mark)} ON CONFLICT ({_list(map(_quoted, key))}) "
-        f"DO UPDATE SET {_list(f'{name} = {table}.{name} + excluded.{name}' for name in counters)}"
+        f"DO UPDATE SET {changes}"
     )
+
+
+@lru_cache(maxsize=256)
+def _selection(
+    model: type[models.Model], column: str, values: int, mark: str, *, locks: bool
+) -> str:
+    table, name = _quoted(model._meta.db_table), _quoted(column)
+    locking = " FOR UPDATE" if locks and connection.features.has_select_for_update else ""
+    where = f"{name} IN ({_list([mark] * values)})"
+    return f"SELECT {name} FROM {table} WHERE {where} ORDER BY {name}{locking}"  # noqa: S608
 
 
 def _list(parts: Iterable[str]) -> str:

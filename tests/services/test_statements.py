@@ -1,12 +1,15 @@
 """Statements by hand do what the ORM does, logged or not."""
 
+from uuid import uuid4
+
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from experiments.models import Rollup
+from experiments.models import Circuit, Decision, Outcome, Rollup
 from experiments.services.routing import RouteRequest, route
-from experiments.services.statements import insert
+from experiments.services.statements import insert, present, put
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
@@ -25,3 +28,23 @@ def test_a_refusal_of_the_database_is_djangos() -> None:
     row = route(RouteRequest("Write a haiku about the sea."))
     with pytest.raises(IntegrityError), transaction.atomic():
         insert(row)
+
+
+def test_those_that_are_present_are_told_in_the_order_asked_for() -> None:
+    first, second = (route(RouteRequest("Write a haiku.")).pk for _ in range(2))
+    asked = [second, uuid4(), first]
+    assert present(Decision, "id", asked) == [second, first]
+    with transaction.atomic():
+        assert present(Decision, "id", asked, locks=True) == [second, first]
+    assert present(Outcome, "decision_id", asked) == []
+    assert present(Decision, "id", []) == []
+
+
+def test_put_takes_the_place_of_what_was_there() -> None:
+    now = timezone.now()
+    row = {"model": "m", "window_at": now, "calls": 3, "failures": 1, "trips": 0, "reason": "busy"}
+    put(Circuit, ["model"], [{**row, "open_until": now, "probe_until": None}])
+    put(Circuit, ["model"], [{**row, "calls": 1, "open_until": None, "probe_until": None}])
+    stored = Circuit.objects.get(model="m")
+    assert (stored.calls, stored.failures, stored.window_at) == (1, 1, now)
+    assert stored.open_until is None
