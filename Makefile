@@ -3,6 +3,9 @@
 PYTHON ?= python3
 PIP_OPTIONS ?=
 PYTEST_OPTIONS ?= --quiet --numprocesses 2 --dist worksteal
+# What takes long is for CI, which sets CI=true; `make test SLOW=1` runs it by hand.
+SLOW ?= $(CI)
+QUICK := $(if $(SLOW),,not slow)
 VENV := .venv
 BIN := $(VENV)/bin
 MANAGE := $(BIN)/python manage.py
@@ -38,13 +41,13 @@ deploy-check: $(VENV)/installed-dev
 		$(MANAGE) check --deploy --fail-level WARNING
 
 test-sqlite: $(VENV)/installed-dev
-	DATABASE_URL=sqlite:///switchyard-test.sqlite3 $(BIN)/python -m pytest $(PYTEST_OPTIONS)
+	DATABASE_URL=sqlite:///switchyard-test.sqlite3 $(BIN)/python -m pytest $(PYTEST_OPTIONS) -m "$(QUICK)"
 
 test-postgres: $(VENV)/installed-dev
 	@url=$$($(BIN)/python scripts/find_postgres.py) || exit 1; \
 	if [ -n "$$url" ]; then \
 		echo "The tests that touch the database, again on PostgreSQL"; \
-		DATABASE_URL=$$url $(BIN)/python -m pytest $(PYTEST_OPTIONS) -m database; \
+		DATABASE_URL=$$url $(BIN)/python -m pytest $(PYTEST_OPTIONS) -m "database$(if $(QUICK), and $(QUICK))"; \
 	else \
 		echo "SKIPPED: NO POSTGRESQL ANSWERS. Set TEST_DATABASE_URL to run the database tests on it."; \
 	fi

@@ -121,8 +121,14 @@ def _side_by_side(trees: list[NDArray[Any]], depth: int, intercept: float) -> Tr
 
 
 def _logistic(dense: Vector, right: Floats, strength: float) -> LogisticRegression:
-    """Each row counts once as right and once as wrong, weighted by its score."""
+    """Each row counts once as right and once as wrong, weighted by its score.
+
+    A model that was right every time, or never, is given the odds of Laplace's (x + 1) / (n + 2).
+    """
     model = LogisticRegression(C=strength, max_iter=500, tol=_TOLERANCE)
+    if right.min() == right.max():
+        least = 1 / (len(right) + 2)
+        right = np.clip(right, least, 1 - least)
     if np.isin(right, (0.0, 1.0)).all():
         return model.fit(dense, right > 0)
     twice = np.concatenate((dense, dense))
