@@ -4,56 +4,50 @@ Three queries whatever the number of decisions, each read straight into arrays: 
 would take minutes and gigabytes for a million. The decisions come from an index alone.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import repeat
-from typing import Any
 
 import numpy as np
 import orjson
-from django.db import connection
-from django.db.models import QuerySet
+import pyarrow as pa
+from django.db.models import Case, IntegerField, Value, When
+from pyarrow import compute
 
 from experiments.analysis.nuisance import Floats, Ints
 from experiments.models import Decision, Feedback, Outcome
+from experiments.reports.column_reads import NAME, codes, numbers, parsed_objects, read_columns
 from experiments.reports.rollups import Span
 
-CHUNK = 50_000
 QUALITY = "quality"
 JUDGE = "judge"
-COLUMNS = (
-    "id",
-    "domain",
-    "unit_hash",
-    "revision",
-    "intended_model",
-    "strong_model",
-    "weak_model",
-    "odds",
-    "scores",
-    "cost",
-    "cost_strong",
-    "cost_weak",
-    "input_tokens",
-)
-
-Row = tuple[Any, ...]
+DECISIONS = {
+    "id": pa.string(),
+    "domain": NAME,
+    "unit_hash": NAME,
+    "revision": pa.int64(),
+    "intended_model": NAME,
+    "strong_model": NAME,
+    "weak_model": NAME,
+    "odds": NAME,
+    "scores": pa.string(),
+    "cost": pa.int64(),
+    "cost_strong": pa.int64(),
+    "cost_weak": pa.int64(),
+    "input_tokens": pa.int64(),
+}
+OUTCOMES = {"decision_id": pa.string(), "cost": pa.int64()}
+RATINGS = {"decision_id": pa.string(), "by_judge": pa.int64(), "value": pa.float64()}
 
 
 class Names:
-    """Names as numbers, in the order they first come."""
+    """Names as numbers, in the order they came."""
 
-    def __init__(self) -> None:
-        self._known: defaultdict[str, int] = defaultdict()
-        self._known.default_factory = self._known.__len__
-
-    def codes(self, names: Sequence[str]) -> Ints:
-        return np.fromiter(map(self._known.__getitem__, names), np.int64, len(names))
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._known = {name: number for number, name in enumerate(names)}
 
     def code(self, name: str) -> int:
         """A name that never came is a number of its own."""
-        return self._known[name]
+        return self._known.setdefault(name, len(self._known))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._known)
@@ -119,99 +113,66 @@ def read_log(span: Span, domain: str = "", *, limit: int | None = None) -> Logge
         rows = rows.filter(domain=domain)
     ordered = rows.order_by("-created_at")
     found = ordered if limit is None else ordered[:limit]
-    reader = _Reader()
-    for chunk in _chunks(found.values_list(*COLUMNS)):
-        reader.add(chunk)
-    is_whole = limit is None or len(reader.ids) < limit
-    return reader.finish(span, is_whole=is_whole)
+    columns = read_columns(found, DECISIONS)
+    return _logged(columns, span, is_whole=limit is None or len(columns) < limit)
 
 
-class _Reader:
-    """Collects chunks of rows as columns."""
-
-    def __init__(self) -> None:
-        self.ids: list[Any] = []
-        self._names = {name: Names() for name in ("domain", "unit_hash", "odds")}
-        self._models = Names()
-        self._parts: defaultdict[str, list[Any]] = defaultdict(list)
-        self._scores: list[list[dict[str, float]]] = []
-        self._routers: dict[str, list[Floats]] = {}
-        self._rows = 0
-
-    def add(self, rows: Sequence[Row]) -> None:
-        columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
-        self.ids.extend(columns["id"])
-        for name, known in self._names.items():
-            self._parts[name].append(known.codes(columns[name]))
-        for name in ("intended_model", "strong_model", "weak_model"):
-            self._parts[name].append(self._models.codes(columns[name]))
-        for name in ("cost", "cost_strong", "cost_weak", "input_tokens", "revision"):
-            self._parts[name].append(np.array(columns[name], np.float64))
-        self._add_scores(columns["scores"])
-        self._rows += len(rows)
-
-    def _add_scores(self, texts: Sequence[str]) -> None:
-        """All of a chunk in one parse."""
-        parsed = orjson.loads(f"[{','.join(text or '{}' for text in texts)}]")
-        for router in {name for one in parsed for name in one} | self._routers.keys():
-            known = self._routers.setdefault(router, [np.full(self._rows, np.nan)])
-            values = [one.get(router, np.nan) for one in parsed]
-            known.append(np.array(values, np.float64))
-
-    def finish(self, span: Span, *, is_whole: bool) -> Logged:
-        place = dict(zip(self.ids, range(len(self.ids)), strict=True))
-        cost = self._column("cost")
-        _overwrite_with_actual(cost, place, span)
-        return Logged(
-            span=span,
-            domains=self._codes("domain"),
-            domain_names=tuple(self._names["domain"]),
-            units=self._codes("unit_hash"),
-            revisions=self._column("revision").astype(np.int64),
-            intended=self._codes("intended_model"),
-            strong=self._codes("strong_model"),
-            weak=self._codes("weak_model"),
-            models=self._models,
-            odds=self._codes("odds"),
-            vectors=tuple(orjson.loads(text) for text in self._names["odds"]),
-            scores={name: np.concatenate(parts) for name, parts in self._routers.items()},
-            cost=cost,
-            cost_strong=self._column("cost_strong"),
-            cost_weak=self._column("cost_weak"),
-            rating=_ratings(place, span),
-            tokens=self._column("input_tokens"),
-            is_whole=is_whole,
-        )
-
-    def _column(self, name: str) -> Floats:
-        return np.concatenate([np.zeros(0), *self._parts[name]])
-
-    def _codes(self, name: str) -> Ints:
-        return np.concatenate([np.zeros(0, np.int64), *self._parts[name]])
+def _logged(columns: pa.Table, span: Span, *, is_whole: bool) -> Logged:
+    pair = [columns[name] for name in ("intended_model", "strong_model", "weak_model")]
+    models, names = codes(pa.chunked_array([one.combine_chunks() for one in pair]))
+    intended, strong, weak = np.split(models, 3)
+    domains, domain_names = codes(columns["domain"])
+    odds, vectors = codes(columns["odds"])
+    cost, ids = numbers(columns["cost"]).copy(), columns["id"].combine_chunks()
+    _overwrite_with_actual(cost, ids, span)
+    return Logged(
+        span=span,
+        domains=domains,
+        domain_names=tuple(domain_names),
+        units=codes(columns["unit_hash"])[0],
+        revisions=columns["revision"].to_numpy(),
+        intended=intended,
+        strong=strong,
+        weak=weak,
+        models=Names(names),
+        odds=odds,
+        vectors=tuple(orjson.loads(text) for text in vectors),
+        scores=_scores(columns["scores"]),
+        cost=cost,
+        cost_strong=numbers(columns["cost_strong"]),
+        cost_weak=numbers(columns["cost_weak"]),
+        rating=_ratings(ids, span),
+        tokens=numbers(columns["input_tokens"]),
+        is_whole=is_whole,
+    )
 
 
-def _overwrite_with_actual(cost: Floats, place: Mapping[Any, int], span: Span) -> None:
+def _scores(texts: pa.ChunkedArray) -> dict[str, Floats]:
+    found = parsed_objects(texts)
+    return {router: numbers(found[router]) for router in found.column_names}
+
+
+def _overwrite_with_actual(cost: Floats, ids: pa.Array, span: Span) -> None:
     """What an outcome said it cost comes before what was expected."""
     rows = Outcome.objects.filter(received_at__gte=span.since, cost__isnull=False).order_by()
-    for chunk in _chunks(rows.values_list("decision_id", "cost")):
-        ids, actual = zip(*chunk, strict=True)
-        at = _places(place, ids)
-        known = at >= 0
-        cost[at[known]] = np.array(actual, np.float64)[known]
+    outcomes = read_columns(rows, OUTCOMES)
+    at = _places(ids, outcomes["decision_id"])
+    known = at >= 0
+    cost[at[known]] = numbers(outcomes["cost"])[known]
 
 
-def _ratings(place: Mapping[Any, int], span: Span) -> Floats:
+def _ratings(ids: pa.Array, span: Span) -> Floats:
     """One rating each, NaN for none: people beat judges, equals are averaged."""
-    n = len(place)
-    total, count = np.zeros((2, n)), np.zeros((2, n))
+    by_judge = Case(
+        When(source=JUDGE, then=Value(1)), default=Value(0), output_field=IntegerField()
+    )
     rows = Feedback.objects.filter(metric=QUALITY, received_at__gte=span.since).order_by()
-    for chunk in _chunks(rows.values_list("decision_id", "source", "value")):
-        ids, sources, values = zip(*chunk, strict=True)
-        at = _places(place, ids)
-        by_judge = np.fromiter((source == JUDGE for source in sources), np.int64, len(chunk))
-        known = at >= 0
-        np.add.at(total, (by_judge[known], at[known]), np.array(values, np.float64)[known])
-        np.add.at(count, (by_judge[known], at[known]), 1.0)
+    ratings = read_columns(rows.annotate(by_judge=by_judge), RATINGS)
+    n, at = len(ids), _places(ids, ratings["decision_id"])
+    known = at >= 0
+    place = (ratings["by_judge"].to_numpy() * n + at)[known]
+    total = np.bincount(place, numbers(ratings["value"])[known], 2 * n).reshape(2, n)
+    count = np.bincount(place, minlength=2 * n).reshape(2, n)
     kind = np.where(count[0] > 0, 0, 1)
     every = np.arange(n)
     counted = count[kind, every]
@@ -219,19 +180,7 @@ def _ratings(place: Mapping[Any, int], span: Span) -> Floats:
     return np.asarray(np.divide(total[kind, every], counted, out=unrated, where=counted > 0))
 
 
-def _places(place: Mapping[Any, int], ids: Sequence[Any]) -> Ints:
-    get: Callable[..., int] = place.get
-    return np.fromiter(map(get, ids, repeat(-1)), np.int64, len(ids))
-
-
-def _chunks(rows: "QuerySet[Any, Any]") -> Iterator[Sequence[Row]]:
-    """As the driver gives them: making UUIDs and dates of a million rows takes seconds."""
-    sql, params = rows.query.sql_with_params()
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        yield from _fetched(cursor.fetchmany)
-
-
-def _fetched(fetch: Callable[[int], Sequence[Row]]) -> Iterable[Sequence[Row]]:
-    while rows := fetch(CHUNK):
-        yield rows
+def _places(ids: pa.Array, wanted: pa.ChunkedArray) -> Ints:
+    """Where each of `wanted` is in `ids`, -1 for nowhere."""
+    found = compute.index_in(wanted, value_set=ids).fill_null(-1)
+    return np.asarray(found.to_numpy(), np.int64)

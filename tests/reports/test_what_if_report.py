@@ -17,6 +17,7 @@ from experiments.reports.what_if import what_if
 from experiments.reports.what_if_words import advice_words, sentence, weights_words
 from experiments.services.outcomes import Rating, record_feedback
 from experiments.services.policies import store
+from experiments.services.records import compact
 from tests.explored_traffic import NOW, send, set_policy
 
 pytestmark = pytest.mark.usefixtures("seeded")
@@ -71,6 +72,47 @@ def test_columns_are_what_was_stored() -> None:
         assert logged.cost[number] == Outcome.objects.get(pk=row.pk).cost
         assert logged.rating[number] == Feedback.objects.get(decision=row).value
     assert logged.odds_of(logged.intended) == pytest.approx([row.propensity for row in stored])
+
+
+@pytest.mark.parametrize(
+    "name", ['a "quoted", one', "back\\slash", "größer/模型", "NULL", "per % cent"]
+)
+def test_names_come_back_as_they_were_stored(name: str) -> None:
+    explored(2)
+    Decision.objects.update(intended_model=name, strong_model="", odds=compact({name: 0.25}))
+    logged = read_log(SPAN)
+    names = list(logged.models)
+    assert [names[one] for one in logged.intended] == [name, name]
+    assert [names[one] for one in logged.strong] == ["", ""]
+    assert logged.odds_of(logged.intended).tolist() == [0.25, 0.25]
+
+
+def test_what_is_not_known_is_nan() -> None:
+    explored(3, rated=0.0)
+    Decision.objects.update(cost=None, cost_weak=None, scores="")
+    Outcome.objects.all().delete()
+    logged = read_log(SPAN)
+    assert np.isnan([logged.cost, logged.cost_weak, logged.rating]).all()
+    assert np.isfinite(logged.cost_strong).all()
+    assert logged.scores == {}
+
+
+def test_a_router_that_scored_some_is_nan_for_the_others() -> None:
+    rows = explored(3)
+    Decision.objects.update(scores="")
+    Decision.objects.filter(pk=rows[0].pk).update(scores='{"local":1,"new":0.123456789012345}')
+    Decision.objects.filter(pk=rows[1].pk).update(scores='{"local":0.5}')
+    logged = read_log(SPAN)
+    assert np.sort(logged.scores["local"])[:2].tolist() == [0.5, 1.0]
+    assert np.isnan(logged.scores["local"]).sum() == 1
+    assert np.nansum(logged.scores["new"]) == 0.123456789012345
+    assert np.isnan(logged.scores["new"]).sum() == 2
+
+
+def test_a_rating_keeps_all_its_digits() -> None:
+    explored(1)
+    Feedback.objects.update(value=0.1 + 0.2)
+    assert read_log(SPAN).rating.tolist() == [0.1 + 0.2]
 
 
 def test_people_beat_judges_and_equals_are_averaged() -> None:

@@ -1,0 +1,85 @@
+"""Rows of a query as Arrow columns, without a Python object for each value.
+
+The database puts each row together as one line of text and Arrow parses the lines. Arrow's own
+drivers would bring a second copy of SQLite into the process, and two copies undo each other's file
+locks: a log read while decisions are written could break the file.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import pyarrow as pa
+from django.db import connection
+from django.db.models import QuerySet
+from pyarrow import compute, csv, json
+
+from experiments.analysis.nuisance import Floats, Ints
+
+CHUNK = 50_000
+NAME = pa.dictionary(pa.int32(), pa.string())
+"""Few different texts: each is kept once."""
+_BETWEEN, _QUOTE = "\x1f", "\x02"
+_PARSED = csv.ParseOptions(delimiter=_BETWEEN, quote_char=_QUOTE)
+
+
+def read_columns(rows: "QuerySet[Any, Any]", types: Mapping[str, pa.DataType]) -> pa.Table:
+    """The columns of `types`, which `rows.values_list` can name. One query.
+
+    Texts must hold no control characters: these part values and rows.
+    """
+    schema = pa.schema(types)
+    reading = csv.ReadOptions(column_names=list(types), block_size=1 << 24)
+    converting = csv.ConvertOptions(column_types=schema, null_values=[""])
+    tables = [
+        csv.read_csv(pa.BufferReader(text), reading, _PARSED, converting)
+        for text in _texts(rows.values_list(*types), types)
+    ]
+    if not tables:
+        return schema.empty_table()
+    return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+
+
+def numbers(column: pa.ChunkedArray) -> Floats:
+    """As floats, NaN for what is not known."""
+    filled: Floats = column.cast(pa.float64()).fill_null(float("nan")).to_numpy()
+    return filled
+
+
+def codes(column: pa.ChunkedArray) -> tuple[Ints, list[str]]:
+    """Numbers for the texts of a NAME column, and the texts."""
+    found = column.unify_dictionaries().combine_chunks()
+    return found.indices.to_numpy().astype("int64"), found.dictionary.to_pylist()
+
+
+def parsed_objects(column: pa.ChunkedArray) -> pa.Table:
+    """The keys of JSON objects of numbers as columns; an empty text is an empty object."""
+    text = compute.if_else(compute.equal(column, ""), "{}", column)
+    lines = compute.binary_join_element_wise(text, "", "\n").combine_chunks()
+    if not len(lines) or compute.all(compute.equal(text, "{}")).as_py():
+        return pa.table({})
+    reading = json.ReadOptions(block_size=1 << 24)
+    return json.read_json(pa.BufferReader(lines.buffers()[2]), reading)
+
+
+def _texts(rows: "QuerySet[Any, Any]", types: Mapping[str, pa.DataType]) -> Iterator[bytes]:
+    sql, params = rows.query.sql_with_params()
+    names = ", ".join(map(connection.ops.quote_name, types))
+    is_sqlite = connection.vendor == "sqlite"
+    line = _BETWEEN.join(
+        # SQLite's %s leaves two digits of a float out; PostgreSQL knows no other format.
+        "%!.17g" if is_sqlite and pa.types.is_floating(kind) else "%s"
+        for kind in types.values()
+    )
+    join = "printf" if is_sqlite else "format"
+    with connection.cursor() as cursor:
+        # Names of our own columns, and the query's own SQL with its parameters.
+        wrapped = f"SELECT {join}(%s, {names}) FROM ({sql}) AS found"  # noqa: S608
+        cursor.execute(wrapped, (line, *params))
+        for lines in _fetched(cursor.fetchmany):
+            yield "\n".join(chain.from_iterable(lines)).encode()
+
+
+def _fetched(fetch: Callable[[int], Sequence[tuple[str]]]) -> Iterator[Sequence[tuple[str]]]:
+    while rows := fetch(CHUNK):
+        yield rows
