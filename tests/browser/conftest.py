@@ -51,8 +51,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """One for a file of tests: while it runs, nothing else may run a loop in this thread."""
     if CHROMIUM is None:
         warnings.warn(
             pytest.PytestWarning("NO CHROMIUM IS INSTALLED: the pages are not tried in a browser."),
