@@ -114,6 +114,7 @@ LANES = {
         Lane("translated_slow", strong_at="translated_quick"),
         Lane("crowd"),
         Lane("leaks"),
+        Lane("redirected"),
     )
 }
 SCOPES = ["route", "feedback", "read"]

@@ -50,7 +50,7 @@ def test_key_that_a_provider_repeats_is_hidden_everywhere(gateway: Gateway, stub
 
 @pytest.mark.server
 def test_redirect_takes_the_key_nowhere(gateway: Gateway, stub: Stub) -> None:
-    lane = LANES["leaks"]
+    lane = LANES["redirected"]
     other = LANES["plain"].strong_name
     where = {"Location": f"{stub.url}/v1/chat/completions"}
     stub.behave(lane.strong_name, status=307, headers=where, times=1)
