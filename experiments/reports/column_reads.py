@@ -6,6 +6,8 @@ locks: a log read while decisions are written could break the file.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -26,15 +28,21 @@ _PARSED = csv.ParseOptions(delimiter=_BETWEEN, quote_char=_QUOTE)
 def read_columns(rows: "QuerySet[Any, Any]", types: Mapping[str, pa.DataType]) -> pa.Table:
     """The columns of `types`, which `rows.values_list` can name. One query.
 
-    Texts must hold no control characters: these part values and rows.
+    Texts must hold no control characters: these part values and rows. While the database puts the
+    next lines together, another thread parses the last ones.
     """
     schema = pa.schema(types)
     reading = csv.ReadOptions(column_names=list(types), block_size=1 << 24)
     converting = csv.ConvertOptions(column_types=schema, null_values=[""])
-    tables = [
-        csv.read_csv(pa.BufferReader(text), reading, _PARSED, converting)
-        for text in _texts(rows.values_list(*types), types)
-    ]
+    parse = partial(
+        csv.read_csv, read_options=reading, parse_options=_PARSED, convert_options=converting
+    )
+    with ThreadPoolExecutor(max_workers=1) as parser:
+        parsed = [
+            parser.submit(parse, pa.BufferReader(text))
+            for text in _texts(rows.values_list(*types), types)
+        ]
+    tables = [table.result() for table in parsed]
     if not tables:
         return schema.empty_table()
     return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
