@@ -13,10 +13,11 @@ from experiments.api.documentation import RANGE, endpoint
 from experiments.api.errors import InvalidRequestError
 from experiments.api.readers import MAX_NAME, Reader
 from experiments.core.money import usd
-from experiments.models import Scope
+from experiments.models import Rollup, Scope
 from experiments.reports.routing import Latency, routing_report
 from experiments.reports.savings import Alternative, SavingsLine, savings_report
 from experiments.services.policies import store
+from experiments.services.routing import UnknownNameError
 
 DEFAULT_DAYS = 30
 
@@ -70,7 +71,18 @@ def read_range(request: Request) -> Range:
     reader.close()
     if since >= until:
         raise InvalidRequestError("'since' must lie before 'until'.", "since", "out_of_range")
+    _check_domain(wanted.domain)
     return wanted
+
+
+def _check_domain(name: str | None) -> None:
+    """A domain that was deleted can be asked about as long as its decisions are counted."""
+    domains = store.current().domains
+    if name is None or name in domains or Rollup.objects.filter(domain=name).exists():
+        return
+    raise UnknownNameError(
+        "domain", f"There is no domain '{name}'. There are: {', '.join(sorted(domains))}."
+    )
 
 
 def savings_payload(line: SavingsLine) -> dict[str, Any]:

@@ -79,7 +79,10 @@ class CostSavingsReport(Record):
 
 @dataclass(frozen=True)
 class MetricsSummary(Record):
-    """Everything still kept, counted."""
+    """Everything still kept, counted.
+
+    `unpriced_requests` have no cost. The savings report's also lack a baseline's cost to save from.
+    """
 
     total_requests: int
     requests_by_method: dict[str, int]

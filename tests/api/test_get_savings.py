@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from experiments.models import PrunedTotal
+from experiments.models import PrunedTotal, Rollup
 from tests.api.client import API
 
 SAVINGS = "/api/v1/reports/savings"
@@ -43,6 +43,19 @@ def test_one_domain_can_be_asked_for(api: API) -> None:
     api.route("a", domain="creative")
     api.route("a", domain="technical")
     assert api.get(SAVINGS, domain="technical").data["total"]["decisions"] == 1
+
+
+def test_domain_that_never_was_is_refused_by_name(api: API) -> None:
+    refused = api.get(SAVINGS, domain="nope")
+    assert refused.status == 400
+    assert refused.error["param"] == "domain"
+    assert "creative" in refused.error["message"]
+
+
+def test_domain_that_is_gone_can_be_asked_for_while_it_is_counted(api: API) -> None:
+    api.route("a", domain="creative")
+    Rollup.objects.update(domain="poetry")
+    assert api.get(SAVINGS, domain="poetry").status == 200
 
 
 def test_pruned_decisions_are_counted(api: API) -> None:
