@@ -13,7 +13,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -23,6 +22,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from experiments.models import BackgroundTask
+from experiments.services import carrier
 
 log = logging.getLogger("switchyard.tasks")
 
@@ -37,7 +37,6 @@ WORKS: dict[str, str] = {
 }
 """Where each kind of work is, by name."""
 
-CELERY_TASK = "switchyard.run_task"
 BEATS = 4  # how often a lease is renewed before it would end
 MOST_ATTEMPTS = 3
 LONGEST_LOG = 20_000
@@ -64,7 +63,7 @@ def enqueue(
         name=name, arguments=dict(arguments), by=by, queued_at=now, run_after=run_after or now
     )
     if settings.CELERY_BROKER_URL:
-        transaction.on_commit(lambda: _send(row))
+        transaction.on_commit(lambda: carrier.send_soon(row))
     return row
 
 
@@ -146,7 +145,7 @@ def send_again(now: datetime) -> int:
     )
     sent = 0
     for row in late.order_by("run_after", "id"):
-        if _send(row):
+        if carrier.send(row):
             sent += BackgroundTask.objects.filter(pk=row.pk).update(run_after=now)
     return sent
 
@@ -197,25 +196,3 @@ def _heartbeat(row: BackgroundTask) -> Iterator[None]:
 def _end(row: BackgroundTask, status: Status, **values: Any) -> None:
     _held(row).update(status=status, ended_at=timezone.now(), leased_until=None, **values)
     log.info("task ended", extra={"task": row.name, "task_id": row.pk, "status": status})
-
-
-def _send(row: BackgroundTask) -> bool:
-    """The row is committed already: where the broker is away, `send_again` sends it later."""
-    carrier = _carrier(settings.CELERY_BROKER_URL)
-    try:
-        carrier.send_task(CELERY_TASK, (row.pk,), eta=row.run_after, retry=False)
-    except Exception:  # whatever the broker's library raises
-        log.exception("a task was not sent", extra={"task": row.name, "task_id": row.pk})
-        return False
-    return True
-
-
-@cache
-def _carrier(broker: str) -> Any:
-    """A producer of messages; `routing_site.celery` is what receives them."""
-    from celery import Celery  # noqa: PLC0415 - loaded only where it is used
-
-    app = Celery("switchyard", broker=broker)
-    app.conf.task_default_queue = settings.CELERY_TASK_DEFAULT_QUEUE
-    app.conf.broker_transport_options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
-    return app

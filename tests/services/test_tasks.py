@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from experiments.management.commands.run_tasks import unless_away
 from experiments.models import BackgroundTask
-from experiments.services import tasks
+from experiments.services import carrier, tasks
 from experiments.services.tasks import Running, TaskCancelledError, cancel, enqueue, run, run_next
 
 pytestmark = pytest.mark.django_db
@@ -146,7 +146,7 @@ def test_what_celery_carries_is_enough_to_run_the_row() -> None:
     from routing_site.celery import run_task
 
     row = enqueue("count_to", {"number": 4})
-    assert run_task.name == tasks.CELERY_TASK
+    assert run_task.name == carrier.CELERY_TASK
     run_task(row.pk)
     row.refresh_from_db()
     assert row.status == "done"
@@ -170,7 +170,7 @@ def test_a_broker_that_is_away_is_tried_again_later(
         sent.append(row.pk)
         return len(sent) > 1
 
-    monkeypatch.setattr(tasks, "_send", second_time)
+    monkeypatch.setattr(carrier, "send", second_time)
     now = timezone.now()
     row = enqueue("count_to", {"number": 1})
     assert tasks.send_again(now) == 0
@@ -180,11 +180,25 @@ def test_a_broker_that_is_away_is_tried_again_later(
     assert sent == [row.pk, row.pk]
 
 
+def test_a_broker_that_is_away_holds_nobody_up(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.CELERY_BROKER_URL = "redis://127.0.0.1:9/0"
+    monkeypatch.setattr(carrier, "_left_alone_until", 0.0)
+    row = BackgroundTask(pk=1, name="count_to", run_after=timezone.now())
+    before = time.monotonic()
+    carrier.send_soon(row)
+    assert time.monotonic() - before < 1
+    carrier._sender().submit(int).result(timeout=60)
+    assert [carrier.send(row), carrier.send(row)] == [False, False]
+    assert [record.getMessage()[:19] for record in caplog.records] == ["a task was not sent"]
+
+
 def test_a_task_whose_celery_worker_died_is_sent_again(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.CELERY_BROKER_URL = "memory://"
-    monkeypatch.setattr(tasks, "_send", lambda row: True)
+    monkeypatch.setattr(carrier, "send", lambda row: True)
     row = enqueue("count_to", {"number": 1})
     now = timezone.now()
     BackgroundTask.objects.update(status="running", leased_until=now - timedelta(seconds=1))
