@@ -49,6 +49,7 @@ def test_monitoring_and_reports() -> None:
     assert "router             router-local-0.75, ready: True" in output
 
 
+@pytest.mark.slow
 def test_error_handling() -> None:
     output = run("error_handling.py")
     assert "threshold is 1.5. Give a number from 0 to 1." in output

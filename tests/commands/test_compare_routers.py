@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 from tests.routers.outcome_files import make_evals
 
 
+@pytest.mark.slow
 def test_it_prints_every_router_and_figure_as_a_table(tmp_path: Path) -> None:
     output = StringIO()
     folder = str(make_evals(tmp_path))

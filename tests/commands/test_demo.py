@@ -80,6 +80,7 @@ def test_it_fills_once_and_prints_a_login_that_works() -> None:
     assert authenticate(username="admin", password=password) is not None
 
 
+@pytest.mark.slow
 def test_another_day_it_begins_anew_and_the_same_day_it_does_not(tmp_path: Path) -> None:
     process = subprocess.run(
         [sys.executable, "-c", ON_ANOTHER_DAY],

@@ -41,6 +41,7 @@ def folder_of(name: str) -> Path:
     return Path(Router.objects.get(name=name).arguments["checkpoint_path"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["linear", "knn", "local_mf", "local"])
 def test_twice_gives_the_same_bytes_and_one_router(
     evals: Path, settings: Any, lab: Path, kind: str

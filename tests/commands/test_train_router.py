@@ -38,6 +38,7 @@ def test_it_works_and_repeats_bit_for_bit(evals: Path, tmp_path: Path, kind: str
     assert 0.0 <= load_router(str(first)).score(featurise("Any prompt")) <= 1.0
 
 
+@pytest.mark.slow
 def test_it_learns_which_questions_are_hard(evals: Path, tmp_path: Path) -> None:
     train(evals, tmp_path, "--kind", "local", *MEASURED)
     router = load_router(str(tmp_path / "local"))
@@ -51,6 +52,7 @@ def test_it_learns_which_questions_are_hard(evals: Path, tmp_path: Path) -> None
     assert manifest["measured"]["groups"]["apgr"] > 0.8
 
 
+@pytest.mark.slow
 def test_thresholds_by_domain_and_groups_left_out(evals: Path, tmp_path: Path) -> None:
     domains = write_csv(
         tmp_path / "domains.csv",
@@ -67,6 +69,7 @@ def test_thresholds_by_domain_and_groups_left_out(evals: Path, tmp_path: Path) -
     assert manifest["command"].endswith("--leave-out zoology")
 
 
+@pytest.mark.slow
 def test_own_csv_without_groups(tmp_path: Path) -> None:
     rows: list[tuple[object, ...]] = [("prompt", "strong_score", "weak_score")]
     rows += [(f"Question {i}" + " and why" * (i % 2), 0.9, 0.8 - 0.6 * (i % 2)) for i in range(80)]

@@ -94,6 +94,7 @@ def test_a_call_is_answered_first_and_compared_afterwards(tmp_path: Path) -> Non
     assert b"Badly answered" not in stored
 
 
+@pytest.mark.slow
 def test_a_queue_process_that_is_killed_is_taken_over(tmp_path: Path) -> None:
     """Killed while the other model answers: the pair is there, sealed, and another asks anew."""
     reached, go_on = threading.Event(), threading.Event()
@@ -124,6 +125,7 @@ def test_a_queue_process_that_is_killed_is_taken_over(tmp_path: Path) -> None:
         assert rows(server.database, "SELECT count(*) FROM experiments_feedback") == [(1,)]
 
 
+@pytest.mark.slow
 def test_what_was_queued_survives_a_restart_of_the_server(tmp_path: Path) -> None:
     with provider() as stub:
         with running_server(tmp_path, prepare=(SET_UP.format(url=stub.url),)) as server:
@@ -168,6 +170,7 @@ def worker(server: Server) -> Any:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_celery_carries_the_same_work(tmp_path: Path, broker: str) -> None:
     with provider() as stub, celery_server(tmp_path, broker, stub) as server:
         ask(server)
@@ -180,6 +183,7 @@ def test_celery_carries_the_same_work(tmp_path: Path, broker: str) -> None:
             until(lambda: states(server) == ["judged"])
 
 
+@pytest.mark.slow
 def test_a_task_of_a_dead_celery_worker_is_sent_again(tmp_path: Path, broker: str) -> None:
     """Celery forgets what a killed worker had taken. The process that watches does not."""
     reached, go_on = threading.Event(), threading.Event()
@@ -206,6 +210,7 @@ def test_a_task_of_a_dead_celery_worker_is_sent_again(tmp_path: Path, broker: st
             until(lambda: states(server) == ["judged"])
 
 
+@pytest.mark.slow
 def test_a_broker_that_is_away_loses_nothing(tmp_path: Path) -> None:
     """The answer goes out, the row waits."""
     with (

@@ -29,6 +29,7 @@ SCALE = 0.35
 METRICS = {"cost": "cost", "quality": "quality"}
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_reports_agree_with_the_known_truth() -> None:
     world = fill(NOW, SCALE).world

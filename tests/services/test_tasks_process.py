@@ -30,6 +30,7 @@ def _status(database: Path, task: int) -> str:
         return str(rows.execute(query, (task,)).fetchone()[0])
 
 
+@pytest.mark.slow
 def test_the_server_works_off_the_queue_until_it_ends(tmp_path: Path) -> None:
     with running_server(tmp_path, BACKGROUND_TASKS="true") as server:
         task, deadline = _queue(server.database), time.monotonic() + 60
