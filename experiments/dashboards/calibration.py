@@ -30,7 +30,7 @@ from experiments.services.rollouts import RolloutError
 
 Aim = Calibration.Aim
 AIMS = {
-    Aim.QUALITY: "a share of the strong model's quality, guaranteed",
+    Aim.QUALITY: "a guaranteed share of quality",
     Aim.SHARE: "a strong share",
     Aim.BUDGET: "a budget, $ per 1,000 requests",
 }

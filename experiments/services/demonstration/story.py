@@ -85,7 +85,7 @@ class Story:
 
     def _experiments(self) -> Iterator[Step]:
         half = (Wanted(CONTROL, Method.ALWAYS_STRONG, 0.5), Wanted(LOCAL, 0.5, 0.5))
-        yield self._starts(29, SHIPPED, "general", GENERAL_ARMS, 1_800, margin=0.04)
+        yield self._starts(29, SHIPPED, "general", GENERAL_ARMS, 1_800, margin=0.05)
         yield Step(self._ago(12, 15), self._ship_general)
         yield self._starts(18, OPEN, "creative", CREATIVE_ARMS, 3_600, margin=0.02)
         yield Step(self._ago(9, 11), self._new_phase)
