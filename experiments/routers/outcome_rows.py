@@ -13,6 +13,7 @@ Columns: ``prompt``, ``strong_score`` and ``weak_score``; optionally ``domain``,
 import csv
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -31,6 +32,7 @@ SCORE, COST = "score:", "cost:"
 LONGEST = {"domain": 40, "group": 100, "strong_model": 200, "weak_model": 200}
 SUFFIXES = (".csv", ".jsonl", ".ndjson", ".parquet")
 _LONGEST_PROMPT = 100_000
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MOST_TOKENS = 2**31 - 1
 _MOST_DOLLARS = 1_000_000
 _TRUTH = {"true": 1.0, "false": 0.0}
@@ -292,8 +294,10 @@ def _prompt(value: Any) -> str:
 def _word(fields: Fields, name: str) -> str:
     value = fields.get(name)
     text = "" if value is None else str(value).strip()
-    if len(text) > LONGEST[name] or "\0" in text:
-        raise ValueError(f"{name} has more than {LONGEST[name]} characters, or a NUL among them")
+    if len(text) > LONGEST[name]:
+        raise ValueError(f"{name} has more than {LONGEST[name]} characters")
+    if _CONTROL.search(text):
+        raise ValueError(f"{name} holds a line break or another control character")
     return text
 
 

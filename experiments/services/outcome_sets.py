@@ -9,18 +9,24 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from django.db import connection
-from django.db.models import QuerySet
+import pyarrow as pa
 from django.utils import timezone
 
 from experiments.models import OutcomeSet, RecordedOutcome
-from experiments.services.outcome_columns import Inputs, OutcomeColumns
+from experiments.reports.column_reads import NAME, codes, numbers, read_columns
+from experiments.services.outcome_columns import Inputs, Labels, OutcomeColumns
 from experiments.services.rated_decisions import PRODUCTION, rated_columns
 
 SHADOW_PREFIX = "shadow-"
-_CHUNK = 50_000
-_WORDS = ("domain", "group")
-_COLUMNS = ("id", "strong_score", "weak_score", "strong_cost", "weak_cost", *_WORDS)
+_COLUMNS = {
+    "id": pa.int64(),
+    "strong_score": pa.float64(),
+    "weak_score": pa.float64(),
+    "strong_cost": pa.int64(),
+    "weak_cost": pa.int64(),
+    "domain": NAME,
+    "group": NAME,
+}
 
 
 class Answered(NamedTuple):
@@ -77,18 +83,17 @@ def columns(outcome_set: OutcomeSet, *, with_inputs: bool = False) -> OutcomeCol
     if outcome_set.name == PRODUCTION:
         return rated_columns(with_inputs=with_inputs)
     rows = RecordedOutcome.objects.filter(outcome_set=outcome_set).order_by("id")
-    by_name = _read(rows)
-    strong = by_name["strong_score"]
+    read = read_columns(rows, _COLUMNS)
     return OutcomeColumns(
         name=outcome_set.name,
-        ids=by_name["id"],
-        strong=strong,
-        weak=by_name["weak_score"],
-        strong_cost=by_name["strong_cost"],
-        weak_cost=by_name["weak_cost"],
-        domains=by_name["domain"],
-        groups=by_name["group"],
-        propensity=np.ones(len(strong)),
+        ids=read["id"].to_numpy(),
+        strong=numbers(read["strong_score"]),
+        weak=numbers(read["weak_score"]),
+        strong_cost=numbers(read["strong_cost"]),
+        weak_cost=numbers(read["weak_cost"]),
+        domains=_words(read["domain"]),
+        groups=_words(read["group"]),
+        propensity=np.ones(len(read)),
         by_unit=outcome_set.source == OutcomeSet.Source.SHADOW,
         inputs=_inputs(rows) if with_inputs else None,
     )
@@ -132,24 +137,10 @@ def add_pair(pair: ShadowPair) -> bool:
     return created
 
 
-def _read(rows: QuerySet[Any, Any]) -> dict[str, Any]:
-    """Columns by name, unknown numbers as NaN. Past the ORM's rows, and turned into columns chunk
-    by chunk: a million of them take seconds and little memory."""
-    parts: list[list[Any]] = [[] for _ in _COLUMNS]
-    words: dict[str, str] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(*rows.values_list(*_COLUMNS).query.sql_with_params())
-        while chunk := cursor.fetchmany(_CHUNK):
-            for part, name, values in zip(parts, _COLUMNS, zip(*chunk, strict=True), strict=True):
-                if name in _WORDS:  # the same few words a million times: each is kept once
-                    kept = [words.setdefault(word, word) for word in values]
-                    part.append(np.array(kept, dtype=object))
-                else:
-                    part.append(np.array(values, dtype=object if name == "id" else np.float64))
-    return {
-        name: np.concatenate(part) if part else np.array([], dtype=np.float64)
-        for name, part in zip(_COLUMNS, parts, strict=True)
-    }
+def _words(column: pa.ChunkedArray) -> Labels:
+    """The same few words a million times: each is kept once."""
+    numbered, words = codes(column)
+    return np.array(words, dtype=object)[numbered] if words else np.array([], dtype=object)
 
 
 def _inputs(rows: Any) -> Inputs:

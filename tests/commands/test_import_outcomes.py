@@ -96,6 +96,16 @@ def test_refused_rows_are_listed_and_the_rest_goes_in(tmp_path: Path) -> None:
         assert line in output
 
 
+def test_a_group_on_two_lines_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        '{"prompt": "p", "strong_score": 1, "weak_score": 0, "group": "first"}\n'
+        '{"prompt": "q", "strong_score": 1, "weak_score": 0, "group": "two\\nlines"}\n'
+    )
+    assert "line 2: group holds a line break" in run(path)
+    assert rows() == [("p", 1.0, 0.0)]
+
+
 def test_json_lines_with_several_models(tmp_path: Path) -> None:
     path = tmp_path / "three.jsonl"
     lines = [
