@@ -22,10 +22,18 @@ from experiments.dashboards.lab_charts import (
 from experiments.dashboards.lab_filters import METHODS, Question
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Answer as Said
-from experiments.models import Domain
+from experiments.models import Domain, Router
+from experiments.models.routers import LOCAL_KINDS
 from experiments.reports.candidates import CannotAskError
 from experiments.reports.logged import Logged, read_log
-from experiments.reports.what_if import MOST_ON_A_PAGE, Answer, answer, question, routers_of
+from experiments.reports.what_if import (
+    MOST_ON_A_PAGE,
+    MOST_SCORED_ON_A_PAGE,
+    Answer,
+    answer,
+    question,
+    routers_of,
+)
 from experiments.reports.what_if_words import (
     advice_words,
     name_of,
@@ -37,6 +45,7 @@ from experiments.services.experiments import LifecycleError
 from experiments.services.lab_steps import LabError, draft_experiment, explore
 from experiments.services.locks import LockedError
 from experiments.services.policies import store
+from experiments.services.rescoring import with_scores
 
 DRAFT, EXPLORE = "experiments.add_experiment", "experiments.change_domain"
 
@@ -57,12 +66,16 @@ def what_if(request: HttpRequest) -> HttpResponse:
 
 
 def _controls(policy: Policy, logged: Logged, asked: Question) -> dict[str, Any]:
+    known = list(routers_of(logged)) or sorted(policy.routers)
+    local = Router.objects.filter(kind__in=LOCAL_KINDS).values_list("name", flat=True)
+    unlogged = [name for name in local if name not in known]
+    named = [asked.candidate.router] if asked.candidate.router else []
     return {
         "domain_choices": Domain.objects.values_list("name", flat=True),
         "more_controls": "includes/what_if_controls.html",
         "methods": METHODS,
-        "routers": routers_of(logged) or sorted(policy.routers),
-        "unlogged": sorted(set(policy.routers) - set(routers_of(logged))),
+        "routers": dict.fromkeys([*known, *unlogged, *named]),
+        "unlogged": unlogged if len(logged) else [],
         "models": sorted(policy.models),
         "candidate": asked.candidate,
     }
@@ -70,8 +83,8 @@ def _controls(policy: Policy, logged: Logged, asked: Question) -> dict[str, Any]
 
 def _answered(request: HttpRequest, asked: Question, logged: Logged) -> dict[str, Any]:
     try:
-        about = question(logged, asked.candidate)
-        found = answer(about, asked.candidate)
+        scored = with_scores(logged, asked.candidate, MOST_SCORED_ON_A_PAGE)
+        found = answer(question(scored, asked.candidate), asked.candidate)
     except CannotAskError as error:
         return {"refusal": str(error)}
     advice = advice_words(found.advice, asked.candidate.domain) if found.advice else ""

@@ -5,7 +5,8 @@ would take minutes and gigabytes for a million. The decisions come from an index
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import orjson
@@ -36,6 +37,10 @@ DECISIONS = {
     "input_tokens": pa.int64(),
 }
 OUTCOMES = {"decision_id": pa.string(), "cost": pa.int64()}
+PER_DECISION = (
+    *("ids", "domains", "units", "revisions", "intended", "strong", "weak", "odds"),
+    *("cost", "cost_strong", "cost_weak", "rating", "tokens"),
+)
 RATINGS = {"decision_id": pa.string(), "by_judge": pa.int64(), "value": pa.float64()}
 
 
@@ -56,15 +61,26 @@ class Names:
         return len(self._known)
 
 
+class Rescored(NamedTuple):
+    """Of how many decisions a router's score was logged, was made now, or is not known."""
+
+    router: str
+    logged: int
+    now: int
+    left_out: int
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Logged:
     """Decisions of a span, the newest first. Money in nano-dollars, NaN is unknown.
 
     `intended`, `strong` and `weak` number `models`; `odds` numbers `vectors`, each the probability
-    of every model it names; `scores` are of every router that scored.
+    of every model it names; `scores` are of every router that scored. `rescored` says which of
+    them were made now; None: none.
     """
 
     span: Span
+    ids: pa.Array
     domains: Ints
     domain_names: tuple[str, ...]
     units: Ints
@@ -82,9 +98,17 @@ class Logged:
     rating: Floats
     tokens: Floats
     is_whole: bool = True
+    rescored: Rescored | None = None
 
     def __len__(self) -> int:
         return len(self.domains)
+
+    def newest(self, count: int) -> "Logged":
+        if count >= len(self):
+            return self
+        cut = {name: getattr(self, name)[:count] for name in PER_DECISION}
+        scores = {router: one[:count] for router, one in self.scores.items()}
+        return replace(self, **cut, scores=scores, is_whole=False)
 
     def of_domain(self, name: str) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
         """Which rows are of that domain; all of them for ""."""
@@ -127,6 +151,7 @@ def _logged(columns: pa.Table, span: Span, *, is_whole: bool) -> Logged:
     _overwrite_with_actual(cost, ids, span)
     return Logged(
         span=span,
+        ids=ids,
         domains=domains,
         domain_names=tuple(domain_names),
         units=codes(columns["unit_hash"])[0],

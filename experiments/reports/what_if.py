@@ -9,10 +9,12 @@ from experiments.analysis.exploration import Advice, advise, wants_exploration
 from experiments.analysis.off_policy import STRONG, Evidence, WhatIf, estimate, evidence
 from experiments.analysis.off_policy_curve import CurvePoint, curve, thresholds_of
 from experiments.reports.candidates import Asked, Candidate, ask
-from experiments.reports.logged import Logged, read_log
+from experiments.reports.logged import Logged, Rescored, read_log
 from experiments.reports.rollups import DAY, Span
+from experiments.services.rescoring import with_scores
 
 MOST_ON_A_PAGE = 200_000
+MOST_SCORED_ON_A_PAGE = 5_000
 STEPS = 50
 
 
@@ -33,7 +35,8 @@ class Answer(NamedTuple):
     """What the log says about the candidate. Money in nano-dollars a request.
 
     `points` is the curve over the thresholds of the candidate's router; `advice` what to do where
-    the log has too little of what the candidate would have done.
+    the log has too little of what the candidate would have done; `rescored` which scores were made
+    now, because they were not logged.
     """
 
     candidate: Candidate
@@ -44,6 +47,7 @@ class Answer(NamedTuple):
     points: tuple[CurvePoint, ...]
     logged: LoggedPoint
     advice: Advice | None
+    rescored: Rescored | None = None
 
 
 class Question(NamedTuple):
@@ -65,8 +69,9 @@ def question(logged: Logged, candidate: Candidate) -> Question:
 
 
 def what_if(span: Span, candidate: Candidate, *, limit: int | None = None) -> Answer:
-    """Three queries. Raises CannotAskError."""
-    return answer(question(read_log(span, candidate.domain, limit=limit), candidate), candidate)
+    """Three queries, and more where prompts have to be scored. Raises CannotAskError."""
+    logged = with_scores(read_log(span, candidate.domain, limit=limit), candidate)
+    return answer(question(logged, candidate), candidate)
 
 
 def answer(about: Question, candidate: Candidate, *, with_curve: bool = True) -> Answer:
@@ -83,6 +88,7 @@ def answer(about: Question, candidate: Candidate, *, with_curve: bool = True) ->
         points=_points(about, asked) if with_curve else (),
         logged=_logged(about, asked),
         advice=_advice(about, asked, found),
+        rescored=logged.rescored,
     )
 
 

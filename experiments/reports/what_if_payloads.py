@@ -5,6 +5,7 @@ from typing import Any
 from experiments.analysis.exploration import Advice
 from experiments.analysis.off_policy import Bounds, Estimates, WhatIf
 from experiments.core.money import NANO
+from experiments.reports.logged import Rescored
 from experiments.reports.what_if import Answer
 from experiments.reports.what_if_words import advice_words, name_of, sentence
 
@@ -27,6 +28,7 @@ def what_if_payload(answer: Answer) -> Payload:
         "since": answer.span.since.isoformat(),
         "until": answer.span.until.isoformat(),
         "all_read": answer.is_whole,
+        "scores": _scores(answer.rescored),
         "all": _found(answer.found),
         "domains": {one.name: _found(one.found) for one in answer.domains},
         "curve": [
@@ -42,6 +44,13 @@ def what_if_payload(answer: Answer) -> Payload:
         ],
         "advice": _advice(answer.advice, candidate.domain) if answer.advice else None,
     }
+
+
+def _scores(found: Rescored | None) -> Payload | None:
+    """None where every score that is used was logged."""
+    if found is None:
+        return None
+    return {"logged": found.logged, "made_now": found.now, "left_out": found.left_out}
 
 
 def _found(found: WhatIf) -> Payload:

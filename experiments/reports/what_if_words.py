@@ -5,6 +5,7 @@ from experiments.analysis.off_policy import MIN_EXPLORATIONS, MIN_OF_EACH, Bound
 from experiments.core.policy import Method
 from experiments.core.wording import dollars, plural
 from experiments.reports.candidates import Candidate
+from experiments.reports.logged import Rescored
 from experiments.reports.what_if import Answer
 
 MINUS = "\N{MINUS SIGN}"
@@ -26,10 +27,11 @@ def sentence(answer: Answer) -> str:
     if not found.decisions:
         return f"No decision of {where} in this time has a propensity, so nothing can be asked."
     if not found.overlap:
-        return (
+        told = (
             f"The log cannot say anything about “{name_of(answer.candidate)}” in {where}: it never "
             "went where this would have sent a prompt."
         )
+        return f"{told} {rescored_words(answer.rescored)}" if answer.rescored else told
     parts = [
         f"Had “{name_of(answer.candidate)}” run in {where}, {cost_words(found.cost)}, and "
         f"{quality_words(found.quality)}."
@@ -39,7 +41,21 @@ def sentence(answer: Answer) -> str:
             f"That holds for {percent(1 - found.without_overlap)} of the requests; of the other "
             f"{percent(found.without_overlap)} the log cannot say anything."
         )
+    if answer.rescored:
+        parts.append(rescored_words(answer.rescored))
     return " ".join(parts)
+
+
+def rescored_words(found: Rescored) -> str:
+    """'“mine” scored 0 of these decisions then and 900 now, from …; the other 100 are left out.'"""
+    every = found.logged + found.now + found.left_out
+    told = (
+        f"Of these {plural(every, 'decision')} “{found.router}” scored {found.logged:,} at the "
+        f"time and {found.now:,} now, from the prompts or features that are kept"
+    )
+    if not found.left_out:
+        return f"{told}."
+    return f"{told}; the other {found.left_out:,} cannot be scored and are left out, not guessed."
 
 
 def cost_words(cost: Estimates) -> str:

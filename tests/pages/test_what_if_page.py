@@ -7,7 +7,9 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from experiments.models import Decision, Domain, Experiment, PolicyRevision
+from experiments.dashboards import what_if
+from experiments.models import Decision, Domain, Experiment, PolicyRevision, Router
+from experiments.routers.local_mf import CHECKPOINT
 from experiments.services.roles import OPERATOR
 from tests.explored_traffic import send, set_policy
 
@@ -69,9 +71,45 @@ def test_an_address_that_makes_no_sense_is_told(viewer: Client) -> None:
 
 def test_a_router_that_never_scored_is_refused_with_the_reason(viewer: Client) -> None:
     traffic(20)
-    page = text(viewer, f"{PAGE}?domain=technical&router=bert&threshold=0.5")
+    Router.objects.create(name="late", kind="local_mf", enabled=False)
+    page = text(viewer, f"{PAGE}?domain=technical&router=late&threshold=0.5")
     assert "This cannot be asked of the log." in page
     assert "only where prompts or their features are kept" in page
+    page = text(viewer, f"{PAGE}?domain=technical&router=nobody&threshold=0.5")
+    assert "There is no router &#x27;nobody&#x27;" in page
+
+
+def test_a_router_that_never_scored_scores_what_is_kept(viewer: Client) -> None:
+    set_policy(epsilon=0.3, prompt_storage="text")
+    send(40, until=datetime.now(UTC), days=3)
+    set_policy(prompt_storage="none")
+    send(10, until=datetime.now(UTC), days=3, seed=2)
+    Router.objects.create(name="late", kind="local_mf", enabled=False)
+    page = text(viewer, f"{PAGE}?domain=technical&router=late&threshold=0.5")
+    assert "<option selected>late</option>" in page
+    assert "Of these 50 decisions “late” scored 0 at the time and 40 now" in page
+    assert "the other 10 cannot be scored and are left out, not guessed." in page
+    assert "80 %</dd>" in page
+
+
+def test_the_page_scores_so_many_and_says_so(
+    viewer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(what_if, "MOST_SCORED_ON_A_PAGE", 15)
+    set_policy(epsilon=0.3, prompt_storage="text")
+    send(40, until=datetime.now(UTC), days=3)
+    page = text(viewer, f"{PAGE}?domain=technical&router={CHECKPOINT}&threshold=0.5")
+    assert f"Of these 15 decisions “{CHECKPOINT}” scored 0 at the time and 15 now" in page
+    assert "Only the newest 15 decisions were read: `manage.py what_if` reads all." in page
+
+
+def test_a_folder_is_no_arm_of_an_experiment(operator: Client) -> None:
+    set_policy(epsilon=0.3, prompt_storage="text")
+    send(10, until=datetime.now(UTC), days=3)
+    asked = f"?domain=technical&router={CHECKPOINT}&threshold=0.5"
+    page = operator.post(f"{PAGE}experiment/{asked}", follow=True).content.decode()
+    assert not Experiment.objects.exists()
+    assert f"there is no router &#x27;{CHECKPOINT}&#x27;" in page
 
 
 def test_all_domains_have_a_table(viewer: Client) -> None:

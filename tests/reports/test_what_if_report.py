@@ -243,7 +243,7 @@ def test_a_clipped_rate_and_a_limit_are_told() -> None:
 @pytest.mark.parametrize(
     ("candidate", "problem"),
     [
-        (Candidate(router="bert", threshold=0.5), "scored none of these decisions"),
+        (Candidate(router="bert", threshold=0.5), "There is no router 'bert'"),
         (Candidate(router="local"), "needs a threshold"),
         (Candidate(router="local", threshold=1.5), "needs a threshold"),
         (Candidate(Method.DOMAIN_SELECTOR), "cannot be asked about"),

@@ -46,7 +46,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--method", choices=[str(one) for one in ASKABLE], default=str(Method.ROUTELLM)
         )
-        parser.add_argument("--router", default="", help="Its scores must have been logged.")
+        parser.add_argument(
+            "--router",
+            default="",
+            help="A router, or a folder that train_router wrote. Scores that were not logged "
+            "are made now where prompts or features are kept.",
+        )
         parser.add_argument("--threshold", type=float, help="Else the one at work.")
         parser.add_argument("--strong", default="", help="Another strong model; with --weak.")
         parser.add_argument("--weak", default="", help="Another weak model; with --strong.")

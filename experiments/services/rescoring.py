@@ -1,0 +1,168 @@
+"""A router that did not score decisions at the time scores them now, where enough of them is kept.
+
+A domain may keep prompts, or the features of them. What is not kept stays without a score: nobody
+knows what the router would have said.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+from uuid import UUID
+
+import numpy as np
+from django.core.cache import cache
+from django.db.models import Q
+
+from experiments.analysis.nuisance import Floats
+from experiments.core.policy import Method
+from experiments.models import Decision
+from experiments.models.routers import LOCAL_KINDS
+from experiments.reports.candidates import Candidate, CannotAskError
+from experiments.reports.logged import Logged, Rescored
+from experiments.routers.errors import RouterConfigurationError
+from experiments.routers.features import Features, featurise, only_embedded
+from experiments.services.scorers import NoRouterError, Scorer, find_scorer
+
+REMEMBERED_SECONDS = 3_600
+_CHUNK = 1_000
+_KEPT = Q(text__isnull=False) | Q(detail__features__embedding__isnull=False)
+
+Score = Callable[[Features], float]
+
+
+class _Made(NamedTuple):
+    """One value for each decision asked about, NaN where there is none; how many had been kept."""
+
+    values: Floats
+    kept: int
+
+
+def with_scores(logged: Logged, candidate: Candidate, most: int | None = None) -> Logged:
+    """The log with the candidate's router's scores, made now where they were not logged.
+
+    More than `most` are not made: the log then ends at the newest decisions they reach. Raises
+    CannotAskError where its scores were not logged and it cannot score what is kept.
+    """
+    if candidate.method is not Method.ROUTELLM or not candidate.router or not len(logged):
+        return logged
+    known = logged.scores.get(candidate.router, np.full(len(logged), np.nan))
+    gaps = np.flatnonzero(np.isnan(known))
+    if not len(gaps):
+        return logged
+    try:
+        return _filled(logged, candidate.router, known, gaps, most)
+    except CannotAskError:
+        if candidate.router in logged.scores:
+            return logged
+        raise
+
+
+def _filled(
+    logged: Logged,
+    router: str,
+    known: Floats,
+    gaps: "np.ndarray[tuple[int], np.dtype[np.intp]]",
+    most: int | None,
+) -> Logged:
+    scorer = _scorer(router)
+    within, wanted = len(logged), gaps
+    if most is not None and len(gaps) > most:
+        within, wanted = int(gaps[most]), gaps[:most]
+    ids = logged.ids.take(wanted).to_pylist()
+    made = _made(scorer, ids) if most is None else _remembered(scorer, ids)
+    if not made.kept:
+        return logged
+    now = int(np.isfinite(made.values).sum())
+    if not now:
+        raise CannotAskError(_unscored(scorer, made.kept))
+    score = known[:within].copy()
+    score[wanted] = made.values
+    newest = logged.newest(within)
+    return replace(
+        newest,
+        scores={**newest.scores, router: score},
+        rescored=Rescored(router, within - len(wanted), now, len(wanted) - now),
+    )
+
+
+def _scorer(router: str) -> Scorer:
+    try:
+        scorer = find_scorer(router)
+    except NoRouterError as error:
+        raise CannotAskError(f"No score of '{router}' was logged. {error}") from error
+    if scorer.kind not in LOCAL_KINDS:
+        raise CannotAskError(
+            f"Router '{router}' scored none of these decisions, and its kind, {scorer.kind}, is "
+            "not asked about prompts of the past. Give a router of kind "
+            f"{', '.join(LOCAL_KINDS)}, or let the domain's policy ask it for a while."
+        )
+    return scorer
+
+
+def _remembered(scorer: Scorer, ids: Sequence[str]) -> _Made:
+    """For an hour: who tries thresholds asks about the same decisions again."""
+    asked = hashlib.sha256("".join(ids).encode()).hexdigest()
+    key = f"rescored:{hashlib.sha256(scorer.key.encode()).hexdigest()}:{asked}"
+    found: _Made | None = cache.get(key)
+    if found is None:
+        found = _made(scorer, ids)
+        cache.set(key, found, REMEMBERED_SECONDS)
+    return found
+
+
+def _made(scorer: Scorer, ids: Sequence[str]) -> _Made:
+    values, kept = np.full(len(ids), np.nan), 0
+    score: Score | None = None
+    for place, text, embedding in _kept(ids):
+        if score is None:
+            score = _loaded(scorer)
+        values[place] = _score(score, scorer, text, embedding)
+        kept += 1
+    return _Made(values, kept)
+
+
+def _kept(ids: Sequence[str]) -> Iterator[tuple[int, str | None, list[float] | None]]:
+    """The place in `ids`, the prompt, and the embedding where there is no prompt."""
+    for start in range(0, len(ids), _CHUNK):
+        chunk = ids[start : start + _CHUNK]
+        places = {UUID(name): start + place for place, name in enumerate(chunk)}
+        rows = Decision.objects.filter(_KEPT, pk__in=places).order_by()
+        for pk, text, embedding in rows.values_list("pk", "text", "detail__features__embedding"):
+            yield places[pk], text, embedding
+
+
+def _loaded(scorer: Scorer) -> Score:
+    try:
+        return scorer.load()
+    except RouterConfigurationError as error:
+        raise CannotAskError(
+            f"Router '{scorer.name}' scored none of these decisions and cannot score them now: "
+            f"{error}"
+        ) from error
+
+
+def _score(score: Score, scorer: Scorer, text: str | None, embedding: list[float] | None) -> float:
+    """NaN where it cannot, or gives what is no score."""
+    if text is None and not scorer.by_embedding:
+        return np.nan
+    try:
+        seen = (
+            featurise(text) if text is not None else only_embedded(np.array(embedding, np.float32))
+        )
+        value = score(seen)
+    except Exception:
+        return np.nan
+    return value if 0.0 <= value <= 1.0 else np.nan
+
+
+def _unscored(scorer: Scorer, kept: int) -> str:
+    if not scorer.by_embedding:
+        return (
+            f"Router '{scorer.name}' scored none of these decisions. Features of {kept:,} are kept,"
+            f" but a router of kind {scorer.kind} needs the prompt: let the domain keep texts."
+        )
+    return (
+        f"Router '{scorer.name}' scored none of these decisions, and failed on each of the "
+        f"{kept:,} of which something is kept. Is its checkpoint of the embedding in use?"
+    )
