@@ -101,10 +101,8 @@ def curves_of(prompts: Prompts) -> Curves:
 
 def resampled(prompts: Prompts, *, seed: int, resamples: int, units: Codes | None = None) -> Curves:
     """Curves of `resamples` bootstrap samples. `units` has the number of each prompt's unit."""
-    generator = np.random.default_rng(seed)
-    bag = _bags(len(prompts.score) if units is None else int(units.max()) + 1, generator)
-    bag = bag if units is None else bag[units]
-    bags = int(bag.max()) + 1
+    bag, times = dealt(len(prompts.score), seed=seed, resamples=resamples, units=units)
+    bags = times.shape[1]
     block = _merged_blocks(prompts)
     blocks = int(block[-1]) + 1
     cell = bag * blocks + block
@@ -113,14 +111,22 @@ def resampled(prompts: Prompts, *, seed: int, resamples: int, units: Codes | Non
         summed = np.bincount(cell, weights, minlength=bags * blocks)
         return summed.reshape(bags, blocks).astype(np.float64)
 
-    drawn = generator.multinomial(bags, np.full(bags, 1 / bags), size=resamples)
-    times = drawn.astype(np.float64)
     totals = np.stack(
         [times @ np.bincount(bag, c, minlength=bags) for c in (prompts.weak, prompts.weak_cost)]
     )
     priced = np.isfinite(prompts.extra).all()
     extra = times @ table(prompts.extra) if priced else np.full((resamples, blocks), np.nan)
     return _curves(times @ table(), times @ table(prompts.gain), extra, totals)
+
+
+def dealt(n: int, *, seed: int, resamples: int, units: Codes | None = None) -> tuple[Codes, Floats]:
+    """The bag of each of `n` prompts, and how often each bag is in each bootstrap sample."""
+    generator = np.random.default_rng(seed)
+    bag = _bags(n if units is None else int(units.max()) + 1, generator)
+    bag = bag if units is None else bag[units]
+    bags = int(bag.max()) + 1
+    drawn = generator.multinomial(bags, np.full(bags, 1 / bags), size=resamples)
+    return bag, drawn.astype(np.float64)
 
 
 def _curves(counts: Floats, gains: Floats, extra: Floats, totals: Floats) -> Curves:

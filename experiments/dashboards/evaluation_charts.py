@@ -8,7 +8,8 @@ from experiments.core.money import NANO
 from experiments.dashboards import evaluation_figures
 from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, number, word
 from experiments.dashboards.wording import share
-from experiments.services.evaluations import Comparison, Measured, Slice
+from experiments.services.cascade_words import several_lines
+from experiments.services.evaluations import Comparison, Measured, Several, Slice
 
 UNDEFINED = "undefined"
 MEASURES = (
@@ -107,6 +108,33 @@ def savings(part: Slice) -> Table:
     )
     rows = tuple((word(one.name), *_cells(one)) for one in part.routers)
     return Table("Saved at equal quality", columns, rows)
+
+
+def several(one: Several) -> Table:
+    """A cascade beside always each of its models, a coin with its shares, and all answers known."""
+    columns = (
+        Column("policy"),
+        Column("of its prompts", "%", numeric=True),
+        Column("quality", numeric=True),
+        Column("cost", "$ per 1,000", numeric=True),
+    )
+    rows = tuple(
+        (
+            word(line.name),
+            Cell("", numeric=True) if line.share is None else number(100 * line.share.value, 1),
+            _within(line.figures.quality, 1),
+            _within(line.figures.cost, 1000 / NANO),
+        )
+        for line in several_lines(one)
+    )
+    return Table(f"{one.name} beside always each of its models", columns, rows)
+
+
+def _within(value: Estimate | None, factor: float) -> Cell:
+    if value is None:
+        return Cell("no costs", numeric=True)
+    middle, low, high = (f"{figure * factor:.4f}" for figure in value)
+    return Cell(f"{middle} ({low} to {high})", exact=repr(value.value * factor), numeric=True)
 
 
 def by_domain(found: Comparison) -> Table | None:

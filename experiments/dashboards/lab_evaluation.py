@@ -1,7 +1,7 @@
 """`/lab/evaluation/`: routers on an outcome set, overall and by domain."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -18,7 +18,9 @@ from experiments.reports.outcome_sets import outcome_sets, overlap_with
 from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.loading import RANDOM
 from experiments.services import tasks
-from experiments.services.entrants import entrant
+from experiments.services.cascade_words import several_sentence
+from experiments.services.cascades import cascade_of, with_steps
+from experiments.services.entrants import contestants, entrant
 from experiments.services.evaluations import Comparison, NothingToMeasureError, compare
 from experiments.services.outcome_scores import missing_scores, scores
 from experiments.services.outcome_sets import NoOutcomeSetError, columns, find_set
@@ -95,8 +97,8 @@ def score(request: HttpRequest) -> HttpResponse:
 
 def _evaluated(asked: Asked) -> dict[str, object]:
     outcome_set = find_set(asked.outcomes)
-    scorers = [find_scorer(name, SEED) for name in asked.routers]
-    missing = sum(missing_scores(outcome_set, scorer) for scorer in scorers if scorer.key)
+    scorers = {name: find_scorer(name, SEED) for name in with_steps(asked.routers)}
+    missing = sum(missing_scores(outcome_set, one) for one in scorers.values() if one.key)
     if missing > SCORED_AT_ONCE:
         task = BackgroundTask.objects.filter(name=SCORE).first()
         return {"missing": missing, "task": task if task and task.is_open else None}
@@ -113,24 +115,29 @@ def _evaluated(asked: Asked) -> dict[str, object]:
         "savings": evaluation_charts.savings(found.whole),
         "by_domain": evaluation_charts.by_domain(found),
         "domain_choices": columns(outcome_set).domain_names(),
+        "several": [
+            (several_sentence(one), evaluation_charts.several(one)) for one in found.several
+        ],
         "weighed": found.weighed,
     }
 
 
-def _compared(outcome_set: OutcomeSet, scorers: Sequence[Scorer], asked: Asked) -> Comparison:
+def _compared(outcome_set: OutcomeSet, scorers: Mapping[str, Scorer], asked: Asked) -> Comparison:
     """Remembered for an hour, until the set or one of the routers changes."""
     whole = columns(outcome_set, with_inputs=outcome_set.name == PRODUCTION)
-    marks = [f"{one.name}={one.key}@{one.threshold}" for one in scorers]
-    state = (asked.outcomes, outcome_set.pk, len(whole), *marks, asked.domain)
+    marks = [f"{one.name}={one.key}@{one.threshold}" for one in scorers.values()]
+    cascades = [repr(cascade_of(name)) for name in asked.routers]
+    state = (asked.outcomes, outcome_set.pk, len(whole), *marks, *cascades, asked.domain)
     key = f"evaluation:{hashlib.sha256(repr(state).encode()).hexdigest()}"
-    known: Comparison | None = cache.get(key) if all(one.key for one in scorers) else None
+    is_kept = all(one.key for one in scorers.values())
+    known: Comparison | None = cache.get(key) if is_kept else None
     if known is not None:
         return known
-    entrants = []
-    for scorer in scorers:
-        values = scores(outcome_set, scorer, at_hand=whole)
-        entrants.append(entrant(scorer, values.values, values.microseconds))
-    found = compare(whole, entrants, domain=asked.domain, seed=SEED)
+    scored = {name: scores(outcome_set, one, at_hand=whole) for name, one in scorers.items()}
+    entrants = [entrant(scorers[name], *scored[name]) for name in asked.routers]
+    values = {name: one.values for name, one in scored.items()}
+    several = contestants(outcome_set, asked.routers, values)
+    found = compare(whole, entrants, domain=asked.domain, seed=SEED, several=several)
     cache.set(key, found, REMEMBERED_SECONDS)
     return found
 

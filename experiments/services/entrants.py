@@ -1,15 +1,17 @@
 """Routers and outcomes by the names a command line or a page gives them, ready to be compared."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from experiments.models import OutcomeSet
 from experiments.routers.features import featurise
 from experiments.routers.loading import RANDOM, load_router
 from experiments.routers.outcomes import Outcomes, read_outcomes
-from experiments.services.evaluations import Entrant
+from experiments.services.cascades import answers, cascade_of, with_steps
+from experiments.services.evaluations import Contestant, Entrant
 from experiments.services.outcome_columns import Floats, Inputs, OutcomeColumns
 from experiments.services.outcome_scores import Advance, scores
 from experiments.services.outcome_sets import columns, find_set
@@ -20,11 +22,13 @@ from experiments.services.scorers import Scorer, find_scorer
 class Ready(NamedTuple):
     columns: OutcomeColumns
     entrants: tuple[Entrant, ...]
+    several: tuple[Contestant, ...] = ()
 
     def where(self, kept: Sequence[bool]) -> "Ready":
         rows = np.array(kept, dtype=bool)
         entrants = (one._replace(values=one.values[rows]) for one in self.entrants)
-        return Ready(self.columns.where(rows), tuple(entrants))
+        several = tuple(one.where(rows) for one in self.several)
+        return Ready(self.columns.where(rows), tuple(entrants), several)
 
 
 def of_set(
@@ -32,13 +36,31 @@ def of_set(
 ) -> Ready:
     """A set of the lab and configured routers. Raises NoOutcomeSetError, NoRouterError."""
     outcome_set = find_set(name)
-    scorers = [find_scorer(router, seed) for router in routers]
     whole = columns(outcome_set, with_inputs=outcome_set.name == PRODUCTION)
-    entrants = []
-    for scorer in scorers:
-        found = scores(outcome_set, scorer, advance, whole)
-        entrants.append(entrant(scorer, found.values, found.microseconds))
-    return Ready(whole, tuple(entrants))
+    scored = {
+        name: (scorer, scores(outcome_set, scorer, advance, whole))
+        for name in with_steps(routers)
+        for scorer in (find_scorer(name, seed),)
+    }
+    entrants = [entrant(scored[name][0], *scored[name][1]) for name in routers]
+    values = {name: found.values for name, (_, found) in scored.items()}
+    return Ready(whole, tuple(entrants), contestants(outcome_set, routers, values))
+
+
+def contestants(
+    outcome_set: OutcomeSet, routers: Sequence[str], values: Mapping[str, Floats]
+) -> tuple[Contestant, ...]:
+    """The cascades among `routers`. `values` has the scores of all that `with_steps` names."""
+    found = []
+    for cascade in filter(None, map(cascade_of, routers)):
+        if outcome_set.name == PRODUCTION:
+            continue  # of a rated decision one model's answer is known
+        first, *others = cascade.routers
+        chosen = cascade.chosen({first: values[cascade.name], **{n: values[n] for n in others}})
+        found.append(
+            Contestant(cascade.name, cascade.models, chosen, *answers(outcome_set, cascade.models))
+        )
+    return tuple(found)
 
 
 def entrant(scorer: Scorer, values: Floats, microseconds: float) -> Entrant:

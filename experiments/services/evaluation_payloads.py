@@ -6,7 +6,8 @@ from experiments.analysis.assessment import Reliability
 from experiments.analysis.ratings import Estimate
 from experiments.analysis.routing import Evaluation
 from experiments.core.money import NANO
-from experiments.services.evaluations import Comparison, Measured, Operating, Slice
+from experiments.services.cascade_words import several_lines, several_sentence
+from experiments.services.evaluations import Comparison, Measured, Operating, Several, Slice
 
 Payload = dict[str, Any]
 
@@ -46,6 +47,7 @@ def comparison_payload(comparison: Comparison) -> Payload:
         },
         "others": {other.name: _router(other) for other in others},
         "domains": {part.domain: _slice(part) for part in comparison.domains},
+        "several": {one.name: _several(one) for one in comparison.several},
     }
 
 
@@ -58,6 +60,32 @@ def _slice(part: Slice) -> Payload:
         "random": _evaluation(part.beside.random.evaluation),
         "oracle": _evaluation(part.beside.oracle.evaluation),
     }
+
+
+def _several(one: Several) -> Payload:
+    found = one.figures
+    return {
+        "sentence": several_sentence(one),
+        "models": list(one.models),
+        "n": found.n if found else 0,
+        "left_out": one.left_out,
+        "lines": [
+            {
+                "name": line.name,
+                "share": _estimate(line.share),
+                "quality": _estimate(line.figures.quality),
+                "cost": _dollars_estimate(line.figures.cost),
+            }
+            for line in several_lines(one)
+        ],
+        "quality_over_random": _estimate(found.over_random) if found else None,
+        "saving_against_strong": _estimate(found.saving_against_first) if found else None,
+        "saving_against_random": _estimate(found.saving_against_random) if found else None,
+    }
+
+
+def _dollars_estimate(found: Estimate | None) -> Payload | None:
+    return found and {name: value / NANO for name, value in found._asdict().items()}
 
 
 def _router(measured: Measured) -> Payload:

@@ -7,6 +7,7 @@ import numpy as np
 
 from experiments.analysis.assessment import Assessment, assess
 from experiments.analysis.curves import Codes
+from experiments.analysis.several import SeveralFigures, assess_several
 from experiments.analysis.weighting import NO_OVERLAP, Weighed, weigh
 from experiments.services.outcome_columns import Flags, Floats, OutcomeColumns
 
@@ -23,6 +24,33 @@ class Entrant(NamedTuple):
     microseconds: float = 0.0
     threshold: float | None = None
     ties: bool | None = False
+
+
+class Contestant(NamedTuple):
+    """A policy over several models: the number of the model it takes of each row (below 0: it
+    cannot say), and every model's quality and cost, a column each, NaN where not known."""
+
+    name: str
+    models: tuple[str, ...]
+    chosen: Codes
+    quality: Floats
+    cost: Floats
+
+    def where(self, rows: Flags) -> "Contestant":
+        return self._replace(
+            chosen=self.chosen[rows], quality=self.quality[rows], cost=self.cost[rows]
+        )
+
+
+class Several(NamedTuple):
+    """A policy over several models. `left_out` prompts lack a model's answer or a score; `figures`
+    is None where that is all of them, and `lacks` names the models without any answer."""
+
+    name: str
+    models: tuple[str, ...]
+    left_out: int
+    lacks: tuple[str, ...]
+    figures: SeveralFigures | None
 
 
 class Operating(NamedTuple):
@@ -77,6 +105,7 @@ class Comparison(NamedTuple):
     beside: Beside
     domains: tuple[Slice, ...]
     weighed: Weighed | None
+    several: tuple[Several, ...] = ()
 
 
 class NothingToMeasureError(ValueError):
@@ -90,8 +119,10 @@ def compare(
     domain: str = "",
     seed: int = 0,
     by_domain: bool = True,
+    several: Sequence[Contestant] = (),
 ) -> Comparison:
-    """All entrants on the same rows, overall and in each domain. Raises NothingToMeasureError."""
+    """All entrants on the same rows, overall and in each domain; policies over several models on
+    the rows where all of their models' answers are known. Raises NothingToMeasureError."""
     if not len(columns):
         raise NothingToMeasureError(f"The outcome set '{columns.name}' holds no prompt yet.")
     if domain and domain not in columns.domain_names():
@@ -116,6 +147,24 @@ def compare(
         beside=whole.beside or table.beside(chosen),
         domains=tuple(table.slice(name, usable & (columns.domains == name)) for name in names),
         weighed=weighed,
+        several=tuple(_several(one, columns, domain, seed) for one in several),
+    )
+
+
+def _several(one: Contestant, columns: OutcomeColumns, domain: str, seed: int) -> Several:
+    of_domain = columns.domains == domain if domain else np.ones(len(columns), bool)
+    rows = of_domain & np.isfinite(one.quality).all(axis=1) & (one.chosen >= 0)
+    answered = np.isfinite(one.quality[of_domain]).any(axis=0)
+    part, found = one.where(rows), None
+    if rows.any():
+        units = _units(columns.where(rows))
+        found = assess_several(part.chosen, part.quality, part.cost, seed=seed, units=units)
+    return Several(
+        one.name,
+        one.models,
+        int(np.count_nonzero(of_domain & ~rows)),
+        tuple(name for name, known in zip(one.models, answered, strict=True) if not known),
+        found,
     )
 
 

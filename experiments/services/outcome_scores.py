@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from experiments.models import OutcomeScores, OutcomeSet, RecordedOutcome
 from experiments.routers.features import Features, featurise, only_embedded
+from experiments.services.cascades import with_steps
 from experiments.services.outcome_columns import Floats, OutcomeColumns
 from experiments.services.outcome_sets import columns, find_set
 from experiments.services.rated_decisions import PRODUCTION
@@ -91,7 +92,7 @@ def scores(
 def score_in_background(running: Running, *, outcomes: str, routers: list[str]) -> dict[str, Any]:
     """Scores a set by several routers, one after the other."""
     outcome_set = find_set(outcomes)
-    for name in routers:
+    for name in with_steps(routers):
         found = scores(outcome_set, find_scorer(name), running.advance)
         running.say(f"{name}: {found.microseconds / 1000:.2f} ms a prompt.")
     return {"set": outcomes}

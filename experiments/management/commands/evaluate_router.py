@@ -9,15 +9,18 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from experiments.analysis.ratings import Estimate
 from experiments.analysis.routing import Evaluation
+from experiments.core.money import NANO
 from experiments.routers.checkpoints import CheckpointError
 from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL, OutcomesError
+from experiments.services.cascade_words import several_lines, several_sentence
 from experiments.services.entrants import Ready, of_file, of_set
 from experiments.services.evaluation_payloads import comparison_payload
 from experiments.services.evaluations import (
     Comparison,
     Measured,
     NothingToMeasureError,
+    Several,
     Slice,
     compare,
 )
@@ -73,7 +76,11 @@ class Command(BaseCommand):
         try:
             ready = _chosen(_ready(options), options)
             found = compare(
-                ready.columns, ready.entrants, domain=options["domain"], seed=options["seed"]
+                ready.columns,
+                ready.entrants,
+                domain=options["domain"],
+                seed=options["seed"],
+                several=ready.several,
             )
         except (
             OutcomesError,
@@ -123,6 +130,9 @@ def _text(found: Comparison) -> Iterator[str]:
             f"{weighed.without_overlap:.1%} of prompts the other model had no chance; these are "
             "left out."
         )
+    for one in found.several:
+        yield ""
+        yield from _several(one)
     for part in found.domains:
         yield ""
         if part.enough:
@@ -145,6 +155,24 @@ def _table(part: Slice) -> Iterator[str]:
     yield from _aligned(rows)
     for one in part.routers:
         yield from (f"{one.name}: {line}" if several else line for line in _lines(one))
+
+
+def _several(one: Several) -> Iterator[str]:
+    yield several_sentence(one)
+    if one.figures is None:
+        return
+    rows = [["", "share", "quality", "$ per 1,000"]]
+    for line in several_lines(one):
+        quality, cost = line.figures
+        share = "" if line.share is None else f"{line.share.value:.1%}"
+        dollars = _within(cost, 1000 / NANO) if cost else "not known"
+        rows.append([line.name, share, _within(quality), dollars])
+    yield from _aligned(rows)
+
+
+def _within(found: Estimate, factor: float = 1.0) -> str:
+    value, low, high = (f"{figure * factor:.4f}" for figure in found)
+    return f"{value} ({low} to {high})"
 
 
 def _lines(measured: Measured) -> Iterator[str]:

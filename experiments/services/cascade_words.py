@@ -1,0 +1,61 @@
+"""A cascade's evaluation in words and lines, the same on the page, in the command and as JSON."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from experiments.analysis.ratings import Estimate
+from experiments.analysis.several import Figures
+from experiments.core.wording import plural
+from experiments.services.evaluations import Several
+
+
+class Line(NamedTuple):
+    """`share` is that of the prompts which the cascade sends to the model."""
+
+    name: str
+    share: Estimate | None
+    figures: Figures
+
+
+def several_lines(one: Several) -> Iterator[Line]:
+    found = one.figures
+    if found is None:
+        return
+    yield Line(one.name, None, found.policy)
+    for model, share, figures in zip(one.models, found.shares, found.always, strict=True):
+        yield Line(f"always {model}", share, figures)
+    yield Line("a coin with its shares", None, found.random)
+    yield Line("knows all answers", None, found.oracle)
+
+
+def several_sentence(one: Several) -> str:
+    """'policy:legal over 3 models: quality 0.02 above a coin with its shares (0.01 to 0.03) …'."""
+    whole = f"{one.name} over {len(one.models)} models"
+    found = one.figures
+    if one.lacks:
+        return (
+            f"{whole} cannot be measured here: the set has no answer of {', '.join(one.lacks)}. "
+            "Import a column score:MODEL for each, named as the model is registered."
+        )
+    if found is None:
+        return f"{whole} cannot be measured here: no prompt has a score and every model's answer."
+    parts = [
+        f"{whole}, on {plural(found.n, 'prompt')}: its quality is {_versus(found.over_random)} a "
+        "coin with its shares"
+    ]
+    if found.saving_against_first:
+        parts.append(f"it costs {_less(found.saving_against_first)} than always {one.models[0]}")
+    told = ", and ".join(parts) + "."
+    if one.left_out:
+        told += f" {one.left_out:,} are left out: they lack a score or a model's answer."
+    return told
+
+
+def _versus(found: Estimate) -> str:
+    word = "above" if found.value >= 0 else "below"
+    return f"{abs(found.value):.4f} {word} ({found.low:+.4f} to {found.high:+.4f})"
+
+
+def _less(found: Estimate) -> str:
+    word = "less" if found.value >= 0 else "more"
+    return f"{abs(found.value):.1%} {word} ({found.low:+.1%} to {found.high:+.1%} saved)"
