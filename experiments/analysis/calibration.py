@@ -70,7 +70,10 @@ class Promise(NamedTuple):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Graded:
-    """What both sides are worth on each prompt, unbiased and between `low` and `high`."""
+    """What both sides are worth on each prompt, unbiased and between `low` and `high`.
+
+    `split` is how many groups were too few to be the units, so that every prompt is its own.
+    """
 
     units: Ints
     scores: Floats
@@ -78,6 +81,7 @@ class Graded:
     strong: Floats
     low: float = 0.0
     high: float = 1.0
+    split: int = 0
 
     def __len__(self) -> int:
         return len(self.units)

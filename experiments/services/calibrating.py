@@ -1,12 +1,13 @@
 """Proposing a threshold for one domain: for a strong share, a budget, or a quality guaranteed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
 
 from experiments.analysis.calibration import (
+    FEWEST_UNITS,
     Graded,
     Guarantee,
     Promise,
@@ -64,7 +65,8 @@ class Expected(NamedTuple):
 
 
 class Proposal(NamedTuple):
-    """A threshold beside today's. `threshold` None: none can be proposed, `problem` says why."""
+    """A threshold beside today's. `threshold` None: none can be proposed, `problem` says why.
+    `split`: so many groups of graded prompts were too few to be the units of the promise."""
 
     domain: str
     router: str
@@ -76,6 +78,7 @@ class Proposal(NamedTuple):
     walk: Guarantee | None
     scores: int
     graded: int
+    split: int = 0
     histogram: tuple[int, ...] = ()
     checkpoint: str = ""
 
@@ -153,6 +156,7 @@ def propose(
         walk=walk,
         scores=len(known.scores),
         graded=0 if isinstance(known.graded, str) else len(known.graded),
+        split=0 if isinstance(known.graded, str) else known.graded.split,
         histogram=_histogram(known.scores),
         checkpoint=(pinned.checkpoint or "") if pinned else "",
     )
@@ -206,20 +210,36 @@ def graded_set(source: str, domain: str, router: str, most: int | None = None) -
     """
     rows = RecordedOutcome.objects.filter(outcome_set__name=source, domain__in=(domain, ""))
     columns = rows.exclude(prompt="").order_by("digest")
-    read = list(columns.values_list("prompt", "weak_score", "strong_score")[:most])
+    read = list(columns.values_list("prompt", "weak_score", "strong_score", "group")[:most])
     if not read:
         return f"the outcome set “{source}” has no prompt of {domain}"
-    prompts, weak, strong = zip(*read, strict=True)
+    prompts, weak, strong, groups = zip(*read, strict=True)
     scores = np.array(list(_scores(router, prompts)))
     known = np.isfinite(scores)
     if not known.any():
         return f"router “{router}” cannot score its prompts now"
+    units, split = units_of([group for group, has in zip(groups, known, strict=True) if has])
     return Graded(
-        units=np.arange(len(read))[known],
+        units=units,
         scores=scores[known],
         weak=np.array(weak, np.float64)[known],
         strong=np.array(strong, np.float64)[known],
+        split=split,
     )
+
+
+def units_of(groups: Sequence[str]) -> tuple[Ints, int]:
+    """The number of each prompt's unit: its group, or itself where it has none.
+
+    Where that makes too few units for any promise (subjects, not customers), every prompt is one,
+    and the second value is how many groups that leaves as they are.
+    """
+    alone = np.arange(len(groups), dtype=np.int64)
+    named = [group or f"\0{place}" for place, group in enumerate(groups)]
+    units = np.unique(np.array(named, object).astype(str), return_inverse=True)[1]
+    if int(units.max(initial=-1)) + 1 >= min(FEWEST_UNITS, len(groups)):
+        return units.astype(np.int64), 0
+    return alone, len({group for group in groups if group})
 
 
 def _scores(router: str, prompts: Iterable[str]) -> Iterable[float]:

@@ -2,6 +2,7 @@
 
 from experiments.analysis.off_policy import Bounds
 from experiments.core.money import NANO
+from experiments.core.wording import plural
 from experiments.models import Calibration
 from experiments.reports.what_if_words import bounds_words, percent
 from experiments.services.calibrating import PRODUCTION, Expected, Proposal
@@ -28,11 +29,17 @@ def basis(found: Proposal) -> str:
         return told
     source = found.wanted.source or PRODUCTION
     passed = sum(step.passed for step in found.walk.steps)
-    return (
+    told = (
         f"{told} The promise was tested on {found.graded:,} prompts of {found.walk.units:,} units "
         f"({source}), threshold by threshold from all-strong down; {passed} of "
         f"{len(found.walk.steps)} tests passed before the walk ended."
     )
+    if found.split:
+        told += (
+            f" They are of {plural(found.split, 'group')} only, too few to be units: each prompt "
+            "is one, and the promise is about further prompts of these groups."
+        )
+    return told
 
 
 def rows(found: Proposal) -> list[tuple[str, str, str, str, str]]:

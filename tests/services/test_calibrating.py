@@ -21,7 +21,7 @@ from experiments.reports.attention import Subject, attention
 from experiments.reports.candidates import CannotAskError
 from experiments.reports.drift import drifts
 from experiments.reports.rollups import Span
-from experiments.services.calibrating import Proposal, Wanted, propose
+from experiments.services.calibrating import Proposal, Wanted, propose, units_of
 from experiments.services.calibration_words import basis, rows, sentence
 from experiments.services.lab_steps import LabError, apply_threshold, draft_experiment, roll_out
 from experiments.services.policies import store
@@ -44,7 +44,7 @@ def traffic(count: int = 250, epsilon: float = 0.0) -> np.ndarray:
     return np.array([row.detail["scores"]["local"]["value"] for row in Decision.objects.all()])
 
 
-def outcome_set(prompts: int = 800, weak: float = 1.0) -> None:
+def outcome_set(prompts: int = 800, weak: float = 1.0, groups: int = 0) -> None:
     """Both models are right, or the weak one fails on every prompt."""
     found = OutcomeSet.objects.create(name="graded", created_at=NOW, updated_at=NOW)
     RecordedOutcome.objects.bulk_create(
@@ -53,6 +53,7 @@ def outcome_set(prompts: int = 800, weak: float = 1.0) -> None:
             digest=f"{number:064d}",
             prompt=f"Explain case {number}. " + "Show code. " * (number % 9),
             domain="technical",
+            group=f"customer {number % groups}" if groups and number < 700 else "",
             strong_score=1.0,
             weak_score=weak,
         )
@@ -107,6 +108,45 @@ def test_a_promise_is_tested_on_graded_prompts() -> None:
     assert found.expected.quality.value == 1.0
     assert "keeps at least 95 % of the strong model's quality" in sentence(found)
     assert "tested on 800 prompts of 800 units (graded)" in basis(found)
+
+
+def test_prompts_of_a_group_are_one_unit_of_the_promise() -> None:
+    traffic()
+    outcome_set(weak=1.0, groups=50)
+    found = proposed(Wanted(Aim.QUALITY, 0.95, source="graded"))
+    assert found.walk is not None
+    # Fifty customers, and a hundred prompts of nobody's.
+    assert (found.graded, found.walk.units, found.split) == (800, 150, 0)
+    assert "tested on 800 prompts of 150 units (graded)" in basis(found)
+
+
+def test_groups_too_few_to_be_units_are_told() -> None:
+    traffic()
+    outcome_set(700, weak=1.0, groups=12)
+    found = proposed(Wanted(Aim.QUALITY, 0.95, source="graded"))
+    assert found.walk is not None
+    assert (found.graded, found.walk.units, found.split) == (700, 700, 12)
+    assert "They are of 12 groups only, too few to be units" in basis(found)
+
+
+@pytest.mark.parametrize(
+    ("groups", "units", "split"),
+    [
+        ([], [], 0),
+        (["", "", ""], [0, 1, 2], 0),
+        (["a"] * 40, list(range(40)), 1),
+        ([f"g{n % 30}" for n in range(60)], None, 0),
+        (["", *["a"] * 40], list(range(41)), 1),
+    ],
+)
+def test_units_of_graded_prompts(groups: list[str], units: list[int] | None, split: int) -> None:
+    found, told = units_of(groups)
+    assert told == split
+    assert len(found) == len(groups)
+    if units is None:
+        assert len(set(found.tolist())) == 30
+    else:
+        assert found.tolist() == units
 
 
 def test_a_weak_model_that_fails_gets_next_to_nothing() -> None:

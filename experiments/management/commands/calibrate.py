@@ -115,6 +115,8 @@ def _payload(found: Proposal) -> dict[str, Any]:
         "sentence": sentence(found),
         "scores": found.scores,
         "graded": found.graded,
+        "units": walk and walk.units,
+        "groups_too_few": found.split or None,
         "expected": found.expected and _expected(found.expected),
         "today": found.today and _expected(found.today),
         "walk": walk and [step._asdict() for step in walk.steps],
