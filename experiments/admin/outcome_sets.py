@@ -60,7 +60,8 @@ class OutcomeSetAdmin(PageAdmin):
     def cost(self, row: OutcomeSet) -> str:
         line = self._line(row)
         costs = (line.strong_cost, line.weak_cost)
-        return _both(*(None if x is None else dollars(round(1000 * x)) for x in costs))
+        told = _both(*(None if x is None else dollars(round(1000 * x)) for x in costs))
+        return f"{told} (computed in {line.computed:,} rows)" if line.computed else told
 
     @admin.display(description="seen in training by")
     def overlap(self, row: OutcomeSet) -> str:

@@ -544,6 +544,8 @@ class Migration(migrations.Migration):
                 ('weak_cost', models.BigIntegerField(null=True)),
                 ('strong_output_tokens', models.PositiveIntegerField(null=True)),
                 ('weak_output_tokens', models.PositiveIntegerField(null=True)),
+                ('strong_cost_computed', models.BooleanField(default=False)),
+                ('weak_cost_computed', models.BooleanField(default=False)),
                 ('scores', models.JSONField(default=dict)),
                 ('costs', models.JSONField(default=dict)),
             ],

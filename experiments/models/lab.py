@@ -32,7 +32,8 @@ class RecordedOutcome(models.Model):
 
     `digest` identifies the row in its set, so that importing twice changes nothing. Where the
     prompt may not be kept `prompt` is empty and `embedding` holds what routers score. `scores` and
-    `costs` have those of each model by name where there are more than two.
+    `costs` have those of each model by name where there are more than two. A cost is `computed`
+    where it was not recorded, but follows from the answer's tokens and the model's price.
     """
 
     outcome_set = models.ForeignKey(OutcomeSet, on_delete=models.CASCADE, related_name="rows")
@@ -47,6 +48,8 @@ class RecordedOutcome(models.Model):
     weak_cost = models.BigIntegerField(null=True)
     strong_output_tokens = models.PositiveIntegerField(null=True)
     weak_output_tokens = models.PositiveIntegerField(null=True)
+    strong_cost_computed = models.BooleanField(default=False)
+    weak_cost_computed = models.BooleanField(default=False)
     scores = models.JSONField(default=dict)
     costs = models.JSONField(default=dict)
 

@@ -25,7 +25,8 @@ class Overlap(NamedTuple):
 
 
 class SetLine(NamedTuple):
-    """Means over the set's rows. Costs are nano-dollars a prompt, None unless all are known."""
+    """Means over the set's rows. Costs are nano-dollars a prompt, None unless all are known;
+    `computed` is in how many rows one follows from tokens and prices."""
 
     name: str
     source: str
@@ -38,6 +39,7 @@ class SetLine(NamedTuple):
     weak: float | None
     strong_cost: float | None
     weak_cost: float | None
+    computed: int
     overlaps: tuple[Overlap, ...]
 
     @property
@@ -63,6 +65,9 @@ def outcome_sets() -> list[SetLine]:
         weak=Avg("rows__weak_score"),
         strong_cost=Avg("rows__strong_cost"),
         weak_cost=Avg("rows__weak_cost"),
+        computed=Count(
+            "rows", filter=Q(rows__strong_cost_computed=True) | Q(rows__weak_cost_computed=True)
+        ),
         priced=Count("rows", filter=~Q(rows__strong_cost=None) & ~Q(rows__weak_cost=None)),
     ).order_by("-updated_at")
     domains = _domains()
@@ -80,6 +85,7 @@ def outcome_sets() -> list[SetLine]:
             weak=row.weak,
             strong_cost=row.strong_cost if row.priced == row.size else None,
             weak_cost=row.weak_cost if row.priced == row.size else None,
+            computed=row.computed,
             overlaps=overlaps(row, routers),
         )
         for row in rows

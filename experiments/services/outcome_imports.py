@@ -12,16 +12,19 @@ from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_slug
+from django.db.models import Case, F, When
 from django.utils import timezone
 from django.utils.text import slugify
 
+from experiments.core.costs import estimate_tokens
+from experiments.core.money import Price, price_on
 from experiments.models import OutcomeSet, RecordedOutcome
 from experiments.routers.features import featurise
 from experiments.routers.outcome_rows import Item, Row, Source
 from experiments.routers.outcomes import OutcomesError, read_domains
 from experiments.services.engine import engine
 from experiments.services.outcome_sets import SHADOW_PREFIX
-from experiments.services.policies import store
+from experiments.services.policies import NoPolicyError, store
 from experiments.services.rated_decisions import PRODUCTION
 from experiments.services.tasks import Running
 from experiments.services.turns import write_transaction
@@ -41,9 +44,11 @@ class Refusal(NamedTuple):
 
 @dataclass
 class Tally:
-    """What became of the rows. `refusals` lists the first of the `refused`."""
+    """What became of the rows. `refusals` lists the first of the `refused`; `computed` are those
+    added of which a cost was computed from tokens and prices."""
 
     added: int = 0
+    computed: int = 0
     unchanged: int = 0
     contaminated: int = 0
     refused: int = 0
@@ -59,6 +64,7 @@ class Tally:
     def sentence(self) -> str:
         parts = [f"{self.added:,} rows added"]
         for count, what in (
+            (self.computed, "with costs computed from tokens and today's prices"),
             (self.unchanged, "were there already"),
             (self.contaminated, "contaminated prompts left out"),
             (self.refused, "refused"),
@@ -71,13 +77,15 @@ class Tally:
 @dataclass(frozen=True)
 class Import:
     """What to import into which set. `domains` maps a group to its domain; `detects` asks the
-    domain detector where neither the row nor `domains` says it."""
+    domain detector where neither the row nor `domains` says it. `prices` are those of models by
+    name, for rows that tell tokens and no cost."""
 
     source: Source
     name: str
     domains: Mapping[str, str] = field(default_factory=dict)
     detects: bool = False
     origin: str = ""
+    prices: Mapping[str, Price] = field(default_factory=dict)
 
     def run(
         self,
@@ -142,8 +150,12 @@ class Import:
                     tally.refuse(Refusal(where, ANOTHER), refused)
             RecordedOutcome.objects.bulk_create(fresh.values())
         tally.added += len(fresh)
+        tally.computed += sum(
+            one.strong_cost_computed or one.weak_cost_computed for one in fresh.values()
+        )
 
     def _row(self, outcome_set: OutcomeSet, digest: str, row: Row) -> RecordedOutcome:
+        values = dict(zip(OUTCOME, _outcome(row), strict=True))
         return RecordedOutcome(
             outcome_set=outcome_set,
             digest=digest,
@@ -152,8 +164,21 @@ class Import:
             group=row.group,
             strong_output_tokens=row.strong_output_tokens,
             weak_output_tokens=row.weak_output_tokens,
-            **dict(zip(OUTCOME, _outcome(row), strict=True)),
+            **values | self._computed(row),
         )
+
+    def _computed(self, row: Row) -> dict[str, Any]:
+        """The costs that the file does not tell, where tokens and a price of today do."""
+        found: dict[str, Any] = {}
+        for side, model, cost, tokens in (
+            ("strong", row.strong_model, row.strong_cost, row.strong_output_tokens),
+            ("weak", row.weak_model, row.weak_cost, row.weak_output_tokens),
+        ):
+            price = None if cost is not None or tokens is None else self.prices.get(model)
+            if price and tokens is not None:
+                found[f"{side}_cost"] = price.cost(estimate_tokens(row.prompt), tokens)
+                found[f"{side}_cost_computed"] = True
+        return found
 
     def _domain(self, row: Row) -> str:
         named = row.domain or self.domains.get(row.group, "")
@@ -184,7 +209,7 @@ def import_in_background(
     source = Source(file, strong, weak)
     try:
         total = source.total()
-        job = Import(source, name, detects=detects, origin=origin)
+        job = Import(source, name, detects=detects, origin=origin, prices=prices_now())
         tally = job.run(
             lambda done: running.advance(min(done, total), total),
             lambda refusal: running.say(f"{refusal.where}: {refusal.reason}"),
@@ -195,6 +220,16 @@ def import_in_background(
     file.unlink(missing_ok=True)
     running.say(tally.sentence)
     return {"set": name, "added": tally.added, "refused": tally.refused}
+
+
+def prices_now() -> dict[str, Price]:
+    """What each registered model costs today; nothing before there is a policy."""
+    try:
+        prices = store.current().prices
+    except NoPolicyError:
+        return {}
+    today = timezone.now().date()
+    return {name: price for name, all_ in prices.items() if (price := price_on(all_, today))}
 
 
 def default_name(path: Path) -> str:
@@ -229,9 +264,15 @@ def _outcome(row: Row) -> tuple[Any, ...]:
 
 
 def _known(outcome_set: OutcomeSet, digests: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    """What is stored of these, by digest."""
+    """What a file told of these, by digest: computed costs are not of it."""
     rows = RecordedOutcome.objects.filter(outcome_set=outcome_set, digest__in=digests)
-    return {found[0]: found[1:] for found in rows.values_list("digest", *OUTCOME)}
+    told = {
+        f"told_{side}": Case(When(**{f"{side}_cost_computed": False}, then=F(f"{side}_cost")))
+        for side in ("strong", "weak")
+    }
+    names = ("strong_score", "weak_score", "told_strong", "told_weak", "scores", "costs")
+    found = rows.annotate(**told).values_list("digest", *names)
+    return {digest: tuple(outcome) for digest, *outcome in found}
 
 
 def _leave_out(item: Item, tally: Tally, refused: Told) -> None:

@@ -10,7 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from django.core.management import CommandError, call_command
 
-from experiments.models import OutcomeSet, RecordedOutcome
+from experiments.core.costs import estimate_tokens
+from experiments.models import LanguageModel, OutcomeSet, RecordedOutcome
+from experiments.reports.outcome_sets import outcome_sets
+from experiments.services.revisions import revision
 from tests.routers.outcome_files import choice, make_evals, write_csv
 
 pytestmark = pytest.mark.django_db
@@ -196,3 +199,62 @@ def test_a_path_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x")
     with pytest.raises(CommandError, match=r"is none of \.csv, \.jsonl"):
         run(tmp_path / "a.txt")
+
+
+BIG, SMALL = "openai/gpt-4.1", "openai/gpt-4.1-mini"
+TOKENS = (*HEADER, "strong_model", "weak_model", "strong_output_tokens", "weak_output_tokens")
+
+
+def per_call(model: str, prompt: str, tokens: int) -> int:
+    price = LanguageModel.objects.get(name=model).prices.get().as_value()
+    return price.cost(estimate_tokens(prompt), tokens)
+
+
+def test_costs_are_computed_from_tokens_and_prices(seeded: None, tmp_path: Path) -> None:
+    row = ("Why is it so? " * 10, 1, 0, BIG, SMALL, 200, 100)
+    unknown = ("How?", 1, 0, BIG, "nobody/there", 200, 100)
+    output = run(write_csv(tmp_path / "a.csv", [TOKENS, row, unknown]))
+
+    assert "2 rows added, 2 with costs computed from tokens and today's prices." in output
+    first, second = RecordedOutcome.objects.order_by("id")
+    assert first.strong_cost == per_call(BIG, row[0], 200)
+    assert first.weak_cost == per_call(SMALL, row[0], 100)
+    assert first.strong_cost > first.weak_cost > 0
+    assert (first.strong_cost_computed, first.weak_cost_computed) == (True, True)
+    assert second.strong_cost == per_call(BIG, "How?", 200)
+    assert (second.weak_cost, second.weak_cost_computed) == (None, False)
+
+
+def test_a_cost_that_is_told_is_taken(seeded: None, tmp_path: Path) -> None:
+    header = (*TOKENS, "strong_cost", "weak_cost")
+    row = ("Why?", 1, 0, BIG, SMALL, 200, 100, 0.5, "")
+    run(write_csv(tmp_path / "a.csv", [header, row]))
+
+    found = RecordedOutcome.objects.get()
+    assert (found.strong_cost, found.strong_cost_computed) == (500_000_000, False)
+    assert (found.weak_cost, found.weak_cost_computed) == (per_call(SMALL, "Why?", 100), True)
+
+
+def test_twice_changes_nothing_after_a_change_of_prices(seeded: None, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "a.csv", [TOKENS, ("Why?", 1, 0, BIG, SMALL, 200, 100)])
+    run(path)
+    before = list(RecordedOutcome.objects.values())
+    with revision("tests"):
+        LanguageModel.objects.get(name=BIG).prices.update(output_per_million=999)
+    assert "0 rows added, 1 were there already." in run(path)
+    assert list(RecordedOutcome.objects.values()) == before
+
+
+def test_models_named_by_columns_are_priced_too(seeded: None, tmp_path: Path) -> None:
+    header = ("prompt", f"score:{BIG}", f"score:{SMALL}", *TOKENS[-2:])
+    path = write_csv(tmp_path / "a.csv", [header, ("Why?", 1, 0, 200, 100)])
+    run(path, "--strong-model", BIG, "--weak-model", SMALL)
+    found = RecordedOutcome.objects.get()
+    assert found.strong_cost == per_call(BIG, "Why?", 200)
+    line = outcome_sets()[0]
+    assert (line.computed, line.strong_cost) == (1, found.strong_cost)
+
+
+def test_without_a_policy_no_cost_is_computed(tmp_path: Path) -> None:
+    run(write_csv(tmp_path / "a.csv", [TOKENS, ("Why?", 1, 0, BIG, SMALL, 200, 100)]))
+    assert RecordedOutcome.objects.get().strong_cost is None

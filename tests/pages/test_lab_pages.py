@@ -68,6 +68,16 @@ def test_a_set_is_listed_with_what_is_known(viewer: Client, outcomes: OutcomeSet
     assert "multipart/form-data" not in text  # only an operator imports
 
 
+def test_computed_costs_are_marked(operator: Client) -> None:
+    upload(
+        operator,
+        b"prompt,strong_score,weak_score,strong_model,weak_model,strong_output_tokens,"
+        b"weak_output_tokens\nWhy?,1,0,openai/gpt-4.1,openai/gpt-4.1-mini,200,100\n",
+    )
+    run_tasks()
+    assert '<span class="unit small">computed</span>' in operator.get("/lab/").content.decode()
+
+
 def test_an_upload_is_imported_in_the_background(operator: Client) -> None:
     content = b"prompt,strong_score,weak_score\nWhy?,1,0\nHow?,7,0\n"
 

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from experiments.routers.outcome_rows import Source
 from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL, OutcomesError
-from experiments.services.outcome_imports import Import, default_name, domains_of
+from experiments.services.outcome_imports import Import, default_name, domains_of, prices_now
 
 
 class Command(BaseCommand):
@@ -47,7 +47,13 @@ class Command(BaseCommand):
         name = options["name"] or default_name(path.resolve())
         try:
             source = Source(path, options["strong_model"], options["weak_model"])
-            job = Import(source, name, domains_of(options["domains"]), options["detect_domains"])
+            job = Import(
+                source,
+                name,
+                domains_of(options["domains"]),
+                options["detect_domains"],
+                prices=prices_now(),
+            )
             with tqdm(total=source.total(), file=sys.stderr, unit="B", unit_scale=True) as bar:
                 tally = job.run(
                     lambda done: bar.update(max(0, done - bar.n)),
