@@ -21,6 +21,7 @@ from django.utils.text import capfirst
 from experiments.admin.forms import NOTE_LENGTH, ConfigurationForm, ListForm, TextField
 from experiments.admin.submits import AnswerFirst, Submit, submit_of
 from experiments.models import PolicyRevision
+from experiments.models.base import steps_naming
 from experiments.services.locks import LockedError
 from experiments.services.revisions import Publication, revision
 
@@ -161,6 +162,7 @@ class ConfigurationAdmin(PageAdmin):
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """What protects a row is told before what somebody may not delete with it."""
         found, counts, needed, protected = super().get_deleted_objects(objs, request)
+        protected += [f"{row}: {described} names it" for row, described in steps_naming(objs)]
         return found, counts, set() if protected else needed, protected
 
     # Forms that know which state they show

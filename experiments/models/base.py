@@ -1,6 +1,8 @@
 """What configuration rows share."""
 
 import secrets
+from collections.abc import Iterable
+from typing import Any, ClassVar, TypeVar
 
 from django.apps import apps
 from django.core.exceptions import ValidationError
@@ -10,6 +12,7 @@ from django.db import models
 from experiments.core.policy import Method, RoutingPolicy, Step
 
 STEP_EXAMPLE = '{"model": "…", "router": "…", "threshold": 0.4}'
+Row = TypeVar("Row", bound=models.Model)
 SHARE = [MinValueValidator(0.0), MaxValueValidator(1.0)]
 
 
@@ -57,6 +60,64 @@ def validate_between(value: object) -> None:
             raise ValidationError(f"Step {place}: there is no model '{step['model']}'.")
         if not routers_there.filter(name=step["router"]).exists():
             raise ValidationError(f"Step {place}: there is no router '{step['router']}'.")
+
+
+def steps_naming(rows: Iterable[models.Model]) -> list[tuple[models.Model, str]]:
+    """Routers and models that a cascade's step names, and where: a domain, or an experiment's arm.
+
+    A step holds a name and no foreign key, so nothing else protects them.
+    """
+    named = {row for row in rows if isinstance(row, NamedInSteps)}
+    if not named:
+        return []
+    policies = [
+        row
+        for model in ("Domain", "Arm")
+        for row in apps.get_model("experiments", model)._default_manager.exclude(between=[])
+    ]
+    return [
+        (row, policy.described)
+        for row in named
+        for policy in policies
+        if any(step[row.step_key] == str(row) for step in policy.between)
+    ]
+
+
+class NamedInStepsQuerySet(models.QuerySet[Row]):
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Raises ProtectedError, as for a row that a foreign key protects."""
+        _refuse_named(self)
+        return super().delete()
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
+
+NamedInStepsManager = models.Manager.from_queryset(NamedInStepsQuerySet)
+
+
+class NamedInSteps(models.Model):
+    """A row that steps of cascades name under `step_key`: not deleted while one does."""
+
+    step_key: ClassVar[str]
+
+    objects = NamedInStepsManager()
+
+    class Meta:
+        abstract = True
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Raises ProtectedError, as for a row that a foreign key protects."""
+        _refuse_named([self])
+        return super().delete(*args, **kwargs)
+
+
+def _refuse_named(rows: Iterable[models.Model]) -> None:
+    if found := steps_naming(rows):
+        told = "; ".join(f"{described} names '{row}'" for row, described in found)
+        raise models.ProtectedError(
+            f"It cannot be deleted: {told}. Take the step out first.", {row for row, _ in found}
+        )
 
 
 class RoutingPolicyRow(models.Model):

@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from experiments.core.money import Price as PriceValue
-from experiments.models.base import SHARE, ConfigurationRow, in_unit_interval
+from experiments.models.base import SHARE, ConfigurationRow, NamedInSteps, in_unit_interval
 
 CAPABILITIES = {
     "function_calling": "Function calling",
@@ -20,8 +20,10 @@ CAPABILITIES = {
 SPEEDS = [("slow", "Slow"), ("medium", "Medium"), ("fast", "Fast")]
 
 
-class LanguageModel(ConfigurationRow):
+class LanguageModel(NamedInSteps, ConfigurationRow):
     """A model that can answer. Its name is LiteLLM's: `openai/gpt-4.1`."""
+
+    step_key = "model"
 
     name = models.CharField(
         max_length=200,

@@ -105,6 +105,11 @@ class Domain(ConfigurationRow, RoutingPolicyRow):
             ),
         ]
 
+    @property
+    def described(self) -> str:
+        """Whose step a cascade's is."""
+        return f"a step of domain '{self.name}'"
+
     def __str__(self) -> str:
         return self.label or self.name
 

@@ -268,6 +268,11 @@ class Arm(RoutingPolicyRow):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def described(self) -> str:
+        """Whose step a cascade's is."""
+        return f"a step of arm '{self.name}' of experiment '{self.experiment.key}'"
+
 
 class ExperimentMetric(models.Model):
     """A metric's part in an experiment."""

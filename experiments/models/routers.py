@@ -4,7 +4,7 @@ from django.conf import settings
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 
-from experiments.models.base import ConfigurationRow
+from experiments.models.base import ConfigurationRow, NamedInSteps
 
 LOCAL_KINDS = ("local", "local_mf", "knn", "linear")
 KINDS = (
@@ -26,8 +26,10 @@ def kind_choices() -> list[tuple[str, str]]:
     return [*KINDS, *((kind, f"{kind}: your own, {path}") for kind, path in own)]
 
 
-class Router(ConfigurationRow):
+class Router(NamedInSteps, ConfigurationRow):
     """A router by name. RouteLLM's model strings hold the name, so it has no hyphen."""
+
+    step_key = "router"
 
     name = models.CharField(
         max_length=40,
