@@ -2,11 +2,13 @@
 
 import secrets
 from collections.abc import Iterable
+from functools import reduce
+from operator import or_
 from typing import Any, ClassVar, TypeVar
 
 from django.apps import apps
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
 from experiments.core.policy import Method, RoutingPolicy, Step
@@ -14,6 +16,18 @@ from experiments.core.policy import Method, RoutingPolicy, Step
 STEP_EXAMPLE = '{"model": "…", "router": "…", "threshold": 0.4}'
 Row = TypeVar("Row", bound=models.Model)
 SHARE = [MinValueValidator(0.0), MaxValueValidator(1.0)]
+
+
+PLAIN = RegexValidator(
+    r"[\x00-\x1f\x7f-\x9f]",
+    "Leave out line breaks, tabs and other control characters.",
+    inverse_match=True,
+)
+
+
+def on_one_line(field: str) -> models.Q:
+    """The check that a name holds nothing that parts values or rows where the log is read."""
+    return ~reduce(or_, (models.Q(**{f"{field}__contains": sign}) for sign in "\n\r\x02\x1f"))
 
 
 def new_seed() -> str:

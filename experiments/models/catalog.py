@@ -5,7 +5,14 @@ from django.db import models
 from django.db.models import F, Q
 
 from experiments.core.money import Price as PriceValue
-from experiments.models.base import SHARE, ConfigurationRow, NamedInSteps, in_unit_interval
+from experiments.models.base import (
+    PLAIN,
+    SHARE,
+    ConfigurationRow,
+    NamedInSteps,
+    in_unit_interval,
+    on_one_line,
+)
 
 CAPABILITIES = {
     "function_calling": "Function calling",
@@ -28,9 +35,12 @@ class LanguageModel(NamedInSteps, ConfigurationRow):
     name = models.CharField(
         max_length=200,
         unique=True,
+        validators=[PLAIN],
         help_text="As LiteLLM names it, with the provider in front: openai/gpt-4.1.",
     )
-    provider = models.CharField(max_length=100, help_text="Who serves it: openai, anthropic, …")
+    provider = models.CharField(
+        max_length=100, validators=[PLAIN], help_text="Who serves it: openai, anthropic, …"
+    )
     is_available = models.BooleanField(
         "available", default=True, help_text="Off: no prompt is sent to it."
     )
@@ -46,6 +56,7 @@ class LanguageModel(NamedInSteps, ConfigurationRow):
         "name at the endpoint",
         max_length=200,
         blank=True,
+        validators=[PLAIN],
         help_text="What the endpoint calls it. Empty: the name without its provider.",
     )
     context_window = models.PositiveIntegerField(
@@ -89,7 +100,12 @@ class LanguageModel(NamedInSteps, ConfigurationRow):
         constraints = [
             models.CheckConstraint(
                 condition=in_unit_interval("accuracy_score"), name="model_accuracy_is_a_share"
-            )
+            ),
+            models.CheckConstraint(
+                condition=on_one_line("name"),
+                name="model_name_on_one_line",
+                violation_error_message=PLAIN.message,
+            ),
         ]
 
     def __str__(self) -> str:

@@ -4,7 +4,13 @@ from django.core.validators import RegexValidator
 from django.db import models
 
 from experiments.core.selection import GENERAL
-from experiments.models.base import SHARE, ConfigurationRow, RoutingPolicyRow, in_unit_interval
+from experiments.models.base import (
+    SHARE,
+    ConfigurationRow,
+    RoutingPolicyRow,
+    in_unit_interval,
+    on_one_line,
+)
 
 
 class Domain(ConfigurationRow, RoutingPolicyRow):
@@ -19,7 +25,7 @@ class Domain(ConfigurationRow, RoutingPolicyRow):
         max_length=40,
         unique=True,
         validators=[
-            RegexValidator(r"^[a-z][a-z0-9_]*$", "Use small letters, digits and underscores.")
+            RegexValidator(r"^[a-z][a-z0-9_]*\Z", "Use small letters, digits and underscores.")
         ],
         help_text="Small letters, digits, underscores. Also part of the flag's name.",
     )
@@ -94,6 +100,7 @@ class Domain(ConfigurationRow, RoutingPolicyRow):
     class Meta:
         ordering = ["name"]
         constraints = [
+            models.CheckConstraint(condition=on_one_line("name"), name="domain_name_on_one_line"),
             models.CheckConstraint(
                 condition=in_unit_interval("threshold"), name="domain_threshold_is_a_share"
             ),

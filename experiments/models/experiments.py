@@ -15,8 +15,8 @@ from experiments.models.base import (
     new_seed,
 )
 
-KEY = RegexValidator(r"^[a-z][a-z0-9-]*$", "Use small letters, digits and hyphens.")
-NAME = RegexValidator(r"^[a-z][a-z0-9_]*$", "Use small letters, digits and underscores.")
+KEY = RegexValidator(r"^[a-z][a-z0-9-]*\Z", "Use small letters, digits and hyphens.")
+NAME = RegexValidator(r"^[a-z][a-z0-9_]*\Z", "Use small letters, digits and underscores.")
 REQUEST = "request"
 # Computed from decisions and outcomes, and the quality every rating may be about.
 BUILT_IN_METRICS = (

@@ -24,7 +24,7 @@ class ProviderEndpoint(ConfigurationRow):
         unique=True,
         validators=[
             RegexValidator(
-                r"^[a-z0-9][a-z0-9_.-]*$", "Use small letters, digits, dots, hyphens, underscores."
+                r"^[a-z0-9][a-z0-9_.-]*\Z", "Use small letters, digits, dots, hyphens, underscores."
             )
         ],
         help_text="Small letters, digits, dots, hyphens, underscores: openai, our-vllm.",
@@ -44,7 +44,7 @@ class ProviderEndpoint(ConfigurationRow):
         blank=True,
         validators=[
             RegexValidator(
-                r"^https?://[^\s@?#]+$",
+                r"^https?://[^\s@?#]+\Z",
                 "Begin with http:// or https://; leave out user names and what follows a "
                 "question mark: keys have their own place.",
             )
@@ -58,7 +58,7 @@ class ProviderEndpoint(ConfigurationRow):
         blank=True,
         validators=[
             RegexValidator(
-                rf"^(?!({'|'.join(OWN_SECRETS)})$)[A-Z][A-Z0-9_]*$",
+                rf"^(?!({'|'.join(OWN_SECRETS)})$)[A-Z][A-Z0-9_]*\Z",
                 "Use capitals, digits, underscores, and none of Switchyard's own secrets.",
             )
         ],
@@ -69,7 +69,7 @@ class ProviderEndpoint(ConfigurationRow):
         "file of the key",
         max_length=300,
         blank=True,
-        validators=[RegexValidator(r"^/[^\x00-\x1f]+$", "Begin with a slash.")],
+        validators=[RegexValidator(r"^/[^\x00-\x1f]+\Z", "Begin with a slash.")],
         help_text="A file that holds the key and nothing else, instead of a variable: "
         "/run/secrets/openai. It must lie in PROVIDER_KEYS_DIRECTORY.",
     )

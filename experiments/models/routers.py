@@ -4,7 +4,7 @@ from django.conf import settings
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 
-from experiments.models.base import ConfigurationRow, NamedInSteps
+from experiments.models.base import ConfigurationRow, NamedInSteps, on_one_line
 
 LOCAL_KINDS = ("local", "local_mf", "knn", "linear")
 KINDS = (
@@ -36,7 +36,7 @@ class Router(NamedInSteps, ConfigurationRow):
         unique=True,
         validators=[
             RegexValidator(
-                r"^[a-z][a-z0-9_]*$",
+                r"^[a-z][a-z0-9_]*\Z",
                 "Use small letters, digits and underscores: a hyphen would break RouteLLM's "
                 "model strings (router-NAME-THRESHOLD).",
             )
@@ -69,6 +69,9 @@ class Router(NamedInSteps, ConfigurationRow):
 
     class Meta:
         ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(condition=on_one_line("name"), name="router_name_on_one_line"),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -107,6 +107,26 @@ def test_a_step_that_cannot_work_is_refused_by_its_path(
     assert (refused.status, refused.data["error"]["param"]) == (400, param)
 
 
+@pytest.mark.parametrize(
+    ("changed", "param"),
+    [
+        ({"key": "chea\nper"}, "key"),
+        ({"key": "cheaper\n"}, "key"),
+        ({"arms": [{**BODY["arms"][0], "name": "con\x1ftrol"}, BODY["arms"][1]]}, "arms[0].name"),
+    ],
+)
+def test_names_hold_no_control_characters(api: API, changed: dict[str, Any], param: str) -> None:
+    refused = api.post(EXPERIMENTS, {**BODY, **changed})
+    assert (refused.status, refused.data["error"]["param"]) == (400, param)
+
+
+def test_a_model_that_is_not_registered_by_that_very_name_is_no_arms(api: API) -> None:
+    control, treatment = BODY["arms"]
+    policy = {**treatment["policy"], "strong_model": "openai/gpt-4.1\n"}
+    refused = api.post(EXPERIMENTS, {**BODY, "arms": [control, {**treatment, "policy": policy}]})
+    assert refused.status == 400
+
+
 def test_every_step_is_a_revision_by_the_key(api: API) -> None:
     api.post(EXPERIMENTS, BODY)
     api.post(f"{CHEAPER}/start", {})
