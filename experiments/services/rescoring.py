@@ -7,7 +7,6 @@ knows what the router would have said.
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 from uuid import UUID
 
 import numpy as np
@@ -25,17 +24,15 @@ from experiments.routers.features import Features, featurise, only_embedded
 from experiments.services.scorers import NoRouterError, Scorer, find_scorer
 
 REMEMBERED_SECONDS = 3_600
+MOST_REMEMBERED = 20_000
 _CHUNK = 1_000
 _KEPT = Q(text__isnull=False) | Q(detail__features__embedding__isnull=False)
 
 Score = Callable[[Features], float]
 
 
-class _Made(NamedTuple):
-    """One value for each decision asked about, NaN where there is none; how many had been kept."""
-
-    values: Floats
-    kept: int
+Made = dict[str, float | None]
+"""The score by the decision's id: NaN where it cannot be scored, None where nothing is kept."""
 
 
 def with_scores(logged: Logged, candidate: Candidate, most: int | None = None) -> Logged:
@@ -71,13 +68,14 @@ def _filled(
         within, wanted = int(gaps[most]), gaps[:most]
     ids = logged.ids.take(wanted).to_pylist()
     made = _made(scorer, ids) if most is None else _remembered(scorer, ids)
-    if not made.kept:
+    kept = sum(value is not None for value in made.values())
+    if not kept:
         return logged
-    now = int(np.isfinite(made.values).sum())
-    if not now:
-        raise CannotAskError(_unscored(scorer, made.kept))
     score = known[:within].copy()
-    score[wanted] = made.values
+    score[wanted] = np.array([made[name] for name in ids], np.float64)
+    now = int(np.isfinite(score[wanted]).sum())
+    if not now:
+        raise CannotAskError(_unscored(scorer, kept))
     newest = logged.newest(within)
     return replace(
         newest,
@@ -100,36 +98,36 @@ def _scorer(router: str) -> Scorer:
     return scorer
 
 
-def _remembered(scorer: Scorer, ids: Sequence[str]) -> _Made:
-    """For an hour: who tries thresholds asks about the same decisions again."""
-    asked = hashlib.sha256("".join(ids).encode()).hexdigest()
-    key = f"rescored:{hashlib.sha256(scorer.key.encode()).hexdigest()}:{asked}"
-    found: _Made | None = cache.get(key)
-    if found is None:
-        found = _made(scorer, ids)
-        cache.set(key, found, REMEMBERED_SECONDS)
-    return found
+def _remembered(scorer: Scorer, ids: Sequence[str]) -> Made:
+    """For an hour: who tries thresholds asks about nearly the same decisions again."""
+    key = f"rescored:{hashlib.sha256(scorer.key.encode()).hexdigest()}"
+    known: Made = cache.get(key, {})
+    fresh = [name for name in ids if name not in known]
+    if fresh:
+        known |= _made(scorer, fresh)
+        if len(known) > MOST_REMEMBERED:
+            known = {name: known[name] for name in ids}
+        cache.set(key, known, REMEMBERED_SECONDS)
+    return {name: known[name] for name in ids}
 
 
-def _made(scorer: Scorer, ids: Sequence[str]) -> _Made:
-    values, kept = np.full(len(ids), np.nan), 0
+def _made(scorer: Scorer, ids: Sequence[str]) -> Made:
+    made: Made = dict.fromkeys(ids)
     score: Score | None = None
-    for place, text, embedding in _kept(ids):
+    for name, text, embedding in _kept(ids):
         if score is None:
             score = _loaded(scorer)
-        values[place] = _score(score, scorer, text, embedding)
-        kept += 1
-    return _Made(values, kept)
+        made[name] = _score(score, scorer, text, embedding)
+    return made
 
 
-def _kept(ids: Sequence[str]) -> Iterator[tuple[int, str | None, list[float] | None]]:
-    """The place in `ids`, the prompt, and the embedding where there is no prompt."""
+def _kept(ids: Sequence[str]) -> Iterator[tuple[str, str | None, list[float] | None]]:
+    """The id, the prompt, and the embedding where there is no prompt."""
     for start in range(0, len(ids), _CHUNK):
-        chunk = ids[start : start + _CHUNK]
-        places = {UUID(name): start + place for place, name in enumerate(chunk)}
-        rows = Decision.objects.filter(_KEPT, pk__in=places).order_by()
+        names = {UUID(name): name for name in ids[start : start + _CHUNK]}
+        rows = Decision.objects.filter(_KEPT, pk__in=names).order_by()
         for pk, text, embedding in rows.values_list("pk", "text", "detail__features__embedding"):
-            yield places[pk], text, embedding
+            yield names[pk], text, embedding
 
 
 def _loaded(scorer: Scorer) -> Score:

@@ -178,6 +178,28 @@ def test_asking_again_scores_nothing_again(monkeypatch: pytest.MonkeyPatch) -> N
     assert again.scores["late"].tolist() == once.scores["late"].tolist()
 
 
+def test_only_what_came_since_is_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept(10, "text")
+    late()
+    with_scores(read_log(SPAN, "technical"), LATE, most=100)
+    kept(3, "text", seed=2)
+    monkeypatch.setattr(LocalMFRouter, "score", lambda self, features: 0.125)
+    found = with_scores(read_log(SPAN, "technical"), LATE, most=100)
+    assert found.rescored == Rescored("late", 0, 13, 0)
+    assert (found.scores["late"] == 0.125).sum() == 3
+
+
+def test_no_more_is_remembered_than_what_was_asked_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept(10, "text")
+    late()
+    monkeypatch.setattr(rescoring, "MOST_REMEMBERED", 8)
+    found = with_scores(read_log(SPAN, "technical"), LATE, most=6)
+    assert found.rescored == Rescored("late", 0, 6, 0)
+    assert with_scores(read_log(SPAN, "technical"), LATE, most=10).rescored == Rescored(
+        "late", 0, 10, 0
+    )
+
+
 def test_a_router_that_scored_everything_costs_no_query() -> None:
     kept(10, "text")
     log = read_log(SPAN, "technical")
