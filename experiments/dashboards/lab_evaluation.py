@@ -23,7 +23,7 @@ from experiments.services.cascades import cascade_of, with_steps
 from experiments.services.entrants import contestants, entrant
 from experiments.services.evaluations import Comparison, NothingToMeasureError, compare
 from experiments.services.outcome_scores import missing_scores, scores
-from experiments.services.outcome_sets import NoOutcomeSetError, columns, find_set
+from experiments.services.outcome_sets import NoOutcomeSetError, columns, computed_costs, find_set
 from experiments.services.rated_decisions import PRODUCTION
 from experiments.services.scorers import POLICY, NoRouterError, Scorer, find_scorer
 
@@ -119,6 +119,7 @@ def _evaluated(asked: Asked) -> dict[str, object]:
             (several_sentence(one), evaluation_charts.several(one)) for one in found.several
         ],
         "weighed": found.weighed,
+        "computed": computed_costs(outcome_set),
     }
 
 

@@ -14,21 +14,24 @@ from experiments.services.cascades import answers, cascade_of, with_steps
 from experiments.services.evaluations import Contestant, Entrant
 from experiments.services.outcome_columns import Floats, Inputs, OutcomeColumns
 from experiments.services.outcome_scores import Advance, scores
-from experiments.services.outcome_sets import columns, find_set
+from experiments.services.outcome_sets import columns, computed_costs, find_set
 from experiments.services.rated_decisions import PRODUCTION
 from experiments.services.scorers import Scorer, find_scorer
 
 
 class Ready(NamedTuple):
+    """`computed`: of so many prompts of the whole set a cost follows from tokens and prices."""
+
     columns: OutcomeColumns
     entrants: tuple[Entrant, ...]
     several: tuple[Contestant, ...] = ()
+    computed: int = 0
 
     def where(self, kept: Sequence[bool]) -> "Ready":
         rows = np.array(kept, dtype=bool)
         entrants = (one._replace(values=one.values[rows]) for one in self.entrants)
         several = tuple(one.where(rows) for one in self.several)
-        return Ready(self.columns.where(rows), tuple(entrants), several)
+        return Ready(self.columns.where(rows), tuple(entrants), several, self.computed)
 
 
 def of_set(
@@ -44,7 +47,8 @@ def of_set(
     }
     entrants = [entrant(scored[name][0], *scored[name][1]) for name in routers]
     values = {name: found.values for name, (_, found) in scored.items()}
-    return Ready(whole, tuple(entrants), contestants(outcome_set, routers, values))
+    several = contestants(outcome_set, routers, values)
+    return Ready(whole, tuple(entrants), several, computed_costs(outcome_set))
 
 
 def contestants(

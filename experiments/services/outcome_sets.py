@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from django.db.models import Q
 from django.utils import timezone
 
 from experiments.models import OutcomeSet, RecordedOutcome
@@ -97,6 +98,14 @@ def columns(outcome_set: OutcomeSet, *, with_inputs: bool = False) -> OutcomeCol
         by_unit=outcome_set.source == OutcomeSet.Source.SHADOW,
         inputs=_inputs(rows) if with_inputs else None,
     )
+
+
+def computed_costs(outcome_set: OutcomeSet) -> int:
+    """Of how many prompts a cost was not recorded, but follows from tokens and prices."""
+    if outcome_set.name == PRODUCTION:
+        return 0
+    computed = Q(strong_cost_computed=True) | Q(weak_cost_computed=True)
+    return RecordedOutcome.objects.filter(computed, outcome_set=outcome_set).count()
 
 
 def add_pair(pair: ShadowPair) -> bool:

@@ -76,6 +76,14 @@ def test_computed_costs_are_marked(operator: Client) -> None:
     )
     run_tasks()
     assert '<span class="unit small">computed</span>' in operator.get("/lab/").content.decode()
+    page = operator.get("/lab/evaluation/?set=own").content.decode()
+    assert "Costs of 1 prompt are computed from tokens" in page
+    output = StringIO()
+    call_command("evaluate_router", "local", "own", "--json", stdout=output)
+    assert json.loads(output.getvalue())["costs_computed"] == 1
+    output = StringIO()
+    call_command("evaluate_router", "local", "own", stdout=output)
+    assert "Costs of 1 prompt are computed from tokens" in output.getvalue()
 
 
 def test_an_upload_is_imported_in_the_background(operator: Client) -> None:

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from experiments.analysis.ratings import Estimate
 from experiments.analysis.routing import Evaluation
 from experiments.core.money import NANO
+from experiments.core.wording import plural
 from experiments.routers.checkpoints import CheckpointError
 from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL, OutcomesError
@@ -92,9 +93,15 @@ class Command(BaseCommand):
         ) as error:
             raise CommandError(str(error)) from error
         if options["json"]:
-            self.stdout.write(json.dumps(comparison_payload(found), indent=2))
+            payload = comparison_payload(found) | {"costs_computed": ready.computed}
+            self.stdout.write(json.dumps(payload, indent=2))
         else:
             self.stdout.write("\n".join(_text(found)))
+            if ready.computed:
+                self.stdout.write(
+                    f"Costs of {plural(ready.computed, 'prompt')} are computed from tokens and "
+                    "the prices of the day of the import."
+                )
 
 
 def _ready(options: dict[str, Any]) -> Ready:
