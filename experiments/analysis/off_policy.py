@@ -205,24 +205,31 @@ def evidence(log: Log) -> Evidence:
 
 
 def estimate(
-    known: Evidence, to_strong: Rows, *, rows: Rows | None = None, alpha: float = 0.05
+    known: Evidence,
+    to_strong: Rows,
+    *,
+    rows: Rows | None = None,
+    decided: Rows | None = None,
+    alpha: float = 0.05,
 ) -> WhatIf:
     """The candidate that sends the requests of `to_strong` to the strong side, the rest to the
-    weak one; over all requests or those of `rows`."""
+    weak one; over all requests or those of `rows`. Strong shares are of the `decided` requests:
+    what the candidate would have done with the others nobody knows."""
     log = known.log
     asked = np.ones(len(log), bool) if rows is None else rows
+    sure = asked if decided is None else asked & decided
     odds = np.where(to_strong, log.odds[:, STRONG], log.odds[:, WEAK])
     overlap = asked & (odds >= LEAST_ODDS)
     decisions = int(asked.sum())
-    share = mean_over_units(to_strong[asked].astype(np.float64), log.units[asked], alpha)
-    took_strong = log.took[asked] == STRONG
+    share = mean_over_units(to_strong[sure].astype(np.float64), log.units[sure], alpha)
+    took_strong = log.took[sure] == STRONG
     rated = int((known.quality.seen & overlap).sum())
     return WhatIf(
         decisions=decisions,
         units=int(np.count_nonzero(np.bincount(log.units[asked]))),
         overlap=int(overlap.sum()),
         strong_share=share,
-        logged_strong_share=float(took_strong.mean()) if decisions else None,
+        logged_strong_share=float(took_strong.mean()) if sure.any() else None,
         quality=_estimates(log, known.quality, to_strong, odds, overlap, alpha),
         cost=_estimates(log, known.cost, to_strong, odds, overlap, alpha),
         clipped=float((known.clipped & overlap).sum() / rated) if rated else 0.0,

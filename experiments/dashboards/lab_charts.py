@@ -54,6 +54,8 @@ def curve_sentence(answer: Answer, known: Sequence[CurvePoint]) -> str:
         f"{percent(known[-1].strong_share)} strong, {sure} of them with an interval; ■ is the log, "
         "◆ the candidate. Up is better, left is cheaper."
     )
+    if answer.rescored and answer.rescored.left_out:
+        told += " It is of the requests that have a score."
     if silent:
         told += f" At {silent} others the log cannot say anything."
     return told

@@ -62,11 +62,13 @@ def filled(candidate: Candidate, policy: Policy) -> Candidate:
 
 
 class Asked(NamedTuple):
-    """The log as the candidate sees it, and which requests it sends to its strong model."""
+    """The log as the candidate sees it, and which requests it sends to its strong model; of those
+    that are not `decided` nobody knows, for want of a score."""
 
     log: Log
     to_strong: Rows
     rows: Rows
+    decided: Rows
 
 
 def ask(logged: Logged, candidate: Candidate) -> Asked:
@@ -81,7 +83,8 @@ def ask(logged: Logged, candidate: Candidate) -> Asked:
         to_strong = np.zeros(len(logged), bool)
     else:
         to_strong = np.nan_to_num(score, nan=-1.0) >= (candidate.threshold or 0.0)
-    return Asked(log, to_strong, rows)
+    decided = np.isfinite(score) | (candidate.method is not Method.ROUTELLM)
+    return Asked(log, to_strong, rows, decided)
 
 
 def _check(logged: Logged, candidate: Candidate) -> None:

@@ -78,7 +78,7 @@ def answer(about: Question, candidate: Candidate, *, with_curve: bool = True) ->
     """`about` may have been made for another threshold of the same router and pair."""
     logged, known = about.logged, about.known
     asked = ask(logged, candidate)
-    found = estimate(known, asked.to_strong, rows=asked.rows)
+    found = estimate(known, asked.to_strong, rows=asked.rows, decided=asked.decided)
     return Answer(
         candidate=candidate,
         span=logged.span,
@@ -98,7 +98,13 @@ def _domains(about: Question, asked: Asked, candidate: Candidate) -> tuple[Domai
     named = sorted(enumerate(about.logged.domain_names), key=lambda one: one[1])
     return tuple(
         DomainAnswer(
-            name, estimate(about.known, asked.to_strong, rows=about.logged.domains == number)
+            name,
+            estimate(
+                about.known,
+                asked.to_strong,
+                rows=about.logged.domains == number,
+                decided=asked.decided,
+            ),
         )
         for number, name in named
     )

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from experiments.analysis.ratings import Estimate
 from experiments.analysis.several import Figures
 from experiments.core.wording import plural
+from experiments.reports.what_if_words import MINUS, percent
 from experiments.services.evaluations import Several
 
 
@@ -29,7 +30,7 @@ def several_lines(one: Several) -> Iterator[Line]:
 
 
 def several_sentence(one: Several) -> str:
-    """'policy:legal over 3 models: quality 0.02 above a coin with its shares (0.01 to 0.03) …'."""
+    """'policy:legal over 3 models, on 90 prompts: its quality is 0.020 above (…) a coin's …'."""
     whole = f"{one.name} over {len(one.models)} models"
     found = one.figures
     if one.lacks:
@@ -40,11 +41,11 @@ def several_sentence(one: Several) -> str:
     if found is None:
         return f"{whole} cannot be measured here: no prompt has a score and every model's answer."
     parts = [
-        f"{whole}, on {plural(found.n, 'prompt')}: its quality is {_versus(found.over_random)} a "
-        "coin with its shares"
+        f"{whole}, on {plural(found.n, 'prompt')}: its quality is {_versus(found.over_random)} "
+        "that of a coin with its shares"
     ]
     if found.saving_against_first:
-        parts.append(f"it costs {_less(found.saving_against_first)} than always {one.models[0]}")
+        parts.append(f"it costs {_less(found.saving_against_first, one.models[0])}")
     told = ", and ".join(parts) + "."
     if one.left_out:
         told += f" {one.left_out:,} are left out: they lack a score or a model's answer."
@@ -53,9 +54,11 @@ def several_sentence(one: Several) -> str:
 
 def _versus(found: Estimate) -> str:
     word = "above" if found.value >= 0 else "below"
-    return f"{abs(found.value):.4f} {word} ({found.low:+.4f} to {found.high:+.4f})"
+    low, high = (f"{end:+.3f}".replace("-", MINUS) for end in (found.low, found.high))
+    return f"{abs(found.value):.3f} {word} ({low} to {high})"
 
 
-def _less(found: Estimate) -> str:
+def _less(found: Estimate, model: str) -> str:
     word = "less" if found.value >= 0 else "more"
-    return f"{abs(found.value):.1%} {word} ({found.low:+.1%} to {found.high:+.1%} saved)"
+    low, high = percent(found.low), percent(found.high)
+    return f"{percent(abs(found.value))} {word} than always {model} ({low} to {high} saved)"

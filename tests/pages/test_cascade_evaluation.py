@@ -100,7 +100,7 @@ def test_the_text_says_it(tmp_path: Path) -> None:
     call_command("evaluate_router", POLICY, "many", stdout=output)
     assert f"{POLICY} over 3 models, on 90 prompts: its quality is" in output.getvalue()
     assert f"always {MIDDLE}" in output.getvalue()
-    assert f"than always {BIG}" in output.getvalue()
+    assert f" % less than always {BIG} (" in output.getvalue()
 
 
 def test_the_page_shows_the_commands_numbers(viewer: Client, tmp_path: Path) -> None:

@@ -90,6 +90,7 @@ def test_a_router_that_never_scored_scores_what_is_kept(viewer: Client) -> None:
     assert "Of these 50 decisions “late” scored 0 at the time and 40 now" in page
     assert "the other 10 cannot be scored and are left out, not guessed." in page
     assert "80 %</dd>" in page
+    assert "It is of the requests that have a score." in page
 
 
 def test_the_page_scores_so_many_and_says_so(

@@ -83,6 +83,18 @@ def test_what_is_not_kept_is_left_out_and_counted() -> None:
     assert "the other 30 cannot be scored and are left out, not guessed." in sentence(found)
 
 
+def test_what_is_not_known_is_neither_strong_nor_weak() -> None:
+    kept(90, "text")
+    kept(30, "none", seed=2)
+    late()
+    known = logged_by("local_mf")[np.isfinite(with_scores(read_log(SPAN), LATE).scores["late"])]
+    middle = float(np.median(known))
+    found = what_if(SPAN, LATE.at(middle)).found
+    assert found.strong_share.value == pytest.approx((known >= middle).mean())
+    assert 0.49 < (found.strong_share.value or 0) < 0.53
+    assert what_if(SPAN, replace(LATE, domain="")).domains[0].found.strong_share.value == 1.0
+
+
 def test_logged_scores_stand_and_gaps_are_filled() -> None:
     kept(40, "text")
     late()
