@@ -18,8 +18,6 @@ workers = settings.WEB_CONCURRENCY or len(os.sched_getaffinity(0))
 worker_class = "asgi"
 keepalive = 65
 preload_app = True
-# The gateway gives each process its part of a model's calls at a time.
-os.environ["SWITCHYARD_PROCESSES"] = str(workers)
 accesslog = None
 control_socket_disable = True  # nothing here uses it, and its path is shared by all servers
 
@@ -28,7 +26,10 @@ def when_ready(server: object) -> None:
     """Loads routers and detector before the fork, and leaves no connection to be shared."""
     from routing_site.warm_up import warm_up  # noqa: PLC0415 - needs Django to be set up
 
-    warm_up()
+    try:
+        warm_up()
+    except ImproperlyConfigured as error:
+        sys.exit(str(error))
     if settings.BACKGROUND_TASKS:
         _start_background()
 

@@ -8,6 +8,7 @@ from django.db import DatabaseError, connections
 from experiments.core.endpoints import Protocol
 from experiments.core.policy import Policy
 from experiments.gateway.litellm_door import load
+from experiments.gateway.places import of_this_machine
 from experiments.routers.features import featurise
 from experiments.services.credentials import problem_of
 from experiments.services.engine import engine
@@ -29,8 +30,9 @@ def warm_up() -> None:
     """Leaves no open connection: two processes must not talk over the same one.
 
     Without a database or a configuration the server starts all the same and says what is missing
-    at /readyz.
+    at /readyz. Raises ImproperlyConfigured.
     """
+    of_this_machine()
     try:
         policy = store.current()
         engine.warm_up(policy)

@@ -1,12 +1,15 @@
-"""How many calls of one model run at a time in this process."""
+"""How many calls of one model run at a time on this machine."""
 
 import asyncio
-import os
-from collections import deque
-from collections.abc import AsyncIterator
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-PROCESSES_VARIABLE = "SWITCHYARD_PROCESSES"
+from experiments.gateway.places import Places, of_this_machine
+
+LOOK_SECONDS = 0.005
+LOOK_SECONDS_PER_PLACE = 1e-4
 
 
 class BusyError(Exception):
@@ -14,11 +17,12 @@ class BusyError(Exception):
 
 
 class Crowds:
-    """Places are given in the order they were asked for. Each process has its part of the limit."""
+    """Within a process places are given in the order they were asked for; between processes to
+    whoever looks first, and none looks more often than the others."""
 
-    def __init__(self) -> None:
-        self._inside: dict[str, int] = {}
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+    def __init__(self, places: Callable[[], Places] = of_this_machine) -> None:
+        self._places = places
+        self._queues: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @asynccontextmanager
     async def place(self, model: str, limit: int, patience: float) -> AsyncIterator[None]:
@@ -26,43 +30,23 @@ class Crowds:
         if not limit:
             yield
             return
-        await self._enter(model, share_of(limit), patience)
+        number = await self._enter(model, limit, patience)
         try:
             yield
         finally:
-            self._leave(model)
+            self._places().leave(model, number)
 
-    async def _enter(self, model: str, limit: int, patience: float) -> None:
-        if self._inside.get(model, 0) < limit:
-            self._inside[model] = self._inside.get(model, 0) + 1
-            return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = self._waiting.setdefault(model, deque())
-        waiting.append(future)
+    async def _enter(self, model: str, limit: int, patience: float) -> int:
+        """Nothing is awaited once a place is taken, so none is lost to a time-out."""
         try:
-            async with asyncio.timeout(patience):
-                await future
-        except BaseException as error:
-            if future.done() and not future.cancelled():
-                self._leave(model)  # the place came with the time-out
-            elif future in waiting:
-                waiting.remove(future)
-            if isinstance(error, TimeoutError):
-                raise BusyError from None
-            raise
-
-    def _leave(self, model: str) -> None:
-        """The place goes to whoever waits longest."""
-        waiting = self._waiting.get(model, deque())
-        while waiting:
-            future = waiting.popleft()
-            if not future.done():
-                future.set_result(None)
-                return
-        self._inside[model] -= 1
+            async with asyncio.timeout(patience), self._queues[model]:
+                while (number := self._places().take(model, limit)) is None:
+                    await asyncio.sleep(_pause(limit))
+                return number
+        except TimeoutError:
+            raise BusyError from None
 
 
-def share_of(limit: int) -> int:
-    """This process's part, at least 1."""
-    processes = int(os.environ.get(PROCESSES_VARIABLE, "1") or 1)
-    return max(1, limit // processes)
+def _pause(limit: int) -> float:
+    """Looking takes longer the more places there are."""
+    return random.uniform(0.5, 1.5) * max(LOOK_SECONDS, limit * LOOK_SECONDS_PER_PLACE)

@@ -489,7 +489,7 @@ class Migration(migrations.Migration):
                 ('first_token_seconds', models.FloatField(default=30.0, help_text="Seconds until a stream's first event; then another model is asked. Also how long it may fall silent later. Answers that are not streamed have the total time.", validators=[django.core.validators.MinValueValidator(0.05), django.core.validators.MaxValueValidator(3600.0)], verbose_name='time to the first token')),
                 ('total_seconds', models.FloatField(default=300.0, help_text='Seconds for one call.', validators=[django.core.validators.MinValueValidator(0.05), django.core.validators.MaxValueValidator(3600.0)], verbose_name='time in total')),
                 ('retries', models.PositiveSmallIntegerField(default=1, help_text='How often a call that failed before its first byte is made again, after a short random wait, before another model is asked.', validators=[django.core.validators.MaxValueValidator(5)])),
-                ('concurrency', models.PositiveIntegerField(default=0, help_text='Of one model, over all processes; each has its part, at least one. 0: no limit.', verbose_name='calls at a time')),
+                ('concurrency', models.PositiveIntegerField(default=0, help_text='Of one model, over all processes of a machine. 0: no limit.', verbose_name='calls at a time')),
                 ('dropped_parameters', models.JSONField(blank=True, default=list, help_text='Parameters the provider refuses, such as seed. They are left out; all others are passed on as they came.')),
                 ('asks_usage', models.BooleanField(default=True, help_text="Off for providers that refuse stream_options. Their streams' tokens are estimated.", verbose_name='asks for the usage in streams')),
             ],

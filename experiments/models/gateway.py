@@ -95,7 +95,7 @@ class ProviderEndpoint(ConfigurationRow):
     concurrency = models.PositiveIntegerField(
         "calls at a time",
         default=0,
-        help_text="Of one model, over all processes; each has its part, at least one. 0: no limit.",
+        help_text="Of one model, over all processes of a machine. 0: no limit.",
     )
     dropped_parameters = models.JSONField(
         default=list,

@@ -57,6 +57,16 @@ def test_busy_model_named_outright_is_503(gateway: Gateway, stub: Stub) -> None:
     stub.behave(lane.strong_name)
 
 
+def test_limit_below_the_number_of_processes_holds(gateway: Gateway, stub: Stub) -> None:
+    """Two processes, one call at a time; whoever waits in either gets its turn."""
+    lane = LANES["single"]
+    stub.behave(lane.strong_name, delay=0.1)
+    answers = asyncio.run(ask_all(gateway, lane.strong_name, 20))
+    assert answers == [lane.strong_name] * 20
+    assert stub.most_at_once(lane.strong_name) == 1
+    stub.behave(lane.strong_name)
+
+
 def test_two_hundred_streams_at_once(gateway: Gateway, stub: Stub) -> None:
     lane = LANES["crowd"]
     stub.behave(lane.strong_name, pause=0.05)

@@ -1,15 +1,53 @@
 """Calls of one model at a time: who comes first is served first, and nobody's place is lost."""
 
 import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
-from experiments.gateway.crowds import PROCESSES_VARIABLE, BusyError, Crowds, share_of
+from experiments.gateway.crowds import BusyError, Crowds
+from experiments.gateway.places import Places, of_this_machine
+from tests.api.server import ROOT
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from experiments.gateway.places import Places
+print(Places(Path(sys.argv[1])).take("m", int(sys.argv[2])), flush=True)
+time.sleep(60)
+"""
 
 
-@pytest.fixture(autouse=True)
-def _one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(PROCESSES_VARIABLE, "1")
+@pytest.fixture
+def crowds(tmp_path: Path) -> Crowds:
+    places = Places(tmp_path)
+    return Crowds(lambda: places)
+
+
+def another_process(folder: Path, limit: int) -> subprocess.Popen[str]:
+    """Takes a place and keeps it, once it has said which."""
+    return subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder), str(limit)],
+        cwd=ROOT,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate()
 
 
 async def hold(crowds: Crowds, seconds: float, patience: float = 5.0, limit: int = 1) -> None:
@@ -17,25 +55,23 @@ async def hold(crowds: Crowds, seconds: float, patience: float = 5.0, limit: int
         await asyncio.sleep(seconds)
 
 
-def test_places_are_given_in_order() -> None:
+def test_places_are_given_in_order(crowds: Crowds) -> None:
     order: list[int] = []
 
-    async def one(crowds: Crowds, number: int) -> None:
+    async def one(number: int) -> None:
         async with crowds.place("m", 1, 5.0):
             order.append(number)
             await asyncio.sleep(0.001)
 
     async def all_of_them() -> None:
-        crowds = Crowds()
-        await asyncio.gather(*(one(crowds, number) for number in range(20)))
+        await asyncio.gather(*(one(number) for number in range(20)))
 
     asyncio.run(all_of_them())
     assert order == list(range(20))
 
 
-def test_patience_ends() -> None:
+def test_patience_ends(crowds: Crowds) -> None:
     async def two() -> None:
-        crowds = Crowds()
         first = asyncio.ensure_future(hold(crowds, 0.2))
         await asyncio.sleep(0)
         with pytest.raises(BusyError):
@@ -46,9 +82,8 @@ def test_patience_ends() -> None:
     asyncio.run(two())
 
 
-def test_whoever_gives_up_waiting_takes_no_place() -> None:
+def test_whoever_gives_up_waiting_takes_no_place(crowds: Crowds) -> None:
     async def three() -> None:
-        crowds = Crowds()
         first = asyncio.ensure_future(hold(crowds, 0.05))
         await asyncio.sleep(0)
         waiting = asyncio.ensure_future(hold(crowds, 0))
@@ -60,9 +95,8 @@ def test_whoever_gives_up_waiting_takes_no_place() -> None:
     asyncio.run(three())
 
 
-def test_place_that_comes_while_its_waiter_is_cancelled_goes_on() -> None:
+def test_waiter_that_is_cancelled_as_its_place_comes_leaves_it_to_others(crowds: Crowds) -> None:
     async def race() -> None:
-        crowds = Crowds()
         entered = asyncio.Event()
 
         async def holder() -> None:
@@ -74,7 +108,7 @@ def test_place_that_comes_while_its_waiter_is_cancelled_goes_on() -> None:
         second = asyncio.ensure_future(hold(crowds, 0))
         await asyncio.sleep(0)
         entered.set()
-        await first  # the place is the second's now, who has not run yet
+        await first
         second.cancel()
         await asyncio.gather(second, return_exceptions=True)
         await hold(crowds, 0, patience=0.02)
@@ -82,19 +116,67 @@ def test_place_that_comes_while_its_waiter_is_cancelled_goes_on() -> None:
     asyncio.run(race())
 
 
-def test_no_limit() -> None:
+def test_no_limit(crowds: Crowds) -> None:
     async def many() -> None:
-        crowds = Crowds()
         await asyncio.gather(*(hold(crowds, 0.01, 0.0, limit=0) for _ in range(100)))
 
     asyncio.run(many())
 
 
-@pytest.mark.parametrize(
-    ("processes", "limit", "share"), [("1", 5, 5), ("2", 5, 2), ("4", 2, 1), ("", 3, 3)]
-)
-def test_each_process_has_its_part(
-    monkeypatch: pytest.MonkeyPatch, processes: str, limit: int, share: int
-) -> None:
-    monkeypatch.setenv(PROCESSES_VARIABLE, processes)
-    assert share_of(limit) == share
+def test_models_do_not_stand_in_each_others_way(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    assert places.take("m", 1) == 0
+    assert places.take("m", 1) is None
+    assert places.take("another", 1) == 0
+
+
+def test_all_places_are_given_and_no_more(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    assert {places.take("m", 5) for _ in range(5)} == {0, 1, 2, 3, 4}
+    assert places.take("m", 5) is None
+    places.leave("m", 3)
+    assert places.take("m", 5) == 3
+
+
+def test_limit_that_was_lowered_holds_for_whoever_comes_next(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    taken = [places.take("m", 3) for _ in range(3)]
+    places.leave("m", taken[0] or 0)
+    assert places.take("m", 2) is None
+
+
+def test_processes_share_the_places_and_a_killed_one_leaves_its_own(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    other = another_process(tmp_path, 1)
+    try:
+        assert said(other) == "0"
+        assert places.take("m", 1) is None
+    finally:
+        end(other)
+    assert places.take("m", 1) == 0
+    third = another_process(tmp_path, 1)
+    try:
+        assert said(third) == "None"
+    finally:
+        end(third)
+
+
+def test_a_file_that_was_tidied_away_is_made_anew(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    places.leave("m", places.take("m", 1) or 0)
+    [file] = tmp_path.iterdir()
+    file.unlink()
+    assert places.take("m", 1) == 0
+    other = another_process(tmp_path, 1)
+    try:
+        assert said(other) == "None"
+    finally:
+        end(other)
+
+
+def test_folder_that_cannot_be_used_is_named(tmp_path: Path, settings: Any) -> None:
+    (tmp_path / "file").write_text("")
+    settings.RUNTIME_DIR = str(tmp_path / "file")
+    of_this_machine.cache_clear()
+    with pytest.raises(ImproperlyConfigured, match=r"RUNTIME_DIR.*file"):
+        of_this_machine()
