@@ -1,5 +1,6 @@
 """Money as integer nano-dollars, so that sums are exact. `None` is "unknown", never zero."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -42,6 +43,12 @@ class Price:
 def price_on(prices: tuple[Price, ...], day: date) -> Price | None:
     """The first price that holds on that day: callers list overrides before the catalogue's."""
     return next((price for price in prices if price.holds_on(day)), None)
+
+
+def total(costs: Iterable[int | None]) -> int | None:
+    """Unknown where one of them is."""
+    known = list(costs)
+    return None if None in known else sum(cost for cost in known if cost is not None)
 
 
 def usd(nano: int | None) -> str | None:

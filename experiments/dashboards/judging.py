@@ -45,11 +45,19 @@ def judging(request: HttpRequest) -> HttpResponse:
     return show(request, "pages/judging.html", "models", context, tab="judging", filters=filters)
 
 
-_STATES = {"judged": "ship", "waiting": "waiting", "answered": "stopped", "skipped": "paused"}
+_STATES = {
+    "judged": "ship",
+    "waiting": "waiting",
+    "asking": "running",
+    "answered": "stopped",
+    "skipped": "paused",
+}
 
 
 def _line(pair: ShadowPair) -> Line:
     words = wording.verdict(pair.preference, pair.model, pair.other_model)
+    if pair.status == ShadowPair.Status.WAITING:
+        words = pair.detail
     return Line(pair, words, _STATES.get(pair.status, "unhealthy"))
 
 
@@ -74,7 +82,9 @@ def shadow_of(pair: ShadowPair | None) -> dict[str, Any]:
         "verdict": wording.verdict(pair.preference, pair.model, pair.other_model),
         "detail": wording.REASONS.get(pair.detail, pair.detail),
         "readings": [_reading(pair, call) for call in latest.values()],
-        "no_answers": "" if keeps_text else NO_ANSWERS.format(domain=pair.domain),
+        "no_answers": ""
+        if keeps_text or pair.status in ShadowPair.OPEN
+        else NO_ANSWERS.format(domain=pair.domain),
         "cost": sum(cost for cost in pair.calls.values_list("cost", flat=True) if cost),
     }
 

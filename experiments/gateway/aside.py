@@ -1,5 +1,5 @@
 """Calls on Switchyard's own account, through the same doors as everybody's: the endpoint's key,
-patience, number of calls at a time and circuit hold for them too."""
+patience and number of calls at a time hold for them too."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ import orjson
 
 from experiments.core.eligibility import Course
 from experiments.core.endpoints import Protocol
+from experiments.core.money import total
 from experiments.core.policy import Policy
 from experiments.gateway.chat import read_chat
 from experiments.gateway.crowds import Crowds
@@ -22,7 +23,7 @@ from experiments.gateway.openai_door import OpenAIDoor, new_session
 from experiments.gateway.overhearing import answer_of
 from experiments.gateway.usage import Written
 from experiments.models import Decision
-from experiments.services.admission import CIRCUIT, Admitted
+from experiments.services.admission import Admitted
 from experiments.services.budgets import Charge, Limits, Standing
 from experiments.services.settling import Attempted
 
@@ -49,8 +50,7 @@ class Reply(NamedTuple):
 
     @property
     def cost(self) -> int | None:
-        costs = [attempt.cost for attempt in self.attempts]
-        return None if any(cost is None for cost in costs) else sum(map(int, filter(None, costs)))
+        return total(attempt.cost for attempt in self.attempts)
 
 
 class Asides:
@@ -75,20 +75,14 @@ class Asides:
         self._runner.run(self._session.close())
         self._runner.close()
 
-    def ask(
-        self, policy: Policy, questions: Sequence[Question], closed: frozenset[str]
-    ) -> list[Reply]:
-        """All replies, in order. Models in `closed` are left alone: their circuits are open."""
-        return self._runner.run(self._ask(policy, questions, closed))
+    def ask(self, policy: Policy, questions: Sequence[Question]) -> list[Reply]:
+        """All replies, in order."""
+        return self._runner.run(self._ask(policy, questions))
 
-    async def _ask(
-        self, policy: Policy, questions: Sequence[Question], closed: frozenset[str]
-    ) -> list[Reply]:
+    async def _ask(self, policy: Policy, questions: Sequence[Question]) -> list[Reply]:
         few = asyncio.Semaphore(AT_A_TIME)
 
         async def one(question: Question) -> Reply:
-            if question.model in closed:
-                return Reply((), None, CIRCUIT)
             async with few:
                 return await _asked(policy, question, self._surroundings)
 

@@ -1,12 +1,13 @@
 """The background work on shadow pairs: ask the other model, have the judge compare, end the pair.
 
 Step by step for a few pairs together, so that what was paid for is booked before anything else is
-asked. A task that is taken up again asks anew for the pairs that had not ended.
+asked. A task that is taken up again asks for the pairs nobody had begun. While a model's circuit
+is open, the pairs that need it wait.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from enum import Enum
 from typing import Any
 
 from experiments.core.costs import estimate_tokens
@@ -14,19 +15,26 @@ from experiments.core.judging import (
     MalformedVerdictError,
     Verdict,
     judge_messages,
-    preference,
     read_verdict,
 )
-from experiments.core.money import price_on
+from experiments.core.money import price_on, total
 from experiments.core.policy import Policy
 from experiments.gateway.aside import Asides, Question, Reply
+from experiments.gateway.shadow_cases import LEFT_ALONE, Case, Order, verdicts_of
 from experiments.models import OwnCall, ShadowPair
 from experiments.services import circuits, shadows
 from experiments.services.budgets import Charge
 from experiments.services.policies import store
 from experiments.services.sealing import SealBrokenError
-from experiments.services.shadow_queue import Material, expire, material_of, waiting
-from experiments.services.shadows import Ending, Own
+from experiments.services.shadow_queue import (
+    defer,
+    end_interrupted,
+    expire,
+    hold_up,
+    material_of,
+    waiting,
+)
+from experiments.services.shadows import Own
 from experiments.services.tasks import Running
 
 TOGETHER = 16
@@ -42,11 +50,13 @@ WORDS = {
 def work(running: Running) -> dict[str, Any]:
     """Works off the pairs of this task. Raises TaskCancelledError."""
     expire(datetime.now(UTC))
-    pairs = waiting(running.row.pk)
+    end_interrupted(running.row.pk, datetime.now(UTC))
+    pairs = _callable(waiting(running.row.pk))
     with Asides() as asides:
         for number, some in enumerate(_batched(pairs), start=1):
-            _work_off([_Case(pair) for pair in some], asides)
+            _work_off([Case(pair) for pair in some], asides)
             running.advance(min(number * TOGETHER, len(pairs)), len(pairs))
+    defer(running.row.pk, datetime.now(UTC))
     ended = ShadowPair.objects.filter(task_id=running.row.pk)
     return {status: n for status in Status if (n := ended.filter(status=status).count())}
 
@@ -55,104 +65,79 @@ def _batched(pairs: Sequence[ShadowPair]) -> Iterator[Sequence[ShadowPair]]:
     return iter(pairs[at : at + TOGETHER] for at in range(0, len(pairs), TOGETHER))
 
 
-class Order(Enum):
-    """Which answer the judge reads first."""
-
-    GIVEN_FIRST = 1
-    OTHER_FIRST = 2
-
-
-class _Case:
-    """One pair on its way to its end."""
-
-    def __init__(self, pair: ShadowPair) -> None:
-        self.pair = pair
-        self.material = Material({}, "")
-        self.charge: Charge | None = None
-        self.other: str | None = None
-        self.verdicts: dict[Order, Verdict] = {}
-        self.problem = ""
-        self.replies: list[Reply] = []
-        self.status: ShadowPair.Status | None = None
-        self.detail = ""
-        self.judge = ""
-        self.revision: int | None = None
-
-    def stop(self, status: ShadowPair.Status, detail: str = "") -> None:
-        self.status, self.detail = status, detail
-
-    @property
-    def is_open(self) -> bool:
-        return self.status is None
-
-    def ending(self) -> Ending:
-        costs = [reply.cost for reply in self.replies]
-        known = [cost for cost in costs if cost is not None]
-        is_judged = self.status is Status.JUDGED
-        return Ending(
-            pair=self.pair,
-            status=self.status or Status.FAILED,
-            charge=self.charge,
-            tokens=sum(reply.tokens for reply in self.replies),
-            cost=sum(known) if len(known) == len(costs) else None,
-            detail=self.detail,
-            answer=self.material.answer,
-            other_answer=self.other,
-            judge_model=self.judge,
-            revision=self.revision,
-            preference=self._preference() if is_judged else None,
-        )
-
-    def _preference(self) -> float:
-        return preference(self.verdicts[Order.GIVEN_FIRST], self.verdicts[Order.OTHER_FIRST])
+def _callable(pairs: Sequence[ShadowPair]) -> list[ShadowPair]:
+    """Those whose models may be called; of those that need one whose circuit waits for a probe,
+    the first. The others are told why they wait."""
+    judge, state = store.current().shadowing.judge, circuits.tripped(datetime.now(UTC))
+    closed, to_probe = set(state.closed_to_all), set(state.to_probe)
+    free, held_up = [], defaultdict(list)
+    for pair in pairs:
+        needed = {pair.other_model} | ({judge} if judge else set())
+        if stopped := sorted(needed & closed):
+            held_up[stopped[0]].append(pair)
+        else:
+            free.append(pair)
+            closed |= needed & to_probe
+    for model, some in held_up.items():
+        hold_up(some, LEFT_ALONE.format(model=model))
+    return free
 
 
-def _work_off(cases: Sequence[_Case], asides: Asides) -> None:
+def _work_off(cases: Sequence[Case], asides: Asides) -> None:
     policy = store.current()
-    _unseal(cases)
-    _admit(policy, _open(cases))
-    _shadow(policy, _open(cases), asides)
-    _judge(policy, _open(cases), asides)
-    shadows.end(case.ending() for case in cases)
+    _unseal(policy, cases)
+    begun = _begin(policy, _open(cases))
+    _shadow(policy, [case for case in begun if case.other is None], asides)
+    _choose_judge(policy, _open(begun))
+    _judge(policy, _open(begun), asides)
+    shadows.wait(case.waiting() for case in begun if case.waits_for)
+    shadows.end(case.ending() for case in cases if case.status is not None)
 
 
-def _open(cases: Sequence[_Case]) -> list[_Case]:
+def _open(cases: Sequence[Case]) -> list[Case]:
     return [case for case in cases if case.is_open]
 
 
-def _unseal(cases: Sequence[_Case]) -> None:
+def _unseal(policy: Policy, cases: Sequence[Case]) -> None:
     for case in cases:
         try:
             case.material = material_of(case.pair)
         except SealBrokenError as error:
             case.stop(Status.LOST, str(error))
+            continue
+        case.other = case.material.other
+        if case.other is not None:
+            case.verdicts = verdicts_of(case.pair, policy.shadowing.judge)
 
 
-def _admit(policy: Policy, cases: Sequence[_Case]) -> None:
-    charges = [_charge(policy, case) for case in cases]
-    for case, charge, refusal in zip(cases, charges, shadows.admit(charges), strict=True):
-        if refusal:
+def _begin(policy: Policy, cases: Sequence[Case]) -> list[Case]:
+    """The cases that are ours to ask for."""
+    charges = {case.pair.pk: _charge(policy, case) for case in cases}
+    answers = shadows.begin(charges)
+    begun = [case for case in cases if case.pair.pk in answers]
+    for case in begun:
+        if refusal := answers[case.pair.pk]:
             case.stop(Status.SKIPPED, WORDS.get(refusal, refusal))
         else:
-            case.charge = charge
+            case.charge = charges[case.pair.pk]
+    return _open(begun)
 
 
-def _charge(policy: Policy, case: _Case) -> Charge:
-    """The other model's usual answer, and two verdicts that read everything."""
+def _charge(policy: Policy, case: Case) -> Charge:
+    """What is still to be asked: the other model's usual answer, and two verdicts that read
+    everything."""
     row, now = case.pair.decision, datetime.now(UTC)
     usual = row.detail["output_tokens"].get(
         case.pair.other_model, row.detail["inputs"]["default_output_tokens"]
     )
-    asked = [(case.pair.other_model, row.input_tokens, usual)]
+    asked = [(case.pair.other_model, row.input_tokens, usual)] if case.other is None else []
     if judge := _judge_of(policy, case):
         read = row.input_tokens + usual + estimate_tokens(case.material.answer) + VERDICT_TOKENS * 2
-        asked += [(judge, read, VERDICT_TOKENS)] * 2
-    costs = [_cost(policy, model, now, *tokens) for model, *tokens in asked]
-    known = [cost for cost in costs if cost is not None]
+        asked += [(judge, read, VERDICT_TOKENS)] * (len(Order) - len(case.verdicts))
     return shadows.charge_for(
         now,
         sum(read + written for _, read, written in asked),
-        sum(known) if len(known) == len(costs) else None,
+        total([_cost(policy, model, now, *tokens) for model, *tokens in asked]),
     )
 
 
@@ -161,19 +146,46 @@ def _cost(policy: Policy, model: str, now: datetime, read: int, written: int) ->
     return price.cost(read, written) if price else None
 
 
-def _shadow(policy: Policy, cases: Sequence[_Case], asides: Asides) -> None:
+def _ask(policy: Policy, questions: Sequence[Question], asides: Asides) -> list[Reply | None]:
+    """For each, in order, the reply; None where the model's circuit is open. Where it waits for a
+    probe, the first question is the probe."""
+    now = datetime.now(UTC)
+    state = circuits.tripped(now)
+    probed = {question.model for question in questions} & state.to_probe
+    probes = {model for model in probed if circuits.claim_probe(model, now)}
+    asked = []
+    for number, question in enumerate(questions):
+        if question.model in probes:
+            probes.discard(question.model)
+        elif question.model in state.closed_to_all | state.to_probe:
+            continue
+        asked.append(number)
+    replies = asides.ask(policy, [questions[number] for number in asked])
+    found = dict(zip(asked, replies, strict=True))
+    return [found.get(number) for number in range(len(questions))]
+
+
+def _shadow(policy: Policy, cases: Sequence[Case], asides: Asides) -> None:
     questions = [Question(case.pair.other_model, case.material.body) for case in cases]
-    replies = asides.ask(policy, questions, _closed(questions))
+    replies = _ask(policy, questions, asides)
     shadows.book(
         Own(case.pair, Purpose.SHADOW, reply.attempts)
         for case, reply in zip(cases, replies, strict=True)
+        if reply
     )
     for case, reply in zip(cases, replies, strict=True):
+        if reply is None:
+            case.waits_for = case.pair.other_model
+            continue
         case.replies.append(reply)
         case.other = reply.answer
         if not reply.answer:
             case.stop(Status.FAILED, f"The other model did not answer: {reply.error}")
-        elif (judge := _judge_of(policy, case)) is None:
+
+
+def _choose_judge(policy: Policy, cases: Sequence[Case]) -> None:
+    for case in cases:
+        if (judge := _judge_of(policy, case)) is None:
             why = "No judge is chosen." if policy.shadowing.judge is None else _NOT_PERMITTED
             case.stop(Status.ANSWERED, why)
         else:
@@ -183,7 +195,7 @@ def _shadow(policy: Policy, cases: Sequence[_Case], asides: Asides) -> None:
 _NOT_PERMITTED = "The judge may not read prompts of this domain."
 
 
-def _judge_of(policy: Policy, case: _Case) -> str | None:
+def _judge_of(policy: Policy, case: Case) -> str | None:
     """A domain that asks for certified models does so of the judge too."""
     judge, domain = policy.shadowing.judge, policy.domains.get(case.pair.domain)
     if judge is None or domain is None:
@@ -191,22 +203,28 @@ def _judge_of(policy: Policy, case: _Case) -> str | None:
     return judge if judge in policy.permitted(domain, None, frozenset()) else None
 
 
-def _judge(policy: Policy, cases: Sequence[_Case], asides: Asides) -> None:
+def _judge(policy: Policy, cases: Sequence[Case], asides: Asides) -> None:
     """Both orders, each asked again a few times where the judge gives no verdict."""
-    left = [(case, order) for case in cases for order in Order]
     for _ in range(MOST_TRIES):
+        left = [(case, order) for case in cases for order in Order if order not in case.verdicts]
         questions = [_question(policy, case, order) for case, order in left]
-        replies = asides.ask(policy, questions, _closed(questions))
-        shadows.book([_read(*each, reply) for each, reply in zip(left, replies, strict=True)])
-        left = [(case, order) for case, order in left if order not in case.verdicts]
+        replies = _ask(policy, questions, asides)
+        told = [
+            (*each, reply) for each, reply in zip(left, replies, strict=True) if reply is not None
+        ]
+        shadows.book([_read(*each) for each in told])
+        asked = {(case.pair.pk, order) for case, order, _ in told}
+        stopped = {case.pair.pk for case, order in left if (case.pair.pk, order) not in asked}
     for case in cases:
         if len(case.verdicts) == len(Order):
             case.stop(Status.JUDGED)
+        elif case.pair.pk in stopped:
+            case.waits_for = case.judge
         else:
             case.stop(Status.FAILED, f"The judge gave no verdict: {case.problem}")
 
 
-def _read(case: _Case, order: Order, reply: Reply) -> Own:
+def _read(case: Case, order: Order, reply: Reply) -> Own:
     case.replies.append(reply)
     own = Own(case.pair, Purpose.JUDGE, reply.attempts, order is Order.GIVEN_FIRST)
     if not reply.answer:
@@ -229,7 +247,7 @@ def _winner(verdict: Verdict, order: Order) -> str:
     return Winner.GIVEN if is_given else Winner.OTHER
 
 
-def _question(policy: Policy, case: _Case, order: Order) -> Question:
+def _question(policy: Policy, case: Case, order: Order) -> Question:
     answers = [case.material.answer, case.other or ""]
     first, second = answers if order is Order.GIVEN_FIRST else reversed(answers)
     conversation = case.material.body.get("messages", [])
@@ -238,11 +256,3 @@ def _question(policy: Policy, case: _Case, order: Order) -> Question:
     if policy.models[case.judge].capabilities.supports_json_mode:
         body["response_format"] = {"type": "json_object"}
     return Question(case.judge, body)
-
-
-def _closed(questions: Sequence[Question]) -> frozenset[str]:
-    """Models whose circuits are open; of one that waits for a probe this is the probe."""
-    now = datetime.now(UTC)
-    state = circuits.tripped(now)
-    asked = {question.model for question in questions} & state.to_probe
-    return state.closed_to_all | {m for m in asked if not circuits.claim_probe(m, now)}

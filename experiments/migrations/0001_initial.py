@@ -772,7 +772,7 @@ class Migration(migrations.Migration):
             name='ShadowPair',
             fields=[
                 ('decision', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='shadow', serialize=False, to='experiments.decision')),
-                ('status', models.CharField(choices=[('waiting', 'Waiting'), ('judged', 'Judged'), ('answered', 'Answered, not judged'), ('skipped', 'Not made'), ('failed', 'Failed'), ('lost', 'Lost')], default='waiting', max_length=10)),
+                ('status', models.CharField(choices=[('waiting', 'Waiting'), ('asking', 'Being asked'), ('judged', 'Judged'), ('answered', 'Answered, not judged'), ('skipped', 'Not made'), ('failed', 'Failed'), ('lost', 'Lost')], default='waiting', max_length=10)),
                 ('detail', models.CharField(blank=True, max_length=300)),
                 ('domain', models.CharField(max_length=40)),
                 ('model', models.CharField(help_text='Who answered the user.', max_length=200)),
@@ -780,6 +780,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField()),
                 ('ended_at', models.DateTimeField(null=True)),
                 ('sealed', models.TextField(blank=True)),
+                ('charged', models.BigIntegerField(null=True)),
                 ('answer', models.TextField(null=True)),
                 ('other_answer', models.TextField(null=True)),
                 ('judge_model', models.CharField(blank=True, max_length=200)),

@@ -13,7 +13,8 @@ from experiments.models.tasks import BackgroundTask
 class ShadowPair(models.Model):
     """The answer somebody was given, and the other model's to the same prompt.
 
-    `sealed` holds what the calls still need, encrypted; it is emptied when the pair has ended.
+    `sealed` holds what the calls still need, encrypted; it is emptied when they begin, so that a
+    pair whose process dies is never asked again. `charged` is what its calls are expected to cost.
     Both answers are kept as text only where the domain keeps prompts. `preference` is the share of
     the judge's verdicts for the answer that was given, a tie counting half. Money is in
     nano-dollars.
@@ -21,11 +22,14 @@ class ShadowPair(models.Model):
 
     class Status(models.TextChoices):
         WAITING = "waiting", "Waiting"
+        ASKING = "asking", "Being asked"
         JUDGED = "judged", "Judged"
         ANSWERED = "answered", "Answered, not judged"
         SKIPPED = "skipped", "Not made"
         FAILED = "failed", "Failed"
         LOST = "lost", "Lost"
+
+    OPEN = (Status.WAITING, Status.ASKING)
 
     decision = models.OneToOneField(
         Decision, on_delete=models.CASCADE, primary_key=True, related_name="shadow"
@@ -41,6 +45,7 @@ class ShadowPair(models.Model):
     created_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
     sealed = models.TextField(blank=True)
+    charged = models.BigIntegerField(null=True)
     answer = models.TextField(null=True)  # noqa: DJ001 - not stored is not the same as empty
     other_answer = models.TextField(null=True)  # noqa: DJ001
     judge_model = models.CharField(max_length=200, blank=True)

@@ -120,7 +120,7 @@ def _domains(pairs: "models.QuerySet[ShadowPair]", only: str) -> tuple[DomainPai
         .values("domain")
         .annotate(
             pairs=Count("pk"),
-            waiting=Count("pk", filter=Q(status=_Status.WAITING)),
+            waiting=Count("pk", filter=Q(status__in=ShadowPair.OPEN)),
             strong=Count("pk", filter=Q(for_strong__gt=0.5)),
             ties=Count("pk", filter=Q(for_strong=0.5)),
             weak=Count("pk", filter=Q(for_strong__lt=0.5)),
@@ -207,7 +207,7 @@ def _first_named(calls: "models.QuerySet[OwnCall]") -> Estimate | None:
 
 
 def _without(pairs: "models.QuerySet[ShadowPair]") -> tuple[Ended, ...]:
-    rows = pairs.exclude(status__in=[_Status.JUDGED, _Status.WAITING])
+    rows = pairs.exclude(status__in=[_Status.JUDGED, *ShadowPair.OPEN])
     counted = rows.values("status", "detail").annotate(pairs=Count("pk")).order_by("-pairs")
     return tuple(
         Ended(_Status(row["status"]).label, row["detail"], row["pairs"]) for row in counted[:8]

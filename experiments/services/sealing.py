@@ -5,7 +5,7 @@ nothing. docs/decisions/0034-prompts-wait-sealed.md says why it is done at all.
 """
 
 import base64
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from cryptography.fernet import Fernet, InvalidToken
 from django.utils.crypto import salted_hmac
@@ -15,8 +15,9 @@ class SealBrokenError(ValueError):
     """Too old, or sealed under another SECRET_KEY."""
 
 
-def seal(data: bytes) -> str:
-    return _box().encrypt(data).decode()
+def seal(data: bytes, at: datetime) -> str:
+    """Its time begins at `at`, however often it is sealed again."""
+    return _box().encrypt_at_time(data, int(at.timestamp())).decode()
 
 
 def unseal(sealed: str, longest: timedelta) -> bytes:

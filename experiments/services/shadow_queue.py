@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import orjson
-from django.db.models import Q
+from django.db.models import F, Q, Sum, Value
+from django.db.models.functions import Concat
 
-from experiments.models import BackgroundTask, Decision, KeyUsage, ShadowPair
+from experiments.models import BackgroundTask, Decision, KeyUsage, OwnCall, ShadowPair
 from experiments.services.budgets import DAY
 from experiments.services.policies import store
 from experiments.services.sealing import SealBrokenError, seal, unseal
@@ -19,8 +20,11 @@ Status = ShadowPair.Status
 
 OWN_KEY = 0  # whom own calls are charged to: no API key has this number
 LONGEST_WAIT = timedelta(hours=1)
+TRIED_AGAIN_AFTER = timedelta(seconds=30)
 MOST_TOGETHER = 64
 USED_UP = "budget_day"
+INTERRUPTED = "interrupted"
+INTERRUPTION = "Its process ended before what was asked was booked. Nothing is asked twice."
 
 
 class Overheard(NamedTuple):
@@ -34,10 +38,11 @@ class Overheard(NamedTuple):
 
 
 class Material(NamedTuple):
-    """What a waiting pair needs, unsealed."""
+    """What a waiting pair needs, unsealed. `other` is the other model's answer, once it is here."""
 
     body: dict[str, Any]
     answer: str
+    other: str | None = None
 
 
 def queue(overheard: Sequence[Overheard]) -> None:
@@ -49,7 +54,7 @@ def queue(overheard: Sequence[Overheard]) -> None:
         is_used_up = spent(now) >= store.current().shadowing.budget
         rows = [_row(each, now, is_used_up=is_used_up) for each in overheard]
         if not is_used_up:
-            task = _task(len(rows))
+            task = _task(len(rows), now, Q(run_after__lte=now))
             for row in rows:
                 row.task = task
         ShadowPair.objects.bulk_create(rows)
@@ -57,16 +62,47 @@ def queue(overheard: Sequence[Overheard]) -> None:
 
 def expire(now: datetime) -> int:
     """Ends what nobody will work off any more, and forgets its prompts. Returns how many."""
-    waiting = ShadowPair.objects.filter(status=Status.WAITING)
+    pairs, waiting = ShadowPair.objects, ShadowPair.objects.filter(status=Status.WAITING)
     late = waiting.filter(created_at__lt=now - LONGEST_WAIT)
-    lost = _lose(late, now, "Not worked off within an hour. Is `manage.py run_tasks` running?")
+    held_up = Concat(Value("Not worked off within an hour. "), F("detail"))
+    lost = _lose(late.exclude(detail=""), now, held_up)
+    lost += _lose(late, now, "Not worked off within an hour. Is `manage.py run_tasks` running?")
     open_tasks = Q(task__status__in=[BackgroundTask.Status.QUEUED, BackgroundTask.Status.RUNNING])
     dropped = waiting.exclude(open_tasks)
-    return lost + _lose(dropped, now, "Its background task was cancelled, or failed.")
+    lost += _lose(dropped, now, "Its background task was cancelled, or failed.")
+    interrupted = pairs.filter(status=Status.ASKING).exclude(open_tasks)
+    return lost + sum(_interrupt(pair, now) for pair in interrupted)
 
 
-def _lose(rows: Any, now: datetime, why: str) -> int:
+def end_interrupted(task_id: int, now: datetime) -> None:
+    """Ends the pairs that somebody had begun to ask when this task was taken from him."""
+    for pair in ShadowPair.objects.filter(task_id=task_id, status=Status.ASKING):
+        _interrupt(pair, now)
+
+
+def _lose(rows: Any, now: datetime, why: Any) -> int:
     return int(rows.update(status=Status.LOST, detail=why, ended_at=now, sealed=""))
+
+
+def _interrupt(pair: ShadowPair, now: datetime) -> int:
+    """What was not booked counts as it was expected to cost: it stays charged to the day."""
+    with write_transaction():
+        asking = ShadowPair.objects.filter(pk=pair.pk, status=Status.ASKING)
+        if not asking.update(status=Status.LOST, detail=INTERRUPTION, ended_at=now):
+            return 0
+        booked = pair.calls.aggregate(cost=Sum("cost"))["cost"] or 0
+        OwnCall.objects.create(
+            pair=pair,
+            purpose=OwnCall.Purpose.SHADOW,
+            model=pair.other_model,
+            started_at=now,
+            ended_ms=0.0,
+            status=INTERRUPTED,
+            estimated=True,
+            cost=None if pair.charged is None else max(0, pair.charged - booked),
+            error=INTERRUPTION,
+        )
+    return 1
 
 
 def spent(now: datetime) -> int:
@@ -87,7 +123,30 @@ def material_of(pair: ShadowPair) -> Material:
         data = orjson.loads(unseal(pair.sealed, LONGEST_WAIT))
     except orjson.JSONDecodeError:
         raise SealBrokenError("What was sealed cannot be read.") from None
-    return Material(data["body"], data["answer"])
+    return Material(**data)
+
+
+def put_back(pair: ShadowPair, material: Material, why: str) -> None:
+    """A pair that was being asked waits again, with what is known so far."""
+    ShadowPair.objects.filter(pk=pair.pk, status=Status.ASKING).update(
+        status=Status.WAITING, sealed=_sealed(material, pair.created_at), charged=None, detail=why
+    )
+
+
+def hold_up(pairs: Sequence[ShadowPair], why: str) -> None:
+    ShadowPair.objects.filter(pk__in=[pair.pk for pair in pairs]).update(detail=why)
+
+
+def defer(task_id: int, now: datetime) -> None:
+    """Gives what still waits in this task to one that begins later."""
+    with write_transaction():
+        left = ShadowPair.objects.filter(task_id=task_id, status=Status.WAITING)
+        if more := left.count():
+            left.update(task=_task(more, now + TRIED_AGAIN_AFTER, Q(run_after__gt=now)))
+
+
+def _sealed(material: Material, at: datetime) -> str:
+    return seal(orjson.dumps(material._asdict()), at)
 
 
 def _row(each: Overheard, now: datetime, *, is_used_up: bool) -> ShadowPair:
@@ -101,17 +160,17 @@ def _row(each: Overheard, now: datetime, *, is_used_up: bool) -> ShadowPair:
     if is_used_up:
         row.status, row.detail, row.ended_at = Status.SKIPPED, USED_UP, now
     else:
-        row.sealed = seal(orjson.dumps({"body": each.body, "answer": storable(each.answer)}))
+        row.sealed = _sealed(Material(dict(each.body), storable(each.answer)), now)
     return row
 
 
-def _task(more: int) -> BackgroundTask:
-    """The task that has not begun yet, while there is room in it; locked, so that it cannot begin
-    without these pairs."""
+def _task(more: int, start: datetime, when: Q) -> BackgroundTask:
+    """A task of that time that has not begun yet, while there is room in it; locked, so that it
+    cannot begin without these pairs. Otherwise a new one."""
     tasks = BackgroundTask.objects.select_for_update().filter(
-        name=SHADOW_CALLS, status=BackgroundTask.Status.QUEUED, cancel_requested=False
+        when, name=SHADOW_CALLS, status=BackgroundTask.Status.QUEUED, cancel_requested=False
     )
     task = tasks.order_by("id").last()
     if task is not None and ShadowPair.objects.filter(task=task).count() + more <= MOST_TOGETHER:
         return task
-    return enqueue(SHADOW_CALLS, {}, by="gateway")
+    return enqueue(SHADOW_CALLS, {}, by="gateway", run_after=start)

@@ -4,7 +4,7 @@
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -17,6 +17,7 @@ from experiments.services.budgets import (
     Correction,
     Limits,
     OverLimitError,
+    Standing,
     correct,
     reserve,
 )
@@ -24,7 +25,7 @@ from experiments.services.circuits import CallResult
 from experiments.services.outcomes import FeedbackOffError, Rating, record_feedback
 from experiments.services.policies import store
 from experiments.services.settling import OK, Attempted
-from experiments.services.shadow_queue import OWN_KEY
+from experiments.services.shadow_queue import INTERRUPTED, OWN_KEY, Material, put_back
 from experiments.services.shadow_sets import feed
 from experiments.services.storing import storable
 from experiments.services.sums import JUDGE
@@ -47,8 +48,19 @@ class Own(NamedTuple):
     reason: str = ""
 
 
+class Waiting(NamedTuple):
+    """A pair that goes back to wait, with what its calls used so far."""
+
+    pair: ShadowPair
+    material: Material
+    why: str
+    charge: Charge | None
+    tokens: int
+    cost: int | None
+
+
 class Ending(NamedTuple):
-    """How a pair ends. Costs are what its calls cost together, None where one has no price."""
+    """How a pair ends, and what its calls used together; None where one has no price."""
 
     pair: ShadowPair
     status: ShadowPair.Status
@@ -68,11 +80,22 @@ def charge_for(at: datetime, tokens: int, cost: int | None) -> Charge:
     return Charge(OWN_KEY, Limits(day=store.current().shadowing.budget), at, tokens, cost)
 
 
-def admit(charges: Sequence[Charge]) -> list[str]:
-    """Charges each that the budget covers; for each, in order, "" or why not."""
+def begin(claims: Mapping[UUID, Charge]) -> dict[UUID, str]:
+    """Marks the pairs that the budget covers as being asked, and charges them. For each "" or why
+    not; those that somebody else has begun, or ended, are left out.
+
+    Committed before anything is asked: whatever happens then, nobody asks for them again.
+    """
+    waiting = ShadowPair.objects.filter(pk__in=claims, status=Status.WAITING)
     with write_transaction():
-        answers = reserve(charges)
-    return [each.code if isinstance(each, OverLimitError) else "" for each in answers]
+        ours = sorted(waiting.select_for_update().values_list("pk", flat=True))
+        answers = dict(zip(ours, reserve([claims[pk] for pk in ours]), strict=True))
+        for pk, answer in answers.items():
+            if isinstance(answer, Standing):
+                ShadowPair.objects.filter(pk=pk).update(
+                    status=Status.ASKING, sealed="", charged=claims[pk].cost, detail=""
+                )
+    return {pk: a.code if isinstance(a, OverLimitError) else "" for pk, a in answers.items()}
 
 
 def book(calls: Iterable[Own]) -> None:
@@ -91,6 +114,14 @@ def book(calls: Iterable[Own]) -> None:
             circuits.record(results, now)
 
 
+def wait(waiting: Iterable[Waiting]) -> None:
+    """Puts pairs back whose model cannot be asked now."""
+    for each in waiting:
+        with write_transaction():
+            put_back(each.pair, each.material, each.why)
+            _correct(each.charge, each.tokens, each.cost)
+
+
 def end(endings: Iterable[Ending]) -> None:
     """Ends each pair once, in a transaction of its own, with all that follows from its verdict."""
     for ending in endings:
@@ -101,7 +132,7 @@ def end(endings: Iterable[Ending]) -> None:
 def _end(ending: Ending, now: datetime) -> None:
     pair = ending.pair
     keeps_text = pair.decision.text is not None
-    ended = ShadowPair.objects.filter(pk=pair.pk, status=Status.WAITING).update(
+    ended = ShadowPair.objects.filter(pk=pair.pk, status__in=ShadowPair.OPEN).update(
         status=ending.status,
         detail=ending.detail[:300],
         ended_at=now,
@@ -112,11 +143,17 @@ def _end(ending: Ending, now: datetime) -> None:
         revision=ending.revision,
         preference=ending.preference,
     )
-    if ending.charge is not None:
-        correct([Correction(ending.charge, ending.tokens, ending.cost)])
-    if ended and ending.preference is not None:
+    _correct(ending.charge, ending.tokens, ending.cost)
+    if not ended:  # it was taken for dead; what was asked is booked as it was
+        OwnCall.objects.filter(pair_id=pair.pk, status=INTERRUPTED).delete()
+    elif ending.preference is not None:
         _rate(pair.pk, ending.preference, now)
         feed(pair, ending.preference)
+
+
+def _correct(charge: Charge | None, tokens: int, cost: int | None) -> None:
+    if charge is not None:
+        correct([Correction(charge, tokens, cost)])
 
 
 def _rate(decision_id: UUID, preference: float, now: datetime) -> None:

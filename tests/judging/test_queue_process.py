@@ -95,8 +95,8 @@ def test_a_call_is_answered_first_and_compared_afterwards(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_queue_process_that_is_killed_is_taken_over(tmp_path: Path) -> None:
-    """Killed while the other model answers: the pair is there, sealed, and another asks anew."""
+def test_what_a_killed_queue_process_had_asked_is_not_paid_twice(tmp_path: Path) -> None:
+    """Killed while the other model answers: another takes the task up and asks for the rest."""
     reached, go_on = threading.Event(), threading.Event()
 
     def slow(model: str, body: dict[str, Any]) -> str:
@@ -115,14 +115,19 @@ def test_a_queue_process_that_is_killed_is_taken_over(tmp_path: Path) -> None:
             assert reached.wait(240)
             os.kill(first.pid, signal.SIGKILL)
             first.wait()
-        assert states(server) == ["waiting"]
+        sealed = "SELECT status, sealed FROM experiments_shadowpair"
+        assert rows(server.database, sealed) == [("asking", "")]
         go_on.set()
         with run_tasks(server, TASK_LEASE_SECONDS="2"):
             taken = "SELECT status, attempts FROM experiments_backgroundtask"
             until(lambda: rows(server.database, taken) == [("done", 2)])
-        assert states(server) == ["judged"]
-        assert len(stub.asked("strong")) == 2
-        assert rows(server.database, "SELECT count(*) FROM experiments_feedback") == [(1,)]
+        assert states(server) == ["lost"]
+        assert len(stub.bodies) == 2  # the user's answer, and the other model's
+        own = "SELECT status, estimated, cost FROM experiments_owncall"
+        charged = "SELECT cost FROM experiments_keyusage WHERE key_id = 0"
+        assert rows(server.database, own) == [
+            ("interrupted", 1, rows(server.database, charged)[0][0])
+        ]
 
 
 @pytest.mark.slow
@@ -205,9 +210,10 @@ def test_a_task_of_a_dead_celery_worker_is_sent_again(tmp_path: Path, broker: st
             os.kill(first.pid, signal.SIGKILL)
             first.wait()
         go_on.set()
-        assert states(server) == ["waiting"]
+        assert states(server) == ["asking"]
         with worker(server), run_tasks(server):
-            until(lambda: states(server) == ["judged"])
+            until(lambda: states(server) == ["lost"])
+        assert len(stub.asked("strong")) == 1
 
 
 @pytest.mark.slow

@@ -24,9 +24,9 @@ from experiments.models import (
     ShadowPair,
     UnitSum,
 )
-from experiments.services import circuits, tasks
+from experiments.services import circuits, shadows, tasks
 from experiments.services.revisions import revision
-from experiments.services.shadow_queue import expire, queue, spent
+from experiments.services.shadow_queue import TRIED_AGAIN_AFTER, expire, queue, spent
 from experiments.services.tasks import cancel, run_next
 from tests.judging.provider import FailError, Provider, provider, usual
 from tests.judging.rows import JUDGE, PROMPT, STRONG, WEAK, answered, change, overheard, set_up
@@ -190,9 +190,25 @@ def test_a_malformed_verdict_is_asked_for_again_and_paid_for() -> None:
     assert not Feedback.objects.exists()
 
 
-def test_a_judge_that_cannot_be_reached_fails_the_pair_and_opens_its_circuit() -> None:
+def waited_out() -> None:
+    """The wait of open circuits is over."""
+    opened = Circuit.objects.filter(open_until__isnull=False)
+    opened.update(open_until=timezone.now() - timedelta(seconds=1))
+    circuits.forget()
+
+
+def work_later() -> None:
+    """What was put off until now, but not what is put off again."""
+    later = timezone.now() + TRIED_AGAIN_AFTER
+    while run_next(later):
+        pass
+
+
+def test_pairs_wait_while_the_judges_circuit_is_open_and_nothing_is_asked_twice() -> None:
+    is_up = False
+
     def broken(model: str, body: dict[str, Any]) -> str:
-        if model == "judge":
+        if model == "judge" and not is_up:
             raise FailError(500)
         return usual(model, body)
 
@@ -200,13 +216,81 @@ def test_a_judge_that_cannot_be_reached_fails_the_pair_and_opens_its_circuit() -
         set_up(stub.url)
         rows = [answered(f"{PROMPT} {number}") for number in range(4)]
         work()
-        assert {pair_of(row).status for row in rows} == {"failed"}
         assert Circuit.objects.get(model=JUDGE).open_until is not None
+        pairs = [pair_of(row) for row in rows]
+        assert {pair.status for pair in pairs} == {"waiting"}
+        assert all(pair.sealed and JUDGE in pair.detail for pair in pairs)
+        each = 100 * 2_000 + 10 * 8_000
+        assert spent(datetime.now(UTC)) == 4 * each  # the other model's answers, and no estimate
         asked = len(stub.asked("judge"))
         late = answered("Once more")
-        work()
+        work_later()
         assert len(stub.asked("judge")) == asked
-        assert "circuit_open" in pair_of(late).detail
+        assert pair_of(late).status == "waiting"
+        assert BackgroundTask.objects.filter(status="queued").count() == 1
+        is_up = True
+        waited_out()
+        for _ in range(3):
+            work_later()
+        assert {pair_of(row).status for row in [*rows, late]} == {"judged"}
+        assert {pair_of(row).detail for row in rows} == {""}
+        assert len(stub.asked("strong")) == 5
+        assert spent(datetime.now(UTC)) == 15 * each
+
+
+def test_one_question_at_a_time_tries_a_judge_that_kept_failing() -> None:
+    def broken(model: str, body: dict[str, Any]) -> str:
+        if model == "judge":
+            raise FailError(500)
+        return usual(model, body)
+
+    with provider(broken) as stub:
+        set_up(stub.url)
+        for number in range(4):
+            answered(f"{PROMPT} {number}")
+        work()
+        asked = len(stub.asked("judge"))
+        waited_out()
+        work_later()
+        assert len(stub.asked("judge")) == asked + 1
+
+
+def test_a_verdict_that_was_given_before_the_judge_failed_still_counts() -> None:
+    judged = 0
+
+    def dying(model: str, body: dict[str, Any]) -> str:
+        nonlocal judged
+        if model == "judge":
+            judged += 1
+            if judged > 1:
+                raise FailError(500)
+        return usual(model, body)
+
+    with provider(dying) as stub:
+        set_up(stub.url)
+        row = answered()
+        now = timezone.now()
+        Circuit.objects.create(model=JUDGE, window_at=now, calls=4, failures=4)
+        work()
+        assert (pair_of(row).status, judged) == ("waiting", 2)
+        judged = -1
+        waited_out()
+        work_later()
+        assert (pair_of(row).status, pair_of(row).preference, judged) == ("judged", 0.0, 0)
+
+
+def test_pairs_that_waited_an_hour_for_their_model_say_so(stub: Provider) -> None:
+    set_up(stub.url)
+    later = timezone.now() + timedelta(minutes=1)
+    row = answered()
+    Circuit.objects.create(model=STRONG, window_at=timezone.now(), open_until=later, trips=1)
+    circuits.forget()
+    work()
+    assert stub.bodies == []
+    assert expire(timezone.now() + timedelta(hours=2)) == 1
+    assert pair_of(row).detail == (
+        f"Not worked off within an hour. {STRONG} keeps failing and is left alone for now."
+    )
 
 
 def test_an_other_model_that_does_not_answer_fails_the_pair() -> None:
@@ -316,6 +400,50 @@ def test_a_task_taken_up_again_asks_only_for_what_had_not_ended(stub: Provider) 
     work()
     assert (pair_of(done).preference, pair_of(left).preference) == (1.0, 0.0)
     assert len(stub.bodies) == 3
+
+
+def test_a_pair_that_was_being_asked_when_its_process_died_is_not_asked_again(
+    stub: Provider,
+) -> None:
+    set_up(stub.url)
+    begun, left = answered(), answered("Another one")
+    ShadowPair.objects.filter(pk=begun.pk).update(status="asking", sealed="", charged=900_000)
+    OwnCall.objects.create(
+        pair=pair_of(begun),
+        purpose="shadow",
+        model=STRONG,
+        started_at=timezone.now(),
+        ended_ms=1.0,
+        status="ok",
+        cost=280_000,
+    )
+    gone = timezone.now() - timedelta(minutes=5)
+    BackgroundTask.objects.update(status="running", leased_until=gone, attempts=1)
+    work()
+    assert (pair_of(begun).status, pair_of(left).status) == ("lost", "judged")
+    assert "asked twice" in pair_of(begun).detail
+    call = OwnCall.objects.get(status="interrupted")
+    assert (call.pair_id, call.estimated, call.cost) == (begun.pk, True, 620_000)
+    assert len(stub.bodies) == 3
+
+
+def test_a_pair_whose_task_failed_while_it_was_asked_is_lost(stub: Provider) -> None:
+    set_up(stub.url)
+    row = answered()
+    ShadowPair.objects.update(status="asking", sealed="", charged=None)
+    BackgroundTask.objects.update(status="failed")
+    assert expire(timezone.now()) == 1
+    assert (pair_of(row).status, OwnCall.objects.get().cost) == ("lost", None)
+
+
+def test_two_processes_do_not_ask_for_the_same_pair(stub: Provider) -> None:
+    set_up(stub.url)
+    first, second = answered(), answered("Another one")
+    now = timezone.now()
+    claims = {row.pk: shadows.charge_for(now, 10, 1_000) for row in (first, second)}
+    assert shadows.begin({first.pk: claims[first.pk]}) == {first.pk: ""}
+    assert shadows.begin(claims) == {second.pk: ""}
+    assert spent(now) == 2_000
 
 
 def test_what_nobody_works_off_is_forgotten_after_an_hour(stub: Provider) -> None:

@@ -1,0 +1,100 @@
+"""One shadow pair on its way: what it needs, what was asked for it, and how it ends or waits."""
+
+from enum import Enum
+
+from experiments.core.judging import Verdict, preference
+from experiments.core.money import total
+from experiments.gateway.aside import Reply
+from experiments.models import OwnCall, ShadowPair
+from experiments.services.budgets import Charge
+from experiments.services.shadow_queue import Material
+from experiments.services.shadows import Ending, Waiting
+
+LEFT_ALONE = "{model} keeps failing and is left alone for now."
+Status, Winner = ShadowPair.Status, OwnCall.Winner
+
+
+class Order(Enum):
+    """Which answer the judge reads first."""
+
+    GIVEN_FIRST = 1
+    OTHER_FIRST = 2
+
+
+class Case:
+    """One pair on its way to its end."""
+
+    def __init__(self, pair: ShadowPair) -> None:
+        self.pair = pair
+        self.material = Material({}, "")
+        self.charge: Charge | None = None
+        self.other: str | None = None
+        self.verdicts: dict[Order, Verdict] = {}
+        self.problem = ""
+        self.replies: list[Reply] = []
+        self.status: ShadowPair.Status | None = None
+        self.detail = ""
+        self.judge = ""
+        self.revision: int | None = None
+        self.waits_for = ""
+
+    def stop(self, status: ShadowPair.Status, detail: str = "") -> None:
+        self.status, self.detail = status, detail
+
+    @property
+    def is_open(self) -> bool:
+        return self.status is None and not self.waits_for
+
+    @property
+    def tokens(self) -> int:
+        return sum(reply.tokens for reply in self.replies)
+
+    @property
+    def cost(self) -> int | None:
+        return total([reply.cost for reply in self.replies])
+
+    def waiting(self) -> Waiting:
+        return Waiting(
+            pair=self.pair,
+            material=self.material._replace(other=self.other),
+            why=LEFT_ALONE.format(model=self.waits_for),
+            charge=self.charge,
+            tokens=self.tokens,
+            cost=self.cost,
+        )
+
+    def ending(self) -> Ending:
+        is_judged = self.status is Status.JUDGED
+        return Ending(
+            pair=self.pair,
+            status=self.status or Status.FAILED,
+            charge=self.charge,
+            tokens=self.tokens,
+            cost=self.cost,
+            detail=self.detail,
+            answer=self.material.answer,
+            other_answer=self.other,
+            judge_model=self.judge,
+            revision=self.revision,
+            preference=self._preference() if is_judged else None,
+        )
+
+    def _preference(self) -> float:
+        return preference(self.verdicts[Order.GIVEN_FIRST], self.verdicts[Order.OTHER_FIRST])
+
+
+def verdicts_of(pair: ShadowPair, judge: str | None) -> dict[Order, Verdict]:
+    """What this judge said of a pair before it had to wait. One query."""
+    calls = pair.calls.filter(purpose=OwnCall.Purpose.JUDGE, model=judge).exclude(winner="")
+    return {
+        Order.GIVEN_FIRST if call.given_first else Order.OTHER_FIRST: Verdict(
+            _first(call), call.criterion, call.reason
+        )
+        for call in calls
+    }
+
+
+def _first(call: OwnCall) -> float:
+    if call.winner == Winner.TIE:
+        return 0.5
+    return 1.0 if (call.winner == Winner.GIVEN) == call.given_first else 0.0
