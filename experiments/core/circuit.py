@@ -17,13 +17,15 @@ MOST_DOUBLINGS = 8
 
 @dataclass(frozen=True, slots=True)
 class CircuitState:
-    """Calls and failures since `window_at`; `trips` counts openings without a success between."""
+    """Calls and failures since `window_at`; `trips` counts openings without a success between, the
+    first of them at `opened_at`."""
 
     window_at: datetime
     calls: int = 0
     failures: int = 0
     open_until: datetime | None = None
     trips: int = 0
+    opened_at: datetime | None = None
 
 
 def after(state: CircuitState, calls: int, failures: int, now: datetime) -> CircuitState:
@@ -49,4 +51,9 @@ def _probed(state: CircuitState, calls: int, failures: int, now: datetime) -> Ci
 
 def _opened(state: CircuitState, now: datetime) -> CircuitState:
     wait = min(FIRST_WAIT * 2 ** min(state.trips, MOST_DOUBLINGS), LONGEST_WAIT)
-    return CircuitState(now, open_until=now + wait, trips=state.trips + 1)
+    return CircuitState(
+        now,
+        open_until=now + wait,
+        trips=state.trips + 1,
+        opened_at=state.opened_at or now,
+    )

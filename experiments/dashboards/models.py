@@ -1,4 +1,5 @@
-"""`/models/`: what each model cost, how it was rated, and where its price comes from."""
+"""`/models/`: what each model cost, how it was rated, where its price comes from, and which keep
+failing."""
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -7,6 +8,7 @@ from experiments.dashboards import wording
 from experiments.dashboards.filters import Filters
 from experiments.dashboards.pages import page, show
 from experiments.models import Domain
+from experiments.reports.circuits import left_alone
 from experiments.reports.model_use import model_use
 
 
@@ -14,10 +16,12 @@ from experiments.reports.model_use import model_use
 def models(request: HttpRequest) -> HttpResponse:
     filters, now = Filters.from_request(request.GET), timezone.now()
     uses = model_use(filters.span(now), now.date(), filters.domain)
+    alone = left_alone(now)
     context = {
-        "answer": wording.models(uses, filters.when),
+        "answer": wording.models(uses, filters.when, list(alone)),
         "used": [use for use in uses if use.sums.decisions],
         "uses": uses,
+        "left_alone": alone,
         "domain_choices": Domain.objects.values_list("name", flat=True),
     }
     return show(request, "pages/models.html", "models", context, tab="models", filters=filters)

@@ -242,8 +242,16 @@ def threshold(moved: Moved, at_work: float | None) -> str:
     return f"At {moved.threshold:.2f}, {share(moved.strong_share)} {go} to the strong model{cost}."
 
 
-def models(uses: Sequence[ModelUse], when: str) -> Answer:
-    """What the models cost, and whether the estimates can be trusted."""
+def models(uses: Sequence[ModelUse], when: str, failing: Sequence[str] = ()) -> Answer:
+    """What the models cost, whether the estimates can be trusted, and which keep failing."""
+    found = _costs(uses, when)
+    if not failing:
+        return found
+    keep = "keeps failing and is" if len(failing) == 1 else "keep failing and are"
+    return Answer(f"{listed(failing)} {keep} left alone. {found.sentence}", found.next)
+
+
+def _costs(uses: Sequence[ModelUse], when: str) -> Answer:
     used = [use for use in uses if use.sums.decisions]
     if not used:
         return Answer(f"No model answered {when}.")

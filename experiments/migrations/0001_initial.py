@@ -95,6 +95,7 @@ class Migration(migrations.Migration):
                 ('window_at', models.DateTimeField()),
                 ('calls', models.PositiveIntegerField(default=0)),
                 ('failures', models.PositiveIntegerField(default=0)),
+                ('opened_at', models.DateTimeField(null=True)),
                 ('open_until', models.DateTimeField(null=True)),
                 ('probe_until', models.DateTimeField(null=True)),
                 ('trips', models.PositiveIntegerField(default=0)),

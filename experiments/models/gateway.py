@@ -211,13 +211,15 @@ class Circuit(models.Model):
     """Whether a model is being called, shared by all processes.
 
     Calls and failures are counted since `window_at`. While `open_until` is set the model is not
-    called; once that time has passed one probe at a time may (`probe_until`).
+    called; once that time has passed one probe at a time may (`probe_until`). `opened_at` is when
+    it last could be called freely.
     """
 
     model = models.CharField(max_length=200, unique=True)
     window_at = models.DateTimeField()
     calls = models.PositiveIntegerField(default=0)
     failures = models.PositiveIntegerField(default=0)
+    opened_at = models.DateTimeField(null=True)
     open_until = models.DateTimeField(null=True)
     probe_until = models.DateTimeField(null=True)
     trips = models.PositiveIntegerField(default=0)

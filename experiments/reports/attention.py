@@ -10,7 +10,8 @@ from django.utils import timezone
 from experiments.core.money import price_on
 from experiments.core.policy import Policy
 from experiments.core.wording import plural
-from experiments.models import Circuit, DailyResult, Experiment, Rollout
+from experiments.models import DailyResult, Experiment, Rollout
+from experiments.reports.circuits import left_alone
 from experiments.reports.drift import drifts
 from experiments.reports.rollups import Span, rolled_up
 
@@ -62,13 +63,11 @@ def attention(span: Span, policy: Policy, routers: Sequence[NotReady]) -> tuple[
 
 
 def _circuits() -> Iterator[Attention]:
-    """Models that kept failing and are left alone, as the gateway keeps them."""
-    for row in Circuit.objects.filter(open_until__isnull=False):
-        until = f"{row.open_until:%H:%M:%S} UTC"
-        why = f"Left alone until {until}, then tried by one call; others answer for it meanwhile."
-        title = f"{row.model} keeps failing"
-        said = f" It said: {row.reason}" if row.reason else ""
-        yield Attention(Subject.CIRCUIT, "unhealthy", row.model, title, f"{why}{said}")
+    for model, one in left_alone(timezone.now()).items():
+        why = f"Since {one.since:%Y-%m-%d %H:%M} UTC others answer for it. {one.next_try}"
+        said = f" It said: {one.reason}" if one.reason else ""
+        title = f"{model} keeps failing"
+        yield Attention(Subject.CIRCUIT, "unhealthy", model, title, f"{why}{said}")
 
 
 def _experiments() -> Iterator[Attention]:

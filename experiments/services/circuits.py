@@ -75,7 +75,7 @@ def record(results: Sequence[CallResult], now: datetime) -> None:
         rows = _rows(calls)
     changed = []
     for row in rows:
-        before = CircuitState(row.window_at, row.calls, row.failures, row.open_until, row.trips)
+        before = _state(row)
         state = after(before, calls[row.model], failures[row.model], now)
         if state != before:
             changed.append(_columns(row, state, reasons.get(row.model, "")))
@@ -89,6 +89,12 @@ def _rows(models: Iterable[str]) -> list[Circuit]:
     """Locked, always in the same order."""
     rows = Circuit.objects.select_for_update().filter(model__in=list(models))
     return list(rows.order_by("model"))
+
+
+def _state(row: Circuit) -> CircuitState:
+    return CircuitState(
+        row.window_at, row.calls, row.failures, row.open_until, row.trips, row.opened_at
+    )
 
 
 def _columns(row: Circuit, state: CircuitState, reason: str) -> dict[str, Any]:

@@ -56,6 +56,15 @@ def test_probe_that_fails_doubles_the_wait() -> None:
         assert state.open_until == now + doubled * FIRST_WAIT
 
 
+def test_it_is_open_since_it_first_opened_without_a_success_between() -> None:
+    state = after(CLOSED, 5, 5, NOW)
+    assert state.opened_at == NOW
+    state = after(state, 1, 1, NOW + FIRST_WAIT)
+    assert (state.opened_at, state.window_at) == (NOW, NOW + FIRST_WAIT)
+    closed = after(state, 1, 0, NOW + 4 * FIRST_WAIT)
+    assert closed.opened_at is None
+
+
 def test_wait_has_a_longest() -> None:
     state = after(opened(trips=1000), 1, 1, NOW + FIRST_WAIT)
     assert state.open_until == NOW + FIRST_WAIT + LONGEST_WAIT

@@ -101,6 +101,30 @@ def test_model_that_keeps_failing_needs_attention(viewer: Client) -> None:
     assert f"{WEAK} keeps failing" not in content
 
 
+def test_models_page_says_which_keep_failing_since_when_why_and_when_they_are_tried(
+    viewer: Client,
+) -> None:
+    now = timezone.now()
+    assert "keep failing" not in viewer.get("/models/").content.decode()
+    Circuit.objects.create(
+        model=STRONG,
+        window_at=now,
+        opened_at=datetime(2026, 11, 1, 9, 30, tzinfo=UTC),
+        open_until=now + timedelta(minutes=1),
+        trips=3,
+        reason="Overloaded <now>.",
+    )
+    Circuit.objects.create(model=WEAK, window_at=now, open_until=now - timedelta(minutes=1))
+    content = viewer.get("/models/").content.decode()
+    assert f"{STRONG} and {WEAK} keep failing and are left alone." in content
+    assert "2026-11-01 09:30 UTC" in content
+    assert "Overloaded &lt;now&gt;." in content
+    assert f"Left alone until {now + timedelta(minutes=1):%H:%M:%S} UTC" in content
+    assert "The next call that would choose it tries it." in content
+    assert content.count("circuit open</span>") == 2
+    assert content.count("left alone</span>") == 2  # where prices say what is available
+
+
 def test_admin_shows_the_calls_and_changes_none(admin_client: Client, seeded: None) -> None:
     row = routed()
     attempt(row, 1, status="rate_limited", http_status=429, error="Slow down.")

@@ -46,5 +46,5 @@ def test_prices_say_how_old_they_are(viewer: Client) -> None:
 
 def test_queries(viewer: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     hour(at=NOW)
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         viewer.get("/models/")

@@ -1,0 +1,46 @@
+"""Models that kept failing and are left alone, as the gateway keeps them."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from experiments.models import Circuit
+
+
+class LeftAlone(NamedTuple):
+    """One model: since when, until when, and what it said last. `trips` counts failed tries."""
+
+    model: str
+    since: datetime
+    until: datetime
+    is_due: bool
+    is_tried: bool
+    trips: int
+    reason: str
+
+    @property
+    def next_try(self) -> str:
+        """When it is called again, in words."""
+        if self.is_tried:
+            return "One call is trying it now."
+        if self.is_due:
+            return "The next call that would choose it tries it."
+        return f"Left alone until {self.until:%H:%M:%S} UTC, then tried by one call."
+
+
+def left_alone(now: datetime) -> Mapping[str, LeftAlone]:
+    """By model. One query."""
+    rows = Circuit.objects.filter(open_until__isnull=False)
+    return {row.model: _left_alone(row, row.open_until, now) for row in rows if row.open_until}
+
+
+def _left_alone(row: Circuit, until: datetime, now: datetime) -> LeftAlone:
+    return LeftAlone(
+        model=row.model,
+        since=row.opened_at or row.window_at,
+        until=until,
+        is_due=until <= now,
+        is_tried=row.probe_until is not None and now < row.probe_until,
+        trips=row.trips,
+        reason=row.reason,
+    )
