@@ -81,7 +81,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; "
         "PRAGMA wal_autocheckpoint=4000;",
     }
-# Counts requests for the limits of API keys. In memory each process counts its own.
+# What takes pages long to work out. In memory each process remembers its own.
 CACHES = {"default": env.cache("CACHE_URL", "locmemcache://")}
 CACHES["default"].setdefault("OPTIONS", {})["MAX_ENTRIES"] = 100_000
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
                 ('secret_hash', models.CharField(editable=False, max_length=64, unique=True)),
                 ('hint', models.CharField(editable=False, max_length=12)),
                 ('scopes', models.JSONField(default=list, help_text='What it may do: route, feedback, read, manage.')),
-                ('requests_per_minute', models.PositiveIntegerField(blank=True, help_text='Empty: the limit of the setting API_KEY_REQUESTS_PER_MINUTE.', null=True)),
+                ('requests_per_minute', models.PositiveIntegerField(blank=True, help_text='Of the REST API and the gateway together. Empty: the limit of the setting API_KEY_REQUESTS_PER_MINUTE.', null=True)),
                 ('tokens_per_minute', models.PositiveIntegerField(blank=True, help_text='Through the gateway, in and out. Empty: no limit.', null=True)),
                 ('budget_day', models.DecimalField(blank=True, decimal_places=6, help_text='What its calls through the gateway may cost in one UTC day; then they are refused. Empty: no limit.', max_digits=14, null=True, validators=[django.core.validators.MinValueValidator(0)], verbose_name='budget a day, USD')),
                 ('budget_month', models.DecimalField(blank=True, decimal_places=6, help_text='The same for one calendar month (UTC).', max_digits=14, null=True, validators=[django.core.validators.MinValueValidator(0)], verbose_name='budget a month, USD')),

@@ -50,7 +50,8 @@ class APIKey(models.Model):
     requests_per_minute = models.PositiveIntegerField(
         null=True,
         blank=True,
-        help_text="Empty: the limit of the setting API_KEY_REQUESTS_PER_MINUTE.",
+        help_text="Of the REST API and the gateway together. Empty: the limit of the setting "
+        "API_KEY_REQUESTS_PER_MINUTE.",
     )
     tokens_per_minute = models.PositiveIntegerField(
         null=True, blank=True, help_text="Through the gateway, in and out. Empty: no limit."

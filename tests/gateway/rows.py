@@ -125,6 +125,7 @@ KEYS: dict[str, dict[str, Any]] = {
     "unscoped": {"scopes": ["feedback"]},
     "revoked": {"is_active": False},
     "few_requests": {"requests_per_minute": 3},
+    "both_doors": {"requests_per_minute": 3},
     "few_tokens": {"tokens_per_minute": 150},
     "day": {"budget_day": Decimal("0.01")},
     "month": {"budget_month": Decimal("0.01")},

@@ -5,13 +5,14 @@ import time
 from collections import Counter
 from datetime import UTC, datetime
 
+import httpx
 import openai
 import pytest
 
 from tests.gateway.books import until
 from tests.gateway.chats import ask, error_of, turns
 from tests.gateway.conftest import Gateway
-from tests.gateway.rows import LANES
+from tests.gateway.rows import LANES, secret_of
 from tests.gateway.stub import Stub
 
 pytestmark = pytest.mark.server
@@ -127,6 +128,23 @@ def test_requests_a_minute(gateway: Gateway) -> None:
     assert headers["x-ratelimit-limit-requests"] == "3"
     assert 1 <= int(headers["retry-after"]) <= 60
     assert headers["x-ratelimit-reset-requests"].endswith("s")
+
+
+def test_requests_of_both_doors_count_together(gateway: Gateway) -> None:
+    early_in_a_minute()
+    client = gateway.client("both_doors")
+    bearer = {"Authorization": f"Bearer {secret_of('both_doors')}"}
+    url, body = f"{gateway.server.url}/api/v1/route", {"text": "Hello."}
+
+    def route() -> int:
+        return httpx.post(url, json=body, headers=bearer, timeout=30).status_code
+
+    assert route() == 201
+    assert ask(client, LIMITS.model).headers["x-ratelimit-remaining-requests"] == "1"
+    assert [route(), route()] == [201, 429]
+    with pytest.raises(openai.RateLimitError):
+        ask(client, LIMITS.model)
+    assert usage_of(gateway, "both_doors", "minute")["requests"] == 3
 
 
 def test_tokens_a_minute(gateway: Gateway, stub: Stub) -> None:
