@@ -12,8 +12,10 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from experiments.dashboards.pages import page, show
+from experiments.dashboards.wording import Budget
 from experiments.models import Decision
 from experiments.services import tracks
+from experiments.services.budgets import limits_of_person, person, spent_today
 from experiments.services.outcomes import QUALITY, FeedbackOffError, Rating, record_feedback
 from experiments.services.playground import OUTCOME
 from experiments.services.policies import NoPolicyError, store
@@ -35,8 +37,17 @@ def chat(request: HttpRequest) -> HttpResponse:
         "may_chat": request.user.has_perm(PERMISSION),
         "reach": found,
         "domains": domains,
+        "budget": _budget(request),
     }
     return show(request, "pages/chat.html", "playground", context, tab="chat")
+
+
+def _budget(request: HttpRequest) -> Budget | None:
+    """What the reader has used today. One query where there is a limit."""
+    limit = limits_of_person().day
+    if limit is None or request.user.pk is None:
+        return None
+    return Budget(spent_today(person(request.user.pk), timezone.now()), limit)
 
 
 @page()

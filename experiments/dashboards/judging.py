@@ -8,6 +8,7 @@ from django.utils import timezone
 from experiments.dashboards import judging_wording as wording
 from experiments.dashboards.filters import Filters
 from experiments.dashboards.pages import page, show
+from experiments.dashboards.wording import Budget
 from experiments.models import Domain, OwnCall, ShadowPair
 from experiments.reports.judging import judging as judging_report
 from experiments.services.policies import store
@@ -31,7 +32,7 @@ class Line(NamedTuple):
 def judging(request: HttpRequest) -> HttpResponse:
     filters, now, policy = Filters.from_request(request.GET), timezone.now(), store.current()
     found = judging_report(filters.span(now), filters.domain)
-    budget = wording.Budget(spent(now), policy.shadowing.budget)
+    budget = Budget(spent(now), policy.shadowing.budget)
     context = {
         "answer": wording.answer(found, filters.when, policy, budget),
         "found": found,

@@ -1,31 +1,13 @@
 """The sentences about shadow calls and their judge."""
 
-from typing import NamedTuple
-
 from experiments.analysis.agreement import ENOUGH, Agreement
 from experiments.analysis.ratings import Estimate
 from experiments.core.policy import Policy
-from experiments.core.wording import dollars, plural
-from experiments.dashboards.wording import Answer, share
+from experiments.core.wording import plural
+from experiments.dashboards.wording import Answer, Budget, share
 from experiments.reports.judging import Judging
 
 REASONS = {"budget_day": "The day's budget is used up."}
-
-
-class Budget(NamedTuple):
-    """Today's (UTC), in nano-dollars."""
-
-    spent: int
-    limit: int
-
-    @property
-    def is_used_up(self) -> bool:
-        return self.spent >= self.limit
-
-    @property
-    def words(self) -> str:
-        used = f"{dollars(self.spent)} of {dollars(self.limit)} are used today (UTC)"
-        return f"{used}: no more calls before midnight." if self.is_used_up else f"{used}."
 
 
 def answer(found: Judging, when: str, policy: Policy, budget: Budget) -> Answer:

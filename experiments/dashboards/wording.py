@@ -31,6 +31,22 @@ class Answer(NamedTuple):
     next: str = ""
 
 
+class Budget(NamedTuple):
+    """Today's (UTC), in nano-dollars."""
+
+    spent: int
+    limit: int
+
+    @property
+    def is_used_up(self) -> bool:
+        return self.spent >= self.limit
+
+    @property
+    def words(self) -> str:
+        used = f"{dollars(self.spent)} of {dollars(self.limit)} are used today (UTC)"
+        return f"{used}: no more calls before midnight." if self.is_used_up else f"{used}."
+
+
 def share(value: float | None, otherwise: str = "none") -> str:
     """0.384 -> "38 %"; small shares keep a digit: "0.4 %"."""
     if value is None:

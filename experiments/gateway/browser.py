@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 from experiments.gateway.asking import Who
 from experiments.gateway.errors import CallerError
 from experiments.services.admission import KeyRules
-from experiments.services.budgets import Limits
+from experiments.services.budgets import limits_of_person, person
 
 PERMISSION = "experiments.use_chat"
 # What of a call says who it is from, and from where.
@@ -41,9 +41,7 @@ def by_session(scope: Scope) -> Who:
     if not user.has_perm(PERMISSION):
         text = "Your account may not chat. Ask an administrator for the role operator."
         raise CallerError(403, text, code="forbidden")
-    limits = Limits(requests=settings.API_KEY_REQUESTS_PER_MINUTE or None)
-    # Charged under minus the user's number, which no key has.
-    return Who(None, KeyRules(-int(user.pk), limits, frozenset(), frozenset()))
+    return Who(None, KeyRules(person(int(user.pk)), limits_of_person(), frozenset(), frozenset()))
 
 
 def _request(scope: Scope) -> Any:

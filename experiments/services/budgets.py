@@ -1,4 +1,5 @@
-"""What keys may use: requests and tokens a minute, money a day and a month.
+"""What keys, and people on the chat page, may use: requests and tokens a minute, money a day and a
+month.
 
 A call is charged with its estimate when it is let in, in the transaction that stores its decision,
 and corrected when it has ended. So calls at the same time cannot overdraw a budget together, and
@@ -58,6 +59,25 @@ def limits_of(key: APIKey) -> Limits:
         _nano(key.soft_budget_day),
         _nano(key.soft_budget_month),
     )
+
+
+def person(user_id: int) -> int:
+    """Whom calls of somebody without a key are charged to: a number that no key has."""
+    return -user_id
+
+
+def limits_of_person() -> Limits:
+    """Anybody's who chats on the page."""
+    return Limits(
+        settings.API_KEY_REQUESTS_PER_MINUTE or None,
+        day=_nano(Decimal(str(settings.CHAT_BUDGET_PER_DAY))) or None,
+    )
+
+
+def spent_today(key_id: int, now: datetime) -> int:
+    """Nano-dollars this UTC day, calls under way at their estimates. One query."""
+    row = KeyUsage.objects.filter(key_id=key_id, span=DAY, starts_at=_day(now)).first()
+    return row.cost if row else 0
 
 
 class Charge(NamedTuple):
@@ -175,25 +195,29 @@ def _admit(charge: Charge, used: Used) -> tuple[Standing | OverLimitError, Used]
 
 def _refusal(charge: Charge, after: Used) -> tuple[str, str, int] | None:
     limits, at = charge.limits, charge.at
+    who, whose, has = _WORDS[charge.key_id < 0]
     if limits.requests is not None and after.requests > limits.requests:
-        text = f"This key may make {limits.requests:,} requests a minute."
+        text = f"{who} may make {limits.requests:,} requests a minute."
         return "requests_per_minute", text, _seconds_to(_next_minute(at), at)
     if limits.tokens is not None and after.tokens > limits.tokens:
         text = (
-            f"This key may use {limits.tokens:,} tokens a minute; "
+            f"{who} may use {limits.tokens:,} tokens a minute; "
             f"this call needs about {charge.tokens:,}."
         )
         return "tokens_per_minute", text, _seconds_to(_next_minute(at), at)
     if charge.cost is None and (limits.day is not None or limits.month is not None):
-        text = "This key has a budget and the chosen model has no price. Give it one in the admin."
+        text = f"{who} {has} a budget and the chosen model has no price. Give it one in the admin."
         return "unpriced_model", text, _seconds_to(_next_day(at), at)
     if limits.day is not None and after.day > limits.day:
-        text = f"This key's budget of ${usd(limits.day)} a day (UTC) does not cover this call."
+        text = f"{whose} budget of ${usd(limits.day)} a day (UTC) does not cover this call."
         return "budget_day", text, _seconds_to(_next_day(at), at)
     if limits.month is not None and after.month > limits.month:
-        text = f"This key's budget of ${usd(limits.month)} a month (UTC) does not cover this call."
+        text = f"{whose} budget of ${usd(limits.month)} a month (UTC) does not cover this call."
         return "budget_month", text, _seconds_to(_next_month(at), at)
     return None
+
+
+_WORDS = {False: ("This key", "This key's", "has"), True: ("You", "Your", "have")}
 
 
 def _standing(charge: Charge, used: Used) -> Standing:

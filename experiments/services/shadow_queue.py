@@ -8,8 +8,8 @@ import orjson
 from django.db.models import F, Q, Sum, Value
 from django.db.models.functions import Concat
 
-from experiments.models import BackgroundTask, Decision, KeyUsage, OwnCall, ShadowPair
-from experiments.services.budgets import DAY
+from experiments.models import BackgroundTask, Decision, OwnCall, ShadowPair
+from experiments.services.budgets import spent_today
 from experiments.services.policies import store
 from experiments.services.sealing import SealBrokenError, seal, unseal
 from experiments.services.storing import storable
@@ -107,9 +107,7 @@ def _interrupt(pair: ShadowPair, now: datetime) -> int:
 
 def spent(now: datetime) -> int:
     """Nano-dollars of own calls this UTC day, those under way included at their estimates."""
-    day = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    row = KeyUsage.objects.filter(key_id=OWN_KEY, span=DAY, starts_at=day).first()
-    return row.cost if row else 0
+    return spent_today(OWN_KEY, now)
 
 
 def waiting(task_id: int) -> list[ShadowPair]:

@@ -86,6 +86,32 @@ def talk(installation: Installation) -> Iterator[Talk]:
     page.context.close()
 
 
+def spend(server: Server, user: str, nano: int) -> None:
+    """Adds to what somebody has spent today."""
+    Books(server.database).execute(
+        "INSERT INTO experiments_keyusage (key_id, span, starts_at, requests, tokens, cost) "
+        "SELECT -id, 'day', strftime('%Y-%m-%d 00:00:00', 'now'), 0, 0, ? FROM auth_user "
+        "WHERE username = ? ON CONFLICT (key_id, span, starts_at) DO UPDATE SET cost = cost + ?",
+        nano,
+        user,
+        nano,
+    )
+
+
+def test_a_used_up_budget_stops_the_chat_and_says_so(talk: Talk) -> None:
+    spend(talk.server, "ada", 5_000_000_000)
+    try:
+        asked = len(talk.stub.bodies)
+        talk.say("Hello?")
+        problem = "Your budget of $5 a day (UTC) does not cover this call."
+        expect(talk.page.get_by_role("alert")).to_have_text(problem)
+        assert len(talk.stub.bodies) == asked
+        talk.page.reload()
+        expect(talk.page.locator("[data-chat]")).to_contain_text("no more calls before midnight")
+    finally:
+        spend(talk.server, "ada", -5_000_000_000)
+
+
 def test_an_answer_streams_in_and_says_who_gave_it_and_what_it_cost(talk: Talk) -> None:
     talk.page.get_by_label("Answered by").select_option("router/technical")
     talk.say("Hello.")

@@ -1,6 +1,7 @@
 """Limits of keys by the minute, the day and the month, at their edges."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -13,6 +14,8 @@ from experiments.services.budgets import (
     OverLimitError,
     Standing,
     correct,
+    limits_of_person,
+    person,
     reserve,
 )
 
@@ -52,6 +55,23 @@ def test_cheap_call_fits_where_a_dear_one_did_not() -> None:
 def test_refused_call_is_not_counted() -> None:
     take(*[charge(Limits(requests=1))] * 5)
     assert {row.requests for row in KeyUsage.objects.all()} == {1}
+
+
+def test_somebody_without_a_key_is_spoken_to(settings: Any) -> None:
+    settings.CHAT_BUDGET_PER_DAY, settings.API_KEY_REQUESTS_PER_MINUTE = 0.25, 0
+    limits = limits_of_person()
+    assert limits == Limits(day=250_000_000)
+    with transaction.atomic():
+        [refusal, unpriced] = reserve(
+            [
+                charge(limits, cost=250_000_001, key=person(7)),
+                charge(limits, cost=None, key=person(7)),
+            ]
+        )
+    assert str(refusal) == "Your budget of $0.25 a day (UTC) does not cover this call."
+    assert str(unpriced).startswith("You have a budget and the chosen model has no price.")
+    settings.CHAT_BUDGET_PER_DAY = 0.0
+    assert limits_of_person() == Limits()
 
 
 def test_new_minute_day_and_month_begin_anew() -> None:
