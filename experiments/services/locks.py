@@ -7,6 +7,7 @@ back are all held to the same rules.
 from collections.abc import Iterator
 from decimal import Decimal
 
+from experiments.core.judging import METRIC
 from experiments.core.policy import Method
 from experiments.services.documents import Document
 
@@ -61,6 +62,7 @@ def _violations(before: Document, after: Document) -> Iterator[str]:
         if later["status"] in RUNNING:
             yield from _of_domains(key, experiment, before, after)
             yield from _of_arms(key, experiment, before, after)
+            yield from _of_judge(key, experiment, before, after)
     if running:
         yield from _of_holdout(running, before, after)
     yield from _of_stopped(before, after)
@@ -144,6 +146,26 @@ def _of_borrowed(
         for field in SELECTION if selects else ():
             if was[field] != now[field]:
                 yield f"Experiment '{key}' is running: the {field} of '{name}' are locked."
+
+
+def _of_judge(key: str, experiment: Document, before: Document, after: Document) -> Iterator[str]:
+    """Where verdicts are a metric, one judge gives all of them, by one rubric."""
+    if all(metric["metric"] != METRIC for metric in experiment["metrics"]):
+        return
+    judge, later = (document["settings"].get("judge_model") for document in (before, after))
+    models = (document["models"].get(judge, {}) for document in (before, after))
+    if judge != later or len({model.get("provider") for model in models}) > 1:
+        yield (
+            f"Experiment '{key}' is running and counts the judge's verdicts: the judge model is "
+            "locked until it is stopped. To save money lower the shadow shares or the budget."
+        )
+    for name in _domains(experiment, before):
+        was, now = before["domains"][name], after["domains"].get(name, {})
+        if now and was.get("rubric") != now.get("rubric"):
+            yield (
+                f"Experiment '{key}' is running and counts the judge's verdicts: the rubric of "
+                f"'{name}' is locked until it is stopped."
+            )
 
 
 def _pair(domain: str, document: Document) -> tuple[str | None, str | None]:

@@ -20,7 +20,7 @@ from experiments.services.configuration import ConfigurationError, apply, roll_b
 from experiments.services.documents import current_document
 from experiments.services.locks import LockedError
 from experiments.services.revisions import revision
-from tests.experiment_rows import START, running
+from tests.experiment_rows import START, draft, running
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
@@ -184,6 +184,37 @@ def test_what_the_selector_asks_of_a_model_is_locked_where_an_arm_selects() -> N
         changed(lambda: set_domain(min_accuracy_score=0.1))
     lifecycle.stop(experiment, "tests", START, reason="Done", verdict="")
     changed(lambda: set_domain(min_accuracy_score=0.1))
+
+
+def judged() -> None:
+    """A running experiment that counts verdicts, with a judge chosen before."""
+    experiment = draft()
+    experiment.metrics.create(metric="judge_preference", role="secondary")
+    changed(lambda: RoutingSettings.objects.update(judge_model=_a_model("openai/gpt-4.1")))
+    lifecycle.start(experiment, "tests", START)
+
+
+def _a_model(name: str) -> LanguageModel:
+    return LanguageModel.objects.get(name=name)
+
+
+def test_judge_and_rubric_are_locked_where_verdicts_are_a_metric() -> None:
+    judged()
+    with pytest.raises(LockedError, match="the judge model is locked"):
+        changed(lambda: RoutingSettings.objects.update(judge_model=None))
+    with pytest.raises(LockedError, match="the judge model is locked"):
+        changed(lambda: RoutingSettings.objects.update(judge_model=_a_model("openai/gpt-5-mini")))
+    with pytest.raises(LockedError, match=r"'cheaper'.*the rubric of 'technical'"):
+        changed(lambda: set_domain(rubric="The answer must rhyme."))
+    changed(lambda: set_domain("creative", rubric="The answer must rhyme."))
+    changed(lambda: set_domain(shadow_share=0.5))
+    changed(lambda: RoutingSettings.objects.update(shadow_budget="0.5"))
+
+
+def test_judge_and_rubric_are_free_where_they_are_not() -> None:
+    running()
+    changed(lambda: RoutingSettings.objects.update(judge_model=_a_model("openai/gpt-4.1-mini")))
+    changed(lambda: set_domain(rubric="The answer must rhyme."))
 
 
 def test_the_holdout_cannot_grow_and_keeps_its_seed() -> None:
