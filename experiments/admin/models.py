@@ -63,7 +63,8 @@ class PriceInline(TabularInline):
     formset = InlineFormSet
     extra = 0
     fields = ["source", "input_per_million", "output_per_million", "per_request"]
-    fields += ["cached_input_per_million", "valid_from", "valid_until", "source_version"]
+    fields += ["cached_input_per_million", "reasoning_output_per_million"]
+    fields += ["valid_from", "valid_until", "source_version"]
     readonly_fields = ["source_version"]
 
 

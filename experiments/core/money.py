@@ -16,7 +16,7 @@ class Price:
     `input_per_million` and `output_per_million` are nano-dollars for a million tokens,
     `per_request` nano-dollars for each call. `valid_from` is included, `valid_until` is not;
     None leaves that side open. Where `cached_per_million` is None, tokens the provider read from
-    its cache cost as much as any other.
+    its cache cost as much as any other; so do tokens of reasoning without `reasoning_per_million`.
     """
 
     input_per_million: int
@@ -26,17 +26,27 @@ class Price:
     source: str = ""
     valid_from: date | None = None
     valid_until: date | None = None
+    reasoning_per_million: int | None = None
 
     def holds_on(self, day: date) -> bool:
         return (self.valid_from is None or self.valid_from <= day) and (
             self.valid_until is None or day < self.valid_until
         )
 
-    def cost(self, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> int:
-        """Nano-dollars for one call, rounded half up. `cached_tokens` are among the input's."""
+    def cost(
+        self,
+        input_tokens: int,
+        output_tokens: int,
+        cached_tokens: int = 0,
+        reasoning_tokens: int = 0,
+    ) -> int:
+        """Nano-dollars for one call, rounded half up. `cached_tokens` are among the input's,
+        `reasoning_tokens` among the output's."""
         tokens = input_tokens * self.input_per_million + output_tokens * self.output_per_million
         if self.cached_per_million is not None:
             tokens -= cached_tokens * (self.input_per_million - self.cached_per_million)
+        if self.reasoning_per_million is not None:
+            tokens += reasoning_tokens * (self.reasoning_per_million - self.output_per_million)
         return self.per_request + (tokens + PER_MILLION // 2) // PER_MILLION
 
 

@@ -169,6 +169,7 @@ class Exchange:
             model=self.model,
             tokens=usage.total if usage else 0,
             cached_tokens=(usage.cached_tokens or 0) if usage else 0,
+            reasoning_tokens=(usage.reasoning_tokens or 0) if usage else 0,
             cost=self.cost,
             shadow=self._overheard() if ended == Status.OK else None,
         )
@@ -288,7 +289,12 @@ class Exchange:
         price = self.price(model)
         if price is None:
             return None
-        return price.cost(usage.input_tokens, usage.output_tokens, usage.cached_tokens or 0)
+        return price.cost(
+            usage.input_tokens,
+            usage.output_tokens,
+            usage.cached_tokens or 0,
+            usage.reasoning_tokens or 0,
+        )
 
     def price(self, model: str) -> Price | None:
         day = self.admitted.decision.created_at.date()

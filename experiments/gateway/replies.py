@@ -83,7 +83,11 @@ def _money(exchange: Exchange) -> tuple[int | None, int | None]:
     if usage is not None:
         cost = exchange.cost
         actual = actual_costs(
-            row, usage.input_tokens, usage.output_tokens, usage.cached_tokens or 0
+            row,
+            usage.input_tokens,
+            usage.output_tokens,
+            usage.cached_tokens or 0,
+            usage.reasoning_tokens or 0,
         )
         baseline = actual.cost_baseline
     return cost, None if cost is None or baseline is None else baseline - cost

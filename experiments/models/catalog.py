@@ -1,5 +1,7 @@
 """Language models and what they cost."""
 
+from decimal import Decimal
+
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
@@ -151,6 +153,16 @@ class ModelPrice(models.Model):
         help_text="What a million tokens cost that the provider read from its cache. "
         "Empty: as much as the others.",
     )
+    reasoning_output_per_million = models.DecimalField(
+        "reasoning, USD per million tokens",
+        max_digits=14,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="What a million tokens of reasoning cost, which providers count among the "
+        "answer's. Empty: as much as the others.",
+    )
     source = models.CharField(
         max_length=40,
         choices=[(CATALOGUE, "genai-prices catalogue"), (OPERATOR, "Operator")],
@@ -186,13 +198,16 @@ class ModelPrice(models.Model):
             input_per_million=int(self.input_per_million * 1_000_000_000),
             output_per_million=int(self.output_per_million * 1_000_000_000),
             per_request=int(self.per_request * 1_000_000_000),
-            cached_per_million=None
-            if self.cached_input_per_million is None
-            else int(self.cached_input_per_million * 1_000_000_000),
+            cached_per_million=_nano(self.cached_input_per_million),
+            reasoning_per_million=_nano(self.reasoning_output_per_million),
             source=self.source,
             valid_from=self.valid_from,
             valid_until=self.valid_until,
         )
+
+
+def _nano(dollars: Decimal | None) -> int | None:
+    return None if dollars is None else int(dollars * 1_000_000_000)
 
 
 def price_order(row: ModelPrice) -> tuple[bool, int, int]:

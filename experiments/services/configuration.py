@@ -49,15 +49,18 @@ from experiments.services.named import named, placed
 from experiments.services.revisions import Author, changes_of, revision
 from experiments.services.shapes import problems_of_values
 
-PRICES = ("input_per_million", "output_per_million", "per_request", "cached_input_per_million")
-ENTRY_FIELDS = ("unit_hash", "label")
-POLICY_KEYS = ("method", "router", "threshold", "strong", "weak", "epsilon", "between")
-PRICE_KEYS = (
-    *PRICE_FIELDS,
+PRICES = (
     "input_per_million",
     "output_per_million",
     "per_request",
     "cached_input_per_million",
+    "reasoning_output_per_million",
+)
+ENTRY_FIELDS = ("unit_hash", "label")
+POLICY_KEYS = ("method", "router", "threshold", "strong", "weak", "epsilon", "between")
+PRICE_KEYS = (
+    *PRICE_FIELDS,
+    *PRICES,
     "valid_from",
     "valid_until",
 )

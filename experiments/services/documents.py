@@ -184,12 +184,15 @@ def price_document(row: ModelPrice) -> Document:
         "input_per_million": f"{row.input_per_million.normalize():f}",
         "output_per_million": f"{row.output_per_million.normalize():f}",
         "per_request": f"{row.per_request.normalize():f}",
-        "cached_input_per_million": None
-        if row.cached_input_per_million is None
-        else f"{row.cached_input_per_million.normalize():f}",
+        "cached_input_per_million": _plain(row.cached_input_per_million),
+        "reasoning_output_per_million": _plain(row.reasoning_output_per_million),
         "valid_from": row.valid_from.isoformat() if row.valid_from else None,
         "valid_until": row.valid_until.isoformat() if row.valid_until else None,
     }
+
+
+def _plain(amount: Decimal | None) -> str | None:
+    return None if amount is None else f"{amount.normalize():f}"
 
 
 def policy_document(row: RoutingPolicyRow) -> Document:

@@ -54,12 +54,14 @@ class OutcomeReport(NamedTuple):
 class Answer(NamedTuple):
     """Which model answered in the end, and what all calls for it cost; None is unknown.
 
-    `cached_tokens` are those of the input that the provider read from its cache.
+    `cached_tokens` are those of the input that the provider read from its cache,
+    `reasoning_tokens` those of the output that nobody reads.
     """
 
     model: str
     cost: int | None
     cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
 
 class Rating(NamedTuple):
@@ -125,8 +127,8 @@ def record_outcomes(
 def _outcome(
     decision: Decision, report: OutcomeReport, received_at: datetime, answer: Answer | None
 ) -> Outcome:
-    cached = answer.cached_tokens if answer else 0
-    costs = actual_costs(decision, report.input_tokens, report.output_tokens, cached)
+    special = (answer.cached_tokens, answer.reasoning_tokens) if answer else ()
+    costs = actual_costs(decision, report.input_tokens, report.output_tokens, *special)
     if answer is not None:
         costs = costs._replace(cost=answer.cost)
     return Outcome(
@@ -150,11 +152,13 @@ def actual_costs(
     input_tokens: int | None,
     output_tokens: int | None,
     cached_tokens: int = 0,
+    reasoning_tokens: int = 0,
 ) -> ActualCosts:
     """The decision's costs with the tokens there really were; an unknown count stays as expected.
 
-    The other models are taken to have read as much from a cache, or its discount would be counted
-    as routing's. Without any count there is nothing to price anew: all unknown.
+    The other models are taken to have read as much from a cache and to have reasoned as much, or
+    their special prices would be counted as routing's. Without any count there is nothing to price
+    anew: all unknown.
     """
     if input_tokens is None and output_tokens is None:
         return ActualCosts(None, None, None, None)
@@ -165,7 +169,7 @@ def actual_costs(
         if model not in prices:
             return None
         written = expected[model] if output_tokens is None else output_tokens
-        return _price(prices[model]).cost(read, written, cached_tokens)
+        return _price(prices[model]).cost(read, written, cached_tokens, reasoning_tokens)
 
     return ActualCosts(
         cost=cost(decision.model),
@@ -294,4 +298,10 @@ def _rank(report: OutcomeReport) -> tuple[Any, ...]:
 
 
 def _price(stored: Mapping[str, Any]) -> Price:
-    return Price(stored["input"], stored["output"], stored["request"], stored.get("cached"))
+    return Price(
+        stored["input"],
+        stored["output"],
+        stored["request"],
+        stored.get("cached"),
+        reasoning_per_million=stored.get("reasoning"),
+    )

@@ -248,13 +248,18 @@ def _price(price: Document) -> Price:
         input_per_million=_nano(price["input_per_million"]),
         output_per_million=_nano(price["output_per_million"]),
         per_request=_nano(price["per_request"]),
-        cached_per_million=_nano(cached)
-        if (cached := price.get("cached_input_per_million"))
-        else None,
+        cached_per_million=_known(price, "cached_input_per_million"),
+        reasoning_per_million=_known(price, "reasoning_output_per_million"),
         source=price["source"],
         valid_from=_day(price["valid_from"]),
         valid_until=_day(price["valid_until"]),
     )
+
+
+def _known(price: Document, name: str) -> int | None:
+    """Revisions from before this kind of price have none."""
+    dollars = price.get(name)
+    return None if dollars is None else _nano(dollars)
 
 
 def _nano(dollars: str) -> int:

@@ -15,11 +15,13 @@ PER_MILLION = Decimal(1_000_000) / SAMPLE_TOKENS
 
 
 class CataloguePrice(NamedTuple):
-    """US dollars per million tokens. None where what a cache holds costs as much as the rest."""
+    """US dollars per million tokens. None where what a cache holds, or reasoning, costs as much as
+    the rest."""
 
     input_per_million: Decimal
     output_per_million: Decimal
     cached_input_per_million: Decimal | None = None
+    reasoning_output_per_million: Decimal | None = None
 
 
 class Refreshed(NamedTuple):
@@ -37,22 +39,24 @@ def catalogue_price(name: str) -> CataloguePrice | None:
     """
     provider, _, model = name.partition("/")
 
-    def price(cached_tokens: int) -> PriceCalculation:
+    def price(cached_tokens: int, reasoning_tokens: int) -> PriceCalculation:
         usage = Usage(
             input_tokens=SAMPLE_TOKENS,
             cache_read_tokens=cached_tokens,
             output_tokens=SAMPLE_TOKENS,
+            output_reasoning_tokens=reasoning_tokens,
         )
         return calc_price(usage, model or provider, provider_id=provider if model else None)
 
     try:
-        fresh, cached = price(0), price(SAMPLE_TOKENS)
+        fresh, special = price(0, 0), price(SAMPLE_TOKENS, SAMPLE_TOKENS)
     except LookupError:
         return None
     return CataloguePrice(
         fresh.input_price * PER_MILLION,
         fresh.output_price * PER_MILLION,
-        cached.input_price * PER_MILLION if cached.input_price < fresh.input_price else None,
+        special.input_price * PER_MILLION if special.input_price < fresh.input_price else None,
+        special.output_price * PER_MILLION if special.output_price != fresh.output_price else None,
     )
 
 
@@ -72,7 +76,10 @@ def _save_price(model: LanguageModel, price: CataloguePrice) -> bool:
     """Whether the price differs from the one kept."""
     known = next((p for p in model.prices.all() if p.source == ModelPrice.CATALOGUE), None)
     if known and price == CataloguePrice(
-        known.input_per_million, known.output_per_million, known.cached_input_per_million
+        known.input_per_million,
+        known.output_per_million,
+        known.cached_input_per_million,
+        known.reasoning_output_per_million,
     ):
         return False
     model.prices.update_or_create(

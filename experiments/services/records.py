@@ -126,12 +126,13 @@ def _answer(answer: Score | Failure) -> dict[str, Any]:
 
 
 def _price(price: Price) -> dict[str, Any]:
+    special = (("cached", price.cached_per_million), ("reasoning", price.reasoning_per_million))
     return {
         "input": price.input_per_million,
         "output": price.output_per_million,
         "request": price.per_request,
         "source": price.source,
-        **({} if price.cached_per_million is None else {"cached": price.cached_per_million}),
+        **{name: value for name, value in special if value is not None},
     }
 
 

@@ -57,6 +57,7 @@ class Settlement(NamedTuple):
     cost: int | None
     cached_tokens: int = 0
     shadow: Overheard | None = None
+    reasoning_tokens: int = 0
 
 
 def settle(settlements: Sequence[Settlement]) -> None:
@@ -90,7 +91,8 @@ def _settle(settlements: Sequence[Settlement]) -> None:
     now = datetime.now(UTC)
     reports = {each.decision.pk: each.report for each in settlements}
     answers = {
-        each.decision.pk: Answer(each.model, each.cost, each.cached_tokens) for each in settlements
+        each.decision.pk: Answer(each.model, each.cost, each.cached_tokens, each.reasoning_tokens)
+        for each in settlements
     }
     decisions = {each.decision.pk: each.decision for each in settlements}
     with write_transaction():

@@ -60,5 +60,11 @@ def test_tokens_read_from_a_cache_have_their_own_price() -> None:
     assert price.cost(1000, 100, cached_tokens=600) == 400 * 2000 + 600 * 500 + 100 * 8000
 
 
+def test_reasoning_has_a_price_of_its_own() -> None:
+    price = Price(2_000_000_000, 8_000_000_000, reasoning_per_million=3_000_000_000)
+    assert price.cost(1000, 500, reasoning_tokens=400) == 1000 * 2000 + 400 * 3000 + 100 * 8000
+    assert Price(0, 8_000_000_000).cost(0, 500, reasoning_tokens=400) == 500 * 8000
+
+
 def test_without_a_price_of_their_own_cached_tokens_cost_as_much_as_others() -> None:
     assert Price(2_000_000_000, 0).cost(1000, 0, cached_tokens=600) == 2_000_000

@@ -15,6 +15,7 @@ from experiments.services.revisions import revision
 
 STRONG_PRICE, WEAK_PRICE = (Decimal(10), Decimal(40)), (Decimal(1), Decimal(4))
 CACHED_PRICE = Decimal("2.5")
+REASONING_PRICE = Decimal(15)
 CAPABILITIES = ["function_calling", "structured_output", "streaming", "tools", "json_mode"]
 WINDOW = 100_000
 KEY_VARIABLE, PROVIDER_KEY = "STUB_PROVIDER_KEY", "sk-stub-0123456789abcdef"
@@ -108,6 +109,7 @@ LANES = {
         Lane("budget"),
         Lane("books"),
         Lane("cached"),
+        Lane("reasoned"),
         Lane("unpriced"),
         Lane("keyless", strong_at="keyless"),
         Lane("all_keyless", strong_at="keyless", weak_at="keyless"),
@@ -119,6 +121,7 @@ LANES = {
         Lane("redirected"),
     )
 }
+REASONER = LANES["reasoned"].strong_name
 SCOPES = ["route", "feedback", "read"]
 KEYS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -201,6 +204,7 @@ def _model(name: str, endpoint: str, price: tuple[Decimal, Decimal], values: dic
             input_per_million=price[0],
             output_per_million=price[1],
             cached_input_per_million=CACHED_PRICE if price == STRONG_PRICE else None,
+            reasoning_output_per_million=REASONING_PRICE if name == REASONER else None,
         )
     return row
 

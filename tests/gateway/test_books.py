@@ -47,6 +47,21 @@ def test_cached_tokens_cost_what_the_catalogue_says(
     assert attempt["cost"] == 200 * READ + 800 * CACHE_READ + 10 * WRITE
 
 
+def test_reasoning_costs_what_the_catalogue_says_and_is_no_saving(
+    gateway: Gateway, client: openai.OpenAI, stub: Stub
+) -> None:
+    lane = LANES["reasoned"]
+    details = {"completion_tokens_details": {"reasoning_tokens": 300}}
+    stub.behave(lane.strong_name, **used(1000, 400, **details))
+    answer = ask(client, lane.model)
+    [attempt] = gateway.books.attempts(answer.decision_id)
+    assert attempt["reasoning_tokens"] == 300
+    assert attempt["cost"] == 1000 * READ + 300 * 15_000 + 100 * WRITE
+    assert answer.headers["x-switchyard-saving"] == "0"
+    outcome = gateway.books.outcome(answer.decision_id)
+    assert outcome["cost_baseline"] == outcome["cost"] == attempt["cost"]
+
+
 def test_discount_of_a_cache_is_no_saving(
     gateway: Gateway, client: openai.OpenAI, stub: Stub
 ) -> None:

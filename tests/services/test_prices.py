@@ -1,0 +1,45 @@
+"""Prices as the catalogue has them."""
+
+from decimal import Decimal
+
+import pytest
+
+from experiments.models import LanguageModel, ModelPrice
+from experiments.services.configuration import apply
+from experiments.services.documents import current_document
+from experiments.services.policies import store
+from experiments.services.prices import catalogue_price, refresh_prices
+
+REASONER = "perplexity/sonar-deep-research"
+
+
+def test_price_of_reasoning_where_the_catalogue_has_one() -> None:
+    found = catalogue_price(REASONER)
+    assert found is not None
+    assert found.output_per_million == Decimal(8)
+    assert found.reasoning_output_per_million == Decimal(3)
+    usual = catalogue_price("openai/gpt-4.1")
+    assert usual is not None
+    assert usual.reasoning_output_per_million is None
+
+
+def test_model_the_catalogue_does_not_know_has_none() -> None:
+    assert catalogue_price("our-own/model") is None
+
+
+def test_refreshing_keeps_what_an_operator_set_and_changes_nothing_twice(seeded: None) -> None:
+    LanguageModel.objects.create(name=REASONER, provider="perplexity")
+    assert refresh_prices().changed == [REASONER]
+    assert refresh_prices().changed == []
+    row = ModelPrice.objects.get(model__name=REASONER)
+    assert row.reasoning_output_per_million == Decimal(3)
+
+
+@pytest.mark.parametrize("amount", ["12.5", "0"])
+def test_a_file_sets_the_price_of_reasoning(seeded: None, amount: str) -> None:
+    document = {"models": current_document()["models"]}
+    [price] = document["models"]["openai/gpt-4.1"]["prices"]
+    price["reasoning_output_per_million"] = amount
+    apply(document, "tests", "")
+    [value] = store.current().prices["openai/gpt-4.1"]
+    assert value.reasoning_per_million == int(Decimal(amount) * 10**9)
