@@ -703,6 +703,18 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='OfferedPermission',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('role', models.CharField(max_length=150)),
+                ('codename', models.CharField(max_length=100)),
+            ],
+            options={
+                'ordering': ['role', 'codename'],
+                'constraints': [models.UniqueConstraint(fields=('role', 'codename'), name='permission_offered_once')],
+            },
+        ),
+        migrations.CreateModel(
             name='BackgroundTask',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

@@ -17,6 +17,7 @@ from experiments.models.gateway import Attempt, Circuit, KeyUsage, ProviderEndpo
 from experiments.models.keys import APIKey, Scope
 from experiments.models.lab import OutcomeScores, OutcomeSet, RecordedOutcome
 from experiments.models.revisions import PolicyRevision
+from experiments.models.roles import OfferedPermission
 from experiments.models.rollouts import Rollout, RolloutStep
 from experiments.models.routers import Router
 from experiments.models.shadows import OwnCall, ShadowPair
@@ -44,6 +45,7 @@ __all__ = [
     "Metric",
     "MetricSum",
     "ModelPrice",
+    "OfferedPermission",
     "Outcome",
     "OutcomeScores",
     "OutcomeSet",

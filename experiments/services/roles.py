@@ -9,6 +9,8 @@ from collections.abc import Iterable
 
 from django.contrib.auth.models import Group, Permission
 
+from experiments.models import OfferedPermission
+
 VIEWER, OPERATOR, ADMINISTRATOR = "viewer", "operator", "administrator"
 EVERYTHING = ("add", "change", "delete", "view")
 
@@ -81,19 +83,17 @@ ROLES = {VIEWER: _VIEWER, OPERATOR: _OPERATOR, ADMINISTRATOR: _ADMINISTRATOR}
 
 
 def seed_roles() -> None:
-    """Creates the groups, and brings an existing one only what it cannot have decided about:
-    permissions on a model of which it has none and that came after it."""
+    """Creates the groups, and gives an existing one what its role has come to be allowed since:
+    each permission once, so that an administrator's edit stays."""
     known = Permission.objects.filter(content_type__app_label__in=["experiments", "auth"])
     permissions = {permission.codename: permission for permission in known}
+    offered = set(OfferedPermission.objects.values_list("role", "codename"))
     for name, codenames in ROLES.items():
         group, created = Group.objects.get_or_create(name=name)
-        wanted = [permissions[codename] for codename in codenames if codename in permissions]
-        if not created:
-            wanted = _of_new_models(group, wanted)
-        group.permissions.add(*wanted)
-
-
-def _of_new_models(group: Group, wanted: list[Permission]) -> list[Permission]:
-    """Content types are numbered as models arrive."""
-    newest = max((p.content_type_id for p in group.permissions.all()), default=0)
-    return [permission for permission in wanted if permission.content_type_id > newest]
+        before = set() if created else {codename for role, codename in offered if role == name}
+        new = sorted((codenames & permissions.keys()) - before)
+        group.permissions.add(*(permissions[codename] for codename in new))
+        OfferedPermission.objects.bulk_create(
+            (OfferedPermission(role=name, codename=codename) for codename in new),
+            ignore_conflicts=True,
+        )

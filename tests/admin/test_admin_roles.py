@@ -5,7 +5,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from experiments.models import Domain, PolicyRevision
+from experiments.models import Domain, OfferedPermission, PolicyRevision
 from experiments.services.roles import seed_roles
 from tests.admin.conftest import Submit
 
@@ -103,3 +103,22 @@ def test_seeding_roles_again_keeps_an_administrators_edit(seeded: None) -> None:
     viewer.permissions.remove(Permission.objects.get(codename="view_decision"))
     seed_roles()
     assert not viewer.permissions.filter(codename="view_decision").exists()
+
+
+def test_a_role_is_given_what_it_came_to_be_allowed_and_once_only(seeded: None) -> None:
+    """As in an installation from before there was a chat page."""
+    operator, chat = Group.objects.get(name="operator"), Permission.objects.get(codename="use_chat")
+    operator.permissions.remove(chat)
+    seed_roles()
+    assert chat not in operator.permissions.all()
+    OfferedPermission.objects.filter(codename="use_chat").delete()
+    seed_roles()
+    assert chat in operator.permissions.all()
+    assert chat not in Group.objects.get(name="viewer").permissions.all()
+
+
+def test_a_group_that_was_deleted_comes_back_whole(seeded: None) -> None:
+    before = Group.objects.get(name="operator").permissions.count()
+    Group.objects.all().delete()
+    seed_roles()
+    assert Group.objects.get(name="operator").permissions.count() == before
