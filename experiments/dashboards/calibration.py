@@ -15,11 +15,13 @@ from experiments.core.policy import Policy
 from experiments.dashboards.actions import Action
 from experiments.dashboards.calibration_charts import proposal_table, walk_chart
 from experiments.dashboards.filters import Filters
+from experiments.dashboards.lab_filters import More, most_read, reading
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Answer
 from experiments.models import Calibration, Domain, OutcomeSet
 from experiments.reports.candidates import CannotAskError
 from experiments.reports.drift import drift_of
+from experiments.reports.logged import MOST_ON_A_PAGE
 from experiments.services.calibrating import PRODUCTION, Proposal, Wanted, propose
 from experiments.services.calibration_words import basis, sentence
 from experiments.services.experiments import LifecycleError
@@ -50,6 +52,7 @@ class Question(NamedTuple):
     domain: str
     wanted: Wanted
     problems: tuple[str, ...]
+    most: int
 
     @classmethod
     def from_request(cls, query: Mapping[str, str], policy: Policy) -> "Question":
@@ -69,7 +72,7 @@ class Question(NamedTuple):
             query.get("source", "").replace("\x00", "")[:60],
             MOST_SCORED,
         )
-        return cls(filters, domain, wanted, tuple(problems))
+        return cls(filters, domain, wanted, tuple(problems), most_read(query))
 
     @property
     def query(self) -> str:
@@ -80,14 +83,20 @@ class Question(NamedTuple):
             "delta": f"{self.wanted.delta:g}",
             "source": self.wanted.source,
             "range": self.filters.range,
+            **reading(self.most),
         }
         if self.filters.dates:
             named |= {"from": str(self.filters.dates.first), "to": str(self.filters.dates.last)}
         return f"?{urlencode({name: value for name, value in named.items() if value})}"
 
+    @property
+    def reading_more(self) -> "Question":
+        return self._replace(most=MOST_ON_A_PAGE)
+
     def propose(self, policy: Policy) -> Proposal:
         """Raises CannotAskError."""
-        return propose(policy, self.domain, self.filters.span(timezone.now()), self.wanted)
+        span = self.filters.span(timezone.now())
+        return propose(policy, self.domain, span, self.wanted, most=self.most)
 
 
 def _number(query: Mapping[str, str], name: str, usual: float, problems: list[str]) -> float:
@@ -134,6 +143,7 @@ def _proposed(request: HttpRequest, asked: Question, found: Proposal) -> dict[st
     return {
         "answer": Answer(sentence(found), "" if found.expected else _instead(asked)),
         "found": found,
+        "more": None if found.is_whole else More.of(asked.most, asked.reading_more.query),
         "basis": basis(found) if found.expected else "",
         "table": proposal_table(found) if found.expected else None,
         "chart": walk_chart(found) if found.walk and found.walk.steps else None,

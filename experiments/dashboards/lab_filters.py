@@ -2,17 +2,41 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 from experiments.core.policy import Method, Policy
 from experiments.dashboards.filters import Filters
 from experiments.reports.candidates import ASKABLE, Candidate, CannotAskError, filled
+from experiments.reports.logged import AT_ONCE, MOST_ON_A_PAGE
 
 METHODS = {
     Method.ROUTELLM: "a router with a threshold",
     Method.ALWAYS_STRONG: "always the strong model",
     Method.ALWAYS_WEAK: "always the weak model",
 }
+
+
+class More(NamedTuple):
+    """That a page read the newest `read` decisions only, and where it reads `most`."""
+
+    read: int
+    most: int
+    href: str
+
+    @classmethod
+    def of(cls, read: int, href: str) -> "More":
+        return cls(read, MOST_ON_A_PAGE, href if read < MOST_ON_A_PAGE else "")
+
+
+def most_read(query: Mapping[str, str]) -> int:
+    """How many decisions the page may read: more take seconds, so somebody has to ask for them."""
+    return MOST_ON_A_PAGE if query.get("read") == "more" else AT_ONCE
+
+
+def reading(most: int) -> dict[str, str]:
+    """The same in an address."""
+    return {"read": "more"} if most > AT_ONCE else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +46,7 @@ class Question:
     candidate: Candidate
     filters: Filters
     problems: tuple[str, ...] = ()
+    most: int = AT_ONCE
 
     @classmethod
     def from_request(cls, query: Mapping[str, str], policy: Policy) -> "Question":
@@ -42,10 +67,10 @@ class Question:
         except CannotAskError as error:
             problems.append(str(error))
             candidate = filled(Candidate(method=method), policy)
-        return cls(candidate, filters, tuple(problems))
+        return cls(candidate, filters, tuple(problems), most_read(query))
 
-    def query(self, threshold: float | None = None) -> str:
-        """The address's query for this question, or for another threshold of it."""
+    def query(self, threshold: float | None = None, most: int | None = None) -> str:
+        """The address's query for this question, or for another threshold or more of the log."""
         candidate = self.candidate if threshold is None else self.candidate.at(threshold)
         named = {
             "domain": candidate.domain,
@@ -55,6 +80,7 @@ class Question:
             "strong": candidate.strong,
             "weak": candidate.weak,
             "range": self.filters.range,
+            **reading(most or self.most),
         }
         if self.filters.dates:
             named |= {"from": str(self.filters.dates.first), "to": str(self.filters.dates.last)}

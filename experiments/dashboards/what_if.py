@@ -19,15 +19,14 @@ from experiments.dashboards.lab_charts import (
     domains_table,
     estimators_table,
 )
-from experiments.dashboards.lab_filters import METHODS, Question
+from experiments.dashboards.lab_filters import METHODS, More, Question
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Answer as Said
 from experiments.models import Domain, Router
 from experiments.models.routers import LOCAL_KINDS
 from experiments.reports.candidates import CannotAskError
-from experiments.reports.logged import Logged, read_log
+from experiments.reports.logged import MOST_ON_A_PAGE, Logged, read_log
 from experiments.reports.what_if import (
-    MOST_ON_A_PAGE,
     MOST_SCORED_ON_A_PAGE,
     Answer,
     answer,
@@ -55,8 +54,13 @@ def what_if(request: HttpRequest) -> HttpResponse:
     policy = store.current()
     asked = Question.from_request(request.GET, policy)
     span = asked.filters.span(timezone.now())
-    logged = read_log(span, asked.candidate.domain, limit=MOST_ON_A_PAGE)
-    context: dict[str, Any] = {"live": 0, "problems": list(asked.problems), "question": asked}
+    logged = read_log(span, asked.candidate.domain, limit=asked.most)
+    context: dict[str, Any] = {
+        "live": 0,
+        "problems": list(asked.problems),
+        "question": asked,
+        "more": None if logged.is_whole else More.of(asked.most, asked.query(most=MOST_ON_A_PAGE)),
+    }
     if len(logged):
         context |= _answered(request, asked, logged)
     context |= _controls(policy, logged, asked)

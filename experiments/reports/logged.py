@@ -19,6 +19,8 @@ from experiments.models import Decision, Feedback, Outcome
 from experiments.reports.column_reads import NAME, codes, numbers, parsed_objects, read_columns
 from experiments.reports.rollups import Span
 
+AT_ONCE, MOST_ON_A_PAGE = 20_000, 200_000
+"""How many decisions a page reads unless it is asked for more, and how many it reads at most."""
 QUALITY = "quality"
 JUDGE = "judge"
 DECISIONS = {
@@ -130,7 +132,8 @@ class Logged:
 
 
 def read_log(span: Span, domain: str = "", *, limit: int | None = None) -> Logged:
-    """Every decision of the span that has a propensity, or the newest `limit` of them."""
+    """Every decision of the span that has a propensity, or the newest `limit` of them: the span
+    then begins with the oldest that was read."""
     rows = Decision.objects.filter(created_at__gte=span.since, created_at__lt=span.until)
     rows = rows.exclude(odds="")
     if domain:
@@ -138,7 +141,13 @@ def read_log(span: Span, domain: str = "", *, limit: int | None = None) -> Logge
     ordered = rows.order_by("-created_at")
     found = ordered if limit is None else ordered[:limit]
     columns = read_columns(found, DECISIONS)
-    return _logged(columns, span, is_whole=limit is None or len(columns) < limit)
+    is_whole = limit is None or len(columns) < limit
+    return _logged(columns, span if is_whole else _since_oldest(columns, span), is_whole=is_whole)
+
+
+def _since_oldest(columns: pa.Table, span: Span) -> Span:
+    oldest = Decision.objects.filter(pk=columns["id"][-1].as_py())
+    return Span(oldest.values_list("created_at", flat=True).get(), span.until)
 
 
 def _logged(columns: pa.Table, span: Span, *, is_whole: bool) -> Logged:

@@ -13,7 +13,6 @@ from experiments.reports.logged import Logged, Rescored, read_log
 from experiments.reports.rollups import DAY, Span
 from experiments.services.rescoring import with_scores
 
-MOST_ON_A_PAGE = 200_000
 MOST_SCORED_ON_A_PAGE = 5_000
 STEPS = 50
 

@@ -28,7 +28,7 @@ from experiments.models import Calibration, RecordedOutcome
 from experiments.models.sums import SCORE_BINS
 from experiments.reports.candidates import Candidate, CannotAskError
 from experiments.reports.drift import expected_band
-from experiments.reports.logged import read_log
+from experiments.reports.logged import MOST_ON_A_PAGE, read_log
 from experiments.reports.rollups import Span
 from experiments.reports.what_if import Question, question
 from experiments.routers.features import featurise
@@ -37,7 +37,6 @@ from experiments.services.engine import engine
 
 Aim = Calibration.Aim
 PRODUCTION = "production ratings"
-MOST_READ = 200_000
 
 
 class Wanted(NamedTuple):
@@ -66,7 +65,8 @@ class Expected(NamedTuple):
 
 class Proposal(NamedTuple):
     """A threshold beside today's. `threshold` None: none can be proposed, `problem` says why.
-    `split`: so many groups of graded prompts were too few to be the units of the promise."""
+    `split`: so many groups of graded prompts were too few to be the units of the promise.
+    `is_whole` says whether every decision of the time was read."""
 
     domain: str
     router: str
@@ -81,6 +81,7 @@ class Proposal(NamedTuple):
     split: int = 0
     histogram: tuple[int, ...] = ()
     checkpoint: str = ""
+    is_whole: bool = True
 
     @property
     def candidate(self) -> Candidate:
@@ -122,16 +123,23 @@ class _Known(NamedTuple):
 
 
 def propose(
-    policy: Policy, domain: str, span: Span, wanted: Wanted, *, domains: int = 1
+    policy: Policy,
+    domain: str,
+    span: Span,
+    wanted: Wanted,
+    *,
+    domains: int = 1,
+    most: int = MOST_ON_A_PAGE,
 ) -> Proposal:
-    """Three queries, and one for an outcome set, whose prompts are scored.
+    """Three queries, and one for an outcome set, whose prompts are scored; `most` decisions are
+    read, the newest.
 
     `domains` is how many are calibrated together: they share the risk. Raises CannotAskError for a
     domain or a wish that cannot be.
     """
     _check(policy, domain, wanted)
     configured = policy.domains[domain]
-    logged = read_log(span, domain, limit=MOST_READ)
+    logged = read_log(span, domain, limit=most)
     router = configured.policy.router or ""
     if router not in logged.scores:
         return _nothing(domain, router, wanted, f"too few scores, 0 of {ENOUGH}", 0)
@@ -158,6 +166,7 @@ def propose(
         graded=0 if isinstance(known.graded, str) else len(known.graded),
         split=0 if isinstance(known.graded, str) else known.graded.split,
         histogram=_histogram(known.scores),
+        is_whole=logged.is_whole,
         checkpoint=(pinned.checkpoint or "") if pinned else "",
     )
 

@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
+from experiments.dashboards import lab_filters
 from experiments.models import Calibration, Decision, Domain, Experiment, RollupBin
 from experiments.services.roles import OPERATOR
 from tests.explored_traffic import send, set_policy
@@ -40,6 +41,17 @@ def test_it_works(viewer: Client) -> None:
     assert "gives a strong share of 20 %: 20 % of the prompts go to the strong model" in page
     assert 'id="beside-head"' in page
     assert "Apply it" not in page
+
+
+def test_a_page_reads_the_newest_and_more_when_asked(
+    viewer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traffic()
+    monkeypatch.setattr(lab_filters, "AT_ONCE", 210)
+    page = text(viewer, SHARE)
+    assert "From the newest 210 decisions of this time." in page
+    assert "read=more" in page
+    assert "From the newest" not in text(viewer, f"{SHARE}&read=more")
 
 
 def test_a_promise_the_data_cannot_support_says_what_helps(viewer: Client) -> None:

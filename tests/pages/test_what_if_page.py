@@ -7,7 +7,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from experiments.dashboards import what_if
+from experiments.dashboards import lab_filters, what_if
 from experiments.models import Decision, Domain, Experiment, PolicyRevision, Router
 from experiments.routers.local_mf import CHECKPOINT
 from experiments.services.roles import OPERATOR
@@ -54,6 +54,18 @@ def test_queries_do_not_grow_with_decisions(
     viewer.get(WEAK)
     with django_assert_max_num_queries(11):
         viewer.get(WEAK)
+
+
+def test_a_page_reads_the_newest_and_more_when_asked(
+    viewer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traffic(100)
+    monkeypatch.setattr(lab_filters, "AT_ONCE", 60)
+    page = text(viewer, WEAK)
+    assert "From the newest 60 decisions of this time." in page
+    assert "read=more" in page
+    whole = text(viewer, f"{WEAK}&read=more")
+    assert "From the newest" not in whole
 
 
 def test_without_traffic_it_says_what_it_will_show(viewer: Client) -> None:

@@ -138,6 +138,7 @@ def test_only_the_newest_where_there_is_a_limit() -> None:
     assert not logged.is_whole
     newest = Decision.objects.order_by("-created_at")[:8]
     assert logged.tokens.tolist() == [row.input_tokens for row in newest]
+    assert logged.span.since == newest[7].created_at
 
 
 def test_without_exploration_the_answer_is_to_explore() -> None:
