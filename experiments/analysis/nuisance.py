@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -21,7 +22,9 @@ SCORE_BINS = 20
 LENGTH_BINS = 4
 LEAST_SHARE_OF_RATE = 0.2
 _RIDGE = 1.0
-_STEPS = 12
+_RATED_RIDGE = 0.3
+_STEPS = 25
+_STILL = 1e-8
 _SAMPLE = 100_000
 
 
@@ -128,16 +131,28 @@ def _solve(features: Floats, weights: Floats, targets: Floats) -> Floats:
 
 
 def _logistic(features: Floats, n: Floats, y: Floats, share: float) -> Floats:
-    """Newton's steps from the overall share, with a ridge towards it."""
+    """Newton's steps from the overall share, with a ridge towards it.
+
+    A step that makes the fit worse is halved until it does not: where nearly all of a side are
+    rated, whole steps overshoot and never come back.
+    """
     start = float(np.log(share / (1 - share)))
     used, slope = n > 0, np.zeros(features.shape[1])
     own, trials, hits = features[used], n[used], y[used]
+
+    def fit(slope: Floats) -> float:
+        logit = start + own @ slope
+        likelihood = hits @ logit - trials @ np.logaddexp(0.0, logit)
+        return float(likelihood - _RATED_RIDGE / 2 * (slope @ slope))
+
     for _ in range(_STEPS if len(own) else 0):
-        p = 1 / (1 + np.exp(-np.clip(start + own @ slope, -30, 30)))
+        p = expit(start + own @ slope)
         weights = trials * p * (1 - p)
-        normal = (own * weights[:, None]).T @ own + _RIDGE * np.eye(own.shape[1])
-        step = np.linalg.solve(normal, own.T @ (hits - trials * p) - _RIDGE * slope)
+        normal = (own * weights[:, None]).T @ own + _RATED_RIDGE * np.eye(own.shape[1])
+        step = np.linalg.solve(normal, own.T @ (hits - trials * p) - _RATED_RIDGE * slope)
+        while np.abs(step).max() > _STILL and fit(slope + step) < fit(slope):
+            step /= 2
         slope += step
-        if np.abs(step).max() < 1e-8:
+        if np.abs(step).max() <= _STILL:
             break
-    return np.asarray(1 / (1 + np.exp(-np.clip(start + features @ slope, -30, 30))))
+    return np.asarray(expit(start + features @ slope))
