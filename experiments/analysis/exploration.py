@@ -12,17 +12,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.analysis.nuisance import Floats
 from experiments.analysis.off_policy import (
     LEAST_ODDS,
     MIN_EXPLORATIONS,
-    MIN_OF_EACH,
     OTHER,
     STRONG,
     WEAK,
     Log,
     Rows,
-    is_yes_or_no,
 )
 
 RATE = 0.02
@@ -109,12 +106,4 @@ def _days(
     variance = max(float(log.rating[rated].var()), 0.01)
     differing = daily_differing / daily
     wanted = _Z95**2 * variance * differing / (rate * share_rated) / half_width**2 / daily
-    return max(1, ceil(max(MIN_EXPLORATIONS / a_day, wanted, _of_each(log.rating[rated]) / a_day)))
-
-
-def _of_each(ratings: Floats) -> float:
-    """How many ratings it takes, of yes-or-no ones, until there are enough of each."""
-    if not is_yes_or_no(ratings):
-        return 0.0
-    good = float((ratings > 0.5).mean())
-    return MIN_OF_EACH / max(min(good, 1 - good), 0.01)
+    return max(1, ceil(max(MIN_EXPLORATIONS / a_day, wanted)))

@@ -13,8 +13,11 @@ request i to side `d_i` of a pair:
 The *intended* model counts: a later failure is an outcome. Quality is known of rated decisions
 only, so `w` is divided by the probability of being rated too. Requests of one unit are alike:
 intervals come from sums over units, with Student's t whose degrees of freedom allow for how few
-of them carry the weight (Satterthwaite). Strata (revisions) have means of their own, because what
-a later revision did may follow from the outcomes of an earlier one.
+of them carry the weight (Satterthwaite). Explored yes-or-no ratings take their variance from one
+good and one bad more than were seen, or sixty good ones would leave no doubt at all (Agresti and
+Caffo 2000, "Simple and Effective Confidence Intervals for Proportions and Differences of
+Proportions Result from Adding Two Successes and Two Failures"). Strata (revisions) have means of
+their own, because what a later revision did may follow from the outcomes of an earlier one.
 
 Where the log could not have done what the candidate does, it says nothing: such requests are left
 out of the estimate and counted as without overlap.
@@ -43,9 +46,8 @@ WEAK, STRONG, OTHER = 0, 1, 2
 LEAST_ODDS = 0.002
 """Below this probability one matching decision would stand for more than 500: no overlap."""
 MIN_EXPLORATIONS = 60
-MIN_OF_EACH = 10
-"""Of yes-or-no ratings so many of the explorations have to be good and so many bad: of a few bad
-ones an interval hangs on whether one more came, and is too narrow where it did not."""
+GOOD = 0.5
+"""A yes-or-no rating above this is a yes; an average of several may lie between."""
 _YES_OR_NO = 0.95
 RARE = 0.5
 """At or below this probability, going where the candidate would have sent it is an exploration."""
@@ -91,8 +93,7 @@ class Estimates(NamedTuple):
 
     `change` is candidate minus log, doubly robust. `matching` decisions went where the candidate
     would have sent them (and were rated), `explorations` of them against the odds; `needs` says
-    whether explorations are needed at all: not where the log did the same for certain. Of a
-    yes-or-no metric `good` and `bad` are those of the explorations, else None.
+    whether explorations are needed at all: not where the log did the same for certain.
     """
 
     inverse_propensity: Bounds
@@ -104,19 +105,10 @@ class Estimates(NamedTuple):
     explorations: int
     needs: bool
     effective_size: float
-    good: int | None = None
-    bad: int | None = None
 
     @property
     def has_enough(self) -> bool:
-        if not self.needs:
-            return self.matching >= MIN_EXPLORATIONS
-        return self.explorations >= MIN_EXPLORATIONS and self.has_enough_of_each
-
-    @property
-    def has_enough_of_each(self) -> bool:
-        """Whether the explorations hold good and bad ratings enough."""
-        return self.good is None or self.bad is None or min(self.good, self.bad) >= MIN_OF_EACH
+        return (self.explorations if self.needs else self.matching) >= MIN_EXPLORATIONS
 
 
 class WhatIf(NamedTuple):
@@ -236,12 +228,14 @@ def estimate(
     )
 
 
-def bounds(value: float, influence: Floats, units: Ints, n: float, alpha: float) -> Bounds:
+def bounds(
+    value: float, influence: Floats, units: Ints, n: float, alpha: float, unseen: float = 0.0
+) -> Bounds:
     """`value` with Student's interval from the influences of a mean over `n`, summed by unit."""
     if not len(units):
         return NOTHING
     sums = np.bincount(units, influence).astype(np.float64)
-    return interval(value, sums, int(np.count_nonzero(np.bincount(units))), n, alpha)
+    return interval(value, sums, int(np.count_nonzero(np.bincount(units))), n, alpha, unseen)
 
 
 def mean_over_units(values: Floats, units: Ints, alpha: float = 0.05) -> Bounds:
@@ -252,19 +246,34 @@ def mean_over_units(values: Floats, units: Ints, alpha: float = 0.05) -> Bounds:
     return bounds(mean, values - mean, units, len(values), alpha)
 
 
-def interval(value: float, sums: Floats, count: int, n: float, alpha: float) -> Bounds:
-    """The same from sums of `count` units that are added up already; others are 0."""
+def interval(
+    value: float, sums: Floats, count: int, n: float, alpha: float, unseen: float = 0.0
+) -> Bounds:
+    """The same from sums of `count` units that are added up already; others are 0.
+
+    `unseen` is added to the sum of their squares, with two degrees of freedom of its own.
+    """
     if count < 2 or n <= 0:
         return Bounds(value)
     square = sums * sums
     squares = float(square.sum())
-    error = sqrt(squares * count / (count - 1)) / n
+    error = sqrt(squares * count / (count - 1) + unseen) / n
     if error <= 1e-12 * max(abs(value), 1.0):
         return Bounds(value, value, value)
     fourth = float(np.square(square).sum())
-    kurtosis = max(count * fourth / squares**2, 1.0 + 2.0 / count)
-    half = error * float(stdtrit(max(2.0, 2 * count / (kurtosis - 1)), 1 - alpha / 2))
+    kurtosis = max(count * fourth / squares**2 if squares else 0.0, 1.0 + 2.0 / count)
+    own = max(2.0, 2 * count / (kurtosis - 1))
+    freedom = (squares + unseen) ** 2 / (squares**2 / own + unseen**2 / 2)
+    half = error * float(stdtrit(freedom, 1 - alpha / 2))
     return Bounds(value, value - half, value + half)
+
+
+def unseen_variance(good: int, explorations: int) -> float:
+    """How much more varied yes-or-no ratings are with one good and one bad one added."""
+    if not explorations:
+        return 0.0
+    seen, with_both = good / explorations, (good + 1) / (explorations + 2)
+    return with_both * (1 - with_both) - seen * (1 - seen)
 
 
 def _metric(
@@ -303,26 +312,29 @@ def _estimates(
     weight, predicted = metric.weight[kept, side], metric.predicted[kept, side]
     value, units = metric.value[kept], log.units[kept]
     matching, rare = weight > 0, odds[kept] <= RARE
-    explored = value[matching & rare]
-    good = int((explored > 0.5).sum()) if metric.is_yes_or_no else None
+    explored = matching & rare
+    unseen = _unseen(value[explored], weight[explored]) if metric.is_yes_or_no else 0.0
     strata = _merged(log.strata[kept], matching)
     one = np.ones(len(kept))
     robust = predicted + weight * (value - predicted)
     logged = metric.logged[kept]
     found = Estimates(
-        inverse_propensity=_stratified(weight * value, one, units, strata, alpha),
-        self_normalised=_stratified(weight * value, weight, units, strata, alpha),
-        doubly_robust=_stratified(robust, one, units, strata, alpha),
+        inverse_propensity=_stratified(weight * value, one, units, strata, alpha, unseen),
+        self_normalised=_stratified(weight * value, weight, units, strata, alpha, unseen),
+        doubly_robust=_stratified(robust, one, units, strata, alpha, unseen),
         logged=_stratified(logged, one, units, strata, alpha),
-        change=_stratified(robust - logged, one, units, strata, alpha),
+        change=_stratified(robust - logged, one, units, strata, alpha, unseen),
         matching=int(matching.sum()),
-        explorations=len(explored),
+        explorations=int(explored.sum()),
         needs=bool(rare.any()),
         effective_size=_effective_size(weight),
-        good=good,
-        bad=None if good is None else len(explored) - good,
     )
     return found if found.has_enough else _without_intervals(found)
+
+
+def _unseen(ratings: Floats, weights: Floats) -> float:
+    variance = unseen_variance(int((ratings > GOOD).sum()), len(ratings))
+    return variance * float(np.square(weights).sum())
 
 
 def _without_intervals(found: Estimates) -> Estimates:
@@ -334,7 +346,9 @@ def _without_intervals(found: Estimates) -> Estimates:
     )
 
 
-def _stratified(over: Floats, under: Floats, units: Ints, strata: Ints, alpha: float) -> Bounds:
+def _stratified(
+    over: Floats, under: Floats, units: Ints, strata: Ints, alpha: float, unseen: float = 0.0
+) -> Bounds:
     """`sum(over) / sum(under)` in each stratum, weighted by the stratum's requests."""
     n, below = np.bincount(strata).astype(np.float64), np.bincount(strata, under)
     known = below > 0
@@ -344,7 +358,7 @@ def _stratified(over: Floats, under: Floats, units: Ints, strata: Ints, alpha: f
     scale = np.divide(n, below, out=np.zeros_like(below), where=known)
     total = float(n[known].sum())
     influence = (over - ratio[strata] * under) * scale[strata]
-    return bounds(float(n @ ratio) / total, influence, units, total, alpha)
+    return bounds(float(n @ ratio) / total, influence, units, total, alpha, unseen)
 
 
 def _merged(strata: Ints, matching: Rows) -> Ints:

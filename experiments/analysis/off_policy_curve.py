@@ -11,9 +11,9 @@ import numpy as np
 
 from experiments.analysis.nuisance import Floats
 from experiments.analysis.off_policy import (
+    GOOD,
     LEAST_ODDS,
     MIN_EXPLORATIONS,
-    MIN_OF_EACH,
     NOTHING,
     RARE,
     STRONG,
@@ -23,6 +23,7 @@ from experiments.analysis.off_policy import (
     Metric,
     Rows,
     interval,
+    unseen_variance,
 )
 
 LEAST_OVERLAP = 0.95
@@ -52,9 +53,11 @@ class _Sums:
         self._seen = [metric.weight[:, side] > 0 for side in (WEAK, STRONG)]
         self._rare = [log.odds[:, side] <= RARE for side in (WEAK, STRONG)]
         self.totals, self.counts = np.zeros(self._n_units), np.zeros(self._n_units)
-        self._good = metric.value > 0.5
+        self._square = np.square(metric.weight)
+        self._good = metric.value > GOOD
         self._is_yes_or_no = metric.is_yes_or_no
         self.n = self.matching = self.explorations = self.rare = self.good = 0
+        self.squares = 0.0
 
     def add(self, rows: "np.ndarray[tuple[int], np.dtype[np.intp]]", side: int, sign: int) -> None:
         rows = rows[self._can[side][rows]]
@@ -67,6 +70,7 @@ class _Sums:
         explored = seen & rare
         self.explorations += sign * int(explored.sum())
         self.good += sign * int((explored & self._good[rows]).sum())
+        self.squares += sign * float(self._square[rows[explored], side].sum())
         self.rare += sign * int(rare.sum())
 
     def bounds(self, alpha: float) -> Bounds:
@@ -76,16 +80,17 @@ class _Sums:
         if not self._has_enough():
             return Bounds(value)
         influence = self.totals - value * self.counts
-        return interval(value, influence, int((self.counts > 0.5).sum()), self.n, alpha)
+        units = int((self.counts > 0.5).sum())
+        return interval(value, influence, units, self.n, alpha, self._unseen())
+
+    def _unseen(self) -> float:
+        if not self._is_yes_or_no:
+            return 0.0
+        return unseen_variance(self.good, self.explorations) * max(self.squares, 0.0)
 
     def _has_enough(self) -> bool:
         """As `Estimates.has_enough` says it of one candidate."""
-        if not self.rare:
-            return self.matching >= MIN_EXPLORATIONS
-        fewest = min(self.good, self.explorations - self.good)
-        return self.explorations >= MIN_EXPLORATIONS and (
-            not self._is_yes_or_no or fewest >= MIN_OF_EACH
-        )
+        return (self.explorations if self.rare else self.matching) >= MIN_EXPLORATIONS
 
 
 def curve(

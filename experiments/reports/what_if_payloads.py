@@ -72,8 +72,6 @@ def _estimates(found: Estimates, unit: float) -> Payload:
         **{name: _bounds(getattr(found, name), unit) for name in names},
         "matching": found.matching,
         "explorations": found.explorations,
-        "explorations_good": found.good,
-        "explorations_bad": found.bad,
         "effective_size": found.effective_size,
     }
 

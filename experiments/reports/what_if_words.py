@@ -1,7 +1,7 @@
 """The answer to "what if?" in sentences: what it would have cost, how good, how sure, what next."""
 
 from experiments.analysis.exploration import Advice
-from experiments.analysis.off_policy import MIN_EXPLORATIONS, MIN_OF_EACH, Bounds, Estimates
+from experiments.analysis.off_policy import MIN_EXPLORATIONS, Bounds, Estimates
 from experiments.core.policy import Method
 from experiments.core.wording import dollars, plural
 from experiments.reports.candidates import Candidate
@@ -83,13 +83,7 @@ def quality_words(quality: Estimates) -> str:
 
 
 def few(quality: Estimates) -> str:
-    """'12 of 60 rated explorations', or how many of them were good and bad."""
-    if quality.needs and quality.explorations >= MIN_EXPLORATIONS:
-        return (
-            f"of {quality.explorations:,} rated explorations that went where it would have "
-            f"{quality.good} were good and {quality.bad} bad, and an interval needs {MIN_OF_EACH} "
-            "of each"
-        )
+    """'12 of 60 rated explorations'."""
     if quality.needs:
         what = "rated explorations"
         return f"{quality.explorations} of {MIN_EXPLORATIONS} {what} that went where it would have"
