@@ -145,7 +145,6 @@ def settings(questions: Questions) -> list[Setting]:
             ten._replace(name="router, explores 10 %, bad answers rated twice as often"),
             3_000,
             Rated(0.4, by_answer=1.0),
-            enough=300,
         ),
     ]
 
@@ -387,7 +386,7 @@ def _output_tokens(outcomes: Outcomes) -> list[int]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", type=Path, help="RouteLLM's evaluation folder, or a CSV")
-    parser.add_argument("--runs", type=int, default=1000, help="logs drawn for each policy")
+    parser.add_argument("--runs", type=int, default=2000, help="logs drawn for each policy")
     parser.add_argument("--only", help="only logs whose name contains this")
     parser.add_argument("--processes", type=int, default=1, help="logs measured at once")
     parser.add_argument("--seed", type=int, default=SEED)
