@@ -207,6 +207,8 @@ def _columns(  # noqa: PLR0913 - a row has many columns
         "key_id": None,
         "request_id": "",
         "text": None,
+        "odds": "" if by_selector else f'{{"{model}":0.98,"{WEAK if is_strong else STRONG}":0.02}}',
+        "scores": "" if failed else f'{{"local":{score}}}',
         "detail": json.dumps(_detail(domain, confidence, other, score, failed, selected)),
     }
 

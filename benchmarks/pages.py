@@ -27,6 +27,9 @@ PATHS = (
     "/decisions/?range=90d&model=nobody/there",
     "/decisions/{id}/",
     "/models/?range=30d",
+    "/lab/calibration/?domain=technical&range=30d&aim=share&wanted=0.3",
+    "/lab/what-if/?domain=technical&range=30d&threshold=0.5",
+    "/lab/what-if/?range=30d&threshold=0.5",
 )
 
 
