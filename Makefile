@@ -47,7 +47,7 @@ test-postgres: $(VENV)/installed-dev
 	@url=$$($(BIN)/python scripts/find_postgres.py) || exit 1; \
 	if [ -n "$$url" ]; then \
 		echo "The tests that touch the database, again on PostgreSQL"; \
-		DATABASE_URL=$$url $(BIN)/python -m pytest $(PYTEST_OPTIONS) -m "database$(if $(QUICK), and $(QUICK))"; \
+		DATABASE_URL=$$url $(BIN)/python -m pytest $(PYTEST_OPTIONS) -m "database and not browser$(if $(QUICK), and $(QUICK))"; \
 	else \
 		echo "SKIPPED: NO POSTGRESQL ANSWERS. Set TEST_DATABASE_URL to run the database tests on it."; \
 	fi

@@ -78,7 +78,14 @@ def installation(transactional_db: None) -> None:
     User.objects.create_superuser("ada", password=PASSWORD)
 
 
-@pytest.fixture(params=["1440 light", "390 light", "1440 dark", "390 dark"])
+@pytest.fixture(
+    params=[
+        "1440 light",
+        pytest.param("390 light", marks=pytest.mark.slow),
+        pytest.param("1440 dark", marks=pytest.mark.slow),
+        "390 dark",
+    ]
+)
 def look(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Every width and theme."""
     return _look(request.param)

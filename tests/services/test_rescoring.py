@@ -87,7 +87,8 @@ def test_what_is_not_known_is_neither_strong_nor_weak() -> None:
     kept(90, "text")
     kept(30, "none", seed=2)
     late()
-    known = logged_by("local_mf")[np.isfinite(with_scores(read_log(SPAN), LATE).scores["late"])]
+    log = read_log(SPAN)
+    known = log.scores["local_mf"][np.isfinite(with_scores(log, LATE).scores["late"])]
     middle = float(np.median(known))
     found = what_if(SPAN, LATE.at(middle)).found
     assert found.strong_share.value == pytest.approx((known >= middle).mean())
