@@ -20,15 +20,13 @@ from experiments.core.units import HashedBuckets, Unit
 from experiments.core.values import Asked, Decision, Failure, Fallback, Situation
 from experiments.models import Decision as DecisionRow
 from experiments.routers.features import Features, featurise
-from experiments.services.books import Books
 from experiments.services.engine import Detected, engine
 from experiments.services.expectations import expected_output_tokens
 from experiments.services.policies import store
 from experiments.services.records import Circumstances, to_row
-from experiments.services.statements import insert
 from experiments.services.storing import storable
-from experiments.services.turns import write_transaction
 from experiments.services.units import hash_unit
+from experiments.services.writing import store_decisions
 
 log = logging.getLogger("switchyard.decisions")
 
@@ -245,12 +243,7 @@ def _store(rows: Sequence[DecisionRow]) -> None:
     if not rows:
         return
     try:
-        with write_transaction():
-            books = Books()
-            for row in rows:
-                insert(row)
-                books.decided(row)
-            books.close()
+        store_decisions(rows)
     except (DatabaseError, InterfaceError) as error:
         raise StorageUnavailableError from error
 
