@@ -83,7 +83,7 @@ def installation(transactional_db: None) -> None:
         "1440 light",
         pytest.param("390 light", marks=pytest.mark.slow),
         pytest.param("1440 dark", marks=pytest.mark.slow),
-        "390 dark",
+        pytest.param("390 dark", marks=pytest.mark.slow),
     ]
 )
 def look(request: pytest.FixtureRequest) -> dict[str, Any]:

@@ -102,6 +102,7 @@ def test_another_day_it_begins_anew_and_the_same_day_it_does_not(tmp_path: Path)
     assert next_day["decisions"] < 1.5 * first["decisions"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("demonstration")
 def test_every_page_says_that_it_is_simulated(client: Client) -> None:
     run()
