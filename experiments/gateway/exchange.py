@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 from experiments.core.eligibility import CONTEXT, next_model
 from experiments.core.endpoints import Endpoint, Upstream
 from experiments.core.endpoints import Protocol as Spoken
-from experiments.core.money import Price, price_on
+from experiments.core.money import Price, price_on, total
 from experiments.gateway.chat import Chat, upstream_body
 from experiments.gateway.crowds import BusyError, Crowds
 from experiments.gateway.errors import Status, UpstreamError
@@ -98,8 +98,7 @@ class Exchange:
     @property
     def cost(self) -> int | None:
         """Nano-dollars of all attempts; None where one has no price."""
-        costs = [attempt.cost for attempt in self.attempts]
-        return None if any(cost is None for cost in costs) else sum(map(int, filter(None, costs)))
+        return total(attempt.cost for attempt in self.attempts)
 
     async def open(self) -> Try:
         """The first model that answers: with `data`, or with the stream's first event in `data`

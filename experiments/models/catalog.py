@@ -114,6 +114,19 @@ class LanguageModel(NamedInSteps, ConfigurationRow):
         return self.name
 
 
+def _own_price(of: str, help_text: str) -> "models.DecimalField[Decimal | None, Decimal | None]":
+    """A price for some of the tokens, where the provider has one."""
+    return models.DecimalField(
+        f"{of}, USD per million tokens",
+        max_digits=14,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text=f"{help_text} Empty: as much as the others.",
+    )
+
+
 class ModelPrice(models.Model):
     """A price and the time it holds. An operator's own comes before the catalogue's."""
 
@@ -143,25 +156,13 @@ class ModelPrice(models.Model):
         validators=[MinValueValidator(0), MaxValueValidator(10_000)],
         help_text="A fixed price of each call, where the provider has one.",
     )
-    cached_input_per_million = models.DecimalField(
-        "cached input, USD per million tokens",
-        max_digits=14,
-        decimal_places=6,
-        null=True,
-        blank=True,
-        validators=[MinValueValidator(0)],
-        help_text="What a million tokens cost that the provider read from its cache. "
-        "Empty: as much as the others.",
+    cached_input_per_million = _own_price(
+        "cached input",
+        "What a million tokens cost that the provider read from its cache.",
     )
-    reasoning_output_per_million = models.DecimalField(
-        "reasoning, USD per million tokens",
-        max_digits=14,
-        decimal_places=6,
-        null=True,
-        blank=True,
-        validators=[MinValueValidator(0)],
-        help_text="What a million tokens of reasoning cost, which providers count among the "
-        "answer's. Empty: as much as the others.",
+    reasoning_output_per_million = _own_price(
+        "reasoning",
+        "What a million tokens of reasoning cost, which providers count among the answer's.",
     )
     source = models.CharField(
         max_length=40,
