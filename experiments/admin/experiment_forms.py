@@ -6,7 +6,8 @@ from django import forms
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 
 from experiments.admin.base import TabularInline
-from experiments.admin.forms import ConfigurationForm
+from experiments.admin.forms import ConfigurationForm, InlineFormSet
+from experiments.core.bucketing import weights_problem
 from experiments.core.policy import Method
 from experiments.models import Arm, ExperimentMetric, Metric
 from experiments.models.experiments import BUILT_IN_METRICS
@@ -47,6 +48,21 @@ class ArmForm(PrefilledForm):
         return cleaned
 
 
+class ArmFormSet(InlineFormSet):
+    def clean(self) -> None:
+        super().clean()
+        kept = [
+            form
+            for form in self.forms
+            if form not in self.deleted_forms and getattr(form, "cleaned_data", None)
+        ]
+        weights = [form.cleaned_data.get("weight") for form in kept]
+        if not weights or any(self.errors) or any(weight is None for weight in weights):
+            return
+        if problem := weights_problem([float(weight) for weight in weights if weight is not None]):
+            raise forms.ValidationError(problem)
+
+
 class MetricForm(PrefilledForm):
     metric = forms.ChoiceField()
 
@@ -64,6 +80,7 @@ class MetricForm(PrefilledForm):
 class ArmInline(TabularInline):
     model = Arm
     form = ArmForm
+    formset = ArmFormSet
     extra = 0
     fields = [
         "name",

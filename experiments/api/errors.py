@@ -21,7 +21,7 @@ from experiments.core.selection import NoEligibleModelsError
 from experiments.services.experiments import LifecycleError
 from experiments.services.locks import LockedError
 from experiments.services.lookup import DecisionNotFoundError, DecisionPrunedError
-from experiments.services.outcomes import FeedbackOffError, OutOfRangeError
+from experiments.services.outcomes import BuiltInMetricError, FeedbackOffError, OutOfRangeError
 from experiments.services.policies import NoPolicyError
 from experiments.services.rollouts import RolloutError
 from experiments.services.routing import (
@@ -95,6 +95,7 @@ _REFUSALS: dict[type[Exception], tuple[int, str, str | None, str]] = {
     DecisionNotFoundError: (404, "not_found_error", "decision_id", "decision_not_found"),
     DecisionPrunedError: (410, "gone_error", "decision_id", "decision_pruned"),
     OutOfRangeError: (400, "invalid_request_error", "value", "out_of_range"),
+    BuiltInMetricError: (400, "invalid_request_error", "metric", "built_in_metric"),
     FeedbackOffError: (403, "permission_error", None, "feedback_off"),
     UnmetCriteriaError: (400, "invalid_request_error", "criteria", "no_eligible_models"),
     NoEligibleModelsError: (503, "unavailable_error", None, "no_eligible_models"),

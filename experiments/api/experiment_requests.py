@@ -1,9 +1,13 @@
 """Reads the body of an experiment into the shape of a configuration file."""
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
+import orjson
+
+from experiments.api.errors import InvalidRequestError
 from experiments.api.readers import Reader
 from experiments.core.policy import Method
 from experiments.models import Experiment, ExperimentMetric
@@ -33,13 +37,23 @@ def read_key(reader: Reader) -> str:
     return key
 
 
+def drop_unchanged(data: Any, shown: Values, editable: Iterable[str]) -> Any:
+    """`data` without what cannot be edited and is sent back as it was shown: GET, then PATCH."""
+    if not isinstance(data, dict):
+        return data
+    fixed = orjson.loads(orjson.dumps({k: v for k, v in shown.items() if k not in set(editable)}))
+    for name in data.keys() & fixed.keys():
+        if data[name] != fixed[name]:
+            message = f"'{name}' cannot be edited. Leave it out, or send it as it is."
+            raise InvalidRequestError(message, name, "read_only")
+    return {name: value for name, value in data.items() if name not in fixed}
+
+
 def read_experiment(reader: Reader) -> Values:
-    """The fields that are there; null empties `domain` and `planned_units` only."""
+    """The fields that are there; null empties `NULLABLE`, an empty text `owner` and `namespace`."""
     given: Values = {
         "hypothesis": reader.text("hypothesis", LONGEST_HYPOTHESIS),
-        "owner": reader.text("owner", 150),
         "unit_kind": reader.text("unit_kind", 20),
-        "namespace": _name(reader, "namespace", 40),
         **{name: reader.number(name, 0, 1) for name in SHARES},
         "alpha": reader.number("alpha", 0.001, 0.5),
         "power": reader.number("power", 0.5, 0.99),
@@ -52,6 +66,8 @@ def read_experiment(reader: Reader) -> Values:
     }
     nullable: Values = {
         "domain": reader.text("domain"),
+        "owner": reader.text("owner", 150, empty=True) or "",
+        "namespace": _name(reader, "namespace", 40, empty=True) or "",
         "planned_units": reader.integer("planned_units", 1, MOST_UNITS),
     }
     return {
@@ -60,16 +76,16 @@ def read_experiment(reader: Reader) -> Values:
     }
 
 
-def _name(reader: Reader, name: str, longest: int) -> str | None:
-    value = reader.text(name, longest)
-    if value is not None and not NAME.fullmatch(value):
+def _name(reader: Reader, name: str, longest: int, *, empty: bool = False) -> str | None:
+    value = reader.text(name, longest, empty=empty)
+    if value and not NAME.fullmatch(value):
         raise reader.fail(name, "must be small letters, digits and underscores.")
     return value
 
 
 def _target_effect(reader: Reader) -> str | None:
     """US dollars, as the document writes them."""
-    value = reader.number("target_effect", 1e-9, 9999)
+    value = reader.amount("target_effect", 1e-9, 9999)
     return None if value is None else f"{round(Decimal(str(value)), 9).normalize():f}"
 
 

@@ -31,6 +31,11 @@ class Share(s.FloatField):
         super().__init__(**{"min_value": 0, "max_value": 1, **NULLABLE, **options})
 
 
+@extend_schema_field({"type": ["number", "string", "null"]})
+class Amount(s.Field):  # type: ignore[type-arg]
+    """US dollars, as a number or a decimal string."""
+
+
 class PolicyStep(s.Serializer[Any]):
     model = s.CharField()
     router = s.CharField()
@@ -71,19 +76,20 @@ class MetricRequest(s.Serializer[Any]):
 
 class ExperimentEdit(s.Serializer[Any]):
     hypothesis = Text(max_length=LONGEST_HYPOTHESIS, **NULLABLE)
-    owner = Text(max_length=150, **NULLABLE)
+    owner = s.CharField(max_length=150, help_text="Empty or null: none.", **NULLABLE)
     domain = Text(help_text="Null: prompts of all domains.", **NULLABLE)
     unit_kind = Text(max_length=20, help_text="`request` takes each decision alone.", **NULLABLE)
     coverage = Share(help_text="Share of units that take part. May only grow while it runs.")
-    namespace = s.RegexField(NAME, max_length=40, **NULLABLE)
+    namespace = s.RegexField(
+        r"^([a-z][a-z0-9_]*)?$", max_length=40, help_text="Empty or null: none.", **NULLABLE
+    )
     namespace_start = Share()
     namespace_end = Share()
     alpha = s.FloatField(min_value=0.001, max_value=0.5, **NULLABLE)
     power = s.FloatField(min_value=0.5, max_value=0.99, **NULLABLE)
-    target_effect = s.FloatField(
-        min_value=1e-9,
-        max_value=9999,
-        help_text="The cost difference a request, in US dollars, that is worth having.",
+    target_effect = Amount(
+        help_text="The cost difference a request, in US dollars, that is worth having. A number, "
+        "or a decimal string as it is answered.",
         **NULLABLE,
     )
     expected_loss = Share(help_text="The quality loss expected.")
@@ -94,6 +100,9 @@ class ExperimentEdit(s.Serializer[Any]):
     audit_share = Share(help_text="Share of decisions marked for audit.")
     arms = s.ListField(child=ArmRequest(), min_length=1, max_length=MOST_ARMS, **NULLABLE)
     metrics = s.ListField(child=MetricRequest(), min_length=1, max_length=MOST_METRICS, **NULLABLE)
+
+
+EDITABLE = tuple(ExperimentEdit().fields)
 
 
 class ExperimentRequest(ExperimentEdit):

@@ -15,7 +15,7 @@ from experiments.api.base import APIView
 from experiments.api.documentation import PAGING, endpoint
 from experiments.api.errors import InvalidRequestError
 from experiments.api.experiment_payloads import experiment_payload
-from experiments.api.experiment_requests import STATUSES, read_experiment, read_key
+from experiments.api.experiment_requests import STATUSES, drop_unchanged, read_experiment, read_key
 from experiments.api.lists import ListView
 from experiments.api.readers import Reader
 from experiments.models import Experiment, Scope
@@ -89,7 +89,8 @@ class ExperimentView(ManagedView):
     )
     def patch(self, request: Request, key: str) -> Response:
         row = find(key)
-        reader = Reader(request.data)
+        shown = experiment_payload(row)
+        reader = Reader(drop_unchanged(request.data, shown, schemas.EDITABLE))
         values = read_experiment(reader)
         reader.close()
         try:

@@ -1,7 +1,7 @@
 """POST decisions/{id}/outcome and feedback."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +23,8 @@ MAX_LATENCY_MS = 1e9
 MAX_ERROR = 500
 MAX_COMMENT = 2000
 HUMAN = "human"
+# Clocks differ by a little; a time further ahead would beat every later correction.
+CLOCK_SKEW = timedelta(minutes=5)
 _METRIC = re.compile(r"[a-z][a-z0-9_]{0,59}")
 
 
@@ -91,7 +93,7 @@ def _result(refusal: Exception | None) -> dict[str, Any]:
 def _outcome(data: Any, now: datetime) -> OutcomeReport:
     reader = Reader(data)
     report = OutcomeReport(
-        occurred_at=reader.time("occurred_at") or now,
+        occurred_at=_occurred_at(reader, now),
         input_tokens=reader.integer("input_tokens"),
         output_tokens=reader.integer("output_tokens"),
         latency_ms=reader.number("latency_ms", 0, MAX_LATENCY_MS),
@@ -109,11 +111,24 @@ def _rating(data: Any, now: datetime, path: str = "") -> Rating:
         metric=_metric(reader),
         value=_value(reader),
         source=reader.text("source", 60) or HUMAN,
-        occurred_at=reader.time("occurred_at") or now,
+        occurred_at=_occurred_at(reader, now),
         comment=reader.text("comment", MAX_COMMENT) or "",
     )
     reader.close()
     return rating
+
+
+def _occurred_at(reader: Reader, now: datetime) -> datetime:
+    """The time of arrival where it is left out."""
+    given = reader.time("occurred_at")
+    if given is not None and given > now + CLOCK_SKEW:
+        raise reader.fail(
+            "occurred_at",
+            f"lies in the future: it is {now:%Y-%m-%dT%H:%M:%SZ} here. Send when it happened, or "
+            "leave it out.",
+            "out_of_range",
+        )
+    return given or now
 
 
 def _decision_id(reader: Reader) -> UUID:

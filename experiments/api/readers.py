@@ -44,12 +44,15 @@ class Reader:
                 known = ", ".join(sorted(self._read))
                 raise self.fail(name, f"is not known here. There are: {known}.", "unknown_field")
 
-    def text(self, name: str, longest: int = MAX_NAME) -> str | None:
+    def text(self, name: str, longest: int = MAX_NAME, *, empty: bool = False) -> str | None:
+        """`empty`: an empty text is a value too, one that clears the field."""
         value = self.value(name)
         if value is None:
             return None
         if not isinstance(value, str):
             raise self.fail(name, "must be a string.", "invalid_type")
+        if empty and not value:
+            return value
         if not value.strip():
             raise self.fail(name, "is empty. Leave it out, or send some text.", "empty")
         if len(value) > longest:
@@ -78,6 +81,19 @@ class Reader:
         if not lowest <= value <= highest:
             raise self.fail(name, _limits(lowest, highest), "out_of_range")
         return value
+
+    def amount(self, name: str, lowest: float, highest: float) -> Any:
+        """A number, or a decimal string as amounts of money are answered."""
+        value = self.value(name)
+        if not isinstance(value, str):
+            return self.number(name, lowest, highest)
+        try:
+            amount = float(value)
+        except ValueError:
+            raise self.fail(name, "must be a number.", "invalid_type") from None
+        if not lowest <= amount <= highest:
+            raise self.fail(name, _limits(lowest, highest), "out_of_range")
+        return amount
 
     def integer(self, name: str, lowest: int = 0, highest: int = MAX_TOKENS) -> int | None:
         value = self.number(name, lowest, highest)

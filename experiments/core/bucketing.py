@@ -11,6 +11,7 @@ from math import ceil, isfinite
 
 BUCKETS = 10_000
 NAMESPACE_SLOTS = 1_000
+WEIGHT_TOLERANCE = 0.0001
 
 _OFFSET_BASIS = 0x811C9DC5
 _PRIME = 0x01000193
@@ -72,6 +73,21 @@ def arm_ranges(
         ranges.append((start, start + coverage * share))
         start += share
     return ranges
+
+
+def sum_to_one(weights: Sequence[float]) -> bool:
+    """Whether weights may be entered: `arm_ranges` takes what is stored, which may be further off.
+
+    Rounded to what a float holds, so that 0.3333 three times is within the tolerance.
+    """
+    return abs(round(sum(weights), 9) - 1) <= WEIGHT_TOLERANCE
+
+
+def weights_problem(weights: Sequence[float]) -> str | None:
+    """What is wrong with the weights of all arms, with what to do; None where nothing is."""
+    if sum_to_one(weights):
+        return None
+    return f"The weights sum to {sum(weights):.6g}: make them sum to 1 (within {WEIGHT_TOLERANCE})."
 
 
 def choose(bucket: float, ranges: Sequence[tuple[float, float]]) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import NamedTuple
 
+from experiments.core.bucketing import weights_problem
 from experiments.core.choice import pair_of
 from experiments.core.money import price_on
 from experiments.core.policy import Domain, Method, Policy, RoutingPolicy
@@ -92,11 +93,10 @@ def _check_control(arms: list[Arm]) -> Check:
 
 
 def _check_weights(arms: list[Arm]) -> Check:
-    total = sum(arm.weight for arm in arms)
     if any(arm.weight <= 0 for arm in arms):
         return Check("weights", False, "Give every arm a weight above 0, or remove it.")
-    if not 0.99 <= total <= 1.01:
-        return Check("weights", False, f"The weights sum to {total:g}: make them sum to 1.")
+    if problem := weights_problem([arm.weight for arm in arms]):
+        return Check("weights", False, problem)
     return Check("weights", True, "The weights sum to 1.")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
+from experiments.core.bucketing import weights_problem
 from experiments.models import Arm, Domain, Experiment, ExperimentMetric, LanguageModel, Router
 from experiments.services.documents import (
     ARM_FIELDS,
@@ -74,7 +75,8 @@ def _write_arms(row: Experiment, arms: list[Document]) -> None:
     for position, values in enumerate(arms):
         policy = values.get("policy", {})
         path = f"experiments.{row.key}.arms[{position}].policy"
-        arm = Arm(experiment=row, position=position, **{k: values[k] for k in ARM_FIELDS})
+        given = {name: values[name] for name in ARM_FIELDS if name in values}
+        arm = Arm(experiment=row, position=position, **given)
         for name in ("method", "threshold", "epsilon", "between"):
             if name in policy:
                 setattr(arm, name, policy[name])
@@ -82,6 +84,9 @@ def _write_arms(row: Experiment, arms: list[Document]) -> None:
         arm.strong_model = named(LanguageModel, policy.get("strong"), f"{path}.strong")
         arm.weak_model = named(LanguageModel, policy.get("weak"), f"{path}.weak")
         _save(arm)
+    weights = list(row.arms.values_list("weight", flat=True))
+    if weights and (problem := weights_problem(weights)):
+        raise ValidationError({"arms": problem})
 
 
 def _save(row: Any) -> None:

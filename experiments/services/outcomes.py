@@ -15,6 +15,7 @@ from django.db import transaction
 
 from experiments.core.money import Price
 from experiments.models import Decision, Feedback, Metric, Outcome
+from experiments.models.experiments import BUILT_IN_METRICS
 from experiments.services import sums
 from experiments.services.books import Books, Known
 from experiments.services.lookup import DecisionNotFoundError, DecisionPrunedError, absence
@@ -38,6 +39,16 @@ class OutOfRangeError(ValueError):
 
     def __init__(self, metric: str, low: float, high: float) -> None:
         super().__init__(f"Metric '{metric}' takes values from {low:g} to {high:g}.")
+
+
+class BuiltInMetricError(ValueError):
+    """A metric that is computed from decisions and outcomes, so that feedback cannot set it."""
+
+    def __init__(self, metric: str) -> None:
+        super().__init__(
+            f"Metric '{metric}' is built in: it is computed from decisions and outcomes. "
+            "Send feedback under another name, or report an outcome."
+        )
 
 
 class OutcomeReport(NamedTuple):
@@ -84,7 +95,8 @@ class ActualCosts(NamedTuple):
     cost_baseline: int | None
 
 
-Refusal = DecisionNotFoundError | DecisionPrunedError | OutOfRangeError
+Refusal = DecisionNotFoundError | DecisionPrunedError | OutOfRangeError | BuiltInMetricError
+COMPUTED_METRICS = frozenset(BUILT_IN_METRICS) - {QUALITY}
 
 
 def record_outcome(decision_id: UUID, report: OutcomeReport, received_at: datetime) -> None:
@@ -200,6 +212,8 @@ def record_feedback(ratings: Sequence[Rating], received_at: datetime) -> list[Re
 def _refusal(
     rating: Rating, decisions: Mapping[UUID, Decision], allowed: tuple[float, float]
 ) -> Refusal | None:
+    if rating.metric in COMPUTED_METRICS:
+        return BuiltInMetricError(rating.metric)
     if rating.decision_id not in decisions:
         return absence(rating.decision_id)
     low, high = allowed

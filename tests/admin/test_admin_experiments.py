@@ -253,3 +253,13 @@ def test_the_list(operator: Client) -> None:
     html = text(operator, LIST)
     assert 'class="state state-running">Running' in html
     assert 'class="state state-draft">Draft' in html
+
+
+def test_a_draft_with_weights_that_do_not_sum_to_one_is_not_saved(
+    operator: Client, submit: Submit
+) -> None:
+    row = draft()
+    response = submit(operator, page(row), **weights(0.5, 0.4998))
+    assert "The weights sum to 0.9998: make them sum to 1" in errors_of(response)
+    assert submit(operator, page(row), **weights(0.5, 0.49995)).status_code == 302
+    assert [arm.weight for arm in row.arms.all()] == [0.5, 0.49995]

@@ -1,0 +1,63 @@
+"""Databases of earlier releases, with rows in them, upgrade to this one."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.upgrading import Models, migrated_to, newest, restored
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FIRST = "0001_initial"
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    yield from restored()
+
+
+def add_decision(models: Models, number: int = 1) -> Any:
+    return models("Decision").objects.create(
+        id=UUID(int=number),
+        created_at=NOON,
+        revision=1,
+        unit_hash="u",
+        sticky=True,
+        domain="technical",
+        confidence=1.0,
+        method="routellm",
+        reason="test",
+        tier="weak",
+        model="openai/gpt-4.1-mini",
+        intended_model="openai/gpt-4.1-mini",
+        counted=True,
+        explored=False,
+        epsilon=0.0,
+        input_tokens=10,
+        priced=False,
+    )
+
+
+def test_reports_from_the_future_count_from_their_arrival() -> None:
+    before = migrated_to(FIRST)
+    times = (
+        NOON - timedelta(days=1),
+        NOON + timedelta(minutes=4),
+        datetime(8999, 1, 1, tzinfo=UTC),
+    )
+    for number, occurred_at in enumerate(times, start=1):
+        decision = add_decision(before, number)
+        when = {"occurred_at": occurred_at, "received_at": NOON}
+        before("Outcome").objects.create(decision=decision, **when)
+        before("Feedback").objects.create(
+            decision=decision, metric="quality", source="human", value=0.5, **when
+        )
+
+    after = migrated_to(newest())
+    for name in ("Outcome", "Feedback"):
+        rows = after(name).objects.order_by("decision_id")
+        assert list(rows.values_list("occurred_at", flat=True)) == [*times[:2], NOON]
