@@ -35,7 +35,7 @@ class ThreadedWSGI:
         self._pool: ThreadPoolExecutor | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        environ = _environ(scope, await _body(receive))
+        environ = to_environ(scope, await _body(receive))
         loop = asyncio.get_running_loop()
         answer = await loop.run_in_executor(self._workers(), self._run, environ)
         await send(
@@ -108,7 +108,7 @@ async def _body(receive: Receive) -> bytes:
     return body
 
 
-def _environ(scope: Scope, body: bytes) -> Environ:
+def to_environ(scope: Scope, body: bytes) -> Environ:
     host, port = scope.get("server") or ("localhost", 80)
     environ: Environ = {
         "REQUEST_METHOD": scope["method"],

@@ -1,16 +1,15 @@
 """Decisions as CSV and Parquet: what is filtered, streamed, times in UTC, money in dollars.
 
-Never the prompt's text, and of the unit only the hash that is stored.
+Never the prompt's text, and of the unit only the hash that is stored. Arrow is imported by the
+first Parquet file, so that a process that only routes never loads it.
 """
 
 import csv
 import io
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 
@@ -19,40 +18,39 @@ from experiments.dashboards import decision_filters
 from experiments.dashboards.pages import page
 from experiments.reports.decisions import every_decision
 
-TIME = pa.timestamp("us", tz="UTC")
-# Nano-dollars fit: nine digits after the point.
-MONEY = pa.decimal128(18, 9)
-COLUMNS: dict[str, pa.DataType] = {
-    "id": pa.string(),
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TEXT, INTEGER, FLOAT, TIME, MONEY = "string", "int64", "float64", "time", "money"
+COLUMNS = {
+    "id": TEXT,
     "created_at": TIME,
-    "domain": pa.string(),
-    "confidence": pa.float64(),
-    "model": pa.string(),
-    "intended_model": pa.string(),
-    "tier": pa.string(),
-    "method": pa.string(),
-    "reason": pa.string(),
-    "fallback": pa.string(),
-    "router": pa.string(),
-    "score": pa.float64(),
-    "threshold": pa.float64(),
-    "experiment": pa.string(),
-    "arm": pa.string(),
-    "phase": pa.int64(),
-    "revision": pa.int64(),
-    "unit_hash": pa.string(),
-    "propensity": pa.float64(),
-    "input_tokens": pa.int64(),
+    "domain": TEXT,
+    "confidence": FLOAT,
+    "model": TEXT,
+    "intended_model": TEXT,
+    "tier": TEXT,
+    "method": TEXT,
+    "reason": TEXT,
+    "fallback": TEXT,
+    "router": TEXT,
+    "score": FLOAT,
+    "threshold": FLOAT,
+    "experiment": TEXT,
+    "arm": TEXT,
+    "phase": INTEGER,
+    "revision": INTEGER,
+    "unit_hash": TEXT,
+    "propensity": FLOAT,
+    "input_tokens": INTEGER,
     "cost": MONEY,
     "cost_strong": MONEY,
     "cost_weak": MONEY,
     "cost_baseline": MONEY,
-    "latency_us": pa.int64(),
+    "latency_us": INTEGER,
 }
 MONEYS = {name for name, kind in COLUMNS.items() if kind == MONEY}
-SCHEMA = pa.schema(
-    [(f"{name}_usd" if name in MONEYS else name, kind) for name, kind in COLUMNS.items()]
-)
+HEADINGS = tuple(f"{name}_usd" if name in MONEYS else name for name in COLUMNS)
 Chunks = Iterable[list[tuple[Any, ...]]]
 
 
@@ -80,7 +78,7 @@ def _download(parts: Iterator[bytes], kind: str, name: str) -> StreamingHttpResp
 def _csv(chunks: Chunks) -> Iterator[bytes]:
     buffer = io.StringIO()
     writer = csv.writer(buffer)
-    writer.writerow(SCHEMA.names)
+    writer.writerow(HEADINGS)
     yield _taken(buffer)
     for chunk in chunks:
         writer.writerows(
@@ -111,21 +109,38 @@ def _word(name: str, value: Any) -> Any:
 
 def _parquet(chunks: Chunks) -> Iterator[bytes]:
     """A row group for each chunk, sent as soon as it is written."""
-    sink = _Sink()
-    with pq.ParquetWriter(pa.PythonFile(sink, mode="w"), SCHEMA, compression="zstd") as writer:
+    import pyarrow as pa  # noqa: PLC0415 - see above
+    from pyarrow import parquet  # noqa: PLC0415
+
+    sink, schema = _Sink(), _schema()
+    file = pa.PythonFile(sink, mode="w")
+    with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         for chunk in chunks:
-            writer.write_table(_table(chunk))
+            writer.write_table(_table(chunk, schema))
             yield sink.taken()
     yield sink.taken()
 
 
-def _table(chunk: list[tuple[Any, ...]]) -> pa.Table:
+def _schema() -> "pa.Schema":
+    import pyarrow as pa  # noqa: PLC0415
+
+    types = {
+        TIME: pa.timestamp("us", tz="UTC"),
+        MONEY: pa.decimal128(18, 9),  # nano-dollars fit: nine digits after the point
+    }
+    kinds = [types.get(kind) or pa.type_for_alias(kind) for kind in COLUMNS.values()]
+    return pa.schema(list(zip(HEADINGS, kinds, strict=True)))
+
+
+def _table(chunk: list[tuple[Any, ...]], schema: "pa.Schema") -> "pa.Table":
+    import pyarrow as pa  # noqa: PLC0415
+
     columns = zip(*chunk, strict=True)
     arrays = [
         pa.array([_value(name, value) for value in column], type=kind)
-        for (name, kind), column in zip(COLUMNS.items(), columns, strict=True)
+        for name, column, kind in zip(COLUMNS, columns, schema.types, strict=True)
     ]
-    return pa.Table.from_arrays(arrays, schema=SCHEMA)
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _value(name: str, value: Any) -> Any:

@@ -3,39 +3,46 @@
 The database puts each row together as one line of text and Arrow parses the lines. Arrow's own
 drivers would bring a second copy of SQLite into the process, and two copies undo each other's file
 locks: a log read while decisions are written could break the file.
+
+Arrow is imported by the first call, so that a process that only routes never loads it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from django.db import connection
 from django.db.models import QuerySet
-from pyarrow import compute, csv, json
 
 from experiments.analysis.nuisance import Floats, Ints
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 CHUNK = 50_000
-NAME = pa.dictionary(pa.int32(), pa.string())
-"""Few different texts: each is kept once."""
+TEXT, INTEGER, FLOAT = "string", "int64", "float64"
+NAME = "name"
+"""A text that is one of a few: each is kept once."""
 _BETWEEN, _QUOTE = "\x1f", "\x02"
-_PARSED = csv.ParseOptions(delimiter=_BETWEEN, quote_char=_QUOTE)
 
 
-def read_columns(rows: "QuerySet[Any, Any]", types: Mapping[str, pa.DataType]) -> pa.Table:
+def read_columns(rows: "QuerySet[Any, Any]", types: Mapping[str, str]) -> "pa.Table":
     """The columns of `types`, which `rows.values_list` can name. One query.
 
     Texts must hold no control characters: these part values and rows. While the database puts the
     next lines together, another thread parses the last ones.
     """
-    schema = pa.schema(types)
+    import pyarrow as pa  # noqa: PLC0415 - see above
+    from pyarrow import csv  # noqa: PLC0415
+
+    schema = pa.schema({column: _arrow_type(kind) for column, kind in types.items()})
     reading = csv.ReadOptions(column_names=list(types), block_size=1 << 24)
     converting = csv.ConvertOptions(column_types=schema, null_values=[""])
+    parsing = csv.ParseOptions(delimiter=_BETWEEN, quote_char=_QUOTE)
     parse = partial(
-        csv.read_csv, read_options=reading, parse_options=_PARSED, convert_options=converting
+        csv.read_csv, read_options=reading, parse_options=parsing, convert_options=converting
     )
     with ThreadPoolExecutor(max_workers=1) as parser:
         parsed = [
@@ -48,20 +55,31 @@ def read_columns(rows: "QuerySet[Any, Any]", types: Mapping[str, pa.DataType]) -
     return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
 
 
-def numbers(column: pa.ChunkedArray) -> Floats:
+def _arrow_type(kind: str) -> "pa.DataType":
+    import pyarrow as pa  # noqa: PLC0415
+
+    if kind == NAME:
+        return pa.dictionary(pa.int32(), pa.string())
+    return pa.type_for_alias(kind)
+
+
+def numbers(column: "pa.ChunkedArray") -> Floats:
     """As floats, NaN for what is not known."""
-    filled: Floats = column.cast(pa.float64()).fill_null(float("nan")).to_numpy()
+    filled: Floats = column.cast(FLOAT).fill_null(float("nan")).to_numpy()
     return filled
 
 
-def codes(column: pa.ChunkedArray) -> tuple[Ints, list[str]]:
+def codes(column: "pa.ChunkedArray") -> tuple[Ints, list[str]]:
     """Numbers for the texts of a NAME column, and the texts."""
     found = column.unify_dictionaries().combine_chunks()
     return found.indices.to_numpy().astype("int64"), found.dictionary.to_pylist()
 
 
-def parsed_objects(column: pa.ChunkedArray) -> pa.Table:
+def parsed_objects(column: "pa.ChunkedArray") -> "pa.Table":
     """The keys of JSON objects of numbers as columns; an empty text is an empty object."""
+    import pyarrow as pa  # noqa: PLC0415
+    from pyarrow import compute, json  # noqa: PLC0415
+
     text = compute.if_else(compute.equal(column, ""), "{}", column)
     lines = compute.binary_join_element_wise(text, "", "\n").combine_chunks()
     if not len(lines) or compute.all(compute.equal(text, "{}")).as_py():
@@ -70,13 +88,13 @@ def parsed_objects(column: pa.ChunkedArray) -> pa.Table:
     return json.read_json(pa.BufferReader(lines.buffers()[2]), reading)
 
 
-def _texts(rows: "QuerySet[Any, Any]", types: Mapping[str, pa.DataType]) -> Iterator[bytes]:
+def _texts(rows: "QuerySet[Any, Any]", types: Mapping[str, str]) -> Iterator[bytes]:
     sql, params = rows.query.sql_with_params()
     names = ", ".join(map(connection.ops.quote_name, types))
     is_sqlite = connection.vendor == "sqlite"
     line = _BETWEEN.join(
         # SQLite's %s leaves two digits of a float out; PostgreSQL knows no other format.
-        "%!.17g" if is_sqlite and pa.types.is_floating(kind) else "%s"
+        "%!.17g" if is_sqlite and kind == FLOAT else "%s"
         for kind in types.values()
     )
     join = "printf" if is_sqlite else "format"

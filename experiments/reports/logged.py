@@ -6,44 +6,54 @@ would take minutes and gigabytes for a million. The decisions come from an index
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import orjson
-import pyarrow as pa
 from django.db.models import Case, IntegerField, Value, When
-from pyarrow import compute
 
 from experiments.analysis.nuisance import Floats, Ints
 from experiments.models import Decision, Feedback, Outcome
-from experiments.reports.column_reads import NAME, codes, numbers, parsed_objects, read_columns
+from experiments.reports.column_reads import (
+    FLOAT,
+    INTEGER,
+    NAME,
+    TEXT,
+    codes,
+    numbers,
+    parsed_objects,
+    read_columns,
+)
 from experiments.reports.rollups import Span
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 AT_ONCE, MOST_ON_A_PAGE = 20_000, 200_000
 """How many decisions a page reads unless it is asked for more, and how many it reads at most."""
 QUALITY = "quality"
 JUDGE = "judge"
 DECISIONS = {
-    "id": pa.string(),
+    "id": TEXT,
     "domain": NAME,
     "unit_hash": NAME,
-    "revision": pa.int64(),
+    "revision": INTEGER,
     "intended_model": NAME,
     "strong_model": NAME,
     "weak_model": NAME,
     "odds": NAME,
-    "scores": pa.string(),
-    "cost": pa.int64(),
-    "cost_strong": pa.int64(),
-    "cost_weak": pa.int64(),
-    "input_tokens": pa.int64(),
+    "scores": TEXT,
+    "cost": INTEGER,
+    "cost_strong": INTEGER,
+    "cost_weak": INTEGER,
+    "input_tokens": INTEGER,
 }
-OUTCOMES = {"decision_id": pa.string(), "cost": pa.int64()}
+OUTCOMES = {"decision_id": TEXT, "cost": INTEGER}
 PER_DECISION = (
     *("ids", "domains", "units", "revisions", "intended", "strong", "weak", "odds"),
     *("cost", "cost_strong", "cost_weak", "rating", "tokens"),
 )
-RATINGS = {"decision_id": pa.string(), "by_judge": pa.int64(), "value": pa.float64()}
+RATINGS = {"decision_id": TEXT, "by_judge": INTEGER, "value": FLOAT}
 
 
 class Names:
@@ -82,7 +92,7 @@ class Logged:
     """
 
     span: Span
-    ids: pa.Array
+    ids: "pa.Array"
     domains: Ints
     domain_names: tuple[str, ...]
     units: Ints
@@ -145,12 +155,14 @@ def read_log(span: Span, domain: str = "", *, limit: int | None = None) -> Logge
     return _logged(columns, span if is_whole else _since_oldest(columns, span), is_whole=is_whole)
 
 
-def _since_oldest(columns: pa.Table, span: Span) -> Span:
+def _since_oldest(columns: "pa.Table", span: Span) -> Span:
     oldest = Decision.objects.filter(pk=columns["id"][-1].as_py())
     return Span(oldest.values_list("created_at", flat=True).get(), span.until)
 
 
-def _logged(columns: pa.Table, span: Span, *, is_whole: bool) -> Logged:
+def _logged(columns: "pa.Table", span: Span, *, is_whole: bool) -> Logged:
+    import pyarrow as pa  # noqa: PLC0415 - not in a process that only routes
+
     pair = [columns[name] for name in ("intended_model", "strong_model", "weak_model")]
     models, names = codes(pa.chunked_array([one.combine_chunks() for one in pair]))
     intended, strong, weak = np.split(models, 3)
@@ -181,12 +193,12 @@ def _logged(columns: pa.Table, span: Span, *, is_whole: bool) -> Logged:
     )
 
 
-def _scores(texts: pa.ChunkedArray) -> dict[str, Floats]:
+def _scores(texts: "pa.ChunkedArray") -> dict[str, Floats]:
     found = parsed_objects(texts)
     return {router: numbers(found[router]) for router in found.column_names}
 
 
-def _overwrite_with_actual(cost: Floats, ids: pa.Array, span: Span) -> None:
+def _overwrite_with_actual(cost: Floats, ids: "pa.Array", span: Span) -> None:
     """What an outcome said it cost comes before what was expected."""
     rows = Outcome.objects.filter(received_at__gte=span.since, cost__isnull=False).order_by()
     outcomes = read_columns(rows, OUTCOMES)
@@ -195,7 +207,7 @@ def _overwrite_with_actual(cost: Floats, ids: pa.Array, span: Span) -> None:
     cost[at[known]] = numbers(outcomes["cost"])[known]
 
 
-def _ratings(ids: pa.Array, span: Span) -> Floats:
+def _ratings(ids: "pa.Array", span: Span) -> Floats:
     """One rating each, NaN for none: people beat judges, equals are averaged."""
     by_judge = Case(
         When(source=JUDGE, then=Value(1)), default=Value(0), output_field=IntegerField()
@@ -214,7 +226,9 @@ def _ratings(ids: pa.Array, span: Span) -> Floats:
     return np.asarray(np.divide(total[kind, every], counted, out=unrated, where=counted > 0))
 
 
-def _places(ids: pa.Array, wanted: pa.ChunkedArray) -> Ints:
+def _places(ids: "pa.Array", wanted: "pa.ChunkedArray") -> Ints:
     """Where each of `wanted` is in `ids`, -1 for nowhere."""
+    from pyarrow import compute  # noqa: PLC0415 - not in a process that only routes
+
     found = compute.index_in(wanted, value_set=ids).fill_null(-1)
     return np.asarray(found.to_numpy(), np.int64)

@@ -6,25 +6,27 @@ that were rated (`rated_decisions`).
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from django.db.models import Q
 from django.utils import timezone
 
 from experiments.models import OutcomeSet, RecordedOutcome
-from experiments.reports.column_reads import NAME, codes, numbers, read_columns
+from experiments.reports.column_reads import FLOAT, INTEGER, NAME, codes, numbers, read_columns
 from experiments.services.outcome_columns import Inputs, Labels, OutcomeColumns
 from experiments.services.rated_decisions import PRODUCTION, rated_columns
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 SHADOW_PREFIX = "shadow-"
 _COLUMNS = {
-    "id": pa.int64(),
-    "strong_score": pa.float64(),
-    "weak_score": pa.float64(),
-    "strong_cost": pa.int64(),
-    "weak_cost": pa.int64(),
+    "id": INTEGER,
+    "strong_score": FLOAT,
+    "weak_score": FLOAT,
+    "strong_cost": INTEGER,
+    "weak_cost": INTEGER,
     "domain": NAME,
     "group": NAME,
 }
@@ -146,7 +148,7 @@ def add_pair(pair: ShadowPair) -> bool:
     return created
 
 
-def _words(column: pa.ChunkedArray) -> Labels:
+def _words(column: "pa.ChunkedArray") -> Labels:
     """The same few words a million times: each is kept once."""
     numbered, words = codes(column)
     return np.array(words, dtype=object)[numbered] if words else np.array([], dtype=object)

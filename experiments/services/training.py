@@ -15,7 +15,6 @@ from experiments.models import OutcomeSet, RecordedOutcome, Router
 from experiments.routers.checkpoints import MANIFEST_FILE, CheckpointError, Manifest, read_manifest
 from experiments.routers.kinds import check_name
 from experiments.routers.outcomes import OutcomesError
-from experiments.routers.training.named import Job
 from experiments.routers.training.sets import TrainingSet
 from experiments.services.outcome_columns import Floats, OutcomeColumns
 from experiments.services.outcome_sets import columns, find_set
@@ -57,6 +56,9 @@ def train(
 
     Raises NoOutcomeSetError, OutcomesError, TooFewPromptsError, RouterConfigurationError.
     """
+    # Brings scikit-learn, which only a process that trains should load.
+    from experiments.routers.training.named import Job  # noqa: PLC0415
+
     check_name(order.name)
     if data is None:
         data = training_set(find_set(order.outcomes), order.domain)
