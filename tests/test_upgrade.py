@@ -7,6 +7,8 @@ from uuid import UUID
 
 import pytest
 
+from experiments.reports.logged import read_log
+from experiments.reports.rollups import Span
 from tests.upgrading import Models, migrated_to, newest, restored
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -61,3 +63,16 @@ def test_reports_from_the_future_count_from_their_arrival() -> None:
     for name in ("Outcome", "Feedback"):
         rows = after(name).objects.order_by("decision_id")
         assert list(rows.values_list("occurred_at", flat=True)) == [*times[:2], NOON]
+
+
+def test_audited_decisions_of_before_are_read_by_what_if() -> None:
+    before = migrated_to("0002_reports_from_the_future")
+    decision = add_decision(before)
+    decision.odds, decision.scores = '{"openai/gpt-4.1-mini":0.5}', '{"local":0.4}'
+    decision.experiment, decision.phase, decision.audited = "old", 2, True
+    decision.save()
+
+    migrated_to(newest())
+    logged = read_log(Span(NOON - timedelta(days=1), NOON + timedelta(days=1)))
+    assert logged.audited.tolist() == [True]
+    assert logged.scores["local"].tolist() == [0.4]

@@ -5,7 +5,8 @@ AnalysisError (a ValueError)
 ├── LevelError     a level, power or tuning size outside its range
 ├── MarginError    a margin or target effect that is not above 0
 ├── PlanError      a plan, or data for it, that does not fit together
-└── CountError     counts and weights that do not fit together
+├── CountError     counts and weights that do not fit together
+└── GradeError     a grade that is no number, or outside its range
 
 "Not enough data" is none of these: it is a value of the results.
 """
@@ -32,4 +33,8 @@ class PlanError(AnalysisError):
 
 
 class CountError(AnalysisError):
+    pass
+
+
+class GradeError(AnalysisError):
     pass

@@ -92,12 +92,25 @@ def expected_outcomes(cells: Cells, side: Ints, values: Floats, seen: NDArray[np
 def rating_odds(
     cells: Cells, side: Ints, seen: NDArray[np.bool_]
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """P(rated) of each row on the side it went to, and where it was clipped.
+    """P(rated) of each row on the side it went to, and where it was clipped."""
+    odds, clipped = rating_rates(cells, side, seen)
+    own = np.arange(len(side)), side
+    return odds[own], clipped[own]
+
+
+def rating_rates(
+    cells: Cells,
+    side: Ints,
+    seen: NDArray[np.bool_],
+    rows: NDArray[np.bool_] | None = None,
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """P(rated) of each row on every side, had it gone there, and where it was clipped; fitted on
+    `rows`, or all.
 
     By logistic regression, never below a fifth of the share rated on that side.
     """
-    everything = np.ones(len(side), bool)
-    counts, rated = cells.counts(side, everything), cells.counts(side, seen)
+    counts = cells.counts(side, np.ones(len(side), bool) if rows is None else rows)
+    rated = cells.counts(side, seen)
     predicted, least = np.empty_like(counts), np.empty(SIDES)
     for a in range(SIDES):
         share = (rated[:, a].sum() + 1) / (counts[:, a].sum() + 2)
@@ -106,11 +119,9 @@ def rating_odds(
             n = counts[:, a].sum(axis=0) - counts[fold, a]
             y = rated[:, a].sum(axis=0) - rated[fold, a]
             predicted[fold, a] = _logistic(cells.features, n, y, share)
-    rows = np.arange(len(side))
-    odds = predicted[cells.fold, side, cells.cell]
-    clipped = odds < least[side]
-    odds[clipped] = least[side[rows[clipped]]]
-    return odds, clipped
+    odds = cells.spread(predicted)
+    clipped = odds < least
+    return np.where(clipped, least, odds), clipped
 
 
 def _binned(values: Floats, bins: int) -> Ints:

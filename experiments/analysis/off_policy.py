@@ -20,7 +20,10 @@ Proportions Result from Adding Two Successes and Two Failures"). Strata (revisio
 their own, because what a later revision did may follow from the outcomes of an earlier one.
 
 Where the log could not have done what the candidate does, it says nothing: such requests are left
-out of the estimate and counted as without overlap.
+out of the estimate and counted as without overlap. Where it could have, but hardly ever does, too
+few ratings may have come for an interval: requests are parted by how likely the candidate's side
+was, and every part that is not tiny needs enough of its own. Many ratings from elsewhere do not
+make up for a part of which nothing came.
 """
 
 from dataclasses import dataclass
@@ -31,13 +34,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from experiments.analysis.errors import CountError
+from experiments.analysis.audits import Seen, all_seen, seen_ratings
+from experiments.analysis.errors import CountError, GradeError
 from experiments.analysis.nuisance import (
     Floats,
     Ints,
     cells_of,
     expected_outcomes,
-    rating_odds,
 )
 
 Rows = NDArray[np.bool_]
@@ -46,11 +49,19 @@ WEAK, STRONG, OTHER = 0, 1, 2
 LEAST_ODDS = 0.002
 """Below this probability one matching decision would stand for more than 500: no overlap."""
 MIN_EXPLORATIONS = 60
+"""Of each part of similar odds."""
+LEAST_PART = 0.01
+"""A part with a smaller share of the requests needs no ratings of its own."""
 GOOD = 0.5
 """A yes-or-no rating above this is a yes; an average of several may lie between."""
 _YES_OR_NO = 0.95
 RARE = 0.5
 """At or below this probability, going where the candidate would have sent it is an exploration."""
+_PART_ENDS = np.array([0.008, 0.032, 0.128, RARE])
+"""Where parts of similar odds end: weights differ at most fourfold within one."""
+PARTS = len(_PART_ENDS)
+"""Explored ones; what the log did more often than not is a part more, which needs no floor."""
+SHARE, CHANGE_OF_SHARE = (0.0, 1.0), (-1.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -59,7 +70,8 @@ class Log:
 
     `units`, `strata` and `domains` are numbers from 0; `took` is WEAK, STRONG or OTHER; `odds` the
     logging policy's probabilities of the sides; `expected` their costs at the time, `cost` what
-    the request cost. NaN is unknown: unpriced, unrated, unscored.
+    the request cost. NaN is unknown: unpriced, unrated, unscored. Ratings lie in [0, 1]. `audited`
+    were drawn to be rated at random; `audits` numbers those drawn with the same probability.
     """
 
     units: Ints
@@ -72,6 +84,8 @@ class Log:
     rating: Floats
     score: Floats
     tokens: Floats
+    audited: Rows | None = None
+    audits: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.units)
@@ -88,12 +102,23 @@ class Bounds(NamedTuple):
 NOTHING = Bounds(None)
 
 
+class Part(NamedTuple):
+    """Requests whose probability of the candidate's side was similar, from `least` to `most`, the
+    share of all that they are, and how many of them went there and were rated."""
+
+    least: float
+    most: float
+    share: float
+    matching: int
+
+
 class Estimates(NamedTuple):
     """One metric of the candidate, and of the log itself over the same requests.
 
     `change` is candidate minus log, doubly robust. `matching` decisions went where the candidate
     would have sent them (and were rated), `explorations` of them against the odds; `needs` says
-    whether explorations are needed at all: not where the log did the same for certain.
+    whether explorations are needed at all: not where the log did the same for certain. `parts` are
+    those of similar odds, the rarest first.
     """
 
     inverse_propensity: Bounds
@@ -105,10 +130,29 @@ class Estimates(NamedTuple):
     explorations: int
     needs: bool
     effective_size: float
+    parts: tuple[Part, ...] = ()
 
     @property
     def has_enough(self) -> bool:
-        return (self.explorations if self.needs else self.matching) >= MIN_EXPLORATIONS
+        total = self.explorations if self.needs else self.matching
+        return total >= MIN_EXPLORATIONS and not self.lacking
+
+    @property
+    def lacking(self) -> tuple[Part, ...]:
+        """Parts that were explored too little. Where the log mostly went the candidate's way, what
+        it saw there stands for all of them."""
+        return tuple(
+            part for part in self.parts if part.most <= RARE and part.matching < MIN_EXPLORATIONS
+        )
+
+
+class RatedBy(NamedTuple):
+    """How many of the ratings that count were audited and how many volunteered, and how many
+    requests quality says nothing about, because no audit could have drawn them."""
+
+    audited: int = 0
+    volunteered: int = 0
+    not_audited: int = 0
 
 
 class WhatIf(NamedTuple):
@@ -122,6 +166,7 @@ class WhatIf(NamedTuple):
     quality: Estimates
     cost: Estimates
     clipped: float
+    ratings: RatedBy = RatedBy()
 
     @property
     def without_overlap(self) -> float:
@@ -131,15 +176,18 @@ class WhatIf(NamedTuple):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Metric:
-    """One metric ready to be summed: `weight` on each side is above 0 only where it was seen."""
+    """One metric ready to be summed: `weight` on each side is above 0 only where it was seen, and
+    `rate` how likely it was to be seen there. `limits` are those of any mean."""
 
     rows: Rows
     seen: Rows
     value: Floats
     weight: Floats
+    rate: Floats
     predicted: Floats
     logged: Floats
     is_yes_or_no: bool = False
+    limits: tuple[float, float] | None = None
 
     def robust(self, side: int) -> Floats:
         """The doubly robust contribution of each request, had it gone to `side`."""
@@ -155,6 +203,7 @@ class Evidence:
     quality: Metric
     cost: Metric
     clipped: Rows
+    by_audit: Rows
 
 
 def is_yes_or_no(ratings: Floats) -> bool:
@@ -165,34 +214,33 @@ def is_yes_or_no(ratings: Floats) -> bool:
 def evidence(log: Log) -> Evidence:
     """Fits the outcome models and the probability of being rated, across folds of units.
 
-    Raises CountError for columns of different lengths.
+    Raises CountError for columns of different lengths, GradeError for ratings outside 0 to 1.
     """
     _check(log)
     cells = cells_of(log.units, log.domains, log.score, log.tokens)
     rated, priced = np.isfinite(log.rating), np.isfinite(log.cost)
-    rate, clipped = rating_odds(cells, log.took, rated)
+    seen = seen_ratings(cells, log.took, log.domains, rated, log.audited, log.audits)
+    own = np.arange(len(log)), log.took
     return Evidence(
         log=log,
         quality=_metric(
             log,
-            is_yes_or_no=is_yes_or_no(log.rating[rated]),
-            rows=np.ones(len(log), bool),
-            seen=rated,
+            seen,
             value=np.where(rated, log.rating, 0.0),
             predicted=expected_outcomes(cells, log.took, np.nan_to_num(log.rating), rated),
-            rate=rate,
+            is_yes_or_no=is_yes_or_no(log.rating[seen.ratings]),
+            limits=SHARE,
         ),
         cost=_metric(
             log,
-            rows=priced,
-            seen=priced,
+            all_seen(priced),
             value=np.where(priced, log.cost, 0.0),
             predicted=_expected_costs(
                 log, expected_outcomes(cells, log.took, np.nan_to_num(log.cost), priced)
             ),
-            rate=np.ones(len(log)),
         ),
-        clipped=clipped & rated,
+        clipped=seen.clipped[own] & seen.ratings,
+        by_audit=seen.by_audit,
     )
 
 
@@ -213,7 +261,7 @@ def estimate(
     odds = np.where(to_strong, log.odds[:, STRONG], log.odds[:, WEAK])
     overlap = asked & (odds >= LEAST_ODDS)
     decisions = int(asked.sum())
-    share = mean_over_units(to_strong[sure].astype(np.float64), log.units[sure], alpha)
+    share = share_over_units(to_strong[sure].astype(np.float64), log.units[sure], alpha)
     took_strong = log.took[sure] == STRONG
     rated = int((known.quality.seen & overlap).sum())
     return WhatIf(
@@ -225,7 +273,31 @@ def estimate(
         quality=_estimates(log, known.quality, to_strong, odds, overlap, alpha),
         cost=_estimates(log, known.cost, to_strong, odds, overlap, alpha),
         clipped=float((known.clipped & overlap).sum() / rated) if rated else 0.0,
+        ratings=rated_by(known, overlap),
     )
+
+
+def rated_by(known: Evidence, rows: Rows) -> RatedBy:
+    """Whose ratings of these requests count."""
+    counted = known.quality.seen & rows
+    return RatedBy(
+        audited=int((counted & known.by_audit).sum()),
+        volunteered=int((counted & ~known.by_audit).sum()),
+        not_audited=int((rows & ~known.quality.rows).sum()),
+    )
+
+
+def parts_of(odds: Floats) -> Ints:
+    """The number of each request's part of similar odds, the rarest first."""
+    return np.searchsorted(_PART_ENDS, odds, side="left").astype(np.int64)
+
+
+def within(bounds: Bounds, limits: tuple[float, float] | None) -> Bounds:
+    """No mean of shares lies outside them, whatever the weights add up to."""
+    if limits is None:
+        return bounds
+    low, high = limits
+    return Bounds(*(None if one is None else min(max(one, low), high) for one in bounds))
 
 
 def bounds(
@@ -244,6 +316,11 @@ def mean_over_units(values: Floats, units: Ints, alpha: float = 0.05) -> Bounds:
         return NOTHING
     mean = float(values.mean())
     return bounds(mean, values - mean, units, len(values), alpha)
+
+
+def share_over_units(values: Floats, units: Ints, alpha: float = 0.05) -> Bounds:
+    """The same of values in [0, 1], whose mean lies there too."""
+    return within(mean_over_units(values, units, alpha), SHARE)
 
 
 def interval(
@@ -278,21 +355,31 @@ def unseen_variance(good: int, explorations: int) -> float:
 
 def _metric(
     log: Log,
+    seen: Seen,
     *,
-    rows: Rows,
-    seen: Rows,
     value: Floats,
     predicted: Floats,
-    rate: Floats,
     is_yes_or_no: bool = False,
+    limits: tuple[float, float] | None = None,
 ) -> Metric:
     weight = np.zeros((len(log), 2))
     for side in (WEAK, STRONG):
-        matching = seen & (log.took == side) & (log.odds[:, side] >= LEAST_ODDS)
-        weight[matching, side] = 1 / (log.odds[matching, side] * rate[matching])
-    own = np.take_along_axis(predicted, log.took[:, None], axis=1)[:, 0]
-    logged = own + np.where(seen, (value - own) / rate, 0.0)
-    return Metric(rows, seen, value, weight, predicted, logged, is_yes_or_no)
+        matching = seen.ratings & (log.took == side) & (log.odds[:, side] >= LEAST_ODDS)
+        weight[matching, side] = 1 / (log.odds[matching, side] * seen.rate[matching, side])
+    rows = np.arange(len(log))
+    own, rate = predicted[rows, log.took], seen.rate[rows, log.took]
+    correction = np.divide(value - own, rate, out=np.zeros(len(log)), where=seen.ratings)
+    return Metric(
+        rows=seen.rows,
+        seen=seen.ratings,
+        value=value,
+        weight=weight,
+        rate=seen.rate,
+        predicted=predicted,
+        logged=own + correction,
+        is_yes_or_no=is_yes_or_no,
+        limits=limits,
+    )
 
 
 def _expected_costs(log: Log, fitted: Floats) -> Floats:
@@ -318,18 +405,41 @@ def _estimates(
     one = np.ones(len(kept))
     robust = predicted + weight * (value - predicted)
     logged = metric.logged[kept]
+    change = None if metric.limits is None else CHANGE_OF_SHARE
+
+    def over(
+        above: Floats, below: Floats, unseen: float, limits: tuple[float, float] | None
+    ) -> Bounds:
+        return within(_stratified(above, below, units, strata, alpha, unseen), limits)
+
     found = Estimates(
-        inverse_propensity=_stratified(weight * value, one, units, strata, alpha, unseen),
-        self_normalised=_stratified(weight * value, weight, units, strata, alpha, unseen),
-        doubly_robust=_stratified(robust, one, units, strata, alpha, unseen),
-        logged=_stratified(logged, one, units, strata, alpha),
-        change=_stratified(robust - logged, one, units, strata, alpha, unseen),
+        inverse_propensity=over(weight * value, one, unseen, metric.limits),
+        self_normalised=over(weight * value, weight, unseen, metric.limits),
+        doubly_robust=over(robust, one, unseen, metric.limits),
+        logged=over(logged, one, 0.0, metric.limits),
+        change=over(robust - logged, one, unseen, change),
         matching=int(matching.sum()),
         explorations=int(explored.sum()),
         needs=bool(rare.any()),
         effective_size=_effective_size(weight),
+        parts=_parts(odds[kept], matching),
     )
     return found if found.has_enough else _without_intervals(found)
+
+
+def _parts(odds: Floats, matching: Rows) -> tuple[Part, ...]:
+    """Those that are large enough to need ratings of their own."""
+    part = parts_of(odds)
+    requests, seen = (np.bincount(part, rows, PARTS + 1) for rows in (np.ones(len(odds)), matching))
+    return tuple(
+        Part(
+            float(odds[part == one].min()),
+            float(odds[part == one].max()),
+            float(requests[one]) / len(odds),
+            int(seen[one]),
+        )
+        for one in np.flatnonzero(requests >= LEAST_PART * len(odds))
+    )
 
 
 def _unseen(ratings: Floats, weights: Floats) -> float:
@@ -380,6 +490,11 @@ def _effective_size(weights: Floats) -> float:
 
 
 def _check(log: Log) -> None:
-    lengths = {len(getattr(log, name)) for name in Log.__slots__}
+    columns = [column for name in Log.__slots__ if (column := getattr(log, name)) is not None]
+    lengths = {len(column) for column in columns}
     if len(lengths) > 1:
         raise CountError(f"The columns of a log have different lengths: {sorted(lengths)}.")
+    rating = log.rating[~np.isnan(log.rating)]
+    outside = int(((rating < 0) | (rating > 1)).sum())
+    if outside:
+        raise GradeError(f"{outside:,} ratings lie outside 0 to 1. Quality is a share: scale them.")

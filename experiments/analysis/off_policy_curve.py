@@ -9,12 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.analysis.nuisance import Floats
+from experiments.analysis.nuisance import Floats, Ints
 from experiments.analysis.off_policy import (
     GOOD,
     LEAST_ODDS,
+    LEAST_PART,
     MIN_EXPLORATIONS,
     NOTHING,
+    PARTS,
     RARE,
     STRONG,
     WEAK,
@@ -23,7 +25,9 @@ from experiments.analysis.off_policy import (
     Metric,
     Rows,
     interval,
+    parts_of,
     unseen_variance,
+    within,
 )
 
 LEAST_OVERLAP = 0.95
@@ -52,6 +56,9 @@ class _Sums:
         self._worth = [metric.robust(side) for side in (WEAK, STRONG)]
         self._seen = [metric.weight[:, side] > 0 for side in (WEAK, STRONG)]
         self._rare = [log.odds[:, side] <= RARE for side in (WEAK, STRONG)]
+        self._part = [parts_of(log.odds[:, side]) for side in (WEAK, STRONG)]
+        self._limits = metric.limits
+        self.parts, self.seen_parts = np.zeros(PARTS), np.zeros(PARTS)
         self.totals, self.counts = np.zeros(self._n_units), np.zeros(self._n_units)
         self._square = np.square(metric.weight)
         self._good = metric.value > GOOD
@@ -67,6 +74,9 @@ class _Sums:
         seen, rare = self._seen[side][rows], self._rare[side][rows]
         self.n += sign * len(rows)
         self.matching += sign * int(seen.sum())
+        part = self._part[side][rows]
+        self.parts += sign * np.bincount(part, minlength=PARTS + 1)[:PARTS]
+        self.seen_parts += sign * np.bincount(part, seen, PARTS + 1)[:PARTS]
         explored = seen & rare
         self.explorations += sign * int(explored.sum())
         self.good += sign * int((explored & self._good[rows]).sum())
@@ -78,10 +88,11 @@ class _Sums:
             return NOTHING
         value = float(self.totals.sum()) / self.n
         if not self._has_enough():
-            return Bounds(value)
+            return within(Bounds(value), self._limits)
         influence = self.totals - value * self.counts
         units = int((self.counts > 0.5).sum())
-        return interval(value, influence, units, self.n, alpha, self._unseen())
+        found = interval(value, influence, units, self.n, alpha, self._unseen())
+        return within(found, self._limits)
 
     def _unseen(self) -> float:
         if not self._is_yes_or_no:
@@ -90,7 +101,11 @@ class _Sums:
 
     def _has_enough(self) -> bool:
         """As `Estimates.has_enough` says it of one candidate."""
-        return (self.explorations if self.rare else self.matching) >= MIN_EXPLORATIONS
+        counted = self.parts >= LEAST_PART * self.n
+        total = self.explorations if self.rare else self.matching
+        return total >= MIN_EXPLORATIONS and bool(
+            (self.seen_parts[counted] >= MIN_EXPLORATIONS).all()
+        )
 
 
 def curve(
@@ -108,14 +123,23 @@ def curve(
     sums = [_Sums(known, metric, scored) for metric in (known.quality, known.cost)]
     for one in sums:
         one.add(order, STRONG, 1)
+    overlap = _overlaps(log.odds[order], ends)
     points, start = [], 0
-    for threshold, end in zip(grid, ends, strict=True):
+    for threshold, end, share in zip(grid, ends, overlap, strict=True):
         for one in sums:
             one.add(order[start:end], STRONG, -1)
             one.add(order[start:end], WEAK, 1)
         start = end
-        points.append(_point(float(threshold), 1 - int(end) / len(order), sums, len(order), alpha))
+        strong_share = 1 - int(end) / len(order)
+        points.append(_point(float(threshold), strong_share, sums, float(share), alpha))
     return tuple(points)
+
+
+def _overlaps(odds: Floats, ends: Ints) -> Floats:
+    """The share of requests, in order of their scores, that the log can answer for where those
+    before each of `ends` go to the weak side."""
+    weak, strong = (np.r_[0, np.cumsum(odds[:, side] >= LEAST_ODDS)] for side in (WEAK, STRONG))
+    return np.asarray((weak[ends] + strong[-1] - strong[ends]) / len(odds), np.float64)
 
 
 def thresholds_of(scores: Floats, steps: int = 50) -> list[float]:
@@ -128,10 +152,9 @@ def thresholds_of(scores: Floats, steps: int = 50) -> list[float]:
 
 
 def _point(
-    threshold: float, strong_share: float, sums: Sequence[_Sums], requests: int, alpha: float
+    threshold: float, strong_share: float, sums: Sequence[_Sums], overlap: float, alpha: float
 ) -> CurvePoint:
     quality, cost = sums
-    overlap = quality.n / requests
     if overlap < LEAST_OVERLAP:
         return CurvePoint(threshold, strong_share, overlap, NOTHING, NOTHING, quality.explorations)
     return CurvePoint(

@@ -230,7 +230,9 @@ class Rating(s.Serializer[Any]):
     metric = s.RegexField(r"^[a-z][a-z0-9_]*$", max_length=60)
     value = s.FloatField(help_text="A number, or true and false for 1 and 0.")
     source = Text(  # type: ignore[assignment]
-        max_length=60, help_text="Who rates: human (the default), judge.", **NULLABLE
+        max_length=60,
+        help_text="Who rates: human (the default), or a judge: judge, llm-judge, gpt-4.1.",
+        **NULLABLE,
     )
     comment = Text(max_length=2000, **NULLABLE)
     occurred_at = s.DateTimeField(help_text="Left out: the time of arrival.", **NULLABLE)

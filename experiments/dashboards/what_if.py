@@ -35,6 +35,7 @@ from experiments.reports.what_if import (
 )
 from experiments.reports.what_if_words import (
     advice_words,
+    condition_words,
     name_of,
     percent,
     sentence,
@@ -97,6 +98,7 @@ def _answered(request: HttpRequest, asked: Question, logged: Logged) -> dict[str
         "found": found.found,
         "overlap": percent(1 - found.found.without_overlap),
         "weights": weights_words(found),
+        "condition": condition_words(found.found.ratings),
         "name": name_of(asked.candidate),
         "chart": curve_chart(found) if found.points else None,
         "moves": _moves(asked, found),

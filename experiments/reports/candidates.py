@@ -141,4 +141,6 @@ def _log(logged: Logged, candidate: Candidate, score: Floats) -> Log:
         rating=logged.rating,
         score=score,
         tokens=logged.tokens,
+        audited=logged.audited,
+        audits=logged.audits,
     )

@@ -10,10 +10,11 @@ from django.db.models import Case, Count, ExpressionWrapper, F, FloatField, Q, S
 
 from experiments.analysis.agreement import Agreement, agreement, proportion
 from experiments.analysis.ratings import Estimate, Ratings, mean_rating
+from experiments.core.sources import JUDGES
 from experiments.models import Domain, Feedback, OwnCall, ShadowPair
 from experiments.reports.rollups import Span
 
-QUALITY, JUDGE = "quality", "judge"
+QUALITY = "quality"
 NEWEST = 20
 _Status = ShadowPair.Status
 
@@ -185,7 +186,7 @@ def _agreement(ratings: "models.QuerySet[Feedback]") -> Agreement:
     rows = ratings.filter(metric=QUALITY, decision__shadow__preference__isnull=False)
     people: dict[object, list[float]] = defaultdict(list)
     verdicts: dict[object, float] = {}
-    for decision, value, verdict in rows.exclude(source=JUDGE).values_list(
+    for decision, value, verdict in rows.exclude(source__iregex=JUDGES).values_list(
         "decision_id", "value", "decision__shadow__preference"
     ):
         if verdict is not None:

@@ -13,6 +13,7 @@ import orjson
 from django.db.models import Case, IntegerField, Value, When
 
 from experiments.analysis.nuisance import Floats, Ints
+from experiments.core.sources import JUDGES
 from experiments.models import Decision, Feedback, Outcome
 from experiments.reports.column_reads import (
     FLOAT,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 AT_ONCE, MOST_ON_A_PAGE = 20_000, 200_000
 """How many decisions a page reads unless it is asked for more, and how many it reads at most."""
 QUALITY = "quality"
-JUDGE = "judge"
 DECISIONS = {
     "id": TEXT,
     "domain": NAME,
@@ -47,13 +47,24 @@ DECISIONS = {
     "cost_strong": INTEGER,
     "cost_weak": INTEGER,
     "input_tokens": INTEGER,
+    "drawn": INTEGER,
+    "experiment": NAME,
+    "phase": INTEGER,
 }
 OUTCOMES = {"decision_id": TEXT, "cost": INTEGER}
 PER_DECISION = (
     *("ids", "domains", "units", "revisions", "intended", "strong", "weak", "odds"),
-    *("cost", "cost_strong", "cost_weak", "rating", "tokens"),
+    *("cost", "cost_strong", "cost_weak", "rating", "tokens", "audited", "audits"),
 )
 RATINGS = {"decision_id": TEXT, "by_judge": INTEGER, "value": FLOAT}
+
+
+def _one_where(**condition: object) -> Case:
+    return Case(When(**condition, then=Value(1)), default=Value(0), output_field=IntegerField())
+
+
+_AUDITED = _one_where(audited=True)
+_BY_JUDGE = _one_where(source__iregex=JUDGES)
 
 
 class Names:
@@ -87,8 +98,9 @@ class Logged:
     """Decisions of a span, the newest first. Money in nano-dollars, NaN is unknown.
 
     `intended`, `strong` and `weak` number `models`; `odds` numbers `vectors`, each the probability
-    of every model it names; `scores` are of every router that scored. `rescored` says which of
-    them were made now; None: none.
+    of every model it names; `scores` are of every router that scored. `audited` were drawn to be
+    rated; `audits` numbers the phases of experiments, within which all are as likely to be drawn.
+    `rescored` says which of the scores were made now; None: none.
     """
 
     span: Span
@@ -109,6 +121,8 @@ class Logged:
     cost_weak: Floats
     rating: Floats
     tokens: Floats
+    audited: "np.ndarray[tuple[int], np.dtype[np.bool_]]"
+    audits: Ints
     is_whole: bool = True
     rescored: Rescored | None = None
 
@@ -145,7 +159,7 @@ def read_log(span: Span, domain: str = "", *, limit: int | None = None) -> Logge
     """Every decision of the span that has a propensity, or the newest `limit` of them: the span
     then begins with the oldest that was read."""
     rows = Decision.objects.filter(created_at__gte=span.since, created_at__lt=span.until)
-    rows = rows.exclude(odds="")
+    rows = rows.exclude(odds="").annotate(drawn=_AUDITED)
     if domain:
         rows = rows.filter(domain=domain)
     ordered = rows.order_by("-created_at")
@@ -189,8 +203,18 @@ def _logged(columns: "pa.Table", span: Span, *, is_whole: bool) -> Logged:
         cost_weak=numbers(columns["cost_weak"]),
         rating=_ratings(ids, span),
         tokens=numbers(columns["input_tokens"]),
+        audited=columns["drawn"].to_numpy() > 0,
+        audits=_phases(columns),
         is_whole=is_whole,
     )
+
+
+def _phases(columns: "pa.Table") -> Ints:
+    """A number for each phase of each experiment, and one for what is in none."""
+    experiment, _ = codes(columns["experiment"])
+    phase = columns["phase"].fill_null(0).to_numpy()
+    _, found = np.unique(np.stack([experiment, phase], axis=1), axis=0, return_inverse=True)
+    return found.reshape(-1).astype(np.int64)
 
 
 def _scores(texts: "pa.ChunkedArray") -> dict[str, Floats]:
@@ -209,11 +233,10 @@ def _overwrite_with_actual(cost: Floats, ids: "pa.Array", span: Span) -> None:
 
 def _ratings(ids: "pa.Array", span: Span) -> Floats:
     """One rating each, NaN for none: people beat judges, equals are averaged."""
-    by_judge = Case(
-        When(source=JUDGE, then=Value(1)), default=Value(0), output_field=IntegerField()
-    )
-    rows = Feedback.objects.filter(metric=QUALITY, received_at__gte=span.since).order_by()
-    ratings = read_columns(rows.annotate(by_judge=by_judge), RATINGS)
+    rows = Feedback.objects.filter(
+        metric=QUALITY, received_at__gte=span.since, value__gte=0, value__lte=1
+    ).order_by()
+    ratings = read_columns(rows.annotate(by_judge=_BY_JUDGE), RATINGS)
     n, at = len(ids), _places(ids, ratings["decision_id"])
     known = at >= 0
     place = (ratings["by_judge"].to_numpy() * n + at)[known]

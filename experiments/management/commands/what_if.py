@@ -17,6 +17,7 @@ from experiments.reports.what_if_payloads import what_if_payload
 from experiments.reports.what_if_words import (
     advice_words,
     bounds_words,
+    condition_words,
     percent,
     sentence,
     weights_words,
@@ -112,6 +113,7 @@ def _told(answer: Answer) -> list[str]:
         f"{found.decisions:,} decisions of {found.units:,} units; without overlap: "
         f"{percent(found.without_overlap)}.",
         weights_words(answer),
+        condition_words(found.ratings),
     ]
     if answer.domains:
         lines += [

@@ -1,0 +1,82 @@
+"""Which ratings count, and how likely each was: random audits alone where they suffice.
+
+Who volunteers a rating may depend on the answer, and no model of who rates can undo that. An audit
+can: decisions are drawn by a hash, whatever came of them, and rated. Where a domain has enough
+audited ratings only these count, for the decisions an audit could have drawn; volunteers then say
+nothing about quality. Elsewhere all ratings count, weighted by how likely they were given what is
+recorded, which holds only if they are missing at random given that.
+
+Decisions that an audit draws with the same probability are a group (an experiment's phase). That
+probability is the share drawn; where some of the drawn were never rated, it is multiplied by how
+likely a drawn decision is rated.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.analysis.nuisance import SIDES, Cells, Floats, Ints, rating_rates
+
+Rows = NDArray[np.bool_]
+
+MIN_AUDITED = 60
+"""Audited ratings of a domain from which on volunteers no longer count in it."""
+
+
+class Seen(NamedTuple):
+    """The decisions that quality is estimated for, the ratings that count, and the probability
+    that each decision's rating would count, on every side.
+
+    `by_audit` are decisions of domains where only audited ratings count.
+    """
+
+    rows: Rows
+    ratings: Rows
+    rate: Floats
+    clipped: Rows
+    by_audit: Rows
+
+
+def seen_ratings(
+    cells: Cells,
+    took: Ints,
+    domains: Ints,
+    rated: Rows,
+    audited: Rows | None = None,
+    groups: Ints | None = None,
+) -> Seen:
+    """`groups` number decisions that are audited with the same probability; None: all are."""
+    if audited is None or not audited.any():
+        rate, clipped = rating_rates(cells, took, rated)
+        return Seen(np.ones(len(took), bool), rated, rate, clipped, np.zeros(len(took), bool))
+    by_audit = _has_enough(domains, rated & audited)
+    drawn = _shares(np.zeros(len(took), np.int64) if groups is None else groups, audited)
+    ratings = rated & np.where(by_audit, audited, True)
+    rate, clipped = rating_rates(cells, took, ratings & ~by_audit, ~by_audit)
+    done, done_clipped = rating_rates(cells, took, ratings & by_audit, audited & by_audit)
+    column = by_audit[:, None]
+    return Seen(
+        rows=~by_audit | (drawn > 0),
+        ratings=ratings,
+        rate=np.where(column, drawn[:, None] * done, rate),
+        clipped=np.where(column, done_clipped, clipped),
+        by_audit=by_audit,
+    )
+
+
+def all_seen(seen: Rows) -> Seen:
+    """A metric that is known of `seen` and asked of no others, such as cost."""
+    n = len(seen)
+    return Seen(seen, seen, np.ones((n, SIDES)), np.zeros((n, SIDES), bool), np.zeros(n, bool))
+
+
+def _has_enough(domains: Ints, audited: Rows) -> Rows:
+    counts = np.bincount(domains, audited) if len(domains) else np.zeros(0)
+    return np.asarray(counts[domains] >= MIN_AUDITED)
+
+
+def _shares(groups: Ints, audited: Rows) -> Floats:
+    """The share of each decision's group that was drawn."""
+    drawn, every = np.bincount(groups, audited), np.bincount(groups)
+    return np.asarray((drawn / np.maximum(every, 1))[groups], np.float64)
