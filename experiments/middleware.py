@@ -1,10 +1,15 @@
-"""What every answer carries: the request's id, and what its page may load."""
+"""What every answer carries: the request's id, and what its page may load. What no request may
+hold: characters that no database stores."""
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
+
+from experiments.core.text import Unstorable, find_unstorable
 
 HEADER = "X-Request-Id"
 _ACCEPTED = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -50,3 +55,58 @@ class ContentSecurityPolicyMiddleware:
         response = self.get_response(request)
         response["Content-Security-Policy"] = POLICY
         return response
+
+
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+class StorableTextMiddleware:
+    """Refuses an address, a session cookie or a form that holds what no database stores: 400,
+    naming the field. JSON bodies are their parser's business, and the addresses of pages their
+    filters', which leave such a value out and say so."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return _refusal(request, _of_address(request)) or self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Any, args: Any, kwargs: Any
+    ) -> HttpResponse | None:
+        if request.content_type not in FORMS or _is_api(request):
+            return None
+        return _refusal(request, _fields(request.POST))
+
+
+def _of_address(request: HttpRequest) -> Iterator[tuple[str, str]]:
+    yield "path", request.path
+    cookie = settings.SESSION_COOKIE_NAME
+    yield cookie, request.COOKIES.get(cookie, "")
+    if request.path.startswith(("/api/", "/admin/")):
+        yield from _fields(request.GET)
+
+
+def _fields(data: QueryDict) -> Iterator[tuple[str, str]]:
+    for name, values in data.lists():
+        for value in (name, *values):
+            yield name, str(value)
+
+
+def _refusal(request: HttpRequest, fields: Iterator[tuple[str, str]]) -> HttpResponse | None:
+    found = next((one for name, text in fields if (one := find_unstorable({name: text}))), None)
+    if found is None:
+        return None
+    message = f"'{found.field}' {found}"
+    if _is_api(request):
+        return JsonResponse(_problem(message, found), status=400)
+    return HttpResponse(message, status=400, content_type="text/plain; charset=utf-8")
+
+
+def _is_api(request: HttpRequest) -> bool:
+    return request.path.startswith("/api/")
+
+
+def _problem(message: str, found: Unstorable) -> dict[str, Any]:
+    error = {"type": "invalid_request_error", "message": message}
+    return {"error": {**error, "param": found.field, "code": found.code}}

@@ -32,6 +32,7 @@ MIDDLEWARE = [
     "experiments.middleware.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "experiments.middleware.ContentSecurityPolicyMiddleware",
+    "experiments.middleware.StorableTextMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

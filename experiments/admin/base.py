@@ -18,19 +18,32 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
-from experiments.admin.forms import NOTE_LENGTH, ConfigurationForm, ListForm, TextField
+from experiments.admin.forms import (
+    NOTE_LENGTH,
+    ConfigurationForm,
+    DocumentField,
+    ListForm,
+    TextField,
+)
 from experiments.admin.submits import AnswerFirst, Submit, submit_of
 from experiments.models import PolicyRevision
 from experiments.models.base import steps_naming
 from experiments.services.locks import LockedError
 from experiments.services.revisions import Publication, revision
 
+DOCUMENTS: "dict[type[models.Field[Any, Any]], dict[str, Any]]" = {
+    models.JSONField: {"form_class": DocumentField}
+}
+
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
     TabularInline = admin.TabularInline[Any, Any]
 else:
     ModelAdmin = admin.ModelAdmin
-    TabularInline = admin.TabularInline
+
+    class TabularInline(admin.TabularInline):
+        formfield_overrides = DOCUMENTS
+
 
 SMALL_TEXT = forms.Textarea(attrs={"rows": 2, "cols": 60})
 View = Callable[[], Any]
@@ -70,7 +83,10 @@ class ConfigurationAdmin(PageAdmin):
 
     section = ""
     form = ConfigurationForm
-    formfield_overrides = {models.TextField: {"form_class": TextField, "widget": SMALL_TEXT}}
+    formfield_overrides = {
+        models.TextField: {"form_class": TextField, "widget": SMALL_TEXT},
+        **DOCUMENTS,
+    }
 
     # Every way to write, inside one revision
 

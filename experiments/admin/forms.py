@@ -4,11 +4,13 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from django import forms
+from django.forms.fields import InvalidJSONInput
 from django.forms.formsets import DELETION_FIELD_NAME
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from experiments.core.text import find_unstorable
 from experiments.services.histories import Happened, changes_since
 
 NOTE_LENGTH = 500
@@ -42,6 +44,21 @@ class TextField(forms.CharField):
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return super().has_changed(self.to_python(initial), self.to_python(data))
+
+
+class DocumentField(forms.JSONField):
+    """JSON. Refused where it holds what no database stores, which escapes can write."""
+
+    def to_python(self, value: Any) -> Any:
+        document = super().to_python(value)
+        if found := find_unstorable(document, numbers=True):
+            raise forms.ValidationError(f"{found.field or 'It'} {found}")
+        return document
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        """The text as it was typed, where it cannot be written anew."""
+        document = super().bound_data(data, initial)
+        return InvalidJSONInput(data) if find_unstorable(document, numbers=True) else document
 
 
 class WordsField(forms.MultipleChoiceField):

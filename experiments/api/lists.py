@@ -16,6 +16,7 @@ from experiments.api.base import APIView
 from experiments.api.documentation import PAGING, endpoint
 from experiments.api.errors import InvalidRequestError
 from experiments.core.money import price_on, usd
+from experiments.core.text import is_storable
 from experiments.models import Domain, Flag, FlagEntry, LanguageModel, Scope
 from experiments.models.catalog import price_order
 
@@ -40,7 +41,7 @@ class Pages(CursorPagination):
             cursor = super().decode_cursor(request)
         except NotFound:
             raise InvalidRequestError(message, "cursor") from None
-        if cursor is not None and "\x00" in str(cursor.position):
+        if cursor is not None and not is_storable(str(cursor.position)):
             raise InvalidRequestError(message, "cursor")
         return cursor
 

@@ -8,6 +8,7 @@ import orjson
 from rest_framework.parsers import BaseParser
 
 from experiments.api.errors import BodyTooLargeError, InvalidRequestError, MalformedJSONError
+from experiments.core.text import UnstorableError, load_json
 
 MAX_BODY = 1024 * 1024
 TOO_LARGE = f"The body is larger than {MAX_BODY:,} bytes. Send less, or in several requests."
@@ -33,11 +34,12 @@ def parse_json(body: bytes) -> Any:
     if len(body) > MAX_BODY:
         raise BodyTooLargeError(TOO_LARGE)
     try:
-        data = orjson.loads(body)
+        data = load_json(body)
+    except UnstorableError as error:
+        found = error.found
+        raise InvalidRequestError(str(error), found.field or None, found.code) from None
     except orjson.JSONDecodeError as error:
         raise MalformedJSONError(f"The body is not valid JSON: {error}.") from None
-    if b"\\u0000" in body:
-        _refuse_nul(data)
     _refuse_duplicates(body)
     return data
 
@@ -59,18 +61,3 @@ def _once(pairs: list[tuple[str, Any]]) -> None:
 
 
 _decoder = json.JSONDecoder(object_pairs_hook=_once)
-
-
-def _refuse_nul(data: Any, path: str = "") -> None:
-    """Databases cannot store the NUL character, and no prompt needs it."""
-    if isinstance(data, dict):
-        for name, value in data.items():
-            _refuse_nul(name, path)
-            _refuse_nul(value, f"{path}.{name}".lstrip("."))
-    elif isinstance(data, list):
-        for index, value in enumerate(data):
-            _refuse_nul(value, f"{path}[{index}]")
-    elif isinstance(data, str) and "\x00" in data:
-        raise InvalidRequestError(
-            "Holds a NUL character (U+0000). Remove it.", path or None, "nul_character"
-        )

@@ -12,6 +12,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_POST
 
 from experiments.core.policy import Policy
+from experiments.core.text import storable
 from experiments.dashboards.actions import Action
 from experiments.dashboards.calibration_charts import proposal_table, walk_chart
 from experiments.dashboards.filters import Filters
@@ -69,7 +70,7 @@ class Question(NamedTuple):
             chosen,
             _number(query, "wanted", USUAL[chosen], problems),
             _number(query, "delta", 0.1, problems),
-            query.get("source", "").replace("\x00", "")[:60],
+            storable(query.get("source", ""))[:60],
             MOST_SCORED,
         )
         return cls(filters, domain, wanted, tuple(problems), most_read(query))

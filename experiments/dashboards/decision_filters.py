@@ -10,6 +10,7 @@ from uuid import UUID
 
 from experiments.core.money import NANO
 from experiments.core.policy import MASTER_FLAG, Method, domain_flag
+from experiments.core.text import is_storable
 from experiments.dashboards.filters import Filters
 from experiments.models import Domain, Experiment, LanguageModel
 from experiments.reports.decisions import Mark, Wanted
@@ -140,7 +141,7 @@ def _mark(text: str) -> Mark | None:
 
 def _text(query: Mapping[str, str], name: str, problems: list[str]) -> str:
     value = query.get(name, "").strip()
-    if "\x00" in value or len(value) > 200:
+    if not is_storable(value) or len(value) > 200:
         problems.append(f"“{name}” is not a name. It is left out.")
         return ""
     return value

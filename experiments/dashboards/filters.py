@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+from experiments.core.text import is_storable
 from experiments.reports.rollups import DAY, HOUR, Span
 from experiments.reports.traffic import Baseline
 
@@ -111,7 +112,7 @@ class _Reader:
 
     def text(self, name: str) -> str:
         value = self._query.get(name, "").strip()
-        if "\x00" in value or len(value) > 200:
+        if not is_storable(value) or len(value) > 200:
             self.problems.append(f"“{name}” is not a name. It is left out.")
             return ""
         return value

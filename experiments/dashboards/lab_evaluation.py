@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
+from experiments.core.text import storable
 from experiments.dashboards import evaluation_charts
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Answer, share
@@ -43,11 +44,11 @@ class Asked(NamedTuple):
 
     @classmethod
     def of(cls, request: HttpRequest) -> "Asked":
-        routers = [name for name in request.GET.getlist("router") if name][:MOST_ROUTERS]
+        named = [storable(name) for name in request.GET.getlist("router") if name]
         return cls(
-            request.GET.get("set", ""),
-            tuple(dict.fromkeys(routers)) or ("local",),
-            request.GET.get("domain", ""),
+            storable(request.GET.get("set", "")),
+            tuple(dict.fromkeys(named[:MOST_ROUTERS])) or ("local",),
+            storable(request.GET.get("domain", "")),
         )
 
     @property

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from experiments.core.policy import Method, Policy
+from experiments.core.text import is_storable
 from experiments.dashboards.filters import Filters
 from experiments.reports.candidates import ASKABLE, Candidate, CannotAskError, filled
 from experiments.reports.logged import AT_ONCE, MOST_ON_A_PAGE
@@ -89,7 +90,7 @@ class Question:
 
 def _text(query: Mapping[str, str], name: str) -> str:
     value = query.get(name, "").strip()
-    return "" if "\x00" in value else value[:200]
+    return value[:200] if is_storable(value) else ""
 
 
 def _method(query: Mapping[str, str], problems: list[str]) -> Method:

@@ -2,15 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from urllib.parse import unquote
 
 import aiohttp
 
 from experiments.core.endpoints import Protocol
+from experiments.core.text import find_unstorable
 from experiments.gateway.asking import Who, asking_as, by_key, key_of, secret_of
-from experiments.gateway.browser import by_session, has_session
+from experiments.gateway.browser import by_session, has_session, session_cookie
 from experiments.gateway.chat import Chat, read_chat
 from experiments.gateway.crowds import Crowds
 from experiments.gateway.desk import Desk
@@ -28,6 +29,7 @@ from experiments.models import Scope as KeyScope
 
 CHAT = "/v1/chat/completions"
 MODELS = "/v1/models"
+SESSION_HEADER = "x-session-id"
 
 
 class Gateway:
@@ -56,6 +58,7 @@ class Gateway:
             await self._session.close()
 
     async def _route(self, request: Request) -> None:
+        _require_storable(request)
         path, method = request.path.rstrip("/"), request.method
         if path == CHAT:
             _require(method, "POST")
@@ -76,7 +79,7 @@ class Gateway:
     async def _chat(self, request: Request) -> None:
         started = time.perf_counter()
         identify = _identify(request)
-        chat = read_chat(await request.body(), request.headers.get("x-session-id"))
+        chat = read_chat(await request.body(), request.headers.get(SESSION_HEADER))
         admitted = await self.desk.admit(asking_as(chat, identify, request.id))
         exchange = Exchange(chat, admitted, self._shared())
         exchange.listener = listener_for(chat, admitted)
@@ -135,6 +138,20 @@ def _require(method: str, allowed: str) -> None:
         raise CallerError(
             405, f"Use {allowed} here.", code="method_not_allowed", headers={"Allow": allowed}
         )
+
+
+def _require_storable(request: Request) -> None:
+    """An address or a header that holds what no database stores is refused by its name."""
+    for name, text in _texts(request):
+        if found := find_unstorable({name: text}):
+            raise CallerError(400, f"'{name}' {found}", code=found.code, param=name)
+
+
+def _texts(request: Request) -> Iterator[tuple[str, str]]:
+    yield "path", unquote(request.path)
+    for name in ("authorization", SESSION_HEADER):
+        yield name, request.headers.get(name, "")
+    yield from session_cookie(request.scope)
 
 
 gateway = Gateway()

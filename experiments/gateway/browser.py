@@ -5,6 +5,7 @@ Django's CSRF token in a header, which no other site can read.
 """
 
 import io
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
@@ -28,6 +29,13 @@ Scope = dict[str, Any]
 
 def has_session(scope: Scope) -> bool:
     return settings.SESSION_COOKIE_NAME in _request(scope).COOKIES
+
+
+def session_cookie(scope: Scope) -> Iterator[tuple[str, str]]:
+    """Its name and value, where one was sent. A quoted cookie can hold any character."""
+    name = settings.SESSION_COOKIE_NAME
+    if any(header.lower() == b"cookie" for header, _ in scope["headers"]):
+        yield name, _request(scope).COOKIES.get(name, "")
 
 
 def by_session(scope: Scope) -> Who:

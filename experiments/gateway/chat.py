@@ -7,6 +7,7 @@ import orjson
 
 from experiments.core.costs import BYTES_PER_TOKEN, estimate_tokens
 from experiments.core.endpoints import Endpoint
+from experiments.core.text import UnstorableError, load_json
 from experiments.gateway.errors import CallerError
 
 MAX_MESSAGES = 5_000
@@ -81,7 +82,11 @@ def upstream_body(chat: Chat, name: str, endpoint: Endpoint) -> dict[str, Any]:
 
 def _object(raw: bytes) -> dict[str, Any]:
     try:
-        body = orjson.loads(raw)
+        body = load_json(raw)
+    except UnstorableError as error:
+        found = error.found
+        text, param = str(error), found.field or None
+        raise CallerError(400, text, code=found.code, param=param) from None
     except orjson.JSONDecodeError as error:
         raise CallerError(400, f"The body is not JSON: {error}.", code="malformed_json") from None
     if not isinstance(body, dict):

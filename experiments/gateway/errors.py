@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from experiments.core.text import storable
+
 Body = dict[str, Any]
 INVALID = "invalid_request_error"
 
@@ -115,6 +117,10 @@ class UpstreamError(Exception):
     headers: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.message = storable(self.message)
+        self.type, self.code, self.param = (
+            None if word is None else storable(word) for word in (self.type, self.code, self.param)
+        )
         super().__init__(self.message)
 
     @property

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from experiments.core.text import load_provider_json
 from experiments.gateway.errors import Status, UpstreamError
 from experiments.services.credentials import without_secrets
 
@@ -70,8 +71,8 @@ def _status(http_status: int, message: str, code: str | None) -> Status:
 def _details(raw: bytes | str) -> dict[str, Any]:
     """The parts of an error, in any of the forms providers use."""
     try:
-        data = orjson.loads(raw)
-    except orjson.JSONDecodeError:
+        data = load_provider_json(raw if isinstance(raw, bytes) else raw.encode("utf-8", "replace"))
+    except ValueError:
         text = raw.decode(errors="replace") if isinstance(raw, bytes) else raw
         return {"message": "" if "<html" in text.lower() else text.strip()[:300]}
     error = data.get("error", data) if isinstance(data, dict) else data

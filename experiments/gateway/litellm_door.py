@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from experiments.core.endpoints import Endpoint
+from experiments.core.text import find_unstorable, storable, storable_value
 from experiments.gateway.errors import Status, UpstreamError
 from experiments.gateway.failures import refusal
 
@@ -66,8 +67,7 @@ class LiteLLMDoor:
     ) -> dict[str, Any]:
         """The answer to a call that does not stream. Raises UpstreamError."""
         answer = await self._call(endpoint, key, body)
-        data: dict[str, Any] = answer.model_dump(exclude_none=True)
-        return data
+        return _storable(answer.model_dump(exclude_none=True))
 
     async def stream(
         self, endpoint: Endpoint, key: str | None, body: dict[str, Any]
@@ -80,7 +80,7 @@ class LiteLLMDoor:
                     chunk = await anext(chunks, None)
                 if chunk is None:
                     return
-                yield chunk.model_dump(exclude_none=True)
+                yield _storable(chunk.model_dump(exclude_none=True))
         except TimeoutError:
             raise UpstreamError(
                 Status.FIRST_TOKEN_TIMEOUT,
@@ -115,6 +115,10 @@ class LiteLLMDoor:
             raise _translated(error, key) from None
 
 
+def _storable(data: dict[str, Any]) -> dict[str, Any]:
+    return data if find_unstorable(data, numbers=True) is None else storable_value(data)
+
+
 async def _close(chunks: Any) -> None:
     """Ends the provider's stream too: LiteLLM's wrapper passes the wish on only when asked."""
     for stream in (chunks, getattr(chunks, "completion_stream", None)):
@@ -126,7 +130,7 @@ async def _close(chunks: Any) -> None:
 def _translated(error: Exception, key: str | None) -> UpstreamError:
     """LiteLLM's errors carry the status a provider of OpenAI's protocol would have answered."""
     name = type(error).__name__
-    message = str(getattr(error, "message", error))
+    message = storable(str(getattr(error, "message", error)))
     if name == "Timeout":
         return UpstreamError(Status.TOTAL_TIMEOUT, "The provider did not answer in time.")
     if name == "APIConnectionError":

@@ -8,6 +8,7 @@ import aiohttp
 import orjson
 
 from experiments.core.endpoints import Endpoint
+from experiments.core.text import load_provider_json
 from experiments.gateway.errors import Status, UpstreamError
 from experiments.gateway.failures import refusal, reported
 from experiments.gateway.sse import EventTooLongError, events_of
@@ -119,8 +120,8 @@ def _answer(raw: bytes, key: str | None) -> dict[str, Any]:
 
 def _parsed(raw: bytes) -> dict[str, Any]:
     try:
-        data = orjson.loads(raw)
-    except orjson.JSONDecodeError:
+        data = load_provider_json(raw)
+    except ValueError:
         raise _malformed("The provider's answer is not JSON.") from None
     if not isinstance(data, dict):
         raise _malformed("The provider's answer is not an object.")

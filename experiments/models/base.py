@@ -12,6 +12,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 
 from experiments.core.policy import Method, RoutingPolicy, Step
+from experiments.core.text import CONTROL_CHARACTERS, find_unstorable
 
 STEP_EXAMPLE = '{"model": "…", "router": "…", "threshold": 0.4}'
 Row = TypeVar("Row", bound=models.Model)
@@ -19,7 +20,7 @@ SHARE = [MinValueValidator(0.0), MaxValueValidator(1.0)]
 
 
 PLAIN = RegexValidator(
-    r"[\x00-\x1f\x7f-\x9f]",
+    CONTROL_CHARACTERS,
     "Leave out line breaks, tabs and other control characters.",
     inverse_match=True,
 )
@@ -60,6 +61,8 @@ def validate_between(value: object) -> None:
     """A list of steps: registered models, existing routers, thresholds in [0, 1]."""
     if not isinstance(value, list):
         raise ValidationError(f"Enter a list of steps such as [{STEP_EXAMPLE}].")
+    if found := find_unstorable(value, numbers=True):
+        raise ValidationError(f"Steps{found.field}: it {found}")
     models_there = apps.get_model("experiments", "LanguageModel")._default_manager
     routers_there = apps.get_model("experiments", "Router")._default_manager
     for place, step in enumerate(value, start=1):

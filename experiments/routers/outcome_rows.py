@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.core.money import NANO
+from experiments.core.text import CONTROL_CHARACTERS, find_unstorable
 from experiments.routers.outcomes import (
     STRONG_MODEL,
     WEAK_MODEL,
@@ -32,7 +33,7 @@ SCORE, COST = "score:", "cost:"
 LONGEST = {"domain": 40, "group": 100, "strong_model": 200, "weak_model": 200}
 SUFFIXES = (".csv", ".jsonl", ".ndjson", ".parquet")
 _LONGEST_PROMPT = 100_000
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(CONTROL_CHARACTERS)
 _MOST_TOKENS = 2**31 - 1
 _MOST_DOLLARS = 1_000_000
 _TRUTH = {"true": 1.0, "false": 0.0}
@@ -149,6 +150,8 @@ class Source(NamedTuple):
     def _item(self, where: str, done: int, fields: Fields | None) -> Item:
         if fields is None:
             return Item(where, done, None, "it is not UTF-8 text, or not a whole row")
+        if found := find_unstorable(fields):
+            return Item(where, done, None, f"{found.field} holds {found.what}")
         try:
             return Item(where, done, self._row(fields))
         except ValueError as error:
@@ -284,8 +287,6 @@ def _by_model(fields: Fields, prefix: str, name: str, read: Any) -> dict[str, An
 def _prompt(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError("the prompt is empty")
-    if "\0" in value:
-        raise ValueError("the prompt holds a NUL character")
     if len(value) > _LONGEST_PROMPT:
         raise ValueError(f"the prompt has more than {_LONGEST_PROMPT:,} characters")
     return value

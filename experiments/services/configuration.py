@@ -15,6 +15,7 @@ from django.db import IntegrityError, models, transaction
 from experiments.core.detection import InvalidDomainError, InvalidPatternError
 from experiments.core.differences import Change
 from experiments.core.selection import GENERAL
+from experiments.core.text import find_unstorable
 from experiments.models import (
     Domain,
     DomainExample,
@@ -149,6 +150,8 @@ def _earlier(number: int) -> Document:
 def _refuse_unknown_keys(document: Any) -> None:
     if not isinstance(document, dict):
         raise ConfigurationError(["The file holds no configuration: it must be a mapping."])
+    if found := find_unstorable(document):
+        raise ConfigurationError([f"{found.field} {found}"])
     problems = [
         f"unknown section '{key}'" for key in document.keys() - {*SECTIONS, "settings", READ_OVER}
     ]

@@ -16,6 +16,7 @@ from experiments.core.costs import estimate_tokens
 from experiments.core.decision import decide
 from experiments.core.policy import Policy
 from experiments.core.selection import ModelSelectionCriteria, NoEligibleModelsError
+from experiments.core.text import storable
 from experiments.core.units import HashedBuckets, Unit
 from experiments.core.values import Asked, Decision, Failure, Fallback, Situation
 from experiments.models import Decision as DecisionRow
@@ -24,7 +25,6 @@ from experiments.services.engine import Detected, engine
 from experiments.services.expectations import expected_output_tokens
 from experiments.services.policies import store
 from experiments.services.records import Circumstances, to_row
-from experiments.services.storing import storable
 from experiments.services.units import hash_unit
 from experiments.services.writing import store_decisions
 

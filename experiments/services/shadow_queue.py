@@ -8,11 +8,11 @@ import orjson
 from django.db.models import F, Q, Sum, Value
 from django.db.models.functions import Concat
 
+from experiments.core.text import storable
 from experiments.models import BackgroundTask, Decision, OwnCall, ShadowPair
 from experiments.services.budgets import spent_today
 from experiments.services.policies import store
 from experiments.services.sealing import SealBrokenError, seal, unseal
-from experiments.services.storing import storable
 from experiments.services.tasks import SHADOW_CALLS, enqueue
 from experiments.services.turns import write_transaction
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from experiments.core.judging import METRIC
+from experiments.core.text import storable
 from experiments.models import OwnCall, ShadowPair
 from experiments.services import circuits
 from experiments.services.budgets import (
@@ -27,7 +28,6 @@ from experiments.services.policies import store
 from experiments.services.settling import OK, Attempted
 from experiments.services.shadow_queue import INTERRUPTED, OWN_KEY, Material, put_back
 from experiments.services.shadow_sets import feed
-from experiments.services.storing import storable
 from experiments.services.sums import JUDGE
 from experiments.services.turns import write_transaction
 

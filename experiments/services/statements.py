@@ -10,6 +10,8 @@ from django.db import connection, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import DEFAULT_DB_ALIAS
 
+from experiments.core.text import ESCAPED_NUL, storable, storable_value
+
 Row = Mapping[str, Any]
 
 _JSON = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
@@ -126,7 +128,18 @@ def _adapter(field: Any) -> Adapter:
 
 
 def _json(value: Any, database: BaseDatabaseWrapper) -> str:
-    return orjson.dumps(value, option=_JSON).decode()
+    """What a router or a library said may hold what no database stores; it is replaced."""
+    try:
+        raw = orjson.dumps(value, option=_JSON)
+    except TypeError:
+        raw = orjson.dumps(storable_value(value), option=_JSON)
+    if ESCAPED_NUL in raw:
+        raw = orjson.dumps(storable_value(value), option=_JSON)
+    return raw.decode()
+
+
+def _text(value: Any, database: BaseDatabaseWrapper) -> Any:
+    return storable(value) if isinstance(value, str) else value
 
 
 def _float(value: Any, database: BaseDatabaseWrapper) -> float | None:
@@ -155,8 +168,8 @@ def _as_it_is(value: Any, database: BaseDatabaseWrapper) -> Any:
 _ADAPTERS: dict[type[Any], Adapter] = {
     models.JSONField: _json,
     models.FloatField: _float,  # a detector may hand on NumPy's
-    models.CharField: _as_it_is,
-    models.TextField: _as_it_is,
+    models.CharField: _text,
+    models.TextField: _text,
     models.IntegerField: _as_it_is,
     models.BooleanField: _as_it_is,
     models.DateTimeField: _datetime,  # before DateField, which it is one of

@@ -68,7 +68,6 @@ def test_body_that_is_no_object(gateway: Gateway, raw: bytes) -> None:
         [{"role": "user", "content": None}],
         [{"role": "user", "content": []}],
         [{"role": "user", "content": [{"type": "text"}, "odd", None, {"type": 5}]}],
-        [{"role": "user", "content": "\x00 nul"}],
         [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": None}],
         [{"role": "user", "content": "x" * 150_000}],
     ],

@@ -136,7 +136,7 @@ def test_a_domain_that_keeps_prompts_keeps_both_answers_and_the_reasons(stub: Pr
     row = answered(answer="Badly\x00 answered. \ud800")
     work()
     pair = pair_of(row)
-    assert (pair.answer, pair.other_answer) == ("Badly answered. ?", "Well answered.")
+    assert (pair.answer, pair.other_answer) == ("Badly\ufffd answered. \ufffd", "Well answered.")
     assert set(pair.calls.values_list("reason", flat=True)) == {"", "One of them is right."}
 
 

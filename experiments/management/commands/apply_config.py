@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from experiments.core.differences import Change
+from experiments.management.base import BaseCommand
 from experiments.services.configuration import ConfigurationError, apply, plan
 
 

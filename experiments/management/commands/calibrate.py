@@ -6,10 +6,11 @@ from typing import Any
 
 import orjson
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from experiments.core.policy import Policy
+from experiments.management.base import BaseCommand
 from experiments.models import Calibration
 from experiments.reports.candidates import CannotAskError
 from experiments.reports.rollups import Span

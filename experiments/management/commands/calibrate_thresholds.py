@@ -3,8 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from experiments.management.base import BaseCommand
 from experiments.services.calibration import calibrate
 
 

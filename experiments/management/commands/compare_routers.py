@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from tqdm import tqdm
 
+from experiments.management.base import BaseCommand
 from experiments.routers.outcomes import GSM8K, Outcomes, OutcomesError, read_outcomes
 from experiments.routers.training.candidates import (
     BaselineCandidate,

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from experiments.management.base import BaseCommand
 from experiments.routers.embedding import CHECKPOINT
 from experiments.routers.training.distillation import DistillationError, distil_embedding
 

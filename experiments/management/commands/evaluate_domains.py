@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError
 
 from experiments.analysis.detection import DetectionQuality
+from experiments.management.base import BaseCommand
 from experiments.services.domain_evaluation import (
     CLASSIC,
     LEARNED,

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from experiments.analysis.ratings import Estimate
 from experiments.analysis.routing import Evaluation
 from experiments.core.money import NANO
 from experiments.core.wording import plural
+from experiments.management.base import BaseCommand
 from experiments.routers.checkpoints import CheckpointError
 from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL, OutcomesError

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from django.core.management.base import BaseCommand
 
+from experiments.management.base import BaseCommand
 from experiments.services.documents import current_document
 
 

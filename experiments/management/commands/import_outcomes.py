@@ -4,9 +4,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from tqdm import tqdm
 
+from experiments.management.base import BaseCommand
 from experiments.routers.outcome_rows import Source
 from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL, OutcomesError
 from experiments.services.outcome_imports import Import, default_name, domains_of, prices_now

@@ -3,8 +3,8 @@
 from typing import Any
 
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
 
+from experiments.management.base import BaseCommand
 from experiments.management.listening import refuse_taken_address
 
 

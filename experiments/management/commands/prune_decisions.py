@@ -5,10 +5,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 from tqdm import tqdm
 
+from experiments.management.base import BaseCommand
 from experiments.services import tasks
 from experiments.services.pruning import BATCH, Progress, prune
 

@@ -4,9 +4,8 @@ from argparse import ArgumentParser
 from datetime import UTC, date, datetime, time
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from experiments.core.wording import plural
+from experiments.management.base import BaseCommand
 from experiments.services.rebuilding import rebuild
 
 

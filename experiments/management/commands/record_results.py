@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.utils import timezone
 
+from experiments.management.base import BaseCommand
 from experiments.services.daily_results import record_all
 
 

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from experiments.management.base import BaseCommand
 from experiments.services.prices import refresh_prices
 from experiments.services.revisions import revision
 

@@ -5,10 +5,11 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 from tqdm import tqdm
 
+from experiments.management.base import BaseCommand
 from experiments.models import Experiment
 from experiments.routers.outcomes import (
     STRONG_MODEL,

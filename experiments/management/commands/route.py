@@ -4,9 +4,10 @@ from argparse import ArgumentParser
 from typing import Any
 
 import orjson
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from experiments.core.selection import NoEligibleModelsError
+from experiments.management.base import BaseCommand
 from experiments.services.engine import engine
 from experiments.services.payloads import decision_payload
 from experiments.services.policies import NoPolicyError, store

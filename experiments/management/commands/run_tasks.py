@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
 
+from experiments.management.base import BaseCommand
 from experiments.services.shadow_queue import expire
 from experiments.services.tasks import run_next, send_again
 

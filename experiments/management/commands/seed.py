@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from experiments.management.base import BaseCommand
 from experiments.models import PolicyRevision
 from experiments.services.seeding import seed, seed_demo_key
 

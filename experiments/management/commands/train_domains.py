@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from experiments.management.base import BaseCommand
 from experiments.routers.detector import CHECKPOINT
 from experiments.routers.domain_prompts import FOLDER, load_sources
 from experiments.routers.outcomes import OutcomesError, read_domains, read_outcomes

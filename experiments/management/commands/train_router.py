@@ -4,9 +4,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from tqdm import tqdm
 
+from experiments.management.base import BaseCommand
 from experiments.routers import local
 from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.outcomes import (

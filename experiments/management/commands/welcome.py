@@ -5,7 +5,8 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand
+
+from experiments.management.base import BaseCommand
 
 PROMPT = "Prove that the square root of two is irrational."
 

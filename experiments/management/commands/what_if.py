@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from experiments.core.money import NANO
 from experiments.core.policy import Method
+from experiments.management.base import BaseCommand
 from experiments.reports.candidates import ASKABLE, Candidate, CannotAskError, filled
 from experiments.reports.rollups import Span
 from experiments.reports.what_if import Answer, what_if

@@ -1,0 +1,154 @@
+"""What a database cannot store: the NUL character, half a surrogate pair, a number without a value.
+
+`find_unstorable` is what every entry point asks about what a caller sent; `storable` replaces such
+characters in what a provider, a router or a library said.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+REPLACEMENT = "\ufffd"
+CONTROL_CHARACTERS = r"[\x00-\x1f\x7f-\x9f]"
+_HALF = re.compile("[\ud800-\udfff]")
+ESCAPED_NUL = b"\\u0000"
+
+
+class Unstorable(NamedTuple):
+    """Where in a value it is (`metadata.a`, `items[2].text`; empty: the value itself), and what."""
+
+    field: str
+    what: str
+    code: str
+
+    def __str__(self) -> str:
+        return f"holds {self.what}. Remove it."
+
+
+class UnstorableError(ValueError):
+    """JSON that parses, and holds what no database stores."""
+
+    def __init__(self, found: Unstorable) -> None:
+        self.found = found
+        super().__init__(f"'{found.field}' {found}" if found.field else f"It {found}")
+
+
+def is_storable(text: str) -> bool:
+    return "\x00" not in text and (text.isascii() or _HALF.search(text) is None)
+
+
+def find_unstorable(value: Any, *, numbers: bool = False) -> Unstorable | None:
+    """The first such place in text, or in anything nested as JSON is, names included. With
+    `numbers`, NaN and infinity too."""
+    for where, leaf in _leaves(value):
+        if isinstance(leaf, float):
+            if numbers and not math.isfinite(leaf):
+                return Unstorable(where, f"{leaf}, which is no number", "not_finite")
+        elif not is_storable(leaf):
+            return _problem(where, leaf)
+    return None
+
+
+def _problem(where: str, text: str) -> Unstorable:
+    if "\x00" in text:
+        return Unstorable(where, "a NUL character (U+0000)", "nul_character")
+    half = _HALF.search(text)
+    point = f" (U+{ord(half.group()):04X})" if half else ""
+    return Unstorable(where, f"half a surrogate pair{point}", "malformed_json")
+
+
+def _leaves(value: Any) -> Iterator[tuple[str, Any]]:
+    """Texts and fractions in the order they come, without recursion: bodies may be nested deep."""
+    rest = [("", value)]
+    while rest:
+        where, one = rest.pop()
+        if isinstance(one, str | float):
+            yield where, one
+        elif isinstance(one, Mapping):
+            for name in one:
+                if isinstance(name, str) and not is_storable(name):
+                    yield _below(where, name), name
+            rest.extend((_below(where, name), one[name]) for name in reversed(one))
+        elif isinstance(one, list | tuple):
+            rest.extend((f"{where}[{index}]", one[index]) for index in reversed(range(len(one))))
+
+
+def _below(path: str, name: Any) -> str:
+    shown = storable(str(name))
+    return f"{path}.{shown}" if path else shown
+
+
+def storable(text: str) -> str:
+    """The text with such characters replaced. Halves of one pair that met again become whole."""
+    if is_storable(text):
+        return text
+    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return whole.replace("\x00", REPLACEMENT)
+
+
+def storable_value(value: Any) -> Any:
+    """The same for everything nested in it, as JSON is. What is no number becomes None."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {
+            storable(name) if isinstance(name, str) else name: storable_value(one)
+            for name, one in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [storable_value(one) for one in value]
+    return value
+
+
+def load_json(raw: bytes) -> Any:
+    """One JSON value that a caller sent. Raises UnstorableError, orjson.JSONDecodeError.
+
+    orjson refuses half a surrogate pair without saying where it is, so then the standard decoder
+    looks for it.
+    """
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        if found := _find_half(raw):
+            raise UnstorableError(found) from None
+        raise
+    if ESCAPED_NUL in raw and (found := find_unstorable(value)):
+        raise UnstorableError(found)
+    return value
+
+
+def load_provider_json(raw: bytes) -> Any:
+    """One JSON value that a provider sent, with everything replaced that no database stores: what
+    is passed on to a caller can then be sent back. Raises ValueError."""
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return _lenient(raw)
+    return storable_value(value) if ESCAPED_NUL in raw else value
+
+
+def _lenient(raw: bytes) -> Any:
+    """With halves of surrogate pairs and NaN, which orjson refuses. Raises ValueError."""
+    try:
+        return storable_value(json.loads(raw.decode(errors="surrogatepass")))
+    except RecursionError:
+        raise ValueError("It is nested too deeply.") from None
+
+
+def _find_half(raw: bytes) -> Unstorable | None:
+    try:
+        text = raw.decode(errors="surrogatepass")
+        return find_unstorable(json.loads(text, parse_constant=_refuse_constant))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse_constant(name: str) -> Any:
+    """NaN and Infinity are no JSON at all."""
+    raise ValueError(name)
