@@ -11,7 +11,10 @@ def main() -> None:
     from django.core.management import execute_from_command_line  # noqa: PLC0415
     from django.db import OperationalError  # noqa: PLC0415
 
+    from experiments.storage.long_statements import allow_long_statements  # noqa: PLC0415
+
     try:
+        allow_long_statements()
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(str(error))

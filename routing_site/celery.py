@@ -6,11 +6,21 @@ celery --app routing_site.celery worker
 import os
 
 from celery import Celery
+from celery.signals import worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "routing_site.settings")
 
 app = Celery("switchyard")
 app.config_from_object("django.conf:settings", namespace="CELERY")
+
+
+@worker_init.connect  # type: ignore[untyped-decorator]
+def _without_limits(**_: object) -> None:
+    from experiments.storage.long_statements import (  # noqa: PLC0415 - needs settings
+        allow_long_statements,
+    )
+
+    allow_long_statements()
 
 
 @app.task(name="switchyard.run_task", ignore_result=True)  # type: ignore[untyped-decorator]

@@ -73,11 +73,21 @@ if DEMONSTRATION:
     }
 DATABASES["default"]["CONN_MAX_AGE"] = 600
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+# How long a request waits for the database, or for a free thread, before it is answered with 503.
+DATABASE_BUSY_SECONDS = env.number("DATABASE_BUSY_SECONDS", 5.0)
+if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    DATABASES["default"]["ENGINE"] = "experiments.storage.postgresql"
+    DATABASES["default"].setdefault("OPTIONS", {})["limits"] = {
+        "connect": env.number("DATABASE_CONNECT_SECONDS", 3.0),
+        "statement": env.number("DATABASE_STATEMENT_SECONDS", 10.0),
+        "lock": env.number("DATABASE_LOCK_SECONDS", 4.0),
+        "idle_transaction": env.number("DATABASE_IDLE_TRANSACTION_SECONDS", 60.0),
+    }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Writers queue instead of failing with "database is locked"; readers never wait.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
-        "timeout": env.whole("DATABASE_BUSY_SECONDS", 5),
+        "timeout": DATABASE_BUSY_SECONDS,
         # Each checkpoint waits for the disk: fewer of them, 16 MB of log apart.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; "
         "PRAGMA wal_autocheckpoint=4000;",

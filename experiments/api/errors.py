@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from math import ceil
 from typing import Any, NamedTuple
 
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -133,7 +133,9 @@ def problem_of(error: Exception) -> Problem:
         return Problem(error.status, error.type, error.message, error.param, error.code)
     if isinstance(error, exceptions.APIException):
         return _framework_problem(error)
-    if isinstance(error, StorageUnavailableError | OperationalError | InterfaceError):
+    if isinstance(
+        error, StorageUnavailableError | OperationalError | InterfaceError | InternalError
+    ):
         return _storage_problem(error)
     for kind, (status, type_, param, code) in _REFUSALS.items():
         if isinstance(error, kind):

@@ -2,6 +2,8 @@
 
 Calls that arrive while it works are let in together, in one transaction; what has ended is booked
 when nobody waits to be let in, or has waited long enough.
+
+A call waits DATABASE_BUSY_SECONDS at most, however long the database takes.
 """
 
 import asyncio
@@ -9,18 +11,22 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
-from django.db import close_old_connections
+from django.conf import settings
+from django.db import OperationalError, close_old_connections
 
 from experiments.services.admission import Admitted, Asking, admit
+from experiments.services.routing import StorageUnavailableError
 from experiments.services.settling import Settlement, settle
+from experiments.storage.deadlines import deadline, deadline_in
 
 log = logging.getLogger("switchyard.gateway")
 
 MOST_TOGETHER = 64
 PATIENCE_SECONDS = 0.1
+GRACE_SECONDS = 0.5
 
 Result = TypeVar("Result")
 
@@ -30,6 +36,7 @@ class _Job(NamedTuple):
     future: "asyncio.Future[Any]"
     work: Callable[..., Any]
     is_call: bool
+    until: float
 
     def deliver(self, answer: Any) -> None:
         """In the loop's thread; the caller may have hung up meanwhile."""
@@ -56,13 +63,20 @@ class Desk:
     async def admit(self, asking: Asking) -> Admitted:
         """Raises what `asking` or `services.admission` refuses, NoPolicyError,
         StorageUnavailableError."""
-        admitted: Admitted = await self._ask(asking, is_call=True)
+        admitted: Admitted = await self._answer_to(asking, is_call=True)
         return admitted
 
     async def run(self, work: Callable[[], Result]) -> Result:
-        """Runs anything that reads the database."""
-        result: Result = await self._ask(work, is_call=False)
+        """Runs anything that reads the database. Raises what it raises, StorageUnavailableError."""
+        result: Result = await self._answer_to(work, is_call=False)
         return result
+
+    async def _answer_to(self, work: Callable[..., Any], *, is_call: bool) -> Any:
+        try:
+            async with asyncio.timeout(settings.DATABASE_BUSY_SECONDS + GRACE_SECONDS):
+                return await self._ask(work, is_call=is_call)
+        except TimeoutError:
+            raise StorageUnavailableError from None
 
     def settle(self, settlement: Settlement) -> None:
         """Books it soon."""
@@ -88,7 +102,8 @@ class Desk:
         future: asyncio.Future[Any] = loop.create_future()
         with self._changed:
             self._start()
-            self._jobs.append(_Job(loop, future, work, is_call))
+            until = deadline_in(settings.DATABASE_BUSY_SECONDS)
+            self._jobs.append(_Job(loop, future, work, is_call, until))
             self._changed.notify()
         return future
 
@@ -137,16 +152,28 @@ class Desk:
 
 
 def _answer(jobs: list[_Job]) -> None:
-    calls = [job for job in jobs if job.is_call]
-    for job in jobs:
-        if not job.is_call:
+    """Nothing is done for callers who hung up, or whose time is up."""
+    waiting = [job for job in jobs if not job.future.done()]
+    calls = list(_in_time(job for job in waiting if job.is_call))
+    for job in _in_time(job for job in waiting if not job.is_call):
+        with deadline(job.until):
             job.deliver(_attempt(job.work))
     if calls:
-        answers = _attempt(lambda: admit([job.work for job in calls]))
+        with deadline(min(job.until for job in calls)):
+            answers = _attempt(lambda: admit([job.work for job in calls]))
         if isinstance(answers, BaseException):
             answers = [answers] * len(calls)
         for job, answer in zip(calls, answers, strict=True):
             job.deliver(answer)
+
+
+def _in_time(jobs: Iterable[_Job]) -> Iterator[_Job]:
+    least = deadline_in(settings.DATABASE_BUSY_SECONDS / 10)
+    for job in jobs:
+        if job.until < least:
+            job.deliver(OperationalError("The database took too long with other calls."))
+        else:
+            yield job
 
 
 def _attempt(work: Callable[[], Any]) -> Any:
@@ -159,6 +186,7 @@ def _attempt(work: Callable[[], Any]) -> Any:
 def _book(ended: list[Settlement]) -> None:
     """Nothing that goes wrong here may end the thread."""
     try:
-        settle(ended)
+        with deadline(deadline_in(settings.DATABASE_BUSY_SECONDS)):
+            settle(ended)
     except Exception:
         log.exception("Outcomes were lost", extra={"count": len(ended)})

@@ -13,6 +13,7 @@ from django.db.models import Q
 from experiments.core.circuit import CircuitState, after
 from experiments.models import Circuit
 from experiments.services.statements import put
+from experiments.storage.deadlines import acquired
 
 REFRESH_SECONDS = 0.5
 PROBE = timedelta(seconds=30)
@@ -42,7 +43,7 @@ def tripped(now: datetime) -> Tripped:
     global _read  # noqa: PLW0603
     read_at, opened = _read
     if time.monotonic() - read_at >= REFRESH_SECONDS:
-        with _lock:
+        with acquired(_lock):
             rows = Circuit.objects.filter(open_until__isnull=False)
             opened = dict(rows.values_list("model", "open_until"))  # type: ignore[arg-type]
             _read = (time.monotonic(), opened)

@@ -17,6 +17,7 @@ from experiments.core.money import Price
 from experiments.models import PolicyRevision
 from experiments.models.routers import LOCAL_KINDS
 from experiments.services.documents import Document
+from experiments.storage.deadlines import acquired
 
 NANO_PER_DOLLAR = 1_000_000_000
 RUNNING = "running"
@@ -55,14 +56,15 @@ class PolicyStore:
 
     def current(self) -> core.Policy:
         """One query a second at most, two where there is a new revision."""
-        policy = self._policy
-        if (
-            policy is not None
-            and time.monotonic() - self._checked < settings.POLICY_REFRESH_SECONDS
-        ):
+        policy = self._fresh()
+        if policy is not None:
             return policy
-        with self._lock:
-            return self._refresh()
+        with acquired(self._lock):
+            return self._fresh() or self._refresh()
+
+    def _fresh(self) -> core.Policy | None:
+        is_due = time.monotonic() - self._checked >= settings.POLICY_REFRESH_SECONDS
+        return None if is_due else self._policy
 
     def forget(self) -> None:
         """The next decision reads the newest revision, whatever was kept."""

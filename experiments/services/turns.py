@@ -8,11 +8,19 @@ only about speed: what does not take its turn is still kept apart by SQLite itse
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
+
+from experiments.storage.deadlines import acquired, seconds_left
+
+# Between two looks whether another process still has the file locked.
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.0002, 0.005
+# Changing how long SQLite waits costs a statement: not where the turn came at once.
+UNNOTICED_SECONDS = 0.25
 
 _mine = threading.Lock()
 
@@ -34,18 +42,52 @@ def write_transaction() -> Iterator[None]:
 @contextmanager
 def _turn() -> Iterator[None]:
     """First among the threads of this process, then among processes."""
-    patience: float = settings.DATABASES["default"]["OPTIONS"]["timeout"]
-    if not _mine.acquire(timeout=patience):
-        raise OperationalError("Too many writers wait for the database.")
-    try:
+    started = time.monotonic()
+    with acquired(_mine):
         file = _queue()
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+            _lock(file)
+            waited = time.monotonic() - started
+            with _patience(settings.DATABASE_BUSY_SECONDS - waited):
+                yield
         finally:
             os.close(file)  # which gives the lock back
+
+
+def _lock(file: int) -> None:
+    """`flock` with a time limit. Raises OperationalError."""
+    until = time.monotonic() + seconds_left(settings.DATABASE_BUSY_SECONDS)
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise OperationalError("Another process keeps the queue of writers.") from None
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        else:
+            return
+
+
+@contextmanager
+def _patience(seconds: float) -> Iterator[None]:
+    """Lets SQLite wait for programs that take no turn, but only for the rest of the time."""
+    left = seconds_left(seconds)
+    if left > settings.DATABASE_BUSY_SECONDS - UNNOTICED_SECONDS:
+        yield
+        return
+    _wait_for_others(left)
+    try:
+        yield
     finally:
-        _mine.release()
+        _wait_for_others(settings.DATABASE_BUSY_SECONDS)
+
+
+def _wait_for_others(seconds: float) -> None:
+    connection.ensure_connection()
+    milliseconds = max(0, round(seconds * 1000))
+    connection.connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
 
 
 def _queue() -> int:

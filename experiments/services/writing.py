@@ -5,29 +5,41 @@ behind it meanwhile: a crowd costs a commit for all, and one change of each sum.
 """
 
 import threading
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
 from experiments.models import Decision
 from experiments.services.books import Books
 from experiments.services.statements import insert
 from experiments.services.turns import write_transaction
+from experiments.storage.deadlines import deadline, deadline_in, seconds_left
 
 MOST_TOGETHER = 64
+GRACE_SECONDS = 1.0
+TOO_LATE = "The decisions of other calls took too long to write."
 
 
 class _Waiting:
-    """Decisions of one call. `error` is what kept them from being stored."""
+    """Decisions of one call, which wait until `until` to be written. `error` is what kept them from
+    being stored."""
 
     def __init__(self, rows: Sequence[Decision]) -> None:
         self.rows = rows
-        self.is_done = False
+        self.until = deadline_in(seconds_left(settings.DATABASE_BUSY_SECONDS))
+        self.ended = threading.Event()
         self.error: BaseException | None = None
 
     def end(self, error: BaseException | None = None) -> None:
-        self.error, self.is_done = error, True
+        self.error = error
+        self.ended.set()
+
+    @property
+    def is_done(self) -> bool:
+        return self.ended.is_set()
 
 
 _turn = threading.Lock()
@@ -44,11 +56,54 @@ def store_decisions(rows: Sequence[Decision]) -> None:
         return
     own = _Waiting(rows)
     _waiting.append(own)
-    with _turn:
-        while not own.is_done:
-            _write_together([_waiting.popleft() for _ in range(min(len(_waiting), MOST_TOGETHER))])
+    if _turn.acquire(timeout=max(0.0, own.until - time.monotonic())):
+        try:
+            while not own.is_done:
+                _write_next()
+        finally:
+            _turn.release()
+    elif _withdraw(own):
+        raise OperationalError(TOO_LATE)
+    else:
+        _wait_for(own)
     if own.error is not None:
         raise own.error
+
+
+def _write_next() -> None:
+    """The calls that have waited longest. One whose time is up would only hold up the others."""
+    calls = list(_taken())
+    least = time.monotonic() + settings.DATABASE_BUSY_SECONDS / 10
+    for call in calls:
+        if call.until < least:
+            call.end(OperationalError(TOO_LATE))
+    if in_time := [call for call in calls if not call.is_done]:
+        with deadline(min(call.until for call in in_time)):
+            _write_together(in_time)
+
+
+def _taken() -> Iterator[_Waiting]:
+    """A call that stops waiting takes itself out, at any time."""
+    for _ in range(MOST_TOGETHER):
+        try:
+            yield _waiting.popleft()
+        except IndexError:
+            return
+
+
+def _withdraw(own: _Waiting) -> bool:
+    """Whether it was still waiting: then it is not written any more."""
+    try:
+        _waiting.remove(own)
+    except ValueError:
+        return False
+    return True
+
+
+def _wait_for(own: _Waiting) -> None:
+    """Another thread writes it, and ends by its deadline."""
+    if not own.ended.wait(GRACE_SECONDS):
+        raise OperationalError("Whether the decisions are stored is not known.")
 
 
 def _write_together(calls: Sequence[_Waiting]) -> None:

@@ -1,0 +1,1 @@
+"""The database: connections, and how long anything may wait for it."""

@@ -1,0 +1,107 @@
+"""Django's PostgreSQL backend, except that nothing waits for the server without a limit.
+
+The server itself ends statements and waits for locks that take too long (`statement_timeout`,
+`lock_timeout`). That does not help where the server, or the network, stops answering: so the client
+gives up too, and closes the connection, whose state is unknown by then.
+"""
+
+from math import ceil
+from types import SimpleNamespace
+from typing import Any, NamedTuple, TypeVar
+
+import psycopg
+from django.db import OperationalError
+from django.db.backends.postgresql import base
+from psycopg.abc import PQGen
+
+from experiments.storage.deadlines import deadline, deadline_in, seconds_left
+
+Result = TypeVar("Result")
+
+# The server's own limits come first: its errors say what was waited for.
+GRACE_SECONDS = 1.0
+# `SELECT 1` on a connection that was kept. What takes longer does not answer at all.
+HEALTH_CHECK_SECONDS = 2.0
+# Finds out that the network is gone, also where nothing else is limited.
+KEEPALIVE = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+
+
+class Limits(NamedTuple):
+    """In seconds; 0 is none. What the settings have under `OPTIONS["limits"]`."""
+
+    connect: float = 0.0
+    statement: float = 0.0
+    lock: float = 0.0
+    idle_transaction: float = 0.0
+
+    @property
+    def for_server(self) -> dict[str, str]:
+        """Settings of a session, in milliseconds."""
+        seconds = {
+            "statement_timeout": self.statement,
+            "lock_timeout": self.lock,
+            "idle_in_transaction_session_timeout": self.idle_transaction,
+        }
+        return {name: str(ceil(limit * 1000)) for name, limit in seconds.items() if limit}
+
+    @property
+    def for_client(self) -> float:
+        """How long the client waits for the answer to one statement."""
+        return self.statement + GRACE_SECONDS if self.statement else float("inf")
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    limits = Limits()
+
+    def wait(self, gen: PQGen[Result], *args: Any, **kwargs: Any) -> Result:
+        seconds = seconds_left(self.limits.for_client)
+        if seconds == float("inf"):
+            return super().wait(gen, *args, **kwargs)
+        try:
+            return super().wait(gen, *args, **{**kwargs, "timeout": seconds})
+        except psycopg.errors._WaitTimeout:
+            self.close()
+            raise psycopg.OperationalError(
+                f"The database did not answer within {seconds:.1f} s."
+            ) from None
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    Database = SimpleNamespace(**{**vars(psycopg), "connect": BoundedConnection.connect})  # type: ignore[assignment]
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(**self.settings_dict["OPTIONS"].get("limits", {}))
+
+    def get_connection_params(self) -> dict[str, Any]:
+        params: dict[str, Any] = super().get_connection_params()
+        params.pop("limits", None)
+        if limit := self.limits.connect:
+            params["connect_timeout"] = ceil(seconds_left(limit))
+        return {**KEEPALIVE, **params}
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        if not seconds_left(1.0):
+            raise OperationalError("No time is left to connect to the database.")
+        connection: Any = super().get_new_connection(conn_params)
+        connection.limits = self.limits
+        return connection
+
+    def init_connection_state(self) -> None:
+        super().init_connection_state()
+        if wanted := self.limits.for_server:
+            calls = ", ".join(["set_config(%s, %s, false)"] * len(wanted))
+            with self.connection.cursor() as cursor:
+                cursor.execute(
+                    f"SELECT {calls}", [part for pair in wanted.items() for part in pair]
+                )
+
+    def is_usable(self) -> bool:
+        with deadline(deadline_in(HEALTH_CHECK_SECONDS)):
+            usable: bool = super().is_usable()
+            return usable

@@ -1,0 +1,123 @@
+"""Turns to write and the group commit: nothing waits longer than DATABASE_BUSY_SECONDS."""
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from django.db import OperationalError, connection
+
+from experiments.models import Decision
+from experiments.services import turns, writing
+from experiments.services.policies import store
+from experiments.services.routing import RouteRequest, route
+from experiments.services.turns import write_transaction
+from experiments.services.writing import store_decisions
+from experiments.storage.deadlines import deadline, deadline_in, seconds_left
+
+on_sqlite = pytest.mark.skipif("connection.vendor != 'sqlite'", reason="SQLite's queue of writers")
+
+
+@pytest.fixture(autouse=True)
+def _hurry(settings: pytest.FixtureRequest) -> None:
+    settings.DATABASE_BUSY_SECONDS = 0.5  # type: ignore[attr-defined]
+
+
+@contextmanager
+def fails_within(seconds: float) -> Iterator[None]:
+    started = time.monotonic()
+    with pytest.raises(OperationalError):
+        yield
+    assert time.monotonic() - started < seconds
+
+
+def write() -> None:
+    with write_transaction():
+        assert connection.in_atomic_block
+
+
+@pytest.fixture
+def queue_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A queue of its own: other tests' databases may be in memory."""
+    path = tmp_path / "queue"
+    monkeypatch.setattr(turns, "_queue", lambda: os.open(path, os.O_RDWR | os.O_CREAT))
+    return path
+
+
+def test_the_nearest_deadline_counts() -> None:
+    assert seconds_left(7.0) == 7.0
+    with deadline(deadline_in(60)), deadline(deadline_in(1)), deadline(deadline_in(30)):
+        assert 0.5 < seconds_left(7.0) <= 1.0
+    with deadline(deadline_in(-5)):
+        assert seconds_left(7.0) == 0.0
+    with deadline(None):
+        assert seconds_left(7.0) == 7.0
+
+
+@on_sqlite
+@pytest.mark.django_db(transaction=True)
+def test_another_process_that_keeps_the_queue_is_not_waited_for_without_end(
+    queue_file: Path,
+) -> None:
+    """The kernel treats a file opened twice like two processes."""
+    with queue_file.open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with fails_within(1.0):
+            write()
+        fcntl.flock(other, fcntl.LOCK_UN)
+        write()
+
+
+@on_sqlite
+@pytest.mark.django_db(transaction=True)
+def test_the_turn_comes_as_soon_as_the_other_process_is_done(queue_file: Path) -> None:
+    with queue_file.open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        threading.Timer(0.2, fcntl.flock, (other, fcntl.LOCK_UN)).start()
+        started = time.monotonic()
+        with write_transaction():
+            assert 0.15 < time.monotonic() - started < 0.3
+
+
+@on_sqlite
+@pytest.mark.django_db(transaction=True)
+def test_sqlite_waits_for_other_programs_only_for_what_is_left_of_the_time() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout = 500")
+    with deadline(deadline_in(0.2)), write_transaction(), connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout")
+        assert cursor.fetchone()[0] <= 200
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout")
+        assert cursor.fetchone()[0] == 500
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_group_commit_that_hangs_holds_nobody_up(seeded: None) -> None:
+    row = made()
+    with writing._turn, fails_within(1.0):
+        store_decisions([row])
+    assert not writing._waiting
+    store_decisions([made()])
+    assert Decision.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_call_whose_time_is_up_does_not_take_the_others_down(seeded: None) -> None:
+    """It waits behind a slow write; a later call has more time and is stored."""
+    late = writing._Waiting([made()])
+    late.until = time.monotonic()
+    writing._waiting.append(late)
+    store_decisions([made()])
+    assert isinstance(late.error, OperationalError)
+    assert Decision.objects.count() == 1
+
+
+def made() -> Decision:
+    """A decision that is not stored."""
+    store.forget()
+    return route(RouteRequest("Fix my loop.", unit_id="u", dry_run=True))
