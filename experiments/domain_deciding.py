@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
-from experiments.core.catalog import Model, ModelRegistry
+from experiments.core.catalog import Model, ModelCost, Registry, find_model
 from experiments.core.costs import estimate_tokens
 from experiments.core.decision import decide
 from experiments.core.detection import Candidate, DomainConfig, detect
@@ -20,13 +20,15 @@ from experiments.core.selection import (
     GENERAL,
     ModelSelectionCriteria,
     ModelSelector,
+    NoEligibleModelsError,
+    Selector,
     criteria_for_domain,
     permitted,
 )
 from experiments.core.standalone import DETECTION_THRESHOLD, Catalogue, build_policy
 from experiments.core.standalone_answers import explain, router_fallbacks
 from experiments.core.units import HashedBuckets, Unit
-from experiments.core.values import Decision, Situation
+from experiments.core.values import Score, Situation
 from experiments.domain_scoring import LearnedDomains, Scorers, calibrated_thresholds
 
 EXPECTED_OUTPUT_TOKENS = 300
@@ -68,8 +70,22 @@ class Prompt(NamedTuple):
 
 
 class Outcome(NamedTuple):
+    """`router_failure` says why RouteLLM could not decide, where it should have."""
+
     model: Model
     decision: RoutingDecision
+    router_failure: str | None = None
+
+
+class Complexity(NamedTuple):
+    """A router's score in [0, 1] and the threshold it is held against."""
+
+    score: float
+    threshold: float
+
+    @property
+    def is_strong(self) -> bool:
+        return self.score >= self.threshold
 
 
 class DomainDecider:
@@ -77,16 +93,17 @@ class DomainDecider:
 
     def __init__(
         self,
-        registry: ModelRegistry,
+        registry: Registry,
         routellm_config: RouteLLMConfig | None = None,
         feature_flags: FeatureFlags | None = None,
     ) -> None:
         self.registry = registry
-        self.selector = ModelSelector(registry)
+        self.selector: Selector = ModelSelector(registry)
         self.domains: dict[str, DomainConfig] = {d.name: d for d in SEEDED_DOMAINS}
         self.routellm_config = routellm_config or RouteLLMConfig()
         self.feature_flags = FeatureFlags() if feature_flags is None else feature_flags
         self._scorers = Scorers()
+        self._local_scorers = Scorers()
         self._learned = LearnedDomains()
 
     def is_routellm_enabled(self, domain: str | None = None) -> bool:
@@ -134,9 +151,32 @@ class DomainDecider:
         return {GENERAL: GENERAL_DOMAIN, **self.domains}
 
     async def _decide(self, prompt: Prompt) -> Outcome:
+        """By RouteLLM where it is on and a router answers, else by the selector.
+
+        Raises NoEligibleModelsError, and RouteLLMUnavailableError without `fallback_enabled`.
+        """
         if not self.is_routellm_enabled(prompt.domain.name):
-            model = await self.selector.select_model(prompt.criteria)
-            return Outcome(model, self._explain(prompt, model))
+            return await self._select(prompt)
+        try:
+            outcome = await self._route_aside(prompt)
+        except RouteLLMUnavailableError:
+            raise
+        except Exception as error:
+            if not self.routellm_config.fallback_enabled:
+                if isinstance(error, NoEligibleModelsError):
+                    raise
+                raise unavailable(prompt, _described(error)) from error
+            return await self._select(prompt, _described(error))
+        if outcome.router_failure is not None:
+            return await self._select(prompt, outcome.router_failure)
+        return outcome
+
+    async def _select(self, prompt: Prompt, router_failure: str | None = None) -> Outcome:
+        """The classic path: exactly one call of `selector.select_model`."""
+        model = await self.selector.select_model(prompt.criteria)
+        return Outcome(model, self._explain(prompt, model, router_failure), router_failure)
+
+    async def _route_aside(self, prompt: Prompt) -> Outcome:
         kind = self.routellm_config.for_domain(prompt.domain.name).router_type
         if kind in LOCAL_ROUTERS:
             return self._route(prompt)
@@ -145,7 +185,7 @@ class DomainDecider:
 
     def _route(self, prompt: Prompt) -> Outcome:
         """By `decide`. Raises NoEligibleModelsError, RouteLLMUnavailableError."""
-        catalogue = Catalogue.of(self.registry)
+        catalogue = Catalogue.of(self.registry.models.values())
         policy = self._policy(catalogue)
         self._scorers.prepare(policy.routers)
         attempts = self.routellm_config.max_retry_attempts
@@ -154,9 +194,29 @@ class DomainDecider:
             describe_situation(prompt, catalogue, datetime.now(UTC).date()),
             lambda name: self._scorers.score(name, prompt.text, attempts),
         )
-        if not self.routellm_config.fallback_enabled:
-            refuse_fallback(decision)
-        return Outcome(catalogue.models[decision.model], explain(decision))
+        failures = router_fallbacks(decision)
+        if failures and not self.routellm_config.fallback_enabled:
+            raise unavailable(prompt, failures[0])
+        return Outcome(
+            catalogue.models[decision.model],
+            explain(decision),
+            "; ".join(failures) or None,
+        )
+
+    def _complexity(self, prompt: Prompt) -> Complexity:
+        """By the router that decides for this domain; by the shipped local router, at its threshold
+        for half of the prompts, where that one cannot answer."""
+        settings = self.routellm_config.for_domain(prompt.domain.name)
+        policy = self._policy(Catalogue.of(self.registry.models.values()))
+        self._scorers.prepare(policy.routers)
+        score = self._scorers.score(settings.router_type.value, prompt.text, 1)
+        if isinstance(score, Score):
+            domain = policy.domains[prompt.domain.name]
+            follows = prompt.domain.name in self._following([prompt.domain.name])
+            calibrated = domain.calibrated_threshold if follows else None
+            return Complexity(score.value, calibrated or settings.threshold)
+        local = self._local_scorers.local(prompt.text)
+        return Complexity(local.value, calibrated_thresholds(["overall"])["overall"])
 
     def _policy(self, catalogue: Catalogue) -> Policy:
         config, flags, domains = self.routellm_config, self.feature_flags, self._every_domain()
@@ -175,11 +235,11 @@ class DomainDecider:
             and "threshold" not in (config.get_domain_override(name) or {})
         ]
 
-    def _explain(self, prompt: Prompt, model: Model) -> RoutingDecision:
-        strong = self.registry.get_model(
-            self.routellm_config.for_domain(prompt.domain.name).strong_model
-        )
-        return explain_selection(prompt, model, strong)
+    def _explain(
+        self, prompt: Prompt, model: Model, router_failure: str | None = None
+    ) -> RoutingDecision:
+        name = self.routellm_config.for_domain(prompt.domain.name).strong_model
+        return explain_selection(prompt, model, find_model(self.registry, name), router_failure)
 
 
 def checked_text(text: str) -> str:
@@ -207,32 +267,40 @@ def describe_situation(prompt: Prompt, catalogue: Catalogue, day: date) -> Situa
     )
 
 
-def explain_selection(prompt: Prompt, model: Model, strong: Model | None) -> RoutingDecision:
+def explain_selection(
+    prompt: Prompt, model: Model, strong: Model | None, router_failure: str | None = None
+) -> RoutingDecision:
     """The classic selector's choice as a decision, priced against the configured strong model."""
+    why = "could not decide for it" if router_failure else "is off for it"
     return RoutingDecision(
         should_use_routellm=False,
         recommended_model=model.name,
         confidence=prompt.confidence,
         estimated_cost=_cost(model, prompt.text),
         reasoning=(
-            f"Domain '{prompt.domain.name}' (confidence {prompt.confidence:.2f}). RouteLLM is off "
-            f"for it: the domain selector chose {model.name}."
+            f"Domain '{prompt.domain.name}' (confidence {prompt.confidence:.2f}). RouteLLM {why}: "
+            f"the domain selector chose {model.name}."
         ),
         domains=prompt.candidates,
+        fallback_reason=router_failure,
         baseline_cost=_cost(strong, prompt.text) if strong else None,
         baseline_model=strong.name if strong else None,
     )
 
 
 def _cost(model: Model, text: str) -> float | None:
-    if not model.cost.is_priced:
+    """None without a price: a selector of your own may return models that have none."""
+    if not isinstance(model.cost, ModelCost) or not model.cost.is_priced:
         return None
     return model.cost.calculate_cost(estimate_tokens(text), EXPECTED_OUTPUT_TOKENS)
 
 
-def refuse_fallback(decision: Decision) -> None:
-    for fallback in router_fallbacks(decision):
-        raise RouteLLMUnavailableError(
-            f"RouteLLM cannot decide for domain '{decision.domain.name}': {fallback.reason}. "
-            f"{fallback.detail} Set fallback_enabled to use the domain selector instead."
-        )
+def unavailable(prompt: Prompt, reason: str) -> RouteLLMUnavailableError:
+    return RouteLLMUnavailableError(
+        f"RouteLLM cannot decide for domain '{prompt.domain.name}': {reason}. "
+        "Set fallback_enabled to use the domain selector instead."
+    )
+
+
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -17,6 +17,8 @@ from experiments.core.catalog import (
     ModelCost,
     ModelMetrics,
     ModelRegistry,
+    Registry,
+    find_model,
 )
 from experiments.core.costs import estimate_tokens
 from experiments.core.detection import (
@@ -44,19 +46,25 @@ from experiments.core.standalone_answers import (
 from experiments.core.tracking import (
     DOMAIN_SELECTOR,
     ROUTELLM,
+    ROUTELLM_FALLBACK,
     CostSavingsReport,
     CostTracker,
     MetricsSummary,
     RoutingMetrics,
-    UnknownTrackingIdError,
 )
 from experiments.domain_deciding import (
+    Complexity,
     DomainDecider,
+    Outcome,
     Prompt,
     RouteLLMUnavailableError,
     UnknownDomainError,
     checked_text,
 )
+from experiments.domain_scoring import Scorers
+
+# Domains with less confidence are not listed by `analyze_text`.
+LISTED_CONFIDENCE = 0.1
 
 __all__ = [
     "Candidate",
@@ -85,7 +93,6 @@ __all__ = [
     "TextAnalysis",
     "UnknownDomainError",
     "UnknownFlagError",
-    "UnknownTrackingIdError",
 ]
 
 
@@ -94,12 +101,13 @@ class DomainRouter(DomainDecider):
 
     def __init__(
         self,
-        registry: ModelRegistry,
+        registry: Registry,
         routellm_config: RouteLLMConfig | None = None,
         feature_flags: FeatureFlags | None = None,
     ) -> None:
         super().__init__(registry, routellm_config, feature_flags)
-        self.cost_tracker = CostTracker(self.routellm_config.metrics_retention_days)
+        self.cost_tracker: CostTracker | None = None
+        self._follow_settings()
 
     async def route_by_domain(
         self,
@@ -108,6 +116,9 @@ class DomainRouter(DomainDecider):
         domain_override: str | None = None,
     ) -> Model:
         """The model that should answer. The decision is tracked, the text is not kept.
+
+        With `fallback_enabled` a router that fails never raises: the domain selector answers, and
+        the decision is tracked as `routellm_fallback`, not successful, with the reason.
 
         Raises UnknownDomainError (a ValueError), NoEligibleModelsError, and, only without
         `fallback_enabled`, RouteLLMUnavailableError.
@@ -119,7 +130,7 @@ class DomainRouter(DomainDecider):
         except (NoEligibleModelsError, RouteLLMUnavailableError) as error:
             self._track_failure(prompt, error, started)
             raise
-        self._track(prompt, outcome.decision, started)
+        self._track(prompt, outcome, started)
         return outcome.model
 
     def detect_domains(
@@ -145,17 +156,18 @@ class DomainRouter(DomainDecider):
     def analyze_text(self, text: str, domain_override: str | None = None) -> TextAnalysis:
         """What `route_by_domain` would decide, explained. Nothing is tracked."""
         prompt = self._look_at(text, None, domain_override)
-        if self.is_routellm_enabled(prompt.domain.name):
-            decision = self._route(prompt).decision
-        else:
-            decision = self._explain(prompt, self.selector.select(prompt.criteria).model)
+        decision = self._expected_decision(prompt)
         cost, baseline = decision.estimated_cost, decision.baseline_cost
+        detected = [each for each in prompt.candidates if each.confidence >= LISTED_CONFIDENCE]
+        complexity = self._complexity(prompt) if self.is_routellm_enabled() else None
         return TextAnalysis(
             text_length=len(text),
             word_count=len(text.split()),
             estimated_tokens=estimate_tokens(text),
-            detected_domains=[(name, confidence) for name, confidence in prompt.candidates],
-            primary_domain=prompt.domain.name,
+            detected_domains=[{"domain": d.name, "confidence": d.confidence} for d in detected],
+            primary_domain=domain_override or (detected[0].name if detected else None),
+            multi_domain=len(detected) > 1,
+            domain=prompt.domain.name,
             complexity=decision.score,
             threshold=decision.threshold,
             confidence=decision.confidence,
@@ -166,7 +178,23 @@ class DomainRouter(DomainDecider):
             estimated_savings=None if cost is None or baseline is None else baseline - cost,
             reasoning=decision.reasoning,
             fallback_reason=decision.fallback_reason,
+            **_routellm_part(complexity),
         )
+
+    def _expected_decision(self, prompt: Prompt) -> RoutingDecision:
+        """Without a coroutine; where no model may answer, a decision without one."""
+        try:
+            if self.is_routellm_enabled(prompt.domain.name):
+                return self._route(prompt).decision
+            return self._explain(prompt, ModelSelector(self.registry).select(prompt.criteria).model)
+        except NoEligibleModelsError as error:
+            return RoutingDecision(
+                should_use_routellm=False,
+                confidence=prompt.confidence,
+                estimated_cost=None,
+                reasoning=str(error),
+                domains=prompt.candidates,
+            )
 
     def get_routellm_config(self) -> RouteLLMConfig:
         return self.routellm_config
@@ -181,9 +209,19 @@ class DomainRouter(DomainDecider):
         if isinstance(config, RouteLLMConfig):
             config.update(settings)
             self.routellm_config = config
+            self._scorers = Scorers()
         else:
             self.routellm_config.update({**(config or {}), **settings})
-        self.cost_tracker.retention_days = self.routellm_config.metrics_retention_days
+        self._follow_settings()
+
+    def _follow_settings(self) -> None:
+        """What was tracked is kept, unless tracking is configured off."""
+        if not self.routellm_config.cost_tracking_enabled:
+            self.cost_tracker = None
+        elif self.cost_tracker is None:
+            self.cost_tracker = CostTracker(self.routellm_config.metrics_retention_days)
+        else:
+            self.cost_tracker.retention_days = self.routellm_config.metrics_retention_days
 
     def get_feature_flags(self) -> FeatureFlags:
         return self.feature_flags
@@ -197,11 +235,18 @@ class DomainRouter(DomainDecider):
         config = self.routellm_config
         report = self.get_cost_savings_report(config.metrics_retention_days)
         name = config.router_type.value
+        ready = self._scorers.is_ready(name)
         return RouteLLMStatus(
             enabled=self.is_routellm_enabled(),
+            config_enabled=config.enabled,
+            feature_flag_enabled=self.feature_flags.is_enabled(FeatureFlags.ROUTELLM_ENABLED),
+            controller_initialized=self._scorers.is_built,
+            controller_available=ready is True,
+            controller_error=self._scorers.problem(name),
+            cost_tracking_enabled=config.cost_tracking_enabled,
             router_type=name,
             router_model_string=config.get_router_model_string(),
-            router_ready=self._scorers.is_ready(name),
+            router_ready=ready,
             threshold=config.threshold,
             strong_model=config.strong_model,
             weak_model=config.weak_model,
@@ -209,15 +254,21 @@ class DomainRouter(DomainDecider):
             enabled_domains=[d for d in (*self.domains, GENERAL) if self.is_routellm_enabled(d)],
             domain_detector=config.domain_detector,
             cost_optimization_target=config.cost_optimization_target,
-            realised_savings=report.savings_percentage / 100 if report.priced_requests else None,
+            realised_savings=_realized(report),
             problems=self._problems(),
         )
 
-    def get_cost_savings_report(self, period_days: int = 30) -> CostSavingsReport:
-        """Costs and savings, from prices only: what has no price is counted as unpriced."""
+    def get_cost_savings_report(self, period_days: int = 30) -> CostSavingsReport | None:
+        """Costs and savings, from prices only: what has no price is counted as unpriced. None while
+        cost tracking is configured off."""
+        if self.cost_tracker is None:
+            return None
         return self.cost_tracker.get_cost_savings_report(period_days)
 
-    def get_routing_metrics_summary(self) -> MetricsSummary:
+    def get_routing_metrics_summary(self) -> MetricsSummary | dict[str, str]:
+        """What was tracked, counted; `{"error": ...}` while cost tracking is configured off."""
+        if self.cost_tracker is None:
+            return {"error": "Cost tracking is off. Set cost_tracking_enabled to turn it on."}
         return self.cost_tracker.get_metrics_summary()
 
     def _problems(self) -> list[str]:
@@ -228,20 +279,23 @@ class DomainRouter(DomainDecider):
                 ("strong_model", config.strong_model),
                 ("weak_model", config.weak_model),
             )
-            if self.registry.get_model(name) is None
+            if find_model(self.registry, name) is None
         ]
         router = self._scorers.problem(config.router_type.value)
         return [*problems, f"Router '{config.router_type}': {router}"] if router else problems
 
-    def _track(self, prompt: Prompt, decision: RoutingDecision, started: float) -> None:
+    def _track(self, prompt: Prompt, outcome: Outcome, started: float) -> None:
+        decision, failure = outcome.decision, outcome.router_failure
         self._remember(
             prompt,
             started,
-            routing_method=_method(decision),
-            selected_model=decision.recommended_model,
+            routing_method=ROUTELLM_FALLBACK if failure else _method(decision),
+            selected_model=outcome.model.name,
             routing_confidence=decision.confidence,
             estimated_cost=decision.estimated_cost,
             baseline_cost=decision.baseline_cost,
+            success=failure is None,
+            error_message=failure,
         )
 
     def _track_failure(self, prompt: Prompt, error: Exception, started: float) -> None:
@@ -261,11 +315,11 @@ class DomainRouter(DomainDecider):
     def _remember(self, prompt: Prompt, started: float, **values: Any) -> None:
         """Keeps a decision, without costs or timings where the flags and settings say so."""
         config, flags = self.routellm_config, self.feature_flags
-        costs = config.cost_tracking_enabled and flags.is_enabled(flags.ROUTELLM_COST_TRACKING)
+        costs = flags.is_enabled(flags.ROUTELLM_COST_TRACKING)
         timings = config.performance_monitoring_enabled and flags.is_enabled(
             flags.ROUTELLM_PERFORMANCE_MONITORING
         )
-        if not (costs or timings):
+        if self.cost_tracker is None or not (costs or timings):
             return
         if not costs:
             values |= {"estimated_cost": None, "baseline_cost": None}
@@ -276,6 +330,25 @@ class DomainRouter(DomainDecider):
             routing_latency_ms=latency if timings else None,
             **values,
         )
+
+
+def _realized(report: CostSavingsReport | None) -> float | None:
+    """The share of the baseline's cost that was saved; None while nothing is priced."""
+    if report is None or not report.priced_requests:
+        return None
+    return report.savings_percentage / 100
+
+
+def _routellm_part(complexity: Complexity | None) -> dict[str, Any]:
+    if complexity is None:
+        return {}
+    score, is_strong = complexity.score, complexity.is_strong
+    return {
+        "routellm_enabled": True,
+        "complexity_score": score,
+        "recommended_routing": "strong_model" if is_strong else "weak_model",
+        "routing_confidence": score if is_strong else 1 - score,
+    }
 
 
 def _method(decision: RoutingDecision) -> str:

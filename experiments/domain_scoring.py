@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from experiments.core.detection import Candidate
 from experiments.core.policy import Router
+from experiments.core.routellm_config import RouterType
 from experiments.core.values import Failure, Score
 
 if TYPE_CHECKING:
@@ -47,6 +48,20 @@ class Scorers:
                 break
             answer = self._ask(name, text)
         return answer
+
+    def local(self, text: str) -> Score:
+        """The shipped local router's score. Raises ValueError where its checkpoint is damaged."""
+        local = RouterType.LOCAL.value
+        self.prepare({local: Router(name=local, kind=local, local=True)})
+        answer = self._ask(local, text)
+        if isinstance(answer, Failure):
+            raise ValueError(answer.detail)  # noqa: TRY004 - the checkpoint is wrong, not a type
+        return answer
+
+    @property
+    def is_built(self) -> bool:
+        """Whether `prepare` was called."""
+        return self._pool is not None
 
     def is_ready(self, name: str) -> bool | None:
         """None until `prepare` was called."""

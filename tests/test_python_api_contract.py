@@ -42,11 +42,12 @@ SIGNATURES: dict[Callable[..., Any], str] = {
     "metrics_retention_days=30, domain_specific_routing=True, domain_routing_overrides",
     RouteLLMConfig.get_router_model_string: "self",
     RouteLLMConfig.get_domain_override: "self, domain",
-    RoutingDecision: "should_use_routellm, recommended_model, confidence, estimated_cost, "
-    "reasoning, domains, fallback_reason",
+    RoutingDecision: "should_use_routellm, recommended_model=None, confidence=0.0, "
+    "estimated_cost=0.0, reasoning='', domains, fallback_reason=None",
     CostTracker: "retention_days=30",
     CostTracker.track_routing_decision: "self, text, domains, routing_method, selected_model, "
-    "estimated_cost, routing_latency_ms, routing_confidence, success, error_message",
+    "estimated_cost, routing_latency_ms=0.0, routing_confidence=0.0, success=True, "
+    "error_message=None",
     CostTracker.get_cost_savings_report: "self, period_days=30",
     Model: "name, provider, capabilities, cost, metrics=None, is_available=True",
     ModelCapabilities: "supported_tasks, context_window=4096, supports_function_calling=False, "

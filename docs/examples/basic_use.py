@@ -59,7 +59,7 @@ async def main() -> None:
     print("Domain selector")
     for prompt in PROMPTS:
         model = await router.route_by_domain(prompt)
-        domain = router.analyze_text(prompt).primary_domain
+        domain = router.analyze_text(prompt).domain
         print(f"  {domain:<12} {model.name:<20} {prompt[:50]}")
 
     # 2. RouteLLM for three domains. `local` needs neither a key nor a network.

@@ -1,7 +1,8 @@
 """The models that can answer: what they can do, what they cost, how they have been measured."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 SPEED_RATINGS = ("slow", "medium", "fast")
 
@@ -135,6 +136,18 @@ class Model:
         return name in (self.name, f"{self.provider}/{self.name}", self.key)
 
 
+class Registry(Protocol):
+    """Any object with the models of an application, keyed `provider:name`."""
+
+    @property
+    def models(self) -> Mapping[str, Model]: ...
+
+
+def find_model(registry: Registry, name: str) -> Model | None:
+    """The first model of that name, with or without its provider in front."""
+    return next((model for model in registry.models.values() if model.is_called(name)), None)
+
+
 class ModelRegistry:
     """The models an application has, keyed `provider:name`."""
 
@@ -163,7 +176,7 @@ class ModelRegistry:
 
     def get_model(self, name: str) -> Model | None:
         """The first model of that name, with or without its provider in front."""
-        return next((model for model in self if model.is_called(name)), None)
+        return find_model(self, name)
 
     def __iter__(self) -> Iterator[Model]:
         return iter(list(self.models.values()))

@@ -60,6 +60,10 @@ class DomainConfig:
             except InvalidPatternError as error:
                 raise InvalidPatternError(f"Domain '{self.name}': {error}") from None
 
+    def matches_text(self, text: str) -> float:
+        """The classic detector's confidence in [0, 1] that the text is of this domain."""
+        return _confidence(_Prompt.of(text), self)
+
 
 @lru_cache(maxsize=4096)
 def compile_pattern(pattern: str) -> Any:

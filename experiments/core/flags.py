@@ -17,8 +17,8 @@ class UnknownFlagError(ValueError):
 class FeatureFlags(Mapping[str, bool]):
     """Which parts of RouteLLM are on. Reads like a mapping of key to bool.
 
-    Everything is off but the two tracking flags. A domain of one's own has the flag
-    `routellm_<name>_domain` without being declared.
+    Everything is off but the two tracking flags. `general` and domains of your own follow
+    ROUTELLM_ENABLED until their flag `routellm_<name>_domain` is set.
     """
 
     ROUTELLM_ENABLED = "routellm_enabled"
@@ -47,7 +47,6 @@ class FeatureFlags(Mapping[str, bool]):
         ROUTELLM_SCIENTIFIC_DOMAIN: False,
         ROUTELLM_FINANCIAL_DOMAIN: False,
         ROUTELLM_EDUCATIONAL_DOMAIN: False,
-        ROUTELLM_GENERAL_DOMAIN: False,
         ROUTELLM_DYNAMIC_THRESHOLD: False,
         ROUTELLM_A_B_TESTING: False,
         ROUTELLM_QUALITY_FEEDBACK: False,
@@ -67,8 +66,10 @@ class FeatureFlags(Mapping[str, bool]):
         return self._flags.get(flag, False)
 
     def is_domain_enabled(self, domain: str) -> bool:
-        """Whether the domain's own flag is on, whatever the master flag says."""
-        return self.is_enabled(self.domain_flag(domain))
+        """Whether the domain's own flag is on, whatever ROUTELLM_ENABLED says. A domain without a
+        flag of its own follows ROUTELLM_ENABLED."""
+        flag = self.domain_flag(domain)
+        return self.is_enabled(flag if flag in self._flags else self.ROUTELLM_ENABLED)
 
     def enable(self, flag: str) -> None:
         self.update_flags({flag: True})

@@ -1,4 +1,4 @@
-"""Frozen values of the Python API that also read like a mapping."""
+"""Values of the Python API that also read like a mapping."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
@@ -6,8 +6,9 @@ from typing import Any
 
 
 class Record(Mapping[str, Any]):
-    """Base of frozen dataclasses: `report.total_requests`, `report["total_requests"]` and
-    `dict(report)` all work, so that a report can be logged or sent as JSON as it is."""
+    """Base of dataclasses: `report.total_requests`, `report["total_requests"]` and
+    `dict(report)` all work, so that a report can be logged or sent as JSON as it is. Give them
+    `eq=False`: they equal any mapping with the same items."""
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._names():

@@ -95,7 +95,7 @@ class RouteLLMConfig:
             setattr(self, name, value)
 
 
-@dataclass(frozen=True)
+@dataclass
 class RoutingDecision:
     """What was decided for one prompt. Costs are US dollars, None where a price is unknown.
 
@@ -104,11 +104,11 @@ class RoutingDecision:
     """
 
     should_use_routellm: bool
-    recommended_model: str
-    confidence: float
-    estimated_cost: float | None
-    reasoning: str
-    domains: Sequence[tuple[str, float]] = ()
+    recommended_model: str | None = None
+    confidence: float = 0.0
+    estimated_cost: float | None = 0.0
+    reasoning: str = ""
+    domains: Sequence[tuple[str, float]] = field(default_factory=list)
     fallback_reason: str | None = None
     score: float | None = None
     threshold: float | None = None
@@ -121,9 +121,12 @@ class RoutingDecision:
 
     @property
     def is_cost_effective(self) -> bool:
-        """Whether it is known to cost less than the baseline. Without prices it is not known."""
-        if self.estimated_cost is None or self.baseline_cost is None:
+        """Whether it costs less than the baseline. Without a baseline: whether RouteLLM was used
+        and the cost is known. A cost of None is not known."""
+        if self.estimated_cost is None:
             return False
+        if self.baseline_cost is None:
+            return self.should_use_routellm and self.estimated_cost > 0
         return self.estimated_cost < self.baseline_cost
 
 

@@ -9,9 +9,9 @@ meets is answered by the cheapest model that may answer at all.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from experiments.core.catalog import SPEED_RATINGS, Model, ModelRegistry
+from experiments.core.catalog import SPEED_RATINGS, Model, Registry
 from experiments.core.detection import DomainConfig
 from experiments.core.strategies import STRATEGIES, by_cost, nominal_cost
 
@@ -73,10 +73,16 @@ class Filter(NamedTuple):
     passes: Callable[[Model, ModelSelectionCriteria], bool]
 
 
+class Selector(Protocol):
+    """Any object that chooses a model for some criteria."""
+
+    async def select_model(self, criteria: ModelSelectionCriteria | None = None) -> Model: ...
+
+
 class ModelSelector:
     """Selects among the models of a registry, read anew at each call."""
 
-    def __init__(self, registry: ModelRegistry) -> None:
+    def __init__(self, registry: Registry) -> None:
         self.registry = registry
 
     async def select_model(self, criteria: ModelSelectionCriteria | None = None) -> Model:
@@ -85,7 +91,7 @@ class ModelSelector:
 
     def select(self, criteria: ModelSelectionCriteria | None = None) -> Selection:
         """`select_model` without a coroutine, and with what had to give way."""
-        return select(self.registry, criteria or ModelSelectionCriteria())
+        return select(self.registry.models.values(), criteria or ModelSelectionCriteria())
 
 
 def select(

@@ -1,6 +1,7 @@
 """Decisions of the Python API in words and in dollars."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from experiments.core.money import NANO
 from experiments.core.policy import Method
@@ -9,41 +10,74 @@ from experiments.core.routellm_config import RoutingDecision
 from experiments.core.values import Decision, Fallback
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TextAnalysis(Record):
     """What would be decided for a text, and what was seen in it. Nothing is tracked.
 
-    `complexity` is the router's score: how likely the strong model answers better, in [0, 1]. It is
-    None where no router was asked; no other measure is made up for it. `estimated_cost` is in US
-    dollars, None where the price is unknown.
+    `detected_domains` are `{"domain": name, "confidence": share}` from 0.1 up, best first;
+    `primary_domain` is the first of them or the caller's, else None; `domain` is the one that
+    decides, `general` where none is detected with a confidence of 0.3. `complexity` is the score of
+    the domain's router, how likely the strong model answers better, in [0, 1], and None where no
+    router was asked. `recommended_model` is None where no model may answer. Costs are US dollars,
+    None where the price is unknown.
+
+    The last four are part of the mapping only while RouteLLM is on. `complexity_score` is
+    `complexity`, or the shipped local router's score where the domain's router gave none;
+    `recommended_routing` is `strong_model` or `weak_model`; `routing_confidence` is the score for
+    the strong model and 1 minus the score for the weak one.
     """
 
     text_length: int
     word_count: int
     estimated_tokens: int
-    detected_domains: list[tuple[str, float]]
-    primary_domain: str
+    detected_domains: list[dict[str, Any]]
+    primary_domain: str | None
+    multi_domain: bool
+    domain: str
     complexity: float | None
     threshold: float | None
     confidence: float
     routing_method: str
-    recommended_model: str
+    recommended_model: str | None
     estimated_cost: float | None
     baseline_cost: float | None
     estimated_savings: float | None
     reasoning: str
     fallback_reason: str | None
+    routellm_enabled: bool = False
+    complexity_score: float | None = None
+    recommended_routing: str | None = None
+    routing_confidence: float | None = None
+
+    def _names(self) -> tuple[str, ...]:
+        return tuple(
+            name for name in super()._names() if self.routellm_enabled or name not in _ROUTELLM_ONLY
+        )
 
 
-@dataclass(frozen=True)
+_ROUTELLM_ONLY = frozenset(
+    {"routellm_enabled", "complexity_score", "recommended_routing", "routing_confidence"}
+)
+
+
+@dataclass(frozen=True, eq=False)
 class RouteLLMStatus(Record):
     """What is configured and whether it can work. `problems` say what to do about each.
 
-    `router_ready` is None until the router was asked for the first time. `realised_savings` is the
-    share of the baseline's cost saved so far, None while nothing has been priced.
+    `enabled` means configured and the flag is on. The controller is what loads and asks routers: it
+    is initialized by the first decision that needs it, and available while its router can answer;
+    `controller_error` says why it cannot. `router_ready` is the same with None for "not asked yet".
+    `realised_savings` is the share of the baseline's cost saved so far, None while nothing has been
+    priced.
     """
 
     enabled: bool
+    config_enabled: bool
+    feature_flag_enabled: bool
+    controller_initialized: bool
+    controller_available: bool
+    controller_error: str | None
+    cost_tracking_enabled: bool
     router_type: str
     router_model_string: str
     router_ready: bool | None
@@ -83,9 +117,9 @@ def explain(decision: Decision) -> RoutingDecision:
     )
 
 
-def router_fallbacks(decision: Decision) -> list[Fallback]:
-    """The fallbacks that mean no router decided."""
-    return [fallback for fallback in decision.fallbacks if fallback.stage == "router"]
+def router_fallbacks(decision: Decision) -> list[str]:
+    """Why no router decided; empty where one did."""
+    return [_told(fallback) for fallback in decision.fallbacks if fallback.stage == "router"]
 
 
 def _confidence(score: float, reason: str) -> float:

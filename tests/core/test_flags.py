@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.core.domains import GENERAL_DOMAIN, SEEDED_DOMAINS
+from experiments.core.domains import SEEDED_DOMAINS
 from experiments.core.flags import FeatureFlags, UnknownFlagError
 
 
@@ -20,7 +20,7 @@ def test_enable_and_disable() -> None:
 
 
 def test_every_seeded_domain_has_a_flag() -> None:
-    names = [domain.name for domain in (*SEEDED_DOMAINS, GENERAL_DOMAIN)]
+    names = [domain.name for domain in SEEDED_DOMAINS]
     assert {f"routellm_{name}_domain" for name in names} <= set(FeatureFlags())
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from experiments.core.tracking import CostTracker, UnknownTrackingIdError
+from experiments.core.tracking import CostTracker, RoutingMetrics
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -136,9 +136,12 @@ def test_the_period_of_a_report(tracker: CostTracker, clock: Clock) -> None:
 def test_decisions_are_forgotten_after_the_retention_period(
     tracker: CostTracker, clock: Clock
 ) -> None:
-    track(tracker)
+    """By the next decision that is tracked."""
+    first = track(tracker)
     clock.now = START + timedelta(days=31)
-    assert tracker.metrics == []
+    assert [metrics.tracking_id for metrics in tracker.metrics] == [first]
+    second = track(tracker)
+    assert [metrics.tracking_id for metrics in tracker.metrics] == [second]
 
 
 def test_actual_cost_replaces_the_estimate_but_not_the_saving(tracker: CostTracker) -> None:
@@ -160,9 +163,66 @@ def test_quality_and_satisfaction(tracker: CostTracker) -> None:
     assert summary.average_user_satisfaction == 4.0
 
 
-def test_an_unknown_tracking_id(tracker: CostTracker) -> None:
-    with pytest.raises(UnknownTrackingIdError, match="forgotten after 30 days"):
-        tracker.update_actual_cost("decision-7", 1.0)
+def test_an_unknown_tracking_id_is_a_warning(
+    tracker: CostTracker, caplog: pytest.LogCaptureFixture
+) -> None:
+    track(tracker)
+    tracker.update_actual_cost("decision-7", 1.0)
+    tracker.update_quality_score("decision-7", 1.0)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+    assert "No decision 'decision-7' is kept" in caplog.text
+    assert tracker.metrics[0].actual_cost is None
+
+
+def test_metrics_work_without_arguments() -> None:
+    first, second = RoutingMetrics(), RoutingMetrics()
+    assert first.tracking_id != second.tracking_id
+    assert first.timestamp.tzinfo is UTC
+    assert (first.success, first.detected_domains, first.actual_cost) == (True, [], None)
+
+
+def test_a_timestamp_without_a_zone_is_utc(tracker: CostTracker, clock: Clock) -> None:
+    ids = [track(tracker) for _ in range(3)]
+    tracker.metrics[1].timestamp = datetime(2026, 9, 1)  # noqa: DTZ001 - what older code assigns
+    track(tracker)
+    kept = [metrics.tracking_id for metrics in tracker.metrics]
+    assert ids[1] not in kept
+    assert len(kept) == 3
+    assert tracker.metrics[0].timestamp == START
+
+
+def test_the_optional_arguments_have_defaults(tracker: CostTracker) -> None:
+    tracker.track_routing_decision("text", ["legal"], "routellm", "strong", 1.0)
+    (metrics,) = tracker.metrics
+    assert (metrics.routing_latency_ms, metrics.routing_confidence) == (0.0, 0.0)
+    assert metrics.success
+
+
+def test_the_summary_of_nothing(tracker: CostTracker) -> None:
+    summary = tracker.get_metrics_summary()
+    assert summary == {"total_requests": 0, "success_rate": 1.0}
+    assert dict(summary) == {"total_requests": 0, "success_rate": 1.0}
+    assert "average_cost" not in summary
+
+
+def test_the_summary_as_a_mapping(tracker: CostTracker) -> None:
+    track(tracker, estimated_cost=0.25, routing_latency_ms=2.0)
+    track(tracker, estimated_cost=0.75, routing_latency_ms=4.0, routing_method="domain_selector")
+    summary = tracker.get_metrics_summary()
+    assert summary["routellm_usage_rate"] == 0.5
+    assert summary["average_cost"] == 0.5
+    assert summary["average_latency_ms"] == 3.0
+
+
+def test_quality_of_routed_requests_in_percent_of_the_others(tracker: CostTracker) -> None:
+    routed = track(tracker)
+    classic = track(tracker, routing_method="domain_selector")
+    assert tracker.get_cost_savings_report().quality_maintained_percentage is None
+    tracker.update_quality_score(routed, 0.6)
+    tracker.update_quality_score(classic, 0.8)
+    report = tracker.get_cost_savings_report()
+    assert report["quality_maintained_percentage"] == pytest.approx(75.0)
+    assert report["average_latency_ms"] == report["average_routing_latency_ms"] == 2.0
 
 
 def test_summary(tracker: CostTracker) -> None:
