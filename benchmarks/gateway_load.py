@@ -295,8 +295,9 @@ def _litellm(bench: Bench, stub_port: int) -> Iterator[Server]:
 
 
 def _install_litellm() -> None:
-    """Into an environment of its own, once; begun anew where it was broken off before."""
-    if (LITELLM / "installed").exists():
+    """Into an environment of its own, once for each version of its requirements."""
+    wanted, marker = LITELLM_REQUIREMENTS.read_text(), LITELLM / "installed"
+    if marker.exists() and marker.read_text() == wanted:
         return
     say(f"Installing {PROXY} into {LITELLM.name}, once; this takes minutes …")
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(LITELLM)], check=True)
@@ -306,7 +307,7 @@ def _install_litellm() -> None:
         subprocess.run([*pip, *requirements], check=True, timeout=INSTALL_SECONDS)
     except subprocess.SubprocessError as error:
         raise NotStartedError(f"{PROXY} could not be installed: {error}") from error
-    (LITELLM / "installed").touch()
+    marker.write_text(wanted)
 
 
 PEERS = {ROUTELLM: _routellm, PROXY: _litellm}

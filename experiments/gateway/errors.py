@@ -72,6 +72,7 @@ class Status(StrEnum):
     BUSY = "concurrency_limit"
     HUNG_UP = "hung_up"
     BROKEN = "broken"
+    LIBRARY = "library_error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ VERDICTS: dict[Status, Verdict] = {
     Status.BUSY: Verdict(blames=False),
     Status.HUNG_UP: Verdict(elsewhere=False, blames=False),
     Status.BROKEN: Verdict(elsewhere=False, blames=False),
+    Status.LIBRARY: Verdict(blames=False),
 }
 
 
@@ -166,6 +168,8 @@ def _answered_with(error: UpstreamError) -> int:
         return error.http_status or 400
     if error.status is Status.RATE_LIMITED:
         return 429
+    if error.status is Status.LIBRARY:
+        return error.http_status or 500
     if error.status is Status.FAILED and (error.http_status or 0) >= 500:
         return error.http_status or 502
     return _STATUSES.get(error.status, 502)

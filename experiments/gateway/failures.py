@@ -1,12 +1,16 @@
 """What a provider's refusal means."""
 
 import re
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import orjson
+from django.conf import settings
 
 from experiments.core.text import load_provider_json
 from experiments.gateway.errors import Status, UpstreamError
@@ -18,6 +22,7 @@ _TOO_LONG = re.compile(
     r"|too many (input )?tokens|input is too long|exceeds? the (maximum )?(number of )?tokens?",
     re.IGNORECASE,
 )
+_TRACEBACK = re.compile(r"\s*Traceback \(most recent call last\).*", re.DOTALL)
 _CALLERS_FAULT = {400, 405, 406, 409, 410, 411, 413, 414, 415, 422, 451}
 _OURS = {401, 402, 403, 404}
 _WORTH_AGAIN = {408, 425}
@@ -28,7 +33,7 @@ def refusal(
 ) -> UpstreamError:
     """The error of an answer with this status. Our key is never in it."""
     details = _details(raw)
-    message = without_secrets(details["message"], key)[:LONGEST_MESSAGE]
+    message = presentable(details["message"], key)
     code = _word(details.get("code"))
     status = _status(http_status, message, code)
     if status is Status.CREDENTIALS:
@@ -42,6 +47,19 @@ def refusal(
         param=_word(details.get("param")),
         retry_after=_retry_after(headers),
     )
+
+
+def presentable(text: str, key: str | None) -> str:
+    """A message for callers and the database: no traceback, no path of this server, no key."""
+    text = _own_paths().sub("[path]", _TRACEBACK.sub("", text))
+    return without_secrets(text, key)[:LONGEST_MESSAGE]
+
+
+@cache
+def _own_paths() -> re.Pattern[str]:
+    places = {sys.prefix, sys.base_prefix, str(settings.BASE_DIR), str(Path.home())} - {"/"}
+    known = "|".join(map(re.escape, sorted(places, key=len, reverse=True)))
+    return re.compile(rf"(?:(?:{known})|/[^\s'\"]*/site-packages)[^\s'\",;:)]*")
 
 
 def reported(data: Mapping[str, Any], key: str | None) -> UpstreamError | None:

@@ -9,12 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
-import orjson
-
 from experiments.core.endpoints import Endpoint
-from experiments.core.text import find_unstorable, storable, storable_value
+from experiments.core.text import find_unstorable, storable_value
 from experiments.gateway.errors import Status, UpstreamError
-from experiments.gateway.failures import refusal
+from experiments.gateway.litellm_errors import translated
 
 PARAMETERS = frozenset(
     (
@@ -89,15 +87,15 @@ class LiteLLMDoor:
         except UpstreamError:
             raise
         except Exception as error:
-            raise _translated(error, key) from None
+            raise translated(error, endpoint, key) from None
         finally:
             await _close(chunks)
 
     async def _call(self, endpoint: Endpoint, key: str | None, body: dict[str, Any]) -> Any:
-        litellm = await asyncio.to_thread(load)
         known = {name: value for name, value in body.items() if name in PARAMETERS}
         extra = {name: value for name, value in body.items() if name not in PARAMETERS}
         try:
+            litellm = await asyncio.to_thread(load)
             async with asyncio.timeout(endpoint.total_seconds):
                 return await litellm.acompletion(
                     **known,
@@ -112,7 +110,7 @@ class LiteLLMDoor:
             message = f"No answer within {endpoint.total_seconds:g} s."
             raise UpstreamError(Status.TOTAL_TIMEOUT, message) from None
         except Exception as error:
-            raise _translated(error, key) from None
+            raise translated(error, endpoint, key) from None
 
 
 def _storable(data: dict[str, Any]) -> dict[str, Any]:
@@ -125,17 +123,3 @@ async def _close(chunks: Any) -> None:
         if close := getattr(stream, "aclose", None):
             with suppress(Exception):
                 await close()
-
-
-def _translated(error: Exception, key: str | None) -> UpstreamError:
-    """LiteLLM's errors carry the status a provider of OpenAI's protocol would have answered."""
-    name = type(error).__name__
-    message = storable(str(getattr(error, "message", error)))
-    if name == "Timeout":
-        return UpstreamError(Status.TOTAL_TIMEOUT, "The provider did not answer in time.")
-    if name == "APIConnectionError":
-        return refusal(503, orjson.dumps({"message": message}), {}, key)
-    status = getattr(error, "status_code", None)
-    code = "context_length_exceeded" if name == "ContextWindowExceededError" else None
-    raw = orjson.dumps({"message": message, "code": code})
-    return refusal(status if isinstance(status, int) else 500, raw, {}, key)

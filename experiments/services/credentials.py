@@ -13,7 +13,10 @@ from experiments.core.endpoints import Endpoint
 
 HIDDEN = "[hidden]"
 # What providers' keys look like, in case one repeats a key in an error that we did not send.
-_LOOKS_LIKE_A_KEY = re.compile(r"\b(?:sk|pk|rk|gsk|xai|sy)[-_][A-Za-z0-9_\-]{8,}|Bearer\s+\S{8,}")
+_LOOKS_LIKE_A_KEY = re.compile(
+    r"\b(?:sk|pk|rk|gsk|xai|sy)[-_][A-Za-z0-9_\-]{8,}|Bearer\s+\S{8,}"
+    r"|\bAIza[A-Za-z0-9_\-]{20,}|\bA[KS]IA[A-Z0-9]{12,}|(?<=[?&]key=)[^\s&'\"]{8,}"
+)
 
 
 class CredentialMissingError(Exception):

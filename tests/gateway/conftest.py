@@ -9,10 +9,12 @@ import pytest
 
 from tests.api.server import Server, running_server
 from tests.gateway.books import Books
+from tests.gateway.native_stub import NativeStub, running_native_stub
 from tests.gateway.rows import KEY_VARIABLE, PROVIDER_KEY, secret_of
 from tests.gateway.stub import Stub, running_stub
 
 FILL = "from tests.gateway.rows import fill; fill('{url}', '{full}')"
+FILL_NATIVE = "from tests.gateway.native_rows import fill_native; fill_native('{url}')"
 
 
 class Gateway(NamedTuple):
@@ -73,3 +75,35 @@ def gateway(
 @pytest.fixture
 def client(gateway: Gateway) -> openai.OpenAI:
     return gateway.client()
+
+
+@pytest.fixture(scope="session")
+def native_process() -> Iterator[NativeStub]:
+    with running_native_stub() as stub:
+        yield stub
+
+
+@pytest.fixture
+def native(native_process: NativeStub) -> NativeStub:
+    native_process.forget()
+    return native_process
+
+
+@pytest.fixture(scope="session")
+def native_gateway(
+    tmp_path_factory: pytest.TempPathFactory, native_process: NativeStub
+) -> Iterator[Gateway]:
+    """A gateway whose models speak their providers' own wire formats."""
+    folder = tmp_path_factory.mktemp("native")
+    with running_server(
+        folder,
+        prepare=(FILL_NATIVE.format(url=native_process.url),),
+        **{KEY_VARIABLE: PROVIDER_KEY, "LOG_LEVEL": "INFO", "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+    ) as server:
+        yield Gateway(server, Books(server.database))
+
+
+@pytest.fixture
+def native_client(native_gateway: Gateway) -> Iterator[openai.OpenAI]:
+    with native_gateway.client() as client:
+        yield client

@@ -7,10 +7,12 @@ import httpx
 import openai
 import pytest
 
+from experiments.core.endpoints import Endpoint
 from experiments.gateway.chat import read_chat
 from experiments.gateway.errors import CallerError, Status, UpstreamError
 from experiments.gateway.failures import refusal
-from experiments.gateway.litellm_door import _storable, _translated
+from experiments.gateway.litellm_door import _storable
+from experiments.gateway.litellm_errors import translated
 from tests.gateway.chats import ask, error_of, stream
 from tests.gateway.conftest import Gateway
 from tests.gateway.rows import LANES, secret_of
@@ -157,5 +159,6 @@ def test_error_of_any_client() -> None:
     raw = rb'{"error": {"message": "m\ud800", "code": "c\u0000"}}'
     refused = refusal(400, raw, {}, None)
     assert (refused.message, refused.code) == ("m\ufffd", "c\ufffd")
-    assert _translated(ValueError("x\x00y\ud800"), None).message == "x\ufffdy\ufffd"
+    raised = translated(ValueError("x\x00y\ud800"), Endpoint("e"), None)
+    assert raised.message.endswith("ValueError: x\ufffdy\ufffd")
     assert _storable({"a": ["\ud800"]}) == {"a": ["\ufffd"]}
