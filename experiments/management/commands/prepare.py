@@ -4,18 +4,22 @@ from typing import Any
 
 from django.core.management import call_command
 
-from experiments.management.base import BaseCommand
+from experiments.management.installing import InstallingCommand
 from experiments.management.listening import refuse_taken_address
 
 
-class Command(BaseCommand):
+class Command(InstallingCommand):
     help = (
         "migrate, seed and welcome in one process, after a look whether HOST and PORT are free. "
-        "Changes nothing where all of it was done before."
+        "Changes nothing where all of it was done before. Of several at once, one works and the "
+        "others wait for it."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
         refuse_taken_address()
+        super().handle(*args, **options)
+
+    def install(self, **options: Any) -> None:
         call_command("migrate", verbosity=0, skip_checks=True, stdout=self.stdout)
         for command in ("seed", "welcome"):
             call_command(command, stdout=self.stdout)

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from experiments.management.base import BaseCommand
+from experiments.management.installing import InstallingCommand
 from experiments.models import PolicyRevision
 from experiments.services.seeding import seed, seed_demo_key
 
 
-class Command(BaseCommand):
+class Command(InstallingCommand):
     help = "Creates what a new installation starts with. Never overwrites an edit."
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def install(self, **options: Any) -> None:
         before = PolicyRevision.objects.count()
         seed()
         seed_demo_key()

@@ -6,15 +6,15 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 
-from experiments.management.base import BaseCommand
+from experiments.management.installing import InstallingCommand
 
 PROMPT = "Prove that the square root of two is irrational."
 
 
-class Command(BaseCommand):
+class Command(InstallingCommand):
     help = "Creates an administrator if there is none; prints the address, login and a request."
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def install(self, **options: Any) -> None:
         address = f"http://{settings.HOST}:{settings.PORT}"
         self.stdout.write(f"\nSwitchyard   {address}/\nAdmin        {address}/admin/")
         self.stdout.write(f"Login        {self._login()}")
