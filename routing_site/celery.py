@@ -1,6 +1,7 @@
 """Celery, where `CELERY_BROKER_URL` names a broker: it carries tasks that are rows all the same.
 
 celery --app routing_site.celery worker
+celery --app routing_site.celery beat
 """
 
 import os
@@ -30,3 +31,33 @@ def run_task(task_id: int) -> None:
     from experiments.services.tasks import run  # noqa: PLC0415
 
     run(task_id, timezone.now())
+
+
+@app.task(name="switchyard.run_periodic_job", ignore_result=True)  # type: ignore[untyped-decorator]
+def run_periodic_job(name: str) -> None:
+    """Runs the job if it is due and no other process runs it."""
+    from django.utils import timezone  # noqa: PLC0415 - needs Django to be set up
+
+    from experiments.management import periodic_jobs  # noqa: F401, PLC0415
+    from experiments.services import scheduler  # noqa: PLC0415
+
+    now = timezone.now()
+    scheduler.prepare(now)
+    scheduler.run_job(name, now)
+
+
+@app.on_after_finalize.connect  # type: ignore[untyped-decorator]
+def _schedule_periodic_jobs(sender: Celery, **_: object) -> None:
+    """Beat asks for each job at least once a minute; the job's row says whether it is due. So runs
+    that were missed are caught up, and `run_tasks` may run next to beat."""
+    import django  # noqa: PLC0415
+
+    django.setup()
+    from experiments.management import periodic_jobs  # noqa: F401, PLC0415
+    from experiments.services.scheduler import Every, registered  # noqa: PLC0415
+
+    for job in registered():
+        seconds = min(job.schedule.seconds, 60) if isinstance(job.schedule, Every) else 60
+        sender.add_periodic_task(
+            float(seconds), run_periodic_job.s(job.name), name=job.name, expires=seconds
+        )

@@ -71,6 +71,6 @@ def test_error_codes_in_troubleshooting_are_those_that_are_answered() -> None:
         r"^\| (\d{3}) ([^|]*)\|", DOCS[ROOT / "docs/troubleshooting.md"], re.MULTILINE
     )
     named = {code for _, symptom in rows for code in re.findall(r"`(\w+)`", symptom)}
-    source = "\n".join(path.read_text() for path in (ROOT / "experiments/api").glob("*.py"))
+    source = "\n".join(path.read_text() for path in (ROOT / "experiments").rglob("*.py"))
     assert len(named) > 8
     assert {code for code in named if f'"{code}"' not in source} == set()

@@ -12,6 +12,7 @@ from experiments.admin import (  # noqa: F401
     metrics,
     models,
     outcome_sets,
+    periodic_jobs,
     revisions,
     rollouts,
     routers,

@@ -12,7 +12,7 @@ from experiments.core.policy import MASTER_FLAG
 GROUPS = {
     "Routing": ("Flag", "Domain", "LanguageModel", "ProviderEndpoint", "Router", "RoutingSettings"),
     "Proof": ("Experiment", "Metric", "Rollout", "OutcomeSet"),
-    "History": ("PolicyRevision", "Decision"),
+    "History": ("PolicyRevision", "Decision", "PeriodicJob"),
     "Access": ("APIKey", "User", "Group"),
 }
 

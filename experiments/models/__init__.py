@@ -22,7 +22,7 @@ from experiments.models.rollouts import Rollout, RolloutStep
 from experiments.models.routers import Router
 from experiments.models.shadows import OwnCall, ShadowPair
 from experiments.models.sums import MetricSum, Rollup, RollupBin, UnitSum
-from experiments.models.tasks import BackgroundTask
+from experiments.models.tasks import BackgroundTask, PeriodicJob
 
 __all__ = [
     "APIKey",
@@ -50,6 +50,7 @@ __all__ = [
     "OutcomeScores",
     "OutcomeSet",
     "OwnCall",
+    "PeriodicJob",
     "Phase",
     "PolicyRevision",
     "ProviderEndpoint",

@@ -1,4 +1,4 @@
-"""Work that takes longer than a request: queued as rows, so that it survives a restart."""
+"""Work outside of requests: queued tasks, and jobs that run again and again, both as rows."""
 
 from django.db import models
 
@@ -44,3 +44,35 @@ class BackgroundTask(models.Model):
     @property
     def is_open(self) -> bool:
         return self.status in {self.Status.QUEUED, self.Status.RUNNING}
+
+
+class PeriodicJob(models.Model):
+    """When a job ran last and when it runs next. `experiments.services.scheduler` keeps it.
+
+    One process runs a job at a time: the one that holds the lease.
+    """
+
+    class Status(models.TextChoices):
+        NEVER = "never", "Not run yet"
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+
+    name = models.CharField(max_length=60, unique=True)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.NEVER)
+    next_run_at = models.DateTimeField(help_text="When it is due. It runs within seconds of that.")
+    last_started_at = models.DateTimeField(null=True)
+    last_ended_at = models.DateTimeField(null=True)
+    last_done_at = models.DateTimeField(
+        null=True, help_text="The newest due time whose work was done. Later ones are caught up."
+    )
+    result = models.TextField(blank=True, help_text="What the last run reported.")
+    error = models.TextField(blank=True, help_text="Why the last run failed.")
+    runner = models.CharField(max_length=100, blank=True, help_text="Which process runs it.")
+    leased_until = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name

@@ -33,6 +33,7 @@ READ = (
     "outcome",
     "outcomeset",
     "owncall",
+    "periodicjob",
     "phase",
     "policyrevision",
     "providerendpoint",
@@ -72,6 +73,7 @@ _OPERATOR = (
     | {
         "delete_outcomeset",
         "change_flag",
+        "change_periodicjob",
         "change_routingsettings",
         "add_policyrevision",
         "use_chat",

@@ -30,12 +30,21 @@ def _status(database: Path, task: int) -> str:
         return str(rows.execute(query, (task,)).fetchone()[0])
 
 
+def _jobs_done(database: Path) -> int:
+    with sqlite3.connect(database, timeout=10) as rows:
+        query = "SELECT count(*) FROM experiments_periodicjob WHERE status = 'done'"
+        return int(rows.execute(query).fetchone()[0])
+
+
 @pytest.mark.slow
 def test_the_server_works_off_the_queue_until_it_ends(tmp_path: Path) -> None:
     with running_server(tmp_path, BACKGROUND_TASKS="true") as server:
         task, deadline = _queue(server.database), time.monotonic() + 60
         while _status(server.database, task) != "failed":
             assert time.monotonic() < deadline, "Nobody took the task up."
+            time.sleep(0.2)
+        while _jobs_done(server.database) < 7:
+            assert time.monotonic() < deadline, "The periodic jobs did not run."
             time.sleep(0.2)
     late = _queue(tmp_path / "served.sqlite3")
     time.sleep(3)

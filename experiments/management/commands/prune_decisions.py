@@ -1,15 +1,15 @@
 """`manage.py prune_decisions`: deletes what is older than the retention time, keeps its sums."""
 
 from argparse import ArgumentParser, ArgumentTypeError
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import CommandError
 from django.utils import timezone
 from tqdm import tqdm
 
 from experiments.management.base import BaseCommand
+from experiments.management.periodic_jobs import retained_from
 from experiments.services import tasks
 from experiments.services.pruning import BATCH, Progress, prune
 
@@ -40,7 +40,7 @@ class Command(BaseCommand):
         parser.add_argument("--batch", type=_batch, default=BATCH, help="Decisions a transaction.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        before = options["before"] or self._retained_from()
+        before = options["before"] or retained_from(timezone.now().date())
         if before is None:
             self.stdout.write("DECISION_RETENTION_DAYS is 0: decisions are kept for good.")
             return
@@ -55,7 +55,3 @@ class Command(BaseCommand):
             deleted = prune(before, options["batch"], show)
         tasks.prune(datetime.combine(before, time.min, UTC))
         self.stdout.write(f"Pruned {deleted:,} decisions made before {before}.")
-
-    def _retained_from(self) -> date | None:
-        days = settings.DECISION_RETENTION_DAYS
-        return timezone.now().date() - timedelta(days=days) if days else None

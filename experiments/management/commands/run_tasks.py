@@ -1,10 +1,12 @@
-"""`manage.py run_tasks`: the process that works in the background."""
+"""`manage.py run_tasks`: the process that works in the background.
+
+The main thread works off queued tasks; the scheduler's threads run periodic jobs.
+"""
 
 import logging
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,26 +15,28 @@ from django.core.management.base import CommandParser
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
 
+from experiments.management import periodic_jobs  # noqa: F401 - registers the jobs
 from experiments.management.base import BaseCommand
-from experiments.services.shadow_queue import expire
-from experiments.services.tasks import run_next, send_again
+from experiments.services import scheduler
+from experiments.services.tasks import run_next
 
 log = logging.getLogger("switchyard.tasks")
 
 POLL_SECONDS = 1.0
-TIDY_SECONDS = 30.0
 NICER = 10
 
 
 class Command(BaseCommand):
     help = (
-        "Runs what is queued: training, shadow calls, judging. The server starts one of these by "
-        "itself; start more on other machines. With CELERY_BROKER_URL Celery's workers run it, and "
-        "this process only sends again what was not delivered."
+        "Runs queued tasks (training, shadow calls, judging) and periodic jobs (rollout checks, "
+        "daily results, pruning, prices). The server starts one of these by itself; start more on "
+        "other machines. With CELERY_BROKER_URL Celery's workers run the tasks."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--once", action="store_true", help="Run what is due, then end.")
+        parser.add_argument(
+            "--once", action="store_true", help="Run what is due, then end: for cron."
+        )
         parser.add_argument(
             "--with-parent",
             action="store_true",
@@ -41,6 +45,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["once"]:
+            scheduler.run_due(timezone.now())
             while run_next(timezone.now()):
                 pass
             return
@@ -48,15 +53,18 @@ class Command(BaseCommand):
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())
-        parent, tidied = os.getppid(), float("-inf")
+        jobs = scheduler.Scheduler()
+        jobs.start()
+        self._work_off(stopped, os.getppid() if options["with_parent"] else None)
+        jobs.stop()
+
+    def _work_off(self, stopped: threading.Event, parent: int | None) -> None:
+        """Until it is stopped, or the process that started it has ended."""
         while not stopped.is_set():
             close_old_connections()
-            if time.monotonic() - tidied >= TIDY_SECONDS:
-                unless_away(_tidy)
-                tidied = time.monotonic()
             if settings.CELERY_BROKER_URL or not unless_away(_work):
                 stopped.wait(POLL_SECONDS)
-            if options["with_parent"] and os.getppid() != parent:
+            if parent is not None and os.getppid() != parent:
                 return
 
 
@@ -71,12 +79,3 @@ def unless_away(work: Callable[[], bool]) -> bool:
 
 def _work() -> bool:
     return run_next(timezone.now())
-
-
-def _tidy() -> bool:
-    """What nobody else sees to in time. With Celery this is all that is done here."""
-    now = timezone.now()
-    expire(now)
-    if settings.CELERY_BROKER_URL:
-        send_again(now)
-    return True

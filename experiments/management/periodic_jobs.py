@@ -1,0 +1,112 @@
+"""All periodic work of an installation. `manage.py run_tasks` and Celery's beat run it.
+
+Importing this module registers the jobs.
+"""
+
+from datetime import UTC, date, datetime, time, timedelta
+
+from django.conf import settings
+
+from experiments.core.wording import plural
+from experiments.models import Flag
+from experiments.services import rollouts, shadow_queue, tasks
+from experiments.services.calibration import calibrate
+from experiments.services.daily_results import record_all
+from experiments.services.locks import LockedError
+from experiments.services.prices import refresh_prices
+from experiments.services.pruning import prune
+from experiments.services.revisions import revision
+from experiments.services.scheduler import Daily, Every, Job, Report, register
+
+DYNAMIC_THRESHOLD = "routellm_dynamic_threshold"
+
+
+def retained_from(today: date) -> date | None:
+    """The oldest UTC day whose decisions are kept; None while they are kept for good."""
+    days = settings.DECISION_RETENTION_DAYS
+    return today - timedelta(days=days) if days else None
+
+
+def _prune(due: datetime, report: Report) -> None:
+    before = retained_from(due.date())
+    if before is None:
+        report("DECISION_RETENTION_DAYS is 0: decisions are kept for good.")
+        return
+    deleted = prune(before)
+    tasks.prune(datetime.combine(before, time.min, UTC))
+    report(f"Pruned {plural(deleted, 'decision')} made before {before}.")
+
+
+def _refresh_prices(due: datetime, report: Report) -> None:
+    with revision("prices", "Prices refreshed from the catalogue"):
+        refreshed = refresh_prices()
+    report(f"{plural(len(refreshed.changed), 'price')} changed.")
+
+
+def _calibrate(due: datetime, report: Report) -> None:
+    if not Flag.objects.filter(key=DYNAMIC_THRESHOLD, percentage__gt=0).exists():
+        report(f"The flag {DYNAMIC_THRESHOLD} is off: thresholds stay as they are.")
+        return
+    try:
+        for result in calibrate(save=True):
+            report(str(result))
+    except LockedError as error:
+        report(f"Thresholds stay as they are. {error}")
+
+
+def _expire_shadow_calls(due: datetime, report: Report) -> None:
+    if ended := shadow_queue.expire(due):
+        report(f"Ended {plural(ended, 'shadow call')} that waited too long.")
+
+
+def _resend_tasks(due: datetime, report: Report) -> None:
+    if settings.CELERY_BROKER_URL and (sent := tasks.send_again(due)):
+        report(f"Sent {plural(sent, 'task')} to the broker again.")
+
+
+JOBS = (
+    Job(
+        "advance_rollouts",
+        Every(60),
+        "Checks every guarded rollout: takes, holds or rolls back its step.",
+        rollouts.advance_all,
+    ),
+    Job(
+        "record_results",
+        Daily(0, 5),
+        "Keeps what each running experiment said at the end of the day before.",
+        record_all,
+        catches_up=True,
+    ),
+    Job(
+        "prune_decisions",
+        Daily(3, 0),
+        "Deletes decisions older than DECISION_RETENTION_DAYS; totals stay.",
+        _prune,
+    ),
+    Job(
+        "refresh_prices",
+        Daily(4, 0),
+        "Takes over the prices of the installed catalogue; operators' prices stay.",
+        _refresh_prices,
+    ),
+    Job(
+        "calibrate_thresholds",
+        Daily(5, 0),
+        f"Lets thresholds follow recent scores while the flag {DYNAMIC_THRESHOLD} is on.",
+        _calibrate,
+    ),
+    Job(
+        "expire_shadow_calls",
+        Every(30),
+        "Ends shadow calls that waited for more than an hour and deletes their prompts.",
+        _expire_shadow_calls,
+    ),
+    Job(
+        "resend_tasks",
+        Every(30),
+        "Sends background tasks again that Celery's broker did not deliver.",
+        _resend_tasks,
+    ),
+)
+register(*JOBS)
