@@ -3,6 +3,10 @@
 The server itself ends statements and waits for locks that take too long (`statement_timeout`,
 `lock_timeout`). That does not help where the server, or the network, stops answering: so the client
 gives up too, and closes the connection, whose state is unknown by then.
+
+Behind a pooler in transaction mode (pgbouncer) the next transaction may run on another connection
+of the server, so nothing may be left on one: limits are set for each transaction, and results
+outside a transaction are not read through a cursor of the server.
 """
 
 from math import ceil
@@ -78,6 +82,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def limits(self) -> Limits:
         return Limits(**self.settings_dict["OPTIONS"].get("limits", {}))
 
+    is_pooled = False
+
     def get_connection_params(self) -> dict[str, Any]:
         params: dict[str, Any] = super().get_connection_params()
         params.pop("limits", None)
@@ -94,12 +100,37 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def init_connection_state(self) -> None:
         super().init_connection_state()
-        if wanted := self.limits.for_server:
-            calls = ", ".join(["set_config(%s, %s, false)"] * len(wanted))
-            with self.connection.cursor() as cursor:
-                cursor.execute(
-                    f"SELECT {calls}", [part for pair in wanted.items() for part in pair]
-                )
+        self.is_pooled = self._is_answered_by_another()
+        if not self.is_pooled:
+            self._limit(for_session=True)
+
+    def chunked_cursor(self) -> Any:
+        """Behind a pooler a cursor of the server ends with its transaction."""
+        self.ensure_connection()
+        if self.is_pooled and self.get_autocommit():
+            return self.cursor()
+        return super().chunked_cursor()
+
+    def _set_autocommit(self, autocommit: bool) -> None:
+        super()._set_autocommit(autocommit)  # type: ignore[misc]  # not in its stubs
+        if self.is_pooled and not autocommit:
+            self._limit(for_session=False)
+
+    def _is_answered_by_another(self) -> bool:
+        """A pooler gives each client a process id of its own making."""
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            process: int = cursor.fetchone()[0]
+        return bool(process != self.connection.info.backend_pid)
+
+    def _limit(self, *, for_session: bool) -> None:
+        """Tells the server the limits, for the session or for this transaction."""
+        wanted = self.limits.for_server
+        if not wanted:
+            return
+        calls = ", ".join([f"set_config(%s, %s, {not for_session})"] * len(wanted))
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"SELECT {calls}", [part for pair in wanted.items() for part in pair])
 
     def is_usable(self) -> bool:
         with deadline(deadline_in(HEALTH_CHECK_SECONDS)):
