@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from experiments.core.provider_addresses import parse_networks
+
 Value = TypeVar("Value")
 
 YES, NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
@@ -74,6 +76,13 @@ class Environment:
 
     def texts(self, name: str, default: Sequence[str] = ()) -> list[str]:
         return [part.strip() for part in self.text(name).split(",") if part.strip()] or [*default]
+
+    def networks(self, name: str) -> list[str]:
+        def read() -> list[str]:
+            parse_networks(self.texts(name))
+            return self.texts(name)
+
+        return self._read(name, [], "networks such as 10.0.0.0/8,fd00::/8, or all", read)
 
     def pairs(self, name: str) -> dict[str, str]:
         def read() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from experiments.core.endpoints import USUAL_KEY_NAMES
 from routing_site.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -185,6 +186,8 @@ LOGGING = {
 # Switchyard's own
 UNIT_HASH_KEY = env.text("UNIT_HASH_KEY")
 PROVIDER_KEYS_DIRECTORY = env.text("PROVIDER_KEYS_DIRECTORY", "/run/secrets")
+PROVIDER_KEY_NAMES = (*USUAL_KEY_NAMES, *env.texts("PROVIDER_KEY_NAMES"))
+PROVIDER_PRIVATE_NETWORKS = env.networks("PROVIDER_PRIVATE_NETWORKS")
 POLICY_REFRESH_SECONDS = env.number("POLICY_REFRESH_SECONDS", 1.0)
 DECISION_RETENTION_DAYS = env.whole("DECISION_RETENTION_DAYS", 90)
 DEMO_API_KEY = env.text("DEMO_API_KEY")

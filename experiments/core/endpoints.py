@@ -1,7 +1,9 @@
 """Where models are called. Plain values: nothing here knows a key, only where one is kept."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from fnmatch import fnmatchcase
 
 
 class Protocol(StrEnum):
@@ -46,3 +48,65 @@ def upstream_name(model: str, provider: str, named: str, protocol: Protocol) -> 
     if named:
         return named
     return model if protocol is Protocol.LITELLM else model.removeprefix(f"{provider}/")
+
+
+# Variables that hold a provider's key by their usual names; `*` stands for any characters.
+USUAL_KEY_NAMES = (
+    "AI21_API_KEY",
+    "ANTHROPIC_API_KEY",
+    "ANYSCALE_API_KEY",
+    "AZURE_AI_API_KEY",
+    "AZURE_API_KEY",
+    "AZURE_OPENAI_API_KEY",
+    "CEREBRAS_API_KEY",
+    "CODESTRAL_API_KEY",
+    "COHERE_API_KEY",
+    "CO_API_KEY",
+    "DASHSCOPE_API_KEY",
+    "DATABRICKS_API_KEY",
+    "DEEPINFRA_API_KEY",
+    "DEEPSEEK_API_KEY",
+    "FIREWORKS_AI_API_KEY",
+    "FIREWORKS_API_KEY",
+    "GEMINI_API_KEY",
+    "GITHUB_MODELS_API_KEY",
+    "GOOGLE_API_KEY",
+    "GROQ_API_KEY",
+    "HF_TOKEN",
+    "HUGGINGFACE_API_KEY",
+    "HYPERBOLIC_API_KEY",
+    "LITELLM_API_KEY",
+    "LLAMA_API_KEY",
+    "LM_STUDIO_API_KEY",
+    "MINIMAX_API_KEY",
+    "MISTRAL_API_KEY",
+    "MOONSHOT_API_KEY",
+    "NEBIUS_API_KEY",
+    "NOVITA_API_KEY",
+    "NVIDIA_API_KEY",
+    "NVIDIA_NIM_API_KEY",
+    "OLLAMA_API_KEY",
+    "OPENAI_API_KEY",
+    "OPENAI_API_KEY_*",
+    "OPENROUTER_API_KEY",
+    "PERPLEXITYAI_API_KEY",
+    "PERPLEXITY_API_KEY",
+    "REPLICATE_API_KEY",
+    "REPLICATE_API_TOKEN",
+    "SAMBANOVA_API_KEY",
+    "TOGETHERAI_API_KEY",
+    "TOGETHER_API_KEY",
+    "VLLM_API_KEY",
+    "VOYAGE_API_KEY",
+    "WATSONX_API_KEY",
+    "XAI_API_KEY",
+    "ZAI_API_KEY",
+    "ZHIPUAI_API_KEY",
+    "PROVIDER_KEY_*",
+    "*_PROVIDER_KEY",
+)
+
+
+def may_hold_provider_key(name: str, allowed: Iterable[str]) -> bool:
+    """Whether `allowed` has this variable, as it is or by a pattern with `*`."""
+    return any(fnmatchcase(name, pattern) for pattern in allowed)

@@ -10,9 +10,11 @@ from contextlib import suppress
 from typing import Any
 
 from experiments.core.endpoints import Endpoint
+from experiments.core.provider_addresses import AddressRefusedError
 from experiments.core.text import find_unstorable, storable_value
 from experiments.gateway.errors import Status, UpstreamError
 from experiments.gateway.litellm_errors import translated
+from experiments.services.provider_addresses import refuse_resolved_address
 
 PARAMETERS = frozenset(
     (
@@ -95,6 +97,7 @@ class LiteLLMDoor:
         known = {name: value for name, value in body.items() if name in PARAMETERS}
         extra = {name: value for name, value in body.items() if name not in PARAMETERS}
         try:
+            await refuse_resolved_address(endpoint.base_url)
             litellm = await asyncio.to_thread(load)
             async with asyncio.timeout(endpoint.total_seconds):
                 return await litellm.acompletion(
@@ -106,6 +109,8 @@ class LiteLLMDoor:
                     num_retries=0,
                     max_retries=0,
                 )
+        except AddressRefusedError as error:
+            raise UpstreamError(Status.UNREACHABLE, str(error)) from None
         except TimeoutError:
             message = f"No answer within {endpoint.total_seconds:g} s."
             raise UpstreamError(Status.TOTAL_TIMEOUT, message) from None

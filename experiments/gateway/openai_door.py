@@ -8,10 +8,12 @@ import aiohttp
 import orjson
 
 from experiments.core.endpoints import Endpoint
+from experiments.core.provider_addresses import AddressRefusedError
 from experiments.core.text import load_provider_json
 from experiments.gateway.errors import Status, UpstreamError
 from experiments.gateway.failures import refusal, reported
 from experiments.gateway.sse import EventTooLongError, events_of
+from experiments.services.provider_addresses import CheckedResolver, refuse_written_address
 
 LONGEST_ANSWER = 64 * 1024 * 1024
 LONGEST_ERROR = 64 * 1024
@@ -21,7 +23,9 @@ DONE = b"[DONE]"
 
 def new_session() -> aiohttp.ClientSession:
     """One for a process: connections are kept and used again. No proxy, no cookies."""
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_SECONDS)
+    connector = aiohttp.TCPConnector(
+        limit=0, keepalive_timeout=KEPT_SECONDS, resolver=CheckedResolver()
+    )
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
 
@@ -68,6 +72,7 @@ class OpenAIDoor:
             headers["Authorization"] = f"Bearer {key}"
         url = f"{endpoint.base_url.rstrip('/')}/chat/completions"
         try:
+            refuse_written_address(endpoint.base_url)
             async with self._session.post(
                 url,
                 data=orjson.dumps(body),
@@ -79,6 +84,8 @@ class OpenAIDoor:
                     raw = await _read(response, LONGEST_ERROR)
                     raise refusal(response.status, raw, response.headers, key)
                 yield response
+        except AddressRefusedError as error:
+            raise UpstreamError(Status.UNREACHABLE, str(error)) from None
         except aiohttp.ConnectionTimeoutError:
             message = f"No connection within {endpoint.connect_seconds:g} s."
             raise UpstreamError(Status.CONNECT_TIMEOUT, message) from None

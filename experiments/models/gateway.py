@@ -3,17 +3,46 @@
 Secrets are never stored: an endpoint names the environment variable or the file that holds its key.
 """
 
+from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 
-from experiments.core.endpoints import Endpoint, Protocol
+from experiments.core.endpoints import Endpoint, Protocol, may_hold_provider_key
+from experiments.core.provider_addresses import (
+    AddressRefusedError,
+    host_of,
+    literal_address,
+    parse_networks,
+    refuse_address,
+)
 from experiments.models.base import ConfigurationRow
 from experiments.models.decisions import Decision
 
 # An operator chooses where keys are sent; these must never be among them.
 OWN_SECRETS = ("SECRET_KEY", "UNIT_HASH_KEY", "DEMO_API_KEY", "DATABASE_URL", "CACHE_URL")
 SECONDS = [MinValueValidator(0.05), MaxValueValidator(3600.0)]
+
+
+def validate_key_name(name: str) -> None:
+    """The variable is one that may hold a provider's key (PROVIDER_KEY_NAMES)."""
+    if name and not may_hold_provider_key(name, settings.PROVIDER_KEY_NAMES):
+        raise ValidationError(
+            "This variable may not hold a provider's key. Use the provider's usual name, such as "
+            "OPENAI_API_KEY, or add this one to PROVIDER_KEY_NAMES where Switchyard runs."
+        )
+
+
+def validate_provider_address(base_url: str) -> None:
+    """An address that is written as numbers may be called. Names are checked at each call."""
+    address = literal_address(host_of(base_url))
+    if address is None:
+        return
+    try:
+        refuse_address(address, parse_networks(settings.PROVIDER_PRIVATE_NETWORKS))
+    except AddressRefusedError as error:
+        raise ValidationError(str(error)) from None
 
 
 class ProviderEndpoint(ConfigurationRow):
@@ -47,7 +76,8 @@ class ProviderEndpoint(ConfigurationRow):
                 r"^https?://[^\s@?#]+\Z",
                 "Begin with http:// or https://; leave out user names and what follows a "
                 "question mark: keys have their own place.",
-            )
+            ),
+            validate_provider_address,
         ],
         help_text="Up to and with /v1, such as http://127.0.0.1:11434/v1. "
         "With LiteLLM it may be empty: LiteLLM knows its providers' addresses.",
@@ -60,10 +90,11 @@ class ProviderEndpoint(ConfigurationRow):
             RegexValidator(
                 rf"^(?!({'|'.join(OWN_SECRETS)})$)[A-Z][A-Z0-9_]*\Z",
                 "Use capitals, digits, underscores, and none of Switchyard's own secrets.",
-            )
+            ),
+            validate_key_name,
         ],
-        help_text="The name of the variable, never the key: OPENAI_API_KEY. "
-        "Both empty: the endpoint takes no key.",
+        help_text="The name of the variable, never the key: OPENAI_API_KEY. It must be one that "
+        "PROVIDER_KEY_NAMES allows. Both empty: the endpoint takes no key.",
     )
     api_key_file = models.CharField(
         "file of the key",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from experiments.core.endpoints import Endpoint
+from experiments.core.endpoints import Endpoint, may_hold_provider_key
 
 HIDDEN = "[hidden]"
 # What providers' keys look like, in case one repeats a key in an error that we did not send.
@@ -49,6 +49,12 @@ def without_secrets(text: str, key: str | None) -> str:
 
 
 def _from_environment(endpoint: Endpoint) -> str:
+    """Checked here too: a row may be older than the rule."""
+    if not may_hold_provider_key(endpoint.api_key_env, settings.PROVIDER_KEY_NAMES):
+        raise CredentialMissingError(
+            f"The variable {endpoint.api_key_env} of endpoint '{endpoint.name}' may not hold a "
+            "provider's key. Add it to PROVIDER_KEY_NAMES where Switchyard runs and start it again."
+        )
     key = os.environ.get(endpoint.api_key_env, "").strip()
     if not key:
         raise CredentialMissingError(

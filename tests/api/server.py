@@ -56,6 +56,7 @@ def environment_of(database: Path, port: int) -> dict[str, str]:
         "LOG_LEVEL": "WARNING",
         "BACKGROUND_TASKS": "false",
         "PYTHONWARNINGS": "ignore",
+        "PROVIDER_KEY_NAMES": "NO_SUCH_KEY_IS_SET",
     }
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import httpx
 import openai
@@ -85,12 +86,42 @@ def test_key_in_place_of_its_name_is_refused(values: dict[str, str], db: None) -
     assert not any(value in str(caught.value) for value in values.values())
 
 
-def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    settings.PROVIDER_KEY_NAMES = ["SOME_KEY"]
     endpoint = Endpoint("a", base_url="http://h/v1", api_key_env="SOME_KEY")
     with pytest.raises(CredentialMissingError, match="SOME_KEY"):
         key_of(endpoint)
     monkeypatch.setenv("SOME_KEY", " k \n")
     assert key_of(endpoint) == "k"
+
+
+@pytest.mark.parametrize(
+    "name", ["AWS_SECRET_ACCESS_KEY", "STRIPE_API_KEY", "PGPASSWORD", "PATH", "MY_OPENAI_API_KEY"]
+)
+def test_other_variables_are_never_read(
+    name: str, db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "a secret of something else")
+    with pytest.raises(CredentialMissingError, match="PROVIDER_KEY_NAMES"):
+        key_of(Endpoint("a", base_url="http://h/v1", api_key_env=name))
+    row = ProviderEndpoint(name="new", base_url="https://host/v1", api_key_env=name)
+    with pytest.raises(ValidationError, match="PROVIDER_KEY_NAMES"):
+        row.full_clean()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["OPENAI_API_KEY", "OPENAI_API_KEY_EU", "GEMINI_API_KEY", "PROVIDER_KEY_OURS", "HF_TOKEN"],
+)
+def test_usual_names_are_read(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "k")
+    assert key_of(Endpoint("a", base_url="http://h/v1", api_key_env=name)) == "k"
+
+
+def test_a_pattern_of_the_setting(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    settings.PROVIDER_KEY_NAMES = ["TEAM_*_KEY"]
+    monkeypatch.setenv("TEAM_A_KEY", "k")
+    assert key_of(Endpoint("a", base_url="http://h/v1", api_key_env="TEAM_A_KEY")) == "k"
 
 
 def test_file(tmp_path: Path, settings: object) -> None:
