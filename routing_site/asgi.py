@@ -1,9 +1,10 @@
-"""ASGI entry point: chat calls in the event loop, everything else in threads.
+"""ASGI entry point: chat calls and probes in the event loop, everything else in threads.
 
 docs/decisions/0030-an-event-loop-in-front.md says why.
 """
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from django.core.wsgi import get_wsgi_application
@@ -13,21 +14,41 @@ pages = get_wsgi_application()  # first: what follows needs Django to be set up
 
 from django.conf import settings  # noqa: E402
 
+from experiments.api.health import check_outside_requests  # noqa: E402
 from experiments.gateway.app import gateway  # noqa: E402
+from experiments.storage.deadlines import waiting_budget  # noqa: E402
+from routing_site.probes import Probes  # noqa: E402
 from routing_site.threads import Receive, Scope, Send, ThreadedWSGI  # noqa: E402
 
 _GATEWAY = "/v1/"
-_threaded = ThreadedWSGI(pages, settings.WEB_THREADS)
+# What applications call while their own users wait. Pages and reports may read for longer.
+_HURRIED = tuple(f"/api/v1/{name}" for name in ("route", "feedback", "decisions"))
+
+
+def _limited(path: str, waited: float) -> AbstractContextManager[object]:
+    """Waiting for a thread and waiting for the database share one budget."""
+    most = settings.DATABASE_BUSY_SECONDS
+    left = max(most - waited, most / 10)
+    return waiting_budget(left) if path.startswith(_HURRIED) else nullcontext()
+
+
+_threaded = ThreadedWSGI(pages, settings.WEB_THREADS, settings.DATABASE_BUSY_SECONDS, _limited)
+_probes = Probes(check_outside_requests, settings.READINESS_SECONDS)
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await _live(receive, send)
     elif scope["type"] == "http":
-        app: Any = gateway if scope["path"].startswith(_GATEWAY) else _threaded
-        await app(scope, receive, send)
+        await _app_for(scope["path"])(scope, receive, send)
     else:
         await send({"type": "websocket.close"})
+
+
+def _app_for(path: str) -> Any:
+    if path.startswith(_GATEWAY):
+        return gateway
+    return _probes if path in _probes.paths else _threaded
 
 
 async def _live(receive: Receive, send: Send) -> None:

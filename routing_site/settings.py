@@ -202,6 +202,7 @@ HOST = env.text("HOST", "127.0.0.1")
 PORT = env.whole("PORT", 8000, 1, 65_535)
 WEB_CONCURRENCY = env.whole("WEB_CONCURRENCY", 0)
 WEB_THREADS = env.whole("WEB_THREADS", 8, 1)
+READINESS_SECONDS = env.number("READINESS_SECONDS", 3.0, 0.1)
 BACKGROUND_TASKS = env.flag("BACKGROUND_TASKS", True)
 
 env.close()

@@ -1,10 +1,16 @@
-"""Serves a WSGI application from an event loop, in a few threads that stay."""
+"""Serves a WSGI application from an event loop, in a few threads that stay.
+
+A request for which no thread is free in time is refused: it never waits without a limit.
+"""
 
 import asyncio
 import io
+import json
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 Scope = dict[str, Any]
@@ -29,15 +35,29 @@ class _Answer(NamedTuple):
 
 
 class ThreadedWSGI:
-    def __init__(self, app: WSGI, threads: int) -> None:
+    """`patience` is how many seconds a request waits for a free thread. `around` is entered in that
+    thread, with the request's path and how long it waited."""
+
+    def __init__(
+        self,
+        app: WSGI,
+        threads: int,
+        patience: float = float("inf"),
+        around: Callable[[str, float], AbstractContextManager[object]] = lambda *_: nullcontext(),
+    ) -> None:
         self._app = app
         self._threads = threads
+        self._patience = patience
+        self._around = around
         self._pool: ThreadPoolExecutor | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        environ = to_environ(scope, await _body(receive))
+        try:
+            environ = to_environ(scope, await _body(receive))
+        except _ClientGoneError:
+            return
         loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(self._workers(), self._run, environ)
+        answer = await self._answer(environ)
         await send(
             {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
         )
@@ -48,13 +68,27 @@ class ThreadedWSGI:
             if not chunk:
                 return
 
+    async def _answer(self, environ: Environ) -> _Answer:
+        arrived = time.monotonic()
+        running = self._workers().submit(self._run, environ, arrived)
+        answer = asyncio.wrap_future(running)
+        limit = None if self._patience == float("inf") else self._patience
+        await asyncio.wait({answer}, timeout=limit)
+        if not answer.done() and running.cancel():
+            return _refusal(environ)
+        return await answer
+
     def _workers(self) -> ThreadPoolExecutor:
         """Not before the first request: threads do not survive the server's fork."""
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, "web")
         return self._pool
 
-    def _run(self, environ: Environ) -> _Answer:
+    def _run(self, environ: Environ, arrived: float) -> _Answer:
+        with self._around(environ["PATH_INFO"], time.monotonic() - arrived):
+            return self._run_app(environ)
+
+    def _run_app(self, environ: Environ) -> _Answer:
         begun: list[Any] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], *_: Any) -> None:
@@ -98,14 +132,34 @@ def _part(body: bytes, *, more: bool) -> Message:
     return {"type": "http.response.body", "body": body, "more_body": more}
 
 
+def _refusal(environ: Environ) -> _Answer:
+    """In the form of the API's errors."""
+    message = "All threads of the server are busy. Try again in a moment."
+    error = {"type": "unavailable_error", "message": message, "param": None, "code": "server_busy"}
+    is_for_programs = environ["PATH_INFO"].startswith("/api/")
+    body = json.dumps({"error": error}) if is_for_programs else message
+    kind = "application/json" if is_for_programs else "text/plain; charset=utf-8"
+    headers = {"content-type": kind, "content-length": str(len(body)), "retry-after": "1"}
+    encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+    return _Answer(503, encoded, body.encode(), None)
+
+
+class _ClientGoneError(Exception):
+    """The client closed the connection, or was too slow, before its request was complete."""
+
+
 async def _body(receive: Receive) -> bytes:
-    """The body, or as much of it as any view looks at."""
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    while message.get("more_body") and len(body) <= LONGEST_BODY:
+    """The body, or as much of it as any view looks at. Raises _ClientGoneError."""
+    parts, size, more = [], 0, True
+    while more and size <= LONGEST_BODY:
         message = await receive()
-        body += message.get("body", b"")
-    return body
+        if message["type"] == "http.disconnect":
+            raise _ClientGoneError
+        part: bytes = message.get("body", b"")
+        parts.append(part)
+        size += len(part)
+        more = message.get("more_body", False)
+    return b"".join(parts)
 
 
 def to_environ(scope: Scope, body: bytes) -> Environ:

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from experiments.api import health
+from experiments.dashboards.failures import server_error
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
@@ -12,3 +13,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("readyz", health.readyz),
     path("", include("experiments.dashboards.urls")),
 ]
+
+handler500 = server_error

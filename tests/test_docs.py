@@ -71,6 +71,7 @@ def test_error_codes_in_troubleshooting_are_those_that_are_answered() -> None:
         r"^\| (\d{3}) ([^|]*)\|", DOCS[ROOT / "docs/troubleshooting.md"], re.MULTILINE
     )
     named = {code for _, symptom in rows for code in re.findall(r"`(\w+)`", symptom)}
-    source = "\n".join(path.read_text() for path in (ROOT / "experiments").rglob("*.py"))
+    folders = (ROOT / "experiments", ROOT / "routing_site")
+    source = "\n".join(path.read_text() for folder in folders for path in folder.rglob("*.py"))
     assert len(named) > 8
     assert {code for code in named if f'"{code}"' not in source} == set()

@@ -69,6 +69,14 @@ class RoutingPolicy:
     epsilon: float = 0.0
     between: tuple[Step, ...] = ()
 
+    @property
+    def routers(self) -> frozenset[str]:
+        """The routers that it asks for a score."""
+        if self.method is not Method.ROUTELLM:
+            return frozenset()
+        named = (self.router, *(step.router for step in self.between))
+        return frozenset(name for name in named if name)
+
 
 @dataclass(frozen=True, slots=True)
 class FlagRule:
@@ -232,6 +240,13 @@ class Policy:
     def _has_dated_prices(self) -> bool:
         every = (price for prices in self.prices.values() for price in prices)
         return any(price.valid_from or price.valid_until for price in every)
+
+    @cached_property
+    def routers_in_use(self) -> frozenset[str]:
+        """Routers that the policy of a domain, or of an arm of a running experiment, asks."""
+        arms = (arm.policy for experiment in self.experiments for arm in experiment.arms)
+        policies = (*(domain.policy for domain in self.domains.values()), *arms)
+        return frozenset(name for policy in policies for name in policy.routers)
 
     def select(
         self,

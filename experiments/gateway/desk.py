@@ -3,7 +3,7 @@
 Calls that arrive while it works are let in together, in one transaction; what has ended is booked
 when nobody waits to be let in, or has waited long enough.
 
-A call waits DATABASE_BUSY_SECONDS at most, however long the database takes.
+A call waits for the database DATABASE_BUSY_SECONDS at most, and so do calls behind it.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from django.conf import settings
@@ -20,7 +20,13 @@ from django.db import OperationalError, close_old_connections
 from experiments.services.admission import Admitted, Asking, admit
 from experiments.services.routing import StorageUnavailableError
 from experiments.services.settling import Settlement, settle
-from experiments.storage.deadlines import deadline, deadline_in
+from experiments.storage.deadlines import (
+    WaitMeter,
+    deadline,
+    deadline_in,
+    meter_of_this_thread,
+    waiting_budget,
+)
 
 log = logging.getLogger("switchyard.gateway")
 
@@ -36,7 +42,7 @@ class _Job(NamedTuple):
     future: "asyncio.Future[Any]"
     work: Callable[..., Any]
     is_call: bool
-    until: float
+    waited_before: float
 
     def deliver(self, answer: Any) -> None:
         """In the loop's thread; the caller may have hung up meanwhile."""
@@ -57,6 +63,7 @@ class Desk:
         self._ended: list[Settlement] = []
         self._oldest = 0.0
         self._changed = threading.Condition()
+        self._meter = WaitMeter()
         self._thread: threading.Thread | None = None
         self._closing = False
 
@@ -72,11 +79,16 @@ class Desk:
         return result
 
     async def _answer_to(self, work: Callable[..., Any], *, is_call: bool) -> Any:
+        """A call that waits for the database longer than it may is left alone."""
+        patience = settings.DATABASE_BUSY_SECONDS + GRACE_SECONDS
+        before, future = self._meter.seconds(), self._ask(work, is_call=is_call)
         try:
-            async with asyncio.timeout(settings.DATABASE_BUSY_SECONDS + GRACE_SECONDS):
-                return await self._ask(work, is_call=is_call)
-        except TimeoutError:
-            raise StorageUnavailableError from None
+            while not (await asyncio.wait({future}, timeout=patience))[0]:
+                if self._meter.seconds() - before >= settings.DATABASE_BUSY_SECONDS:
+                    raise StorageUnavailableError
+            return future.result()
+        finally:
+            future.cancel()
 
     def settle(self, settlement: Settlement) -> None:
         """Books it soon."""
@@ -102,8 +114,7 @@ class Desk:
         future: asyncio.Future[Any] = loop.create_future()
         with self._changed:
             self._start()
-            until = deadline_in(settings.DATABASE_BUSY_SECONDS)
-            self._jobs.append(_Job(loop, future, work, is_call, until))
+            self._jobs.append(_Job(loop, future, work, is_call, self._meter.seconds()))
             self._changed.notify()
         return future
 
@@ -115,6 +126,7 @@ class Desk:
             self._thread.start()
 
     def _work(self) -> None:
+        self._meter = meter_of_this_thread()
         while True:
             jobs, ended = self._next()
             if not jobs and not ended:
@@ -154,12 +166,12 @@ class Desk:
 def _answer(jobs: list[_Job]) -> None:
     """Nothing is done for callers who hung up, or whose time is up."""
     waiting = [job for job in jobs if not job.future.done()]
-    calls = list(_in_time(job for job in waiting if job.is_call))
-    for job in _in_time(job for job in waiting if not job.is_call):
-        with deadline(job.until):
-            job.deliver(_attempt(job.work))
+    for job in waiting:
+        if not job.is_call:
+            _answer_one(job)
+    calls = [job for job in waiting if job.is_call and not _is_late(job)]
     if calls:
-        with deadline(min(job.until for job in calls)):
+        with waiting_budget(min(_budget(job) for job in calls)):
             answers = _attempt(lambda: admit([job.work for job in calls]))
         if isinstance(answers, BaseException):
             answers = [answers] * len(calls)
@@ -167,13 +179,23 @@ def _answer(jobs: list[_Job]) -> None:
             job.deliver(answer)
 
 
-def _in_time(jobs: Iterable[_Job]) -> Iterator[_Job]:
-    least = deadline_in(settings.DATABASE_BUSY_SECONDS / 10)
-    for job in jobs:
-        if job.until < least:
-            job.deliver(OperationalError("The database took too long with other calls."))
-        else:
-            yield job
+def _answer_one(job: _Job) -> None:
+    if not _is_late(job):
+        with waiting_budget(_budget(job)):
+            job.deliver(_attempt(job.work))
+
+
+def _is_late(job: _Job) -> bool:
+    """Whether the database kept it waiting for so long that it is refused."""
+    is_late = _budget(job) < settings.DATABASE_BUSY_SECONDS / 10
+    if is_late:
+        job.deliver(OperationalError("The database took too long with other calls."))
+    return is_late
+
+
+def _budget(job: _Job) -> float:
+    waited = meter_of_this_thread().seconds() - job.waited_before
+    return float(settings.DATABASE_BUSY_SECONDS - waited)
 
 
 def _attempt(work: Callable[[], Any]) -> Any:

@@ -23,6 +23,7 @@ from experiments.models.routers import Router
 from experiments.models.shadows import OwnCall, ShadowPair
 from experiments.models.sums import MetricSum, Rollup, RollupBin, UnitSum
 from experiments.models.tasks import BackgroundTask, PeriodicJob
+from experiments.models.write_probes import WriteProbe
 
 __all__ = [
     "APIKey",
@@ -66,4 +67,5 @@ __all__ = [
     "Scope",
     "ShadowPair",
     "UnitSum",
+    "WriteProbe",
 ]

@@ -10,12 +10,12 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
 
-from experiments.storage.deadlines import acquired, seconds_left
+from experiments.storage.deadlines import acquired, deadline_in, meter_of_this_thread, seconds_left
 
 # Between two looks whether another process still has the file locked.
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.0002, 0.005
@@ -35,7 +35,9 @@ def write_transaction() -> Iterator[None]:
         with transaction.atomic():
             yield
         return
-    with _turn(), transaction.atomic():
+    with _turn(), ExitStack() as stack:
+        with meter_of_this_thread().running():
+            stack.enter_context(transaction.atomic())
         yield
 
 
@@ -56,18 +58,22 @@ def _turn() -> Iterator[None]:
 
 def _lock(file: int) -> None:
     """`flock` with a time limit. Raises OperationalError."""
-    until = time.monotonic() + seconds_left(settings.DATABASE_BUSY_SECONDS)
+    until = deadline_in(seconds_left(settings.DATABASE_BUSY_SECONDS))
     pause = FIRST_PAUSE_SECONDS
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= until:
-                raise OperationalError("Another process keeps the queue of writers.") from None
+    while not _is_locked(file):
+        if time.monotonic() >= until:
+            raise OperationalError("Another process keeps the queue of writers.")
+        with meter_of_this_thread().running():
             time.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-        else:
-            return
+        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+def _is_locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager
@@ -92,6 +98,13 @@ def _wait_for_others(seconds: float) -> None:
 
 def _queue() -> int:
     """A file beside the database. It stays empty: what counts is who has it locked."""
+    file = database_file()
+    path = os.devnull if file is None else f"{file}-queue"
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+
+
+def database_file() -> str | None:
+    """SQLite's file; None where it is in memory, which no other process sees, and elsewhere."""
     name = str(connection.settings_dict["NAME"])
-    in_memory = ":memory:" in name or "mode=memory" in name  # which no other process sees
-    return os.open(os.devnull if in_memory else f"{name}-queue", os.O_RDWR | os.O_CREAT, 0o644)
+    in_memory = ":memory:" in name or "mode=memory" in name
+    return None if in_memory or connection.vendor != "sqlite" else name

@@ -16,7 +16,7 @@ from experiments.models import Decision
 from experiments.services.books import Books
 from experiments.services.statements import insert
 from experiments.services.turns import write_transaction
-from experiments.storage.deadlines import deadline, deadline_in, seconds_left
+from experiments.storage.deadlines import deadline, deadline_in, meter_of_this_thread, seconds_left
 
 MOST_TOGETHER = 64
 GRACE_SECONDS = 1.0
@@ -56,7 +56,9 @@ def store_decisions(rows: Sequence[Decision]) -> None:
         return
     own = _Waiting(rows)
     _waiting.append(own)
-    if _turn.acquire(timeout=max(0.0, own.until - time.monotonic())):
+    with meter_of_this_thread().running():
+        is_mine = _turn.acquire(timeout=max(0.0, own.until - time.monotonic()))
+    if is_mine:
         try:
             while not own.is_done:
                 _write_next()

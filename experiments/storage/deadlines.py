@@ -1,8 +1,8 @@
 """How long a thread may wait for the database.
 
-A request has a deadline. Whatever it waits for (a lock, its turn to write, the database's answer),
-it waits no longer than that and then fails with OperationalError, which every entry point answers
-with 503. Work without a deadline may wait DATABASE_BUSY_SECONDS each time.
+A request has a budget. Whatever it waits for (a lock, its turn to write, the database's answer), it
+waits no longer than that and then fails with OperationalError, which every entry point answers with
+503. Computing costs nothing of it. Work without a budget may wait DATABASE_BUSY_SECONDS each time.
 """
 
 import threading
@@ -13,45 +13,92 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.db import OperationalError
 
-_thread = threading.local()
+NO_LIMIT = float("inf")
+
+
+class WaitMeter:
+    """How long one thread has waited for the database so far. Any thread may read it."""
+
+    def __init__(self) -> None:
+        self._ended = 0.0
+        self._since: float | None = None
+
+    def seconds(self) -> float:
+        since = self._since
+        return self._ended + (0.0 if since is None else time.monotonic() - since)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        if self._since is not None:
+            yield
+            return
+        self._since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._ended, self._since = self.seconds(), None
+
+
+class _Limits(threading.local):
+    """`until` is a time of `time.monotonic`, `most` what the meter may show."""
+
+    def __init__(self) -> None:
+        self.meter = WaitMeter()
+        self.until = NO_LIMIT
+        self.most = NO_LIMIT
+
+
+_thread = _Limits()
 
 
 @contextmanager
-def deadline(at: float | None) -> Iterator[None]:
-    """What this thread does waits until `at` (of `time.monotonic`) at most; None changes nothing.
-
-    An earlier deadline of the surrounding work stays.
-    """
-    outer = _current()
-    times = [time for time in (outer, at) if time is not None]
-    _thread.at = min(times, default=None)
+def deadline(until: float) -> Iterator[None]:
+    """What this thread does waits until then (of `time.monotonic`) at most."""
+    outer = _thread.until
+    _thread.until = min(outer, until)
     try:
         yield
     finally:
-        _thread.at = outer
+        _thread.until = outer
 
 
 def deadline_in(seconds: float) -> float:
     return time.monotonic() + seconds
 
 
+@contextmanager
+def waiting_budget(seconds: float) -> Iterator[None]:
+    """What this thread does waits for that long altogether."""
+    outer = _thread.most
+    _thread.most = min(outer, _thread.meter.seconds() + seconds)
+    try:
+        yield
+    finally:
+        _thread.most = outer
+
+
+def meter_of_this_thread() -> WaitMeter:
+    return _thread.meter
+
+
 def seconds_left(limit: float) -> float:
-    """How long to wait: `limit`, or less where the deadline comes sooner; 0 after it."""
-    at = _current()
-    return limit if at is None else max(0.0, min(limit, at - time.monotonic()))
+    """How long to wait: `limit`, or less where time is up sooner; 0 where it is up already."""
+    until, most = _thread.until, _thread.most
+    if until != NO_LIMIT:
+        limit = min(limit, until - time.monotonic())
+    if most != NO_LIMIT:
+        limit = min(limit, most - _thread.meter.seconds())
+    return max(0.0, limit)
 
 
 @contextmanager
 def acquired(lock: threading.Lock) -> Iterator[None]:
     """`with lock`, within the time that is left. Raises OperationalError."""
-    if not lock.acquire(timeout=seconds_left(settings.DATABASE_BUSY_SECONDS)):
+    with _thread.meter.running():
+        is_acquired = lock.acquire(timeout=seconds_left(settings.DATABASE_BUSY_SECONDS))
+    if not is_acquired:
         raise OperationalError("Another thread of this process waits for the database.")
     try:
         yield
     finally:
         lock.release()
-
-
-def _current() -> float | None:
-    at: float | None = getattr(_thread, "at", None)
-    return at

@@ -1,10 +1,14 @@
 """/healthz and /readyz, and what lies beside the API."""
 
+import pytest
+from django.db import connection
 from django.test import Client
 
-from experiments.models import PolicyRevision
+from experiments.api.health import check
+from experiments.models import Domain, LanguageModel, PolicyRevision, Router, WriteProbe
 from experiments.services.engine import engine
 from experiments.services.policies import store
+from experiments.services.revisions import publish
 
 
 def test_it_works(seeded: None, client: Client) -> None:
@@ -17,6 +21,61 @@ def test_it_works(seeded: None, client: Client) -> None:
 
 def test_the_process_lives_without_a_database(client: Client) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
+
+
+def test_a_router_that_no_policy_uses_is_not_waited_for(seeded: None, client: Client) -> None:
+    engine.warm_up(store.current())
+    Router.objects.create(name="gone", kind="local_mf", arguments={"checkpoint_path": "/nowhere"})
+    publish("ann")
+    response = client.get("/readyz")
+    assert response.json()["status"] == "ready"
+    (gone,) = [router for router in response.json()["routers"] if router["name"] == "gone"]
+    assert not gone["ready"]
+
+
+@pytest.mark.parametrize("place", ["domain", "step"])
+def test_a_router_that_a_policy_uses_is_waited_for(
+    seeded: None, client: Client, place: str
+) -> None:
+    Router.objects.create(name="gone", kind="local_mf", arguments={"checkpoint_path": "/nowhere"})
+    domain = Domain.objects.get(name="technical")
+    if place == "domain":
+        domain.router = Router.objects.get(name="gone")
+    else:
+        domain.between = [
+            {"model": LanguageModel.objects.all()[0].name, "router": "gone", "threshold": 0.4}
+        ]
+    domain.save()
+    publish("ann")
+    engine.warm_up(store.current())
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    assert response.json()["detail"] == "Not loaded yet: gone."
+
+
+def test_the_probe_leaves_no_row(seeded: None, client: Client) -> None:
+    client.get("/readyz")
+    assert not WriteProbe.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_takes_no_writes_is_not_ready(seeded: None) -> None:
+    with connection.cursor() as cursor:
+        is_sqlite = connection.vendor == "sqlite"
+        cursor.execute(
+            "PRAGMA query_only = ON"
+            if is_sqlite
+            else "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"
+        )
+        try:
+            status, body = check(30.0)
+        finally:
+            cursor.execute(
+                "PRAGMA query_only = OFF"
+                if is_sqlite
+                else "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE"
+            )
+    assert (status, body["detail"]) == (503, "The database cannot be written.")
 
 
 def test_without_a_configuration_it_is_not_ready_and_says_why(db: None, client: Client) -> None:

@@ -43,6 +43,8 @@ class StallingProxy:
             ready.register(server, selectors.EVENT_READ, client)
             return
         source: socket.socket = key.fileobj  # type: ignore[assignment]
+        if source.fileno() < 0:  # closed with its other end, a moment ago
+            return
         try:
             data = source.recv(65_536)
             if data:

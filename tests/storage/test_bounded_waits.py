@@ -17,7 +17,13 @@ from experiments.services.policies import store
 from experiments.services.routing import RouteRequest, route
 from experiments.services.turns import write_transaction
 from experiments.services.writing import store_decisions
-from experiments.storage.deadlines import deadline, deadline_in, seconds_left
+from experiments.storage.deadlines import (
+    deadline,
+    deadline_in,
+    meter_of_this_thread,
+    seconds_left,
+    waiting_budget,
+)
 
 on_sqlite = pytest.mark.skipif("connection.vendor != 'sqlite'", reason="SQLite's queue of writers")
 
@@ -54,8 +60,17 @@ def test_the_nearest_deadline_counts() -> None:
         assert 0.5 < seconds_left(7.0) <= 1.0
     with deadline(deadline_in(-5)):
         assert seconds_left(7.0) == 0.0
-    with deadline(None):
-        assert seconds_left(7.0) == 7.0
+    assert seconds_left(7.0) == 7.0
+
+
+def test_only_waiting_costs_of_the_budget() -> None:
+    with waiting_budget(0.5):
+        time.sleep(0.1)
+        assert seconds_left(7.0) == 0.5
+        with meter_of_this_thread().running():
+            time.sleep(0.1)
+        assert 0.3 < seconds_left(7.0) <= 0.4
+    assert seconds_left(7.0) == 7.0
 
 
 @on_sqlite

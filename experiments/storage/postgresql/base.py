@@ -18,7 +18,7 @@ from django.db import OperationalError
 from django.db.backends.postgresql import base
 from psycopg.abc import PQGen
 
-from experiments.storage.deadlines import deadline, deadline_in, seconds_left
+from experiments.storage.deadlines import deadline, deadline_in, meter_of_this_thread, seconds_left
 
 Result = TypeVar("Result")
 
@@ -67,7 +67,8 @@ class BoundedConnection(psycopg.Connection[Any]):
         if seconds == float("inf"):
             return super().wait(gen, *args, **kwargs)
         try:
-            return super().wait(gen, *args, **{**kwargs, "timeout": seconds})
+            with meter_of_this_thread().running():
+                return super().wait(gen, *args, **{**kwargs, "timeout": seconds})
         except psycopg.errors._WaitTimeout:
             self.close()
             raise psycopg.OperationalError(
@@ -94,7 +95,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         if not seconds_left(1.0):
             raise OperationalError("No time is left to connect to the database.")
-        connection: Any = super().get_new_connection(conn_params)
+        with meter_of_this_thread().running():
+            connection: Any = super().get_new_connection(conn_params)
         connection.limits = self.limits
         return connection
 
