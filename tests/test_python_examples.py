@@ -37,8 +37,8 @@ def test_basic_use() -> None:
 
 def test_per_domain_overrides() -> None:
     lines = run("per_domain_overrides.py").splitlines()
-    assert lines[0].startswith("legal      routellm         threshold 0.6")
-    assert lines[1].startswith("cooking    routellm         threshold 0.9")
+    assert lines[0].startswith("legal      routellm         threshold 0.7")
+    assert lines[1].startswith("cooking    routellm         threshold 0.8")
     assert lines[2].startswith("financial  domain_selector  threshold -")
 
 

@@ -76,3 +76,14 @@ def test_audited_decisions_of_before_are_read_by_what_if() -> None:
     logged = read_log(Span(NOON - timedelta(days=1), NOON + timedelta(days=1)))
     assert logged.audited.tolist() == [True]
     assert logged.scores["local"].tolist() == [0.4]
+
+
+def test_an_experiment_that_runs_keeps_its_plan_without_a_cost_cap() -> None:
+    before = migrated_to(FIRST)
+    plan = {"key": "cheaper", "hypothesis": "?", "status": "running", "min_days": 7}
+    before("Experiment").objects.create(**plan, started_at=NOON)
+
+    after = migrated_to(newest())
+    row = after("Experiment").objects.get(key="cheaper")
+    assert (row.status, row.min_days, row.started_at) == ("running", 7, NOON)
+    assert (row.cost_cap, row.prior_sd, row.ship_reason) == (None, 0.2, "")

@@ -41,9 +41,9 @@ def build_router() -> DomainRouter:
         weak_model="openai/gpt-4.1-mini",
         domain_routing_overrides={
             # Contracts: the strong model far more often, and a stronger one.
-            "legal": {"threshold": 0.6, "strong_model": "anthropic/claude-opus-5-5"},
+            "legal": {"threshold": 0.7, "strong_model": "anthropic/claude-opus-5-5"},
             # Cooking: only what is really hard.
-            "cooking": {"threshold": 0.9},
+            "cooking": {"threshold": 0.8},
             # Financial prompts stay on the domain selector, whatever the flag says.
             "financial": {"enabled": False},
         },

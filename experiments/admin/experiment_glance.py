@@ -36,6 +36,8 @@ class Glance(NamedTuple):
     effects: tuple[EffectLine, ...]
     warnings: tuple[str, ...]
     progress: str
+    expectation: str = ""
+    judged: str = ""
 
 
 def glance(results: Results) -> Glance:
@@ -45,6 +47,8 @@ def glance(results: Results) -> Glance:
         effects=tuple(_effect(effect) for effect in results.effects),
         warnings=tuple(check.message for check in results.health.checks if check.status != "ok"),
         progress=" ".join(_progress(results)),
+        expectation=results.verdict.expectation if results.verdict else "",
+        judged=f"Judged at {results.judged_at:%Y-%m-%d %H:%M} UTC.",
     )
 
 
@@ -58,6 +62,7 @@ def _progress(results: Results) -> Iterator[str]:
 
 def _arm(arm: ArmSummary) -> ArmLine:
     waiting = f" ({arm.waiting:,} in their window)" if arm.waiting else ""
+    waiting += f" ({arm.cut:,} cut at the cost cap)" if arm.cut else ""
     return ArmLine(
         name=f"{arm.name} (control)" if arm.is_control else arm.name,
         units=f"{arm.units:,}{waiting}",

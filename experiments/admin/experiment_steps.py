@@ -12,6 +12,7 @@ from experiments.models import Experiment
 from experiments.models.experiments import KEY
 from experiments.reports.experiments import results
 from experiments.services import experiments as lifecycle
+from experiments.services import shipping
 from experiments.services.planning import take_over
 
 Status = Experiment.Status
@@ -27,6 +28,12 @@ class ReasonForm(forms.Form):
 
 class ArmChoiceForm(forms.Form):
     arm = forms.ChoiceField(help_text="Its policy becomes the domain's.")
+    reason = forms.CharField(
+        max_length=500,
+        required=False,
+        help_text="Needed where the verdict is not to ship that arm: why it is shipped anyway.",
+        widget=forms.TextInput(attrs={"size": 60}),
+    )
 
 
 class KeyForm(forms.Form):
@@ -78,8 +85,7 @@ def _stop(request: HttpRequest, row: Experiment, asked: dict[str, Any]) -> Taken
 
 
 def _ship(request: HttpRequest, row: Experiment, asked: dict[str, Any]) -> Taken:
-    now, verdict = timezone.now(), _verdict(row)
-    lifecycle.ship(row, asked["arm"], request.user, now, verdict=verdict)
+    shipping.ship(row, asked["arm"], request.user, timezone.now(), anyway=asked["reason"].strip())
     return Taken(f"{asked['arm']} was shipped to {row.domain or 'every domain'}.", row)
 
 
@@ -103,6 +109,13 @@ def _arm_form(row: Experiment, data: Any) -> forms.Form:
     arms = row.arms.order_by("is_control", "pk").values_list("name", flat=True)
     form.fields["arm"].choices = [(name, name) for name in arms]  # type: ignore[attr-defined]
     return form
+
+
+def _about_shipping(row: Experiment) -> list[str]:
+    """The verdict, and each arm's change with what is predicted of it."""
+    found = shipping.previews(row, timezone.now())
+    changes = [f"{one.arm}: {change}" for one in found for change in one.changes]
+    return [*(found[0].lines[:1] if found else ()), *changes]
 
 
 START = Step(
@@ -129,6 +142,7 @@ SHIP = Step(
     "one revision that can be rolled back. The experiment ends.",
     _ship,
     form=_arm_form,
+    about=_about_shipping,
 )
 ARCHIVE = Step(
     "archive", "Archive", "It leaves the lists; what it found stays at its address.", _archive

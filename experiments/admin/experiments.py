@@ -67,7 +67,17 @@ class ExperimentAdmin(SteppedAdmin, ConfigurationAdmin):
         ),
         (
             "How it is judged",
-            {"fields": ["target_effect", "window_days", "min_units", "min_days", "audit_share"]},
+            {
+                "fields": [
+                    "target_effect",
+                    "window_days",
+                    "min_units",
+                    "min_days",
+                    "audit_share",
+                    "cost_cap",
+                    "prior_sd",
+                ]
+            },
         ),
         (
             "How large it has to be",

@@ -27,7 +27,7 @@ class Taken(NamedTuple):
 
 class Step(NamedTuple):
     """`name` is in the address, `label` on the button, `what` says what it does. `take` does it
-    with what `form` asked for."""
+    with what `form` asked for; `about` says what to know first, once the step is opened."""
 
     name: str
     label: str
@@ -35,6 +35,7 @@ class Step(NamedTuple):
     take: Callable[[HttpRequest, Any, dict[str, Any]], Taken]
     form: Callable[[Any, Any], forms.Form] = lambda row, data: forms.Form(data)
     main: bool = False
+    about: Callable[[Any], Sequence[str]] = lambda row: ()
 
 
 class SteppedAdmin(ModelAdmin):
@@ -84,6 +85,7 @@ class SteppedAdmin(ModelAdmin):
             "step": step,
             "form": form,
             "problems": problems,
+            "about": step.about(row),
             "back": self.url_of(row),
         }
         return TemplateResponse(request, "admin/experiments/step.html", context)

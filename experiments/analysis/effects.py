@@ -7,9 +7,9 @@ interval and p-value hold for one look planned beforehand; the sequential ones a
 Effects are treatment minus control, in the metric's own unit.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from math import exp, hypot, isfinite, sqrt
+from math import exp, hypot, isfinite, log, sqrt
 from typing import NamedTuple
 
 from scipy.special import stdtr, stdtrit
@@ -24,6 +24,7 @@ from experiments.analysis.summaries import (
     MeanSummary,
     RatioSummary,
     Summary,
+    smoothed_variance,
 )
 
 __all__ = [
@@ -42,6 +43,8 @@ __all__ = [
     "difference_in_ratios",
     "one_sided_bounds",
     "relative_sequential_interval",
+    "shrunken_lift",
+    "without_certainty",
 ]
 
 # A standard error this small beside the means is the rounding error of a constant.
@@ -171,11 +174,17 @@ def difference(
     *,
     alpha: float = 0.05,
     tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE,
+    least_scale: float | None = None,
 ) -> Effect:
-    """The difference for any kind of summary; both arms must be of the same kind."""
+    """The difference for any kind of summary; both arms must be of the same kind.
+
+    With `least_scale` constant arms have a result too (`without_certainty`).
+    """
     pair = compared(control, treatment)
     if pair is None:
         return _nothing(control.n, treatment.n)
+    if least_scale is not None:
+        pair = without_certainty(pair, least_scale)
     return difference_in_means(*pair, alpha=alpha, tuning_sample_size=tuning_sample_size)
 
 
@@ -204,6 +213,35 @@ def relative_sequential_interval(
     n = pair.control.n + pair.treatment.n
     half = sequential.half_width(log_error, n, alpha=alpha, tuning_sample_size=tuning_sample_size)
     return _lift(pair, half)
+
+
+def shrunken_lift(pair: Pair, prior_sd: float) -> float | None:
+    """The lift over control, shrunk towards none: what to expect of it afterwards.
+
+    What is looked at until it is large enough is too large on average. With effects spread as
+    `prior_sd` on the log scale, the log of the lift counts `prior_sd^2 / (prior_sd^2 + se^2)`.
+    """
+    log_error = _log_error(*pair)
+    if log_error is None:
+        return None
+    kept = prior_sd**2 / (prior_sd**2 + log_error**2)
+    return exp(kept * log(pair.treatment.mean / pair.control.mean)) - 1
+
+
+def without_certainty(pair: Pair, least_scale: float) -> Pair:
+    """An arm in which every unit costs the same gets the variance of one unit that does not.
+
+    Otherwise constant costs would have no interval, and never a verdict. That unit is as far off
+    as the larger of both means, or `least_scale` where both are nearer to 0.
+    """
+    scale = max(abs(pair.control.mean), abs(pair.treatment.mean), least_scale)
+    return Pair(*(_not_constant(arm, scale) for arm in pair))
+
+
+def _not_constant(arm: MeanSummary, scale: float) -> MeanSummary:
+    if arm.n < 2 or sqrt(arm.variance / arm.n) > _ROUNDING * abs(arm.mean):
+        return arm
+    return replace(arm, variance=scale * scale * smoothed_variance(arm.n, arm.n))
 
 
 def _standard_error(control: MeanSummary, treatment: MeanSummary) -> float:

@@ -18,6 +18,8 @@ from experiments.analysis.effects import (
     difference_in_means,
     one_sided_bounds,
     relative_sequential_interval,
+    shrunken_lift,
+    without_certainty,
 )
 from experiments.analysis.health import MINIMUM_SHOWN
 from experiments.analysis.missing import LeeBounds, lee_bounds, rated_shares_differ
@@ -50,8 +52,8 @@ class GuardrailStatus(StrEnum):
 
 
 class PrimaryResult(NamedTuple):
-    """`relative_interval` is the lift's always-valid interval; `observations` of the arm with
-    fewer."""
+    """`relative_interval` is the lift's always-valid interval, `shrunken` the lift to expect
+    afterwards; `observations` of the arm with fewer."""
 
     name: str
     better: Better
@@ -60,6 +62,7 @@ class PrimaryResult(NamedTuple):
     least_gain: float | None
     most_gain: float | None
     observations: int
+    shrunken: float | None = None
 
 
 class GuardrailResult(NamedTuple):
@@ -89,13 +92,20 @@ def primary_result(
 ) -> PrimaryResult:
     """The primary metric, its interval at the level for shipping."""
     tuning, sign = plan.tuning_sample_size, plan.primary.better.sign
-    effect = difference(control, treatment, alpha=levels.ship, tuning_sample_size=tuning)
-    pair = compared(control, treatment)
-    relative = (
-        relative_sequential_interval(pair, alpha=levels.ship, tuning_sample_size=tuning)
-        if pair
-        else None
+    least_scale = plan.primary.target_effect
+    effect = difference(
+        control,
+        treatment,
+        alpha=levels.ship,
+        tuning_sample_size=tuning,
+        least_scale=least_scale,
     )
+    pair = compared(control, treatment)
+    relative = shrunken = None
+    if pair is not None:
+        pair = without_certainty(pair, least_scale)
+        relative = relative_sequential_interval(pair, alpha=levels.ship, tuning_sample_size=tuning)
+        shrunken = shrunken_lift(pair, plan.prior_sd)
     return PrimaryResult(
         plan.primary.name,
         plan.primary.better,
@@ -104,6 +114,7 @@ def primary_result(
         _gain_bounds(effect, sign, levels.ship, tuning)[0],
         _gain_bounds(effect, sign, levels.roll_back, tuning)[1],
         _fewer_observations(control, treatment),
+        shrunken,
     )
 
 

@@ -1,7 +1,8 @@
 """Whether an experiment's data can be believed at all, checked before any verdict.
 
 An alarm makes the verdict `unhealthy`. A warning does not: too few units and unequal shares of
-ratings are weighed by the verdict itself, and stopped traffic only matters while it is waited for.
+ratings are weighed by the verdict itself, and that requests stopped says nothing against those
+that came.
 """
 
 from collections.abc import Mapping, Sequence
@@ -217,15 +218,22 @@ def check_price_coverage(
     return _check(HealthCode.PRICE_COVERAGE, share < limit, share, limit, message)
 
 
-def check_traffic(hours_quiet: float, *, limit: float = HOURS_WITHOUT_TRAFFIC) -> HealthCheck:
-    """Hours since the last exposure, or since the start when there was none yet."""
-    stopped = hours_quiet > limit
-    message = "Units are arriving."
+def check_traffic(
+    hours_quiet: float, *, waiting: int = 0, limit: float = HOURS_WITHOUT_TRAFFIC
+) -> HealthCheck:
+    """Hours since the last request, of a new unit or a known one, or since the start.
+
+    `waiting` units have an open window: they will count, whatever comes.
+    """
+    stopped = hours_quiet > limit and not waiting
+    message = "Requests are arriving."
     if stopped:
         message = (
-            f"No unit has arrived for {hours_quiet:.0f} hours. Look at the flags, the coverage and "
-            "the domain's traffic: waiting will not bring a verdict."
+            f"No request has arrived for {hours_quiet:.0f} hours. The results are those of the "
+            "requests before; look at the flags, the coverage and the domain's traffic."
         )
+    elif hours_quiet > limit:
+        message = f"No request has arrived for {hours_quiet:.0f} hours; windows are still open."
     return _check(
         HealthCode.TRAFFIC_STOPPED, stopped, hours_quiet, limit, message, worst=Status.WARNING
     )

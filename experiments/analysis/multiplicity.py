@@ -9,11 +9,15 @@ from experiments.analysis.summaries import Summary
 
 
 class Question(NamedTuple):
-    """One metric, or one domain of a breakdown, in both arms."""
+    """One metric, or one domain of a breakdown, in both arms.
+
+    `least_scale` is that of `difference`, for metrics that may be the same in every unit.
+    """
 
     name: str
     control: Summary
     treatment: Summary
+    least_scale: float | None = None
 
 
 class Answer(NamedTuple):
@@ -51,7 +55,13 @@ def answer_together(
 ) -> tuple[Answer, ...]:
     """Secondary metrics, or with `exploratory` a breakdown, corrected as one family."""
     effects = [
-        difference(q.control, q.treatment, alpha=alpha, tuning_sample_size=tuning_sample_size)
+        difference(
+            q.control,
+            q.treatment,
+            alpha=alpha,
+            tuning_sample_size=tuning_sample_size,
+            least_scale=q.least_scale,
+        )
         for q in questions
     ]
     adjusted = holm([effect.sequential_p_value for effect in effects])

@@ -17,6 +17,8 @@ from experiments.analysis.summaries import Summary
 # Below this an arm has no say in a verdict, whatever the plan asks for.
 MINIMUM_UNITS = 100
 MINIMUM_EVENTS = 10
+# How far apart the effects of policies on cost are, as a standard deviation of their logarithm.
+DEFAULT_PRIOR_SD = 0.2
 
 SHARE = Interval(0.0, 1.0)
 
@@ -89,7 +91,9 @@ class Levels(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Fixed before the start. `minimum_units` counts per arm (never fewer than 100),
-    `planned_units` all arms together, `tuning_sample_size` both arms of one comparison."""
+    `planned_units` all arms together, `tuning_sample_size` both arms of one comparison.
+    `minimum_days` counts days on which each arm has counted units. `prior_sd` is what the estimate
+    shown at `ship` is shrunk with."""
 
     primary: Primary
     guardrails: tuple[Guardrail, ...]
@@ -99,6 +103,7 @@ class Plan:
     minimum_units: int = MINIMUM_UNITS
     minimum_days: float = 7.0
     planned_units: int | None = None
+    prior_sd: float = DEFAULT_PRIOR_SD
 
     def __post_init__(self) -> None:
         if not self.guardrails:
@@ -109,6 +114,8 @@ class Plan:
         names = [self.primary.name, *(guardrail.name for guardrail in self.guardrails)]
         if len(set(names)) < len(names):
             raise PlanError(f"The metrics {names} repeat a name; name each once.")
+        if not self.prior_sd > 0:
+            raise PlanError(f"The prior's standard deviation is {self.prior_sd}; set it above 0.")
         phase_alpha(self.alpha, self.phase)
 
     @property

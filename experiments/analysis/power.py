@@ -15,17 +15,21 @@ from experiments.analysis import sequential
 from experiments.analysis.errors import LevelError, MarginError, PlanError
 from experiments.analysis.plan import MINIMUM_UNITS, Guardrail
 from experiments.analysis.sequential import phase_alpha
-from experiments.analysis.summaries import MeanSummary, Summary, plain_mean
+from experiments.analysis.summaries import Summary, plain_mean, smoothed_variance
 
 _MOST_UNITS = 10**12
 
 
 class Goal(NamedTuple):
-    """One metric that must be decided: recent data of its units, and the room there is."""
+    """One metric that must be decided: recent data of its units, and the room there is.
+
+    `may_be_constant` where a verdict has a result though all units are alike.
+    """
 
     name: str
     recent: Summary
     gap: float
+    may_be_constant: bool = False
 
 
 class Design(NamedTuple):
@@ -90,7 +94,7 @@ def saving_goal(name: str, recent: Summary, *, expected_saving: float) -> Goal:
             f"The expected saving of {name} is {expected_saving:g}. Set it above 0: without a "
             "saving there is nothing to prove."
         )
-    return Goal(name, recent, expected_saving)
+    return Goal(name, recent, expected_saving, may_be_constant=True)
 
 
 def plan_size(
@@ -98,7 +102,7 @@ def plan_size(
 ) -> Size | NoSize:
     """The units that decide every goal. Without a tuning size it is set to the result."""
     _check(goals, design)
-    missing = tuple(goal.name for goal in goals if _unit_variance(goal.recent) is None)
+    missing = tuple(goal.name for goal in goals if _unit_variance(goal) is None)
     if missing:
         return NoSize(
             missing,
@@ -175,20 +179,21 @@ def _check(goals: Sequence[Goal], design: Design) -> None:
         raise PlanError("No units arrive per day; raise the coverage or leave the traffic out.")
 
 
-def _unit_variance(recent: Summary) -> float | None:
-    mean = plain_mean(recent)
-    return mean.variance if mean is not None and _usable(mean) else None
-
-
-def _usable(mean: MeanSummary) -> bool:
-    return mean.n >= MINIMUM_UNITS and mean.variance > 0
+def _unit_variance(goal: Goal) -> float | None:
+    mean = plain_mean(goal.recent)
+    if mean is None or mean.n < MINIMUM_UNITS:
+        return None
+    if mean.variance or not goal.may_be_constant:
+        return mean.variance or None
+    # As a verdict takes it: of units that are all alike, one more could differ by the mean.
+    return mean.mean**2 * smoothed_variance(mean.n, mean.n) or None
 
 
 def _spread(goal: Goal, design: Design) -> float:
     """se * sqrt(N): both arms vary as the recent units do, the smallest treatment decides."""
     control, treatment = design.weights[0], min(design.weights[1:])
     both = control + treatment
-    variance = _unit_variance(goal.recent) or 0.0
+    variance = _unit_variance(goal) or 0.0
     return sqrt(variance * (both / control + both / treatment))
 
 

@@ -16,6 +16,7 @@ class Look(NamedTuple):
     phase: int
     control: Summary
     treatment: Summary
+    least_scale: float | None = None
 
 
 class Point(NamedTuple):
@@ -43,6 +44,7 @@ def over_time(
                 look.treatment,
                 alpha=phase_alpha(alpha, look.phase) / treatments,
                 tuning_sample_size=tuning_sample_size,
+                least_scale=look.least_scale,
             ),
         )
         for look in sorted(looks, key=lambda look: (look.day, look.phase))

@@ -37,12 +37,11 @@ _PRECEDENCE = (
     Outcome.MIXED,
     Outcome.NO_DIFFERENCE,
 )
-_WAITING = (Outcome.KEEP_RUNNING, Outcome.NOT_ENOUGH_DATA)
 
 
 @dataclass(frozen=True, slots=True)
 class ArmVerdict:
-    """One treatment against the control."""
+    """One treatment against the control. `expectation` says, where it may ship, what to expect."""
 
     arm: str
     outcome: Outcome
@@ -50,6 +49,7 @@ class ArmVerdict:
     guardrails: tuple[GuardrailResult, ...]
     reasons: tuple[Reason, ...]
     sentence: str
+    expectation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ class Verdict:
     sentence: str
     reasons: tuple[Reason, ...]
     arms: tuple[ArmVerdict, ...]
+    expectation: str = ""
 
 
 class _Maturity(NamedTuple):
@@ -83,10 +84,10 @@ def judge(
     days: float,
     health: Health = _NO_CHECKS,
 ) -> Verdict:
-    """The verdict after `days` days of the current phase.
+    """The verdict of the current phase, on `days` days with counted units in each arm.
 
-    An alarm makes it `unhealthy` whatever the numbers; so does stopped traffic when the verdict
-    would be to wait. Raises PlanError where the data do not fit the plan.
+    An alarm makes it `unhealthy` whatever the numbers. Raises PlanError where the data do not fit
+    the plan.
     """
     _check_fit(plan, (control, *treatments))
     if not treatments:
@@ -114,7 +115,8 @@ def _judge_arm(
     )
     outcome = _outcome(plan, primary, guardrails, reasons, maturity)
     sentence = wording.arm_sentence(outcome, arm.name, primary, guardrails, reasons)
-    return ArmVerdict(arm.name, outcome, primary, guardrails, reasons, sentence)
+    expectation = wording.expectation(primary, plan.prior_sd) if outcome is Outcome.SHIP else ""
+    return ArmVerdict(arm.name, outcome, primary, guardrails, reasons, sentence, expectation)
 
 
 def _outcome(
@@ -155,8 +157,6 @@ def _mature_outcome(
 
 def _unhealthy(health: Health, arms: tuple[ArmVerdict, ...]) -> Verdict | None:
     alarms = health.alarms
-    if not alarms and health.traffic_stopped and _spoken_for(arms).outcome in _WAITING:
-        alarms = (health.traffic_stopped,)
     if not alarms:
         return None
     reasons = tuple(
@@ -174,7 +174,9 @@ def _unhealthy(health: Health, arms: tuple[ArmVerdict, ...]) -> Verdict | None:
 
 def _best_of(arms: tuple[ArmVerdict, ...]) -> Verdict:
     chosen = _spoken_for(arms)
-    return Verdict(chosen.outcome, chosen.arm, chosen.sentence, chosen.reasons, arms)
+    return Verdict(
+        chosen.outcome, chosen.arm, chosen.sentence, chosen.reasons, arms, chosen.expectation
+    )
 
 
 def _spoken_for(arms: Sequence[ArmVerdict]) -> ArmVerdict:

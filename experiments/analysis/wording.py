@@ -35,6 +35,19 @@ def arm_sentence(
     return f'Not enough data for "{arm}" yet: {_waiting_for(reasons)}.'
 
 
+def expectation(primary: PrimaryResult, prior_sd: float) -> str:
+    """What to expect of an arm that ships: one line, with what its number is."""
+    if primary.shrunken is None:
+        return ""
+    lift = primary.shrunken
+    change = f"{_percent(lift)(abs(lift))} % {'lower' if lift < 0 else 'higher'}"
+    return (
+        f"Expect {primary.name} to be about {change} from now on. An estimate that is large enough "
+        "to ship is too large on average; this one is shrunk towards no change, with the spread of "
+        f"effects that the plan assumes ({100 * prior_sd:g} %)."
+    )
+
+
 def unhealthy_sentence(messages: Sequence[str]) -> str:
     return f"Do not trust these results yet. {' '.join(messages)}"
 

@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from experiments.core.selection import NoEligibleModelsError
-from experiments.services.experiments import LifecycleError
+from experiments.services.experiments import LifecycleError, NotReadyToShipError
 from experiments.services.locks import LockedError
 from experiments.services.lookup import DecisionNotFoundError, DecisionPrunedError
 from experiments.services.outcomes import BuiltInMetricError, FeedbackOffError, OutOfRangeError
@@ -100,6 +100,7 @@ _REFUSALS: dict[type[Exception], tuple[int, str, str | None, str]] = {
     UnmetCriteriaError: (400, "invalid_request_error", "criteria", "no_eligible_models"),
     NoEligibleModelsError: (503, "unavailable_error", None, "no_eligible_models"),
     NoPolicyError: (503, "unavailable_error", None, "no_configuration"),
+    NotReadyToShipError: (409, "conflict_error", None, "not_ready_to_ship"),
     LifecycleError: (409, "conflict_error", None, "not_possible_now"),
     LockedError: (409, "conflict_error", None, "locked"),
     RolloutError: (409, "conflict_error", None, "not_possible_now"),

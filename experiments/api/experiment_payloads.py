@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from experiments.models import Arm, Experiment, Rollout
+from experiments.services.checklists import Check
 from experiments.services.documents import EXPERIMENT_FIELDS
 from experiments.services.rollout_looks import Look
 from experiments.services.rollout_plans import steps_of
@@ -18,6 +19,7 @@ PLAIN = (
     "stop_reason",
     "verdict",
     "shipped_arm",
+    "ship_reason",
 )
 
 
@@ -25,6 +27,7 @@ def experiment_payload(row: Experiment) -> dict[str, Any]:
     return {
         **{name: getattr(row, name) for name in PLAIN},
         "target_effect": f"{row.target_effect.normalize():f}",
+        "cost_cap": None if row.cost_cap is None else f"{row.cost_cap.normalize():f}",
         "domain": row.domain.name if row.domain else None,
         "arms": [_arm(arm) for arm in row.arms.all()],
         "metrics": [
@@ -54,6 +57,12 @@ def _arm(arm: Arm) -> dict[str, Any]:
             **({"between": [asdict(step) for step in policy.between]} if policy.between else {}),
         },
     }
+
+
+def check_payload(check: Check) -> dict[str, Any]:
+    """With what is predicted of each arm, in the one line that says it."""
+    shown = {"name": check.name, "passed": check.passed, "message": check.message}
+    return {**shown, "arms": [arm._asdict() for arm in check.arms]} if check.arms else shown
 
 
 def rollout_payload(row: Rollout) -> dict[str, Any]:

@@ -24,6 +24,7 @@ MOST_METRICS = 20
 MOST_STEPS = 8
 MOST_UNITS = 2_000_000_000
 MOST_DAYS = 3650
+MOST_DOLLARS = 9000
 LONGEST_HYPOTHESIS = 2000
 SHARES = ("coverage", "namespace_start", "namespace_end", "expected_loss", "audit_share")
 
@@ -57,7 +58,8 @@ def read_experiment(reader: Reader) -> Values:
         **{name: reader.number(name, 0, 1) for name in SHARES},
         "alpha": reader.number("alpha", 0.001, 0.5),
         "power": reader.number("power", 0.5, 0.99),
-        "target_effect": _target_effect(reader),
+        "target_effect": _dollars(reader, "target_effect", 9999),
+        "prior_sd": reader.number("prior_sd", 0.01, 10),
         "min_units": reader.integer("min_units", 100, MOST_UNITS),
         "min_days": reader.integer("min_days", 0, MOST_DAYS),
         "window_days": reader.integer("window_days", 1, MOST_DAYS),
@@ -69,6 +71,7 @@ def read_experiment(reader: Reader) -> Values:
         "owner": reader.text("owner", 150, empty=True) or "",
         "namespace": _name(reader, "namespace", 40, empty=True) or "",
         "planned_units": reader.integer("planned_units", 1, MOST_UNITS),
+        "cost_cap": _dollars(reader, "cost_cap", MOST_DOLLARS),
     }
     return {
         **{name: value for name, value in given.items() if value is not None},
@@ -83,9 +86,9 @@ def _name(reader: Reader, name: str, longest: int, *, empty: bool = False) -> st
     return value
 
 
-def _target_effect(reader: Reader) -> str | None:
+def _dollars(reader: Reader, name: str, most: float) -> str | None:
     """US dollars, as the document writes them."""
-    value = reader.amount("target_effect", 1e-9, 9999)
+    value = reader.amount(name, 1e-9, most)
     return None if value is None else f"{round(Decimal(str(value)), 9).normalize():f}"
 
 

@@ -96,6 +96,15 @@ class ExperimentEdit(s.Serializer[Any]):
     min_units = s.IntegerField(min_value=100, max_value=MOST_UNITS, **NULLABLE)
     min_days = s.IntegerField(min_value=0, max_value=MOST_DAYS, **NULLABLE)
     planned_units = s.IntegerField(min_value=1, max_value=MOST_UNITS, **NULLABLE)
+    cost_cap = Amount(
+        help_text="US dollars a unit counts for at most. Null: proposed at the start.", **NULLABLE
+    )
+    prior_sd = s.FloatField(
+        min_value=0.01,
+        max_value=10,
+        help_text="How far apart effects on cost usually are, on the log scale.",
+        **NULLABLE,
+    )
     window_days = s.IntegerField(min_value=1, max_value=MOST_DAYS, **NULLABLE)
     audit_share = Share(help_text="Share of decisions marked for audit.")
     arms = s.ListField(child=ArmRequest(), min_length=1, max_length=MOST_ARMS, **NULLABLE)
@@ -115,6 +124,10 @@ class StopRequest(s.Serializer[Any]):
 
 class ShipRequest(s.Serializer[Any]):
     arm = Text()
+    anyway = s.BooleanField(
+        help_text="Ship it though the verdict is not to ship this arm; needs a reason.", **NULLABLE
+    )
+    reason = Text(max_length=500, help_text="Why it is shipped anyway.", **NULLABLE)
 
 
 class CloneRequest(s.Serializer[Any]):
@@ -169,6 +182,12 @@ class Experiment(s.Serializer[Any]):
     min_days = s.IntegerField()
     planned_units = s.IntegerField(allow_null=True)
     tuning_sample_size = s.IntegerField(help_text="N*, fixed at the start.")
+    cost_cap = s.CharField(
+        allow_null=True, help_text="US dollars a unit counts for at most; fixed at the start."
+    )
+    prior_sd = s.FloatField(
+        help_text="How far apart effects on cost usually are, on the log scale."
+    )
     window_days = s.IntegerField()
     audit_share = s.FloatField()
     phase = s.IntegerField()
@@ -178,6 +197,7 @@ class Experiment(s.Serializer[Any]):
     stop_reason = s.CharField()
     verdict = s.CharField(help_text="What it said when it was stopped.")
     shipped_arm = s.CharField()
+    ship_reason = s.CharField(help_text="Why it was shipped though the verdict was another.")
     arms = Arm(many=True)
     metrics = Metric(many=True)
     phases = Phase(many=True)
@@ -187,10 +207,17 @@ class ExperimentPage(Page):
     results = Experiment(many=True)
 
 
+class ArmForecast(s.Serializer[Any]):
+    arm = s.CharField()
+    strong_share = s.FloatField(allow_null=True)
+    cost_per_request = s.FloatField(allow_null=True, help_text="US dollars.")
+
+
 class Check(s.Serializer[Any]):
     name = s.CharField()
     passed = s.BooleanField()
     message = s.CharField(help_text="What holds, or what to do.")
+    arms = ArmForecast(many=True, required=False, help_text="Of `forecast`: what is predicted.")
 
 
 class Checklist(s.Serializer[Any]):
@@ -222,6 +249,11 @@ class ArmVerdict(s.Serializer[Any]):
     arm = s.CharField()
     outcome = s.ChoiceField(choices=[str(outcome) for outcome in Outcome])
     sentence = s.CharField()
+    expectation = s.CharField(help_text="Where it may ship: what to expect of it afterwards.")
+    shrunken = s.FloatField(
+        allow_null=True,
+        help_text="Where it may ship: the relative change of cost, shrunk towards none.",
+    )
     reasons = Reason(many=True)
 
 
@@ -229,6 +261,7 @@ class Verdict(s.Serializer[Any]):
     outcome = s.ChoiceField(choices=[str(outcome) for outcome in Outcome])
     arm = s.CharField(allow_null=True)
     sentence = s.CharField()
+    expectation = s.CharField()
     reasons = Reason(many=True)
     arms = ArmVerdict(many=True)
 
@@ -257,6 +290,7 @@ class ArmResult(s.Serializer[Any]):
     quality = s.FloatField(allow_null=True)
     rated = s.IntegerField()
     strong_share = s.FloatField(allow_null=True)
+    cut = s.IntegerField(help_text="Units that reached the cost cap, and count up to it.")
 
 
 @extend_schema_field(
@@ -328,7 +362,8 @@ class Remaining(s.Serializer[Any]):
 class Progress(s.Serializer[Any]):
     units = s.IntegerField()
     planned = s.IntegerField(allow_null=True)
-    days = s.IntegerField()
+    days = s.IntegerField(help_text="Of the phase.")
+    counted_days = s.IntegerField(help_text="On which each arm has counted units.")
     remaining = Remaining(allow_null=True, help_text="Null unless it runs.")
 
 
@@ -337,6 +372,7 @@ class Results(s.Serializer[Any]):
     status = s.ChoiceField(choices=STATUSES)
     phase = s.IntegerField()
     as_of = s.DateField()
+    judged_at = s.DateTimeField(help_text="The moment of everything here.")
     sentence = s.CharField()
     verdict = Verdict(allow_null=True, help_text="Null before the start.")
     health = Health()

@@ -14,14 +14,14 @@ from experiments.api.authentication import caller_of
 from experiments.api.base import APIView
 from experiments.api.documentation import PAGING, endpoint
 from experiments.api.errors import InvalidRequestError
-from experiments.api.experiment_payloads import experiment_payload
+from experiments.api.experiment_payloads import check_payload, experiment_payload
 from experiments.api.experiment_requests import STATUSES, drop_unchanged, read_experiment, read_key
 from experiments.api.lists import ListView
 from experiments.api.readers import Reader
 from experiments.models import Experiment, Scope
 from experiments.reports.experiments import results
 from experiments.reports.planning import propose
-from experiments.services import experiment_edits
+from experiments.services import experiment_edits, shipping
 from experiments.services import experiments as lifecycle
 from experiments.services.checklists import checklist
 from experiments.services.result_payloads import results_payload, size_payload
@@ -166,7 +166,7 @@ class ArchiveView(StepView):
 
 @extend_schema_view(
     post=endpoint(
-        "Write an arm's policy into the domain, and stop",
+        "Write an arm's policy into the domain, and stop. Once",
         {200: schemas.Experiment},
         schemas.ShipRequest,
         errors=(404, 409),
@@ -177,8 +177,14 @@ class ShipView(StepView):
         arm = reader.text("arm")
         if arm is None:
             raise reader.fail("arm", "is missing. Name the arm to ship.", MISSING)
+        anyway = reader.boolean("anyway") or False
+        reason = reader.text("reason", LONGEST_REASON)
+        if anyway and reason is None:
+            raise reader.fail("reason", "is missing. Say why it is shipped anyway.", MISSING)
+        if reason is not None and not anyway:
+            raise reader.fail("reason", "goes with anyway. Leave it out, or send both.")
         reader.close()
-        lifecycle.ship(row, arm, author, timezone.now(), verdict=verdict_of(row))
+        shipping.ship(row, arm, author, timezone.now(), anyway=reason or "")
 
 
 class CloneView(ManagedView):
@@ -205,7 +211,7 @@ class ChecklistView(ManagedView):
     def get(self, request: Request, key: str) -> Response:
         checks = checklist(find(key), timezone.now().date())
         ready = all(check.passed for check in checks)
-        return Response({"ready": ready, "checks": [check._asdict() for check in checks]})
+        return Response({"ready": ready, "checks": [check_payload(check) for check in checks]})
 
 
 class PlanView(ManagedView):

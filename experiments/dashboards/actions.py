@@ -6,7 +6,8 @@ REASON_LENGTH = 500
 
 
 class Action(NamedTuple):
-    """One button. What it does is said before it is confirmed; `arms` are those to choose from."""
+    """One button. What it does is said before it is confirmed; `arms` are those to choose from,
+    `lines` what is to be known first, each a sentence or two."""
 
     name: str
     label: str
@@ -15,3 +16,5 @@ class Action(NamedTuple):
     needs_reason: bool = False
     arms: tuple[str, ...] = ()
     arm: str = ""
+    lines: tuple[str, ...] = ()
+    may_need_reason: bool = False

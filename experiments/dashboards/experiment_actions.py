@@ -15,7 +15,7 @@ from experiments.dashboards.actions import REASON_LENGTH, Action
 from experiments.dashboards.pages import page
 from experiments.models import Experiment
 from experiments.reports.experiments import results
-from experiments.services import experiments
+from experiments.services import experiments, shipping
 from experiments.services.checklists import Check
 from experiments.services.experiments import LifecycleError
 from experiments.services.locks import LockedError
@@ -41,9 +41,11 @@ def actions_of(
         return [START, ARCHIVE] if all(check.passed for check in checks) else [ARCHIVE]
     if status == Status.ARCHIVED:
         return []
+    if experiment.shipped_arm:
+        return [ARCHIVE]
     ship = _ship(experiment, verdict)
     if status == Status.STOPPED:
-        return [*([] if experiment.shipped_arm else [ship]), ARCHIVE]
+        return [ship, ARCHIVE]
     toggle = PAUSE if status == Status.RUNNING else RESUME
     if verdict is not None and verdict.outcome is Outcome.SHIP:
         return [ship, STOP, toggle]
@@ -55,18 +57,23 @@ def _is_to_stop(verdict: Verdict | None) -> bool:
 
 
 def _ship(experiment: Experiment, verdict: Verdict | None) -> Action:
+    """Shown with the verdict, and with each arm's change and what is predicted of it."""
     where = experiment.domain or "every domain"
+    found = shipping.previews(experiment, timezone.now())
     ready = verdict is not None and verdict.outcome is Outcome.SHIP
-    warning = "" if ready else " The verdict is not to ship."
-    arms = tuple(experiment.arms.order_by("is_control", "position").values_list("name", flat=True))
+    warning = "" if ready else " The verdict is not to ship: say why it is shipped anyway."
     best = verdict.arm if ready and verdict and verdict.arm else ""
+    changes = (f"{one.arm}: {change}" for one in found for change in one.changes)
     return Action(
         "ship",
         f"Ship {best}".strip() if best else "Ship an arm",
         f"Its policy becomes the policy of {where}, and the experiment ends.{warning}",
         main=ready,
-        arms=arms,
+        needs_reason=not ready,
+        may_need_reason=ready,
+        arms=tuple(one.arm for one in found),
         arm=best,
+        lines=(*found[0].lines[:1], *changes) if found else (),
     )
 
 
@@ -110,8 +117,8 @@ def _stop(request: HttpRequest, experiment: Experiment) -> str:
 
 def _ship_arm(request: HttpRequest, experiment: Experiment) -> str:
     arm = request.POST.get("arm", "")
-    verdict = _verdict(experiment)
-    experiments.ship(experiment, arm, request.user, timezone.now(), verdict=verdict)
+    reason = request.POST.get("reason", "").strip()[:REASON_LENGTH]
+    shipping.ship(experiment, arm, request.user, timezone.now(), anyway=reason)
     return f"{arm} was shipped to {experiment.domain or 'every domain'}."
 
 

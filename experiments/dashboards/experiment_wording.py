@@ -1,6 +1,7 @@
 """What pages say about experiments: states as words, verdicts' reasons, progress."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import NamedTuple
 
 from experiments.analysis.health import Status as HealthStatus
@@ -13,7 +14,7 @@ from experiments.dashboards.wording import Answer, listed
 from experiments.models import Arm, Experiment, ExperimentMetric
 from experiments.reports.effects import MetricEffect
 from experiments.reports.experiment_lines import ExperimentLine
-from experiments.reports.experiments import Progress
+from experiments.reports.experiments import Progress, Results
 from experiments.reports.metrics import BUILT_IN
 from experiments.reports.rows import EstimatePoint
 from experiments.services.checklists import Check
@@ -194,6 +195,18 @@ def looked_at(progress: Progress, status: str) -> str:
     return f"Looked at on day {day}{of}; looking early is accounted for."
 
 
+def judged(row: Experiment, found: Results) -> str:
+    """The moment that everything on the page is of; and of one that has ended, what was found when
+    it was stopped."""
+    if found.verdict is None:
+        return ""
+    now = f"Judged at {found.judged_at:%Y-%m-%d %H:%M} UTC."
+    if not row.stopped_at or not row.verdict:
+        return now
+    then = VERDICTS[Outcome(row.verdict)].word
+    return f"{now} When it was stopped, at {row.stopped_at:%Y-%m-%d %H:%M} UTC, it was: {then}."
+
+
 def progress_sentence(progress: Progress) -> str:
     if progress.planned is None:
         return f"{plural(progress.units, 'unit')} counted; no size is planned."
@@ -212,8 +225,9 @@ def progress_sentence(progress: Progress) -> str:
     return f"{counted}; as units vary so far, that is enough."
 
 
-def plan(experiment: Experiment, labels: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What was fixed before the start, as label and value. `labels` name the metrics."""
+def plan(experiment: Experiment, labels: Mapping[str, str], cut: int = 0) -> list[tuple[str, str]]:
+    """What was fixed before the start, as label and value. `labels` name the metrics, `cut` units
+    have reached the cost cap."""
     facts = [
         (str(m.get_role_display()).partition(":")[0], _planned(m, labels))
         for m in metrics_of(experiment)
@@ -224,13 +238,21 @@ def plan(experiment: Experiment, labels: Mapping[str, str]) -> list[tuple[str, s
         start, end = experiment.namespace_start, experiment.namespace_end
         slot = f"; slot {start:g} to {end:g} of {experiment.namespace}"
     facts.append(("Units", f"{experiment.unit_kind}s, {share} of them{slot}"))
-    facts.append(
-        ("At least", f"{experiment.min_days} days and {experiment.min_units} units an arm")
-    )
+    days = f"{experiment.min_days} days with counted units"
+    facts.append(("At least", f"{days} and {experiment.min_units} units an arm"))
+    if experiment.cost_cap is not None:
+        cap = f"{money(experiment.cost_cap)} a unit; requests beyond it count in proportion"
+        reached = f" ({plural(cut, 'unit')} reached it)" if experiment.started_at else ""
+        facts.append(("Cost cap", f"{cap}{reached}"))
+    facts.append(("Spread of effects", f"{POINTS * experiment.prior_sd:g} % on the log scale"))
     facts.append(("Risk", f"{POINTS * experiment.alpha:g} % for a wrong verdict, over all looks"))
     if experiment.owner:
         facts.append(("Decides", experiment.owner))
     return facts
+
+
+def money(amount: Decimal) -> str:
+    return f"${amount.normalize():f}"
 
 
 def metrics_of(experiment: Experiment) -> list[ExperimentMetric]:

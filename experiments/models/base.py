@@ -14,7 +14,7 @@ from django.db import models
 from experiments.core.policy import Method, RoutingPolicy, Step
 from experiments.core.text import CONTROL_CHARACTERS, find_unstorable
 
-STEP_EXAMPLE = '{"model": "…", "router": "…", "threshold": 0.4}'
+STEP_EXAMPLE = '{"model": "…", "router": "…", "threshold": 0.7}'
 Row = TypeVar("Row", bound=models.Model)
 SHARE = [MinValueValidator(0.0), MaxValueValidator(1.0)]
 

@@ -163,7 +163,9 @@ class Experiment(ConfigurationRow):
         help_text="No verdict before each arm has this many. At least 100.",
     )
     min_days = models.PositiveIntegerField(
-        "minimum days", default=7, help_text="No `ship` before this many days: weekdays differ."
+        "minimum days",
+        default=7,
+        help_text="No `ship` before each arm has counted units on this many days: weekdays differ.",
     )
     planned_units = models.PositiveIntegerField(
         null=True,
@@ -175,6 +177,26 @@ class Experiment(ConfigurationRow):
         default=5000,
         editable=False,
         help_text="N*, where the always-valid interval is narrowest. Fixed at the start.",
+    )
+    cost_cap = models.DecimalField(
+        max_digits=14,
+        decimal_places=9,
+        null=True,
+        blank=True,
+        validators=[
+            MinValueValidator(Decimal("0.000000001")),
+            MaxValueValidator(Decimal(9_000)),
+        ],
+        help_text="US dollars that one unit counts for at most (winsorized): requests beyond it "
+        "count in proportion, so that one loop of thousands of calls decides nothing. Empty: "
+        "proposed from recent units at the start, and fixed then.",
+    )
+    prior_sd = models.FloatField(
+        "spread of effects",
+        default=0.2,
+        validators=[MinValueValidator(0.01), MaxValueValidator(10.0)],
+        help_text="How far apart effects on cost usually are, as a standard deviation of their "
+        "logarithm (tau). What to expect of an arm that ships is shrunk with it.",
     )
     window_days = models.PositiveIntegerField(
         default=7,
@@ -199,6 +221,7 @@ class Experiment(ConfigurationRow):
     stop_reason = models.CharField(max_length=500, blank=True, editable=False)
     verdict = models.CharField(max_length=20, blank=True, editable=False)
     shipped_arm = models.CharField(max_length=80, blank=True, editable=False)
+    ship_reason = models.CharField(max_length=500, blank=True, editable=False)
 
     class Meta:
         ordering = ["-pk"]
@@ -241,7 +264,7 @@ class Arm(RoutingPolicyRow):
     """One policy of an experiment."""
 
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="arms")
-    name = models.CharField(max_length=80, validators=[KEY], help_text="Short: control, local-38.")
+    name = models.CharField(max_length=80, validators=[KEY], help_text="Short: control, local-75.")
     weight = models.FloatField(
         default=0.5, validators=SHARE, help_text="Share of the units. Weights sum to 1."
     )

@@ -15,9 +15,11 @@ from experiments.analysis.summaries import (
 from experiments.models.sums import FIXED_POINT
 from experiments.reports.columns import Column
 from experiments.reports.metrics import MetricSpec
-from experiments.reports.units import Sums
+from experiments.reports.units import Sums, Weights
 
 LARGEST = 2**63 - 1
+# A request of a unit that is cut at the cap counts in parts of this.
+PARTS = 10_000
 
 
 def summarise(units: Sums, spec: MetricSpec, *, history: bool = False) -> Summary:
@@ -52,10 +54,12 @@ def observed(units: Sums, spec: MetricSpec) -> int:
 
 
 def _ratios(units: Sums, spec: MetricSpec, ends: Sequence[int]) -> list[RatioSummary]:
-    y, x = units.column(spec.numerator), units.column(spec.denominator)
+    (y, x), (numerator_scale, denominator_scale) = _weighed(units, spec)
     sums = [totals(y, ends), dots(y, y, ends), totals(x, ends), dots(x, x, ends), dots(x, y, ends)]
     return [
-        RatioSummary.from_sums(n, *at_n, numerator_scale=spec.scale)
+        RatioSummary.from_sums(
+            n, *at_n, numerator_scale=numerator_scale, denominator_scale=denominator_scale
+        )
         for n, *at_n in zip(ends, *sums, strict=True)
     ]
 
@@ -63,8 +67,8 @@ def _ratios(units: Sums, spec: MetricSpec, ends: Sequence[int]) -> list[RatioSum
 def _with_history(
     units: Sums, spec: MetricSpec, ends: Sequence[int]
 ) -> list[CovariateRatioSummary]:
-    names = (spec.numerator, spec.denominator)
-    columns = [units.column(name) for name in names] + [units.earlier(name) for name in names]
+    now, scales = _weighed(units, spec)
+    columns = [*now, *_weighed(units, spec, earlier=True)[0]]
     sums = [totals(column, ends) for column in columns]
     products = {(i, j): dots(columns[i], columns[j], ends) for i in range(4) for j in range(i, 4)}
     return [
@@ -72,10 +76,27 @@ def _with_history(
             n,
             [column[at] for column in sums],
             [[products[min(i, j), max(i, j)][at] for j in range(4)] for i in range(4)],
-            scales=(spec.scale, 1, spec.scale, 1),
+            scales=(*scales, *scales),
         )
         for at, n in enumerate(ends)
     ]
+
+
+def _weighed(
+    units: Sums, spec: MetricSpec, *, earlier: bool = False
+) -> tuple[tuple[Column, Column], tuple[int, int]]:
+    """Numerator and denominator with their scales, of requests up to the cap where there is one."""
+    column = units.earlier if earlier else units.column
+    y, x = column(spec.numerator), column(spec.denominator)
+    if units.weights is None:
+        return (y, x), (spec.scale, 1)
+    weights = units.weights[1 if earlier else 0]
+    finer = 1 if spec.scale > 1 else PARTS  # money and ratings are in small parts already
+    return (_times(y, finer * weights), _times(x, PARTS * weights)), (spec.scale * finer, PARTS)
+
+
+def _times(column: Column, weights: Weights) -> Column:
+    return np.rint(column * weights).astype(np.int64)
 
 
 def _per_unit(units: Sums, spec: MetricSpec, ends: Sequence[int]) -> list[MeanSummary]:

@@ -30,13 +30,15 @@ class Subject(StrEnum):
 
 
 class Attention(NamedTuple):
-    """One thing to do. `state` is one of the design system's states, `key` what to open."""
+    """One thing to do. `state` is one of the design system's states, `key` what to open, `when`
+    the moment it was found at where that is not now."""
 
     subject: Subject
     state: str
     key: str
     title: str
     why: str
+    when: str = ""
 
 
 class NotReady(NamedTuple):
@@ -85,6 +87,7 @@ def _experiments() -> Iterator[Attention]:
             experiment.key,
             TITLES[row.verdict].format(experiment.key),
             str(row.result.get("sentence", "")),
+            f"At the end of {row.day} (UTC):",
         )
 
 

@@ -9,7 +9,7 @@ from experiments.analysis.sequential import phase_alpha
 from experiments.models import ExperimentMetric
 from experiments.reports.aggregates import observed, ratio, summarise
 from experiments.reports.metrics import MetricSpec
-from experiments.reports.study import Study
+from experiments.reports.study import COST, Study
 from experiments.reports.units import Sums
 
 
@@ -80,6 +80,11 @@ def level_of(study: Study) -> float:
     return alpha / max(1, len(study.treatments))
 
 
+def least_scale_of(study: Study, spec: MetricSpec) -> float | None:
+    """Of cost, which may be the same in every unit: the difference that counts."""
+    return float(study.experiment.target_effect) if spec.name == COST.name else None
+
+
 def shown(effect: Effect, units: int) -> Effect:
     """The effect, or an empty one where fewer than 50 units of an arm have a value."""
     if units >= MINIMUM_SHOWN:
@@ -144,6 +149,7 @@ def _ask(study: Study, arm: str, spec: MetricSpec) -> _Asked:
         spec.name,
         summarise(control, spec, history=history),
         summarise(treatment, spec, history=history),
+        least_scale_of(study, spec),
     )
     return _Asked(question, _fewer(spec, control, treatment))
 
@@ -151,7 +157,8 @@ def _ask(study: Study, arm: str, spec: MetricSpec) -> _Asked:
 def _ask_domain(study: Study, arm: str, spec: MetricSpec, domain: str) -> _Asked:
     units = study.units
     control, treatment = (units.in_domain(name, domain) for name in (_control(study), arm))
-    question = Question(domain, ratio(control, spec), ratio(treatment, spec))
+    scale = least_scale_of(study, spec)
+    question = Question(domain, ratio(control, spec), ratio(treatment, spec), scale)
     return _Asked(question, _fewer(spec, control, treatment))
 
 

@@ -12,7 +12,8 @@ ACTIVE = (Status.RUNNING, Status.PAUSED)
 
 
 class ExperimentLine(NamedTuple):
-    """`verdict` is the outcome's name, "" where there is none; `as_of` the day it was said.
+    """`verdict` is the outcome's name, "" where there is none; `as_of` the day it was said at the
+    end of, `judged_at` the moment where it was judged now.
 
     `units` are counted ones, of all arms; `days` are those of the current phase.
     """
@@ -30,6 +31,7 @@ class ExperimentLine(NamedTuple):
     shipped_arm: str
     started_at: datetime | None
     stopped_at: datetime | None
+    judged_at: datetime | None = None
 
 
 class _Said(NamedTuple):
@@ -38,6 +40,7 @@ class _Said(NamedTuple):
     as_of: date | None
     units: int
     days: int
+    judged_at: datetime | None = None
 
 
 NOTHING = _Said("", "", None, 0, 0)
@@ -65,7 +68,8 @@ def _said(row: Experiment, kept: DailyResult | None, now: datetime) -> _Said:
         return _from_kept(kept.result, kept)
     found = results(row, now, series=False)
     verdict = str(found.verdict.outcome) if found.verdict else ""
-    return _Said(verdict, found.sentence, None, found.progress.units, found.progress.days)
+    progress = found.progress
+    return _Said(verdict, found.sentence, None, progress.units, progress.days, found.judged_at)
 
 
 def _from_kept(result: dict[str, Any], kept: DailyResult) -> _Said:
@@ -88,6 +92,7 @@ def _line(row: Experiment, said: _Said) -> ExperimentLine:
         shipped_arm=row.shipped_arm,
         started_at=row.started_at,
         stopped_at=row.stopped_at,
+        judged_at=said.judged_at,
     )
 
 

@@ -1,12 +1,13 @@
 """What an experiment says now: verdict, effects, arms, domains, health, series, progress."""
 
+from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from experiments.analysis.health import Health
 from experiments.analysis.plan import ArmData, Plan
 from experiments.analysis.power import NoSize, Remaining
-from experiments.analysis.verdict import Verdict, judge
+from experiments.analysis.verdict import Outcome, Verdict, judge
 from experiments.models import DailyResult, Experiment
 from experiments.reports.aggregates import mean, summarise
 from experiments.reports.effects import (
@@ -34,9 +35,14 @@ __all__ = [
     "window_of",
 ]
 
+WAITING = (Outcome.KEEP_RUNNING, Outcome.NOT_ENOUGH_DATA)
+
 
 class ArmSummary(NamedTuple):
-    """One arm in numbers. Means are None where nothing was counted; money in US dollars."""
+    """One arm in numbers. Means are None where nothing was counted; money in US dollars.
+
+    `cut` units reached the cost cap; cost, quality and the strong share count them up to it.
+    """
 
     name: str
     is_control: bool
@@ -48,15 +54,20 @@ class ArmSummary(NamedTuple):
     quality: float | None
     rated: int
     strong_share: float | None
+    cut: int = 0
 
 
 class Progress(NamedTuple):
-    """Units counted so far, of those planned. `remaining` is None unless it runs."""
+    """Units counted so far, of those planned. `remaining` is None unless it runs.
+
+    `days` are those of the phase, `counted_days` those on which each arm has counted units.
+    """
 
     units: int
     planned: int | None
     days: int
     remaining: Remaining | NoSize | None
+    counted_days: int = 0
 
 
 class SeenDay(NamedTuple):
@@ -80,6 +91,7 @@ class Results(NamedTuple):
     status: str
     phase: int
     as_of: date
+    judged_at: datetime
     sentence: str
     verdict: Verdict | None
     health: Health
@@ -95,13 +107,14 @@ def results(experiment: Experiment, now: datetime, *, series: bool = True) -> Re
     """The results at `now`. Reads running sums only, never decisions."""
     study = Study(experiment, now.date())
     health = health_of(study, now)
-    verdict = _verdict(study, health, now)
+    verdict = _verdict(study, health)
     return Results(
         key=experiment.key,
         status=experiment.status,
         phase=experiment.phase,
         as_of=study.as_of,
-        sentence=_sentence(study, verdict),
+        judged_at=now,
+        sentence=_sentence(study, verdict, health),
         verdict=verdict,
         health=health,
         arms=tuple(_arm_summary(study, arm) for arm in study.arms),
@@ -121,7 +134,7 @@ def seen_days(experiment: Experiment) -> tuple[SeenDay, ...]:
     )
 
 
-def _verdict(study: Study, health: Health, now: datetime) -> Verdict | None:
+def _verdict(study: Study, health: Health) -> Verdict | None:
     """None where there is nothing to judge: before the start, or without a guardrail."""
     if not study.compares or not study.with_role("guardrail"):
         return None
@@ -129,7 +142,7 @@ def _verdict(study: Study, health: Health, now: datetime) -> Verdict | None:
     control, *treatments = (
         _arm_data(study, plan, arm) for arm in sorted(study.arms, key=lambda a: not a.is_control)
     )
-    return judge(plan, control, treatments, days=study.days(now), health=health)
+    return judge(plan, control, treatments, days=study.counted_days, health=health)
 
 
 def _arm_data(study: Study, plan: Plan, arm: ArmOfPhase) -> ArmData:
@@ -139,7 +152,7 @@ def _arm_data(study: Study, plan: Plan, arm: ArmOfPhase) -> ArmData:
     return ArmData(arm.name, units.n, cost, guardrails)
 
 
-def _sentence(study: Study, verdict: Verdict | None) -> str:
+def _sentence(study: Study, verdict: Verdict | None, health: Health) -> str:
     experiment = study.experiment
     if verdict is None:
         if experiment.status == Experiment.Status.DRAFT:
@@ -152,7 +165,13 @@ def _sentence(study: Study, verdict: Verdict | None) -> str:
     if experiment.stopped_at is not None:
         stopped = f"Stopped on {experiment.stopped_at:%Y-%m-%d}"
         return f"{stopped} ({experiment.stop_reason}). {verdict.sentence}"
-    return verdict.sentence
+    return " ".join([verdict.sentence, *_note(verdict, health)])
+
+
+def _note(verdict: Verdict, health: Health) -> Iterator[str]:
+    """While it waits for data: that none come."""
+    if verdict.outcome in WAITING and health.traffic_stopped is not None:
+        yield health.traffic_stopped.message
 
 
 def _arm_summary(study: Study, arm: ArmOfPhase) -> ArmSummary:
@@ -168,6 +187,7 @@ def _arm_summary(study: Study, arm: ArmOfPhase) -> ArmSummary:
         quality=mean(units, study.spec(QUALITY.name)),
         rated=units.total(study.spec(QUALITY.name).denominator),
         strong_share=mean(units, BUILT_IN["strong_share"]),
+        cut=units.cut,
     )
 
 
@@ -184,4 +204,5 @@ def _progress(study: Study, now: datetime) -> Progress:
         study.experiment.planned_units,
         int(study.days(now)),
         remaining_of(study, now),
+        study.counted_days,
     )

@@ -31,7 +31,8 @@ def health_of(study: Study, now: datetime) -> Health:
         *_rated_checks(study),
     ]
     if study.experiment.is_running:
-        checks.append(check_traffic(_hours_quiet(study, now)))
+        waiting = study.units.exposed - study.units.counted
+        checks.append(check_traffic(_hours_quiet(study, now), waiting=waiting))
     return Health(tuple(checks))
 
 
@@ -70,7 +71,7 @@ def _rated_checks(study: Study) -> list[HealthCheck]:
 
 
 def _hours_quiet(study: Study, now: datetime) -> float:
-    """Since the end of the last day with a new unit, or since the phase began."""
+    """Since the end of the last day with a request, or since the phase began."""
     last = study.units.last_day
     begin = study.phase.started_at if study.phase else study.experiment.started_at
     since = datetime.combine(last + timedelta(days=1), time(), UTC) if last else begin or now

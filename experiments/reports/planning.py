@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
+import numpy as np
 from django.db.models import Sum
 
 from experiments.analysis.errors import AnalysisError
+from experiments.analysis.plan import MINIMUM_UNITS
 from experiments.analysis.power import (
     Design,
     Goal,
@@ -22,11 +24,12 @@ from experiments.analysis.summaries import MeanSummary, Summary
 from experiments.models import Arm, Experiment, Rollup
 from experiments.models.sums import FIXED_POINT
 from experiments.reports.aggregates import summarise
-from experiments.reports.metrics import BUILT_IN, MetricSpec, spec_of
-from experiments.reports.study import COST, Study, counters_of, plan_of, window_of
+from experiments.reports.metrics import BUILT_IN, NANO, MetricSpec, spec_of
+from experiments.reports.study import COST, Study, cap_of, counters_of, plan_of, window_of
 from experiments.reports.units import read_recent
 
 RECENT_DAYS = 28
+CAP_QUANTILE = 0.99
 MICRO = 1_000_000
 QUALITY = "quality"
 ROLLED_UP = (
@@ -59,6 +62,19 @@ def propose(experiment: Experiment, as_of: date) -> Size | NoSize:
         return plan_size(goals, _design(experiment, arriving))
     except AnalysisError as error:
         return NoSize((), str(error))
+
+
+def recent_cap(experiment: Experiment, as_of: date) -> float | None:
+    """US dollars that nearly all of the domain's recent units stayed below, at their own or the
+    baseline's cost; None with fewer than a hundred of them, or where each request is a unit."""
+    if experiment.by_request:
+        return None
+    domain = experiment.domain.name if experiment.domain else None
+    since = as_of - timedelta(days=RECENT_DAYS)
+    units = read_recent(domain, window_days=window_of(experiment), since=since, until=as_of)
+    spent = np.maximum(units.column("cost"), units.column("baseline"))
+    spent = spent[units.column("priced") > 0]
+    return float(np.quantile(spent, CAP_QUANTILE)) / NANO if len(spent) >= MINIMUM_UNITS else None
 
 
 def remaining_of(study: Study, now: datetime) -> Remaining | NoSize | None:
@@ -112,8 +128,16 @@ def _recent(experiment: Experiment, as_of: date) -> _Recent:
     window = window_of(experiment)
     units = read_recent(
         domain, window_days=window, since=since, until=as_of, counters=counters_of(specs)
-    )
+    ).capped(_planned_cap(experiment, as_of))
     return _Recent({spec.name: summarise(units, spec) for spec in specs}, units.n)
+
+
+def _planned_cap(experiment: Experiment, as_of: date) -> int | None:
+    """As it is set, or as the start would set it from the same units."""
+    if experiment.cost_cap is not None:
+        return cap_of(experiment)
+    proposed = recent_cap(experiment, as_of)
+    return round(proposed * NANO) if proposed else None
 
 
 def _recent_requests(

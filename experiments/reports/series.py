@@ -14,7 +14,7 @@ from experiments.analysis.summaries import Summary
 from experiments.models import ExperimentMetric
 from experiments.reports.aggregates import running
 from experiments.reports.columns import Column
-from experiments.reports.effects import shown
+from experiments.reports.effects import least_scale_of, shown
 from experiments.reports.metrics import MetricSpec
 from experiments.reports.study import Study, window_of
 from experiments.reports.units import Sums
@@ -73,7 +73,7 @@ def _points(
 ) -> list[SeriesPoint]:
     control = next(a.name for a in study.arms if a.is_control)
     looks = [
-        Look(day, study.number, before, after)
+        Look(day, study.number, before, after, least_scale_of(study, spec))
         for day, before, after in zip(
             days,
             _summaries(study, arms[control], spec),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from experiments.analysis.plan import Guardrail, Measured, Plan, Primary
 from experiments.models import Experiment, ExperimentMetric, Phase
 from experiments.reports.aggregates import ratio, summarise
-from experiments.reports.metrics import BUILT_IN, MetricSpec, spec_of
+from experiments.reports.metrics import BUILT_IN, NANO, MetricSpec, spec_of
 from experiments.reports.units import Sums, Units, read_units
 
 RATED_SHARE = BUILT_IN["rated_share"]
@@ -51,6 +51,7 @@ class Study:
             window_days=window_of(self.experiment),
             as_of=self.as_of,
             counters=counters_of(self.specs.values()),
+            cap=cap_of(self.experiment),
         )
 
     @property
@@ -77,8 +78,13 @@ class Study:
         """A metric of the experiment, or a built-in one that it does not name."""
         return self.specs.get(metric) or BUILT_IN[metric]
 
+    @property
+    def counted_days(self) -> int:
+        """Days on which each arm has counted units: what the plan's minimum is held against."""
+        return min((self.units.days.get(arm.name, 0) for arm in self.arms), default=0)
+
     def days(self, now: datetime) -> float:
-        """Days of the phase."""
+        """Days of the phase, paused ones among them."""
         begin = self.phase.started_at if self.phase else self.experiment.started_at
         end = (self.phase.ended_at if self.phase else None) or self.experiment.stopped_at or now
         return max(0.0, (min(end, now) - begin) / timedelta(days=1)) if begin else 0.0
@@ -102,6 +108,11 @@ def window_of(experiment: Experiment) -> int:
     return 0 if experiment.by_request else experiment.window_days
 
 
+def cap_of(experiment: Experiment) -> int | None:
+    """What a unit may count for, in nano-dollars."""
+    return None if experiment.cost_cap is None else int(experiment.cost_cap * NANO)
+
+
 def plan_of(experiment: Experiment, metrics: tuple[ExperimentMetric, ...]) -> Plan:
     """The plan the verdict holds the data against."""
     audited = experiment.audit_share > 0
@@ -118,6 +129,7 @@ def plan_of(experiment: Experiment, metrics: tuple[ExperimentMetric, ...]) -> Pl
         minimum_units=experiment.min_units,
         minimum_days=experiment.min_days,
         planned_units=experiment.planned_units,
+        prior_sd=experiment.prior_sd,
     )
 
 

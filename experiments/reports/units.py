@@ -6,7 +6,7 @@ arms is left out and counted.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
@@ -21,16 +21,21 @@ COUNTERS = counters_of(UnitSum)
 # What every result needs; metrics name what else they are made of.
 ALWAYS = ("decisions", "priced", "cost", "baseline", "strong", "quality", "rated")
 HISTORY_DAYS = 28
+Weights = NDArray[np.float64]
 RATINGS = ("total", "rated")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Sums:
-    """Units side by side. `now` and `before` hold a number per unit for each counter."""
+    """Units side by side. `now` and `before` hold a number per unit for each counter.
+
+    `weights` is how much of a unit's requests counts, now and before; None where all of all do.
+    """
 
     n: int
     now: Mapping[str, Column]
     before: Mapping[str, Column]
+    weights: tuple[Weights, Weights] | None = None
 
     def column(self, name: str) -> Column:
         return self.now.get(name, zeros(self.n))
@@ -45,7 +50,28 @@ class Sums:
         """The units that a mask or an index picks."""
         now = {name: column[which] for name, column in self.now.items()}
         before = {name: column[which] for name, column in self.before.items()}
-        return Sums(len(zeros(self.n)[which]), now, before)
+        weights = self.weights and (self.weights[0][which], self.weights[1][which])
+        return Sums(len(zeros(self.n)[which]), now, before, weights)
+
+    def capped(self, cap: int | None) -> "Sums":
+        """Winsorized: a unit counts for `cap` nano-dollars at most, at its own or the baseline's
+        cost, whichever is more. Requests beyond count in proportion, with all that is known of
+        them: a ratio keeps its meaning, and one unit has the same say in each arm."""
+        if cap is None:
+            return self
+        weights = _weights(self.now, self.n, cap), _weights(self.before, self.n, cap)
+        return replace(self, weights=weights if (np.minimum(*weights) < 1).any() else None)
+
+    @property
+    def cut(self) -> int:
+        """How many units have reached the cap."""
+        return int((self.weights[0] < 1).sum()) if self.weights else 0
+
+
+def _weights(counters: Mapping[str, Column], n: int, cap: int) -> Weights:
+    nothing = zeros(n)
+    spent = np.maximum(counters.get("cost", nothing), counters.get("baseline", nothing))
+    return np.minimum(1.0, cap / np.maximum(spent, 1))
 
 
 class DomainSums(NamedTuple):
@@ -59,7 +85,8 @@ class DomainSums(NamedTuple):
 class Units:
     """The units of one phase. Days are ordinals.
 
-    `has_history` tells whether any of them did something before its first exposure.
+    `has_history` tells whether any of them did something before its first exposure. `days` are
+    those on which counted units of an arm made requests, `last_day` the one of the newest request.
     """
 
     arms: NDArray[np.str_]
@@ -69,6 +96,8 @@ class Units:
     domains: Mapping[str, DomainSums]
     excluded: int
     has_history: bool = False
+    days: Mapping[str, int] = field(default_factory=dict)
+    last_day: date | None = None
 
     def of(self, arm: str) -> Sums:
         """Units of the arm whose window is over."""
@@ -96,18 +125,32 @@ class Units:
     def exposed(self) -> int:
         return len(self.arms)
 
-    @property
-    def last_day(self) -> date | None:
-        """The day that brought the newest unit."""
-        return date.fromordinal(int(self.first_days.max())) if self.exposed else None
+    def capped(self, cap: int | None) -> "Units":
+        """The same units, each counting for `cap` nano-dollars at most over all its domains."""
+        sums = self.sums.capped(cap)
+        if sums.weights is None:
+            return self
+        now, before = sums.weights
+        domains = {
+            name: DomainSums(at, replace(own, weights=(now[at], before[at])))
+            for name, (at, own) in self.domains.items()
+        }
+        return replace(self, sums=sums, domains=domains)
 
 
 def read_units(
-    key: str, phase: int, *, window_days: int, as_of: date, counters: Iterable[str] = ()
+    key: str,
+    phase: int,
+    *,
+    window_days: int,
+    as_of: date,
+    counters: Iterable[str] = (),
+    cap: int | None = None,
 ) -> Units:
     """The units of one phase as they stand on `as_of`, with `counters` beside the usual ones.
 
-    Three queries. `window_days` 0 counts a unit at once and for good.
+    Three queries. `window_days` 0 counts a unit at once and for good. `cap` is what a unit may
+    cost, in nano-dollars (`Sums.capped`).
     """
     where = {"experiment": key, "phase": phase, "day__lte": as_of}
     wanted = _wanted(counters)
@@ -120,15 +163,28 @@ def read_units(
     last_arm = -least(-arm_of, seen.unit_of, units)
     kept = first_arm == last_arm
     before = _history(key, seen, wanted)
-    return Units(
+    closed = seen.first_days + window_days <= as_of.toordinal()
+    found = Units(
         arms=np.array(list(arms))[first_arm][kept],
         first_days=seen.first_days[kept],
-        closed=(seen.first_days + window_days <= as_of.toordinal())[kept],
+        closed=closed[kept],
         sums=Sums(units, seen.sums(seen.is_in), before).take(kept),
         domains=_domains(seen, kept),
         excluded=int((~kept).sum()),
         has_history=bool(before),
+        days=_days(seen, kept & closed, arm_of, arms),
+        last_day=date.fromordinal(int(seen.table.days.max())),
     )
+    return found.capped(cap)
+
+
+def _days(
+    seen: "_Seen", counted: NDArray[np.bool_], arm_of: Column, arms: Mapping[str, int]
+) -> dict[str, int]:
+    """On how many days the counted units of each arm made requests that count."""
+    rows = seen.is_in & counted[seen.unit_of]
+    days, arm_of = seen.table.days[rows], arm_of[rows]
+    return {arm: len(np.unique(days[arm_of == code])) for arm, code in arms.items()}
 
 
 def read_recent(

@@ -20,7 +20,7 @@ NOTEWORTHY = 0.005
 
 
 def name_of(candidate: Candidate) -> str:
-    """ "local at 0.38", "always weak", with its pair where it has one of its own."""
+    """ "local at 0.75", "always weak", with its pair where it has one of its own."""
     if candidate.method is Method.ROUTELLM:
         name = f"{candidate.router} at {candidate.threshold or 0.0:.4g}"
     else:

@@ -1,7 +1,7 @@
 """RouteLLM with ours registered. Importing this module imports RouteLLM; nothing else does.
 
 After `import experiments.routers.bridge`, RouteLLM's own `Controller(routers=["local", …])`, its
-model strings (`router-local-0.38`) and its calibration script know `local`, `local_mf` and the
+model strings (`router-local-0.75`) and its calibration script know `local`, `local_mf` and the
 classes named in ROUTER_CLASSES.
 """
 

@@ -1,7 +1,8 @@
 """What must hold before an experiment starts, as an operator sees it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
+from decimal import Decimal
 from typing import NamedTuple
 
 from experiments.core.bucketing import weights_problem
@@ -11,8 +12,10 @@ from experiments.core.policy import Domain, Method, Policy, RoutingPolicy
 from experiments.core.selection import NoEligibleModelsError
 from experiments.models import Arm, Experiment, ExperimentMetric, Rollout, UnitSum
 from experiments.reports.metrics import UnknownMetricError, spec_of
+from experiments.services.cost_caps import proposed_cap
 from experiments.services.documents import WATCHED, current_document
 from experiments.services.engine import engine
+from experiments.services.forecasts import Forecast, forecast, scores_of
 from experiments.services.policies import build_policy
 
 COST = "cost"
@@ -20,12 +23,22 @@ ACTIVE = (Experiment.Status.RUNNING, Experiment.Status.PAUSED)
 LOADING = "Loading."
 
 
+class ArmForecast(NamedTuple):
+    """What an arm is predicted to do; None is not known. Cost in US dollars a request."""
+
+    arm: str
+    strong_share: float | None
+    cost_per_request: float | None
+
+
 class Check(NamedTuple):
-    """One line of the checklist before a start."""
+    """One line of the checklist before a start. `arms` is what is predicted of each, in the line
+    that says it."""
 
     name: str
     passed: bool
     message: str
+    arms: tuple[ArmForecast, ...] = ()
 
 
 class _Subject(NamedTuple):
@@ -37,24 +50,41 @@ class _Subject(NamedTuple):
     domains: list[Domain]
     today: date
 
+    def forecast(self) -> Forecast | None:
+        """What each arm would do with recent prompts."""
+        wanted = [arm.routing_policy() for arm in self.arms]
+        return forecast(self.policy, self.domains, wanted, self.today)
+
 
 def checklist(experiment: Experiment, today: date) -> list[Check]:
     """What must hold before `experiment` starts, in the order one fixes it."""
     subject = _subject(experiment, today)
+    found = subject.forecast()
     return [
         *_arm_checks(subject),
+        *_check_forecast(subject, found),
         _check_metrics(list(experiment.metrics.all())),
         _check_key(experiment),
         _check_overlap(experiment),
         _check_rollouts(experiment),
         _check_traffic(subject),
         _check_plan(experiment),
+        *_check_cap(subject, found),
     ]
 
 
 def arm_checks(experiment: Experiment, today: date) -> list[Check]:
     """The part that a new phase has to pass again."""
-    return _arm_checks(_subject(experiment, today))
+    subject = _subject(experiment, today)
+    return [*_arm_checks(subject), *_check_forecast(subject, subject.forecast())]
+
+
+def cap_at_start(experiment: Experiment, today: date) -> Decimal | None:
+    """What a unit may cost: as planned, else as recent units and prices propose."""
+    if experiment.cost_cap is not None:
+        return experiment.cost_cap
+    found = _subject(experiment, today).forecast()
+    return proposed_cap(experiment, found.policies if found else (), today)
 
 
 def _subject(experiment: Experiment, today: date) -> _Subject:
@@ -165,6 +195,60 @@ def _check_routers(arms: list[Arm]) -> Check:
             detail = status.detail if status else LOADING
             problems.append(f"The router {router.name} is not ready: {detail}")
     return Check("router", not problems, " ".join(problems) or "Every router is ready.")
+
+
+def _check_forecast(subject: _Subject, found: Forecast | None) -> Iterator[Check]:
+    """Nothing where nothing is known of the prompts, or other checks say what is missing."""
+    differ = _check_arms(subject.arms).passed and _check_policies(subject).passed
+    if found is None or not differ:
+        return
+    arms = tuple(
+        ArmForecast(arm.name, one.strong_share, one.cost)
+        for arm, one in zip(subject.arms, found.policies, strict=True)
+    )
+    if found.same:
+        first, second = (subject.arms[place].name for place in found.same[0])
+        models = " or ".join(found.policies[found.same[0][0]].models)
+        message = (
+            f"'{first}' and '{second}' would send the same prompts to the same models: each of "
+            f"{found.sample.source} goes to {models} in both.{_hint(subject, found)}"
+        )
+        yield Check("forecast", False, message, arms)
+        return
+    told = "; ".join(_predicted(arm) for arm in arms)
+    yield Check("forecast", True, f"Predicted from {found.sample.source}: {told}.", arms)
+
+
+def _predicted(arm: ArmForecast) -> str:
+    share = "" if arm.strong_share is None else f" {100 * arm.strong_share:.0f} % strong,"
+    cost = arm.cost_per_request
+    money = "cost not known" if cost is None else f"${1000 * cost:.4g} per 1,000 requests"
+    return f"'{arm.arm}'{share} {money}"
+
+
+def _hint(subject: _Subject, found: Forecast) -> str:
+    """Which thresholds would make a difference."""
+    places = {place for pair in found.same for place in pair}
+    routers = {subject.arms[place].routing_policy().router for place in places} - {None}
+    for router in sorted(router for router in routers if router):
+        scores = sorted(scores_of(found, router))
+        if scores:
+            return (
+                f" Scores of {router} lie between {scores[0]:.3f} and {scores[-1]:.3f}; half of "
+                f"them reach {scores[len(scores) // 2]:.3f}: choose a threshold in between."
+            )
+    return " Choose other methods, thresholds or models."
+
+
+def _check_cap(subject: _Subject, found: Forecast | None) -> Iterator[Check]:
+    """What a unit may cost, which the start fixes."""
+    experiment = subject.experiment
+    policies = found.policies if found else ()
+    cap = experiment.cost_cap or proposed_cap(experiment, policies, subject.today)
+    if cap is not None:
+        fixed = "as planned" if experiment.cost_cap else "as recent units and prices propose"
+        message = f"A unit counts for at most ${cap.normalize():f}, {fixed}; more is cut."
+        yield Check("cost_cap", True, message)
 
 
 def _check_metrics(metrics: list[ExperimentMetric]) -> Check:

@@ -91,6 +91,7 @@ EXPERIMENT_FIELDS = (
     "expected_loss",
     "min_units",
     "min_days",
+    "prior_sd",
     "planned_units",
     "tuning_sample_size",
     "window_days",
@@ -220,6 +221,7 @@ def experiment_document(row: Experiment) -> Document:
     return {
         **fields(row, EXPERIMENT_FIELDS),
         "target_effect": f"{row.target_effect.normalize():f}",
+        "cost_cap": _plain(row.cost_cap),
         "domain": row.domain.name if row.domain else None,
         "arms": [
             {**fields(arm, ARM_FIELDS), "policy": policy_document(arm)} for arm in row.arms.all()

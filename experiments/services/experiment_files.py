@@ -21,7 +21,8 @@ from experiments.services.named import named, placed
 
 NEVER = ("status", "phase", "seed", "tuning_sample_size")
 WRITTEN = tuple(name for name in EXPERIMENT_FIELDS if name not in NEVER)
-EXPERIMENT_KEYS = (*EXPERIMENT_FIELDS, "target_effect", "domain", "arms", "metrics")
+AMOUNTS = ("target_effect", "cost_cap")
+EXPERIMENT_KEYS = (*EXPERIMENT_FIELDS, *AMOUNTS, "domain", "arms", "metrics")
 ARM_KEYS = (*ARM_FIELDS, "policy")
 METRIC_KEYS = METRIC_FIELDS
 
@@ -56,8 +57,10 @@ def write_values(row: Experiment, values: Document) -> None:
     for name in WRITTEN:
         if name in values:
             setattr(row, name, values[name])
-    if "target_effect" in values:
-        row.target_effect = Decimal(str(values["target_effect"]))
+    for name in AMOUNTS:
+        if name in values:
+            given = values[name]
+            setattr(row, name, None if given is None else Decimal(str(given)))
     if "domain" in values:
         row.domain = named(Domain, values["domain"], f"experiments.{row.key}.domain")
     row.full_clean()

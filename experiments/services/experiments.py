@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+from experiments.analysis.outcomes import Outcome
 from experiments.models import Arm, Domain, Experiment, Phase
 from experiments.models.base import new_seed
-from experiments.services.checklists import arm_checks, checklist
+from experiments.services.checklists import arm_checks, cap_at_start, checklist
 from experiments.services.documents import ARM_FIELDS, fields, policy_document
 from experiments.services.revisions import Author, revision
 
@@ -26,6 +27,8 @@ CLONED = (
     "expected_loss",
     "min_units",
     "min_days",
+    "cost_cap",
+    "prior_sd",
     "planned_units",
     "window_days",
     "audit_share",
@@ -51,12 +54,21 @@ class LifecycleError(Exception):
         super().__init__(" ".join(problems))
 
 
+class NotReadyToShipError(LifecycleError):
+    """The verdict is not to ship this arm. `lines` are the verdict and what would change."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self.lines = tuple(lines)
+        super().__init__([*lines, "To ship it all the same, confirm that and give a reason."])
+
+
 def start(experiment: Experiment, author: Author, now: datetime) -> None:
     """draft -> running. Raises LifecycleError with every reason against it."""
     with _step(experiment, author, "Started", DRAFT):
         checks = checklist(experiment, now.date())
         _require_all(check.message for check in checks if not check.passed)
         experiment.tuning_sample_size = _tuning_sample_size(experiment)
+        experiment.cost_cap = cap_at_start(experiment, now.date())
         experiment.started_at = now
         experiment.status = RUNNING
         _open_phase(experiment, now)
@@ -89,19 +101,52 @@ def archive(experiment: Experiment, author: Author) -> None:
 
 
 def ship(
-    experiment: Experiment, arm_name: str, author: Author, now: datetime, *, verdict: str
+    experiment: Experiment,
+    arm_name: str,
+    author: Author,
+    now: datetime,
+    *,
+    verdict: str,
+    anyway: str = "",
 ) -> None:
-    """Writes an arm's policy into the domain (or all domains), and stops the experiment."""
-    with _step(experiment, author, f"Shipped arm {arm_name} of", RUNNING, PAUSED, STOPPED):
-        arm = experiment.arms.filter(name=arm_name).first()
-        if arm is None:
-            names = ", ".join(experiment.arms.values_list("name", flat=True))
-            raise LifecycleError([f"The experiment has no arm '{arm_name}'. There are: {names}."])
+    """Writes an arm's policy into the domain (or all domains), and stops the experiment. Once.
+
+    `verdict` is that of this moment; where it is not to ship, `anyway` says why all the same
+    (`shipping.ship` finds out and asks). Raises LifecycleError.
+    """
+    against = f" although the verdict was {verdict or 'none'} ({anyway})" if anyway else ""
+    done = f"Shipped arm {arm_name}{against} of"
+    with _step(experiment, author, done, RUNNING, PAUSED, STOPPED):
+        arm = require_shippable(experiment, arm_name)
+        if verdict != Outcome.SHIP and not anyway:
+            raise NotReadyToShipError([f"The verdict is {verdict or 'none'}, not ship."])
         if experiment.status != STOPPED:
-            _stop(experiment, author, now, f"Shipped {arm_name}", verdict)
+            reason = f"Shipped {arm_name} anyway: {anyway}" if anyway else f"Shipped {arm_name}"
+            _stop(experiment, author, now, reason[:500], verdict)
         for domain in [experiment.domain] if experiment.domain else Domain.objects.all():
             _ship_to(arm, domain)
         experiment.shipped_arm = arm_name
+        experiment.ship_reason = anyway
+
+
+def require_shippable(experiment: Experiment, arm_name: str) -> Arm:
+    """The arm, unless one was shipped already, nothing ever ran, or there is no such arm."""
+    key = experiment.key
+    if experiment.shipped_arm:
+        raise LifecycleError(
+            [
+                f"Arm '{experiment.shipped_arm}' of experiment '{key}' was shipped already, and an "
+                "experiment is shipped once. Clone it to ask again, or edit the domain."
+            ]
+        )
+    if experiment.status not in (RUNNING, PAUSED, STOPPED):
+        wanted = " or ".join((RUNNING, PAUSED, STOPPED))
+        raise LifecycleError([f"Experiment '{key}' is {experiment.status}; it must be {wanted}."])
+    arm = experiment.arms.filter(name=arm_name).first()
+    if arm is None:
+        names = ", ".join(experiment.arms.values_list("name", flat=True))
+        raise LifecycleError([f"The experiment has no arm '{arm_name}'. There are: {names}."])
+    return arm
 
 
 def start_phase(
@@ -192,9 +237,11 @@ def _stop(experiment: Experiment, author: Author, now: datetime, reason: str, ve
 
 
 def _ship_to(arm: Arm, domain: Domain) -> None:
-    """An arm without a pair of its own ran on the domain's: that stays."""
+    """An arm without a pair of its own ran on the domain's: that stays. Its threshold holds until
+    the domain is calibrated anew."""
     strong, weak = domain.strong_model, domain.weak_model
     _copy_policy(arm, domain)
+    domain.calibrated_threshold = None
     if arm.strong_model is None or arm.weak_model is None:
         domain.strong_model, domain.weak_model = strong, weak
     domain.save()

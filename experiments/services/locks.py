@@ -29,6 +29,8 @@ JUDGED = (
     "target_effect",
     "min_units",
     "min_days",
+    "cost_cap",
+    "prior_sd",
     "planned_units",
     "tuning_sample_size",
     "window_days",
@@ -70,7 +72,7 @@ def _violations(before: Document, after: Document) -> Iterator[str]:
 
 def _of_experiment(key: str, before: Document, after: Document) -> Iterator[str]:
     for name in (*LOCKED, *JUDGED):
-        if before[name] != after[name]:
+        if before.get(name, after[name]) != after[name]:  # documents of before know fewer names
             yield f"Experiment '{key}' is running: its {name} is locked until it is stopped."
     if after["coverage"] < before["coverage"]:
         yield f"Experiment '{key}' is running: its coverage may only grow."
@@ -87,7 +89,7 @@ def _of_stopped(before: Document, after: Document) -> Iterator[str]:
         if experiment["status"] != STOPPED or later is None:
             continue
         for name in (*LOCKED, *JUDGED, *STILL):
-            if experiment[name] != later[name]:
+            if experiment.get(name, later[name]) != later[name]:
                 yield f"Experiment '{key}' is stopped: its {name} stays. Clone it to go on."
 
 

@@ -29,6 +29,7 @@ def seen_payload(results: Results) -> Payload:
         "status": results.status,
         "phase": results.phase,
         "as_of": results.as_of.isoformat(),
+        "judged_at": results.judged_at.isoformat(),
         "sentence": results.sentence,
         "verdict": _verdict(results.verdict) if results.verdict else None,
         "health": _health(results.health),
@@ -59,12 +60,15 @@ def _verdict(verdict: Verdict) -> Payload:
         "outcome": str(verdict.outcome),
         "arm": verdict.arm,
         "sentence": verdict.sentence,
+        "expectation": verdict.expectation,
         "reasons": [_reason(one) for one in verdict.reasons],
         "arms": [
             {
                 "arm": arm.arm,
                 "outcome": str(arm.outcome),
                 "sentence": arm.sentence,
+                "expectation": arm.expectation,
+                "shrunken": arm.primary.shrunken if arm.expectation else None,
                 "reasons": [_reason(one) for one in arm.reasons],
             }
             for arm in verdict.arms
@@ -149,6 +153,7 @@ def _progress(progress: Progress) -> Payload:
         "units": progress.units,
         "planned": progress.planned,
         "days": progress.days,
+        "counted_days": progress.counted_days,
         "remaining": {
             "units": remaining.units if isinstance(remaining, Remaining) else None,
             "days": remaining.days if isinstance(remaining, Remaining) else None,

@@ -46,7 +46,7 @@ def test_it_works(operator: Client, submit: Submit) -> None:
         hypothesis="It costs less and is no worse.",
         domain=technical.pk,
         planned_units=2000,
-        **{"arms-1-router": Router.objects.get(name="local").pk, "arms-1-threshold": "0.38"},
+        **{"arms-1-router": Router.objects.get(name="local").pk, "arms-1-threshold": "0.75"},
     )
     assert response.status_code == 302, errors_of(response)
     row = Experiment.objects.get()
@@ -110,7 +110,7 @@ def test_a_proposed_size_is_taken_over_with_one_click(operator: Client) -> None:
 
 def test_results_at_a_glance(operator: Client) -> None:
     start = timezone.now() - timedelta(days=10)
-    row = running(now=start, margin=0.15)
+    row = running(now=start, margin=0.15, min_days=2)
     add_units(row, "control", 800, cost=10_000_000, day=start.date(), spread_days=2)
     add_units(row, "weak", 40, day=start.date(), spread_days=2)
     html = text(operator, page(row))
@@ -121,7 +121,7 @@ def test_results_at_a_glance(operator: Client) -> None:
 
 def test_a_verdict_is_the_first_sentence(operator: Client) -> None:
     start = timezone.now() - timedelta(days=10)
-    row = running(now=start, margin=0.15)
+    row = running(now=start, margin=0.15, min_days=2)
     add_units(row, "control", 800, cost=10_000_000, day=start.date(), spread_days=2)
     add_units(row, "weak", 800, day=start.date(), spread_days=2)
     assert "Ship &quot;weak&quot;. It costs" in text(operator, page(row))
@@ -201,10 +201,28 @@ def test_pausing_resuming_and_stopping_with_a_reason(operator: Client) -> None:
 def test_shipping_an_arm(operator: Client) -> None:
     row = running()
     assert operator.post(step(row, "ship"), {"arm": "best"}).status_code == 200
-    operator.post(step(row, "ship"), {"arm": "weak"})
+    refused = operator.post(step(row, "ship"), {"arm": "weak"}).content.decode()
+    assert "Verdict at" in refused
+    assert Domain.objects.get(name="technical").method == "routellm"
+    operator.post(step(row, "ship"), {"arm": "weak", "reason": "The budget decides"})
     assert Domain.objects.get(name="technical").method == "always_weak"
     row.refresh_from_db()
     assert row.shipped_arm == "weak"
+
+
+def test_before_shipping_it_says_verdict_change_and_predicted_share(operator: Client) -> None:
+    html = text(operator, step(running(), "ship"))
+    assert "UTC: not_enough_data. Not enough data for" in html
+    assert "weak: technical: from local at 0.754 to always the weak model." in html
+    assert "strong share 0 %, today" in html
+
+
+def test_an_arm_is_shipped_once(operator: Client) -> None:
+    row = running()
+    operator.post(step(row, "ship"), {"arm": "weak", "reason": "The budget decides"})
+    operator.post(step(row, "ship"), {"arm": "control", "reason": "Another thought"})
+    row.refresh_from_db()
+    assert (row.shipped_arm, Domain.objects.get(name="technical").method) == ("weak", "always_weak")
 
 
 def test_cloning_leads_to_the_draft(operator: Client) -> None:

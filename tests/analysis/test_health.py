@@ -184,6 +184,12 @@ def test_traffic(hours: float, status: Status) -> None:
     assert check_traffic(hours).status is status
 
 
+def test_traffic_is_not_missed_while_windows_are_open() -> None:
+    check = check_traffic(72.0, waiting=3)
+    assert check.status is Status.OK
+    assert check.message == "No request has arrived for 72 hours; windows are still open."
+
+
 def test_only_alarms_make_an_experiment_unhealthy() -> None:
     few = check_units({"control": 3})
     assert Health((few,)).healthy

@@ -193,3 +193,12 @@ def test_tuning_to_the_result_never_needs_more_than_any_other_tuning(
     goal = Goal("quality", MeanSummary(5000, 0.5, variance), gap)
     # The tuning formula is optimal up to an approximation of less than a percent.
     assert units_needed(goal, Design()) <= 1.01 * units_needed(goal, Design(), tuning) + 2
+
+
+def test_a_constant_cost_is_planned_for() -> None:
+    """Before, it counted as missing data, and there was no plan and no verdict."""
+    size = plan_size(
+        [saving_goal("cost", MeanSummary(5000, 0.002, 0.0), expected_saving=0.0001)], Design()
+    )
+    assert isinstance(size, Size)
+    assert size.units == 200

@@ -212,14 +212,43 @@ def test_an_arm_that_always_fails_is_rolled_back_though_nothing_varies() -> None
     assert "points higher; 1.0 were allowed" in result.sentence
 
 
-def test_cost_without_variation_is_not_enough_data() -> None:
-    constant = RatioSummary(8000, 0.01, 0.0, 10.0, 0.0, 0.0)
-    arms = [
-        replace(arm(8000, 0.001, 0.8, name=name), primary=constant) for name in ("control", "local")
-    ]
-    result = judge(PLAN, arms[0], arms[1:], days=9)
-    assert result.outcome is Outcome.NOT_ENOUGH_DATA
-    assert result.sentence == 'Not enough data for "local" yet: cost has no result yet.'
+def constant(n: int, cost_mean: float, quality: float = 0.8, name: str = "local") -> ArmData:
+    """Every request of every unit costs the same."""
+    each = RatioSummary(n, 10 * cost_mean, 0.0, 10.0, 0.0, 0.0)
+    return replace(arm(n, cost_mean, quality, name=name), primary=each)
+
+
+def test_constant_costs_that_are_equal_make_no_difference() -> None:
+    result = judge(PLAN, constant(8000, 0.001, name="control"), [constant(8000, 0.001)], days=9)
+    assert result.outcome is Outcome.NO_DIFFERENCE
+
+
+def test_constant_costs_that_differ_ship_the_cheaper() -> None:
+    result = judge(PLAN, constant(8000, 0.001, name="control"), [constant(8000, 0.0005)], days=9)
+    assert (result.outcome, result.arm) == (Outcome.SHIP, "local")
+    assert result.sentence.startswith('Ship "local". It costs 50 % less (between 50 and 50)')
+
+
+def test_a_constant_cost_that_rises_is_rolled_back() -> None:
+    result = judge(PLAN, constant(200, 0.001, name="control"), [constant(200, 0.0015)], days=9)
+    assert result.outcome is Outcome.ROLL_BACK
+
+
+def test_costs_that_are_all_nothing_make_no_difference() -> None:
+    result = judge(PLAN, constant(8000, 0.0, name="control"), [constant(8000, 0.0)], days=9)
+    assert result.outcome is Outcome.NO_DIFFERENCE
+
+
+def test_one_constant_arm_is_compared_with_one_that_varies() -> None:
+    result = judge(PLAN, constant(8000, 0.001, name="control"), [arm(8000, 0.0007, 0.8)], days=9)
+    assert result.outcome is Outcome.SHIP
+
+
+def test_a_constant_cost_is_as_uncertain_as_one_unit_that_differs() -> None:
+    """Of 8,000 alike one more may cost the mean more: variance 8001 / 8002^2 an arm, over n."""
+    result = judge(PLAN, constant(8000, 0.001, name="control"), [constant(8000, 0.001)], days=9)
+    error = result.arms[0].primary.effect.standard_error
+    assert error == pytest.approx(1.7673e-07, rel=1e-4)
 
 
 def test_cost_without_requests_is_not_enough_data() -> None:
@@ -330,14 +359,41 @@ def test_alarm_makes_it_unhealthy_and_keeps_the_numbers() -> None:
     assert ReasonCode.PRIMARY_BETTER in codes(result)
 
 
-def test_stopped_traffic_only_matters_while_waiting() -> None:
+def test_stopped_traffic_says_nothing_against_the_requests_before() -> None:
     stopped = Health((check_traffic(72.0),))
     control = arm(8000, 0.001, 0.8)
     waiting = judge(PLAN, control, [arm(8000, 0.0007, 0.785)], days=9, health=stopped)
     decided = judge(PLAN, control, [arm(8000, 0.00069, 0.8)], days=9, health=stopped)
-    assert waiting.outcome is Outcome.UNHEALTHY
-    assert "No unit has arrived for 72 hours." in waiting.sentence
+    assert waiting.outcome is Outcome.KEEP_RUNNING
     assert decided.outcome is Outcome.SHIP
+
+
+def test_what_ships_says_what_to_expect() -> None:
+    """log(.69) = -.3711 with a standard error of .0187; kept: .04 / (.04 + .00035) = .9913."""
+    result = verdict(8000, 0.00069, 0.8)
+    assert result.arms[0].primary.shrunken == pytest.approx(-0.307776, abs=1e-5)
+    assert result.expectation == result.arms[0].expectation
+    assert result.expectation == (
+        "Expect cost to be about 31 % lower from now on. An estimate that is large enough to ship "
+        "is too large on average; this one is shrunk towards no change, with the spread of effects "
+        "that the plan assumes (20 %)."
+    )
+
+
+def test_a_narrower_prior_shrinks_more() -> None:
+    """kept: .0025 / (.0025 + .00035) = .877; exp(-.3711 * .877) - 1 = -.278."""
+    result = verdict(8000, 0.00069, 0.8, plan=replace(PLAN, prior_sd=0.05))
+    assert result.arms[0].primary.shrunken == pytest.approx(-0.277830, abs=1e-5)
+    assert "about 28 % lower" in result.expectation
+
+
+def test_nothing_is_expected_of_what_does_not_ship() -> None:
+    assert verdict(8000, 0.0007, 0.785).expectation == ""
+
+
+def test_a_prior_has_some_width() -> None:
+    with pytest.raises(PlanError, match="prior"):
+        replace(PLAN, prior_sd=0.0)
 
 
 def rated(n: int, value: float, rate: float) -> Measured:

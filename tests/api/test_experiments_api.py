@@ -23,8 +23,8 @@ BODY: dict[str, Any] = {
     "arms": [
         {"name": "control", "is_control": True, "policy": {"method": "always_strong"}},
         {
-            "name": "local-38",
-            "policy": {"method": "routellm", "router": "local", "threshold": 0.38},
+            "name": "local-75",
+            "policy": {"method": "routellm", "router": "local", "threshold": 0.75},
         },
     ],
     "metrics": [
@@ -50,13 +50,13 @@ def test_it_works(api: API) -> None:
     assert created.data["status"] == "draft"
     assert created.data["target_effect"] == "0.0005"
     assert created.data["arms"][1] == {
-        "name": "local-38",
+        "name": "local-75",
         "weight": 0.5,
         "is_control": False,
         "policy": {
             "method": "routellm",
             "router": "local",
-            "threshold": 0.38,
+            "threshold": 0.75,
             "strong_model": None,
             "weak_model": None,
             "epsilon": 0.0,
@@ -254,7 +254,7 @@ def test_a_draft_is_edited_freely(api: API) -> None:
     assert answer.status == 200
     assert (answer.data["domain"], answer.data["planned_units"]) == (None, None)
     assert answer.data["alpha"] == 0.1
-    assert [arm["name"] for arm in answer.data["arms"]] == ["control", "local-38"]
+    assert [arm["name"] for arm in answer.data["arms"]] == ["control", "local-75"]
 
 
 def test_what_a_running_experiment_stands_on_is_409_with_every_reason(api: API) -> None:
@@ -302,7 +302,7 @@ def test_shipping_writes_the_policy_into_the_domain(api: API) -> None:
     running()
     assert api.post(f"{CHEAPER}/ship", {"arm": "best"}).status == 409
     assert api.post(f"{CHEAPER}/ship", {}).fault == (400, "arm", "missing")
-    answer = api.post(f"{CHEAPER}/ship", {"arm": "weak"})
+    answer = api.post(f"{CHEAPER}/ship", {"arm": "weak", "anyway": True, "reason": "The budget"})
     assert (answer.data["status"], answer.data["shipped_arm"]) == ("stopped", "weak")
     assert Domain.objects.get(name="technical").method == "always_weak"
 
@@ -336,7 +336,7 @@ def test_a_plan_from_recent_units(api: API) -> None:
 
 def test_results_are_data_and_a_sentence(api: API) -> None:
     start = timezone.now() - timedelta(days=10)
-    experiment = running(now=start, margin=0.15)
+    experiment = running(now=start, margin=0.15, min_days=2)
     add_units(experiment, "control", 800, cost=10_000_000, day=start.date(), spread_days=2)
     add_units(experiment, "weak", 800, day=start.date(), spread_days=2)
     data = api.get(f"{CHEAPER}/results").data

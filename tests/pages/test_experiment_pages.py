@@ -11,6 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from experiments.models import Domain, Experiment
 from experiments.services import experiments as lifecycle
+from experiments.services.daily_results import record
 from experiments.services.roles import OPERATOR
 from tests.experiment_rows import add_units, draft, running
 
@@ -105,7 +106,7 @@ def test_an_unknown_key_leads_to_the_list(viewer: Client) -> None:
 def test_a_draft_shows_its_checklist_and_starts(operator: Client) -> None:
     draft()
     page = text(operator, PAGE)
-    assert "Ready to start: all 12 points of the checklist hold." in page
+    assert "Ready to start: all 14 points of the checklist hold." in page
     response = operator.post(f"{PAGE}start/", follow=True)
     assert "cheaper is running." in response.content.decode()
     assert Experiment.objects.get().status == "running"
@@ -114,7 +115,7 @@ def test_a_draft_shows_its_checklist_and_starts(operator: Client) -> None:
 def test_a_draft_that_is_not_ready_has_no_start(operator: Client) -> None:
     draft(planned_units=None)
     page = text(operator, PAGE)
-    assert "Not ready to start: 1 of 12 points are missing." in page
+    assert "Not ready to start: 1 of 14 points are missing." in page
     assert "Start now" not in page
     response = operator.post(f"{PAGE}start/", follow=True)
     assert "Say how many units are planned" in response.content.decode()
@@ -146,6 +147,65 @@ def test_an_arm_is_shipped_to_its_domain(operator: Client) -> None:
     assert Experiment.objects.get().shipped_arm == "weak"
     assert Domain.objects.get(name="technical").method == "always_weak"
     assert "&quot;weak&quot; was shipped." in text(operator, PAGE)
+
+
+def test_shipping_is_confirmed_with_verdict_change_and_predicted_share(operator: Client) -> None:
+    to_ship()
+    page = text(operator, PAGE)
+    assert "UTC: ship. Ship &quot;weak&quot;." in page
+    assert "weak: technical: from local at 0.754 to always the weak model." in page
+    assert "strong share 0 %, today" in page
+
+
+def test_what_is_not_to_ship_needs_a_reason(operator: Client) -> None:
+    running()
+    assert 'name="reason" required' in text(operator, PAGE)
+    refused = operator.post(f"{PAGE}ship/", {"arm": "weak"}, follow=True).content.decode()
+    assert "The verdict" in refused or "Verdict at" in refused
+    assert Experiment.objects.get().shipped_arm == ""
+    operator.post(f"{PAGE}ship/", {"arm": "weak", "reason": "The budget decides"})
+    row = Experiment.objects.get()
+    assert (row.shipped_arm, row.ship_reason) == ("weak", "The budget decides")
+
+
+def test_what_was_shipped_is_not_shipped_again(operator: Client) -> None:
+    to_ship()
+    operator.post(f"{PAGE}ship/", {"arm": "weak"})
+    assert f"{PAGE}ship/" not in text(operator, PAGE)
+    again = operator.post(f"{PAGE}ship/", {"arm": "control", "reason": "Other"}, follow=True)
+    assert "was shipped already" in again.content.decode()
+    assert Experiment.objects.get().shipped_arm == "weak"
+
+
+def test_what_ships_says_what_to_expect(viewer: Client) -> None:
+    to_ship()
+    assert "Expect cost to be about" in text(viewer, PAGE)
+
+
+def test_the_cost_cap_and_the_units_that_reached_it_are_shown(viewer: Client) -> None:
+    to_ship()
+    Experiment.objects.update(cost_cap="0.003")
+    page = text(viewer, PAGE)
+    assert "$0.003 a unit; requests beyond it count in proportion" in page
+    assert " cut</span>" in page
+
+
+def test_every_view_says_when_it_was_judged(viewer: Client) -> None:
+    experiment = to_ship()
+    assert "Judged at 20" in text(viewer, PAGE)
+    assert "Judged on <time" in text(viewer, LIST)
+    record(experiment, timezone.now())
+    yesterday = timezone.now().date() - timedelta(days=1)
+    assert f"At the end of {yesterday} (UTC)." in text(viewer, LIST)
+    assert f"At the end of {yesterday} (UTC): Ship" in text(viewer, "/")
+
+
+def test_an_ended_experiment_says_what_it_was_when_it_was_stopped(viewer: Client) -> None:
+    experiment = to_ship()
+    lifecycle.stop(experiment, "tests", timezone.now(), reason="Done", verdict="mixed")
+    page = text(viewer, PAGE)
+    assert "When it was stopped, at" in page
+    assert "it was: mixed." in page
 
 
 def test_an_arm_that_is_not_there_is_not_shipped(operator: Client) -> None:

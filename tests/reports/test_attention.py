@@ -54,6 +54,11 @@ def test_verdicts_in_the_order_of_urgency() -> None:
     assert found()[0].why == "sick in words."
 
 
+def test_a_verdict_says_the_moment_it_is_of() -> None:
+    judged("sick", "unhealthy", "educational")
+    assert found()[0].when == "At the end of 2026-11-21 (UTC):"
+
+
 def test_a_verdict_of_an_earlier_phase_is_over() -> None:
     judged("good", "ship", "technical", phase=2)
     assert found() == ()

@@ -49,6 +49,8 @@ def set_experiment(**values: Any) -> None:
         ("target_effect", "0.5"),
         ("min_units", 500),
         ("min_days", 1),
+        ("cost_cap", "0.5"),
+        ("prior_sd", 0.1),
         ("planned_units", 9000),
         ("tuning_sample_size", 9000),
         ("window_days", 1),
@@ -91,6 +93,17 @@ def test_a_paused_experiment_is_locked_too() -> None:
     lifecycle.pause(running(), "tests")
     with pytest.raises(LockedError, match="its alpha is locked"):
         changed(lambda: set_experiment(alpha=0.2))
+
+
+def test_a_revision_from_before_a_field_locks_nothing_it_does_not_know() -> None:
+    """After an upgrade the first change is compared with a document of the release before."""
+    running()
+    newest = PolicyRevision.objects.latest("number")
+    for name in ("cost_cap", "prior_sd"):
+        del newest.document["experiments"]["cheaper"][name]
+    newest.save(update_fields=["document"])
+    changed(lambda: set_experiment(owner="olga"))
+    assert PolicyRevision.objects.latest("number").number == newest.number + 1
 
 
 def test_a_stopped_experiment_keeps_the_plan_it_was_judged_by() -> None:
@@ -143,7 +156,7 @@ def test_the_router_of_an_arm_is_locked() -> None:
         "tests",
         START,
         lambda: experiment.arms.filter(name="local").update(
-            method="routellm", router=Router.objects.get(name="local"), threshold=0.5
+            method="routellm", router=Router.objects.get(name="local"), threshold=0.75
         ),
     )
     with pytest.raises(LockedError, match="its router 'local' is locked"):

@@ -38,6 +38,7 @@ from experiments.services import experiments, rollouts
 from experiments.services.demonstration.people import DAYS
 from experiments.services.demonstration.world import ROUTER, World
 from experiments.services.revisions import revision
+from experiments.services.shipping import is_to_ship
 
 DANA, EMIL = "dana", "emil"
 MODELS = ("openai/gpt-4.1", "openai/gpt-4.1-mini", "gemini/gemini-2.5-flash")
@@ -199,7 +200,9 @@ class Story:
         experiment = Experiment.objects.get(key=SHIPPED)
         verdict = results(experiment, now, series=False).verdict
         outcome = str(verdict.outcome) if verdict else ""
-        experiments.ship(experiment, "half-strong", DANA, now, verdict=outcome)
+        arm = "half-strong"
+        anyway = "" if is_to_ship(verdict, arm) else "The tenth month's budget decides"
+        experiments.ship(experiment, arm, DANA, now, verdict=outcome, anyway=anyway)
 
     def _new_phase(self, now: datetime) -> None:
         experiment = Experiment.objects.get(key=OPEN)

@@ -1,0 +1,284 @@
+"""What policies would do with a domain's prompts: their strong share, their cost, and whether two
+of them would send every prompt to the same model.
+
+Asked of recent decisions, whose scores are stored; else of an outcome set that the router has
+scored; else of the example prompts that ship. The choice is the one that decides (`Chooser`).
+"""
+
+import functools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+import orjson
+
+from experiments.core.bucketing import BUCKETS
+from experiments.core.choice import Chooser, Scorer
+from experiments.core.costs import estimate_tokens
+from experiments.core.money import price_on
+from experiments.core.policy import Domain, Method, Policy, RoutingPolicy
+from experiments.core.propensity import explored_buckets
+from experiments.core.selection import GENERAL, NoEligibleModelsError
+from experiments.core.units import RecordedBuckets, Unit
+from experiments.core.values import Choice, Failure, Score, Situation
+from experiments.models import Decision, OutcomeScores, OutcomeSet, RecordedOutcome, Router
+from experiments.routers.domain_prompts import load_sources
+from experiments.routers.errors import RouterConfigurationError
+from experiments.routers.features import featurise
+from experiments.services.expectations import expected_output_tokens
+from experiments.services.scorers import of_row
+
+RECENT = 2_000
+ENOUGH = 100
+EXAMPLES = 50
+"""Prompts of a domain that are scored where nothing better is known."""
+NANO = 1_000_000_000
+NOT_KNOWN = "not_known"
+
+
+class Prompt(NamedTuple):
+    """What is known of a prompt: its domain, its routers' scores, and about its length."""
+
+    domain: str
+    scores: Mapping[str, float]
+    tokens: int
+
+
+class Sample(NamedTuple):
+    """Prompts to ask about, and where they come from in words."""
+
+    prompts: Sequence[Prompt]
+    source: str
+
+
+class PolicyForecast(NamedTuple):
+    """`strong_share` is None where a policy picks outside a pair, `cost` (US dollars a request)
+    where a price is missing."""
+
+    strong_share: float | None
+    cost: float | None
+    models: tuple[str, ...]
+
+
+class Forecast(NamedTuple):
+    """`policies` in the order asked; `same` are pairs of places that choose alike everywhere."""
+
+    sample: Sample
+    policies: tuple[PolicyForecast, ...]
+    same: tuple[tuple[int, int], ...]
+
+
+class _Picked(NamedTuple):
+    """What a policy picks for one prompt, and how often it explores the other model."""
+
+    choice: Choice
+    explored: float
+    cost: float | None
+
+    @property
+    def identity(self) -> tuple[str, str | None, float]:
+        return self.choice.model, self.choice.other if self.explored else None, self.explored
+
+    @property
+    def strong(self) -> float | None:
+        pair = self.choice.pair
+        if pair is None:
+            return None
+        share = float(self.choice.model == pair.strong)
+        if not self.explored:
+            return share
+        return share * (1 - self.explored) + self.explored * (self.choice.other == pair.strong)
+
+
+def forecast(
+    policy: Policy, domains: Sequence[Domain], wanted: Sequence[RoutingPolicy], today: date
+) -> Forecast | None:
+    """What each of `wanted` would do in these domains. None where no prompt's scores are known.
+
+    A few queries; a thousand prompts take some milliseconds.
+    """
+    sample = _sample(policy, domains, _routers(wanted))
+    if not sample.prompts:
+        return None
+    try:
+        picked = [_picks(policy, one, sample.prompts, today) for one in wanted]
+    except NoEligibleModelsError:
+        return None
+    return Forecast(sample, tuple(_summary(one) for one in picked), tuple(_same(picked)))
+
+
+def scores_of(found: Forecast, router: str) -> list[float]:
+    return [prompt.scores[router] for prompt in found.sample.prompts if router in prompt.scores]
+
+
+def _routers(wanted: Iterable[RoutingPolicy]) -> frozenset[str]:
+    """Whose scores the policies ask for."""
+    routed = [one for one in wanted if one.method is Method.ROUTELLM]
+    steps = {step.router for one in routed for step in one.between}
+    return frozenset({one.router for one in routed if one.router} | steps)
+
+
+def _same(picked: Sequence[Sequence[_Picked]]) -> Iterator[tuple[int, int]]:
+    identities = [[one.identity for one in picks] for picks in picked]
+    for first, second in combinations(range(len(identities)), 2):
+        if identities[first] == identities[second]:
+            yield first, second
+
+
+def _summary(picks: Sequence[_Picked]) -> PolicyForecast:
+    shares = [one.strong for one in picks if one.strong is not None]
+    costs = [one.cost for one in picks if one.cost is not None]
+    return PolicyForecast(
+        strong_share=sum(shares) / len(shares) if len(shares) == len(picks) else None,
+        cost=sum(costs) / len(costs) / NANO if len(costs) == len(picks) else None,
+        models=tuple(sorted({one.choice.model for one in picks})),
+    )
+
+
+def _picks(
+    policy: Policy, wanted: RoutingPolicy, prompts: Sequence[Prompt], today: date
+) -> list[_Picked]:
+    expected = expected_output_tokens()
+    return [_pick(policy, wanted, prompt, today, expected) for prompt in prompts]
+
+
+def _pick(
+    policy: Policy,
+    wanted: RoutingPolicy,
+    prompt: Prompt,
+    today: date,
+    expected: Mapping[tuple[str, str], int],
+) -> _Picked:
+    situation = Situation(
+        "", Unit(RecordedBuckets({}), ""), (), prompt.tokens, today, output_tokens=expected
+    )
+    scorer = Scorer(policy, lambda name: _score(prompt, name))
+    choice = Chooser(policy, policy.domains[prompt.domain], situation, scorer).choose(wanted)
+    explored = explored_buckets(wanted.epsilon) / BUCKETS if choice.other else 0.0
+    own = _cost(policy, choice.model, prompt, situation)
+    other = _cost(policy, choice.other, prompt, situation) if explored and choice.other else 0.0
+    if own is None or other is None:
+        return _Picked(choice, explored, None)
+    return _Picked(choice, explored, own * (1 - explored) + other * explored)
+
+
+def _score(prompt: Prompt, router: str) -> Score | Failure:
+    value = prompt.scores.get(router)
+    return Failure(NOT_KNOWN) if value is None else Score(value)
+
+
+def _cost(policy: Policy, model: str, prompt: Prompt, situation: Situation) -> float | None:
+    price = price_on(policy.prices.get(model, ()), situation.day)
+    if price is None:
+        return None
+    written = situation.output_tokens.get((prompt.domain, model), situation.default_output_tokens)
+    return price.cost(prompt.tokens, written)
+
+
+def _sample(policy: Policy, domains: Sequence[Domain], routers: frozenset[str]) -> Sample:
+    names = [domain.name for domain in domains]
+    recent = _recent(names, routers)
+    if len(recent) >= ENOUGH:
+        return Sample(recent, f"{len(recent):,} recent prompts")
+    if routers and (found := _recorded(policy, names, routers)):
+        return found
+    examples = [prompt for name in names for prompt in _examples(policy, name, routers)]
+    return Sample(examples, f"{len(examples):,} example prompts (too few recent ones)")
+
+
+def _recent(domains: Sequence[str], routers: frozenset[str]) -> list[Prompt]:
+    """The newest decisions that every router has scored. One query, from an index."""
+    rows = Decision.objects.filter(domain__in=domains).exclude(odds="").order_by("-created_at")
+    read = rows.values_list("domain", "scores", "input_tokens")[:RECENT]
+    prompts = (
+        Prompt(domain, orjson.loads(scores) if scores else {}, tokens)
+        for domain, scores, tokens in read
+    )
+    return [prompt for prompt in prompts if _all_known(prompt, routers)]
+
+
+def _all_known(prompt: Prompt, routers: frozenset[str]) -> bool:
+    return all(prompt.scores.get(router) is not None for router in routers)
+
+
+def _recorded(policy: Policy, domains: Sequence[str], routers: frozenset[str]) -> Sample | None:
+    """Of the newest outcome set that every router has scored, the prompts of these domains."""
+    keys = {name: _key(name) for name in routers}
+    for outcome_set in OutcomeSet.objects.order_by("-updated_at"):
+        kept = {
+            name: OutcomeScores.objects.filter(outcome_set=outcome_set, router_key=key).first()
+            for name, key in keys.items()
+            if key
+        }
+        if len(kept) < len(keys) or any(one is None for one in kept.values()):
+            continue
+        found = _of_set(outcome_set, {n: one for n, one in kept.items() if one}, domains)
+        if len(found) >= ENOUGH:
+            return Sample(found, f"{len(found):,} prompts of the outcome set {outcome_set.name}")
+    return None
+
+
+def _key(router: str) -> str:
+    row = Router.objects.filter(name=router).first()
+    return of_row(row).key if row else ""
+
+
+def _of_set(
+    outcome_set: OutcomeSet, kept: Mapping[str, OutcomeScores], domains: Sequence[str]
+) -> list[Prompt]:
+    """Scores are kept in the order of the rows; prompts without a domain are general."""
+    count = min(one.count for one in kept.values())
+    scores = {name: np.frombuffer(one.values) for name, one in kept.items()}
+    rows = RecordedOutcome.objects.filter(outcome_set=outcome_set).order_by("id")
+    read = rows.values_list("domain", "prompt")[:count]
+    found = [
+        Prompt(
+            domain or GENERAL,
+            {name: float(values[place]) for name, values in scores.items()},
+            estimate_tokens(prompt),
+        )
+        for place, (domain, prompt) in enumerate(read)
+        if (domain or GENERAL) in domains
+    ]
+    return found[:: max(1, len(found) // RECENT)]
+
+
+def _examples(policy: Policy, domain: str, routers: frozenset[str]) -> list[Prompt]:
+    """Prompts that ship, or the domain's own examples, scored now: local routers only."""
+    texts = _shipped().get(domain) or policy.detection.examples.get(domain, ())
+    spread = texts[:: max(1, len(texts) // EXAMPLES)]
+    known = {name: scored for name in routers if (scored := _scored(policy, name, tuple(spread)))}
+    if len(known) < len(routers):
+        return []
+    return [
+        Prompt(
+            domain, {name: scores[place] for name, scores in known.items()}, estimate_tokens(text)
+        )
+        for place, text in enumerate(spread)
+    ]
+
+
+@functools.cache
+def _shipped() -> Mapping[str, tuple[str, ...]]:
+    return {source.domain: (*source.seed, *source.prompts) for source in load_sources()}
+
+
+def _scored(policy: Policy, router: str, texts: tuple[str, ...]) -> tuple[float, ...] | None:
+    """None for routers that ask somebody else, or that cannot be loaded."""
+    core = policy.routers.get(router)
+    row = Router.objects.filter(name=router).first()
+    if core is None or row is None or not core.local:
+        return None
+    try:
+        return _scored_by(of_row(row).key, router, texts)
+    except (RouterConfigurationError, Router.DoesNotExist):
+        return None
+
+
+@functools.lru_cache(maxsize=256)
+def _scored_by(key: str, router: str, texts: tuple[str, ...]) -> tuple[float, ...]:
+    """Once in a process for each checkpoint (`key`) and domain."""
+    score = of_row(Router.objects.get(name=router)).load()
+    return tuple(float(score(featurise(text))) for text in texts)

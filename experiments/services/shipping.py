@@ -1,0 +1,149 @@
+"""Shipping an arm: what it changes and what is predicted of it, shown before it is done, once."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from experiments.analysis.verdict import Outcome, Verdict
+from experiments.core.choice import effective_threshold
+from experiments.core.policy import Domain, Method, Policy, RoutingPolicy
+from experiments.models import Arm, Experiment
+from experiments.reports.experiments import results
+from experiments.services import experiments as lifecycle
+from experiments.services.documents import current_document
+from experiments.services.forecasts import Forecast, PolicyForecast, forecast
+from experiments.services.policies import build_policy
+from experiments.services.revisions import Author
+
+
+class DomainChange(NamedTuple):
+    """One domain's policy before and after, with what is predicted of both where it can be."""
+
+    domain: str
+    before: str
+    after: str
+    predicted_before: PolicyForecast | None
+    predicted_after: PolicyForecast | None
+    source: str
+
+    def __str__(self) -> str:
+        shares = _shares(self.predicted_before, self.predicted_after)
+        costs = _costs(self.predicted_before, self.predicted_after)
+        told = "; ".join(text for text in (shares, costs) if text)
+        predicted = f" Predicted from {self.source}: {told}." if told else ""
+        return f"{self.domain}: from {self.before} to {self.after}.{predicted}"
+
+
+class ShipPreview(NamedTuple):
+    """What shipping an arm at `at` would mean. `ready` where the verdict is to ship this arm."""
+
+    arm: str
+    at: datetime
+    verdict: Verdict | None
+    sentence: str
+    changes: tuple[DomainChange, ...]
+
+    @property
+    def ready(self) -> bool:
+        return is_to_ship(self.verdict, self.arm)
+
+    @property
+    def outcome(self) -> str:
+        return str(self.verdict.outcome) if self.verdict else "none"
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The verdict and each change, in words."""
+        verdict = f"Verdict at {self.at:%Y-%m-%d %H:%M} UTC: {self.outcome}. {self.sentence}"
+        return (verdict, *(str(change) for change in self.changes))
+
+
+def is_to_ship(verdict: Verdict | None, arm: str) -> bool:
+    """Of several treatments each has a verdict of its own; nothing ships while it is unhealthy."""
+    if verdict is None or verdict.outcome is not Outcome.SHIP:
+        return False
+    return any(one.arm == arm and one.outcome is Outcome.SHIP for one in verdict.arms)
+
+
+def previews(experiment: Experiment, now: datetime) -> tuple[ShipPreview, ...]:
+    """Of each arm, treatments first."""
+    arms = sorted(_arms(experiment), key=lambda arm: arm.is_control)
+    found = results(experiment, now, series=False)
+    return tuple(
+        ShipPreview(arm.name, now, found.verdict, found.sentence, _changes(experiment, arm, now))
+        for arm in arms
+    )
+
+
+def ship(
+    experiment: Experiment, arm: str, author: Author, now: datetime, *, anyway: str = ""
+) -> None:
+    """Writes the arm's policy into the domain, and ends the experiment. `anyway` is the reason
+    where the verdict is not to ship this arm.
+
+    Raises NotReadyToShipError without one, LifecycleError where it cannot be shipped at all.
+    """
+    lifecycle.require_shippable(experiment, arm)
+    found = results(experiment, now, series=False)
+    if not is_to_ship(found.verdict, arm) and not anyway:
+        preview = next(one for one in previews(experiment, now) if one.arm == arm)
+        raise lifecycle.NotReadyToShipError(preview.lines)
+    verdict = str(found.verdict.outcome) if found.verdict else ""
+    lifecycle.ship(experiment, arm, author, now, verdict=verdict, anyway=anyway)
+
+
+def _arms(experiment: Experiment) -> list[Arm]:
+    return list(experiment.arms.select_related("router", "strong_model", "weak_model"))
+
+
+def _changes(experiment: Experiment, arm: Arm, now: datetime) -> tuple[DomainChange, ...]:
+    policy = build_policy(0, current_document())
+    own = experiment.domain.name if experiment.domain else None
+    domains = [domain for name, domain in policy.domains.items() if own in (None, name)]
+    return tuple(_change(policy, domain, arm, now) for domain in domains)
+
+
+def _change(policy: Policy, domain: Domain, arm: Arm, now: datetime) -> DomainChange:
+    after = arm.routing_policy()
+    wanted = (domain.policy, after)
+    found: Forecast | None = forecast(policy, [domain], wanted, now.date())
+    before, later = found.policies if found else (None, None)
+    return DomainChange(
+        domain.name,
+        described(domain.policy, effective_threshold(policy, domain, domain.policy)),
+        described(after, after.threshold),
+        before,
+        later,
+        found.sample.source if found else "",
+    )
+
+
+def described(policy: RoutingPolicy, threshold: float | None) -> str:
+    """A policy in a few words."""
+    words = {
+        Method.ALWAYS_STRONG: "always the strong model",
+        Method.ALWAYS_WEAK: "always the weak model",
+        Method.DOMAIN_SELECTOR: "the domain selector",
+    }
+    if policy.method in words:
+        return words[policy.method]
+    at = "no threshold" if threshold is None else f"{threshold:.3f}"
+    explores = f", {100 * policy.epsilon:g} % explored" if policy.epsilon else ""
+    return f"{policy.router or 'no router'} at {at}{explores}"
+
+
+def _shares(before: PolicyForecast | None, after: PolicyForecast | None) -> str:
+    shares = [one.strong_share if one else None for one in (before, after)]
+    return _between("strong share", shares, lambda share: f"{100 * share:.0f} %")
+
+
+def _costs(before: PolicyForecast | None, after: PolicyForecast | None) -> str:
+    costs = [one.cost if one else None for one in (before, after)]
+    return _between("cost of 1,000 requests", costs, lambda cost: f"${1000 * cost:.4g}")
+
+
+def _between(name: str, values: Sequence[float | None], show: Callable[[float], str]) -> str:
+    before, after = values
+    if after is None:
+        return ""
+    return f"{name} {show(after)}" + (f", today {show(before)}" if before is not None else "")
