@@ -33,6 +33,10 @@ def _limited(path: str, waited: float) -> AbstractContextManager[object]:
 
 
 _threaded = ThreadedWSGI(pages, settings.WEB_THREADS, settings.DATABASE_BUSY_SECONDS, _limited)
+# Hashing a password takes most of a second of processor time, on purpose. One thread does it, with
+# a lower priority: many logins wait for each other, and the API's threads for none of them.
+_HASHES_PASSWORDS = ("/admin/login/", "/admin/password_change/", "/admin/auth/user/")
+_passwords = ThreadedWSGI(pages, 1, settings.DATABASE_BUSY_SECONDS, _limited, niceness=10)
 _probes = Probes(check_outside_requests, settings.READINESS_SECONDS)
 
 
@@ -40,14 +44,17 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await _live(receive, send)
     elif scope["type"] == "http":
-        await _app_for(scope["path"])(scope, receive, send)
+        await _app_for(scope)(scope, receive, send)
     else:
         await send({"type": "websocket.close"})
 
 
-def _app_for(path: str) -> Any:
+def _app_for(scope: Scope) -> Any:
+    path = scope["path"]
     if path.startswith(_GATEWAY):
         return gateway
+    if scope["method"] == "POST" and path.startswith(_HASHES_PASSWORDS):
+        return _passwords
     return _probes if path in _probes.paths else _threaded
 
 

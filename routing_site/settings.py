@@ -108,6 +108,11 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LOGIN_URL = "admin:login"
+AUTHENTICATION_BACKENDS = ["experiments.login_backend.ThrottledBackend"]
+# Failed logins of one account from one address in that time; 0: no limit.
+LOGIN_FAILURES = env.whole("LOGIN_FAILURES", 5)
+LOGIN_WINDOW_SECONDS = env.whole("LOGIN_WINDOW_SECONDS", 900, 1)
+PROXY_COUNT = env.whole("PROXY_COUNT", 0)
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

@@ -6,7 +6,9 @@ A request for which no thread is free in time is refused: it never waits without
 import asyncio
 import io
 import json
+import os
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +38,8 @@ class _Answer(NamedTuple):
 
 class ThreadedWSGI:
     """`patience` is how many seconds a request waits for a free thread. `around` is entered in that
-    thread, with the request's path and how long it waited."""
+    thread, with the request's path and how long it waited. `niceness` above 0 lets other threads
+    go first where processors are short."""
 
     def __init__(
         self,
@@ -44,11 +47,13 @@ class ThreadedWSGI:
         threads: int,
         patience: float = float("inf"),
         around: Callable[[str, float], AbstractContextManager[object]] = lambda *_: nullcontext(),
+        niceness: int = 0,
     ) -> None:
         self._app = app
         self._threads = threads
         self._patience = patience
         self._around = around
+        self._niceness = niceness
         self._pool: ThreadPoolExecutor | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,7 +86,7 @@ class ThreadedWSGI:
     def _workers(self) -> ThreadPoolExecutor:
         """Not before the first request: threads do not survive the server's fork."""
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._threads, "web")
+            self._pool = ThreadPoolExecutor(self._threads, "web", _be_nice, (self._niceness,))
         return self._pool
 
     def _run(self, environ: Environ, arrived: float) -> _Answer:
@@ -102,6 +107,13 @@ class ThreadedWSGI:
         encoded = [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in headers]
         rest = _after(second, chunks) if second else None
         return _Answer(int(status[:3]), encoded, first, rest)
+
+
+def _be_nice(niceness: int) -> None:
+    """Lowers the priority of this thread alone; Linux has one for each thread."""
+    if niceness and sys.platform == "linux":
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + niceness)
 
 
 def _chunks(result: Iterable[bytes]) -> Iterator[bytes]:

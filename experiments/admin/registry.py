@@ -9,6 +9,7 @@ from experiments.admin import (  # noqa: F401
     experiments,
     flags,
     keys,
+    logins,
     metrics,
     models,
     outcome_sets,

@@ -3,7 +3,9 @@
 from typing import Any
 
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
@@ -13,16 +15,37 @@ GROUPS = {
     "Routing": ("Flag", "Domain", "LanguageModel", "ProviderEndpoint", "Router", "RoutingSettings"),
     "Proof": ("Experiment", "Metric", "Rollout", "OutcomeSet"),
     "History": ("PolicyRevision", "Decision", "PeriodicJob"),
-    "Access": ("APIKey", "User", "Group"),
+    "Access": ("APIKey", "User", "Group", "LoginAttempt"),
 }
 
 
+class LoginForm(AdminAuthenticationForm):
+    """Says how long to wait where too many logins failed."""
+
+    def get_invalid_login_error(self) -> ValidationError:
+        refused = getattr(self.request, "login_refused", None)
+        if refused is not None:
+            return ValidationError(str(refused), code="too_many_failures")
+        return super().get_invalid_login_error()
+
+
 class SwitchyardAdminSite(AdminSite):
+    login_form = LoginForm
     site_header = "Switchyard"
     site_title = "Switchyard"
     index_title = "Configuration"
 
     index_template = "admin/experiments/index.html"
+
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """429 with Retry-After where too many logins failed."""
+        response = super().login(request, extra_context)
+        if (refused := getattr(request, "login_refused", None)) is not None:
+            response.status_code = 429
+            response["Retry-After"] = str(refused.retry_after)
+        return response
 
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from experiments.core.wording import plural
 from experiments.models import Flag
-from experiments.services import rollouts, shadow_queue, tasks
+from experiments.services import logins, rollouts, shadow_queue, tasks
 from experiments.services.calibration import calibrate
 from experiments.services.daily_results import record_all
 from experiments.services.locks import LockedError
@@ -18,6 +18,7 @@ from experiments.services.pruning import prune
 from experiments.services.revisions import revision
 from experiments.services.scheduler import Daily, Every, Job, Report, register
 
+LOGINS_KEPT = timedelta(days=90)
 DYNAMIC_THRESHOLD = "routellm_dynamic_threshold"
 
 
@@ -35,6 +36,10 @@ def _prune(due: datetime, report: Report) -> None:
     deleted = prune(before)
     tasks.prune(datetime.combine(before, time.min, UTC))
     report(f"Pruned {plural(deleted, 'decision')} made before {before}.")
+
+
+def _prune_logins(due: datetime, report: Report) -> None:
+    report(f"Deleted {plural(logins.prune(due - LOGINS_KEPT), 'login attempt')}.")
 
 
 def _refresh_prices(due: datetime, report: Report) -> None:
@@ -83,6 +88,12 @@ JOBS = (
         Daily(3, 0),
         "Deletes decisions older than DECISION_RETENTION_DAYS; totals stay.",
         _prune,
+    ),
+    Job(
+        "prune_logins",
+        Daily(3, 30),
+        f"Deletes login attempts older than {LOGINS_KEPT.days} days.",
+        _prune_logins,
     ),
     Job(
         "refresh_prices",

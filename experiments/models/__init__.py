@@ -16,6 +16,7 @@ from experiments.models.flags import Flag, FlagEntry, RoutingSettings
 from experiments.models.gateway import Attempt, Circuit, KeyUsage, ProviderEndpoint
 from experiments.models.keys import APIKey, Scope
 from experiments.models.lab import OutcomeScores, OutcomeSet, RecordedOutcome
+from experiments.models.logins import LoginAttempt
 from experiments.models.revisions import PolicyRevision
 from experiments.models.roles import OfferedPermission
 from experiments.models.rollouts import Rollout, RolloutStep
@@ -43,6 +44,7 @@ __all__ = [
     "FlagEntry",
     "KeyUsage",
     "LanguageModel",
+    "LoginAttempt",
     "Metric",
     "MetricSum",
     "ModelPrice",

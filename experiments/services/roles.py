@@ -79,7 +79,9 @@ _OPERATOR = (
         "use_chat",
     }
 )
-_ADMINISTRATOR = _OPERATOR | _codenames(EVERYTHING, ["apikey", "user", "group"])
+_ADMINISTRATOR = (
+    _OPERATOR | _codenames(EVERYTHING, ["apikey", "user", "group"]) | {"view_loginattempt"}
+)
 
 ROLES = {VIEWER: _VIEWER, OPERATOR: _OPERATOR, ADMINISTRATOR: _ADMINISTRATOR}
 

@@ -1,0 +1,34 @@
+"""Attempts to log in, kept to slow down guessing and to show who tried."""
+
+from django.db import models
+
+
+class LoginAttempt(models.Model):
+    """One attempt. It counts as failed until the password has been found right."""
+
+    class Result(models.TextChoices):
+        FAILED = "failed", "Wrong name or password"
+        SUCCEEDED = "succeeded", "Logged in"
+
+    at = models.DateTimeField()
+    account = models.CharField(max_length=64, help_text="A keyed hash of the name as typed.")
+    username = models.CharField(
+        max_length=150,
+        blank=True,
+        help_text="Only of accounts that exist: people also type passwords into this field.",
+    )
+    address = models.CharField(
+        max_length=64, help_text="Where it came from. Of IPv6 the first 64 bits."
+    )
+    result = models.CharField(max_length=10, choices=Result.choices, default=Result.FAILED)
+
+    class Meta:
+        ordering = ["-at", "-id"]
+        verbose_name = "login attempt"
+        indexes = [
+            models.Index(fields=["account", "at"], name="login_account_at"),
+            models.Index(fields=["address", "at"], name="login_address_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.username or 'unknown name'} from {self.address}: {self.result}"
