@@ -27,7 +27,8 @@ class Behaviour:
 
     Faults: another `status` with `error`; `hangs` never answers; `cut_after` closes the connection
     after that many events (0: right after the headers); `body` or `events` are sent as they are;
-    `pads` the answer with that many bytes.
+    `pads` the answer with that many bytes. `pieces` are a stream's bytes, one write each, as
+    Latin-1, under `content_type`.
     """
 
     delay: float = 0.0
@@ -43,6 +44,8 @@ class Behaviour:
     usage: Any = "true"
     pads: int = 0
     message: dict[str, Any] | None = None
+    pieces: list[str] | None = None
+    content_type: str = "text/event-stream"
 
 
 @dataclass
@@ -190,19 +193,23 @@ class _Answer:
 
     async def _stream(self) -> None:
         how = self._how
-        head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked"
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {how.content_type}\r\nTransfer-Encoding: chunked"
         self._writer.write(f"{head}\r\n\r\n".encode())
-        for number, event in enumerate(self._events()):
+        for number, data in enumerate(self._pieces()):
             if number and how.pause:
                 await self._gone.wait(how.pause)
             if number == how.cut_after:
                 await self._writer.drain()
                 raise ConnectionError
-            data = f"data: {event}\n\n".encode()
             self._writer.write(b"%x\r\n%b\r\n" % (len(data), data))
             if how.pause:
                 await self._writer.drain()
         self._writer.write(b"0\r\n\r\n")
+
+    def _pieces(self) -> list[bytes]:
+        if self._how.pieces is not None:
+            return [piece.encode("latin-1") for piece in self._how.pieces]
+        return [f"data: {event}\n\n".encode() for event in self._events()]
 
     def _events(self) -> list[str]:
         how = self._how

@@ -87,3 +87,57 @@ def test_an_experiment_that_runs_keeps_its_plan_without_a_cost_cap() -> None:
     row = after("Experiment").objects.get(key="cheaper")
     assert (row.status, row.min_days, row.started_at) == ("running", 7, NOON)
     assert (row.cost_cap, row.prior_sd, row.ship_reason) == (None, 0.2, "")
+
+
+def test_prices_and_timeouts_of_the_first_release() -> None:
+    """Cache writes get the catalogue's price, and models that reason get time; what an operator set
+    stays."""
+    before = migrated_to("0004_periodic_jobs")
+    rows = {}
+    for name, source, amounts in (
+        ("anthropic/claude-opus-5-5", "genai-prices", (4, 20)),
+        ("anthropic/claude-sonnet-5-5", "operator", (2, 10)),
+        ("anthropic/claude-haiku-5-5", "genai-prices", (7, 8)),
+        ("our/own", "genai-prices", (1, 1)),
+    ):
+        model = before("LanguageModel").objects.create(name=name, provider="x")
+        prices = dict(zip(("input_per_million", "output_per_million"), amounts, strict=True))
+        rows[name] = before("ModelPrice").objects.create(model=model, source=source, **prices).pk
+    endpoint = before("ProviderEndpoint").objects.create
+    endpoint(name="usual", base_url="http://a", first_token_seconds=30, total_seconds=300)
+    endpoint(name="own", base_url="http://a", first_token_seconds=20, total_seconds=60)
+    add_attempt(before)
+
+    after = migrated_to(newest())
+    found = {
+        name: after("ModelPrice")
+        .objects.values_list("cache_write_per_million", "cache_write_1h_per_million")
+        .get(pk=pk)
+        for name, pk in rows.items()
+    }
+    assert found == {
+        "anthropic/claude-opus-5-5": (5, 8),
+        "anthropic/claude-sonnet-5-5": (None, None),
+        "anthropic/claude-haiku-5-5": (None, None),
+        "our/own": (None, None),
+    }
+    seconds = after("ProviderEndpoint").objects.values_list("first_token_seconds", "total_seconds")
+    assert seconds.get(name="usual") == (300, 900)
+    assert seconds.get(name="own") == (20, 60)
+    attempt = after("Attempt").objects.get()
+    assert (attempt.cached_tokens, attempt.cache_write_tokens) == (5, None)
+
+
+def add_attempt(models: Models) -> None:
+    models("Attempt").objects.create(
+        decision=add_decision(models),
+        number=1,
+        model="openai/gpt-4.1-mini",
+        is_fallback=False,
+        started_at=NOON,
+        ended_ms=1.0,
+        status="ok",
+        input_tokens=10,
+        cached_tokens=5,
+        output_tokens=1,
+    )

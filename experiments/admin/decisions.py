@@ -94,7 +94,10 @@ class AttemptInline(ReadOnly, TabularInline):
             return "none"
         parts = [f"{row.input_tokens:,} / {row.output_tokens:,}"]
         parts += [f"{row.cached_tokens:,} cached"] if row.cached_tokens else []
+        parts += [f"{row.cache_writes:,} written to the cache"] if row.cache_writes else []
         parts += [f"{row.reasoning_tokens:,} reasoning"] if row.reasoning_tokens else []
+        audio = (row.input_audio_tokens or 0) + (row.output_audio_tokens or 0)
+        parts += [f"{audio:,} audio"] if audio else []
         return ", ".join([*parts, *(["estimated"] if row.estimated else [])])
 
     @admin.display(description="cost")

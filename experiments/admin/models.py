@@ -21,7 +21,7 @@ from experiments.admin.forms import (
 from experiments.core.money import price_on
 from experiments.core.wording import dollars
 from experiments.models import LanguageModel, ModelPrice
-from experiments.models.catalog import CAPABILITIES, price_order
+from experiments.models.catalog import CAPABILITIES, PART_PRICES, price_order
 
 PRICES = ("input_per_million", "output_per_million", "per_request")
 
@@ -63,7 +63,7 @@ class PriceInline(TabularInline):
     formset = InlineFormSet
     extra = 0
     fields = ["source", "input_per_million", "output_per_million", "per_request"]
-    fields += ["cached_input_per_million", "reasoning_output_per_million"]
+    fields += [*PART_PRICES]
     fields += ["valid_from", "valid_until", "source_version"]
     readonly_fields = ["source_version"]
 

@@ -17,7 +17,8 @@ class Protocol(StrEnum):
 class Endpoint:
     """One address and how patiently its models are called. Times are seconds.
 
-    `concurrency` is how many calls one model takes at a time; 0 is no limit.
+    `first_token_seconds` is how long a stream may send nothing at all. Models that reason first are
+    silent for minutes. `concurrency` is how many calls one model takes at a time; 0 is no limit.
     """
 
     name: str
@@ -26,8 +27,8 @@ class Endpoint:
     api_key_env: str = ""
     api_key_file: str = ""
     connect_seconds: float = 5.0
-    first_token_seconds: float = 30.0
-    total_seconds: float = 300.0
+    first_token_seconds: float = 300.0
+    total_seconds: float = 900.0
     retries: int = 1
     concurrency: int = 0
     dropped_parameters: tuple[str, ...] = ()

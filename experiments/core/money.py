@@ -1,9 +1,11 @@
 """Money as integer nano-dollars, so that sums are exact. `None` is "unknown", never zero."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+
+from experiments.core.usage import Usage
 
 NANO = 1_000_000_000
 PER_MILLION = 1_000_000
@@ -15,8 +17,10 @@ class Price:
 
     `input_per_million` and `output_per_million` are nano-dollars for a million tokens,
     `per_request` nano-dollars for each call. `valid_from` is included, `valid_until` is not;
-    None leaves that side open. Where `cached_per_million` is None, tokens the provider read from
-    its cache cost as much as any other; so do tokens of reasoning without `reasoning_per_million`.
+    None leaves that side open. The prices below `source` are for some of the tokens; None: as much
+    as the next more general kind. A cache write for an hour costs as much as a usual one, that as
+    much as input; cache reads and audio cost as much as other input, reasoning and audio output as
+    much as other output.
     """
 
     input_per_million: int
@@ -27,6 +31,10 @@ class Price:
     valid_from: date | None = None
     valid_until: date | None = None
     reasoning_per_million: int | None = None
+    cache_write_per_million: int | None = None
+    cache_write_1h_per_million: int | None = None
+    audio_input_per_million: int | None = None
+    audio_output_per_million: int | None = None
 
     def holds_on(self, day: date) -> bool:
         return (self.valid_from is None or self.valid_from <= day) and (
@@ -42,12 +50,48 @@ class Price:
     ) -> int:
         """Nano-dollars for one call, rounded half up. `cached_tokens` are among the input's,
         `reasoning_tokens` among the output's."""
-        tokens = input_tokens * self.input_per_million + output_tokens * self.output_per_million
-        if self.cached_per_million is not None:
-            tokens -= cached_tokens * (self.input_per_million - self.cached_per_million)
-        if self.reasoning_per_million is not None:
-            tokens += reasoning_tokens * (self.reasoning_per_million - self.output_per_million)
+        return self.cost_of(Usage(input_tokens, output_tokens, cached_tokens, reasoning_tokens))
+
+    def cost_of(self, usage: Usage) -> int:
+        """Nano-dollars for one call, rounded half up."""
+        tokens = (
+            usage.input_tokens * self.input_per_million
+            + usage.output_tokens * self.output_per_million
+            + sum(count * difference for count, difference in self._differences(usage) if count)
+        )
         return self.per_request + (tokens + PER_MILLION // 2) // PER_MILLION
+
+    def _differences(self, usage: Usage) -> Iterator[tuple[int | None, int]]:
+        """How many tokens have a price of their own, and how far it is from the general one."""
+        write = _either(self.cache_write_per_million, self.input_per_million)
+        hour = _either(self.cache_write_1h_per_million, write)
+        for count, price in (
+            (usage.cached_tokens, self.cached_per_million),
+            (usage.cache_write_tokens, write),
+            (usage.cache_write_1h_tokens, hour),
+            (usage.input_audio_tokens, self.audio_input_per_million),
+        ):
+            yield count, _either(price, self.input_per_million) - self.input_per_million
+        for count, price in (
+            (usage.reasoning_tokens, self.reasoning_per_million),
+            (usage.output_audio_tokens, self.audio_output_per_million),
+        ):
+            yield count, _either(price, self.output_per_million) - self.output_per_million
+
+
+def _either(price: int | None, other: int) -> int:
+    return other if price is None else price
+
+
+# Prices of some of the tokens, as stored decisions name them.
+PARTS: dict[str, str] = {
+    "cached": "cached_per_million",
+    "reasoning": "reasoning_per_million",
+    "cache_write": "cache_write_per_million",
+    "cache_write_1h": "cache_write_1h_per_million",
+    "audio_input": "audio_input_per_million",
+    "audio_output": "audio_output_per_million",
+}
 
 
 def price_on(prices: tuple[Price, ...], day: date) -> Price | None:

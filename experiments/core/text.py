@@ -12,10 +12,15 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from experiments.core.json_depth import MAX_DEPTH, is_too_deep
+
 REPLACEMENT = "\ufffd"
 CONTROL_CHARACTERS = r"[\x00-\x1f\x7f-\x9f]"
 _HALF = re.compile("[\ud800-\udfff]")
 ESCAPED_NUL = b"\\u0000"
+# OpenAI's own value for the logarithm of a probability that is next to nothing. Others are None.
+_CONSTANTS = {"-Infinity": -9999.0}
+_LARGEST = 2**63
 
 
 class Unstorable(NamedTuple):
@@ -27,6 +32,16 @@ class Unstorable(NamedTuple):
 
     def __str__(self) -> str:
         return f"holds {self.what}. Remove it."
+
+
+class NestedTooDeeplyError(orjson.JSONDecodeError):
+    """JSON that could be read, but not written again."""
+
+    def __init__(self) -> None:
+        super().__init__(f"it is nested deeper than {MAX_DEPTH} levels", "", 0)
+
+    def __str__(self) -> str:
+        return self.msg
 
 
 class UnstorableError(ValueError):
@@ -107,38 +122,62 @@ def storable_value(value: Any) -> Any:
 
 
 def load_json(raw: bytes) -> Any:
-    """One JSON value that a caller sent. Raises UnstorableError, orjson.JSONDecodeError.
+    """One JSON value that a caller sent. Raises UnstorableError, orjson.JSONDecodeError;
+    NestedTooDeeplyError is one of these.
 
     orjson refuses half a surrogate pair without saying where it is, so then the standard decoder
     looks for it.
     """
     try:
         value = orjson.loads(raw)
-    except orjson.JSONDecodeError:
+    except orjson.JSONDecodeError as error:
         if found := _find_half(raw):
             raise UnstorableError(found) from None
+        if "depth limit" in str(error):
+            raise NestedTooDeeplyError from None
         raise
+    if is_too_deep(value, raw):
+        raise NestedTooDeeplyError
     if ESCAPED_NUL in raw and (found := find_unstorable(value)):
         raise UnstorableError(found)
     return value
 
 
-def load_provider_json(raw: bytes) -> Any:
+def load_provider_json(raw: bytes, *, halves: bool = False) -> Any:
     """One JSON value that a provider sent, with everything replaced that no database stores: what
-    is passed on to a caller can then be sent back. Raises ValueError."""
+    is passed on to a caller can then be sent back. Raises ValueError.
+
+    With `halves`, text is left as it came: half a surrogate pair may meet the other one in the next
+    chunk.
+    """
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        return _lenient(raw)
-    return storable_value(value) if ESCAPED_NUL in raw else value
+        value = _lenient(raw)
+    if is_too_deep(value, raw):
+        raise NestedTooDeeplyError
+    return storable_value(value) if not halves and may_be_unstorable(raw) else value
+
+
+def may_be_unstorable(raw: bytes) -> bool:
+    """Whether JSON can hold what no database stores. It can only hold it escaped."""
+    return ESCAPED_NUL in raw or b"\\ud" in raw or b"\\uD" in raw
 
 
 def _lenient(raw: bytes) -> Any:
-    """With halves of surrogate pairs and NaN, which orjson refuses. Raises ValueError."""
+    """With halves of surrogate pairs, NaN and the like, which orjson refuses and official clients
+    read. Raises ValueError."""
     try:
-        return storable_value(json.loads(raw.decode(errors="surrogatepass")))
+        text = raw.decode(errors="replace")
+        return json.loads(text, parse_constant=_CONSTANTS.get, parse_int=_whole)
     except RecursionError:
-        raise ValueError("It is nested too deeply.") from None
+        raise NestedTooDeeplyError from None
+
+
+def _whole(digits: str) -> int | float:
+    """As orjson reads it: what 64 bits do not hold is a float."""
+    number = int(digits) if len(digits) < 20 else float(digits)
+    return number if isinstance(number, float) or abs(number) < _LARGEST else float(number)
 
 
 def _find_half(raw: bytes) -> Unstorable | None:

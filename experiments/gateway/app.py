@@ -23,7 +23,7 @@ from experiments.gateway.openai_door import OpenAIDoor, new_session
 from experiments.gateway.overhearing import listener_for
 from experiments.gateway.refusals import answer_to
 from experiments.gateway.relay import answer_stream, answer_whole
-from experiments.gateway.replies import OWN_KEY, explanation, headers, wants_explanation
+from experiments.gateway.replies import OWN_KEY, error_headers, explanation, wants_explanation
 from experiments.gateway.wire import HungUpError, Receive, Request, Scope, Send
 from experiments.models import Scope as KeyScope
 
@@ -129,7 +129,7 @@ async def _refuse(request: Request, exchange: Exchange, error: Exception, starte
     body = answer.body
     if wants_explanation(request):
         body[OWN_KEY] = explanation(exchange)
-    own = headers(exchange, exchange.model, elapsed)
+    own = error_headers(exchange, elapsed)
     await request.answer(answer.status, body, {**own, **answer.headers})
 
 

@@ -16,12 +16,11 @@ from experiments.core.money import total
 from experiments.core.policy import Policy
 from experiments.gateway.chat import read_chat
 from experiments.gateway.crowds import Crowds
-from experiments.gateway.errors import Status, UpstreamError
+from experiments.gateway.errors import UpstreamError
 from experiments.gateway.exchange import Door, Exchange, Surroundings
 from experiments.gateway.litellm_door import LiteLLMDoor
 from experiments.gateway.openai_door import OpenAIDoor, new_session
 from experiments.gateway.overhearing import answer_of
-from experiments.gateway.usage import Written
 from experiments.models import Decision
 from experiments.services.admission import Admitted
 from experiments.services.budgets import Charge, Limits, Standing
@@ -101,10 +100,9 @@ async def _asked(policy: Policy, question: Question, surroundings: Surroundings)
     exchange = Exchange(chat, _admitted(policy, question.model), surroundings)
     try:
         attempt = await exchange.open()
-        written = Written()
         for choice in attempt.data["choices"]:
-            written.add(choice.get("message"))
-        exchange.finished(attempt, Status.OK, attempt.data.get("usage"), written)
+            attempt.written.add(choice.get("message"))
+        exchange.finished(attempt)
         answer = answer_of(attempt.data)
         return Reply(tuple(exchange.attempts), answer, "" if answer else "It answered nothing.")
     except UpstreamError as error:

@@ -107,7 +107,8 @@ VERDICTS: dict[Status, Verdict] = {
 
 @dataclass(eq=False)
 class UpstreamError(Exception):
-    """A call that a provider did not answer well. `message` is the provider's, without secrets."""
+    """A call that a provider did not answer well. `message` is the provider's, without secrets,
+    `usage` what it reports all the same."""
 
     status: Status
     message: str
@@ -117,6 +118,7 @@ class UpstreamError(Exception):
     param: str | None = None
     retry_after: float | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    usage: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         self.message = storable(self.message)

@@ -1,13 +1,13 @@
 """One call's way from model to model until one answers.
 
-A model that fails before its first byte is asked again where that may help, after a short random
-wait; then the next one is asked. Once a stream's first event is here nothing is tried again.
+A model that fails before its first choice is asked again where that may help, after a short
+random wait; then the next one is asked. Once a stream has begun nothing is tried again.
 """
 
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
@@ -16,11 +16,20 @@ from experiments.core.eligibility import CONTEXT, next_model
 from experiments.core.endpoints import Endpoint, Upstream
 from experiments.core.endpoints import Protocol as Spoken
 from experiments.core.money import Price, price_on, total
+from experiments.core.usage import Usage
 from experiments.gateway.chat import Chat, upstream_body
+from experiments.gateway.chunks import FINISHED, Data, with_choices
 from experiments.gateway.crowds import BusyError, Crowds
 from experiments.gateway.errors import Status, UpstreamError
 from experiments.gateway.overhearing import Listener
-from experiments.gateway.usage import Expected, Usage, Written, usage_of
+from experiments.gateway.usage import (
+    Expected,
+    Written,
+    merged,
+    reported_in,
+    usage_of,
+    usage_of_part,
+)
 from experiments.services.admission import Admitted
 from experiments.services.credentials import CredentialMissingError, key_of
 from experiments.services.outcomes import OutcomeReport
@@ -29,8 +38,17 @@ from experiments.services.shadow_queue import Overheard
 
 FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 2.0
-
-Data = dict[str, Any]
+MOST_WAITING = 64  # chunks without a choice
+# Failures of a provider that had begun to work: it bills the tokens although no answer came.
+WORKED = {
+    Status.FIRST_TOKEN_TIMEOUT,
+    Status.TOTAL_TIMEOUT,
+    Status.CUT,
+    Status.MALFORMED,
+    Status.TOO_LARGE,
+    Status.HUNG_UP,
+    Status.BROKEN,
+}
 
 
 class Door(Protocol):
@@ -49,7 +67,10 @@ class Surroundings(NamedTuple):
 
 
 class Try:
-    """One call of one model, while it runs."""
+    """One call of one model, while it runs. `data` is a whole answer. A stream has its
+    `first_chunks`, up to the first with a choice, then `chunks`; `is_done` once its provider says
+    so. `reported` is the provider's word on the usage so far, `written` what came of the answer.
+    """
 
     def __init__(self, model: str, upstream: Upstream, *, is_fallback: bool) -> None:
         self.model = model
@@ -59,7 +80,12 @@ class Try:
         self.is_sent = False
         self.first_token_ms: float | None = None
         self.data: Data = {}
-        self.events: AsyncIterator[Data] | None = None
+        self.first_chunks: list[Data] = []
+        self.chunks: AsyncIterator[Data] | None = None
+        self.has_spoken = False
+        self.is_done = False
+        self.reported: Mapping[str, Any] | None = None
+        self.written = Written()
         self._clock = time.perf_counter()
 
     def elapsed_ms(self) -> float:
@@ -96,13 +122,18 @@ class Exchange:
         return next(failed, "") if self.model != self.admitted.decision.model else ""
 
     @property
+    def has_failed(self) -> bool:
+        """No model answered."""
+        return bool(self.attempts) and self.attempts[-1].status != Status.OK
+
+    @property
     def cost(self) -> int | None:
         """Nano-dollars of all attempts; None where one has no price."""
         return total(attempt.cost for attempt in self.attempts)
 
     async def open(self) -> Try:
-        """The first model that answers: with `data`, or with the stream's first event in `data`
-        and the rest in `events`. Raises the last model's UpstreamError."""
+        """The first model that answers, or whose stream has begun. Raises the last model's
+        UpstreamError."""
         tried: list[str] = []
         unavailable = dict(self.admitted.unavailable)
         model = self.admitted.decision.model
@@ -127,27 +158,30 @@ class Exchange:
         """Ends what still runs: a stream's connection, and the place it takes."""
         await self._held.aclose()
 
-    def finished(self, attempt: Try, status: Status, reported: Any, written: Written) -> Usage:
-        """Books an attempt that brought something."""
-        usage = usage_of(reported, self._expected(attempt), written)
-        self.usage = usage
-        self._end(attempt, status, usage)
-        return usage
+    def finished(self, attempt: Try) -> None:
+        """Records an attempt that answered."""
+        self.usage = usage_of(attempt.reported, self._expected(attempt), attempt.written)
+        self._end(attempt, Status.OK, self.usage)
 
-    def failed(self, attempt: Try, error: UpstreamError, written: Written | None = None) -> None:
-        """Books an attempt that failed; `written` is what a stream brought before."""
+    def failed(self, attempt: Try, error: UpstreamError) -> None:
+        """Records an attempt that failed. What its provider worked on is billed all the same."""
         self.error = error.message
-        usage = usage_of(None, self._expected(attempt), written) if written else None
-        self.usage = usage or self.usage
-        self._end(attempt, error.status, usage, error)
+        self._end(attempt, error.status, self._used_in_vain(attempt, error), error)
 
-    def hung_up(self, attempt: Try, written: Written) -> None:
+    def hung_up(self, attempt: Try) -> None:
         """The caller has gone: what was used until then is billed."""
-        self.error = "The caller hung up."
-        if attempt.is_sent:
-            self.finished(attempt, Status.HUNG_UP, None, written)
-        else:
-            self._end(attempt, Status.HUNG_UP, None)
+        self.failed(attempt, UpstreamError(Status.HUNG_UP, "The caller hung up."))
+
+    def _used_in_vain(self, attempt: Try, error: UpstreamError) -> Usage | None:
+        """None where the provider refused to work, or was never reached."""
+        attempt.reported = merged(attempt.reported, error.usage)
+        if not attempt.is_sent:
+            return None
+        if not (error.status in WORKED or attempt.reported or attempt.written.bytes):
+            return None
+        usage = usage_of_part(attempt.reported, self._expected(attempt), attempt.written)
+        self.usage = usage
+        return usage
 
     def settlement(self) -> Settlement:
         """What is booked for the whole exchange."""
@@ -166,9 +200,8 @@ class Exchange:
             attempts=tuple(self.attempts),
             report=report,
             model=self.model,
-            tokens=usage.total if usage else 0,
-            cached_tokens=(usage.cached_tokens or 0) if usage else 0,
-            reasoning_tokens=(usage.reasoning_tokens or 0) if usage else 0,
+            tokens=sum((a.input_tokens or 0) + (a.output_tokens or 0) for a in self.attempts),
+            usage=usage,
             cost=self.cost,
             shadow=self._overheard() if ended == Status.OK else None,
         )
@@ -207,7 +240,7 @@ class Exchange:
             if isinstance(error, UpstreamError):
                 self.failed(attempt, error)
             elif isinstance(error, asyncio.CancelledError):
-                self.hung_up(attempt, Written())
+                self.hung_up(attempt)
             raise
         finally:
             self.waited_ms += attempt.elapsed_ms()
@@ -232,24 +265,28 @@ class Exchange:
         body = upstream_body(self.chat, attempt.upstream.name, endpoint)
         attempt.is_sent = True
         if self.chat.streams:
-            await self._first_event(attempt, door.stream(endpoint, key, body))
+            await self._first_choice(attempt, door.stream(endpoint, key, body))
         else:
-            attempt.data = _checked(await door.complete(endpoint, key, body))
+            data = await door.complete(endpoint, key, body)
+            attempt.reported = reported_in(data)
+            attempt.data = _checked(data)
             attempt.first_byte()
 
-    async def _first_event(self, attempt: Try, events: AsyncIterator[Data]) -> None:
-        self._held.push_async_callback(events.aclose)  # type: ignore[attr-defined]
-        patience = attempt.upstream.endpoint.first_token_seconds
-        try:
-            async with asyncio.timeout(patience):
-                first = await anext(events, None)
-        except TimeoutError:
-            message = f"The stream did not begin within {patience:g} s."
-            raise UpstreamError(Status.FIRST_TOKEN_TIMEOUT, message) from None
-        if first is None:
-            raise UpstreamError(Status.CUT, "The provider's stream ended before it began.")
-        attempt.data, attempt.events = _checked(first), events
-        attempt.first_byte()
+    async def _first_choice(self, attempt: Try, events: AsyncIterator[Data]) -> None:
+        """Until the first chunk with a choice is here: before that another model may still answer,
+        and chunks without choices wait."""
+        chunks = _chunks(attempt, events)
+        for stream in (events, chunks):
+            self._held.push_async_callback(stream.aclose)  # type: ignore[attr-defined]
+        async for data in chunks:
+            attempt.first_chunks.append(data)
+            if data["choices"] or len(attempt.first_chunks) >= MOST_WAITING:
+                attempt.chunks = chunks
+                attempt.first_byte()
+                return
+        if attempt.has_spoken:
+            raise UpstreamError(Status.MALFORMED, "The provider's stream held no answer.")
+        raise UpstreamError(Status.CUT, "The provider's stream ended before it began.")
 
     def _end(
         self,
@@ -259,6 +296,8 @@ class Exchange:
         error: UpstreamError | None = None,
     ) -> None:
         tokens = usage._asdict() if usage else {}
+        tokens.pop("reported_cost", None)
+        answered = 200 if attempt.first_token_ms else None
         self.attempts.append(
             Attempted(
                 model=attempt.model,
@@ -268,7 +307,7 @@ class Exchange:
                 ended_ms=round(attempt.elapsed_ms(), 3),
                 status=status.value,
                 first_token_ms=attempt.first_token_ms,
-                http_status=error.http_status if error else 200 if attempt.first_token_ms else None,
+                http_status=error.http_status if error and error.http_status else answered,
                 cost=self._cost(attempt.model, usage),
                 error=error.message[:500] if error else "",
                 blames=error.verdict.blames if error else status is Status.OK,
@@ -282,18 +321,12 @@ class Exchange:
         return Expected(self.chat.input_tokens, max(window, self.chat.size), self.chat.choices)
 
     def _cost(self, model: str, usage: Usage | None) -> int | None:
-        """Nothing used costs nothing, whatever the price."""
+        """Nothing used costs nothing, whatever the price. Without a price the provider's own figure
+        counts, where it has one."""
         if usage is None:
             return 0
         price = self.price(model)
-        if price is None:
-            return None
-        return price.cost(
-            usage.input_tokens,
-            usage.output_tokens,
-            usage.cached_tokens or 0,
-            usage.reasoning_tokens or 0,
-        )
+        return usage.reported_cost if price is None else price.cost_of(usage)
 
     def price(self, model: str) -> Price | None:
         day = self.admitted.decision.created_at.date()
@@ -309,8 +342,24 @@ class Exchange:
         }
 
 
+async def _chunks(attempt: Try, events: AsyncIterator[Data]) -> AsyncIterator[Data]:
+    """The chunks of a stream that mean something to its reader. The usage is taken note of wherever
+    it is reported."""
+    async for data in events:
+        if data is FINISHED:
+            attempt.is_done = True
+            return
+        attempt.has_spoken = True
+        attempt.reported = merged(attempt.reported, reported_in(data))
+        chunk = with_choices(data)
+        if chunk["choices"] or data.get("choices") is not None or "usage" in data:
+            yield chunk
+
+
 def _checked(data: Data) -> Data:
     choices = data.get("choices")
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
         raise UpstreamError(Status.MALFORMED, "The provider's answer has no choices.")
+    if not any(isinstance(choice.get("message"), dict) for choice in choices):
+        raise UpstreamError(Status.MALFORMED, "The provider's answer holds no message.")
     return data

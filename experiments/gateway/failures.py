@@ -2,18 +2,19 @@
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import orjson
 from django.conf import settings
 
 from experiments.core.text import load_provider_json
 from experiments.gateway.errors import Status, UpstreamError
+from experiments.gateway.provider_json import dumps
+from experiments.gateway.usage import reported_in
 from experiments.services.credentials import without_secrets
 
 LONGEST_MESSAGE = 2_000
@@ -63,14 +64,39 @@ def _own_paths() -> re.Pattern[str]:
 
 
 def reported(data: Mapping[str, Any], key: str | None) -> UpstreamError | None:
-    """The error that an answer with status 200, or an event of a stream, holds instead of a
-    choice."""
-    error = data.get("error")
-    if not error or data.get("choices"):
-        return None
+    """The error that an answer with status 200, or an event of a stream, holds; also next to
+    choices, which are then not the whole answer."""
+    error = next(filter(_says_something, _errors(data)), None)
+    return None if error is None else failure(data, key, error)
+
+
+def failure(data: Mapping[str, Any], key: str | None, error: Any = None) -> UpstreamError:
+    """The error that `data` is, or holds as `error`."""
+    error = data if error is None else error
     code = error.get("code") if isinstance(error, dict) else None
     status = code if isinstance(code, int) and 400 <= code < 600 else 500
-    return refusal(status, orjson.dumps({"error": error}), {}, key)
+    found = refusal(status, dumps({"error": error}), {}, key)
+    found.usage = reported_in(data)
+    return found
+
+
+def _errors(data: Mapping[str, Any]) -> Iterator[Any]:
+    yield data.get("error")
+    if "error" in (data.get("object"), data.get("type")):  # vLLM and Mistral; Anthropic
+        yield {**data, "message": data.get("message") or "The provider reported an error."}
+    groq = data.get("x_groq")
+    yield groq.get("error") if isinstance(groq, dict) else None
+    choices = data.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict):
+            yield choice.get("error")  # OpenRouter
+            if choice.get("finish_reason") == "error":
+                yield "The provider broke the answer off with an error."
+
+
+def _says_something(error: Any) -> bool:
+    """Some send an error without a word, or with code 0, to say that there is none."""
+    return any(error.values()) if isinstance(error, dict) else bool(error)
 
 
 def _status(http_status: int, message: str, code: str | None) -> Status:

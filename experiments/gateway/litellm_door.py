@@ -5,15 +5,20 @@ only parameters of the protocol are handed over as arguments; all others travel 
 """
 
 import asyncio
+import os
+import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from experiments.core.endpoints import Endpoint
 from experiments.core.provider_addresses import AddressRefusedError
 from experiments.core.text import find_unstorable, storable_value
+from experiments.gateway.chunks import FINISHED
 from experiments.gateway.errors import Status, UpstreamError
+from experiments.gateway.failures import reported
 from experiments.gateway.litellm_errors import translated
+from experiments.gateway.provider_json import TextJoiner
 from experiments.services.provider_addresses import refuse_resolved_address
 
 PARAMETERS = frozenset(
@@ -52,8 +57,18 @@ PARAMETERS = frozenset(
 )
 
 
+OWN_TABLES = (
+    "LITELLM_OFFLINE_MODE",
+    "LITELLM_LOCAL_MODEL_COST_MAP",
+    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS",
+)
+
+
 def load() -> Any:
-    """LiteLLM, with nothing sent home."""
+    """LiteLLM, with nothing sent home, and nothing fetched: its tables of prices and headers come
+    with the package."""
+    for name in OWN_TABLES:
+        os.environ.setdefault(name, "True")
     import litellm  # noqa: PLC0415 - takes seconds, and many installations never need it
 
     litellm.suppress_debug_info = True
@@ -67,25 +82,26 @@ class LiteLLMDoor:
     ) -> dict[str, Any]:
         """The answer to a call that does not stream. Raises UpstreamError."""
         answer = await self._call(endpoint, key, body)
-        return _storable(answer.model_dump(exclude_none=True))
+        return _storable(_checked(answer.model_dump(exclude_none=True), key))
 
     async def stream(
         self, endpoint: Endpoint, key: str | None, body: dict[str, Any]
     ) -> AsyncIterator[dict[str, Any]]:
-        """Each chunk, as it comes. Raises UpstreamError."""
-        chunks = await self._call(endpoint, key, body)
+        """Each chunk, as it comes, then FINISHED. Raises UpstreamError. LiteLLM keeps comments and
+        pings to itself, so only chunks count as signs of life."""
+        ends_at = time.monotonic() + endpoint.total_seconds
+        chunks = None
+        joiner = TextJoiner()
         try:
+            async with _silence(endpoint, ends_at):
+                chunks = await self._call(endpoint, key, body)
             while True:
-                async with asyncio.timeout(endpoint.first_token_seconds):
+                async with _silence(endpoint, ends_at):
                     chunk = await anext(chunks, None)
                 if chunk is None:
+                    yield FINISHED
                     return
-                yield _storable(chunk.model_dump(exclude_none=True))
-        except TimeoutError:
-            raise UpstreamError(
-                Status.FIRST_TOKEN_TIMEOUT,
-                f"The provider sent nothing for {endpoint.first_token_seconds:g} s.",
-            ) from None
+                yield _storable(joiner.joined(_checked(chunk.model_dump(exclude_none=True), key)))
         except UpstreamError:
             raise
         except Exception as error:
@@ -120,6 +136,31 @@ class LiteLLMDoor:
 
 def _storable(data: dict[str, Any]) -> dict[str, Any]:
     return data if find_unstorable(data, numbers=True) is None else storable_value(data)
+
+
+@asynccontextmanager
+async def _silence(endpoint: Endpoint, ends_at: float) -> AsyncIterator[None]:
+    """Raises UpstreamError when it lasts too long, or beyond the end of all patience."""
+    left, patience = ends_at - time.monotonic(), endpoint.first_token_seconds
+    try:
+        async with asyncio.timeout(min(left, patience)) as timer:
+            yield
+    except TimeoutError:
+        if not timer.expired():
+            raise
+        if left < patience:
+            raise UpstreamError(
+                Status.TOTAL_TIMEOUT, f"No answer within {endpoint.total_seconds:g} s."
+            ) from None
+        raise UpstreamError(
+            Status.FIRST_TOKEN_TIMEOUT, f"The provider sent nothing for {patience:g} s."
+        ) from None
+
+
+def _checked(data: dict[str, Any], key: str | None) -> dict[str, Any]:
+    if error := reported(data, key):
+        raise error
+    return data
 
 
 async def _close(chunks: Any) -> None:

@@ -9,10 +9,12 @@ import orjson
 
 from experiments.core.endpoints import Endpoint
 from experiments.core.provider_addresses import AddressRefusedError
-from experiments.core.text import load_provider_json
+from experiments.core.text import load_provider_json, storable_value
+from experiments.gateway.chunks import FINISHED, as_chunk
 from experiments.gateway.errors import Status, UpstreamError
-from experiments.gateway.failures import refusal, reported
-from experiments.gateway.sse import EventTooLongError, events_of
+from experiments.gateway.failures import failure, refusal, reported
+from experiments.gateway.provider_json import TextJoiner
+from experiments.gateway.sse import BYTE_ORDER_MARK, EventTooLongError, events_of
 from experiments.services.provider_addresses import CheckedResolver, refuse_written_address
 
 LONGEST_ANSWER = 64 * 1024 * 1024
@@ -43,17 +45,19 @@ class OpenAIDoor:
     async def stream(
         self, endpoint: Endpoint, key: str | None, body: dict[str, Any]
     ) -> AsyncIterator[dict[str, Any]]:
-        """Each event's data, as it comes. Raises UpstreamError; a stream that stops without saying
-        that it is over ends like one that is: whoever reads it knows what is missing."""
+        """Each event's data, as it comes, and FINISHED once the provider says that it is done.
+        Raises UpstreamError; a stream that stops without a word just ends: its reader knows what
+        is missing. Any byte counts as a sign of life, comments included."""
         async with self._post(endpoint, key, body, endpoint.first_token_seconds) as response:
-            if "event-stream" not in response.content_type:
-                data = _answer(await _read(response, LONGEST_ANSWER), key)
-                raise reported(data, key) or _malformed("The provider did not stream.")
+            pieces = response.content.iter_any()
+            start = await _start(pieces)
+            if start[:1] in (b"{", b"[", b"<"):
+                yield as_chunk(_answer(await _read(response, LONGEST_ANSWER, start), key))
+                yield FINISHED
+                return
             try:
-                async for event in events_of(response.content.iter_any()):
-                    if event == DONE:
-                        return
-                    yield _answer(event, key)
+                async for data in _chunks(_again(start, pieces), key):
+                    yield data
             except EventTooLongError:
                 raise UpstreamError(
                     Status.TOO_LARGE, "The provider sent an event that is too large."
@@ -105,9 +109,10 @@ class OpenAIDoor:
             raise UpstreamError(Status.CUT, message) from None
 
 
-async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """The body. An error's is cut at `most`, an answer's must not be longer."""
-    chunks, size = [], 0
+async def _read(response: aiohttp.ClientResponse, most: int, start: bytes = b"") -> bytes:
+    """The body, of which `start` was read before. An error's is cut at `most`, an answer's must not
+    be longer."""
+    chunks, size = [start], len(start)
     async for chunk in response.content.iter_any():
         chunks.append(chunk)
         size += len(chunk)
@@ -118,16 +123,47 @@ async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
     return b"".join(chunks)
 
 
-def _answer(raw: bytes, key: str | None) -> dict[str, Any]:
-    data = _parsed(raw)
+async def _start(pieces: AsyncIterator[bytes]) -> bytes:
+    """The first bytes that show what is sent, whatever its content type says: events, or one
+    document."""
+    start = b""
+    async for piece in pieces:
+        start = (start + piece).removeprefix(BYTE_ORDER_MARK).lstrip()
+        if start and not BYTE_ORDER_MARK.startswith(start):
+            break
+    return start
+
+
+async def _again(start: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield start
+    async for piece in pieces:
+        yield piece
+
+
+async def _chunks(pieces: AsyncIterator[bytes], key: str | None) -> AsyncIterator[dict[str, Any]]:
+    joiner = TextJoiner()
+    async for event in events_of(pieces):
+        if event.lstrip().startswith(DONE):
+            yield FINISHED
+            return
+        if not event.strip():
+            continue
+        data = _answer(event, key, halves=True)
+        if event.name == b"error":
+            raise failure(data, key)
+        yield storable_value(joiner.joined(data)) if joiner.concerns(event) else data
+
+
+def _answer(raw: bytes, key: str | None, *, halves: bool = False) -> dict[str, Any]:
+    data = _parsed(raw, halves=halves)
     if error := reported(data, key):
         raise error
     return data
 
 
-def _parsed(raw: bytes) -> dict[str, Any]:
+def _parsed(raw: bytes, *, halves: bool) -> dict[str, Any]:
     try:
-        data = load_provider_json(raw)
+        data = load_provider_json(raw, halves=halves)
     except ValueError:
         raise _malformed("The provider's answer is not JSON.") from None
     if not isinstance(data, dict):

@@ -2,27 +2,34 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from django.conf import settings
+
+from experiments.gateway.chunks import Data
 from experiments.gateway.errors import Status, UpstreamError
-from experiments.gateway.exchange import Data, Exchange, Try
+from experiments.gateway.exchange import Exchange, Try
 from experiments.gateway.refusals import answer_to
-from experiments.gateway.replies import OWN_KEY, explanation, headers, wants_explanation
-from experiments.gateway.sse import DONE, event
-from experiments.gateway.usage import Written
+from experiments.gateway.replies import (
+    OWN_KEY,
+    early_headers,
+    explanation,
+    headers,
+    wants_explanation,
+)
+from experiments.gateway.sse import DONE, KEEP_ALIVE, event
 from experiments.gateway.wire import Request
 
 
 async def answer_whole(request: Request, exchange: Exchange, started: float) -> None:
     """Raises UpstreamError when no model answers."""
     attempt = await exchange.open()
-    written = Written()
     for choice in attempt.data["choices"]:
-        written.add(choice.get("message"))
+        attempt.written.add(choice.get("message"))
         if exchange.listener:
             exchange.listener.hear(choice)
-    exchange.finished(attempt, Status.OK, attempt.data.get("usage"), written)
+    exchange.finished(attempt)
     data = {**attempt.data, "model": attempt.model}
     if wants_explanation(request):
         data[OWN_KEY] = explanation(exchange)
@@ -31,52 +38,115 @@ async def answer_whole(request: Request, exchange: Exchange, started: float) -> 
 
 
 async def answer_stream(request: Request, exchange: Exchange, started: float) -> None:
-    """Raises UpstreamError when no model answers; once one has begun, what goes wrong is the
-    stream's last event."""
-    attempt = await exchange.open()
-    stream = _Stream(exchange, attempt)
-    elapsed = (time.perf_counter() - started) * 1e3
-    try:
-        await request.begin_stream(headers(exchange, attempt.model, elapsed))
-        async for chunk in stream.chunks():
-            await request.write(chunk)
-    except asyncio.CancelledError:
-        stream.hung_up()
-        raise
-    except Exception as error:
-        stream.failed(_as_upstream(error))
-        await request.write(event(answer_to(error).body))
-    else:
-        stream.finished()
-        if wants_explanation(request):
-            await request.write(event(stream.explained(explanation(exchange))))
-        await request.write(DONE)
-    await request.end_stream()
+    """Raises UpstreamError when no model answers in time for a status of its own; once the response
+    has begun, what goes wrong is the stream's last event."""
+    async with _Response(request, exchange) as response:
+        try:
+            attempt = await exchange.open()
+        except Exception as error:
+            if not request.has_begun:
+                raise
+            await response.end_with(error)
+            return
+        stream = _Stream(exchange, attempt)
+        elapsed = (time.perf_counter() - started) * 1e3
+        try:
+            await response.begin(headers(exchange, attempt.model, elapsed))
+            async for chunk in stream.chunks():
+                await response.write(chunk)
+        except asyncio.CancelledError:
+            stream.hung_up()
+            raise
+        except Exception as error:
+            stream.failed(_as_upstream(error))
+            await response.end_with(error)
+        else:
+            stream.finished()
+            if wants_explanation(request):
+                await response.write(event(stream.explained(explanation(exchange))))
+            await response.end_with(None)
 
 
 def _as_upstream(error: Exception) -> UpstreamError:
-    """What is booked of a stream that ended early, whoever is to blame."""
+    """What is recorded of a stream that ended early, whatever the reason."""
     if isinstance(error, UpstreamError):
         return error
     return UpstreamError(Status.BROKEN, f"Switchyard failed: {type(error).__name__}.")
 
 
+class _Response:
+    """The caller's stream. Whenever nothing was sent for a while a comment is, so that proxies keep
+    the connection.
+
+    The response begins with the first chunk, when it is known who answers. A model that lets the
+    caller wait longer than that begins it with a comment and the headers that are certain; another
+    model may still answer.
+    """
+
+    def __init__(self, request: Request, exchange: Exchange) -> None:
+        self._request = request
+        self._exchange = exchange
+        self._lock = asyncio.Lock()
+        self._sent_at = time.monotonic()
+        self._comments: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "_Response":
+        if seconds := settings.GATEWAY_KEEPALIVE_SECONDS:
+            self._comments = asyncio.ensure_future(self._comment(seconds))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._comments is not None:
+            self._comments.cancel()
+
+    async def begin(self, named: Mapping[str, str]) -> None:
+        async with self._lock:
+            await self._begin(named)
+
+    async def write(self, chunk: bytes) -> None:
+        async with self._lock:
+            await self._write(chunk)
+
+    async def end_with(self, error: Exception | None) -> None:
+        """No comment follows: none is being sent while the lock is held."""
+        async with self._lock:
+            if self._comments is not None:
+                self._comments.cancel()
+            await self._request.write(DONE if error is None else event(answer_to(error).body))
+            await self._request.end_stream()
+
+    async def _comment(self, seconds: float) -> None:
+        while True:
+            await asyncio.sleep(max(0.0, self._sent_at + seconds - time.monotonic()))
+            async with self._lock:
+                if time.monotonic() >= self._sent_at + seconds:
+                    await self._begin(early_headers(self._exchange))
+                    await self._write(KEEP_ALIVE)
+
+    async def _begin(self, named: Mapping[str, str]) -> None:
+        if not self._request.has_begun:
+            await self._request.begin_stream(named)
+
+    async def _write(self, chunk: bytes) -> None:
+        await self._request.write(chunk)
+        self._sent_at = time.monotonic()
+
+
 class _Stream:
-    """One model's stream: every chunk under the model's registered name, the usage taken note of
-    and passed on only where the caller asked for it."""
+    """One model's stream: every chunk under the model's registered name, the usage passed on only
+    where the caller asked for it."""
 
     def __init__(self, exchange: Exchange, attempt: Try) -> None:
         self._exchange = exchange
         self._attempt = attempt
-        self._written = Written()
-        self._usage: Any = None
         self._open: set[int] = set()
         self._over: set[int] = set()
         self._is_booked = False
         self._frame: Data = {}
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Raises UpstreamError, also where the stream stops before its choices have ended."""
+        """Raises UpstreamError, also where the stream stops before its choices have ended and the
+        provider has not said that it is done."""
         async for data in self._events():
             self._take_note(data)
             if chunk := self._passed_on(data):
@@ -86,11 +156,11 @@ class _Stream:
 
     def finished(self) -> None:
         self._is_booked = True
-        self._exchange.finished(self._attempt, Status.OK, self._usage, self._written)
+        self._exchange.finished(self._attempt)
 
     def failed(self, error: UpstreamError) -> None:
         self._is_booked = True
-        self._exchange.failed(self._attempt, error, self._written)
+        self._exchange.failed(self._attempt, error)
 
     def hung_up(self) -> None:
         """Whoever hangs up after the last chunk has had the whole answer."""
@@ -99,33 +169,28 @@ class _Stream:
         if self._is_complete:
             self.finished()
         else:
-            self._exchange.hung_up(self._attempt, self._written)
+            self._exchange.hung_up(self._attempt)
 
     @property
     def _is_complete(self) -> bool:
-        return bool(self._over) and not self._open
+        return self._attempt.is_done or (bool(self._over) and not self._open)
 
     def explained(self, how: Any) -> Data:
         return {**self._frame, "choices": [], OWN_KEY: how}
 
     async def _events(self) -> AsyncIterator[Data]:
-        yield self._attempt.data
-        if self._attempt.events is not None:
-            async for data in self._attempt.events:
+        for data in self._attempt.first_chunks:
+            yield data
+        if self._attempt.chunks is not None:
+            async for data in self._attempt.chunks:
                 yield data
 
     def _take_note(self, data: Data) -> None:
-        choices = data.get("choices")
-        if not isinstance(choices, list):
-            raise UpstreamError(Status.MALFORMED, "An event of the provider has no choices.")
-        for choice in choices:
-            if isinstance(choice, dict):
-                self._written.add(choice.get("delta"))
-                if self._exchange.listener:
-                    self._exchange.listener.hear(choice)
-                self._note_end(choice)
-        if isinstance(data.get("usage"), dict):
-            self._usage = data["usage"]
+        for choice in data["choices"]:
+            self._attempt.written.add(choice.get("delta"))
+            if self._exchange.listener:
+                self._exchange.listener.hear(choice)
+            self._note_end(choice)
         if not self._frame:
             self._frame = {
                 **{name: data[name] for name in ("id", "object", "created") if name in data},

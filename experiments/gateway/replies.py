@@ -13,6 +13,7 @@ from experiments.services.payloads import decision_payload
 PREFIX = "x-switchyard-"
 EXPLAIN = PREFIX + "explain"
 OWN_KEY = "switchyard"
+_LATE = {PREFIX + "fallback", PREFIX + "overhead-ms"}
 
 
 def wants_explanation(request: Request) -> bool:
@@ -21,8 +22,24 @@ def wants_explanation(request: Request) -> bool:
 
 def headers(exchange: Exchange, model: str, elapsed_ms: float) -> dict[str, str]:
     """`x-switchyard-…`. Costs are actual once the tokens are known, before that as estimated."""
+    return _headers(exchange, model, elapsed_ms, *_money(exchange))
+
+
+def error_headers(exchange: Exchange, elapsed_ms: float) -> dict[str, str]:
+    """The same without money: a call that failed has no price to compare."""
+    return _headers(exchange, exchange.model, elapsed_ms, None, None)
+
+
+def early_headers(exchange: Exchange) -> dict[str, str]:
+    """What is certain before it is known who answers."""
+    named = _headers(exchange, "", 0.0, None, None)
+    return {name: value for name, value in named.items() if name not in _LATE}
+
+
+def _headers(
+    exchange: Exchange, model: str, elapsed_ms: float, cost: int | None, saving: int | None
+) -> dict[str, str]:
     row = exchange.admitted.decision
-    cost, saving = _money(exchange)
     values = {
         "decision-id": str(row.pk),
         "model": model,
@@ -77,17 +94,14 @@ def explanation(exchange: Exchange) -> Mapping[str, Any]:
 
 
 def _money(exchange: Exchange) -> tuple[int | None, int | None]:
-    """Cost and saving in nano-dollars."""
+    """Cost and saving in nano-dollars. A call that failed has what its attempts cost, and saved
+    nothing."""
     row, usage = exchange.admitted.decision, exchange.usage
+    if exchange.has_failed:
+        return exchange.cost, None
     cost, baseline = row.cost, row.cost_baseline
     if usage is not None:
         cost = exchange.cost
-        actual = actual_costs(
-            row,
-            usage.input_tokens,
-            usage.output_tokens,
-            usage.cached_tokens or 0,
-            usage.reasoning_tokens or 0,
-        )
+        actual = actual_costs(row, usage.input_tokens, usage.output_tokens, usage)
         baseline = actual.cost_baseline
     return cost, None if cost is None or baseline is None else baseline - cost

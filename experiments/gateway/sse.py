@@ -3,55 +3,99 @@
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import orjson
+from experiments.gateway.provider_json import dumps
 
 DONE = b"data: [DONE]\n\n"
+KEEP_ALIVE = b": keep-alive\n\n"
 LONGEST_EVENT = 16 * 1024 * 1024
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class EventTooLongError(ValueError):
     pass
 
 
+class Event(bytes):
+    """The data of an event. `name` is empty unless the sender gave one, such as `ping`."""
+
+    name = b""
+
+    @classmethod
+    def named(cls, data: bytes, name: bytes) -> "Event":
+        event = cls(data)
+        event.name = name
+        return event
+
+
 class Events:
-    """Takes bytes as they come and gives the data of each event that is complete."""
+    """Takes bytes as they come and gives each event that is complete.
+
+    Lines end with LF, CR LF or CR, wherever the bytes are cut. A long line costs no more than its
+    length, however many pieces it comes in.
+    """
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._pieces: list[bytes] = []  # of a line that has not ended
+        self._pieces_size = 0
         self._data: list[bytes] = []
+        self._data_size = 0
+        self._name = b""
+        self._is_first_line = True
+        self._after_return = False
 
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
+    def feed(self, chunk: bytes) -> Iterator[Event]:
         """Raises EventTooLongError."""
-        lines = (self._rest + chunk).split(b"\n")
-        self._rest = lines.pop()
-        if len(self._rest) > LONGEST_EVENT:
-            raise EventTooLongError
-        for line in lines:
-            yield from self._line(line.rstrip(b"\r"))
+        if not chunk:
+            return
+        if self._after_return and chunk[:1] == b"\n":
+            chunk = chunk[1:]
+        self._after_return = chunk[-1:] == b"\r"
+        self._pieces.append(chunk)
+        self._pieces_size += len(chunk)
+        if b"\n" in chunk or b"\r" in chunk:
+            text = b"".join(self._pieces)
+            lines = text.splitlines()
+            rest = b"" if text[-1:] in b"\r\n" else lines.pop()
+            self._pieces, self._pieces_size = [rest], len(rest)
+            for line in lines:
+                yield from self._line(line)
+        self._check_size()
 
-    def close(self) -> Iterator[bytes]:
+    def close(self) -> Iterator[Event]:
         """What a stream that ended without a last empty line still held."""
-        yield from self._line(self._rest.rstrip(b"\r"))
-        yield from self._line(b"")
+        for line in (b"".join(self._pieces), b""):
+            yield from self._line(line)
 
-    def _line(self, line: bytes) -> Iterator[bytes]:
-        """Comments and fields other than data say nothing here."""
+    def _check_size(self) -> None:
+        if self._pieces_size + self._data_size > LONGEST_EVENT:
+            raise EventTooLongError
+
+    def _line(self, line: bytes) -> Iterator[Event]:
+        """Comments, and fields other than these, say nothing here."""
+        if self._is_first_line:
+            self._is_first_line, line = False, line.removeprefix(BYTE_ORDER_MARK)
         if line.startswith(b"data:"):
             self._data.append(line[5:].removeprefix(b" "))
-        elif not line and self._data:
-            data, self._data = b"\n".join(self._data), []
-            yield data
+            self._data_size += len(line)
+            self._check_size()
+        elif line.startswith(b"event:"):
+            self._name = line[6:].strip()
+        elif not line:
+            data, name = self._data, self._name
+            self._data, self._data_size, self._name = [], 0, b""
+            if data:
+                yield Event.named(b"\n".join(data), name)
 
 
-async def events_of(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The data of each event. Raises EventTooLongError."""
+async def events_of(chunks: AsyncIterator[bytes]) -> AsyncIterator[Event]:
+    """Raises EventTooLongError."""
     events = Events()
     async for chunk in chunks:
-        for data in events.feed(chunk):
-            yield data
-    for data in events.close():
-        yield data
+        for event in events.feed(chunk):
+            yield event
+    for event in events.close():
+        yield event
 
 
 def event(data: Any) -> bytes:
-    return b"data: " + orjson.dumps(data) + b"\n\n"
+    return b"data: " + dumps(data) + b"\n\n"

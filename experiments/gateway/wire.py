@@ -6,10 +6,10 @@ import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
-import orjson
 from django.conf import settings
 
 from experiments.gateway.errors import CallerError
+from experiments.gateway.provider_json import dumps
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -72,7 +72,7 @@ class Request:
                 await asyncio.wait({task})
 
     async def answer(self, status: int, data: Any, headers: Mapping[str, str]) -> None:
-        body = orjson.dumps(data)
+        body = dumps(data)
         length = {"content-type": "application/json", "content-length": str(len(body))}
         await self._begin(status, {**length, **headers})
         await self._send({"type": "http.response.body", "body": body})

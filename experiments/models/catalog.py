@@ -114,7 +114,9 @@ class LanguageModel(NamedInSteps, ConfigurationRow):
         return self.name
 
 
-def _own_price(of: str, help_text: str) -> "models.DecimalField[Decimal | None, Decimal | None]":
+def _own_price(
+    of: str, help_text: str, empty: str = "as much as the others"
+) -> "models.DecimalField[Decimal | None, Decimal | None]":
     """A price for some of the tokens, where the provider has one."""
     return models.DecimalField(
         f"{of}, USD per million tokens",
@@ -123,8 +125,19 @@ def _own_price(of: str, help_text: str) -> "models.DecimalField[Decimal | None, 
         null=True,
         blank=True,
         validators=[MinValueValidator(0)],
-        help_text=f"{help_text} Empty: as much as the others.",
+        help_text=f"{help_text} Empty: {empty}.",
     )
+
+
+# Prices of some of the tokens: the column, and what `experiments.core.money.Price` calls it.
+PART_PRICES = {
+    "cached_input_per_million": "cached_per_million",
+    "reasoning_output_per_million": "reasoning_per_million",
+    "cache_write_per_million": "cache_write_per_million",
+    "cache_write_1h_per_million": "cache_write_1h_per_million",
+    "audio_input_per_million": "audio_input_per_million",
+    "audio_output_per_million": "audio_output_per_million",
+}
 
 
 class ModelPrice(models.Model):
@@ -164,6 +177,22 @@ class ModelPrice(models.Model):
         "reasoning",
         "What a million tokens of reasoning cost, which providers count among the answer's.",
     )
+    cache_write_per_million = _own_price(
+        "cache write",
+        "What a million tokens cost that the provider wrote to its cache (Anthropic: for five "
+        "minutes).",
+    )
+    cache_write_1h_per_million = _own_price(
+        "cache write, one hour",
+        "What a million tokens cost that the provider wrote to its cache for an hour.",
+        "as much as other cache writes",
+    )
+    audio_input_per_million = _own_price(
+        "audio input", "What a million tokens of audio in the prompt cost."
+    )
+    audio_output_per_million = _own_price(
+        "audio output", "What a million tokens of audio in the answer cost."
+    )
     source = models.CharField(
         max_length=40,
         choices=[(CATALOGUE, "genai-prices catalogue"), (OPERATOR, "Operator")],
@@ -199,8 +228,7 @@ class ModelPrice(models.Model):
             input_per_million=int(self.input_per_million * 1_000_000_000),
             output_per_million=int(self.output_per_million * 1_000_000_000),
             per_request=int(self.per_request * 1_000_000_000),
-            cached_per_million=_nano(self.cached_input_per_million),
-            reasoning_per_million=_nano(self.reasoning_output_per_million),
+            **{of: _nano(getattr(self, column)) for column, of in PART_PRICES.items()},
             source=self.source,
             valid_from=self.valid_from,
             valid_until=self.valid_until,

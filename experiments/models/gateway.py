@@ -109,13 +109,14 @@ class ProviderEndpoint(ConfigurationRow):
     )
     first_token_seconds = models.FloatField(
         "time to the first token",
-        default=30.0,
+        default=300.0,
         validators=SECONDS,
-        help_text="Seconds until a stream's first event; then another model is asked. Also how "
-        "long it may fall silent later. Answers that are not streamed have the total time.",
+        help_text="Seconds a stream may send nothing at all, before its first token and after it. "
+        "Any byte counts, comments too. Models that reason first can be silent for minutes. "
+        "Answers that are not streamed have the total time.",
     )
     total_seconds = models.FloatField(
-        "time in total", default=300.0, validators=SECONDS, help_text="Seconds for one call."
+        "time in total", default=900.0, validators=SECONDS, help_text="Seconds for one call."
     )
     retries = models.PositiveSmallIntegerField(
         default=1,
@@ -180,7 +181,7 @@ class ProviderEndpoint(ConfigurationRow):
 class Attempt(models.Model):
     """One call of a model for one decision. Times are milliseconds after `started_at`.
 
-    `status` is `ok`, or why the call ended otherwise.
+    `status` is `ok`, or why the call ended otherwise. Tokens are as in `experiments.core.usage`.
     Tokens the provider did not report are `estimated`. Money is in nano-dollars.
     """
 
@@ -198,6 +199,10 @@ class Attempt(models.Model):
     cached_tokens = models.PositiveIntegerField(null=True)
     output_tokens = models.PositiveIntegerField(null=True)
     reasoning_tokens = models.PositiveIntegerField(null=True)
+    cache_write_tokens = models.PositiveIntegerField(null=True)
+    cache_write_1h_tokens = models.PositiveIntegerField(null=True)
+    input_audio_tokens = models.PositiveIntegerField(null=True)
+    output_audio_tokens = models.PositiveIntegerField(null=True)
     estimated = models.BooleanField(default=False)
     cost = models.BigIntegerField(null=True)
     error = models.CharField(max_length=500, blank=True)
@@ -211,6 +216,11 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model}: {self.status}"
+
+    @property
+    def cache_writes(self) -> int:
+        """Of all lifetimes."""
+        return (self.cache_write_tokens or 0) + (self.cache_write_1h_tokens or 0)
 
 
 class KeyUsage(models.Model):

@@ -27,6 +27,7 @@ from experiments.models import (
     ProviderEndpoint,
     Router,
 )
+from experiments.models.catalog import PART_PRICES
 from experiments.services.documents import (
     DOMAIN_FIELDS,
     ENDPOINT_FIELDS,
@@ -54,8 +55,7 @@ PRICES = (
     "input_per_million",
     "output_per_million",
     "per_request",
-    "cached_input_per_million",
-    "reasoning_output_per_million",
+    *PART_PRICES,
 )
 ENTRY_FIELDS = ("unit_hash", "label")
 POLICY_KEYS = ("method", "router", "threshold", "strong", "weak", "epsilon", "between")

@@ -24,7 +24,7 @@ from experiments.models import (
     RoutingSettings,
 )
 from experiments.models.base import RoutingPolicyRow
-from experiments.models.catalog import price_order
+from experiments.models.catalog import PART_PRICES, price_order
 
 Document = dict[str, Any]
 
@@ -185,8 +185,7 @@ def price_document(row: ModelPrice) -> Document:
         "input_per_million": f"{row.input_per_million.normalize():f}",
         "output_per_million": f"{row.output_per_million.normalize():f}",
         "per_request": f"{row.per_request.normalize():f}",
-        "cached_input_per_million": _plain(row.cached_input_per_million),
-        "reasoning_output_per_million": _plain(row.reasoning_output_per_million),
+        **{column: _plain(getattr(row, column)) for column in PART_PRICES},
         "valid_from": row.valid_from.isoformat() if row.valid_from else None,
         "valid_until": row.valid_until.isoformat() if row.valid_until else None,
     }

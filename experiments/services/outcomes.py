@@ -13,7 +13,8 @@ from uuid import UUID
 
 from django.db import transaction
 
-from experiments.core.money import Price
+from experiments.core.money import PARTS, Price
+from experiments.core.usage import Usage
 from experiments.models import Decision, Feedback, Metric, Outcome
 from experiments.models.experiments import BUILT_IN_METRICS
 from experiments.services import sums
@@ -65,14 +66,12 @@ class OutcomeReport(NamedTuple):
 class Answer(NamedTuple):
     """Which model answered in the end, and what all calls for it cost; None is unknown.
 
-    `cached_tokens` are those of the input that the provider read from its cache,
-    `reasoning_tokens` those of the output that nobody reads.
+    `usage` tells the tokens that have prices of their own.
     """
 
     model: str
     cost: int | None
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
+    usage: Usage | None = None
 
 
 class Rating(NamedTuple):
@@ -139,10 +138,10 @@ def record_outcomes(
 def _outcome(
     decision: Decision, report: OutcomeReport, received_at: datetime, answer: Answer | None
 ) -> Outcome:
-    special = (answer.cached_tokens, answer.reasoning_tokens) if answer else ()
-    costs = actual_costs(decision, report.input_tokens, report.output_tokens, *special)
+    usage = answer.usage if answer else None
+    costs = actual_costs(decision, report.input_tokens, report.output_tokens, usage)
     if answer is not None:
-        costs = costs._replace(cost=answer.cost)
+        costs = _really(costs, answer, report)
     return Outcome(
         decision=decision,
         received_at=received_at,
@@ -150,6 +149,13 @@ def _outcome(
         **report._asdict(),
         **costs._asdict(),
     )
+
+
+def _really(costs: ActualCosts, answer: Answer, report: OutcomeReport) -> ActualCosts:
+    """A call that failed saved nothing: what it cost is its own baseline."""
+    if report.success is False and costs.cost_baseline is not None:
+        return ActualCosts(answer.cost, None, None, answer.cost)
+    return costs._replace(cost=answer.cost)
 
 
 def _replace(before: Outcome | None, after: Outcome) -> None:
@@ -163,14 +169,12 @@ def actual_costs(
     decision: Decision,
     input_tokens: int | None,
     output_tokens: int | None,
-    cached_tokens: int = 0,
-    reasoning_tokens: int = 0,
+    usage: Usage | None = None,
 ) -> ActualCosts:
     """The decision's costs with the tokens there really were; an unknown count stays as expected.
 
-    The other models are taken to have read as much from a cache and to have reasoned as much, or
-    their special prices would be counted as routing's. Without any count there is nothing to price
-    anew: all unknown.
+    The other models are taken to have used the cache, reasoning and audio that `usage` says, or
+    the special prices of these would be counted as routing's. Without any count all is unknown.
     """
     if input_tokens is None and output_tokens is None:
         return ActualCosts(None, None, None, None)
@@ -181,7 +185,8 @@ def actual_costs(
         if model not in prices:
             return None
         written = expected[model] if output_tokens is None else output_tokens
-        return _price(prices[model]).cost(read, written, cached_tokens, reasoning_tokens)
+        used = (usage or Usage(0, 0))._replace(input_tokens=read, output_tokens=written)
+        return _price(prices[model]).cost_of(used)
 
     return ActualCosts(
         cost=cost(decision.model),
@@ -312,10 +317,5 @@ def _rank(report: OutcomeReport) -> tuple[Any, ...]:
 
 
 def _price(stored: Mapping[str, Any]) -> Price:
-    return Price(
-        stored["input"],
-        stored["output"],
-        stored["request"],
-        stored.get("cached"),
-        reasoning_per_million=stored.get("reasoning"),
-    )
+    parts: dict[str, Any] = {of: stored.get(name) for name, of in PARTS.items()}
+    return Price(stored["input"], stored["output"], stored["request"], **parts)

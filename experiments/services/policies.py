@@ -15,6 +15,7 @@ from experiments.core.detection import DomainConfig
 from experiments.core.endpoints import Endpoint, Protocol, Upstream, upstream_name
 from experiments.core.money import Price
 from experiments.models import PolicyRevision
+from experiments.models.catalog import PART_PRICES
 from experiments.models.routers import LOCAL_KINDS
 from experiments.services.documents import Document
 from experiments.storage.deadlines import acquired
@@ -250,8 +251,7 @@ def _price(price: Document) -> Price:
         input_per_million=_nano(price["input_per_million"]),
         output_per_million=_nano(price["output_per_million"]),
         per_request=_nano(price["per_request"]),
-        cached_per_million=_known(price, "cached_input_per_million"),
-        reasoning_per_million=_known(price, "reasoning_output_per_million"),
+        **{of: _known(price, column) for column, of in PART_PRICES.items()},
         source=price["source"],
         valid_from=_day(price["valid_from"]),
         valid_until=_day(price["valid_until"]),

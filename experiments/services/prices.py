@@ -1,11 +1,12 @@
 """Prices from the genai-prices catalogue, which is a package and needs no network."""
 
+from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from importlib.metadata import version
 from typing import NamedTuple
 
 from genai_prices import Usage, calc_price
-from genai_prices.types import PriceCalculation
 
 from experiments.models import LanguageModel, ModelPrice
 
@@ -15,13 +16,16 @@ PER_MILLION = Decimal(1_000_000) / SAMPLE_TOKENS
 
 
 class CataloguePrice(NamedTuple):
-    """US dollars per million tokens. None where what a cache holds, or reasoning, costs as much as
-    the rest."""
+    """US dollars per million tokens. None where some of the tokens cost as much as the others."""
 
     input_per_million: Decimal
     output_per_million: Decimal
     cached_input_per_million: Decimal | None = None
     reasoning_output_per_million: Decimal | None = None
+    cache_write_per_million: Decimal | None = None
+    cache_write_1h_per_million: Decimal | None = None
+    audio_input_per_million: Decimal | None = None
+    audio_output_per_million: Decimal | None = None
 
 
 class Refreshed(NamedTuple):
@@ -37,27 +41,48 @@ def catalogue_price(name: str) -> CataloguePrice | None:
     `openai/gpt-4.1` is looked up at its provider; a provider the catalogue does not know leaves
     the model unpriced, rather than taking the price of a namesake elsewhere.
     """
-    provider, _, model = name.partition("/")
-
-    def price(cached_tokens: int, reasoning_tokens: int) -> PriceCalculation:
-        usage = Usage(
-            input_tokens=SAMPLE_TOKENS,
-            cache_read_tokens=cached_tokens,
-            output_tokens=SAMPLE_TOKENS,
-            output_reasoning_tokens=reasoning_tokens,
-        )
-        return calc_price(usage, model or provider, provider_id=provider if model else None)
-
     try:
-        fresh, special = price(0, 0), price(SAMPLE_TOKENS, SAMPLE_TOKENS)
+        return _price(partial(_per_million, name))
     except LookupError:
         return None
-    return CataloguePrice(
-        fresh.input_price * PER_MILLION,
-        fresh.output_price * PER_MILLION,
-        special.input_price * PER_MILLION if special.input_price < fresh.input_price else None,
-        special.output_price * PER_MILLION if special.output_price != fresh.output_price else None,
+
+
+def _price(per_million: Callable[..., Decimal]) -> CataloguePrice:
+    read, wrote = per_million("input"), per_million("output")
+    write = per_million("input", cache_write_tokens=SAMPLE_TOKENS)
+    hour = per_million(
+        "input", cache_write_tokens=SAMPLE_TOKENS, cache_write_1h_tokens=SAMPLE_TOKENS
     )
+    return CataloguePrice(
+        read,
+        wrote,
+        cached_input_per_million=_unless(
+            read, per_million("input", cache_read_tokens=SAMPLE_TOKENS)
+        ),
+        reasoning_output_per_million=_unless(
+            wrote, per_million("output", output_reasoning_tokens=SAMPLE_TOKENS)
+        ),
+        cache_write_per_million=_unless(read, write),
+        cache_write_1h_per_million=_unless(write, hour),
+        audio_input_per_million=_unless(
+            read, per_million("input", input_audio_tokens=SAMPLE_TOKENS)
+        ),
+        audio_output_per_million=_unless(
+            wrote, per_million("output", output_audio_tokens=SAMPLE_TOKENS)
+        ),
+    )
+
+
+def _per_million(name: str, side: str, **parts: int) -> Decimal:
+    """What a million tokens of one side cost that are all of the kinds in `parts`."""
+    provider, _, model = name.partition("/")
+    usage = Usage(input_tokens=SAMPLE_TOKENS, output_tokens=SAMPLE_TOKENS, **parts)
+    found = calc_price(usage, model or provider, provider_id=provider if model else None)
+    return (found.input_price if side == "input" else found.output_price) * PER_MILLION
+
+
+def _unless(general: Decimal, own: Decimal) -> Decimal | None:
+    return None if own == general else own
 
 
 def refresh_prices() -> Refreshed:
@@ -75,12 +100,7 @@ def refresh_prices() -> Refreshed:
 def _save_price(model: LanguageModel, price: CataloguePrice) -> bool:
     """Whether the price differs from the one kept."""
     known = next((p for p in model.prices.all() if p.source == ModelPrice.CATALOGUE), None)
-    if known and price == CataloguePrice(
-        known.input_per_million,
-        known.output_per_million,
-        known.cached_input_per_million,
-        known.reasoning_output_per_million,
-    ):
+    if known and price == CataloguePrice(*(getattr(known, of) for of in CataloguePrice._fields)):
         return False
     model.prices.update_or_create(
         source=ModelPrice.CATALOGUE,

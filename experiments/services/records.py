@@ -10,7 +10,7 @@ import orjson
 
 from experiments.core.decision import decide
 from experiments.core.detection import Candidate
-from experiments.core.money import Price
+from experiments.core.money import PARTS, Price
 from experiments.core.selection import ModelSelectionCriteria
 from experiments.core.units import HashedBuckets, RecordedBuckets, Unit
 from experiments.core.values import Asked, Decision, Failure, Fallback, Score, Situation
@@ -126,13 +126,13 @@ def _answer(answer: Score | Failure) -> dict[str, Any]:
 
 
 def _price(price: Price) -> dict[str, Any]:
-    special = (("cached", price.cached_per_million), ("reasoning", price.reasoning_per_million))
+    parts = ((name, getattr(price, of)) for name, of in PARTS.items())
     return {
         "input": price.input_per_million,
         "output": price.output_per_million,
         "request": price.per_request,
         "source": price.source,
-        **{name: value for name, value in special if value is not None},
+        **{name: value for name, value in parts if value is not None},
     }
 
 

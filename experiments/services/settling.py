@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from django.db import DatabaseError, InterfaceError
 
+from experiments.core.usage import Usage
 from experiments.models import Attempt, Decision
 from experiments.services.budgets import Charge, Correction, correct
 from experiments.services.circuits import CallResult, record
@@ -39,6 +40,10 @@ class Attempted(NamedTuple):
     cached_tokens: int | None = None
     output_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    input_audio_tokens: int | None = None
+    output_audio_tokens: int | None = None
     estimated: bool = False
     cost: int | None = None
     error: str = ""
@@ -55,9 +60,8 @@ class Settlement(NamedTuple):
     model: str
     tokens: int
     cost: int | None
-    cached_tokens: int = 0
+    usage: Usage | None = None
     shadow: Overheard | None = None
-    reasoning_tokens: int = 0
 
 
 def settle(settlements: Sequence[Settlement]) -> None:
@@ -90,10 +94,7 @@ def _queue_shadows(settlements: Sequence[Settlement]) -> None:
 def _settle(settlements: Sequence[Settlement]) -> None:
     now = datetime.now(UTC)
     reports = {each.decision.pk: each.report for each in settlements}
-    answers = {
-        each.decision.pk: Answer(each.model, each.cost, each.cached_tokens, each.reasoning_tokens)
-        for each in settlements
-    }
+    answers = {each.decision.pk: Answer(each.model, each.cost, each.usage) for each in settlements}
     decisions = {each.decision.pk: each.decision for each in settlements}
     with write_transaction():
         known = record_outcomes(reports, now, answers, decisions)

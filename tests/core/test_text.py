@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from experiments.core.text import (
+    NestedTooDeeplyError,
     UnstorableError,
     find_unstorable,
     is_storable,
@@ -115,3 +116,21 @@ def test_json_of_a_provider_is_mended() -> None:
 def test_what_a_provider_sends_that_is_no_json_is_refused(raw: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - each parser has its own words
         load_provider_json(raw)
+
+
+@pytest.mark.parametrize("raw", [b"[" * 255 + b"]" * 255, b'{"a":' * 300 + b"1" + b"}" * 300])
+def test_json_that_could_not_be_written_again_is_refused(raw: bytes) -> None:
+    with pytest.raises(NestedTooDeeplyError, match="nested deeper than 254 levels"):
+        load_json(raw)
+    with pytest.raises(NestedTooDeeplyError):
+        load_provider_json(raw)
+
+
+def test_as_deep_as_can_be_written() -> None:
+    raw = b"[" * 254 + b"]" * 254
+    assert orjson.dumps(load_json(raw)) == raw
+
+
+def test_brackets_next_to_each_other_are_not_deep() -> None:
+    raw = b"[" + b",".join([b"[[]]"] * 1000) + b"]"
+    assert orjson.dumps(load_json(raw)) == raw

@@ -119,9 +119,24 @@ LANES = {
         Lane("crowd"),
         Lane("leaks"),
         Lane("redirected"),
+        Lane("odd"),
+        Lane("odd_usage"),
+        Lane("vain", strong_at="quick"),
+        Lane("vain_alone", strong_at="quick", weak_at="keyless"),
+        Lane("alive", strong_at="quick"),
+        Lane("kinds"),
+        Lane("cheap", method="always_weak"),
     )
 }
 REASONER = LANES["reasoned"].strong_name
+PARTS = {
+    LANES["kinds"].strong_name: {
+        "cache_write_per_million": Decimal("12.5"),
+        "cache_write_1h_per_million": Decimal(20),
+        "audio_input_per_million": Decimal(80),
+        "audio_output_per_million": Decimal(160),
+    }
+}
 SCOPES = ["route", "feedback", "read"]
 KEYS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -130,6 +145,7 @@ KEYS: dict[str, dict[str, Any]] = {
     "few_requests": {"requests_per_minute": 3},
     "both_doors": {"requests_per_minute": 3},
     "few_tokens": {"tokens_per_minute": 150},
+    "few_tokens_in_vain": {"tokens_per_minute": 10_000},
     "day": {"budget_day": Decimal("0.01")},
     "month": {"budget_month": Decimal("0.01")},
     "soft": {"soft_budget_day": Decimal("0.0001")},
@@ -205,6 +221,7 @@ def _model(name: str, endpoint: str, price: tuple[Decimal, Decimal], values: dic
             output_per_million=price[1],
             cached_input_per_million=CACHED_PRICE if price == STRONG_PRICE else None,
             reasoning_output_per_million=REASONING_PRICE if name == REASONER else None,
+            **PARTS.get(name, {}),
         )
     return row
 

@@ -99,4 +99,3 @@ def test_error_with_status_200() -> None:
     assert found is not None
     assert found.status is Status.RATE_LIMITED
     assert reported({"choices": [{}], "error": None}, None) is None
-    assert reported({"choices": [{}], "error": {"message": "a warning"}}, None) is None
