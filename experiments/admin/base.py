@@ -30,6 +30,7 @@ from experiments.models import PolicyRevision
 from experiments.models.base import steps_naming
 from experiments.services.locks import LockedError
 from experiments.services.revisions import Publication, revision
+from experiments.services.transactions import retry_conflicts
 
 DOCUMENTS: "dict[type[models.Field[Any, Any]], dict[str, Any]]" = {
     models.JSONField: {"form_class": DocumentField}
@@ -116,7 +117,9 @@ class ConfigurationAdmin(PageAdmin):
             return view()
         submit = submit_of(request)
         try:
-            response, publication = self._publish(request, submit, view, note)
+            response, publication = retry_conflicts(
+                lambda: self._publish(request, submit, view, note)
+            )
         except AnswerFirst as answer:
             return answer.response
         except RefusedError as refused:
@@ -138,6 +141,8 @@ class ConfigurationAdmin(PageAdmin):
         note = note or request.POST.get("note", "")[:NOTE_LENGTH]
         is_written = False
         submit.is_open = True
+        submit.messages.clear()
+        submit.percentages.clear()
         try:
             with revision(request.user, note) as publication:
                 response = view()

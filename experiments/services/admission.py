@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError
 
 from experiments.core.eligibility import (
     CONTEXT,
@@ -46,7 +46,7 @@ from experiments.services.routing import (
     report,
 )
 from experiments.services.statements import insert
-from experiments.services.turns import write_transaction
+from experiments.services.transactions import run_transaction, write_each
 
 log = logging.getLogger("switchyard.gateway")
 
@@ -234,22 +234,22 @@ def _course(call: Call, row: Decision) -> Course:
 
 
 def _store(policy: Policy, prepared: Sequence[Prepared]) -> list[Admitted | Exception]:
+    """What the database refuses of one call does not take the others down with it."""
     if not prepared:
         return []
-    try:
-        results = _write(policy, prepared)
-    except (DatabaseError, InterfaceError) as error:
-        if len(prepared) == 1:
-            log.warning("A decision could not be stored", exc_info=error)
-            return [StorageUnavailableError()]
-        if isinstance(error, OperationalError | InterfaceError):
-            raise StorageUnavailableError from error
-        # One that the database refuses must not take the others down with it.
-        return [result for each in prepared for result in _store(policy, [each])]
-    for result in results:
+
+    def write(some: Sequence[Prepared]) -> Sequence[Admitted | Exception]:
+        return _write(policy, some)
+
+    results: list[Admitted | Exception] = []
+    for result in write_each(prepared, write):
         if isinstance(result, Admitted):
             report(result.decision)
             _warn(result)
+        elif isinstance(result, DatabaseError | InterfaceError):
+            log.warning("A decision could not be stored", exc_info=result)
+            result = StorageUnavailableError()  # noqa: PLW2901
+        results.append(result)
     return results
 
 
@@ -264,19 +264,24 @@ def _warn(admitted: Admitted) -> None:
 
 def _write(policy: Policy, prepared: Sequence[Prepared]) -> list[Admitted | Exception]:
     charges = [_charge(policy, each) for each in prepared]
+    return run_transaction(lambda: _insert(policy, prepared, charges))
+
+
+def _insert(
+    policy: Policy, prepared: Sequence[Prepared], charges: Sequence[Charge]
+) -> list[Admitted | Exception]:
     results: list[Admitted | Exception] = []
-    with write_transaction():
-        books = Books()
-        for each, charge, answer in zip(prepared, charges, reserve(charges), strict=True):
-            if isinstance(answer, OverLimitError):
-                results.append(answer)
-                continue
-            insert(each.decision)
-            books.decided(each.decision)
-            results.append(
-                Admitted(each.decision, policy, each.course, each.unavailable, answer, charge)
-            )
-        books.close()
+    books = Books()
+    for each, charge, answer in zip(prepared, charges, reserve(charges), strict=True):
+        if isinstance(answer, OverLimitError):
+            results.append(answer)
+            continue
+        insert(each.decision)
+        books.decided(each.decision)
+        results.append(
+            Admitted(each.decision, policy, each.course, each.unavailable, answer, charge)
+        )
+    books.close()
     return results
 
 

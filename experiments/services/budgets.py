@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db import connection
@@ -19,10 +19,11 @@ from django.db.models import Sum
 from experiments.core.money import NANO, usd
 from experiments.models import APIKey, KeyUsage
 from experiments.services import statements
-from experiments.services.turns import write_transaction
+from experiments.services.transactions import run_transaction
 
 DAY, MINUTE = KeyUsage.DAY, KeyUsage.MINUTE
 _KEY = ("key_id", "span", "starts_at")
+Span = tuple[int, str, datetime]
 
 
 class Limits(NamedTuple):
@@ -131,13 +132,10 @@ def reserve(charges: Sequence[Charge]) -> list[Standing | OverLimitError]:
     Runs inside the caller's transaction: the usage of limited keys is locked until it ends.
     """
     results: list[Standing | OverLimitError] = [Standing(charge.limits) for charge in charges]
-    by_key: defaultdict[int, list[int]] = defaultdict(list)
+    counters = _Counters(charges)
     for index, charge in enumerate(charges):
-        by_key[charge.key_id].append(index)
-    for key_id in sorted(by_key):  # always in this order: no two callers wait for each other
-        used = _used(charges[by_key[key_id][0]])
-        for index in by_key[key_id]:
-            results[index], used = _admit(charges[index], used)
+        if charge.limits.by_money or charge.limits.by_minute:
+            results[index] = _admit(charge, counters)
     admitted = zip(charges, results, strict=True)
     _add([(charge, 1) for charge, result in admitted if isinstance(result, Standing)])
     return results
@@ -152,15 +150,20 @@ def count_request(key: APIKey, now: datetime) -> bool:
     if limit is None:
         return True
     table = connection.ops.quote_name(KeyUsage._meta.db_table)
-    with write_transaction(), connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} (key_id, span, starts_at, requests) VALUES (%s, %s, %s, 1) "  # noqa: S608
-            "ON CONFLICT (key_id, span, starts_at) "
-            f"DO UPDATE SET requests = {table}.requests + 1 WHERE {table}.requests < %s "
-            "RETURNING requests",
-            [key.pk, MINUTE, connection.ops.adapt_datetimefield_value(_minute(now)), limit],
-        )
-        return cursor.fetchone() is not None
+    minute = connection.ops.adapt_datetimefield_value(_minute(now))
+
+    def count() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"INSERT INTO {table} (key_id, span, starts_at, requests) "  # noqa: S608
+                "VALUES (%s, %s, %s, 1) ON CONFLICT (key_id, span, starts_at) "
+                f"DO UPDATE SET requests = {table}.requests + 1 WHERE {table}.requests < %s "
+                "RETURNING requests",
+                [key.pk, MINUTE, minute, limit],
+            )
+            return cursor.fetchone() is not None
+
+    return run_transaction(count)
 
 
 class Correction(NamedTuple):
@@ -184,13 +187,15 @@ def correct(corrections: Iterable[Correction]) -> None:
     _add(changes)
 
 
-def _admit(charge: Charge, used: Used) -> tuple[Standing | OverLimitError, Used]:
+def _admit(charge: Charge, counters: "_Counters") -> Standing | OverLimitError:
+    used = counters.used(charge)
     after = used.plus(charge)
     refusal = _refusal(charge, after)
     if refusal is None:
-        return _standing(charge, after), after
+        counters.add(charge)
+        return _standing(charge, after)
     code, message, retry_after = refusal
-    return OverLimitError(code, message, retry_after, _standing(charge, used)), used
+    return OverLimitError(code, message, retry_after, _standing(charge, used))
 
 
 def _refusal(charge: Charge, after: Used) -> tuple[str, str, int] | None:
@@ -232,30 +237,73 @@ def _standing(charge: Charge, used: Used) -> Standing:
     )
 
 
-def _used(charge: Charge) -> Used:
-    """Two queries at most for each kind of limit, none for a key without."""
-    limits, day = charge.limits, _day(charge.at)
-    requests = tokens = today = before = 0
-    if limits.by_money:
-        _, _, today = _locked(charge.key_id, DAY, day)
-        before = _spent_before(charge.key_id, day)
-    if limits.by_minute:
-        requests, tokens, _ = _locked(charge.key_id, MINUTE, _minute(charge.at))
-    return Used(requests, tokens, today, before + today)
+class _Counters:
+    """What keys have used, with the charges admitted so far in this transaction."""
+
+    def __init__(self, charges: Sequence[Charge]) -> None:
+        self._rows = _locked(charges)
+        self._earlier: dict[tuple[int, datetime], int] = {}
+        self._added: defaultdict[tuple[int, datetime], int] = defaultdict(int)
+
+    def used(self, charge: Charge) -> Used:
+        """One query for each key with a budget and day."""
+        limits, day = charge.limits, _day(charge.at)
+        requests = tokens = today = before = 0
+        if limits.by_money:
+            _, _, today = self._rows[charge.key_id, DAY, day]
+            before = self._spent_before(charge.key_id, day)
+        if limits.by_minute:
+            requests, tokens, _ = self._rows[charge.key_id, MINUTE, _minute(charge.at)]
+        return Used(requests, tokens, today, before + today)
+
+    def add(self, charge: Charge) -> None:
+        for span in _spans(charge):
+            requests, tokens, cost = self._rows[span]
+            self._rows[span] = requests + 1, tokens + charge.tokens, cost + (charge.cost or 0)
+        self._added[charge.key_id, _day(charge.at)] += charge.cost or 0
+
+    def _spent_before(self, key_id: int, day: datetime) -> int:
+        if (key_id, day) not in self._earlier:
+            self._earlier[key_id, day] = _spent_before(key_id, day)
+        added = (
+            cost
+            for (key, at), cost in self._added.items()
+            if key == key_id and day.replace(day=1) <= at < day
+        )
+        return self._earlier[key_id, day] + sum(added)
 
 
-def _locked(key_id: int, span: str, starts_at: datetime) -> tuple[int, int, int]:
-    """The counters of one span, locked. A span that is new is made."""
+def _locked(charges: Sequence[Charge]) -> dict[Span, Sequence[int]]:
+    """The counters of every row that `charges` may change, locked in one order by one statement.
+    Rows that are new are made. Where no key has a limit, nothing is locked before it is added."""
+    if not any(charge.limits.by_money or charge.limits.by_minute for charge in charges):
+        return {}
+    spans = sorted({span for charge in charges for span in _spans(charge)})
     table = connection.ops.quote_name(KeyUsage._meta.db_table)
+    adapt = connection.ops.adapt_datetimefield_value
+    marks = ", ".join(["(%s, %s, %s)"] * len(spans))
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {table} (key_id, span, starts_at) VALUES (%s, %s, %s) "  # noqa: S608
+            f"INSERT INTO {table} (key_id, span, starts_at) VALUES {marks} "  # noqa: S608
             "ON CONFLICT (key_id, span, starts_at) "
-            f"DO UPDATE SET requests = {table}.requests RETURNING requests, tokens, cost",
-            [key_id, span, connection.ops.adapt_datetimefield_value(starts_at)],
+            f"DO UPDATE SET requests = {table}.requests "
+            "RETURNING key_id, span, starts_at, requests, tokens, cost",
+            [value for key_id, span, at in spans for value in (key_id, span, adapt(at))],
         )
-        requests, tokens, cost = cursor.fetchone()
-    return requests, tokens, cost
+        return {(key_id, span, _aware(at)): row for key_id, span, at, *row in cursor.fetchall()}
+
+
+def _aware(at: datetime) -> datetime:
+    """SQLite's moments come back without their zone, which is UTC."""
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _spans(charge: Charge) -> list[Span]:
+    """The rows a charge counts in: its day, and its minute where its key has a limit by it."""
+    spans = [(charge.key_id, DAY, _day(charge.at))]
+    if charge.limits.by_minute:
+        spans.append((charge.key_id, MINUTE, _minute(charge.at)))
+    return spans
 
 
 def _spent_before(key_id: int, day: datetime) -> int:
@@ -266,14 +314,11 @@ def _spent_before(key_id: int, day: datetime) -> int:
 
 
 def _add(changes: Sequence[tuple[Charge, int]]) -> None:
-    """Adds to the day of each charge, and to its minute where its key has a limit by the minute."""
-    rows: defaultdict[tuple[Any, ...], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    """Adds to every row that the charges count in, always in the same order."""
+    rows: defaultdict[Span, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for charge, requests in changes:
-        spans = [(DAY, _day(charge.at))]
-        if charge.limits.by_minute:
-            spans.append((MINUTE, _minute(charge.at)))
-        for span in spans:
-            row = rows[charge.key_id, *span]
+        for span in _spans(charge):
+            row = rows[span]
             row["requests"] += requests
             row["tokens"] += charge.tokens
             row["cost"] += charge.cost or 0

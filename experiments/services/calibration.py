@@ -5,6 +5,7 @@ from typing import NamedTuple
 from experiments.analysis.routing import threshold_for_share
 from experiments.models import Decision, Domain
 from experiments.services.revisions import revision
+from experiments.services.transactions import retried
 
 RECENT = 5_000
 ENOUGH = 200
@@ -27,6 +28,7 @@ class Calibration(NamedTuple):
         )
 
 
+@retried
 def calibrate(*, save: bool) -> list[Calibration]:
     """For each domain with a router: the threshold of its target share, from its newest scores.
 

@@ -13,6 +13,7 @@ from django.db.models import Q
 from experiments.core.circuit import CircuitState, after
 from experiments.models import Circuit
 from experiments.services.statements import put
+from experiments.services.transactions import run_transaction
 from experiments.storage.deadlines import acquired
 
 REFRESH_SECONDS = 0.5
@@ -61,7 +62,7 @@ def claim_probe(model: str, now: datetime) -> bool:
     """Whether the caller is the one who tries a model whose wait is over."""
     free = Q(probe_until__isnull=True) | Q(probe_until__lte=now)
     due = Circuit.objects.filter(free, model=model, open_until__lte=now)
-    return due.update(probe_until=now + PROBE) == 1
+    return run_transaction(lambda: due.update(probe_until=now + PROBE)) == 1
 
 
 def record(results: Sequence[CallResult], now: datetime) -> None:
@@ -88,7 +89,7 @@ def record(results: Sequence[CallResult], now: datetime) -> None:
 
 def _rows(models: Iterable[str]) -> list[Circuit]:
     """Locked, always in the same order."""
-    rows = Circuit.objects.select_for_update().filter(model__in=list(models))
+    rows = Circuit.objects.select_for_update(no_key=True).filter(model__in=list(models))
     return list(rows.order_by("model"))
 
 

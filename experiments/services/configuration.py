@@ -50,6 +50,7 @@ from experiments.services.locks import LockedError
 from experiments.services.named import named, placed
 from experiments.services.revisions import Author, changes_of, revision
 from experiments.services.shapes import problems_of_values
+from experiments.services.transactions import retried
 
 PRICES = (
     "input_per_million",
@@ -95,6 +96,7 @@ class ConfigurationError(Exception):
         super().__init__("; ".join(problems))
 
 
+@retried
 def plan(document: Document) -> list[Change]:
     """What applying `document` would change: it is applied and taken back, so what would be refused
     is refused here too. Raises ConfigurationError."""
@@ -104,6 +106,7 @@ def plan(document: Document) -> list[Change]:
     return changes
 
 
+@retried
 def apply(document: Document, author: Author, note: str) -> list[Change]:
     """Makes the rows match `document`; sections it leaves out stay as they are.
 

@@ -7,10 +7,12 @@ from experiments.services.documents import Document, experiment_document
 from experiments.services.experiment_files import write_values
 from experiments.services.experiments import LifecycleError, start_phase
 from experiments.services.revisions import Author, revision
+from experiments.services.transactions import retried
 
 ACTIVE = (Experiment.Status.RUNNING, Experiment.Status.PAUSED)
 
 
+@retried
 def create(key: str, values: Document, author: Author) -> Experiment:
     """A draft. `values` are as in a configuration file. Raises ValidationError."""
     if Experiment.objects.filter(key=key).exists():
@@ -21,6 +23,7 @@ def create(key: str, values: Document, author: Author) -> Experiment:
     return experiment
 
 
+@retried
 def edit(experiment: Experiment, values: Document, author: Author, now: datetime) -> Experiment:
     """Writes what `values` name. Of one under way other arms start a new phase.
 

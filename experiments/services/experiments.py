@@ -11,6 +11,7 @@ from experiments.models.base import new_seed
 from experiments.services.checklists import arm_checks, cap_at_start, checklist
 from experiments.services.documents import ARM_FIELDS, fields, policy_document
 from experiments.services.revisions import Author, revision
+from experiments.services.transactions import retried
 
 CLONED = (
     "hypothesis",
@@ -62,6 +63,7 @@ class NotReadyToShipError(LifecycleError):
         super().__init__([*lines, "To ship it all the same, confirm that and give a reason."])
 
 
+@retried
 def start(experiment: Experiment, author: Author, now: datetime) -> None:
     """draft -> running. Raises LifecycleError with every reason against it."""
     with _step(experiment, author, "Started", DRAFT):
@@ -74,18 +76,21 @@ def start(experiment: Experiment, author: Author, now: datetime) -> None:
         _open_phase(experiment, now)
 
 
+@retried
 def pause(experiment: Experiment, author: Author) -> None:
     """running -> paused: nobody is in it, outcomes still come in."""
     with _step(experiment, author, "Paused", RUNNING):
         experiment.status = PAUSED
 
 
+@retried
 def resume(experiment: Experiment, author: Author) -> None:
     """paused -> running, in the same phase: everybody returns to the same arm."""
     with _step(experiment, author, "Resumed", PAUSED):
         experiment.status = RUNNING
 
 
+@retried
 def stop(
     experiment: Experiment, author: Author, now: datetime, *, reason: str, verdict: str
 ) -> None:
@@ -94,12 +99,14 @@ def stop(
         _stop(experiment, author, now, reason, verdict)
 
 
+@retried
 def archive(experiment: Experiment, author: Author) -> None:
     """stopped or draft -> archived: it leaves the lists, its results stay."""
     with _step(experiment, author, "Archived", STOPPED, DRAFT):
         experiment.status = Experiment.Status.ARCHIVED
 
 
+@retried
 def ship(
     experiment: Experiment,
     arm_name: str,
@@ -149,6 +156,7 @@ def require_shippable(experiment: Experiment, arm_name: str) -> Arm:
     return arm
 
 
+@retried
 def start_phase(
     experiment: Experiment,
     author: Author,
@@ -180,6 +188,7 @@ def begin_phase(experiment: Experiment, now: datetime, *, seed: str = "") -> Non
     _open_phase(experiment, now)
 
 
+@retried
 def clone(experiment: Experiment, key: str, author: Author) -> Experiment:
     """A draft with the same question, arms and metrics, and a seed of its own.
 

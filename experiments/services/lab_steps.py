@@ -12,6 +12,7 @@ from experiments.services import rollouts
 from experiments.services.documents import policy_document
 from experiments.services.experiment_edits import create
 from experiments.services.revisions import Author, lock_configuration, revision
+from experiments.services.transactions import retried
 
 MARGIN = 0.05
 STEPS = ((1, 24), (10, 24), (50, 48), (100, 0))
@@ -59,6 +60,7 @@ def draft_experiment(candidate: Candidate, author: Author) -> Experiment:
         return create(_free_key(domain.name), values, author)
 
 
+@retried
 def explore(domain_name: str, rate: float, author: Author) -> None:
     """Sends this share of the domain's prompts to the other model of its pair, from now on.
 
@@ -73,6 +75,7 @@ def explore(domain_name: str, rate: float, author: Author) -> None:
         domain.save()
 
 
+@retried
 def apply_threshold(found: Calibration, author: Author) -> None:
     """The calibrated threshold becomes the domain's own, and is what drift is measured against.
 
@@ -84,6 +87,7 @@ def apply_threshold(found: Calibration, author: Author) -> None:
         found.save()
 
 
+@retried
 def roll_out(found: Calibration, author: Author) -> Rollout:
     """The calibrated threshold becomes the domain's, and a guarded rollout of its flag is planned.
 

@@ -1,7 +1,8 @@
 """Collects changes of running sums and writes them: one upsert for each table, in a fixed order.
 
-The fixed order (by table, then by key) is what keeps concurrent writers from waiting for each other
-in a circle. A row that is missing is made; columns that are not named start at 0.
+The fixed order (by table as in `lock_order`, then by key) is what keeps concurrent writers from
+waiting for each other in a circle. A row that is missing is made; columns that are not named start
+at 0.
 """
 
 from collections import defaultdict
@@ -11,6 +12,7 @@ from typing import Any
 from django.db import models
 
 from experiments.services import statements
+from experiments.services.lock_order import position
 
 Key = tuple[tuple[str, Any], ...]
 
@@ -30,7 +32,7 @@ class Ledger:
             row[name] += change
 
     def write(self) -> None:
-        for model in sorted(self._pending, key=lambda model: model.__name__):
+        for model in sorted(self._pending, key=position):
             pending = self._pending.pop(model)
             rows = {key: changes for key, changes in pending.items() if any(changes.values())}
             if rows:

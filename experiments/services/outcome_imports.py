@@ -27,7 +27,7 @@ from experiments.services.outcome_sets import SHADOW_PREFIX
 from experiments.services.policies import NoPolicyError, store
 from experiments.services.rated_decisions import PRODUCTION
 from experiments.services.tasks import Running
-from experiments.services.turns import write_transaction
+from experiments.services.transactions import run_transaction
 
 BATCH = 1_000
 MOST_LISTED = 500
@@ -135,20 +135,28 @@ class Import:
         refused: Told,
     ) -> None:
         """Of two rows about the same prompt and group the first counts."""
-        fresh: dict[str, RecordedOutcome] = {}
         digests = [digest_of(row) for _, row in rows]
-        with write_transaction():
+
+        def write() -> tuple[dict[str, RecordedOutcome], list[str]]:
+            """One import of a set at a time, so that two never wait for each other's prompts."""
+            OutcomeSet.objects.select_for_update(no_key=True).get(pk=outcome_set.pk)
+            fresh: dict[str, RecordedOutcome] = {}
+            others: list[str] = []
             seen = _known(outcome_set, digests)
             for (where, row), digest in zip(rows, digests, strict=True):
                 outcome = _outcome(row)
                 if digest not in seen:
                     seen[digest] = outcome
                     fresh[digest] = self._row(outcome_set, digest, row)
-                elif seen[digest] == outcome:
-                    tally.unchanged += 1
-                else:
-                    tally.refuse(Refusal(where, ANOTHER), refused)
+                elif seen[digest] != outcome:
+                    others.append(where)
             RecordedOutcome.objects.bulk_create(fresh.values())
+            return fresh, others
+
+        fresh, others = run_transaction(write)
+        for where in others:
+            tally.refuse(Refusal(where, ANOTHER), refused)
+        tally.unchanged += len(rows) - len(fresh) - len(others)
         tally.added += len(fresh)
         tally.computed += sum(
             one.strong_cost_computed or one.weak_cost_computed for one in fresh.values()

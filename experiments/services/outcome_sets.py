@@ -114,7 +114,7 @@ def add_pair(pair: ShadowPair) -> bool:
     """Adds it to the set `shadow-<domain>`; False where that pair was in it already."""
     now = timezone.now()
     strong, weak = pair.strong, pair.weak
-    outcome_set, _ = OutcomeSet.objects.get_or_create(
+    outcome_set, _ = OutcomeSet.objects.select_for_update(no_key=True).get_or_create(
         name=f"{SHADOW_PREFIX}{pair.domain}",
         defaults={
             "source": OutcomeSet.Source.SHADOW,

@@ -11,8 +11,6 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import transaction
-
 from experiments.core.money import PARTS, Price
 from experiments.core.usage import Usage
 from experiments.models import Decision, Feedback, Metric, Outcome
@@ -22,6 +20,7 @@ from experiments.services.books import Books, Known
 from experiments.services.lookup import DecisionNotFoundError, DecisionPrunedError, absence
 from experiments.services.policies import store
 from experiments.services.statements import insert, present
+from experiments.services.transactions import run_transaction
 
 QUALITY = sums.QUALITY
 UNDEFINED_METRIC_LIMIT = 1e9
@@ -108,31 +107,48 @@ def record_outcomes(
     reports: Mapping[UUID, OutcomeReport],
     received_at: datetime,
     answers: Mapping[UUID, Answer] = MappingProxyType({}),
-    at_hand: Mapping[UUID, Decision] = MappingProxyType({}),
 ) -> frozenset[UUID]:
-    """Keeps each report that wins, in one transaction; returns the ids of decisions there are.
+    """Keeps each report that wins, in one transaction; returns the ids of decisions there are."""
 
-    Where all decisions are `at_hand`, they are locked and not read again: what is counted of a
-    decision never changes.
+    def write() -> frozenset[UUID]:
+        decisions = lock_decisions(reports)
+        enter_outcomes(decisions, reports, received_at, answers)
+        return frozenset(decisions)
+
+    return run_transaction(write)
+
+
+def lock_decisions(
+    ids: Iterable[UUID], at_hand: Mapping[UUID, Decision] = MappingProxyType({})
+) -> dict[UUID, Decision]:
+    """Those there are, locked until the transaction ends, always in the same order.
+
+    Where all are `at_hand` they are not read again: what is counted of a decision never changes.
     """
-    with transaction.atomic():
-        decisions = (
-            _kept(reports, at_hand) if at_hand.keys() >= reports.keys() else _locked(reports)
-        )
-        known = Outcome.objects.in_bulk(present(Outcome, "decision_id", decisions))
-        rated = present(Feedback, "decision_id", decisions)
-        ratings = list(_ratings(rated, {QUALITY})) if rated else []
-        books = Books()
-        for decision_id, decision in decisions.items():
-            report, before = reports[decision_id], known.get(decision_id)
-            if before is not None and _rank(_report_of(before)) >= _rank(report):
-                continue
-            after = _outcome(decision, report, received_at, answers.get(decision_id))
-            _replace(before, after)
-            quality = _combined(ratings, decision_id, QUALITY)
-            books.learned(decision, Known(before, quality), Known(after, quality))
-        books.close()
-    return frozenset(decisions)
+    ids = sorted(ids)
+    return _kept(ids, at_hand) if at_hand.keys() >= set(ids) else _locked(ids)
+
+
+def enter_outcomes(
+    decisions: Mapping[UUID, Decision],
+    reports: Mapping[UUID, OutcomeReport],
+    received_at: datetime,
+    answers: Mapping[UUID, Answer] = MappingProxyType({}),
+) -> None:
+    """Keeps the reports about these decisions that win. Their rows are locked already."""
+    known = Outcome.objects.in_bulk(present(Outcome, "decision_id", decisions))
+    rated = present(Feedback, "decision_id", decisions)
+    ratings = list(_ratings(rated, {QUALITY})) if rated else []
+    books = Books()
+    for decision_id, decision in decisions.items():
+        report, before = reports[decision_id], known.get(decision_id)
+        if before is not None and _rank(_report_of(before)) >= _rank(report):
+            continue
+        after = _outcome(decision, report, received_at, answers.get(decision_id))
+        _replace(before, after)
+        quality = _combined(ratings, decision_id, QUALITY)
+        books.learned(decision, Known(before, quality), Known(after, quality))
+    books.close()
 
 
 def _outcome(
@@ -203,7 +219,8 @@ def record_feedback(ratings: Sequence[Rating], received_at: datetime) -> list[Re
     """
     if not store.current().switches.quality_feedback:
         raise FeedbackOffError
-    with transaction.atomic():
+
+    def write() -> list[Refusal | None]:
         decisions = _locked({rating.decision_id for rating in ratings})
         ranges = {metric: _range(metric) for metric in {rating.metric for rating in ratings}}
         refusals = [_refusal(rating, decisions, ranges[rating.metric]) for rating in ratings]
@@ -211,7 +228,9 @@ def record_feedback(ratings: Sequence[Rating], received_at: datetime) -> list[Re
             rating for rating, refusal in zip(ratings, refusals, strict=True) if refusal is None
         ]
         _keep(decisions, accepted, received_at)
-    return refusals
+        return refusals
+
+    return run_transaction(write)
 
 
 def _refusal(
@@ -244,7 +263,7 @@ def _keep(
         row = _row(rating, received_at)
         if _key(row) not in kept or _worth(row) > _worth(kept[_key(row)]):
             kept[_key(row)] = row
-    changed = [row for key, row in kept.items() if before.get(key) is not row]
+    changed = [kept[key] for key in sorted(kept) if before.get(key) is not kept[key]]
     Feedback.objects.bulk_create(
         changed,
         update_conflicts=True,
@@ -280,14 +299,12 @@ def _combined(rows: Iterable[Feedback], decision_id: UUID, metric: str) -> int |
 
 
 def _locked(ids: Iterable[UUID]) -> dict[UUID, Decision]:
-    """Always in the same order, so that two callers never wait for each other."""
-    rows = Decision.objects.select_for_update().filter(pk__in=ids).order_by("pk")
+    rows = Decision.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk")
     return {row.pk: row for row in rows}
 
 
 def _kept(ids: Iterable[UUID], at_hand: Mapping[UUID, Decision]) -> dict[UUID, Decision]:
-    """Those that are still there, locked in the same order."""
-    found = present(Decision, "id", sorted(ids), locks=True)
+    found = present(Decision, "id", ids, locks=True)
     return {decision_id: at_hand[decision_id] for decision_id in found}
 
 

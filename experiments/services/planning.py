@@ -4,8 +4,10 @@ from experiments.analysis.power import Size
 from experiments.models import Experiment
 from experiments.services.experiments import LifecycleError
 from experiments.services.revisions import Author, revision
+from experiments.services.transactions import retried
 
 
+@retried
 def take_over(experiment: Experiment, size: Size, author: Author) -> None:
     """A draft's planned units as proposed. Raises LifecycleError once it has started."""
     with revision(author, f"Planned {size.units} units for experiment {experiment.key}"):

@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
-from uuid import UUID
 
-from django.db import transaction
 from django.db.models import F, Max
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from experiments.models import Decision, KeyUsage, PrunedTotal, PruneMark
+from experiments.models import Decision, KeyUsage, PrunedTotal, PruneMark, ShadowPair
 from experiments.reports.totals import Line, Sums, totals
+from experiments.services.lock_order import locked_ids
+from experiments.services.transactions import run_transaction
 
 BATCH = 1000
 KEY = ("day", "domain", "method", "tier", "model")
@@ -48,29 +48,48 @@ def prune(
 def _forget_minutes() -> None:
     """What keys used in a minute long past limits nothing any more."""
     past = timezone.now() - timedelta(days=1)
-    KeyUsage.objects.filter(span=KeyUsage.MINUTE, starts_at__lt=past).delete()
+    minutes = KeyUsage.objects.filter(span=KeyUsage.MINUTE, starts_at__lt=past)
+
+    def write() -> int:
+        in_order = minutes.select_for_update().order_by("key_id", "span", "starts_at")
+        some = list(in_order.values_list("pk", flat=True)[:BATCH])
+        return minutes.filter(pk__in=some).delete()[0]
+
+    while run_transaction(write):
+        pass
 
 
 def _mark(limit: datetime) -> None:
     newest = PruneMark.objects.aggregate(newest=Max("pruned_before"))["newest"]
     if newest is None or newest < limit:
-        PruneMark.objects.update_or_create(pk=1, defaults={"pruned_before": limit})
+        run_transaction(
+            lambda: PruneMark.objects.update_or_create(pk=1, defaults={"pruned_before": limit})
+        )
 
 
 def _prune_batch(limit: datetime, batch: int) -> int:
-    with transaction.atomic():
-        ids = _lock_oldest(limit, batch)
-        if ids:
-            decisions = Decision.objects.filter(pk__in=ids)
-            for line in totals(decisions.annotate(day=TruncDate("created_at", tzinfo=UTC)), *KEY):
-                _add(line)
-            decisions.delete()
-    return len(ids)
+    return run_transaction(lambda: _delete_oldest(limit, batch))
 
 
-def _lock_oldest(limit: datetime, batch: int) -> list[UUID]:
+def _delete_oldest(limit: datetime, batch: int) -> int:
+    """Pairs are locked before decisions, as their ends do. What another run deletes meanwhile is
+    not counted."""
     oldest = Decision.objects.filter(created_at__lt=limit).order_by("created_at", "pk")
-    return list(oldest.select_for_update().values_list("pk", flat=True)[:batch])
+    some = list(oldest.values_list("pk", flat=True)[:batch])
+    locked_ids(ShadowPair.objects.filter(pk__in=some))
+    decisions = Decision.objects.filter(
+        pk__in=list(
+            Decision.objects.filter(pk__in=some)
+            .order_by("pk")
+            .select_for_update()
+            .values_list("pk", flat=True)
+        )
+    )
+    lines = list(totals(decisions.annotate(day=TruncDate("created_at", tzinfo=UTC)), *KEY))
+    _, deleted = decisions.delete()
+    for line in sorted(lines, key=lambda line: tuple(map(str, line.key))):
+        _add(line)
+    return deleted.get(Decision._meta.label, 0)
 
 
 def _add(line: Line) -> None:

@@ -10,8 +10,6 @@ from datetime import UTC, datetime, time, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db import transaction
-
 from experiments.analysis.effects import Interval
 from experiments.analysis.verdict import Verdict
 from experiments.models import Decision, Experiment, UnitSum
@@ -164,17 +162,16 @@ def compare(
 
 
 def _send(experiment: Experiment, batch: Sequence[Asked], at: datetime, salt: str) -> None:
-    """Decisions, outcomes and ratings of some requests, in one transaction."""
-    with transaction.atomic():
-        rows = route_batch([request_of(asked, experiment, at, salt) for asked in batch])
-        made = [
-            (row, asked.question)
-            for row, asked in zip(rows, batch, strict=True)
-            if isinstance(row, Decision) and row.experiment == experiment.key
-        ]
-        reports = {_id(row): _report(row, question, at) for row, question in made}
-        record_outcomes(reports, at)
-        record_feedback([_rating(row, question, at) for row, question in made], at)
+    """Decisions, outcomes and ratings of some requests, each kind in a transaction of its own."""
+    rows = route_batch([request_of(asked, experiment, at, salt) for asked in batch])
+    made = [
+        (row, asked.question)
+        for row, asked in zip(rows, batch, strict=True)
+        if isinstance(row, Decision) and row.experiment == experiment.key
+    ]
+    reports = {_id(row): _report(row, question, at) for row, question in made}
+    record_outcomes(reports, at)
+    record_feedback([_rating(row, question, at) for row, question in made], at)
 
 
 def _report(row: Decision, question: Outcome, at: datetime) -> OutcomeReport:

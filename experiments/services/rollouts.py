@@ -18,6 +18,7 @@ from experiments.models import Flag, Rollout, RolloutStep
 from experiments.services.revisions import Author, lock_configuration, revision
 from experiments.services.rollout_looks import Look, broken_guardrail, look_at
 from experiments.services.rollout_plans import Step, problem_of, steps_of
+from experiments.services.transactions import retried
 
 AUTHOR = "rollout"
 State = Rollout.State
@@ -33,6 +34,7 @@ class RolloutError(Exception):
         super().__init__(message)
 
 
+@retried
 def plan(values: dict[str, Any]) -> Rollout:
     """A rollout that waits to be started. Raises RolloutError where the flag has one already."""
     flag: Flag = values["flag"]
@@ -43,6 +45,7 @@ def plan(values: dict[str, Any]) -> Rollout:
         return Rollout.objects.create(**values)
 
 
+@retried
 def start(rollout: Rollout, author: Author, now: datetime) -> None:
     """pending -> running at its first step. Raises RolloutError."""
     with _held(rollout, "started", State.PENDING):
@@ -54,18 +57,21 @@ def start(rollout: Rollout, author: Author, now: datetime) -> None:
         _enter(rollout, 0, author, now, "Started")
 
 
+@retried
 def go_on(rollout: Rollout, author: Author, now: datetime) -> None:
     """ready -> the next step, or the end after the last."""
     with _held(rollout, "moved on", State.READY):
         _go_on(rollout, author, now, "Moved on")
 
 
+@retried
 def pause(rollout: Rollout, author: Author, now: datetime) -> None:
     """The percentage stays where it is, and nothing moves until it is resumed."""
     with _held(rollout, "paused", State.RUNNING, State.HELD, State.READY):
         _settle(rollout, State.PAUSED, author, now, "Paused")
 
 
+@retried
 def resume(rollout: Rollout, author: Author, now: datetime) -> None:
     """At the percentage the flag has now: whoever changed it by hand meanwhile meant it."""
     with _held(rollout, "resumed", State.PAUSED):
@@ -75,6 +81,7 @@ def resume(rollout: Rollout, author: Author, now: datetime) -> None:
         _settle(rollout, State.RUNNING, author, now, "Resumed")
 
 
+@retried
 def roll_back(rollout: Rollout, author: Author, now: datetime, reason: str) -> None:
     """The flag returns to where it stood before the rollout, or stays lower where it is lower."""
     with _held(rollout, "rolled back", *(state for state in State if state not in ENDED)):
@@ -85,13 +92,18 @@ def advance_all(now: datetime, told: Callable[[str], None] = lambda _: None) -> 
     """One round over every open rollout; `told` hears a line for each."""
     for rollout in Rollout.objects.filter(state__in=(*WATCHED, State.READY)):
         try:
-            with _held(rollout, "checked", *WATCHED, State.READY):
-                _advance(rollout, now)
+            _check(rollout, now)
         except RolloutError as error:  # somebody else moved it meanwhile, or it is broken
             told(f"{rollout.flag}: {error}")
         else:
             share = rollout.flag.percentage.normalize()
             told(f"{rollout.flag}: {rollout.state} at {share:f} %. {rollout.reason}")
+
+
+@retried
+def _check(rollout: Rollout, now: datetime) -> None:
+    with _held(rollout, "checked", *WATCHED, State.READY):
+        _advance(rollout, now)
 
 
 @contextmanager

@@ -11,10 +11,10 @@ from experiments.core.usage import Usage
 from experiments.models import Attempt, Decision
 from experiments.services.budgets import Charge, Correction, correct
 from experiments.services.circuits import CallResult, record
-from experiments.services.outcomes import Answer, OutcomeReport, record_outcomes
+from experiments.services.outcomes import Answer, OutcomeReport, enter_outcomes, lock_decisions
 from experiments.services.shadow_queue import Overheard, queue
 from experiments.services.statements import insert_all
-from experiments.services.turns import write_transaction
+from experiments.services.transactions import run_transaction
 
 log = logging.getLogger("switchyard.gateway")
 
@@ -96,13 +96,17 @@ def _settle(settlements: Sequence[Settlement]) -> None:
     reports = {each.decision.pk: each.report for each in settlements}
     answers = {each.decision.pk: Answer(each.model, each.cost, each.usage) for each in settlements}
     decisions = {each.decision.pk: each.decision for each in settlements}
-    with write_transaction():
-        known = record_outcomes(reports, now, answers, decisions)
+
+    def write() -> None:
+        correct(Correction(each.charge, each.tokens, each.cost) for each in settlements)
+        known = lock_decisions(reports, decisions)
         insert_all(
             [row for each in settlements if each.decision.pk in known for row in _rows(each)]
         )
-        correct(Correction(each.charge, each.tokens, each.cost) for each in settlements)
+        enter_outcomes(known, reports, now, answers)
         record([result for each in settlements for result in _results(each)], now)
+
+    run_transaction(write)
 
 
 def _rows(settlement: Settlement) -> list[Attempt]:

@@ -5,16 +5,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import orjson
-from django.db.models import F, Q, Sum, Value
+from django.db.models import F, Q, QuerySet, Sum, Value
 from django.db.models.functions import Concat
 
 from experiments.core.text import storable
 from experiments.models import BackgroundTask, Decision, OwnCall, ShadowPair
 from experiments.services.budgets import spent_today
+from experiments.services.lock_order import locked_ids
 from experiments.services.policies import store
 from experiments.services.sealing import SealBrokenError, seal, unseal
 from experiments.services.tasks import SHADOW_CALLS, enqueue
-from experiments.services.turns import write_transaction
+from experiments.services.transactions import run_transaction
 
 Status = ShadowPair.Status
 
@@ -49,15 +50,18 @@ def queue(overheard: Sequence[Overheard]) -> None:
     """Stores what is to be asked, sealed, and sees that somebody asks. Once the day's budget is
     used up nothing is stored but that the call was not made."""
     now = datetime.now(UTC)
-    with write_transaction():
-        expire(now)
-        is_used_up = spent(now) >= store.current().shadowing.budget
-        rows = [_row(each, now, is_used_up=is_used_up) for each in overheard]
+    expire(now)
+    is_used_up = spent(now) >= store.current().shadowing.budget
+    rows = [_row(each, now, is_used_up=is_used_up) for each in overheard]
+
+    def write() -> None:
         if not is_used_up:
             task = _task(len(rows), now, Q(run_after__lte=now))
             for row in rows:
                 row.task = task
         ShadowPair.objects.bulk_create(rows)
+
+    run_transaction(write)
 
 
 def expire(now: datetime) -> int:
@@ -80,13 +84,20 @@ def end_interrupted(task_id: int, now: datetime) -> None:
         _interrupt(pair, now)
 
 
-def _lose(rows: Any, now: datetime, why: Any) -> int:
-    return int(rows.update(status=Status.LOST, detail=why, ended_at=now, sealed=""))
+def _lose(rows: "QuerySet[ShadowPair]", now: datetime, why: Any) -> int:
+    if not rows.exists():  # as nearly always: then nothing waits for its turn to write
+        return 0
+    return run_transaction(
+        lambda: ShadowPair.objects.filter(pk__in=locked_ids(rows)).update(
+            status=Status.LOST, detail=why, ended_at=now, sealed=""
+        )
+    )
 
 
 def _interrupt(pair: ShadowPair, now: datetime) -> int:
     """What was not booked counts as it was expected to cost: it stays charged to the day."""
-    with write_transaction():
+
+    def write() -> int:
         asking = ShadowPair.objects.filter(pk=pair.pk, status=Status.ASKING)
         if not asking.update(status=Status.LOST, detail=INTERRUPTION, ended_at=now):
             return 0
@@ -102,7 +113,9 @@ def _interrupt(pair: ShadowPair, now: datetime) -> int:
             cost=None if pair.charged is None else max(0, pair.charged - booked),
             error=INTERRUPTION,
         )
-    return 1
+        return 1
+
+    return run_transaction(write)
 
 
 def spent(now: datetime) -> int:
@@ -132,15 +145,20 @@ def put_back(pair: ShadowPair, material: Material, why: str) -> None:
 
 
 def hold_up(pairs: Sequence[ShadowPair], why: str) -> None:
-    ShadowPair.objects.filter(pk__in=[pair.pk for pair in pairs]).update(detail=why)
+    rows = ShadowPair.objects.filter(pk__in=[pair.pk for pair in pairs])
+    run_transaction(lambda: rows.filter(pk__in=locked_ids(rows)).update(detail=why))
 
 
 def defer(task_id: int, now: datetime) -> None:
     """Gives what still waits in this task to one that begins later."""
-    with write_transaction():
-        left = ShadowPair.objects.filter(task_id=task_id, status=Status.WAITING)
+    left = ShadowPair.objects.filter(task_id=task_id, status=Status.WAITING)
+
+    def write() -> None:
         if more := left.count():
-            left.update(task=_task(more, now + TRIED_AGAIN_AFTER, Q(run_after__gt=now)))
+            task = _task(more, now + TRIED_AGAIN_AFTER, Q(run_after__gt=now))
+            left.filter(pk__in=locked_ids(left)).update(task=task)
+
+    run_transaction(write)
 
 
 def _sealed(material: Material, at: datetime) -> str:
@@ -165,7 +183,7 @@ def _row(each: Overheard, now: datetime, *, is_used_up: bool) -> ShadowPair:
 def _task(more: int, start: datetime, when: Q) -> BackgroundTask:
     """A task of that time that has not begun yet, while there is room in it; locked, so that it
     cannot begin without these pairs. Otherwise a new one."""
-    tasks = BackgroundTask.objects.select_for_update().filter(
+    tasks = BackgroundTask.objects.select_for_update(no_key=True).filter(
         when, name=SHADOW_CALLS, status=BackgroundTask.Status.QUEUED, cancel_requested=False
     )
     task = tasks.order_by("id").last()

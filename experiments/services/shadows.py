@@ -6,6 +6,7 @@
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
@@ -23,13 +24,14 @@ from experiments.services.budgets import (
     reserve,
 )
 from experiments.services.circuits import CallResult
+from experiments.services.lock_order import locked_ids
 from experiments.services.outcomes import FeedbackOffError, Rating, record_feedback
 from experiments.services.policies import store
 from experiments.services.settling import OK, Attempted
 from experiments.services.shadow_queue import INTERRUPTED, OWN_KEY, Material, put_back
 from experiments.services.shadow_sets import feed
 from experiments.services.sums import JUDGE
-from experiments.services.turns import write_transaction
+from experiments.services.transactions import run_transaction
 
 log = logging.getLogger("switchyard.shadows")
 
@@ -87,14 +89,18 @@ def begin(claims: Mapping[UUID, Charge]) -> dict[UUID, str]:
     Committed before anything is asked: whatever happens then, nobody asks for them again.
     """
     waiting = ShadowPair.objects.filter(pk__in=claims, status=Status.WAITING)
-    with write_transaction():
-        ours = sorted(waiting.select_for_update().values_list("pk", flat=True))
+
+    def write() -> dict[UUID, Standing | OverLimitError]:
+        ours = locked_ids(waiting)
         answers = dict(zip(ours, reserve([claims[pk] for pk in ours]), strict=True))
         for pk, answer in answers.items():
             if isinstance(answer, Standing):
                 ShadowPair.objects.filter(pk=pk).update(
                     status=Status.ASKING, sealed="", charged=claims[pk].cost, detail=""
                 )
+        return answers
+
+    answers = run_transaction(write)
     return {pk: a.code if isinstance(a, OverLimitError) else "" for pk, a in answers.items()}
 
 
@@ -108,25 +114,30 @@ def book(calls: Iterable[Own]) -> None:
         for attempt in call.attempts
         if attempt.blames
     ]
-    with write_transaction():
+
+    def write() -> None:
         OwnCall.objects.bulk_create([row for call in calls for row in _calls(call)])
         if results:
             circuits.record(results, now)
+
+    run_transaction(write)
 
 
 def wait(waiting: Iterable[Waiting]) -> None:
     """Puts pairs back whose model cannot be asked now."""
     for each in waiting:
-        with write_transaction():
-            put_back(each.pair, each.material, each.why)
-            _correct(each.charge, each.tokens, each.cost)
+        run_transaction(partial(_wait, each))
+
+
+def _wait(each: Waiting) -> None:
+    put_back(each.pair, each.material, each.why)
+    _correct(each.charge, each.tokens, each.cost)
 
 
 def end(endings: Iterable[Ending]) -> None:
     """Ends each pair once, in a transaction of its own, with all that follows from its verdict."""
     for ending in endings:
-        with write_transaction():
-            _end(ending, datetime.now(UTC))
+        run_transaction(partial(_end, ending, datetime.now(UTC)))
 
 
 def _end(ending: Ending, now: datetime) -> None:

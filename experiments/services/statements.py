@@ -211,7 +211,8 @@ def _selection(
     model: type[models.Model], column: str, values: int, mark: str, *, locks: bool
 ) -> str:
     table, name = _quoted(model._meta.db_table), _quoted(column)
-    locking = " FOR UPDATE" if locks and connection.features.has_select_for_update else ""
+    can_lock = locks and connection.features.has_select_for_no_key_update
+    locking = " FOR NO KEY UPDATE" if can_lock else ""
     where = f"{name} IN ({_list([mark] * values)})"
     return f"SELECT {name} FROM {table} WHERE {where} ORDER BY {name}{locking}"  # noqa: S608
 

@@ -23,6 +23,8 @@ from django.utils.module_loading import import_string
 
 from experiments.models import BackgroundTask
 from experiments.services import carrier
+from experiments.services.lock_order import locked_ids
+from experiments.services.transactions import run_transaction
 
 log = logging.getLogger("switchyard.tasks")
 
@@ -71,8 +73,12 @@ def cancel(task_id: int) -> None:
     """A queued task never starts; a running one stops at its next step."""
     rows = BackgroundTask.objects.filter(pk=task_id)
     ended = {"status": Status.CANCELLED, "ended_at": timezone.now()}
-    if not rows.filter(status=Status.QUEUED).update(**ended):
-        rows.filter(status=Status.RUNNING).update(cancel_requested=True)
+
+    def write() -> None:
+        if not rows.filter(status=Status.QUEUED).update(**ended):
+            rows.filter(status=Status.RUNNING).update(cancel_requested=True)
+
+    run_transaction(write)
 
 
 class Running:
@@ -95,7 +101,8 @@ class Running:
         self._save(log=self.row.log)
 
     def _save(self, **values: Any) -> None:
-        if not _held(self.row).filter(cancel_requested=False).update(**values):
+        held = _held(self.row).filter(cancel_requested=False)
+        if not run_transaction(lambda: held.update(**values)):
             raise TaskCancelledError
 
 
@@ -111,11 +118,14 @@ def run_next(now: datetime) -> bool:
 
 def run(task_id: int, now: datetime) -> bool:
     """Runs this task unless somebody else holds it. What goes wrong ends in its row."""
-    taken = BackgroundTask.objects.filter(_free(now), pk=task_id).update(
-        status=Status.RUNNING,
-        started_at=now,
-        leased_until=now + _lease(),
-        attempts=F("attempts") + 1,
+    free = BackgroundTask.objects.filter(_free(now), pk=task_id)
+    taken = run_transaction(
+        lambda: free.update(
+            status=Status.RUNNING,
+            started_at=now,
+            leased_until=now + _lease(),
+            attempts=F("attempts") + 1,
+        )
     )
     if not taken:
         return False
@@ -139,7 +149,11 @@ def send_again(now: datetime) -> int:
     """Sends what Celery has not delivered: its broker was away, or its worker died. Returns how
     many. Sent twice does no harm: a row runs once."""
     lapsed = BackgroundTask.objects.filter(status=Status.RUNNING, leased_until__lt=now)
-    lapsed.update(status=Status.QUEUED, run_after=now - SENT_AGAIN_AFTER, leased_until=None)
+    run_transaction(
+        lambda: lapsed.filter(pk__in=locked_ids(lapsed)).update(
+            status=Status.QUEUED, run_after=now - SENT_AGAIN_AFTER, leased_until=None
+        )
+    )
     late = BackgroundTask.objects.filter(
         status=Status.QUEUED, run_after__lte=now - SENT_AGAIN_AFTER
     )
@@ -153,7 +167,8 @@ def send_again(now: datetime) -> int:
 def prune(before: datetime) -> int:
     """Deletes tasks that ended before that moment; returns how many."""
     ended = BackgroundTask.objects.filter(ended_at__lt=before)
-    deleted, _ = ended.exclude(status__in=[Status.QUEUED, Status.RUNNING]).delete()
+    rows = ended.exclude(status__in=[Status.QUEUED, Status.RUNNING])
+    deleted, _ = run_transaction(lambda: rows.filter(pk__in=locked_ids(rows)).delete())
     return deleted
 
 
@@ -194,5 +209,6 @@ def _heartbeat(row: BackgroundTask) -> Iterator[None]:
 
 
 def _end(row: BackgroundTask, status: Status, **values: Any) -> None:
-    _held(row).update(status=status, ended_at=timezone.now(), leased_until=None, **values)
+    ended = {"status": status, "ended_at": timezone.now(), "leased_until": None, **values}
+    run_transaction(lambda: _held(row).update(**ended))
     log.info("task ended", extra={"task": row.name, "task_id": row.pk, "status": status})

@@ -21,6 +21,7 @@ from experiments.services.outcome_sets import columns, find_set
 from experiments.services.rated_decisions import PRODUCTION
 from experiments.services.revisions import Author, revision
 from experiments.services.tasks import Running
+from experiments.services.transactions import retried
 
 STRONG, WEAK = "strong", "weak"
 _CHUNK = 5_000
@@ -87,6 +88,7 @@ def train_in_background(
     return {"router": found.name, "measured": dict(found.manifest.measured)}
 
 
+@retried
 def register(name: str, kind: str, folder: Path, manifest: Manifest, author: Author) -> str:
     """A router row for the checkpoint, as a revision. A name that is taken gets a number: what a
     policy may be using is never replaced. Returns the name; the same weights have one row."""

@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import OperationalError, connection
 
 from experiments.models import Decision
 from experiments.services.books import Books
 from experiments.services.statements import insert
-from experiments.services.turns import write_transaction
+from experiments.services.transactions import run_transaction, write_each
 from experiments.storage.deadlines import deadline, deadline_in, meter_of_this_thread, seconds_left
 
 MOST_TOGETHER = 64
@@ -110,24 +110,26 @@ def _wait_for(own: _Waiting) -> None:
 
 def _write_together(calls: Sequence[_Waiting]) -> None:
     """What the database refuses of one call does not take the others down with it."""
+
+    def write(some: Sequence[_Waiting]) -> list[None]:
+        _write([row for call in some for row in call.rows])
+        return [None] * len(some)
+
     try:
-        _write([row for call in calls for row in call.rows])
-    except BaseException as error:
-        if len(calls) > 1 and not isinstance(error, OperationalError | InterfaceError):
-            for call in calls:
-                _write_together([call])
-        else:
-            for call in calls:
-                call.end(error)
-    else:
-        for call in calls:
-            call.end()
+        errors: Sequence[BaseException | None] = write_each(calls, write)
+    except BaseException as error:  # whatever happens, no call may wait for ever
+        errors = [error] * len(calls)
+    for call, failed in zip(calls, errors, strict=True):
+        call.end(failed)
 
 
 def _write(rows: Sequence[Decision]) -> None:
-    with write_transaction():
-        books = Books()
-        for row in rows:
-            insert(row)
-            books.decided(row)
-        books.close()
+    run_transaction(lambda: _insert(rows))
+
+
+def _insert(rows: Sequence[Decision]) -> None:
+    books = Books()
+    for row in rows:
+        insert(row)
+        books.decided(row)
+    books.close()

@@ -1,0 +1,142 @@
+"""Write transactions: repeated after a conflict, and divided so that an error fails only its call.
+
+Every write goes through `run_transaction`, or through `retry_conflicts` where it opens its
+transaction itself. docs/decisions/0036-one-lock-order.md says why.
+"""
+
+import logging
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+
+from experiments.services.turns import write_transaction
+from experiments.storage.deadlines import seconds_left
+
+log = logging.getLogger("switchyard.database")
+
+MAX_ATTEMPTS = 6
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.01, 0.5
+
+SERIALIZATION_FAILURE, DEADLOCK = "40001", "40P01"
+SQLITE_CONFLICTS = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+# PostgreSQL's classes of errors that say nothing about the statement: connection, resources, an
+# operator, the system.
+UNAVAILABLE_CLASSES = ("08", "53", "57P", "58", "25006")
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+
+
+class ConcurrentUpdateError(DatabaseError):
+    """Another transaction changed what this one has read. It is repeated."""
+
+
+def run_transaction(work: Callable[[], Result]) -> Result:
+    """Runs `work` in a write transaction, and again after a deadlock or a serialization failure.
+
+    `work` may run several times, so all that it changes is in the database. Inside a transaction
+    that is open already it runs once: the outermost transaction is the one to repeat.
+    """
+
+    def once() -> Result:
+        with write_transaction():
+            return work()
+
+    return retry_conflicts(once)
+
+
+def retry_conflicts(work: Callable[[], Result]) -> Result:
+    """Runs `work`, which opens its transactions itself, again after a conflict: a few times, after
+    short random waits. Raises what `work` raises."""
+    if connection.in_atomic_block:
+        return work()
+    until, wait = time.monotonic() + _longest_seconds(), FIRST_WAIT_SECONDS
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        try:
+            return work()
+        except DatabaseError as error:
+            is_last = attempt == MAX_ATTEMPTS or time.monotonic() + wait >= until
+            if is_last or not is_conflict(error):
+                raise
+            log.info("A transaction is repeated", extra={"attempt": attempt, "error": str(error)})
+        time.sleep(wait * random.uniform(0.5, 1.5))
+        wait = min(2 * wait, LONGEST_WAIT_SECONDS)
+    raise AssertionError("unreachable")
+
+
+def retried(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """A function that opens its transactions itself, with `retry_conflicts` around each call."""
+
+    @wraps(function)
+    def repeated(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        return retry_conflicts(lambda: function(*args, **kwargs))
+
+    return repeated
+
+
+def write_each(
+    items: Sequence[Item], write: Callable[[Sequence[Item]], Sequence[Result]]
+) -> list[Result | Exception]:
+    """Writes all items together; where that fails, each on its own. For each, in order, its result
+    or its own error.
+
+    A database that is unavailable fails all of them at once, and so does a time limit that several
+    of them reach one after the other.
+    """
+    try:
+        return list(write(items))
+    except Exception as error:
+        if len(items) <= 1 or is_unavailable(error):
+            return [error] * len(items)
+        return _one_by_one(items, write, error)
+
+
+def _one_by_one(
+    items: Sequence[Item], write: Callable[[Sequence[Item]], Sequence[Result]], error: Exception
+) -> list[Result | Exception]:
+    until = time.monotonic() + _longest_seconds()
+    results: list[Result | Exception] = []
+    for item in items:
+        results += write_each([item], write) if time.monotonic() < until else [error]
+    return results
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether the same transaction may succeed when it runs again."""
+    if isinstance(error, ConcurrentUpdateError):
+        return True
+    code = _sqlite_code(error)
+    return _sqlstate(error) in {SERIALIZATION_FAILURE, DEADLOCK} or code in SQLITE_CONFLICTS
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether the database as a whole cannot be written to, whatever is written."""
+    if isinstance(error, InterfaceError):
+        return True
+    if not isinstance(error, OperationalError):
+        return False
+    state = _sqlstate(error)
+    return state is None or state.startswith(UNAVAILABLE_CLASSES)
+
+
+def _longest_seconds() -> float:
+    """As long as the caller may wait for the database. SQLite has waited for its other writers that
+    long before it says that it is busy."""
+    return seconds_left(settings.DATABASE_BUSY_SECONDS)
+
+
+def _sqlstate(error: BaseException) -> str | None:
+    state: str | None = getattr(error.__cause__, "sqlstate", None)
+    return state
+
+
+def _sqlite_code(error: BaseException) -> int | None:
+    code: int | None = getattr(error.__cause__, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
