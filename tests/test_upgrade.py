@@ -141,3 +141,11 @@ def add_attempt(models: Models) -> None:
         cached_tokens=5,
         output_tokens=1,
     )
+
+
+def test_metrics_keep_their_meaning() -> None:
+    before = migrated_to(FIRST)
+    before("Metric").objects.create(name="stars", minimum=1, maximum=5, better="higher")
+
+    row = migrated_to(newest())("Metric").objects.get(name="stars")
+    assert (row.minimum, row.maximum, row.version) == (1, 5, 0)

@@ -5,14 +5,16 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from experiments.admin.base import ModelAdmin
-from experiments.models import Experiment, ExperimentMetric, Metric
+from experiments.admin.base import ConfigurationAdmin
+from experiments.models import Metric
+from experiments.services.metric_use import metrics_in_use
 
 MEANING = ["name", "kind", "minimum", "maximum", "better", "level"]
 
 
 @admin.register(Metric)
-class MetricAdmin(ModelAdmin):
+class MetricAdmin(ConfigurationAdmin):
+    section = "metrics"
     list_display = ["name", "kind", "minimum", "maximum", "better", "level", "used_by"]
     list_filter = ["kind", "level"]
     search_fields = ["name", "description"]
@@ -48,7 +50,4 @@ class MetricAdmin(ModelAdmin):
 
 
 def _keys(row: Metric) -> list[str]:
-    """The experiments past their draft that name it. One query."""
-    used = ExperimentMetric.objects.filter(metric=row.name)
-    begun = used.exclude(experiment__status=Experiment.Status.DRAFT).order_by("experiment__key")
-    return list(begun.values_list("experiment__key", flat=True))
+    return metrics_in_use().get(row.name, [])

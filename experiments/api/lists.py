@@ -88,11 +88,14 @@ class FlagsView(ListView):
 
     @endpoint("The flags and their percentages", {200: schemas.FlagPage}, parameters=PAGING)
     def get(self, request: Request) -> Response:
-        rows = Flag.objects.select_related("domain").annotate(
-            allowed=Count("entries", filter=Q(entries__kind=FlagEntry.Kind.ALLOW)),
-            denied=Count("entries", filter=Q(entries__kind=FlagEntry.Kind.DENY)),
-        )
-        return self.page(request, rows, flag_payload)
+        return self.page(request, flag_rows(), flag_payload)
+
+
+def flag_rows() -> "QuerySet[Any]":
+    return Flag.objects.select_related("domain").annotate(
+        allowed=Count("entries", filter=Q(entries__kind=FlagEntry.Kind.ALLOW)),
+        denied=Count("entries", filter=Q(entries__kind=FlagEntry.Kind.DENY)),
+    )
 
 
 def domain_payload(row: Domain) -> dict[str, Any]:

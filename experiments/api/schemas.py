@@ -312,6 +312,17 @@ class Flag(s.Serializer[Any]):
     denied_units = s.IntegerField(help_text="How many units it is always off for.")
 
 
+class FlagEdit(s.Serializer[Any]):
+    percentage = s.FloatField(
+        min_value=0, max_value=100, help_text="Of the units; 0 or 100 for a switch. Two digits."
+    )
+    reason = Text(max_length=500, help_text="For the history.", **NULLABLE)
+
+
+class KillSwitch(s.Serializer[Any]):
+    reason = Text(max_length=500, help_text="For the history.", **NULLABLE)
+
+
 class Page(s.Serializer[Any]):
     next = s.CharField(allow_null=True, help_text="The address of the next page.")
     previous = s.CharField(allow_null=True)

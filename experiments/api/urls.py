@@ -5,6 +5,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from experiments.api.base import NothingHereView
 from experiments.api.experiment_urls import urlpatterns as experiment_patterns
+from experiments.api.flags import FlagView, KillSwitchView
 from experiments.api.lists import DomainsView, FlagsView, ModelsView
 from experiments.api.outcomes import FeedbackView, OutcomeView
 from experiments.api.reports import RoutingView, SavingsView
@@ -21,6 +22,8 @@ urlpatterns = [
     path("v1/domains", DomainsView.as_view()),
     path("v1/models", ModelsView.as_view()),
     path("v1/flags", FlagsView.as_view()),
+    path("v1/flags/<slug:key>", FlagView.as_view()),
+    path("v1/kill-switch", KillSwitchView.as_view()),
     path("v1/reports/savings", SavingsView.as_view()),
     path("v1/reports/routing", RoutingView.as_view()),
     *experiment_patterns,

@@ -31,7 +31,7 @@ BUILT_IN_METRICS = (
 )
 
 
-class Metric(models.Model):
+class Metric(ConfigurationRow):
     """What feedback may report: a boolean, or a number within a range."""
 
     class Kind(models.TextChoices):

@@ -22,6 +22,7 @@ from experiments.models import (
     Flag,
     FlagEntry,
     LanguageModel,
+    Metric,
     ModelPrice,
     PolicyRevision,
     ProviderEndpoint,
@@ -32,6 +33,7 @@ from experiments.services.documents import (
     DOMAIN_FIELDS,
     ENDPOINT_FIELDS,
     MODEL_FIELDS,
+    OWN_METRIC_FIELDS,
     PRICE_FIELDS,
     ROUTER_FIELDS,
     SETTINGS_FIELDS,
@@ -47,6 +49,7 @@ from experiments.services.experiment_files import (
     write_experiments,
 )
 from experiments.services.locks import LockedError
+from experiments.services.metric_use import metrics_in_use
 from experiments.services.named import named, placed
 from experiments.services.revisions import Author, changes_of, revision
 from experiments.services.shapes import problems_of_values
@@ -72,8 +75,11 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "routers": ROUTER_FIELDS,
     "domains": (*DOMAIN_FIELDS, "policy", "examples"),
     "flags": ("percentage", "seed", "description", "allow", "deny"),
+    "metrics": OWN_METRIC_FIELDS,
     "experiments": EXPERIMENT_KEYS,
 }
+# What a section's rows are called where their name is that of a list in a row.
+KINDS = {"metrics": "own_metrics"}
 # A file never changes a rollout's state: the section is in the export for people to read.
 READ_OVER = "rollouts"
 LISTS: dict[str, tuple[str, ...]] = {
@@ -147,6 +153,9 @@ def roll_back(number: int, author: Author) -> list[Change]:
 def _earlier(number: int) -> Document:
     document = dict(PolicyRevision.objects.get(number=number).document)
     document.pop("experiments", None)
+    if "metrics" in document:  # what experiments are judged by stays
+        now = current_document()["metrics"]
+        document["metrics"] |= {name: now[name] for name in metrics_in_use() if name in now}
     return document
 
 
@@ -177,7 +186,7 @@ def _problems_of_row(section: str, path: str, row: Any, allowed: tuple[str, ...]
     if not isinstance(row, dict):
         return [f"{path}: must be a mapping"]
     unknown = [*_unknown(path, row, allowed), *_unknown_inside(path, row)]
-    return unknown or list(problems_of_values(section, path, row))
+    return unknown or list(problems_of_values(KINDS.get(section, section), path, row))
 
 
 def _unknown_inside(path: str, row: Document) -> Iterator[str]:
@@ -205,8 +214,10 @@ def _write(document: Document) -> None:
             _write_settings(document["settings"])
         _write_section("domains", Domain, document.get("domains"), _write_domain)
         _write_flags(document.get("flags"))
+        _write_section("metrics", Metric, document.get("metrics"), _write_metric)
         write_experiments(document.get("experiments", {}))
         for model, section in (
+            (Metric, "metrics"),
             (Domain, "domains"),
             (Router, "routers"),
             (LanguageModel, "models"),
@@ -234,6 +245,8 @@ def _delete_others(model: type[models.Model], section: Document) -> None:
     others = model._default_manager.exclude(name__in=section)
     if model is Domain and others.filter(name=GENERAL).exists():
         raise ValidationError(f"domains: '{GENERAL}' cannot be deleted.")
+    if model is Metric:
+        _require_unused(others.values_list("name", flat=True), "deleted")
     others.delete()
 
 
@@ -251,6 +264,22 @@ def _save(row: models.Model) -> None:
 def _write_endpoint(row: ProviderEndpoint, values: Document) -> None:
     _assign(row, values, ENDPOINT_FIELDS)
     _save(row)
+
+
+def _write_metric(row: Metric, values: Document) -> None:
+    before = {name: getattr(row, name) for name in OWN_METRIC_FIELDS if name != "description"}
+    _assign(row, values, OWN_METRIC_FIELDS)
+    if row.pk and any(getattr(row, name) != value for name, value in before.items()):
+        _require_unused([row.name], "changed")
+    _save(row)
+
+
+def _require_unused(names: Iterable[str], done: str) -> None:
+    used = metrics_in_use()
+    for name in names:
+        if name in used:
+            keys = ", ".join(used[name])
+            raise ValidationError(f"metrics.{name}: it cannot be {done}: {keys} is judged by it.")
 
 
 def _write_model(row: LanguageModel, values: Document) -> None:

@@ -17,6 +17,7 @@ from experiments.models import (
     Flag,
     FlagEntry,
     LanguageModel,
+    Metric,
     ModelPrice,
     ProviderEndpoint,
     Rollout,
@@ -99,6 +100,7 @@ EXPERIMENT_FIELDS = (
 )
 ARM_FIELDS = ("name", "weight", "is_control")
 METRIC_FIELDS = ("metric", "role", "margin")
+OWN_METRIC_FIELDS = ("description", "kind", "minimum", "maximum", "better", "level")
 WATCHED = (Rollout.State.READY, Rollout.State.RUNNING, Rollout.State.HELD, Rollout.State.PAUSED)
 HALF = Decimal(50)
 PRICE_FIELDS = ("source", "source_version")
@@ -124,6 +126,7 @@ def current_document() -> Document:
             .prefetch_related("examples")
             .order_by("name")
         },
+        "metrics": {row.name: fields(row, OWN_METRIC_FIELDS) for row in Metric.objects.all()},
         "experiments": {
             row.key: experiment_document(row)
             for row in Experiment.objects.exclude(status=Experiment.Status.ARCHIVED)

@@ -17,6 +17,7 @@ SUBJECTS = {
     "endpoints": "Provider endpoint",
     "experiments": "Experiment",
     "flags": "Flag",
+    "metrics": "Metric",
     "models": "Model",
     "rollouts": "Rollout",
     "routers": "Router",

@@ -72,7 +72,7 @@ def seed() -> None:
             _seed_domains()
             refresh_prices()
         _seed_flags()
-    _seed_metrics()
+        _seed_metrics()
 
 
 def seed_demo_key() -> None:

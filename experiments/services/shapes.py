@@ -16,6 +16,7 @@ from experiments.models import (
     Flag,
     FlagEntry,
     LanguageModel,
+    Metric,
     ModelPrice,
     ProviderEndpoint,
     Router,
@@ -85,6 +86,7 @@ ROWS: dict[str, type[models.Model]] = {
     "deny": FlagEntry,
     "arms": Arm,
     "metrics": ExperimentMetric,
+    "own_metrics": Metric,
     "policy": Domain,
 }
 LISTS = ("prices", "allow", "deny", "arms", "metrics")

@@ -4,7 +4,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from experiments.models import Metric
+from experiments.admin.forms import ConfigurationForm
+from experiments.models import Metric, PolicyRevision
 from experiments.services import experiments as lifecycle
 from tests.admin.conftest import Submit
 from tests.experiment_rows import START, draft
@@ -40,6 +41,17 @@ def test_the_meaning_of_a_metric_in_use_stays(operator: Client) -> None:
     assert {"name", "maximum"} <= set(fields)
     lifecycle.start(experiment, "tests", START)
     fields = operator.get(page).context["adminform"].form.fields
-    assert set(fields) == {"description"}
+    assert set(fields) - ConfigurationForm.BOOKKEEPING == {"description"}
     delete = reverse("admin:experiments_metric_delete", args=[metric.pk])
     assert operator.post(delete, {"post": "yes"}).status_code == 403
+
+
+def test_every_edit_is_a_revision_with_author_and_difference(
+    operator: Client, submit: Submit
+) -> None:
+    submit(operator, ADD, name="stars", kind="number", minimum="1", maximum="5")
+    page = reverse("admin:experiments_metric_change", args=[Metric.objects.get(name="stars").pk])
+    submit(operator, page, maximum="10")
+    newest = PolicyRevision.objects.latest("number")
+    assert newest.author_name == "olga"
+    assert newest.difference == [{"path": "metrics.stars.maximum", "before": 5.0, "after": 10.0}]

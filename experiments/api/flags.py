@@ -1,0 +1,75 @@
+"""Flags: read one, set its percentage, and the kill switch."""
+
+from decimal import Decimal
+
+from django.core.exceptions import ValidationError
+from drf_spectacular.utils import extend_schema_view
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from experiments.api import schemas
+from experiments.api.documentation import endpoint
+from experiments.api.errors import InvalidRequestError
+from experiments.api.experiments import LONGEST_REASON, MISSING, ManagedView, author_of
+from experiments.api.lists import flag_payload, flag_rows
+from experiments.api.readers import Reader
+from experiments.models import Flag
+from experiments.services import flags
+
+
+class FlagView(ManagedView):
+    @endpoint("One flag", {200: schemas.Flag}, errors=(404,))
+    def get(self, request: Request, key: str) -> Response:
+        return Response(flag_payload(_find(key)))
+
+    @endpoint(
+        "Set its percentage, for everybody within a second",
+        {200: schemas.Flag},
+        schemas.FlagEdit,
+        errors=(404,),
+    )
+    def patch(self, request: Request, key: str) -> Response:
+        _find(key)
+        reader = Reader(request.data)
+        percentage, reason = _percentage(reader), reader.text("reason", LONGEST_REASON)
+        reader.close()
+        try:
+            flags.set_percentage(key, percentage, author_of(request), reason or "")
+        except ValidationError as error:
+            param, messages = next(iter(error.message_dict.items()))
+            raise InvalidRequestError(f"'{param}': {messages[0]}", param) from error
+        return Response(flag_payload(_find(key)))
+
+
+@extend_schema_view(
+    post=endpoint(
+        "The kill switch: routing off for everybody, at once",
+        {200: schemas.Flag},
+        schemas.KillSwitch,
+    )
+)
+class KillSwitchView(ManagedView):
+    def post(self, request: Request) -> Response:
+        reader = Reader(request.data or {})
+        reason = reader.text("reason", LONGEST_REASON)
+        reader.close()
+        flag = flags.throw_kill_switch(author_of(request), reason or "")
+        return Response(flag_payload(_find(flag.key)))
+
+
+def _find(key: str) -> Flag:
+    row: Flag | None = flag_rows().filter(key=key).first()
+    if row is None:
+        raise NotFound(f"There is no flag '{key}'.")
+    return row
+
+
+def _percentage(reader: Reader) -> Decimal:
+    value = reader.number("percentage", 0, 100)
+    if value is None:
+        raise reader.fail("percentage", "is missing. Send a number from 0 to 100.", MISSING)
+    percentage = Decimal(str(value))
+    if percentage != round(percentage, 2):
+        raise reader.fail("percentage", "takes two digits after the point at most.")
+    return percentage
