@@ -165,7 +165,12 @@ def _estimate(value: Floats, drawn: Floats) -> Estimate | None:
 
 def _quality(curve: Curves, samples: Curves, end: int) -> Estimate:
     low, high = np.quantile(samples.quality[:, end], [0.025, 0.975])
-    return Estimate(float(curve.quality[0, end]), float(low), float(high))
+    return Estimate(*map(as_share, (curve.quality[0, end], low, high)))
+
+
+def as_share(quality: float) -> float:
+    """Within 0 and 1: weighted ratings of a few prompts can add up to more."""
+    return min(max(float(quality), 0.0), 1.0)
 
 
 def _points(curve: Curves, samples: Curves) -> tuple[Point, ...]:
@@ -178,9 +183,9 @@ def _points(curve: Curves, samples: Curves) -> tuple[Point, ...]:
         points.append(
             Point(
                 round(float(share), 6),
-                float(curve.at(curve.quality, there)[0]),
-                float(low),
-                float(high),
+                as_share(curve.at(curve.quality, there)[0]),
+                as_share(low),
+                as_share(high),
                 cost if math.isfinite(cost) else None,
             )
         )

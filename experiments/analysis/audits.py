@@ -28,12 +28,14 @@ class Seen(NamedTuple):
     """The decisions that quality is estimated for, the ratings that count, and the probability
     that each decision's rating would count, on every side.
 
-    `by_audit` are decisions of domains where only audited ratings count.
+    `most` is what that probability hardly exceeds. `by_audit` are decisions of domains where only
+    audited ratings count.
     """
 
     rows: Rows
     ratings: Rows
     rate: Floats
+    most: Floats
     clipped: Rows
     by_audit: Rows
 
@@ -48,19 +50,20 @@ def seen_ratings(
 ) -> Seen:
     """`groups` number decisions that are audited with the same probability; None: all are."""
     if audited is None or not audited.any():
-        rate, clipped = rating_rates(cells, took, rated)
-        return Seen(np.ones(len(took), bool), rated, rate, clipped, np.zeros(len(took), bool))
+        found = rating_rates(cells, took, rated)
+        return Seen(np.ones(len(took), bool), rated, *found, np.zeros(len(took), bool))
     by_audit = _has_enough(domains, rated & audited)
     drawn = _shares(np.zeros(len(took), np.int64) if groups is None else groups, audited)
     ratings = rated & np.where(by_audit, audited, True)
-    rate, clipped = rating_rates(cells, took, ratings & ~by_audit, ~by_audit)
-    done, done_clipped = rating_rates(cells, took, ratings & by_audit, audited & by_audit)
+    free = rating_rates(cells, took, ratings & ~by_audit, ~by_audit)
+    done = rating_rates(cells, took, ratings & by_audit, audited & by_audit)
     column = by_audit[:, None]
     return Seen(
         rows=~by_audit | (drawn > 0),
         ratings=ratings,
-        rate=np.where(column, drawn[:, None] * done, rate),
-        clipped=np.where(column, done_clipped, clipped),
+        rate=np.where(column, drawn[:, None] * done.rate, free.rate),
+        most=np.where(column, drawn[:, None] * done.most, free.most),
+        clipped=np.where(column, done.clipped, free.clipped),
         by_audit=by_audit,
     )
 
@@ -68,7 +71,8 @@ def seen_ratings(
 def all_seen(seen: Rows) -> Seen:
     """A metric that is known of `seen` and asked of no others, such as cost."""
     n = len(seen)
-    return Seen(seen, seen, np.ones((n, SIDES)), np.zeros((n, SIDES), bool), np.zeros(n, bool))
+    certain = np.ones((n, SIDES))
+    return Seen(seen, seen, certain, certain, np.zeros((n, SIDES), bool), np.zeros(n, bool))
 
 
 def _has_enough(domains: Ints, audited: Rows) -> Rows:

@@ -8,6 +8,7 @@ is why the ratings of an experiment's audit are worth having.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ FOLDS = 5
 SCORE_BINS = 20
 LENGTH_BINS = 4
 LEAST_SHARE_OF_RATE = 0.2
+MOST_ERRORS = 1.0
 _RIDGE = 1.0
 _TRENDS, _TREND_RIDGE = 4, 0.1
 """Of who rates, level, slope, curve and length (the first columns) are held back less: drawn to the
@@ -93,9 +95,18 @@ def rating_odds(
     cells: Cells, side: Ints, seen: NDArray[np.bool_]
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """P(rated) of each row on the side it went to, and where it was clipped."""
-    odds, clipped = rating_rates(cells, side, seen)
+    found = rating_rates(cells, side, seen)
     own = np.arange(len(side)), side
-    return odds[own], clipped[own]
+    return found.rate[own], found.clipped[own]
+
+
+class Rates(NamedTuple):
+    """P(rated) of each row on every side, had it gone there; what it hardly exceeds, given how few
+    tell; and where it was clipped."""
+
+    rate: Floats
+    most: Floats
+    clipped: NDArray[np.bool_]
 
 
 def rating_rates(
@@ -103,25 +114,24 @@ def rating_rates(
     side: Ints,
     seen: NDArray[np.bool_],
     rows: NDArray[np.bool_] | None = None,
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """P(rated) of each row on every side, had it gone there, and where it was clipped; fitted on
-    `rows`, or all.
-
-    By logistic regression, never below a fifth of the share rated on that side.
-    """
+) -> Rates:
+    """Fitted on `rows`, or all, by logistic regression; never below a fifth of the share rated on
+    that side. `most` is MOST_ERRORS standard errors above it, on the scale of the logit."""
     counts = cells.counts(side, np.ones(len(side), bool) if rows is None else rows)
     rated = cells.counts(side, seen)
-    predicted, least = np.empty_like(counts), np.empty(SIDES)
+    predicted, most, least = np.empty_like(counts), np.empty_like(counts), np.empty(SIDES)
     for a in range(SIDES):
         share = (rated[:, a].sum() + 1) / (counts[:, a].sum() + 2)
         least[a] = LEAST_SHARE_OF_RATE * share
         for fold in range(FOLDS):
             n = counts[:, a].sum(axis=0) - counts[fold, a]
             y = rated[:, a].sum(axis=0) - rated[fold, a]
-            predicted[fold, a] = _logistic(cells.features, n, y, share)
-    odds = cells.spread(predicted)
-    clipped = odds < least
-    return np.where(clipped, least, odds), clipped
+            logit, error = _logistic(cells.features, n, y, share)
+            predicted[fold, a] = expit(logit)
+            most[fold, a] = expit(logit + MOST_ERRORS * error)
+    rate = cells.spread(predicted)
+    clipped = rate < least
+    return Rates(np.where(clipped, least, rate), np.maximum(cells.spread(most), least), clipped)
 
 
 def _binned(values: Floats, bins: int) -> Ints:
@@ -143,8 +153,10 @@ def _solve(features: Floats, weights: Floats, targets: Floats) -> Floats:
     return np.asarray(np.linalg.solve(normal, own.T @ targets[used]), np.float64)
 
 
-def _logistic(features: Floats, n: Floats, y: Floats, share: float) -> Floats:
-    """Newton's steps from the overall share, with a ridge towards it.
+def _logistic(features: Floats, n: Floats, y: Floats, share: float) -> tuple[Floats, Floats]:
+    """The logit of each cell and its standard error.
+
+    Newton's steps from the overall share, with a ridge towards it.
 
     A step that makes the fit worse is halved until it does not: where nearly all of a side are
     rated, whole steps overshoot and never come back.
@@ -170,4 +182,8 @@ def _logistic(features: Floats, n: Floats, y: Floats, share: float) -> Floats:
         slope += step
         if np.abs(step).max() <= _STILL:
             break
-    return np.asarray(expit(start + features @ slope))
+    p = expit(start + own @ slope)
+    precision = (own * (trials * p * (1 - p))[:, None]).T @ own + np.diag(ridge)
+    spread = np.linalg.solve(precision, features.T)
+    error = np.sqrt(np.maximum((features.T * spread).sum(axis=0), 0.0))
+    return np.asarray(start + features @ slope), np.asarray(error)

@@ -177,13 +177,15 @@ class WhatIf(NamedTuple):
 @dataclass(frozen=True, eq=False, slots=True)
 class Metric:
     """One metric ready to be summed: `weight` on each side is above 0 only where it was seen, and
-    `rate` how likely it was to be seen there. `limits` are those of any mean."""
+    `rate` how likely it was to be seen there (`most`: hardly more than that). `limits` are those
+    of any mean."""
 
     rows: Rows
     seen: Rows
     value: Floats
     weight: Floats
     rate: Floats
+    most: Floats
     predicted: Floats
     logged: Floats
     is_yes_or_no: bool = False
@@ -375,6 +377,7 @@ def _metric(
         value=value,
         weight=weight,
         rate=seen.rate,
+        most=seen.most,
         predicted=predicted,
         logged=own + correction,
         is_yes_or_no=is_yes_or_no,

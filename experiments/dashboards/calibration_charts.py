@@ -50,7 +50,7 @@ def walk_figure(walk: Guarantee) -> go.Figure:
     figure = go.Figure(
         layout=base_layout(
             x_title="strong share, %",
-            y_title="quality above the promise",
+            y_title="quality per request above the promise",
             showlegend=False,
         )
     )

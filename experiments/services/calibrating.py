@@ -2,23 +2,34 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
 
 from experiments.analysis.calibration import (
     FEWEST_UNITS,
+    NOT_ALL,
     Graded,
     Guarantee,
     Promise,
+    goes_both_ways,
     graded_quality,
     grid_of,
     guarantee,
     rated_in_production,
     threshold_for_budget,
 )
+from experiments.analysis.errors import GradeError
 from experiments.analysis.nuisance import Floats, Ints
-from experiments.analysis.off_policy import NOTHING, Bounds, estimate, mean_over_units
+from experiments.analysis.off_policy import (
+    NOTHING,
+    Bounds,
+    RatedBy,
+    estimate,
+    mean_over_units,
+    share_over_units,
+)
 from experiments.analysis.routing import Cut, threshold_for_share
 from experiments.core.choice import effective_threshold
 from experiments.core.money import NANO
@@ -28,7 +39,7 @@ from experiments.models import Calibration, RecordedOutcome
 from experiments.models.sums import SCORE_BINS
 from experiments.reports.candidates import Candidate, CannotAskError
 from experiments.reports.drift import expected_band
-from experiments.reports.logged import MOST_ON_A_PAGE, read_log
+from experiments.reports.logged import MOST_ON_A_PAGE, Logged, read_log
 from experiments.reports.rollups import Span
 from experiments.reports.what_if import Question, question
 from experiments.routers.features import featurise
@@ -55,7 +66,8 @@ class Wanted(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """What a threshold does to the domain's requests. Cost in nano-dollars, at the prices then."""
+    """What a threshold does to the domain's requests, per request. Cost in nano-dollars, at the
+    prices then."""
 
     threshold: float | None
     strong_share: Bounds
@@ -65,8 +77,11 @@ class Expected(NamedTuple):
 
 class Proposal(NamedTuple):
     """A threshold beside today's. `threshold` None: none can be proposed, `problem` says why.
+    `strong` is what the strong model alone does: what a promise of quality is measured against.
     `split`: so many groups of graded prompts were too few to be the units of the promise.
-    `is_whole` says whether every decision of the time was read."""
+    `left_out` prompts could have gone to one model only; scores above `covered_to` are of such
+    prompts. `ratings` are those of production, where the promise rests on them. `is_whole` says
+    whether every decision of the time was read."""
 
     domain: str
     router: str
@@ -82,6 +97,10 @@ class Proposal(NamedTuple):
     histogram: tuple[int, ...] = ()
     checkpoint: str = ""
     is_whole: bool = True
+    strong: Expected | None = None
+    left_out: int = 0
+    covered_to: float | None = None
+    ratings: RatedBy | None = None
 
     @property
     def candidate(self) -> Candidate:
@@ -138,8 +157,15 @@ def propose(
     domain or a wish that cannot be.
     """
     _check(policy, domain, wanted)
-    configured = policy.domains[domain]
     logged = read_log(span, domain, limit=most)
+    return proposal(policy, domain, logged, wanted, domains=domains)
+
+
+def proposal(
+    policy: Policy, domain: str, logged: Logged, wanted: Wanted, *, domains: int = 1
+) -> Proposal:
+    """The same from a log that is read already."""
+    configured = policy.domains[domain]
     router = configured.policy.router or ""
     if router not in logged.scores:
         return _nothing(domain, router, wanted, f"too few scores, 0 of {ENOUGH}", 0)
@@ -153,6 +179,7 @@ def propose(
     cut, walk, problem = _cut(known, wanted, domains)
     threshold = cut.threshold if cut else None
     pinned = policy.routers.get(router)
+    graded = known.graded if isinstance(known.graded, Graded) else None
     return Proposal(
         domain=domain,
         router=router,
@@ -163,11 +190,15 @@ def propose(
         today=None if today is None else _expected(known, today),
         walk=walk,
         scores=len(known.scores),
-        graded=0 if isinstance(known.graded, str) else len(known.graded),
-        split=0 if isinstance(known.graded, str) else known.graded.split,
+        graded=len(graded) if graded else 0,
+        split=graded.split if graded else 0,
         histogram=_histogram(known.scores),
         is_whole=logged.is_whole,
         checkpoint=(pinned.checkpoint or "") if pinned else "",
+        strong=_expected(known, 0.0) if wanted.aim is Aim.QUALITY else None,
+        left_out=graded.left_out if graded else 0,
+        covered_to=graded.covered_to if graded and graded.covered_to < inf else None,
+        ratings=graded.ratings if graded else None,
     )
 
 
@@ -228,13 +259,16 @@ def graded_set(source: str, domain: str, router: str, most: int | None = None) -
     if not known.any():
         return f"router “{router}” cannot score its prompts now"
     units, split = units_of([group for group, has in zip(groups, known, strict=True) if has])
-    return Graded(
-        units=units,
-        scores=scores[known],
-        weak=np.array(weak, np.float64)[known],
-        strong=np.array(strong, np.float64)[known],
-        split=split,
-    )
+    try:
+        return Graded(
+            units=units,
+            scores=scores[known],
+            weak=np.array(weak, np.float64)[known],
+            strong=np.array(strong, np.float64)[known],
+            split=split,
+        )
+    except GradeError as error:
+        return f"{str(error)[:1].lower()}{str(error)[1:].rstrip('.')}"
 
 
 def units_of(groups: Sequence[str]) -> tuple[Ints, int]:
@@ -258,19 +292,20 @@ def _scores(router: str, prompts: Iterable[str]) -> Iterable[float]:
 
 
 def _expected(known: _Known, threshold: float) -> Expected:
-    log, rows = known.about.asked.log, known.rows
+    log, rows, evidence = known.about.asked.log, known.rows, known.about.known
     to_strong = rows & (np.nan_to_num(log.score, nan=-1.0) >= threshold)
     units = _units(log.units[rows])
     quality = NOTHING
-    if isinstance(known.graded, Graded) and known.graded.high <= 1.0:
+    if isinstance(known.graded, Graded) and known.graded.ratings is None:
         quality = graded_quality(known.graded, threshold)
     else:
-        found = estimate(known.about.known, to_strong, rows=rows)
-        if found.quality.has_enough and found.without_overlap == 0:
+        both = rows & goes_both_ways(log) if isinstance(known.graded, Graded) else rows
+        found = estimate(evidence, to_strong, rows=both)
+        if found.without_overlap == 0 and found.quality.matching:
             quality = found.quality.doubly_robust
     return Expected(
         threshold=threshold,
-        strong_share=mean_over_units(to_strong[rows].astype(np.float64), units),
+        strong_share=share_over_units(to_strong[rows].astype(np.float64), units),
         cost=_expected_cost(log.expected[rows], to_strong[rows], units),
         quality=quality,
     )
@@ -313,8 +348,10 @@ def _check(policy: Policy, domain: str, wanted: Wanted) -> None:
         known = ", ".join(sorted(policy.domains))
         raise CannotAskError(f"There is no domain '{domain}'. There are: {known}.")
     if wanted.aim is Aim.BUDGET:
-        if wanted.wanted <= 0:
+        if not 0.0 < wanted.wanted < inf:
             raise CannotAskError("A budget is dollars per 1,000 requests, above 0.")
+    elif wanted.aim is Aim.QUALITY and wanted.wanted == 1.0:
+        raise CannotAskError(NOT_ALL)
     elif not 0.0 < wanted.wanted <= 1.0:
         raise CannotAskError("A share lies above 0 and up to 1: 0.95 is 95 %.")
     if not 0.0 < wanted.delta < 1.0:

@@ -1,10 +1,10 @@
-"""A proposed threshold in sentences: what it promises, what it does beside today's."""
+"""A proposed threshold in sentences: what it promises, what it does next to today's."""
 
-from experiments.analysis.off_policy import Bounds
+from experiments.analysis.off_policy import Bounds, RatedBy
 from experiments.core.money import NANO
 from experiments.core.wording import plural
 from experiments.models import Calibration
-from experiments.reports.what_if_words import bounds_words, percent
+from experiments.reports.what_if_words import bounds_words, condition_words, percent
 from experiments.services.calibrating import PRODUCTION, Expected, Proposal
 
 Aim = Calibration.Aim
@@ -29,22 +29,92 @@ def basis(found: Proposal) -> str:
         return told
     source = found.wanted.source or PRODUCTION
     passed = sum(step.passed for step in found.walk.steps)
-    told = (
+    parts = [
         f"{told} The promise was tested on {found.graded:,} prompts of {found.walk.units:,} units "
         f"({source}), threshold by threshold from all-strong down; {passed} of "
-        f"{len(found.walk.steps)} tests passed before the walk ended."
-    )
+        f"{len(found.walk.steps)} tests passed before the walk ended.",
+        _left_out(found),
+    ]
     if found.split:
-        told += (
-            f" They are of {plural(found.split, 'group')} only, too few to be units: each prompt "
+        parts.append(
+            f"They are of {plural(found.split, 'group')} only, too few to be units: each prompt "
             "is one, and the promise is about further prompts of these groups."
         )
-    return told
+    return " ".join(part for part in parts if part)
+
+
+def _left_out(found: Proposal) -> str:
+    """'3 more prompts (0.5 %) could have gone to one model only: they are left out …'."""
+    parts = []
+    if found.left_out:
+        share = percent(found.left_out / (found.left_out + found.graded))
+        prompts = plural(found.left_out, "more prompt")
+        parts.append(
+            f"{prompts} ({share}) could have gone to one model only: left out of the test and of "
+            "the quality shown, and the promise is not about such prompts."
+        )
+    if found.covered_to is not None:
+        parts.append(
+            f"Of prompts scored {found.covered_to:.4f} and a little above hardly any could have "
+            "gone to either model, so no higher threshold was tested. Explore there to go further."
+        )
+    if found.ratings and found.ratings.not_audited:
+        parts.append(
+            f"{plural(found.ratings.not_audited, 'decision')} could not have been drawn for an "
+            "audit: the promise is not about these either."
+        )
+    return " ".join(parts)
+
+
+PER_REQUEST = (
+    "The promise is per request: the mean quality over all requests, as a share of what the strong "
+    "model alone would reach on the same requests. Requests of one unit are added up, and units "
+    "are the sample."
+)
+
+
+def promise(found: Proposal) -> str:
+    """What exactly is promised, and the figures to hold against it; "" where nothing is."""
+    if found.walk is None:
+        return ""
+    parts = [PER_REQUEST]
+    if found.walk.busy:
+        several = found.walk.busy > 1
+        parts.append(
+            f"{plural(found.walk.busy, 'unit')} made so many requests that "
+            f"{'they count' if several else 'it counts'} in blocks: of "
+            f"{'these' if several else 'this unit'} the promise is about further requests."
+        )
+    return " ".join([*parts, measured(found)]).strip()
+
+
+def measured(found: Proposal) -> str:
+    """'Estimated: quality 0.841, the strong model alone 0.870, so 97 % of it is kept.'"""
+    if found.expected is None or found.strong is None:
+        return ""
+    quality, strong = found.expected.quality.value, found.strong.quality.value
+    if quality is None or not strong:
+        return "The quality itself is not known well enough to be shown."
+    return (
+        f"Estimated: quality {quality:.3f}, the strong model alone {strong:.3f}, so "
+        f"{percent(quality / strong)} of it is kept."
+    )
+
+
+def condition(found: Proposal) -> str:
+    """What has to be true of production ratings for the promise to hold; "" without them."""
+    wants_ratings = found.wanted.aim is Aim.QUALITY and not found.wanted.source
+    return condition_words(found.ratings or RatedBy()) if wants_ratings else ""
 
 
 def rows(found: Proposal) -> list[tuple[str, str, str, str, str]]:
-    """Today's threshold and the proposed one: threshold, strong share, cost, quality."""
-    named = (("today", found.today), ("proposed", found.expected))
+    """Today's threshold, the proposed one, and what a promise of quality is measured against:
+    threshold, strong share, cost, quality."""
+    named = (
+        ("today", found.today),
+        ("proposed", found.expected),
+        ("always strong", found.strong if found.expected else None),
+    )
     return [(name, *_cells(one)) for name, one in named if one is not None]
 
 
@@ -54,10 +124,10 @@ def _kept(found: Proposal) -> str:
         return f"gives a strong share of {percent(wanted.wanted)}"
     if wanted.aim is Aim.BUDGET:
         return f"keeps to ${wanted.wanted:,.3f} per 1,000 requests"
+    risk = percent(found.walk.promise.level if found.walk else wanted.delta)
     return (
-        f"keeps at least {percent(wanted.wanted)} of the strong model's quality, wrong with a "
-        f"probability of {percent(found.walk.promise.level if found.walk else wanted.delta)} at "
-        "most"
+        f"keeps at least {percent(wanted.wanted)} of the strong model's quality per request, wrong "
+        f"with a probability of {risk} at most"
     )
 
 

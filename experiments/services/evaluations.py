@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.analysis.assessment import Assessment, assess
+from experiments.analysis.assessment import Assessment, as_share, assess
 from experiments.analysis.curves import Codes
 from experiments.analysis.several import SeveralFigures, assess_several
 from experiments.analysis.weighting import NO_OVERLAP, Weighed, weigh
@@ -255,7 +255,7 @@ def _operating(part: OutcomeColumns, values: Floats, threshold: float | None) ->
     return Operating(
         threshold=threshold,
         strong_share=float(up.mean()),
-        quality=quality,
+        quality=as_share(quality),
         pgr=(quality - weak) / (strong - weak) if strong > weak else None,
         cost=float(np.where(up, part.strong_cost, part.weak_cost).mean()) if part.priced else None,
     )

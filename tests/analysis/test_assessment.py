@@ -136,3 +136,12 @@ def test_wilson_against_the_literature() -> None:
 def test_nothing_to_measure_is_refused(scores: np.ndarray) -> None:
     with pytest.raises(ValueError, match="needs prompts, with finite"):
         assess(scores, np.zeros(len(scores)), np.zeros(len(scores)), seed=0)
+
+
+def test_weighted_ratings_add_up_to_no_share_above_one() -> None:
+    """Of a few prompts of a domain ratings may count for more than there are prompts."""
+    weights = np.where(np.arange(20) < 10, 3.0, 0.5)
+    found = assess(SCORES, STRONG * weights, WEAK * 0.5, seed=1, resamples=50)
+    assert found.strong == (1.0, 1.0, 1.0)
+    assert max(point.quality for point in found.curve) == 1.0
+    assert max(point.high for point in found.curve) == 1.0

@@ -1,5 +1,6 @@
 """Thresholds that keep a promise: the walk, its p-values, and how often it is wrong."""
 
+from dataclasses import replace
 from math import exp
 
 import numpy as np
@@ -10,6 +11,7 @@ from experiments.analysis.calibration import (
     Graded,
     Promise,
     Test,
+    _blocks,
     betting_p_value,
     graded_quality,
     grid_of,
@@ -18,8 +20,8 @@ from experiments.analysis.calibration import (
     rated_in_production,
     threshold_for_budget,
 )
-from experiments.analysis.errors import LevelError
-from experiments.analysis.off_policy import evidence
+from experiments.analysis.errors import CountError, GradeError, LevelError
+from experiments.analysis.off_policy import STRONG, WEAK, Log, evidence
 from experiments.analysis.routing import Cut
 from tests.analysis.logged_worlds import world
 
@@ -125,10 +127,34 @@ def test_noise_supports_nothing_and_says_so() -> None:
     rng = np.random.default_rng(6)
     weak, strong = rng.choice([-99.0, 101.0], (2, 500))
     found = guarantee(
-        Graded(np.arange(500), rng.random(500), weak, strong, -99.0, 101.0), GRID, Promise()
+        Graded(np.arange(500), rng.random(500), weak, strong, -99.0, 101.0),
+        GRID,
+        Promise(0.95, 0.01),
     )
     assert found.threshold is None
     assert "do not even show it for sending everything to the strong model" in found.problem
+
+
+def test_all_of_the_quality_can_never_be_promised_and_it_says_what_to_do() -> None:
+    with pytest.raises(LevelError, match=r"can never be shown from a sample.*such as 0\.99"):
+        guarantee(graded(np.random.default_rng(7)), GRID, Promise(1.0))
+
+
+@pytest.mark.parametrize(
+    ("grade", "problem"),
+    [
+        (np.nan, "1 prompts have a grade that is no number"),
+        (np.inf, "1 prompts have a grade that is no number"),
+        (1.2, "1 prompts have a grade outside 0 to 1"),
+        (-0.1, "1 prompts have a grade outside 0 to 1"),
+    ],
+)
+def test_grades_that_are_none_are_refused(grade: float, problem: str) -> None:
+    one = np.ones(50)
+    with pytest.raises(GradeError, match=problem):
+        Graded(np.arange(50), one / 2, np.r_[grade, one[1:]], one)
+    with pytest.raises(CountError, match="differ in number"):
+        Graded(np.arange(50), one / 2, one[1:], one)
 
 
 @pytest.mark.parametrize("promise", [Promise(0.0), Promise(1.1), Promise(0.9, 0.0)])
@@ -137,15 +163,62 @@ def test_a_promise_that_cannot_be_one_is_refused(promise: Promise) -> None:
         guarantee(graded(np.random.default_rng(7)), GRID, promise)
 
 
-def test_units_have_one_vote_each() -> None:
-    """One unit asks a thousand times where the weak model fails: the others outvote it."""
+def test_every_request_has_a_vote() -> None:
+    """One unit asks a thousand times where the weak model fails: the promise is per request, and
+    400 units that ask once each do not outvote it."""
     n = 400
     units = np.r_[np.arange(n), np.full(1000, n)]
     scores = np.full(n + 1000, 0.5)
     strong = np.ones(n + 1000)
     weak = np.r_[np.ones(n), np.zeros(1000)]
     found = guarantee(Graded(units, scores, weak, strong), grid_of(np.array([0.5, 0.9])), Promise())
-    assert found.threshold == 0.9
+    assert found.threshold == 0.5
+    assert (found.units, found.busy) == (401, 1)
+
+
+def test_the_mean_of_a_step_is_over_requests() -> None:
+    units = np.r_[np.arange(100), np.full(100, 100)]
+    data = Graded(units, np.full(200, 0.5), np.r_[np.ones(100), np.zeros(100)], np.ones(200))
+    steps = guarantee(data, (Cut(0.0, 1.0), Cut(0.9, 0.0)), Promise(0.4, 0.5)).steps
+    assert [round(step.mean, 6) for step in steps] == [0.6, 0.1]
+
+
+def test_promises_hold_where_busy_customers_are_the_hard_ones() -> None:
+    """A tenth of the customers asks 20 times: nine of ten customers are easy, two of three requests
+    are not. Per unit almost everything could go to the weak model."""
+
+    def customers(rng: np.random.Generator, units: int) -> Graded:
+        is_busy = rng.random(units) < 0.1
+        unit = np.repeat(np.arange(units), np.where(is_busy, 20, 1))
+        chance = np.where(is_busy[unit], 0.5, 0.9) - 0.3 * (score := rng.random(len(unit)))
+        strong = (rng.random(len(unit)) < 0.85).astype(np.float64)
+        return Graded(unit, score, (rng.random(len(unit)) < chance).astype(np.float64), strong)
+
+    big = customers(np.random.default_rng(200), 100_000)
+    runs = [
+        guarantee(customers(np.random.default_rng(seed), 400), GRID, Promise()).threshold
+        for seed in range(100)
+    ]
+    broken = sum(one is not None and kept(big, one, 0.95) < 0 for one in runs)
+    assert broken <= 10
+    assert max(one or 0.0 for one in runs) > 0.0
+
+
+@pytest.mark.parametrize(
+    ("counts", "blocks", "busy"),
+    [
+        ([10] * 30, 30, 0),  # equal shares are never busy, however few units there are
+        ([1] * 500, 500, 0),
+        ([1] * 400 + [1000], 400 + 15, 1),  # blocks of 5 % of 1,400
+        ([1] * 300 + [20] * 20, 320, 0),
+    ],
+)
+def test_busy_units_count_in_blocks(counts: list[int], blocks: int, busy: int) -> None:
+    units = np.repeat(np.arange(len(counts)), counts)
+    units = np.random.default_rng(1).permutation(units)
+    found = _blocks(units)
+    assert (found.units, found.busy, len(found.requests)) == (len(counts), busy, blocks)
+    assert all(len(set(units[found.code == one])) == 1 for one in range(0, blocks, 7))
 
 
 def test_ratings_of_a_coin_support_a_promise() -> None:
@@ -195,3 +268,127 @@ def test_quality_at_a_threshold_has_an_interval_over_units() -> None:
     assert found.low is not None
     assert found.high is not None
     assert found.high - found.low == pytest.approx(0.017, abs=0.004)
+
+
+def rarely_explored(
+    rng: np.random.Generator, n: int = 500, rare: float = 0.004, share: float = 0.3
+) -> tuple[Log, "np.ndarray"]:
+    """A coin decides, but for a part of the traffic that is hardly explored, and where the weak
+    model is bad. Everything is rated. Second value: how good either side is."""
+    score, is_rare = rng.random(n), rng.random(n) < share
+    weak = np.where(is_rare, rare, 0.5)
+    took = np.where(rng.random(n) < weak, WEAK, STRONG)
+    good = np.stack([np.where(is_rare, 0.1, 0.85 - 0.2 * score), np.full(n, 0.85)], axis=1)
+    rating = (rng.random(n) < good[np.arange(n), took]).astype(np.float64)
+    none = np.zeros(n, np.int64)
+    log = Log(
+        units=np.arange(n),
+        strata=none,
+        domains=none,
+        took=took,
+        odds=np.stack([weak, 1 - weak], axis=1),
+        expected=np.tile([1.0, 10.0], (n, 1)),
+        cost=np.ones(n),
+        rating=rating,
+        score=score,
+        tokens=np.full(n, 100.0),
+    )
+    return log, good
+
+
+def everything(log: Log) -> "np.ndarray":
+    return np.ones(len(log), bool)
+
+
+def test_promises_hold_where_a_part_is_hardly_ever_explored() -> None:
+    """It yields no rating at all in half of the runs: what was drawn cannot show what it lacks."""
+    big, good = rarely_explored(np.random.default_rng(300), 200_000)
+
+    def keeps(threshold: float) -> bool:
+        routed = np.where(big.score >= threshold, good[:, STRONG], good[:, WEAK]).mean()
+        return bool(routed >= 0.9 * good[:, STRONG].mean())
+
+    chosen = []
+    for seed in range(100):
+        log, _ = rarely_explored(np.random.default_rng(seed))
+        data = rated_in_production(evidence(log), everything(log))
+        assert isinstance(data, Graded)
+        chosen.append(guarantee(data, grid_of(log.score), Promise(0.9)).threshold)
+    assert sum(one is not None and not keeps(one) for one in chosen) <= 10
+    assert float(np.mean([one or 0.0 for one in chosen])) > 0.05  # and it is not refused
+
+
+def test_how_low_a_value_can_get_does_not_depend_on_the_ratings() -> None:
+    log, _ = rarely_explored(np.random.default_rng(1))
+    swapped = replace(log, rating=1 - log.rating)
+    for one in (log, swapped):
+        found = rated_in_production(evidence(one), everything(one))
+        assert isinstance(found, Graded)
+        assert found.reach is not None
+        assert (found.weak >= found.reach.weak_low - 1e-9).all()
+        assert (found.strong <= found.reach.strong_high + 1e-9).all()
+        # Of 500 units each may fall by a quarter of the root of their number, whatever its odds.
+        assert found.reach.weak_low.min() >= -0.25 * 500**0.5 - 1e-9
+
+
+def test_prompts_whose_model_was_certain_are_left_out_and_counted() -> None:
+    log, _ = rarely_explored(np.random.default_rng(2), share=0.0)
+    odds = log.odds.copy()
+    odds[3] = [0.0, 1.0]
+    found = rated_in_production(evidence(replace(log, odds=odds)), everything(log))
+    assert isinstance(found, Graded)
+    assert (len(found), found.left_out) == (499, 1)
+    assert found.covered_to == np.inf
+    assert guarantee(found, grid_of(log.score), Promise(0.8)).threshold is not None
+
+
+def test_thresholds_end_where_the_model_of_nearly_all_prompts_was_certain() -> None:
+    """Above a score of 0.6 the strong model answered for certain: what the weak one does there is
+    not known, however well it does below."""
+    log, _ = rarely_explored(np.random.default_rng(3), 4000, share=0.0)
+    certain = log.score > 0.6
+    log = replace(
+        log,
+        odds=np.where(certain[:, None], [0.0, 1.0], log.odds),
+        took=np.where(certain, STRONG, log.took),
+        rating=np.where(log.score <= 0.6, 1.0, log.rating),
+    )
+    found = rated_in_production(evidence(log), everything(log))
+    assert isinstance(found, Graded)
+    assert found.left_out == int(certain.sum())
+    assert found.covered_to == pytest.approx(0.6, abs=0.02)
+    walk = guarantee(found, grid_of(log.score), Promise(0.8))
+    assert walk.threshold == pytest.approx(0.6, abs=0.04)
+    assert walk.steps[-1].passed
+
+
+def test_too_few_units_that_could_have_gone_either_way_are_refused() -> None:
+    log, _ = rarely_explored(np.random.default_rng(4), share=0.0)
+    odds = np.where(np.arange(500)[:, None] < 480, [0.0, 1.0], log.odds)
+    found = rated_in_production(evidence(replace(log, odds=odds)), everything(log))
+    assert isinstance(found, str)
+    assert found.startswith("96 % of the prompts could have gone to one model only, and the others")
+    assert "are of 20 units" in found
+
+
+def test_ratings_that_would_count_too_much_are_refused_by_what_was_possible() -> None:
+    log, _ = rarely_explored(np.random.default_rng(5), share=0.9, rare=0.001)
+    found = rated_in_production(evidence(log), everything(log))
+    assert isinstance(found, str)
+    assert "would count for 1,0" in found
+    assert "explore more, or collect more ratings" in found
+
+
+def test_audited_ratings_alone_carry_the_promise_where_they_suffice() -> None:
+    log, _ = rarely_explored(np.random.default_rng(6), 3000, share=0.0)
+    drawn = np.random.default_rng(60).random(3000) < 0.2
+    unhappy = (log.rating == 0) | drawn
+    log = replace(log, rating=np.where(unhappy, log.rating, np.nan), audited=drawn)
+    found = rated_in_production(evidence(log), everything(log))
+    assert isinstance(found, Graded)
+    assert found.ratings is not None
+    assert (found.ratings.audited, found.ratings.volunteered) == (int(drawn.sum()), 0)
+    assert found.strong.mean() == pytest.approx(0.85, abs=0.05)
+    pooled = rated_in_production(evidence(replace(log, audited=None)), everything(log))
+    assert isinstance(pooled, Graded)
+    assert pooled.strong.mean() < 0.7

@@ -163,6 +163,35 @@ def test_cuped_mean_literal() -> None:
     assert effect.standard_error < plain.standard_error
 
 
+def test_cuped_equals_ordinary_least_squares() -> None:
+    """y = a + effect * arm + theta * past: arms whose pasts differ by chance, and a true effect of
+    2 that a slope fitted over both arms at once would take a part of."""
+    rng = np.random.default_rng(8)
+    past = np.r_[rng.normal(0, 1, 300), rng.normal(0.5, 1, 200)]
+    arm = np.r_[np.zeros(300), np.ones(200)]
+    y = 1 + 2 * arm + 1.5 * past + rng.normal(0, 1, 500)
+    columns = np.stack([np.ones(500), arm, past], axis=1)
+    _, effect, theta = np.linalg.lstsq(columns, y, rcond=None)[0]
+
+    def summary(which: float) -> CovariateMeanSummary:
+        mine, before = y[arm == which], past[arm == which]
+        covariance = np.cov(mine, before)
+        return CovariateMeanSummary(
+            len(mine),
+            *(float(mine.mean()), float(covariance[0, 0])),
+            *(float(before.mean()), float(covariance[1, 1]), float(covariance[0, 1])),
+        )
+
+    arms = summary(0.0), summary(1.0)
+    assert covariate_coefficient(*arms) == pytest.approx(theta, rel=1e-9)
+    assert adjusted_difference_in_means(*arms).estimate == pytest.approx(effect, rel=1e-9)
+    pooled = np.cov(y, past)[0, 1] / past.var(ddof=1)
+    leaked = (
+        arms[1].mean - arms[0].mean - pooled * (arms[1].covariate_mean - arms[0].covariate_mean)
+    )
+    assert leaked == pytest.approx(effect - 0.117, abs=0.001)
+
+
 def test_cuped_agrees_with_tea_tasting_where_arms_are_large() -> None:
     rng = np.random.default_rng(7)
     data = []

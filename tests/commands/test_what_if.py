@@ -49,3 +49,9 @@ def test_what_cannot_be_asked_is_an_error(capsys: pytest.CaptureFixture[str]) ->
         told(capsys, domain="technical", router="bert", threshold=0.5)
     with pytest.raises(CommandError, match="There is no domain 'cooking'"):
         told(capsys, domain="cooking")
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "nan", "inf"])
+def test_days_that_are_none_are_an_error(days: str) -> None:
+    with pytest.raises(CommandError, match="--days must be above 0"):
+        call_command("what_if", "--method", "always_weak", f"--days={days}")

@@ -61,6 +61,23 @@ def test_a_promise_the_data_cannot_support_says_what_helps(viewer: Client) -> No
     assert "Next: explore in this domain and collect ratings" in page
 
 
+def test_a_promise_from_ratings_says_what_is_promised_and_on_which_condition(
+    viewer: Client,
+) -> None:
+    set_policy(epsilon=0.5)
+    send(600, until=datetime.now(UTC), days=3)
+    page = text(viewer, f"{PAGE}?domain=technical&wanted=0.5")
+    assert "The promise is per request" in page
+    assert "always strong" in page
+    assert "The condition: of requests alike in domain, score, model and prompt length" in page
+
+
+def test_all_of_the_quality_is_refused_on_the_page(viewer: Client) -> None:
+    traffic()
+    page = text(viewer, f"{PAGE}?domain=technical&wanted=1")
+    assert "can never be shown from a sample" in page
+
+
 def test_without_traffic_it_says_so(viewer: Client) -> None:
     assert "Too few scores, 0 of 200." in text(viewer, PAGE)
 

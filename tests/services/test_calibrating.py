@@ -22,9 +22,10 @@ from experiments.reports.candidates import CannotAskError
 from experiments.reports.drift import drifts
 from experiments.reports.rollups import Span
 from experiments.services.calibrating import Proposal, Wanted, propose, units_of
-from experiments.services.calibration_words import basis, rows, sentence
+from experiments.services.calibration_words import basis, condition, promise, rows, sentence
 from experiments.services.lab_steps import LabError, apply_threshold, draft_experiment, roll_out
 from experiments.services.policies import store
+from experiments.services.records import compact
 from tests.experiment_rows import set_flag
 from tests.explored_traffic import NOW, send, set_policy
 
@@ -174,6 +175,63 @@ def test_ratings_of_a_domain_that_explores_can_support_a_promise() -> None:
     assert "(production ratings)" in basis(found)
 
 
+def test_a_promise_is_per_request_and_the_strong_models_own_quality_is_next_to_it() -> None:
+    """Fifty customers of 14 prompts, and a hundred single ones on which the weak model fails."""
+    traffic()
+    outcome_set(weak=1.0, groups=50)
+    RecordedOutcome.objects.filter(group="").update(weak_score=0.0)
+    found = proposed(Wanted(Aim.QUALITY, 0.8, source="graded"))
+    assert found.expected is not None
+    assert found.strong is not None
+    assert found.strong.quality.value == 1.0
+    assert (found.expected.quality.value or 0.0) >= 0.8
+    assert "of the strong model's quality per request, wrong" in sentence(found)
+    assert [row[0] for row in rows(found)] == ["today", "proposed", "always strong"]
+    told = promise(found)
+    assert told.startswith("The promise is per request: the mean quality over all requests")
+    assert "the strong model alone 1.000" in told
+    assert condition(found) == ""
+
+
+def test_a_busy_customer_is_told() -> None:
+    traffic()
+    outcome_set(weak=1.0)
+    first = RecordedOutcome.objects.order_by("digest")[:400]
+    RecordedOutcome.objects.filter(pk__in=[row.pk for row in first]).update(group="busy")
+    found = proposed(Wanted(Aim.QUALITY, 0.9, source="graded"))
+    assert found.walk is not None
+    assert (found.walk.units, found.walk.busy) == (401, 1)
+    assert "1 unit made so many requests that it counts in blocks" in promise(found)
+
+
+def test_prompts_whose_model_was_certain_are_left_out_counted_and_told() -> None:
+    traffic(600, epsilon=0.5)
+    one = Decision.objects.order_by("created_at")[300]
+    Decision.objects.filter(pk=one.pk).update(odds=compact({one.strong_model: 1.0}))
+    found = proposed(Wanted(Aim.QUALITY, 0.5))
+    assert found.threshold is not None
+    assert (found.left_out, found.graded) == (1, 599)
+    assert "1 more prompt (0.2 %) could have gone to one model only" in basis(found)
+
+
+def test_a_promise_from_ratings_says_its_condition_and_the_way_out() -> None:
+    traffic(600, epsilon=0.5)
+    found = proposed(Wanted(Aim.QUALITY, 0.5))
+    assert "good and bad answers must be rated equally often" in condition(found)
+    assert "audit a random share" in condition(found)
+    Decision.objects.update(audited=True)
+    audited = proposed(Wanted(Aim.QUALITY, 0.5))
+    assert condition(audited).startswith("Quality is from random audits alone")
+    assert condition(proposed(Wanted(Aim.SHARE, 0.5))) == ""
+
+
+def test_all_of_the_quality_is_refused_with_what_to_do() -> None:
+    traffic()
+    with pytest.raises(CannotAskError, match="choose the method “always strong”"):
+        proposed(Wanted(Aim.QUALITY, 1.0))
+    assert proposed(Wanted(Aim.SHARE, 1.0)).threshold is not None
+
+
 @pytest.mark.parametrize("source", ["nothing", "graded"])
 def test_an_outcome_set_without_prompts_of_the_domain_says_so(source: str) -> None:
     traffic()
@@ -194,6 +252,10 @@ def test_too_few_scores_propose_nothing() -> None:
         Wanted(Aim.SHARE, 1.2),
         Wanted(Aim.QUALITY, 0.0),
         Wanted(Aim.BUDGET, -1.0),
+        Wanted(Aim.BUDGET, float("nan")),
+        Wanted(Aim.BUDGET, float("inf")),
+        Wanted(Aim.SHARE, float("nan")),
+        Wanted(Aim.QUALITY, 0.9, float("nan")),
         Wanted(Aim.QUALITY, 0.9, 0.0),
     ],
 )

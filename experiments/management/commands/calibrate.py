@@ -15,7 +15,7 @@ from experiments.models import Calibration
 from experiments.reports.candidates import CannotAskError
 from experiments.reports.rollups import Span
 from experiments.services.calibrating import Proposal, Wanted, propose
-from experiments.services.calibration_words import basis, rows, sentence
+from experiments.services.calibration_words import basis, condition, promise, rows, sentence
 from experiments.services.engine import engine
 from experiments.services.lab_steps import LabError, apply_threshold
 from experiments.services.locks import LockedError
@@ -23,6 +23,7 @@ from experiments.services.policies import NoPolicyError, store
 
 Aim = Calibration.Aim
 AUTHOR = "calibrate"
+MOST_DAYS = 36_500
 
 
 class Command(BaseCommand):
@@ -69,6 +70,8 @@ def _proposals(options: dict[str, Any]) -> list[Proposal]:
     engine.warm_up(policy)
     names = options["domain"] or _routed(policy)
     now = timezone.now()
+    if not 0 < options["days"] <= MOST_DAYS:
+        raise CommandError(f"--days must be above 0 and at most {MOST_DAYS:,}.")
     span = Span(now - timedelta(days=options["days"]), now)
     wanted = _wanted(options)
     return [propose(policy, name, span, wanted, domains=len(names)) for name in names]
@@ -94,13 +97,15 @@ def _told(found: Proposal) -> str:
     lines = [sentence(found)]
     if found.expected:
         lines += [
-            basis(found),
-            f"{'':<10}{'threshold':<11}{'strong %':<24}{'$ per 1,000':<26}quality",
+            *(text for text in (basis(found), promise(found)) if text),
+            f"{'':<15}{'threshold':<11}{'strong %':<24}{'$ per 1,000':<26}quality",
         ]
         lines += [
-            f"{name:<10}{threshold:<11}{share:<24}{cost:<26}{quality}"
+            f"{name:<15}{threshold:<11}{share:<24}{cost:<26}{quality}"
             for name, threshold, share, cost, quality in rows(found)
         ]
+    if condition(found):
+        lines.append(condition(found))
     return "\n".join(lines)
 
 
@@ -120,9 +125,37 @@ def _payload(found: Proposal) -> dict[str, Any]:
         "groups_too_few": found.split or None,
         "expected": found.expected and _expected(found.expected),
         "today": found.today and _expected(found.today),
+        "strong": found.strong and _expected(found.strong),
+        "promise": _promise(found),
+        "condition": condition(found) or None,
         "walk": walk and [step._asdict() for step in walk.steps],
         "level": walk and walk.promise.level,
     }
+
+
+def _promise(found: Proposal) -> dict[str, Any] | None:
+    """What is promised, of what, and what it is not about."""
+    if found.wanted.aim is not Aim.QUALITY:
+        return None
+    ratings = found.ratings
+    return {
+        "at_least": found.wanted.wanted,
+        "of": "the strong model's mean quality on the same requests",
+        "per": "request",
+        "risk": found.walk.promise.level if found.walk else found.wanted.delta,
+        "kept": _kept(found),
+        "left_out": found.left_out,
+        "busy_units": found.walk.busy if found.walk else 0,
+        "no_threshold_tested_above": found.covered_to,
+        "ratings": ratings and ratings._asdict(),
+        "sentence": promise(found) or None,
+    }
+
+
+def _kept(found: Proposal) -> float | None:
+    quality = found.expected and found.expected.quality.value
+    strong = found.strong and found.strong.quality.value
+    return quality / strong if quality is not None and strong else None
 
 
 def _expected(one: Any) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from experiments.reports.what_if_words import (
 )
 from experiments.services.policies import NoPolicyError, store
 
+MOST_DAYS = 36_500
 ESTIMATORS = {
     "doubly_robust": "doubly robust",
     "self_normalised": "self-normalised",
@@ -85,6 +86,8 @@ def _candidate(options: dict[str, Any]) -> Candidate:
 
 
 def _span(options: dict[str, Any]) -> Span:
+    if not 0 < options["days"] <= MOST_DAYS:
+        raise CommandError(f"--days must be above 0 and at most {MOST_DAYS:,}.")
     until = options["until"] or timezone.now()
     return Span(options["since"] or until - timedelta(days=options["days"]), until)
 
