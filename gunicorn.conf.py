@@ -1,6 +1,7 @@
 """gunicorn's settings: everything is loaded once, then shared by the workers."""
 
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -15,11 +16,22 @@ except ImproperlyConfigured as error:
 wsgi_app = "routing_site.asgi"
 bind = f"{settings.HOST}:{settings.PORT}"
 workers = settings.WEB_CONCURRENCY or len(os.sched_getaffinity(0))
-worker_class = "asgi"
+worker_class = "routing_site.worker.Worker"
 keepalive = 65
 preload_app = True
 accesslog = None
 control_socket_disable = True  # nothing here uses it, and its path is shared by all servers
+
+
+def _allow_open_files(wanted: int) -> None:
+    """Up to what the system lets this user have. Each connection may need one to a provider."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+
+
+_allow_open_files(2 * settings.WEB_CONNECTIONS + 1024)
 
 
 def when_ready(server: object) -> None:
