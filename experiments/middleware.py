@@ -30,6 +30,68 @@ class RequestIdMiddleware:
         return response
 
 
+# What OpenAI's clients ask for when their base URL lacks /v1.
+_OPENAI = re.compile(
+    r"/(chat/completions|completions|responses|embeddings|moderations|messages|models(/[^/]+)?)/?$"
+)
+_READS_PAGES = ("GET", "HEAD")
+
+
+class UnknownAddressMiddleware:
+    """Tells programs in JSON that there is nothing, and where the APIs are; people get the page.
+
+    A base URL without /v1 is the usual reason. Django would send some of these to a page of the
+    same name, which asks for a login.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        is_lost = response.status_code == 404 or _only_lacks_a_slash(request, response)
+        if is_lost and not _is_json(response) and _is_from_a_program(request):
+            return _nothing_here(request.path)
+        return response
+
+
+def _only_lacks_a_slash(request: HttpRequest, response: HttpResponse) -> bool:
+    address = response.get("Location", "").partition("?")[0]
+    return response.status_code == 301 and address == f"{request.path}/" and _sends_key(request)
+
+
+def _is_json(response: HttpResponse) -> bool:
+    return response.get("Content-Type", "").startswith("application/json")
+
+
+def _sends_key(request: HttpRequest) -> bool:
+    return "Authorization" in request.headers or "X-Api-Key" in request.headers
+
+
+def _is_from_a_program(request: HttpRequest) -> bool:
+    accepted = request.headers.get("Accept", "")
+    if "text/html" in accepted and not _sends_key(request):
+        return False
+    return (
+        _sends_key(request)
+        or "json" in accepted
+        or "json" in request.headers.get("Content-Type", "")
+        or request.method not in _READS_PAGES
+        or _OPENAI.search(request.path) is not None
+    )
+
+
+def _nothing_here(path: str) -> HttpResponse:
+    meant = _OPENAI.search(path)
+    where = f"Use /v1{meant.group().rstrip('/')}: " if meant else ""
+    message = (
+        f"There is nothing at {path}. {where}the base URL of OpenAI's clients ends with /v1, that "
+        "of the REST API with /api/v1."
+    )
+    error = {"message": message, "type": "invalid_request_error", "param": None}
+    return JsonResponse({"error": {**error, "code": "unknown_url"}}, status=404)
+
+
 POLICY = "; ".join(
     (
         "default-src 'none'",

@@ -4,6 +4,7 @@ An empty value counts as not set, so a copy of `.env.example` works as it is.
 """
 
 import os
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from experiments.core.provider_addresses import parse_networks
 
 Value = TypeVar("Value")
 
+_ORIGIN = re.compile(r"\*|https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?", re.IGNORECASE)
 YES, NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -83,6 +85,17 @@ class Environment:
             return self.texts(name)
 
         return self._read(name, [], "networks such as 10.0.0.0/8,fd00::/8, or all", read)
+
+    def origins(self, name: str) -> list[str]:
+        """Where pages may come from: https://app.example.com, or * for anywhere."""
+
+        def read() -> list[str]:
+            origins = self.texts(name)
+            if not all(_ORIGIN.fullmatch(origin) for origin in origins):
+                raise ValueError
+            return [origin.lower() for origin in origins]
+
+        return self._read(name, [], "https://host, with commas between them, or *", read)
 
     def pairs(self, name: str) -> dict[str, str]:
         def read() -> dict[str, str]:

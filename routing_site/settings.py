@@ -31,8 +31,10 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "experiments.middleware.RequestIdMiddleware",
+    "experiments.cors.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "experiments.middleware.ContentSecurityPolicyMiddleware",
+    "experiments.middleware.UnknownAddressMiddleware",
     "experiments.middleware.StorableTextMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -200,6 +202,7 @@ API_KEY_REQUESTS_PER_MINUTE = env.whole("API_KEY_REQUESTS_PER_MINUTE", 0)
 CHAT_BUDGET_PER_DAY = env.number("CHAT_BUDGET_PER_DAY", 5.0)
 ROUTER_CLASSES = env.pairs("ROUTER_CLASSES")
 RUNTIME_DIR = env.text("RUNTIME_DIR")
+CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS")
 GATEWAY_KEEPALIVE_SECONDS = env.number("GATEWAY_KEEPALIVE_SECONDS", 15.0)
 GATEWAY_MAX_BODY_BYTES = env.whole("GATEWAY_MAX_BODY_BYTES", 20 * 1024 * 1024)
 

@@ -1,5 +1,6 @@
 """Forms of configuration rows: stale ones are refused, lists are edited one entry a line."""
 
+import json
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from experiments.core.json_depth import is_too_deep
 from experiments.core.text import find_unstorable
 from experiments.services.histories import Happened, changes_since
 
@@ -46,8 +48,24 @@ class TextField(forms.CharField):
         return super().has_changed(self.to_python(initial), self.to_python(data))
 
 
+class _ShallowDecoder(json.JSONDecoder):
+    """Takes what is nested too deeply for no JSON, which it is where it has to be written again."""
+
+    def decode(self, s: str, *where: Any) -> Any:
+        try:
+            document = super().decode(s, *where)
+        except RecursionError:
+            raise json.JSONDecodeError("nested too deeply", s, 0) from None
+        if is_too_deep(document, s.encode(errors="replace")):
+            raise json.JSONDecodeError("nested too deeply", s, 0)
+        return document
+
+
 class DocumentField(forms.JSONField):
     """JSON. Refused where it holds what no database stores, which escapes can write."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "decoder": _ShallowDecoder})
 
     def to_python(self, value: Any) -> Any:
         document = super().to_python(value)

@@ -1,4 +1,4 @@
-"""`Authorization: Bearer <key>`: which key is calling, and what it may do."""
+"""`Authorization: Bearer <key>` or `x-api-key: <key>`: which key is calling, and what it may do."""
 
 import time
 from typing import NamedTuple, cast
@@ -12,7 +12,24 @@ from experiments.models import APIKey
 from experiments.models.keys import hash_secret
 
 REMEMBERED_SECONDS = 1.0
+HOW_TO_SEND = "'Authorization: Bearer <key>' or 'x-api-key: <key>'"
 _SCHEME = "bearer "
+
+
+class NotAKeyError(Exception):
+    """The Authorization header holds something else, and no other header a key."""
+
+
+def secret_in(authorization: str | None, x_api_key: str | None) -> str | None:
+    """The key that a request sends, as OpenAI's clients do or as Anthropic's; the first where both
+    do. None where it sends none. Raises NotAKeyError."""
+    scheme, secret = (authorization or "")[: len(_SCHEME)], (authorization or "")[len(_SCHEME) :]
+    is_bearer, other = scheme.lower() == _SCHEME, (x_api_key or "").strip()
+    if is_bearer and (secret.strip() or not other):
+        return secret.strip()
+    if authorization and not other:
+        raise NotAKeyError(f"Send the key as {HOW_TO_SEND}.")
+    return other or None
 
 
 class Caller(NamedTuple):
@@ -33,12 +50,14 @@ class KeyAuthentication(BaseAuthentication):
     """Keys are looked up once a second at most: a key that is switched off works that long."""
 
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
-        header: str = request.META.get("HTTP_AUTHORIZATION", "")
-        if header[: len(_SCHEME)].lower() != _SCHEME:
-            if header:
-                raise AuthenticationFailed("Send the key as 'Authorization: Bearer <key>'.")
+        headers = request.META
+        try:
+            secret = secret_in(headers.get("HTTP_AUTHORIZATION"), headers.get("HTTP_X_API_KEY"))
+        except NotAKeyError as error:
+            raise AuthenticationFailed(str(error)) from None
+        if secret is None:
             return None
-        caller = find_caller(header[len(_SCHEME) :].strip())
+        caller = find_caller(secret)
         if caller is None or not caller.key.is_valid_at(timezone.now()):
             raise AuthenticationFailed(
                 "This API key is unknown, switched off or expired. Create one in the admin."

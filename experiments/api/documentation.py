@@ -70,7 +70,8 @@ class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call
     name = "key"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
-        return {"type": "http", "scheme": "bearer", "description": "An API key of the admin."}
+        what = "An API key of the admin. The header `x-api-key` takes it too."
+        return {"type": "http", "scheme": "bearer", "description": what}
 
 
 def finish(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:

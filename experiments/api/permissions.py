@@ -6,7 +6,7 @@ from rest_framework.exceptions import NotAuthenticated, PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from experiments.api.authentication import caller_of
+from experiments.api.authentication import HOW_TO_SEND, caller_of
 from experiments.models import Scope
 
 if TYPE_CHECKING:  # the framework imports this module before that one is complete
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # the framework imports this module before that one is comple
 class HasScope(BasePermission):
     def has_permission(self, request: Request, view: "APIView") -> bool:
         if request.user is None:
-            raise NotAuthenticated("Send an API key as 'Authorization: Bearer <key>'.")
+            raise NotAuthenticated(f"Send an API key as {HOW_TO_SEND}.")
         require(request, getattr(view, "scope", Scope.MANAGE))
         return True
 

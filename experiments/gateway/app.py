@@ -10,7 +10,8 @@ import aiohttp
 
 from experiments.core.endpoints import Protocol
 from experiments.core.text import find_unstorable
-from experiments.gateway.asking import Who, asking_as, by_key, key_of, secret_of
+from experiments.cors import preflight_headers
+from experiments.gateway.asking import KEY_HEADERS, Who, asking_as, by_key, key_of, secret_of
 from experiments.gateway.browser import by_session, has_session, session_cookie
 from experiments.gateway.chat import Chat, read_chat
 from experiments.gateway.crowds import Crowds
@@ -58,6 +59,9 @@ class Gateway:
             await self._session.close()
 
     async def _route(self, request: Request) -> None:
+        if (allowed := preflight_headers(request.method, request.headers)) is not None:
+            await request.answer_nothing(allowed)
+            return
         _require_storable(request)
         path, method = request.path.rstrip("/"), request.method
         if path == CHAT:
@@ -71,7 +75,7 @@ class Gateway:
             raise CallerError(404, text, code="unknown_url")
 
     async def _models(self, request: Request, name: str) -> None:
-        secret = secret_of(request.headers.get("authorization"))
+        secret = secret_of(request.headers)
         key = partial(key_of, secret, KeyScope.ROUTE, KeyScope.READ)
         data = await self.desk.run(lambda: listing(key(), name))
         await request.answer(200, data, {})
@@ -106,10 +110,10 @@ class Gateway:
 
 def _identify(request: Request) -> Callable[[], Who]:
     """By the key; without one, by the session of somebody who chats on the page."""
-    header = request.headers.get("authorization")
-    if header is None and has_session(request.scope):
+    sends_key = any(name in request.headers for name in KEY_HEADERS)
+    if not sends_key and has_session(request.scope):
         return partial(by_session, request.scope)
-    return partial(by_key, secret_of(header))
+    return partial(by_key, secret_of(request.headers))
 
 
 async def _answer(request: Request, chat: Chat, exchange: Exchange, started: float) -> None:
@@ -149,7 +153,7 @@ def _require_storable(request: Request) -> None:
 
 def _texts(request: Request) -> Iterator[tuple[str, str]]:
     yield "path", unquote(request.path)
-    for name in ("authorization", SESSION_HEADER):
+    for name in (*KEY_HEADERS, SESSION_HEADER):
         yield name, request.headers.get(name, "")
     yield from session_cookie(request.scope)
 

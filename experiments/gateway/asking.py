@@ -1,12 +1,12 @@
 """Who calls, and what for: from a chat call and its key to what is let in. Runs at the desk."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
 from django.utils import timezone
 
-from experiments.api.authentication import find_caller
+from experiments.api.authentication import HOW_TO_SEND, NotAKeyError, find_caller, secret_in
 from experiments.core.policy import Policy
 from experiments.gateway.chat import Chat
 from experiments.gateway.errors import CallerError
@@ -15,16 +15,18 @@ from experiments.models import APIKey, Scope
 from experiments.services.admission import Asking, Call, KeyRules, rules_of
 from experiments.services.routing import RouteRequest
 
-_SCHEME = "bearer "
+KEY_HEADERS = ("authorization", "x-api-key")
 
 
-def secret_of(header: str | None) -> str:
-    """The key in an Authorization header. Raises CallerError."""
-    if header is None:
-        raise _no_key("Send an API key as 'Authorization: Bearer <key>'.", "missing_api_key")
-    if header[: len(_SCHEME)].lower() != _SCHEME:
-        raise _no_key("Send the key as 'Authorization: Bearer <key>'.", "invalid_api_key")
-    return header[len(_SCHEME) :].strip()
+def secret_of(headers: Mapping[str, str]) -> str:
+    """The key in these headers. Raises CallerError."""
+    try:
+        secret = secret_in(*map(headers.get, KEY_HEADERS))
+    except NotAKeyError as error:
+        raise _no_key(str(error), "invalid_api_key") from None
+    if secret is None:
+        raise _no_key(f"Send an API key as {HOW_TO_SEND}.", "missing_api_key")
+    return secret
 
 
 def key_of(secret: str, *scopes: Scope) -> APIKey:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 
+from experiments.cors import cors_headers
 from experiments.gateway.errors import CallerError
 from experiments.gateway.provider_json import dumps
 
@@ -77,6 +78,10 @@ class Request:
         await self._begin(status, {**length, **headers})
         await self._send({"type": "http.response.body", "body": body})
 
+    async def answer_nothing(self, headers: Mapping[str, str]) -> None:
+        await self._begin(204, headers)
+        await self._send({"type": "http.response.body", "body": b""})
+
     async def begin_stream(self, headers: Mapping[str, str]) -> None:
         events = {
             "content-type": "text/event-stream; charset=utf-8",
@@ -93,7 +98,8 @@ class Request:
 
     async def _begin(self, status: int, headers: Mapping[str, str]) -> None:
         self.has_begun = True
-        named = {**headers, "x-request-id": self.id}
+        allowed = cors_headers(self.headers.get("origin"))
+        named = {**allowed, **headers, "x-request-id": self.id}
         encoded = [(name.lower().encode(), _clean(value)) for name, value in named.items()]
         await self._send({"type": "http.response.start", "status": status, "headers": encoded})
 

@@ -232,7 +232,7 @@ def _of_json_lines(file: Path) -> Iterator[tuple[str, int, Fields | None]]:
                 continue
             try:
                 found = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 found = None
             yield f"{file.name}, line {number}", read, _whole(found)
 
