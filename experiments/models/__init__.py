@@ -11,6 +11,7 @@ from experiments.models.experiments import (
     ExperimentMetric,
     Metric,
     Phase,
+    Replay,
 )
 from experiments.models.flags import Flag, FlagEntry, RoutingSettings
 from experiments.models.gateway import Attempt, Circuit, KeyUsage, ProviderEndpoint
@@ -60,6 +61,7 @@ __all__ = [
     "PruneMark",
     "PrunedTotal",
     "RecordedOutcome",
+    "Replay",
     "Rollout",
     "RolloutStep",
     "Rollup",

@@ -374,3 +374,25 @@ class DailyResult(models.Model):
 
     def __str__(self) -> str:
         return f"{self.experiment.key} on {self.day}"
+
+
+class Replay(models.Model):
+    """How far a replay of recorded questions has come, so that an interrupted one goes on.
+
+    `day` is the simulated day it is at, `sent` how many of that day's requests are stored; both are
+    written with the requests themselves.
+    """
+
+    experiment = models.OneToOneField(Experiment, on_delete=models.CASCADE, related_name="replay")
+    begin = models.DateTimeField()
+    units = models.PositiveIntegerField()
+    days = models.PositiveIntegerField()
+    seed = models.BigIntegerField()
+    questions = models.CharField(max_length=64, help_text="The sha256 of what was recorded.")
+    salt = models.CharField(max_length=64)
+    day = models.PositiveIntegerField(default=0)
+    sent = models.PositiveIntegerField(default=0)
+    finished_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"Replay into {self.experiment}"

@@ -1,18 +1,22 @@
 """Replays recorded questions through an experiment, and holds its verdict against the truth.
 
 Decisions, outcomes and ratings go through the services of the API, on simulated days of the past
-that end now. Each simulated day is kept as it was seen, so that the verdict can be watched.
+that end now. Each simulated day is kept as it was seen, so that the verdict can be watched. An
+interrupted replay goes on where it stopped, with the same draws; what was sent is not sent twice.
 """
 
+import hashlib
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, time, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
+
+from django.utils import timezone
 
 from experiments.analysis.effects import Interval
 from experiments.analysis.verdict import Verdict
-from experiments.models import Decision, Experiment, UnitSum
+from experiments.models import Decision, Experiment, Replay, UnitSum
 from experiments.models.base import new_seed
 from experiments.reports.effects import MetricEffect
 from experiments.reports.experiments import results
@@ -101,10 +105,13 @@ def begin_of(experiment: Experiment, size: Size, now: datetime) -> datetime:
 
 
 def prepare(experiment: Experiment, begin: datetime) -> None:
-    """Starts a draft at `begin`, or moves the start of one without units there.
+    """Starts a draft at `begin`, or moves the start of one without units there. One whose replay
+    was interrupted is ready as it is.
 
     Raises ReplayError, LifecycleError.
     """
+    if experiment.is_running and interrupted(experiment) is not None:
+        return
     if UnitSum.objects.filter(experiment=experiment.key).exists():
         raise ReplayError(
             f"Experiment '{experiment.key}' has units already, and a replay would mix with them. "
@@ -125,18 +132,56 @@ def prepare(experiment: Experiment, begin: datetime) -> None:
 def replay(
     experiment: Experiment, questions: Sequence[Outcome], size: Size, begin: datetime
 ) -> Iterator[Day]:
-    """Sends each day's requests and what became of them; yields as each day ends."""
+    """Sends each day's requests and what became of them; yields as each day ends.
+
+    Raises ReplayError where one that was interrupted drew from others, or is under way elsewhere.
+    """
+    run = _run(experiment, questions, size, begin)
     window = window_of(experiment)
     drawn = draw(questions, size.units, size.days, window or 1, random.Random(size.seed))
-    asked, salt = days_of(drawn), new_seed()
-    for number in range(size.days + window):
-        at = noon(begin, number)
+    asked = days_of(drawn)
+    for number in range(run.day, size.days + window):
+        at = noon(run.begin, number)
         todays = asked.get(number, [])
-        for start in range(0, len(todays), BATCH):
-            _send(experiment, todays[start : start + BATCH], at, salt)
+        for start in range(run.sent, len(todays), BATCH):
+            _send(run, todays[start : start + BATCH], at, start)
+            _note(run, number, min(start + BATCH, len(todays)))
         seen = record(experiment, datetime.combine(at.date() + timedelta(days=1), time(), UTC))
+        _note(run, number + 1, 0)
         if seen is not None:
             yield Day(number + 1, seen.verdict, seen.result["sentence"])
+    run.finished_at = timezone.now()
+    run.save(update_fields=["finished_at"])
+
+
+def interrupted(experiment: Experiment) -> Replay | None:
+    """A replay into it that was not finished."""
+    return Replay.objects.filter(experiment=experiment, finished_at=None).first()
+
+
+def _run(
+    experiment: Experiment, questions: Sequence[Outcome], size: Size, begin: datetime
+) -> Replay:
+    digest = hashlib.sha256(repr([tuple(q) for q in questions]).encode()).hexdigest()
+    wanted = {"units": size.units, "days": size.days, "seed": size.seed, "questions": digest}
+    run = interrupted(experiment)
+    if run is None:
+        return Replay.objects.create(experiment=experiment, begin=begin, salt=new_seed(), **wanted)
+    if any(getattr(run, name) != value for name, value in wanted.items()):
+        raise ReplayError(
+            f"A replay into '{experiment.key}' was interrupted on day {run.day + 1}. Go on with "
+            f"the same recordings, --units {run.units} --days {run.days} --seed {run.seed}, or "
+            "clone the experiment and replay the clone."
+        )
+    return run
+
+
+def _note(run: Replay, day: int, sent: int) -> None:
+    """What is stored by now. Raises ReplayError where another process has come further."""
+    at = {"day": run.day, "sent": run.sent}
+    if not Replay.objects.filter(pk=run.pk, **at).update(day=day, sent=sent):
+        raise ReplayError(f"Another replay into '{run.experiment.key}' is under way.")
+    run.day, run.sent = day, sent
 
 
 def compare(
@@ -161,12 +206,27 @@ def compare(
     return Replayed(decisions, truths, compared, found.verdict, found.sentence)
 
 
-def _send(experiment: Experiment, batch: Sequence[Asked], at: datetime, salt: str) -> None:
-    """Decisions, outcomes and ratings of some requests, each kind in a transaction of its own."""
-    rows = route_batch([request_of(asked, experiment, at, salt) for asked in batch])
+def _send(run: Replay, batch: Sequence[Asked], at: datetime, start: int) -> None:
+    """Decisions, outcomes and ratings of some requests, each kind in a transaction of its own.
+
+    Each decision carries its place in the replay, so that those that an interrupted one has stored
+    are found; to report the same outcome and rating twice changes nothing.
+    """
+    experiment = run.experiment
+    places = [f"replay-{run.pk}-{run.day}-{start + index}" for index in range(len(batch))]
+    stored = Decision.objects.filter(created_at=at, request_id__in=places)
+    rows: dict[str, Any] = {row.request_id: row for row in stored}
+    missing = [(at_, asked) for at_, asked in zip(places, batch, strict=True) if at_ not in rows]
+    sent = route_batch(
+        [
+            request_of(asked, experiment, at, run.salt)._replace(request_id=place)
+            for place, asked in missing
+        ]
+    )
+    rows |= {place: row for (place, _), row in zip(missing, sent, strict=True)}
     made = [
         (row, asked.question)
-        for row, asked in zip(rows, batch, strict=True)
+        for row, asked in zip((rows[place] for place in places), batch, strict=True)
         if isinstance(row, Decision) and row.experiment == experiment.key
     ]
     reports = {_id(row): _report(row, question, at) for row, question in made}

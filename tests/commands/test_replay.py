@@ -2,17 +2,27 @@
 
 import csv
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db.models import Sum
 
-from experiments.models import Decision, Experiment, Feedback, Outcome, UnitSum
+from experiments.models import Decision, Experiment, Feedback, Outcome, Replay, UnitSum
 from experiments.reports.experiments import results
+from experiments.routers.outcomes import Outcome as RecordedQuestion
 from experiments.routers.outcomes import read_outcomes
 from experiments.services import experiments as lifecycle
-from experiments.services.replaying import Size, begin_of, compare, prepare, replay
+from experiments.services.recordings import ReplayError, noon
+from experiments.services.replaying import (
+    Size,
+    begin_of,
+    compare,
+    interrupted,
+    prepare,
+    replay,
+)
 from tests.experiment_rows import draft
 
 pytestmark = pytest.mark.usefixtures("seeded")
@@ -89,6 +99,95 @@ def test_an_experiment_with_units_is_not_replayed_again(recorded: Path) -> None:
     call_command("replay", str(recorded), experiment="cheaper", units=5, days=1)
     with pytest.raises(CommandError, match="Clone it and replay the clone"):
         call_command("replay", str(recorded), experiment="cheaper", units=5, days=1)
+
+
+SIZE = Size(units=60, days=3, seed=4)
+
+
+def begun(recorded: Path) -> tuple[Experiment, list[RecordedQuestion], datetime]:
+    experiment = draft(min_days=1, window_days=2)
+    questions = list(read_outcomes(recorded).rows())
+    begin = begin_of(experiment, SIZE, NOW)
+    prepare(experiment, begin)
+    return experiment, questions, begin
+
+
+def asked() -> int:
+    """How many requests the units of `SIZE` send, each with its outcome and its rating."""
+    decisions = Decision.objects.count()
+    assert Outcome.objects.count() == Feedback.objects.count() == decisions
+    assert UnitSum.objects.aggregate(n=Sum("decisions"))["n"] == decisions
+    assert Decision.objects.values("request_id").distinct().count() == decisions
+    return decisions
+
+
+def test_an_interrupted_replay_goes_on_where_it_stopped(recorded: Path) -> None:
+    experiment, questions, begin = begun(recorded)
+    running = replay(experiment, questions, SIZE, begin)
+    assert [next(running).number for _ in range(2)] == [1, 2]
+    first = asked()
+
+    later = NOW + timedelta(days=3)  # the next command runs on another day
+    assert begin_of(experiment, SIZE, later) != begin
+    prepare(experiment, begin_of(experiment, SIZE, later))
+    rest = list(replay(experiment, questions, SIZE, begin_of(experiment, SIZE, later)))
+    assert [day.number for day in rest] == [3, 4, 5]
+    assert UnitSum.objects.values("unit_hash").distinct().count() == 60
+    assert Decision.objects.order_by("created_at").first().created_at == noon(begin, 0)  # type: ignore[union-attr]
+    assert asked() > first
+    assert interrupted(experiment) is None
+
+
+@pytest.mark.parametrize("stored", ["decisions", "outcomes", "everything"])
+def test_what_was_stored_when_it_was_killed_is_not_sent_twice(recorded: Path, stored: str) -> None:
+    """Killed before it could note how far it had come."""
+    experiment, questions, begin = begun(recorded)
+    list(replay(experiment, questions, SIZE, begin))
+    total = asked()
+
+    Replay.objects.update(day=1, sent=0, finished_at=None)
+    Decision.objects.filter(created_at__gt=noon(begin, 1)).delete()
+    last = Decision.objects.filter(created_at=noon(begin, 1))
+    if stored == "decisions":
+        Outcome.objects.filter(decision__in=last).delete()
+    if stored != "everything":
+        Feedback.objects.filter(decision__in=last).delete()
+    list(replay(experiment, questions, SIZE, begin))
+    assert Decision.objects.count() == total
+    assert Outcome.objects.count() == Feedback.objects.count() == total
+    assert Decision.objects.values("request_id").distinct().count() == total
+
+
+def test_other_recordings_or_sizes_do_not_go_on(recorded: Path) -> None:
+    experiment, questions, begin = begun(recorded)
+    running = replay(experiment, questions, SIZE, begin)
+    next(running)
+    for other, size in ((questions[1:], SIZE), (questions, SIZE._replace(units=61))):
+        with pytest.raises(ReplayError, match=r"interrupted on day 2\. Go on with the same"):
+            next(replay(experiment, other, size, begin))
+
+
+def test_two_at_once_do_not_send_the_same(recorded: Path) -> None:
+    experiment, questions, begin = begun(recorded)
+    one = replay(experiment, questions, SIZE, begin)
+    next(one)
+    other = replay(experiment, questions, SIZE, begin)
+    assert next(other).number == 2
+    with pytest.raises(ReplayError, match="under way"):
+        next(one)
+    assert Decision.objects.values("request_id").distinct().count() == Decision.objects.count()
+
+
+def test_the_command_says_that_it_goes_on(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiment, questions, begin = begun(recorded)
+    running = replay(experiment, questions, SIZE, begin)
+    next(running)
+    call_command("replay", str(recorded), experiment="cheaper", units=60, days=3, seed=4)
+    said = capsys.readouterr().out
+    assert "It was interrupted on day 2 and goes on there." in said
+    assert "decisions counted. Over all questions" in said
 
 
 def test_a_running_experiment_without_units_begins_with_the_replay(recorded: Path) -> None:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from experiments.management.base import BaseCommand
 from experiments.models import Experiment
+from experiments.reports.study import window_of
 from experiments.routers.outcomes import (
     STRONG_MODEL,
     WEAK_MODEL,
@@ -28,6 +29,7 @@ from experiments.services.replaying import (
     Size,
     begin_of,
     compare,
+    interrupted,
     prepare,
     replay,
 )
@@ -77,18 +79,24 @@ class Command(BaseCommand):
 
     def _replay(self, experiment: Experiment, questions: list[Outcome], size: Size) -> None:
         now = timezone.now()
-        begin = begin_of(experiment, size, now)
+        run = interrupted(experiment)
+        begin = run.begin if run else begin_of(experiment, size, now)
         engine.warm_up(store.current())
         prepare(experiment, begin)
         self.stdout.write(
             f"{size.units:,} units draw from {len(questions):,} questions, from {begin:%Y-%m-%d}."
         )
+        if run:
+            self.stdout.write(f"It was interrupted on day {run.day + 1} and goes on there.")
         last = ""
-        total = int((now - begin).days)
-        for day in tqdm(replay(experiment, questions, size, begin), total=total, unit="day"):
-            if day.verdict != last:
-                self.stdout.write(f"day {day.number}: {day.verdict}. {day.sentence}")
-                last = day.verdict
+        total = size.days + window_of(experiment) - (run.day if run else 0)
+        try:
+            for day in tqdm(replay(experiment, questions, size, begin), total=total, unit="day"):
+                if day.verdict != last:
+                    self.stdout.write(f"day {day.number}: {day.verdict}. {day.sentence}")
+                    last = day.verdict
+        except KeyboardInterrupt:
+            raise CommandError("Interrupted. The same command goes on where it stopped.") from None
         self._tell(compare(experiment, questions, now, lambda rows: tqdm(rows, unit="question")))
 
     def _tell(self, replayed: Replayed) -> None:
