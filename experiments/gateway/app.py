@@ -25,6 +25,7 @@ from experiments.gateway.overhearing import listener_for
 from experiments.gateway.refusals import answer_to
 from experiments.gateway.relay import answer_stream, answer_whole
 from experiments.gateway.replies import OWN_KEY, error_headers, explanation, wants_explanation
+from experiments.gateway.transport_security import security_headers
 from experiments.gateway.wire import HungUpError, Receive, Request, Scope, Send
 from experiments.models import Scope as KeyScope
 
@@ -44,6 +45,7 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
         try:
+            request.always = security_headers(scope)
             await self._route(request)
         except HungUpError:
             return

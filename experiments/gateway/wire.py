@@ -38,6 +38,7 @@ class Request:
         given = self.headers.get("x-request-id", "")
         self.id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         self.has_begun = False
+        self.always: Mapping[str, str] = {}  # headers of every answer
         self._receive = receive
         self._send = send
 
@@ -99,7 +100,7 @@ class Request:
     async def _begin(self, status: int, headers: Mapping[str, str]) -> None:
         self.has_begun = True
         allowed = cors_headers(self.headers.get("origin"))
-        named = {**allowed, **headers, "x-request-id": self.id}
+        named = {**self.always, **allowed, **headers, "x-request-id": self.id}
         encoded = [(name.lower().encode(), _clean(value)) for name, value in named.items()]
         await self._send({"type": "http.response.start", "status": status, "headers": encoded})
 
