@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from django.db.models import CharField, QuerySet
@@ -10,6 +10,7 @@ from django.db.models.functions import Cast
 from numpy.typing import NDArray
 
 Column = NDArray[np.int64]
+Name = TypeVar("Name")
 
 
 class Table(NamedTuple):
@@ -51,13 +52,13 @@ def read_table(rows: QuerySet[Any], second_key: str, counters: Sequence[str]) ->
     )
 
 
-def codes(names: Iterable[str]) -> tuple[Column, dict[str, int]]:
+def codes(names: Iterable[Name]) -> tuple[Column, dict[Name, int]]:
     """Each name as a number, in the order they first come, and which is which."""
-    known: dict[str, int] = {}
+    known: dict[Name, int] = {}
     return np.fromiter(_numbered(names, known), np.int64), known
 
 
-def _numbered(names: Iterable[str], known: dict[str, int]) -> Iterator[int]:
+def _numbered(names: Iterable[Name], known: dict[Name, int]) -> Iterator[int]:
     for name in names:
         yield known.setdefault(name, len(known))
 

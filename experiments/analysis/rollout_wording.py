@@ -1,0 +1,115 @@
+"""What a guarded rollout's guards say, in sentences."""
+
+from collections.abc import Sequence
+
+from experiments.analysis.rollout import Guard, GuardResult, Missing, worst_loss
+
+POINTS = 100
+HOURS = 24
+CENTURY_DAYS = 36_525
+
+_VALUES = {
+    "error_rate": "calls with a reported outcome",
+    "fallback_rate": "calls",
+    "p95_latency": "calls with a reported latency",
+    "latency": "calls with a reported latency",
+    "cost": "calls with a price",
+    "saving": "calls with a price",
+}
+
+
+def amount(guard: Guard, value: float) -> str:
+    """A difference in the metric's own unit: '1.2 points', '$0.0012', '35 ms', '0.4'."""
+    if guard.unit is None:
+        return f"{POINTS * value:.1f} points"
+    if guard.unit == "USD":
+        return f"${value:.2g}"
+    return f"{value:.3g} {guard.unit}".strip()
+
+
+def harm(result: GuardResult) -> str:
+    """Why the rollout is rolled back."""
+    guard, estimate = result.guard, result.estimate
+    name = guard.label.lower()
+    allowed = f"{amount(guard, guard.margin)} are allowed"
+    if guard.is_share or result.most_gain >= -guard.margin:
+        seen = f"{amount(guard, -(estimate or 0.0))} worse" if estimate is not None else "worse"
+        return f"{name} is {seen} with the flag, certainly outside its margin; {allowed}"
+    return f"{name} is at least {amount(guard, -result.most_gain)} {_worse(guard)}; {allowed}"
+
+
+def held(result: GuardResult) -> str:
+    """What is known of a guard: 'quality is at most 1.2 points lower'."""
+    guard, loss = result.guard, -result.least_gain
+    name = guard.label.lower()
+    if result.estimate is None:
+        return f"{name} has no values to compare"
+    if loss <= 0:
+        return f"{name} is not {_worse(guard)}"
+    return f"{name} is at most {amount(guard, loss)} {_worse(guard)}"
+
+
+def worst_case(guards: Sequence[Guard], share: float) -> str:
+    """What the first step can cost before anything is known."""
+    losses = ", ".join(
+        f"{guard.label.lower()} {amount(guard, worst_loss(guard, share))} (margin "
+        f"{amount(guard, guard.margin)})"
+        for guard in guards
+    )
+    return (
+        f"Worst case of the first step, {_percent(share)} of traffic, over all traffic until harm "
+        f"is shown: {losses}."
+    )
+
+
+def lacking(missing: Missing) -> str:
+    """What a guard lacks: 'quality: about 140 more ratings, or 6 days'."""
+    result = missing.result
+    guard = result.guard
+    name = guard.label.lower()
+    if result.ratings_differ:
+        return f"{name}: the two sides are rated unequally often, so more ratings alone do not help"
+    if missing.units is None:
+        return (
+            f"{name}: {amount(guard, -(result.estimate or 0.0))} {_worse(guard)} so far, so more "
+            "of the same would not be enough"
+        )
+    more = "more " if result.units else ""
+    values = _VALUES.get(guard.name, "ratings")
+    return f"{name}: about {missing.units:,} {more}{values}, {_in(missing.days)}"
+
+
+def cannot_advance(missing: Sequence[Missing], share: float, now_at: float) -> str:
+    """Why a step is not taken, and what the operator may do."""
+    what = "; ".join(lacking(one) for one in missing)
+    largest = min(one.result.largest_share for one in missing)
+    lower = "lower the target percentage"
+    if largest > now_at:
+        lower += f" (below {_percent(largest)} is allowed now)"
+    return (
+        f"Not enough evidence for {_percent(share)}. Missing, from units with the flag: {what}. "
+        f"You can wait, {lower}, or advance anyway with a reason."
+    )
+
+
+def completed(results: Sequence[GuardResult]) -> str:
+    return "; ".join(held(result) for result in results)
+
+
+def _in(days: float | None) -> str:
+    if days is None:
+        return "and none are coming in now"
+    if days > CENTURY_DAYS:
+        return "which at today's pace takes over a century"
+    if days < 1:
+        hours = max(1, round(days * HOURS))
+        return f"or {hours} {'hour' if hours == 1 else 'hours'}"
+    return f"or {round(days):,} {'day' if round(days) == 1 else 'days'}"
+
+
+def _worse(guard: Guard) -> str:
+    return "lower" if guard.better.sign > 0 else "higher"
+
+
+def _percent(share: float) -> str:
+    return f"{float(f'{POINTS * share:.4g}'):g} %"
