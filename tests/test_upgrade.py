@@ -149,3 +149,56 @@ def test_metrics_keep_their_meaning() -> None:
 
     row = migrated_to(newest())("Metric").objects.get(name="stars")
     assert (row.minimum, row.maximum, row.version) == (1, 5, 0)
+
+
+def add_rollout(models: Models, domain: str, state: str, steps: list[Any], step: int) -> Any:
+    """A rollout as 0001 knew it: at its step, and there since noon."""
+    row = models("Domain").objects.create(name=domain, label=domain)
+    flag = models("Flag").objects.create(
+        key=f"routellm_{domain}_domain", kind="domain", domain=row, percentage=steps[step][0]
+    )
+    rollout = models("Rollout").objects.create(
+        flag=flag,
+        key=f"rollout-{domain}",
+        steps=steps,
+        margin=0.03,
+        state=state,
+        step=step,
+        started_at=None if state == "pending" else NOON,
+    )
+    for share, _ in steps[: step + 1] if state != "pending" else ():
+        models("RolloutStep").objects.create(
+            rollout=rollout, at=NOON, percentage=share, state="running", reason="now"
+        )
+    return rollout
+
+
+def test_rollouts_get_guards_and_phases() -> None:
+    """Before, as many controls as treated up to half, above it the holdback; all steps as one."""
+    before = migrated_to(FIRST)
+    steps = [[10, 24], [60, 24], [100, 0]]
+    add_rollout(before, "medical", "running", steps, 1)
+    add_rollout(before, "legal", "pending", steps, 0)
+    add_rollout(before, "financial", "completed", steps, 2)
+    before("UnitSum").objects.create(
+        experiment="rollout-medical", phase=1, arm="treated", unit_hash="u", day=NOON.date(),
+        domain="medical", decisions=3,
+    )  # fmt: skip
+
+    after = migrated_to(newest())
+    quality = {"metric": "quality", "margin": 0.03, "limit": None}
+    errors = {"metric": "error_rate", "margin": 0.02, "limit": None}
+    rows = {row.flag.domain.name: row for row in after("Rollout").objects.all()}
+    assert [rows[name].guards for name in ("medical", "legal", "financial")] == [
+        [errors, quality],
+        [errors, quality],
+        [quality],
+    ]
+    shares = {
+        name: (row.phase, float(row.treated_percentage), float(row.control_percentage))
+        for name, row in rows.items()
+    }
+    assert shares == {"medical": (2, 60, 40), "legal": (0, 0, 0), "financial": (1, 0, 0)}
+    history = after("RolloutStep").objects.filter(rollout=rows["medical"]).order_by("pk")
+    assert [(one.phase, float(one.control_percentage)) for one in history] == [(1, 10), (1, 5)]
+    assert after("UnitSum").objects.get().slow == 0

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -14,9 +15,13 @@ from django.utils.safestring import SafeString
 from experiments.admin.base import ReadOnly, TabularInline
 from experiments.admin.experiment_steps import ReasonForm
 from experiments.admin.steps import Step, SteppedAdmin, Taken
+from experiments.analysis.rollout_wording import held
 from experiments.core.wording import percent
 from experiments.models import Flag, Rollout, RolloutStep
+from experiments.models.rollouts import seeded_guards
 from experiments.services import rollouts
+from experiments.services.revisions import revision
+from experiments.services.rollout_guards import GuardsError, checked_guards, described
 from experiments.services.rollout_looks import look_at
 from experiments.services.rollout_plans import StepsError, check_steps, steps_of
 
@@ -30,13 +35,23 @@ STATES = {
     State.COMPLETED: "ship",
     State.ROLLED_BACK: "rollback",
 }
+HELD_AGAINST = ["margin", "alpha", "holdback_percentage"]
+DEFAULT_MARGIN = Rollout._meta.get_field("margin").default
 LINE = re.compile(
     r"(\d+(?:\.\d+)?)\s*%?\s*(?:for\s+(\d+(?:\.\d+)?)\s*(h|d)\w*|until.*)?", re.IGNORECASE
 )
 FIRST_STEPS = [[1, 24], [5, 24], [10, 48], [25, 48], [50, 72], [100, 0]]
 HELP = (
-    "One a line: “10 % for 24 hours”, “25 % for 2 days”, “50 % until somebody goes on”. Up to half "
-    "as many units at the other end stay as controls; above it the holdback does."
+    "One a line: “10 % for 24 hours”, “25 % for 2 days”, “50 % until an operator continues”. A "
+    "step is taken once its time is over and every guard allows it. All units without the flag are "
+    "the control. The first step needs no evidence: its worst case is shown before the start."
+)
+GUARD_LINE = re.compile(r"(\S+)\s+(\S+)(?:\s+limit\s+(\S+))?")
+GUARDS_HELP = (
+    "One a line: a metric and its margin, the worst loss accepted in the metric's own unit: "
+    "“error_rate 0.02”, “quality 0.03”. “p95_latency 0.05 limit 2000”: at most 5 points more calls "
+    "take longer than 2000 ms. “cost 0.001 limit 0.05”: a call counts for at most $0.05. Empty: "
+    "error rate within 2 points, and quality within the margin below."
 )
 
 
@@ -66,11 +81,47 @@ class StepsField(forms.CharField):
             return True
 
 
+class GuardsField(forms.CharField):
+    """Guards as a person writes them, one a line."""
+
+    widget = forms.Textarea(attrs={"rows": 4, "cols": 40})
+
+    def prepare_value(self, value: Any) -> Any:
+        return described(value) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return value
+        lines = [line.strip() for line in (value or "").splitlines() if line.strip()]
+        if not lines:
+            return []
+        try:
+            return checked_guards([_guard(line) for line in lines])
+        except GuardsError as error:
+            raise forms.ValidationError(str(error)) from error
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return bool(self.to_python(data) != initial)
+        except forms.ValidationError:
+            return True
+
+
+def _guard(line: str) -> dict[str, Any]:
+    found = GUARD_LINE.fullmatch(line)
+    try:
+        metric, margin, limit = found.groups() if found else ("", "", None)
+        numbers = float(margin), None if limit is None else float(limit)
+    except ValueError:
+        raise GuardsError(f"“{line}” is no guard. Write “quality 0.03”.") from None
+    return {"metric": metric, "margin": numbers[0], "limit": numbers[1]}
+
+
 def _step(line: str) -> list[float | None]:
     found = LINE.fullmatch(line)
     if found is None:
         raise forms.ValidationError(
-            f"“{line}” is no step. Write “10 % for 24 hours” or “10 % until somebody goes on”."
+            f"“{line}” is no step. Write “10 % for 24 hours” or “10 % until an operator continues”."
         )
     share, time, unit = found.groups()
     hours = None if time is None else float(time) * (24 if unit.lower() == "d" else 1)
@@ -80,17 +131,21 @@ def _step(line: str) -> list[float | None]:
 def _line(step: Sequence[Any]) -> str:
     share, hours = step
     if hours is None:
-        return f"{percent(float(share))} until somebody goes on"
+        return f"{percent(float(share))} until an operator continues"
     return f"{percent(float(share))} for {hours:g} hours"
 
 
 class RolloutForm(forms.ModelForm):  # type: ignore[type-arg]
     steps = StepsField(help_text=HELP, initial=FIRST_STEPS)
+    guards = GuardsField(
+        help_text=GUARDS_HELP, required=False, initial=seeded_guards(DEFAULT_MARGIN)
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.pk and self.instance.state != State.PENDING:
-            del self.fields["steps"]  # shown, not edited
+            for name in ("steps", "guards"):  # shown, not edited
+                del self.fields[name]
         field = self.fields.get("flag")
         if isinstance(field, forms.ModelChoiceField):
             field.queryset = Flag.objects.exclude(kind=Flag.Kind.SWITCH)
@@ -101,6 +156,15 @@ class RolloutForm(forms.ModelForm):  # type: ignore[type-arg]
         if others.exists():
             raise forms.ValidationError("It has a rollout already: finish it, or roll it back.")
         return flag
+
+
+class TargetForm(forms.Form):
+    percentage = forms.DecimalField(
+        min_value=Decimal("0.01"),
+        max_value=100,
+        decimal_places=2,
+        help_text="Where the rollout ends: between where the flag is now and the target so far.",
+    )
 
 
 class HistoryInline(ReadOnly, TabularInline):
@@ -117,6 +181,16 @@ def _start(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
 def _go_on(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
     rollouts.go_on(row, request.user, timezone.now())
     return Taken(f"{row.flag} is at {percent(float(row.flag.percentage))}.", row)
+
+
+def _anyway(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
+    rollouts.advance_anyway(row, request.user, timezone.now(), asked["reason"])
+    return Taken(f"{row.flag} is at {percent(float(row.flag.percentage))}.", row)
+
+
+def _lower(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
+    rollouts.lower_target(row, asked["percentage"], request.user, timezone.now())
+    return Taken(f"The rollout of {row.flag} ends at {percent(float(asked['percentage']))}.", row)
 
 
 def _pause(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
@@ -145,12 +219,27 @@ ROLL_BACK = Step(
     _roll_back,
     form=lambda row, data: ReasonForm(data),
 )
+ANYWAY = Step(
+    "advance-anyway",
+    "Advance anyway",
+    "The flag goes to the next step at once, although a guard may not allow it. The reason is "
+    "recorded, and the rollout's last sentence repeats it.",
+    _anyway,
+    form=lambda row, data: ReasonForm(data),
+)
+LOWER = Step(
+    "target",
+    "Lower the target",
+    "The rollout ends at a lower percentage, which needs less evidence.",
+    _lower,
+    form=lambda row, data: TargetForm(data),
+)
 STEPS = {
     State.PENDING: (START, ROLL_BACK),
-    State.READY: (GO_ON, PAUSE, ROLL_BACK),
-    State.RUNNING: (PAUSE, ROLL_BACK),
-    State.HELD: (PAUSE, ROLL_BACK),
-    State.PAUSED: (RESUME, ROLL_BACK),
+    State.READY: (GO_ON, PAUSE, LOWER, ROLL_BACK),
+    State.RUNNING: (PAUSE, LOWER, ANYWAY, ROLL_BACK),
+    State.HELD: (PAUSE, LOWER, ANYWAY, ROLL_BACK),
+    State.PAUSED: (RESUME, LOWER, ROLL_BACK),
 }
 
 
@@ -165,7 +254,7 @@ class RolloutAdmin(SteppedAdmin):
     search_fields = ["flag__key", "reason"]
     fieldsets = [
         ("What is rolled out", {"fields": ["flag", "steps"]}),
-        ("What it is held against", {"fields": ["margin", "alpha", "holdback_percentage"]}),
+        ("What it is held against", {"fields": ["guards", *HELD_AGAINST]}),
     ]
 
     def steps_of(self, row: Rollout) -> Sequence[Step]:
@@ -178,13 +267,25 @@ class RolloutAdmin(SteppedAdmin):
         """Once it has started its plan stays."""
         if obj is None or obj.state == State.PENDING:
             return []
-        return ["flag", "planned_steps", "margin", "alpha", "holdback_percentage"]
+        return ["flag", "planned_steps", "planned_guards", *HELD_AGAINST]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None or obj.state == State.PENDING:
             return self.fieldsets
-        (first, _), second = self.fieldsets
-        return [(first, {"fields": ["flag", "planned_steps"]}), second]
+        (first, _), (second, _) = self.fieldsets
+        return [
+            (first, {"fields": ["flag", "planned_steps"]}),
+            (second, {"fields": ["planned_guards", *HELD_AGAINST]}),
+        ]
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """A plan is part of the configuration's history."""
+        with revision(request.user, f"Rollout of {obj.flag.key}: planned"):
+            super().save_model(request, obj, form, change)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        with revision(request.user, f"Rollout of {obj.flag.key}: plan deleted"):
+            super().delete_model(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """What one did is history."""
@@ -210,6 +311,8 @@ class RolloutAdmin(SteppedAdmin):
                 "state": STATES[State(row.state)],
                 "percentage": percent(float(row.flag.percentage)),
                 "look": look,
+                "lines": [held(one) for one in look.guards] if look else (),
+                "worst_case": "" if row.started_at else rollouts.worst_case_of(row),
                 "steps": self.steps_of(row) if self.has_change_permission(request, row) else (),
             }
         return super().change_view(
@@ -224,6 +327,10 @@ class RolloutAdmin(SteppedAdmin):
     @admin.display(description="percentage")
     def percentage(self, row: Rollout) -> str:
         return percent(float(row.flag.percentage))
+
+    @admin.display(description="guards")
+    def planned_guards(self, row: Rollout) -> str:
+        return described(row.guards).replace("\n", "; ")
 
     @admin.display(description="steps")
     def planned_steps(self, row: Rollout) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from experiments.analysis.rollout_wording import lacking
 from experiments.models import Arm, Experiment, Rollout
 from experiments.services.checklists import Check
 from experiments.services.documents import EXPERIMENT_FIELDS
@@ -76,6 +77,7 @@ def rollout_payload(row: Rollout) -> dict[str, Any]:
             {"percentage": float(step.percentage), "hours": step.hours, "monitored": step.monitored}
             for step in steps_of(row)
         ],
+        "guards": row.guards,
         "margin": row.margin,
         "alpha": row.alpha,
         "holdback_percentage": row.holdback_percentage,
@@ -91,6 +93,7 @@ def rollout_payload(row: Rollout) -> dict[str, Any]:
                 "state": step.state,
                 "reason": step.reason,
                 "monitored": step.monitored,
+                "without_evidence": step.without_evidence or None,
             }
             for step in row.history.all()
         ],
@@ -101,8 +104,32 @@ def look_payload(look: Look) -> dict[str, Any]:
     """What the treated say against the controls at this moment."""
     return {
         "compared": look.compared,
-        "outcome": str(look.verdict.outcome) if look.verdict else None,
-        "sentence": look.verdict.sentence if look.verdict else None,
+        "at": look.at,
+        "outcome": str(look.outcome),
+        "sentence": look.sentence,
+        "next_percentage": None if look.next_share is None else 100 * look.next_share,
+        "guards": [
+            {
+                "metric": result.guard.name,
+                "margin": result.guard.margin,
+                "estimate": result.estimate,
+                "least_gain": result.least_gain,
+                "most_gain": result.most_gain,
+                "units": result.units,
+                "harmful": result.is_harmful,
+                "largest_percentage": 100 * result.largest_share,
+            }
+            for result in look.guards
+        ],
+        "missing": [
+            {
+                "metric": one.result.guard.name,
+                "units": one.units,
+                "days": one.days,
+                "message": lacking(one),
+            }
+            for one in look.missing
+        ],
         "checks": [
             {**check._asdict(), "code": str(check.code), "status": str(check.status)}
             for check in look.checks

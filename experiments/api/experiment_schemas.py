@@ -396,15 +396,43 @@ class Results(s.Serializer[Any]):
     }
 )
 class StepRequest(s.ListField):
-    """A percentage, and hours to wait there; null hours wait for somebody."""
+    """A percentage, and hours to wait there; null hours wait for an operator."""
+
+
+class RolloutGuard(s.Serializer[Any]):
+    metric = Text(help_text="error_rate, fallback_rate, quality, p95_latency, cost or any other.")
+    margin = s.FloatField(min_value=0, max_value=1e9, help_text="The worst loss accepted.")
+    limit = s.FloatField(
+        min_value=0,
+        max_value=1e9,
+        help_text="p95_latency: calls that take longer, in ms, are slow. cost, saving and latency: "
+        "the most that a call may count for. Others take none.",
+        **NULLABLE,
+    )
 
 
 class RolloutRequest(s.Serializer[Any]):
     flag = Text(help_text="The key of the master flag or a domain's.")
     steps = s.ListField(child=StepRequest(), min_length=1, max_length=50)
+    guards = RolloutGuard(
+        many=True,
+        help_text="Left out: error_rate within 0.02, and quality within `margin`.",
+        **NULLABLE,
+    )
     margin = s.FloatField(min_value=0.0001, max_value=1e9, **NULLABLE)
     alpha = s.FloatField(min_value=0.001, max_value=0.5, **NULLABLE)
     holdback_percentage = s.FloatField(min_value=0, max_value=50, **NULLABLE)
+
+
+class GoOnRequest(s.Serializer[Any]):
+    anyway = s.BooleanField(
+        help_text="Take the next step although a guard does not allow it.", **NULLABLE
+    )
+    reason = Text(max_length=500, help_text="Needed with `anyway`; kept and repeated.", **NULLABLE)
+
+
+class TargetRequest(s.Serializer[Any]):
+    percentage = s.FloatField(min_value=0.01, max_value=100)
 
 
 class RollBackRequest(s.Serializer[Any]):
@@ -413,7 +441,7 @@ class RollBackRequest(s.Serializer[Any]):
 
 class Step(s.Serializer[Any]):
     percentage = s.FloatField()
-    hours = s.FloatField(allow_null=True, help_text="Null: until somebody goes on.")
+    hours = s.FloatField(allow_null=True, help_text="Null: until an operator continues it.")
     monitored = s.BooleanField(help_text="Whether anything is compared there.")
 
 
@@ -423,6 +451,9 @@ class RolloutEvent(s.Serializer[Any]):
     state = s.CharField()
     reason = s.CharField()
     monitored = s.BooleanField()
+    without_evidence = s.CharField(
+        allow_null=True, help_text="The operator's reason for a step that a guard did not allow."
+    )
 
 
 class Rollout(s.Serializer[Any]):
@@ -432,6 +463,7 @@ class Rollout(s.Serializer[Any]):
     step = s.IntegerField(allow_null=True, help_text="Index of the step it is at.")
     percentage = s.FloatField(help_text="Of the flag, now.")
     steps = Step(many=True)
+    guards = RolloutGuard(many=True)
     margin = s.FloatField()
     alpha = s.FloatField()
     holdback_percentage = s.FloatField()
@@ -443,14 +475,41 @@ class Rollout(s.Serializer[Any]):
     history = RolloutEvent(many=True)
 
 
+class GuardResult(s.Serializer[Any]):
+    """Gains are above 0 where units with the flag are better; the bounds hold at every look."""
+
+    metric = s.CharField()
+    margin = s.FloatField()
+    estimate = s.FloatField(allow_null=True)
+    least_gain = s.FloatField(help_text="Without data minus the metric's whole range.")
+    most_gain = s.FloatField()
+    units = s.IntegerField(help_text="Units with a value, on the side with fewer.")
+    harmful = s.BooleanField()
+    largest_percentage = s.FloatField(help_text="Steps below it are allowed, or up to 100.")
+
+
+class MissingEvidence(s.Serializer[Any]):
+    metric = s.CharField()
+    units = s.IntegerField(
+        allow_null=True, help_text="More units with the flag and a value. Null: more do not help."
+    )
+    days = s.FloatField(allow_null=True, help_text="At today's pace. Null: none arrive.")
+    message = s.CharField()
+
+
 class Look(s.Serializer[Any]):
+    at = s.DateTimeField()
     compared = s.IntegerField(help_text="Units on the smaller side.")
     outcome = s.CharField(allow_null=True)
     sentence = s.CharField(allow_null=True)
+    next_percentage = s.FloatField(allow_null=True)
+    guards = GuardResult(many=True)
+    missing = MissingEvidence(many=True, help_text="What the next step still needs.")
     checks = HealthCheck(many=True)
 
 
 class RolloutDetail(Rollout):
+    worst_case = s.CharField(help_text="What the first step can cost before anything is known.")
     look = Look(allow_null=True, help_text="Null before the start.")
 
 

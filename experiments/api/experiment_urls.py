@@ -21,6 +21,7 @@ urlpatterns = [
     path("v1/rollouts/<slug:key>", rollouts.RolloutView.as_view()),
     path("v1/rollouts/<slug:key>/start", rollouts.StartView.as_view()),
     path("v1/rollouts/<slug:key>/go-on", rollouts.GoOnView.as_view()),
+    path("v1/rollouts/<slug:key>/target", rollouts.TargetView.as_view()),
     path("v1/rollouts/<slug:key>/pause", rollouts.PauseView.as_view()),
     path("v1/rollouts/<slug:key>/resume", rollouts.ResumeView.as_view()),
     path("v1/rollouts/<slug:key>/roll-back", rollouts.RollBackView.as_view()),

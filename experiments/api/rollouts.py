@@ -1,5 +1,6 @@
 """Guarded rollouts: create, start, watch, pause, roll back."""
 
+from decimal import Decimal
 from typing import Any
 
 from django.utils import timezone
@@ -16,6 +17,7 @@ from experiments.api.lists import ListView
 from experiments.api.readers import Reader
 from experiments.models import Flag, Rollout
 from experiments.services import rollouts
+from experiments.services.rollout_guards import MOST_GUARDS, GuardsError, checked_guards
 from experiments.services.rollout_looks import look_at
 from experiments.services.rollout_plans import StepsError, check_steps
 
@@ -46,12 +48,14 @@ class RolloutsView(ManagedView, ListView):
         values = {
             "flag": _flag(reader),
             "steps": _steps(reader),
+            "guards": _guards(reader),
             "margin": reader.number("margin", 0.0001, 1e9),
             "alpha": reader.number("alpha", 0.001, 0.5),
             "holdback_percentage": reader.number("holdback_percentage", 0, 50),
         }
         reader.close()
-        row = rollouts.plan({k: v for k, v in values.items() if v is not None})
+        given = {k: v for k, v in values.items() if v is not None}
+        row = rollouts.plan(given, author_of(request))
         return Response(rollout_payload(find(row.key)), 201)
 
 
@@ -60,7 +64,8 @@ class RolloutView(ManagedView):
     def get(self, request: Request, key: str) -> Response:
         row = find(key)
         look = look_payload(look_at(row, timezone.now())) if row.started_at else None
-        return Response({**rollout_payload(row), "look": look})
+        worst = rollouts.worst_case_of(row)
+        return Response({**rollout_payload(row), "worst_case": worst, "look": look})
 
 
 class RolloutStepView(ManagedView):
@@ -84,13 +89,39 @@ class StartView(RolloutStepView):
 
 @extend_schema_view(
     post=endpoint(
-        "Take the step that waits for somebody", {200: schemas.Rollout}, errors=(404, 409)
+        "Take the next step: the one that waits for an operator, or any with a reason",
+        {200: schemas.Rollout},
+        schemas.GoOnRequest,
+        errors=(404, 409),
     )
 )
 class GoOnView(RolloutStepView):
     def take(self, row: Rollout, reader: Reader, author: str) -> None:
+        anyway, reason = reader.boolean("anyway"), reader.text("reason", LONGEST_REASON)
+        if anyway and reason is None:
+            raise reader.fail("reason", "is missing: say why the step is taken anyway.", "missing")
         reader.close()
-        rollouts.go_on(row, author, timezone.now())
+        if anyway:
+            rollouts.advance_anyway(row, author, timezone.now(), reason or "")
+        else:
+            rollouts.go_on(row, author, timezone.now())
+
+
+@extend_schema_view(
+    post=endpoint(
+        "Lower the percentage at which the rollout ends",
+        {200: schemas.Rollout},
+        schemas.TargetRequest,
+        errors=(404, 409),
+    )
+)
+class TargetView(RolloutStepView):
+    def take(self, row: Rollout, reader: Reader, author: str) -> None:
+        percentage = reader.number("percentage", 0.01, 100)
+        if percentage is None:
+            raise reader.fail("percentage", "is missing.", "missing")
+        reader.close()
+        rollouts.lower_target(row, Decimal(str(percentage)), author, timezone.now())
 
 
 @extend_schema_view(
@@ -145,6 +176,16 @@ def _flag(reader: Reader) -> Flag:
     if flag is None:
         raise reader.fail("flag", f"names '{key}', which is no flag.", "unknown_name")
     return flag
+
+
+def _guards(reader: Reader) -> list[dict[str, Any]] | None:
+    guards = reader.objects("guards", MOST_GUARDS)
+    if guards is None:
+        return None
+    try:
+        return checked_guards(guards)
+    except GuardsError as error:
+        raise reader.fail("guards", f"cannot be used: {error}") from None
 
 
 def _steps(reader: Reader) -> list[Any]:

@@ -32,10 +32,12 @@ class Assignment(NamedTuple):
 
 
 class Cohort(NamedTuple):
-    """Where a guarded rollout counts a decision: `treated` or `control`."""
+    """Where a guarded rollout counts a decision: `treated` or `control`, in which phase."""
 
     rollout: str
     arm: str
+    phase: int | None = None
+    slow_ms: float | None = None
 
 
 def evaluate_flag(flag: FlagRule, unit: Unit) -> FlagState:
@@ -102,11 +104,12 @@ def force(policy: Policy, domain: str, arm_name: str) -> Assignment | None:
 def rollout_arm(rollout: Rollout, flag: FlagRule, unit: Unit) -> str | None:
     """`treated`, `control` or None for units between the two.
 
-    Only the lower half is ever treated in this sense: above 50 % units that were controls get the
-    flag, and counting them on both sides would compare nothing.
+    A rollout without phases compares all its steps as one, so only the lower half may be treated
+    there: above 50 % former controls get the flag. With phases every phase is compared by itself.
     """
     index = unit.buckets.index(flag.seed)
-    if index < min(rollout.share, BUCKETS // 2):
+    half = BUCKETS // 2 if rollout.phase is None else BUCKETS
+    if index < min(rollout.share, half):
         return "treated"
     return "control" if index >= BUCKETS - rollout.control_share else None
 

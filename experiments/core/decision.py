@@ -140,7 +140,7 @@ def _cohort(
         rollout = next((r for r in policy.rollouts if r.flag == flag.key), None)
         if rollout is not None and other.on:
             arm = rollout_arm(rollout, flag, situation.unit)
-            return Cohort(rollout.key, arm) if arm else None
+            return Cohort(rollout.key, arm, rollout.phase, rollout.slow_ms) if arm else None
     return None
 
 

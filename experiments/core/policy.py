@@ -179,17 +179,25 @@ class Experiment:
         return arm_ranges(len(self.arms), self.coverage, [arm.weight for arm in self.arms])
 
 
+# The guard of a rollout that needs each call compared with a limit.
+P95_LATENCY = "p95_latency"
+
+
 @dataclass(frozen=True, slots=True)
 class Rollout:
     """A guarded rollout of a flag: below `share` are the treated, from the top the controls.
 
     Both in hundredths of a percent, both counted in bucket indexes of the flag's own seed.
+    `phase` numbers the stretches with fixed shares: only units of one phase are compared. Calls
+    that take longer than `slow_ms` are counted as slow.
     """
 
     key: str
     flag: str
     share: int
     control_share: int
+    phase: int | None = None
+    slow_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

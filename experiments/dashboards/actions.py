@@ -14,6 +14,7 @@ class Action(NamedTuple):
     consequence: str
     main: bool = False
     needs_reason: bool = False
+    needs_percentage: bool = False
     arms: tuple[str, ...] = ()
     arm: str = ""
     lines: tuple[str, ...] = ()

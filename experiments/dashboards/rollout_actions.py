@@ -1,6 +1,7 @@
 """What an operator can do to a rollout: each a POST, confirmed, and a revision."""
 
 from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -15,6 +16,7 @@ from experiments.dashboards.pages import page
 from experiments.models import Rollout
 from experiments.services import rollouts
 from experiments.services.locks import LockedError
+from experiments.services.rollout_plans import next_step
 from experiments.services.rollouts import RolloutError
 
 CHANGE = "experiments.change_rollout"
@@ -25,18 +27,39 @@ PAUSE = Action("pause", "Pause", "The percentage stays, and nothing moves until 
 RESUME = Action("resume", "Resume", "It goes on from where it stands.", main=True)
 
 
+ANYWAY = Action(
+    "advance-anyway",
+    "Advance anyway",
+    "The flag goes to the next step now, although a guard may not allow it. The rollout's last "
+    "sentence repeats your reason.",
+    needs_reason=True,
+)
+LOWER = Action(
+    "target",
+    "Lower the target",
+    "The rollout ends at a lower percentage, which needs less evidence.",
+    needs_percentage=True,
+)
+
+
 def actions_of(rollout: Rollout) -> list[Action]:
     """What can be done now, the likeliest first."""
     before = percent(float(min(rollout.before_percentage, rollout.flag.percentage)))
     back = Action("roll-back", "Roll back", f"The flag returns to {before} now.", needs_reason=True)
+    rises = next_step(rollout) is not None
+    lower, anyway = ([LOWER], [ANYWAY]) if rises else ([], [])
     found: dict[str, list[Action]] = {
-        State.PENDING: [START],
-        State.READY: [GO_ON, PAUSE, back],
-        State.RUNNING: [PAUSE, back],
-        State.HELD: [back._replace(main=True), PAUSE],
-        State.PAUSED: [RESUME, back],
+        State.PENDING: [START._replace(consequence=_start_consequence(rollout))],
+        State.READY: [GO_ON, PAUSE, *lower, back],
+        State.RUNNING: [PAUSE, *lower, *anyway, back],
+        State.HELD: [back._replace(main=True), PAUSE, *lower, *anyway],
+        State.PAUSED: [RESUME, *lower, back],
     }
     return found.get(rollout.state, [])
+
+
+def _start_consequence(rollout: Rollout) -> str:
+    return f"{START.consequence} {rollouts.worst_case_of(rollout) if rollout.steps else ''}".strip()
 
 
 @require_POST
@@ -51,7 +74,9 @@ def act(request: HttpRequest, key: str, action: str) -> HttpResponse:
     except (RolloutError, LockedError) as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, f"{rollout.flag.domain or rollout.flag}: {rollout.reason}.")
+        messages.success(
+            request, f"{rollout.flag.domain or rollout.flag}: {rollout.reason.rstrip('.')}."
+        )
     return HttpResponseRedirect(reverse("dashboards:rollouts"))
 
 
@@ -71,6 +96,20 @@ def _resume(request: HttpRequest, rollout: Rollout) -> None:
     rollouts.resume(rollout, request.user, timezone.now())
 
 
+def _anyway(request: HttpRequest, rollout: Rollout) -> None:
+    reason = request.POST.get("reason", "").strip()[:REASON_LENGTH]
+    rollouts.advance_anyway(rollout, request.user, timezone.now(), reason)
+
+
+def _lower(request: HttpRequest, rollout: Rollout) -> None:
+    text = request.POST.get("percentage", "")
+    try:
+        percentage = Decimal(text)
+    except InvalidOperation:
+        raise RolloutError(f"'{text}' is no percentage.") from None
+    rollouts.lower_target(rollout, percentage, request.user, timezone.now())
+
+
 def _roll_back(request: HttpRequest, rollout: Rollout) -> None:
     reason = request.POST.get("reason", "").strip()[:REASON_LENGTH]
     if not reason:
@@ -81,6 +120,8 @@ def _roll_back(request: HttpRequest, rollout: Rollout) -> None:
 _STEPS: dict[str, Callable[[HttpRequest, Rollout], None]] = {
     "start": _start,
     "go-on": _go_on,
+    "advance-anyway": _anyway,
+    "target": _lower,
     "pause": _pause,
     "resume": _resume,
     "roll-back": _roll_back,

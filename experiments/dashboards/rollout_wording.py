@@ -2,20 +2,22 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
-from experiments.analysis.evidence import GuardrailStatus
+from experiments.analysis.rollout import GuardResult
+from experiments.analysis.rollout_wording import amount, held, lacking, worst_case
 from experiments.core.explanation import FAULT, OFF, PASSED, TAKEN, Station
 from experiments.core.wording import percent, plural
 from experiments.dashboards.experiment_wording import State
 from experiments.dashboards.wording import Answer, listed, title
 from experiments.models import Rollout
 from experiments.reports.rollout_lines import RolloutLine, StepLine
-from experiments.services.rollout_looks import Look
+from experiments.services.rollout_guards import guards_of
 
 Rolling = Rollout.State
 STATES = {
     Rolling.PENDING: State("draft", "not started"),
-    Rolling.READY: State("waiting", "waits for somebody"),
+    Rolling.READY: State("waiting", "ready for the next step"),
     Rolling.RUNNING: State("running", "rising"),
     Rolling.HELD: State("unhealthy", "held"),
     Rolling.PAUSED: State("paused", "paused"),
@@ -23,6 +25,15 @@ STATES = {
     Rolling.ROLLED_BACK: State("rollback", "rolled back"),
 }
 POINTS = 100
+
+
+class GuardLine(NamedTuple):
+    """One guard in words."""
+
+    label: str
+    margin: str
+    known: str
+    needs: str
 
 
 def state_of(rollout: Rollout) -> State:
@@ -34,7 +45,7 @@ def lines(rows: Sequence[RolloutLine]) -> Answer:
     parts = []
     for state, said in (
         (Rolling.HELD, "held"),
-        (Rolling.READY, "waiting for somebody"),
+        (Rolling.READY, "ready for the next step"),
         (Rolling.RUNNING, "rising"),
         (Rolling.PAUSED, "paused"),
         (Rolling.PENDING, "not started"),
@@ -63,23 +74,34 @@ def sentence(line: RolloutLine) -> str:
 
 
 def compared(line: RolloutLine) -> str:
-    """What those who are in are rated against those who are not."""
+    """How many units are compared; before the start, what the first step can cost."""
+    rollout, look = line.rollout, line.look
+    if rollout.state == Rolling.PENDING:
+        guards = [one.guard for one in guards_of(rollout)]
+        share = float(line.steps[0].step.percentage) / POINTS if line.steps else 0.0
+        return worst_case(guards, share) if line.steps else ""
+    return f"{plural(look.compared, 'unit')} on the smaller side." if look else ""
+
+
+def guards(line: RolloutLine) -> list[GuardLine]:
+    """Each guard: its margin, what is known, and what the next step still needs."""
     look = line.look
-    allowed = f"{POINTS * line.rollout.margin:.1f} points lower are allowed"
-    if look is None or look.verdict is None:
-        return ""
-    return f"{plural(look.compared, 'unit')} on the smaller side. {_quality(look)}; {allowed}."
+    if look is None:
+        return []
+    lacks = {one.result.guard.name: lacking(one) for one in look.missing}
+    return [_guard(result, lacks) for result in look.guards]
 
 
-def _quality(look: Look) -> str:
-    result = look.verdict.arms[0].guardrails[0] if look.verdict else None
-    if result is None or result.least_gain is None or result.most_gain is None:
-        return "Too few ratings to compare quality yet"
-    if result.status is GuardrailStatus.BROKEN:
-        return f"Quality is at least {-POINTS * result.most_gain:.1f} points lower"
-    if result.status is GuardrailStatus.INSIDE:
-        return f"Quality is at most {max(0.0, -POINTS * result.least_gain):.1f} points lower"
-    return f"Quality could still be {-POINTS * result.least_gain:.1f} points lower"
+def _guard(result: GuardResult, lacks: dict[str, str]) -> GuardLine:
+    guard = result.guard
+    known, needs = held(result), lacks.get(guard.name, "")
+    name = guard.label.lower()
+    return GuardLine(
+        guard.label,
+        amount(guard, guard.margin),
+        title(known.removeprefix(f"{name} is ").removeprefix(f"{name} ")),
+        title(needs.removeprefix(f"{name}: ")) if needs else "Nothing",
+    )
 
 
 def stations(line: RolloutLine) -> list[Station]:
@@ -96,8 +118,8 @@ def _station(line: RolloutLine, index: int, one: StepLine) -> Station:
         fact=percent(float(step.percentage)),
         state=_station_state(line, index),
         details=(
-            ("stays", "until somebody goes on" if step.hours is None else _length(step.hours)),
-            ("compared", "with as many controls" if step.monitored else "not: nobody is left"),
+            ("stays", "until an operator continues" if step.hours is None else _length(step.hours)),
+            ("compared", "with all other units" if step.monitored else "no: no controls are left"),
         ),
         branches=(("rolled back", _reason(rollout)),) if back else (),
     )

@@ -25,6 +25,7 @@ class RolloutRow(NamedTuple):
     state: State
     sentence: str
     compared: str
+    guards: list[rollout_wording.GuardLine]
     stations: list[Station]
     actions: list[Action]
 
@@ -49,6 +50,7 @@ def _row(line: RolloutLine, *, may_change: bool) -> RolloutRow:
         state=rollout_wording.state_of(line.rollout),
         sentence=rollout_wording.sentence(line),
         compared=rollout_wording.compared(line),
+        guards=rollout_wording.guards(line),
         stations=rollout_wording.stations(line),
         actions=actions_of(line.rollout) if may_change else [],
     )

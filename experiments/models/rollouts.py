@@ -1,13 +1,28 @@
 """Guarded rollouts: a flag's percentage raised in steps, each watched."""
 
+from typing import Any
+
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from experiments.models.base import new_seed
 
+ERROR_MARGIN = 0.02
+
+
+def seeded_guards(margin: float) -> list[dict[str, Any]]:
+    """What is guarded unless the plan says otherwise. Failing calls need no ratings."""
+    return [
+        {"metric": "error_rate", "margin": ERROR_MARGIN, "limit": None},
+        {"metric": "quality", "margin": margin, "limit": None},
+    ]
+
 
 class Rollout(models.Model):
-    """One flag on its way up."""
+    """One flag on its way up.
+
+    A phase is a stretch with fixed shares: `treated_percentage` and `control_percentage`.
+    """
 
     class State(models.TextChoices):
         PENDING = "pending", "Pending"
@@ -28,22 +43,31 @@ class Rollout(models.Model):
     steps = models.JSONField(
         default=list,
         help_text="Percentages and hours to wait at each: [[1, 24], [5, 24], [25, 48], [100, 0]]. "
-        "Without hours (null) a step waits until somebody goes on.",
+        "Without hours (null) a step waits until an operator continues it.",
+    )
+    guards = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Metrics that must not get worse, each with its margin. Empty: error rate within "
+        "2 points, and quality within the margin below.",
     )
     margin = models.FloatField(
         default=0.05,
         validators=[MinValueValidator(0.0001)],
-        help_text="The worst quality loss accepted, on the scale of the quality metric.",
+        help_text="The worst quality loss accepted, on the scale of the quality metric. Used where "
+        "no guards are listed.",
     )
     alpha = models.FloatField(
         default=0.05,
         validators=[MinValueValidator(0.001), MaxValueValidator(0.5)],
-        help_text="The accepted risk of a wrong roll back.",
+        help_text="The accepted risk of a wrong rollback, and of a step that loses more than a "
+        "margin.",
     )
     holdback_percentage = models.FloatField(
         default=5.0,
         validators=[MinValueValidator(0.0), MaxValueValidator(50.0)],
-        help_text="Above 50 % this share stays as control; 0 marks those steps unmonitored.",
+        help_text="Steps between 50 and 100 % stop short by this share, which stays as control; "
+        "0 marks those steps unmonitored.",
     )
     state = models.CharField(
         max_length=12, choices=State.choices, default=State.PENDING, editable=False
@@ -52,7 +76,14 @@ class Rollout(models.Model):
     step_started_at = models.DateTimeField(null=True, editable=False)
     started_at = models.DateTimeField(null=True, editable=False)
     ended_at = models.DateTimeField(null=True, editable=False)
-    reason = models.CharField(max_length=500, blank=True, editable=False)
+    reason = models.TextField(blank=True, editable=False)
+    phase = models.PositiveIntegerField(default=0, editable=False)
+    treated_percentage = models.DecimalField(
+        max_digits=5, decimal_places=2, default=0, editable=False
+    )
+    control_percentage = models.DecimalField(
+        max_digits=5, decimal_places=2, default=0, editable=False
+    )
     before_percentage = models.DecimalField(
         max_digits=5, decimal_places=2, default=0, editable=False
     )
@@ -73,18 +104,25 @@ class Rollout(models.Model):
 
     def save(self, *args: object, **kwargs: object) -> None:
         self.key = self.key or f"rollout-{new_seed()}"
+        self.guards = self.guards or seeded_guards(self.margin)
         super().save(*args, **kwargs)  # type: ignore[arg-type]
 
 
 class RolloutStep(models.Model):
-    """What a rollout did, when and why."""
+    """What a rollout did, when and why.
+
+    `without_evidence` is the operator's reason for a step that the guards did not allow.
+    """
 
     rollout = models.ForeignKey(Rollout, on_delete=models.CASCADE, related_name="history")
     at = models.DateTimeField()
     percentage = models.DecimalField(max_digits=5, decimal_places=2)
     state = models.CharField(max_length=12)
-    reason = models.CharField(max_length=500)
+    reason = models.TextField()
     monitored = models.BooleanField(default=True)
+    phase = models.PositiveIntegerField(default=0)
+    control_percentage = models.DecimalField(max_digits=5, decimal_places=2, default=0)
+    without_evidence = models.TextField(blank=True)
 
     class Meta:
         ordering = ["rollout", "at", "pk"]

@@ -46,6 +46,7 @@ class UnitSum(models.Model):
     errors = _counter()
     latency = _counter()
     latency_count = _counter()
+    slow = _counter()
     quality = _counter()
     rated = _counter()
     audited = _counter()

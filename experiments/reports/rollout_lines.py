@@ -16,7 +16,7 @@ SHOWN_ENDED = 5
 
 
 class StepLine(NamedTuple):
-    """A step and when it began, or when it will at the earliest; None: nobody knows."""
+    """A step and when it began, or when it will at the earliest; None: unknown."""
 
     step: Step
     begins: datetime | None
@@ -67,7 +67,7 @@ def rollout_lines(now: datetime) -> tuple[RolloutLine, ...]:
 def _line(row: Rollout, now: datetime) -> RolloutLine:
     steps = steps_of(row)
     history = tuple(row.history.all())
-    watched = row.state in WATCHED and 0 <= row.step < len(steps) and steps[row.step].monitored
+    watched = row.state in WATCHED and 0 <= row.step < len(steps)
     return RolloutLine(
         rollout=row,
         domain=row.flag.domain.name if row.flag.domain else row.flag.key,
@@ -101,5 +101,5 @@ def _entered(step: Step, history: tuple[RolloutStep, ...]) -> datetime | None:
 
 def _shares(row: Rollout) -> Shares:
     document = rollout_document(row)
-    control = float(document["control_percentage"]) if row.state in WATCHED else 0.0
+    control = float(document["control_percentage"]) if document["counted"] else 0.0
     return Shares(float(row.flag.percentage), control)

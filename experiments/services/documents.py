@@ -102,7 +102,8 @@ ARM_FIELDS = ("name", "weight", "is_control")
 METRIC_FIELDS = ("metric", "role", "margin")
 OWN_METRIC_FIELDS = ("description", "kind", "minimum", "maximum", "better", "level")
 WATCHED = (Rollout.State.READY, Rollout.State.RUNNING, Rollout.State.HELD, Rollout.State.PAUSED)
-HALF = Decimal(50)
+PLANNED = (Rollout.State.PENDING, *WATCHED)
+PLAN_FIELDS = ("steps", "guards", "alpha", "holdback_percentage")
 PRICE_FIELDS = ("source", "source_version")
 
 
@@ -136,7 +137,7 @@ def current_document() -> Document:
         },
         "rollouts": {
             row.key: rollout_document(row)
-            for row in Rollout.objects.filter(state__in=WATCHED).select_related("flag")
+            for row in Rollout.objects.filter(state__in=PLANNED).select_related("flag")
         },
         "flags": {
             row.key: flag_document(row)
@@ -233,15 +234,20 @@ def experiment_document(row: Experiment) -> Document:
 
 
 def rollout_document(row: Rollout) -> Document:
-    """A rollout that is being watched: who is treated and who is control."""
+    """A rollout's plan and, once it has started, who is treated and who is control.
+
+    A flag that was moved by hand has other shares than its phase: nothing is counted then.
+    """
     share = row.flag.percentage
-    top = share if share <= HALF else Decimal(str(row.holdback_percentage))
     return {
         "flag": row.flag.key,
         "state": row.state,
         "step": row.step,
+        "phase": row.phase,
         "percentage": f"{share:.2f}",
-        "control_percentage": f"{min(top, 100 - share):.2f}",
+        "control_percentage": f"{row.control_percentage:.2f}",
+        "counted": row.state in WATCHED and share == row.treated_percentage,
+        **fields(row, PLAN_FIELDS),
     }
 
 

@@ -104,7 +104,7 @@ def roll_out(found: Calibration, author: Author) -> Rollout:
     with revision(author, f"Calibrated {found.domain} to {found.threshold:.4g}, to be rolled out"):
         _write(domain, found)
         found.save()
-        return rollouts.plan({"flag": flag, "steps": steps})
+        return rollouts.add_plan({"flag": flag, "steps": steps})
 
 
 def candidate_of(found: Calibration) -> Candidate:

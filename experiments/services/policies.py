@@ -120,7 +120,11 @@ def build_policy(number: int, document: Document) -> core.Policy:
             for key, experiment in document["experiments"].items()
             if experiment["status"] == RUNNING
         ),
-        rollouts=tuple(_rollout(key, rollout) for key, rollout in document["rollouts"].items()),
+        rollouts=tuple(
+            _rollout(key, rollout)
+            for key, rollout in document["rollouts"].items()
+            if rollout.get("counted", True)
+        ),
         holdout=core.Holdout(_share(routing["holdout_percentage"]), routing["holdout_seed"]),
         exploration_seed=routing["exploration_seed"],
         switches=core.Switches(
@@ -232,7 +236,14 @@ def _rollout(key: str, rollout: Document) -> core.Rollout:
         rollout["flag"],
         _share(rollout["percentage"]),
         _share(rollout["control_percentage"]),
+        rollout.get("phase"),
+        _slow_ms(rollout),
     )
+
+
+def _slow_ms(rollout: Document) -> float | None:
+    guards = rollout.get("guards", ())
+    return next((one["limit"] for one in guards if one["metric"] == core.P95_LATENCY), None)
 
 
 def _router(name: str, router: Document) -> core.Router:

@@ -59,7 +59,7 @@ def to_row(decision: Decision, situation: Situation, around: Circumstances) -> D
         threshold=choice.threshold,
         experiment=assignment.experiment.key if assignment else "",
         arm=assignment.arm.name if assignment else "",
-        phase=assignment.experiment.phase if assignment else None,
+        phase=_phase(decision),
         rollout=decision.cohort.rollout if decision.cohort else "",
         rollout_arm=decision.cohort.arm if decision.cohort else "",
         audited=decision.audited,
@@ -85,6 +85,13 @@ def to_row(decision: Decision, situation: Situation, around: Circumstances) -> D
         ),
         detail=_detail(decision, situation, around),
     )
+
+
+def _phase(decision: Decision) -> int | None:
+    """Of its experiment, else of the guarded rollout that counts it."""
+    if decision.assignment:
+        return decision.assignment.experiment.phase
+    return decision.cohort.phase if decision.cohort else None
 
 
 def compact(numbers: Mapping[str, float]) -> str:
@@ -114,6 +121,8 @@ def _detail(decision: Decision, situation: Situation, around: Circumstances) -> 
     }
     if decision.assignment and decision.assignment.experiment.by_request:
         detail["by_request"] = True
+    if decision.cohort and decision.cohort.slow_ms is not None:
+        detail["slow_ms"] = decision.cohort.slow_ms
     if around.metadata:
         detail["metadata"] = dict(around.metadata)
     if around.features is not None:

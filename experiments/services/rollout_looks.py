@@ -1,4 +1,4 @@
-"""What a guarded rollout sees: the treated against the controls, all steps as one sequence."""
+"""What a guarded rollout sees: the treated against the controls, within steps and days."""
 
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -9,64 +9,124 @@ from experiments.analysis.health import (
     check_multiple_exposures,
     check_sample_ratio,
 )
-from experiments.analysis.plan import ArmData, Guardrail, Measured, Plan, Primary
-from experiments.analysis.verdict import Outcome, ReasonCode, Verdict, judge
+from experiments.analysis.rollout import (
+    GuardData,
+    GuardResult,
+    Missing,
+    guard_result,
+    missing,
+)
+from experiments.analysis.rollout_wording import cannot_advance, completed, harm
+from experiments.analysis.verdict import Outcome
 from experiments.models import Rollout
-from experiments.reports.aggregates import ratio, summarise
-from experiments.reports.metrics import BUILT_IN, QUALITY
-from experiments.reports.units import Units, read_units
-from experiments.services.rollout_plans import HALF
+from experiments.reports.rollout_data import RolloutData, read_rollout
+from experiments.services.rollout_guards import RolloutGuard, guards_of
+from experiments.services.rollout_plans import next_step
 
-CONTROL, TREATED = "control", "treated"
-# Only quality is guarded: a rollout is expected to change what prompts cost.
-ANY_COST = Primary(target_effect=1e-9)
+SHORTEST = timedelta(hours=1)
+DAY = timedelta(days=1)
 
 
 class Look(NamedTuple):
-    """What the treated and the controls say, and whether the numbers can be believed.
+    """What the guards say, what is missing for `next_share`, and whether the numbers can be
+    believed. `compared` is the number of units on the smaller side; `next_share` is None at the
+    last step."""
 
-    `compared` is the number of units on the smaller side.
-    """
-
-    verdict: Verdict | None
+    at: datetime
+    guards: tuple[GuardResult, ...]
+    missing: tuple[Missing, ...]
     checks: tuple[HealthCheck, ...]
-    compared: int = 0
+    compared: int
+    share: float
+    next_share: float | None
+
+    @property
+    def harm(self) -> str | None:
+        """Why it must be rolled back, or None."""
+        found = [harm(result) for result in self.guards if result.is_harmful]
+        return "; ".join(found) or None
+
+    @property
+    def waits_for(self) -> str | None:
+        """Why the next step is not allowed, or None."""
+        if self.next_share is None or not self.missing:
+            return None
+        return cannot_advance(self.missing, self.next_share, self.share)
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.harm:
+            return Outcome.ROLL_BACK
+        if not self.compared:
+            return Outcome.NOT_ENOUGH_DATA
+        inside = all(result.allows(1.0) for result in self.guards)
+        return Outcome.SHIP if inside else Outcome.KEEP_RUNNING
+
+    @property
+    def sentence(self) -> str:
+        said = self.harm or self.waits_for or completed(self.guards)
+        return f"{said[:1].upper()}{said[1:].rstrip('.')}."
 
 
 def look_at(rollout: Rollout, now: datetime) -> Look:
-    """Quality of the treated against the controls. Three queries."""
-    units = read_units(rollout.key, 1, window_days=0, as_of=now.date())
-    plan = Plan(
-        primary=ANY_COST,
-        guardrails=(Guardrail(QUALITY.name, rollout.margin, value_range=QUALITY.value_range),),
-        alpha=rollout.alpha,
+    """The guards as they stand. One query, one more for custom metrics."""
+    guards = guards_of(rollout)
+    data = read_rollout(rollout.key, (guard.spec for guard in guards), now.date())
+    following = next_step(rollout)
+    share = None if following is None else float(following) / 100
+    seen = [(guard, _data_of(guard, data, rollout, now)) for guard in guards]
+    results = tuple(
+        guard_result(guard.guard, one, alpha=rollout.alpha, guards=len(guards))
+        for guard, one in seen
     )
-    days = (now - (rollout.started_at or now)) / timedelta(days=1)
-    verdict = judge(plan, _arm(units, CONTROL), [_arm(units, TREATED)], days=days)
-    counts = (units.seen(CONTROL), units.seen(TREATED))
-    return Look(verdict, _checks(rollout, units, counts), min(counts))
+    lacking = (
+        [
+            missing(result, one, share, alpha=rollout.alpha)
+            for result, (_, one) in zip(results, seen, strict=True)
+        ]
+        if share is not None
+        else []
+    )
+    return Look(
+        at=now,
+        guards=results,
+        missing=tuple(one for one in lacking if one is not None),
+        checks=_checks(rollout, data),
+        compared=min(data.units),
+        share=float(rollout.treated_percentage) / 100,
+        next_share=share,
+    )
 
 
-def broken_guardrail(look: Look) -> str | None:
-    """Why it must be rolled back, or None: "quality is at least 3.3 points lower; …"."""
-    verdict = look.verdict
-    if verdict is None or verdict.outcome != Outcome.ROLL_BACK:
-        return None
-    if all(reason.code != ReasonCode.GUARDRAIL_BROKEN for reason in verdict.reasons):
-        return None
-    return verdict.sentence.partition(": ")[2].rstrip(".")
+def _data_of(guard: RolloutGuard, data: RolloutData, rollout: Rollout, now: datetime) -> GuardData:
+    seen = data.observed(guard.spec, guard.cap)
+    rated = data.rated(guard.spec) if guard.spec.from_feedback else None
+    shares = float(rollout.treated_percentage), float(rollout.control_percentage)
+    part = shares[0] / sum(shares) if sum(shares) else 0.5
+    current = data.in_phase(rollout.phase) & data.treated & (seen.count > 0)
+    lasted = max(now - (rollout.step_started_at or now), SHORTEST)
+    return GuardData(seen, data.phase_of_cell, rated, part, int(current.sum()) / (lasted / DAY))
 
 
-def _arm(units: Units, name: str) -> ArmData:
-    members = units.of(name)
-    quality = Measured(summarise(members, QUALITY), ratio(members, BUILT_IN["rated_share"]))
-    return ArmData(name, members.n, summarise(members, BUILT_IN["cost"]), (quality,))
-
-
-def _checks(rollout: Rollout, units: Units, counts: tuple[int, int]) -> tuple[HealthCheck, ...]:
-    """Up to half, both sides are as many buckets, so they should hold as many units. Above it the
-    holdback is smaller and only the rates are compared."""
-    checks = [check_multiple_exposures(units.excluded, sum(counts))]
-    if rollout.flag.percentage <= HALF:
-        checks.append(check_sample_ratio([Table("the rollout", counts, (0.5, 0.5))]))
+def _checks(rollout: Rollout, data: RolloutData) -> tuple[HealthCheck, ...]:
+    checks = [check_multiple_exposures(data.excluded, sum(data.units))]
+    tables = _tables(rollout, data)
+    if tables:
+        checks.append(check_sample_ratio(tables))
     return tuple(checks)
+
+
+def _tables(rollout: Rollout, data: RolloutData) -> list[Table]:
+    """Units of each phase against its shares. A phase that had several is left out."""
+    shares: dict[int, set[tuple[float, float]]] = {}
+    for row in rollout.history.all():
+        treated, control = float(row.percentage), float(row.control_percentage)
+        if treated and control and row.phase:
+            shares.setdefault(row.phase, set()).add((control, treated))
+    found = []
+    for one in data.phases:
+        ratios = {control / treated for control, treated in shares.get(one.phase, ())}
+        if len(ratios) == 1:
+            table = f"step {one.phase}", (one.controls, one.treated), max(shares[one.phase])
+            found.append(Table(*table))
+    return found or [Table("the rollout", (0, 0), (0.5, 0.5))]

@@ -44,6 +44,17 @@ def steps_of(rollout: Rollout) -> list[Step]:
     return steps
 
 
+def percentage_at(rollout: Rollout, index: int) -> Decimal:
+    """A step never lowers a flag that was further up before the rollout."""
+    return max(steps_of(rollout)[index].percentage, rollout.before_percentage)
+
+
+def next_step(rollout: Rollout) -> Decimal | None:
+    """The percentage of the next step, None at the last."""
+    following = rollout.step + 1
+    return percentage_at(rollout, following) if following < len(rollout.steps) else None
+
+
 def check_steps(steps: Any) -> None:
     """Raises StepsError unless `steps` is a list of rising percentages with hours to wait."""
     if not isinstance(steps, list) or not steps:

@@ -1,8 +1,8 @@
-"""Guarded rollouts: a flag's percentage raised step by step, each watched before the next.
+"""Guarded rollouts: a flag's percentage raised step by step, as far as the guards allow.
 
-One round looks at every open rollout once. It is safe to run twice, or from two machines: a round
-and an operator's step both hold the lock of the configuration, and a step depends only on the state
-and the time.
+One round checks every open rollout once. It is safe to run twice, or from two machines: the numbers
+are read without a lock, and what follows from them is done under the lock of the configuration,
+unless the rollout has moved meanwhile.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,13 +11,18 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 
 from experiments.analysis.health import HealthCheck, Status
+from experiments.analysis.rollout_wording import completed, worst_case
 from experiments.models import Flag, Rollout, RolloutStep
+from experiments.reports.metrics import UnknownMetricError
 from experiments.services.revisions import Author, lock_configuration, revision
-from experiments.services.rollout_looks import Look, broken_guardrail, look_at
-from experiments.services.rollout_plans import Step, problem_of, steps_of
+from experiments.services.rollout_guards import guards_of
+from experiments.services.rollout_looks import Look, look_at
+from experiments.services.rollout_plans import HUNDRED, Step, percentage_at, problem_of, steps_of
 from experiments.services.transactions import retried
 
 AUTHOR = "rollout"
@@ -35,8 +40,16 @@ class RolloutError(Exception):
 
 
 @retried
-def plan(values: dict[str, Any]) -> Rollout:
-    """A rollout that waits to be started. Raises RolloutError where the flag has one already."""
+def plan(values: dict[str, Any], author: Author) -> Rollout:
+    """A rollout that waits to be started, as a revision. Raises RolloutError where the flag has
+    one already."""
+    flag: Flag = values["flag"]
+    with revision(author, f"Rollout of {flag.key}: planned"):
+        return add_plan(values)
+
+
+def add_plan(values: dict[str, Any]) -> Rollout:
+    """Like `plan`, inside a revision of the caller's."""
     flag: Flag = values["flag"]
     with transaction.atomic():
         lock_configuration()
@@ -54,14 +67,53 @@ def start(rollout: Rollout, author: Author, now: datetime) -> None:
             raise RolloutError(problem)
         rollout.before_percentage = rollout.flag.percentage
         rollout.started_at = now
-        _enter(rollout, 0, author, now, "Started")
+        _enter(rollout, 0, author, now, "Started", worst_case_of(rollout))
+
+
+def worst_case_of(rollout: Rollout) -> str:
+    """What the first step can cost before anything is known, for every guard."""
+    share = float(percentage_at(rollout, 0) / HUNDRED) if rollout.steps else 0.0
+    return worst_case([one.guard for one in guards_of(rollout)], share)
 
 
 @retried
 def go_on(rollout: Rollout, author: Author, now: datetime) -> None:
     """ready -> the next step, or the end after the last."""
     with _held(rollout, "moved on", State.READY):
-        _go_on(rollout, author, now, "Moved on")
+        _go_on(rollout, look_at(rollout, now), author, now, "Moved on")
+
+
+@retried
+def advance_anyway(rollout: Rollout, author: Author, now: datetime, reason: str) -> None:
+    """The next step although a guard does not allow it. The reason is kept and repeated at the
+    end. Raises RolloutError without one."""
+    if not reason.strip():
+        raise RolloutError("Give a reason: it is recorded and repeated when the rollout ends.")
+    with _held(rollout, "advanced", *WATCHED, State.READY):
+        look = look_at(rollout, now)
+        if look.waits_for:
+            why = f"{reason.strip()} ({_name(author)})"
+            said = f"Advanced without evidence: {why}"
+            _enter(rollout, rollout.step + 1, author, now, said, without_evidence=why)
+        else:
+            _go_on(rollout, look, author, now, "Moved on")
+
+
+@retried
+def lower_target(rollout: Rollout, percentage: Decimal, author: Author, now: datetime) -> None:
+    """The rollout ends at `percentage`: later steps are dropped. At the percentage it has now, it
+    ends there. Raises RolloutError."""
+    with _held(rollout, "changed", State.PENDING, State.PAUSED, *WATCHED, State.READY):
+        target, there = steps_of(rollout)[-1].percentage, rollout.treated_percentage
+        if not _is_between(percentage, there, target):
+            raise RolloutError(
+                f"The target is {_share(target)} and the flag is at {_share(there)}: give a "
+                "percentage from there up to below the target."
+            )
+        kept = [step for step in rollout.steps if Decimal(str(step[0])) < percentage]
+        hours = next(step[1] for step in rollout.steps if Decimal(str(step[0])) >= percentage)
+        rollout.steps = [*kept, [float(percentage), hours]]
+        _settle(rollout, rollout.state, author, now, f"The target is now {_share(percentage)}")
 
 
 @retried
@@ -89,21 +141,31 @@ def roll_back(rollout: Rollout, author: Author, now: datetime, reason: str) -> N
 
 
 def advance_all(now: datetime, told: Callable[[str], None] = lambda _: None) -> None:
-    """One round over every open rollout; `told` hears a line for each."""
+    """One round over every open rollout; `told` gets a line for each.
+
+    Meant to run every minute: harm is rolled back in the first round that shows it.
+    """
     for rollout in Rollout.objects.filter(state__in=(*WATCHED, State.READY)):
         try:
             _check(rollout, now)
-        except RolloutError as error:  # somebody else moved it meanwhile, or it is broken
+        except (RolloutError, UnknownMetricError) as error:
             told(f"{rollout.flag}: {error}")
         else:
-            share = rollout.flag.percentage.normalize()
-            told(f"{rollout.flag}: {rollout.state} at {share:f} %. {rollout.reason}")
+            share = _share(rollout.flag.percentage)
+            told(f"{rollout.flag}: {rollout.state} at {share}. {rollout.reason}")
 
 
 @retried
 def _check(rollout: Rollout, now: datetime) -> None:
+    """Reads without the lock, then acts under it unless the rollout has moved meanwhile."""
+    look, stood = look_at(rollout, now), _position(rollout)
     with _held(rollout, "checked", *WATCHED, State.READY):
-        _advance(rollout, now)
+        if _position(rollout) == stood:
+            _advance(rollout, look, now)
+
+
+def _position(rollout: Rollout) -> tuple[Any, ...]:
+    return rollout.state, rollout.phase, rollout.step, rollout.steps, rollout.flag.percentage
 
 
 @contextmanager
@@ -121,26 +183,30 @@ def _held(rollout: Rollout, step: str = "", *states: str) -> Iterator[None]:
         yield
 
 
-def _advance(rollout: Rollout, now: datetime) -> None:
-    steps = steps_of(rollout)
-    step = steps[rollout.step]
-    look = look_at(rollout, now) if step.monitored else Look(None, ())
-    worse = broken_guardrail(look)
+def _advance(rollout: Rollout, look: Look, now: datetime) -> None:
+    step = steps_of(rollout)[rollout.step]
     over_at = _over_at(rollout, step)
-    if worse:
-        _roll_back(rollout, AUTHOR, now, worse)
-    elif problem := _moved_by_hand(rollout) or _alarm(look.checks):
+    if look.harm:
+        _roll_back(rollout, AUTHOR, now, look.harm)
+    elif problem := _problem(rollout, look):
         _hold(rollout, now, problem)
-    elif rollout.state == State.READY:
-        return
     elif over_at is not None and now < over_at:
-        _wait(rollout, now, f"Waits until {over_at:%Y-%m-%d %H:%M} UTC.")
+        missing = f" {look.waits_for}" if look.waits_for else ""
+        _wait(rollout, now, f"Waits until {over_at:%Y-%m-%d %H:%M} UTC.{missing}")
     elif step.monitored and not look.compared:
-        _hold(rollout, now, "Nobody has been compared yet: look at the domain's traffic.")
-    elif over_at is None:
-        _settle(rollout, State.READY, AUTHOR, now, "The step is sound and waits for somebody")
-    else:
-        _go_on(rollout, AUTHOR, now, "The step before was sound")
+        _hold(rollout, now, "No unit has been compared yet: look at the domain's traffic.")
+    elif look.waits_for:
+        _wait(rollout, now, look.waits_for)
+    elif over_at is not None:
+        _go_on(rollout, look, AUTHOR, now, "The step before was sound")
+    elif rollout.state != State.READY:
+        _settle(rollout, State.READY, AUTHOR, now, "The step is sound and waits for an operator")
+
+
+def _problem(rollout: Rollout, look: Look) -> str | None:
+    """Why nothing may move, or None. At the last step there is nothing left to move."""
+    alarm = _alarm(look.checks) if look.next_share is not None else None
+    return _moved_by_hand(rollout) or alarm
 
 
 def _alarm(checks: tuple[HealthCheck, ...]) -> str | None:
@@ -149,17 +215,13 @@ def _alarm(checks: tuple[HealthCheck, ...]) -> str | None:
 
 def _moved_by_hand(rollout: Rollout) -> str | None:
     """Somebody who lowers a flag means it: a rollout must not raise it again behind their back."""
-    wanted, there = _percentage_at(rollout), rollout.flag.percentage
+    wanted, there = percentage_at(rollout, rollout.step), rollout.flag.percentage
     if there == wanted:
         return None
     return (
-        f"The flag was set to {there.normalize():f} % by hand, the step is {wanted.normalize():f} "
-        "%: set it back to go on, or roll back."
+        f"The flag was set to {_share(there)} by hand, the step is {_share(wanted)}: set it back "
+        "to go on, or roll back."
     )
-
-
-def _percentage_at(rollout: Rollout) -> Decimal:
-    return max(steps_of(rollout)[rollout.step].percentage, rollout.before_percentage)
 
 
 def _over_at(rollout: Rollout, step: Step) -> datetime | None:
@@ -171,40 +233,65 @@ def _over_at(rollout: Rollout, step: Step) -> datetime | None:
     return rollout.step_started_at + timedelta(hours=step.hours)
 
 
-def _go_on(rollout: Rollout, author: Author, now: datetime, reason: str) -> None:
+def _go_on(rollout: Rollout, look: Look, author: Author, now: datetime, reason: str) -> None:
     if rollout.step + 1 < len(steps_of(rollout)):
         _enter(rollout, rollout.step + 1, author, now, reason)
     else:
         rollout.ended_at = now
-        _settle(rollout, State.COMPLETED, author, now, "Every step was sound")
+        said = f"Completed at {_share(rollout.flag.percentage)}: {completed(look.guards)}"
+        _settle(rollout, State.COMPLETED, author, now, _final(rollout, said))
+
+
+def _final(rollout: Rollout, said: str) -> str:
+    """The last sentence, which repeats every step that was taken without evidence."""
+    taken = rollout.history.exclude(without_evidence="")
+    repeated = "".join(
+        f" The step to {_share(one.percentage)} was taken without evidence: {one.without_evidence}."
+        for one in taken
+    )
+    return f"{said.rstrip('.')}.{repeated}".removesuffix(".") if repeated else said
 
 
 def _roll_back(rollout: Rollout, author: Author, now: datetime, reason: str) -> None:
     rollout.ended_at = now
     back = min(rollout.before_percentage, rollout.flag.percentage)
     started = rollout.started_at is not None
-    _settle(rollout, State.ROLLED_BACK, author, now, reason, back if started else None)
+    said = _final(rollout, reason)
+    _settle(rollout, State.ROLLED_BACK, author, now, said, back if started else None)
 
 
-def _enter(rollout: Rollout, index: int, author: Author, now: datetime, reason: str) -> None:
-    """Raises the percentage. Nobody who was in moves out: the flag's seed stays."""
+def _enter(
+    rollout: Rollout,
+    index: int,
+    author: Author,
+    now: datetime,
+    reason: str,
+    note: str = "",
+    without_evidence: str = "",
+) -> None:
+    """Raises the percentage, in a phase of its own. Units that were in stay in: the flag's seed
+    stays. Every unit without the flag is a control."""
     step = steps_of(rollout)[index]
     rollout.step = index
     rollout.step_started_at = now
-    share = _percentage_at(rollout)
+    share = percentage_at(rollout, index)
+    rollout.phase += 1
+    rollout.treated_percentage, rollout.control_percentage = share, HUNDRED - share
     watched = "" if step.monitored else ", unmonitored"
-    told = f"{reason}; now {share.normalize():f} %{watched}"
-    _settle(rollout, State.RUNNING, author, now, told, share)
+    said = f"{reason}; now {_share(share)}{watched}{'. ' + note if note else ''}"
+    _settle(rollout, State.RUNNING, author, now, said, share, without_evidence)
 
 
 def _hold(rollout: Rollout, now: datetime, reason: str) -> None:
-    if rollout.state != State.HELD or rollout.reason != reason[:500]:
+    if rollout.state != State.HELD or rollout.reason != reason:
         _settle(rollout, State.HELD, AUTHOR, now, reason)
 
 
 def _wait(rollout: Rollout, now: datetime, reason: str) -> None:
     if rollout.state == State.HELD:
         _settle(rollout, State.RUNNING, AUTHOR, now, "The alarm is over")
+    elif rollout.state == State.READY:
+        _settle(rollout, State.RUNNING, AUTHOR, now, reason)
     elif rollout.reason != reason:
         rollout.reason = reason
         rollout.save(update_fields=["reason"])
@@ -217,6 +304,7 @@ def _settle(
     now: datetime,
     reason: str,
     percentage: Decimal | None = None,
+    without_evidence: str = "",
 ) -> None:
     """Moves to a state, and the flag to a percentage, as one revision."""
     flag = rollout.flag
@@ -225,7 +313,7 @@ def _settle(
             flag.percentage = percentage
             flag.save()
         rollout.state = state
-        rollout.reason = reason[:500]
+        rollout.reason = reason
         rollout.save()
         RolloutStep.objects.create(
             rollout=rollout,
@@ -234,4 +322,21 @@ def _settle(
             state=state,
             reason=rollout.reason,
             monitored=rollout.step < 0 or steps_of(rollout)[rollout.step].monitored,
+            phase=rollout.phase,
+            control_percentage=rollout.control_percentage,
+            without_evidence=without_evidence,
         )
+
+
+def _is_between(percentage: Decimal, lowest: Decimal, below: Decimal) -> bool:
+    if not percentage.is_finite() or percentage <= 0 or percentage != round(percentage, 2):
+        return False
+    return lowest <= percentage < below
+
+
+def _share(percentage: Decimal) -> str:
+    return f"{percentage.normalize():f} %"
+
+
+def _name(author: Author) -> str:
+    return author.get_username() if isinstance(author, AbstractBaseUser | AnonymousUser) else author

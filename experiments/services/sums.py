@@ -26,11 +26,18 @@ def contribution(
         counts |= {"outcomes": 1, "errors": int(outcome.success is False)}
         if outcome.latency_ms is not None:
             counts |= {"latency": round(outcome.latency_ms * 1000), "latency_count": 1}
+            counts["slow"] = int(_is_slow(decision, outcome.latency_ms))
     if quality is not None:
         counts |= {"quality": quality, "rated": 1}
         if decision.audited:
             counts |= {"audited_quality": quality, "audited_rated": 1}
     return {name: count for name, count in counts.items() if count}
+
+
+def _is_slow(decision: Decision, latency_ms: float) -> bool:
+    """Longer than the limit that its guarded rollout fixed before the start."""
+    limit = decision.detail.get("slow_ms")
+    return limit is not None and latency_ms > limit
 
 
 def _costs(decision: Decision, outcome: Outcome | None) -> dict[str, int]:
@@ -67,11 +74,12 @@ def is_counted(decision: Decision) -> bool:
 
 
 def key_of(decision: Decision) -> dict[str, Any]:
-    """The row a decision counts in: its experiment's arm, its rollout's side, or its history."""
+    """The row a decision counts in: its experiment's arm, its rollout's side and phase, or its
+    history."""
     if decision.experiment:
         where = (decision.experiment, decision.phase or 0, decision.arm)
     elif decision.rollout:
-        where = (decision.rollout, 1, decision.rollout_arm)
+        where = (decision.rollout, decision.phase or 1, decision.rollout_arm)
     else:
         where = ("", 0, "")
     return {

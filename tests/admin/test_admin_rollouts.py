@@ -38,7 +38,7 @@ def test_it_works(operator: Client, submit: Submit) -> None:
     assert PolicyRevision.objects.latest("number").author_name == "olga"
     html = operator.get(page(row)).content.decode()
     assert "the flag is at 10 %" in html
-    assert "50 % until somebody goes on; 100 % for 0 hours, unmonitored" in html
+    assert "50 % until an operator continues; 100 % for 0 hours, unmonitored" in html
     assert "0 units on the smaller side are compared." in html
 
     operator.post(step(row, "pause"))
@@ -64,6 +64,50 @@ def test_steps_that_make_no_sense_are_refused(
     response = submit(operator, ADD, flag=medical().pk, steps=steps)
     assert message in response.content.decode()
     assert not Rollout.objects.exists()
+
+
+def test_guards_are_written_one_a_line(operator: Client, submit: Submit) -> None:
+    guards = "error_rate 0.02\np95_latency 0.05 limit 2000"
+    response = submit(operator, ADD, flag=medical().pk, steps=STEPS, guards=guards)
+    assert response.status_code == 302, errors_of(response)
+    row = Rollout.objects.get()
+    assert row.guards == [
+        {"metric": "error_rate", "margin": 0.02, "limit": None},
+        {"metric": "p95_latency", "margin": 0.05, "limit": 2000.0},
+    ]
+    assert PolicyRevision.objects.latest("number").note == f"Rollout of {MEDICAL}: planned"
+    html = operator.get(page(row)).content.decode()
+    assert "Worst case of the first step, 10 % of traffic" in html
+    assert "p95_latency 0.05 limit 2000" in html
+
+
+@pytest.mark.parametrize(
+    ("guards", "message"),
+    [
+        ("quality", "is no guard"),
+        ("quality little", "is no guard"),
+        ("joy 0.1", "Unknown metric"),
+        ("cost 0.1", "needs a limit above 0"),
+    ],
+)
+def test_guards_that_cannot_be_used_are_refused(
+    operator: Client, submit: Submit, guards: str, message: str
+) -> None:
+    response = submit(operator, ADD, flag=medical().pk, steps=STEPS, guards=guards)
+    assert message in response.content.decode()
+    assert not Rollout.objects.exists()
+
+
+def test_advancing_anyway_needs_a_reason(operator: Client) -> None:
+    row = rollout()
+    operator.post(step(row, "start"))
+    operator.post(step(row, "advance-anyway"), {"reason": ""})
+    assert float(medical().percentage) == 10
+    operator.post(step(row, "advance-anyway"), {"reason": "The quarter ends"})
+    assert float(medical().percentage) == 50
+    operator.post(step(row, "target"), {"percentage": "60"})
+    row.refresh_from_db()
+    assert row.steps[-1][0] == 60.0
 
 
 def test_a_flag_has_one_open_rollout(operator: Client, submit: Submit) -> None:

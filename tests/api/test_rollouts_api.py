@@ -70,6 +70,61 @@ def test_a_rollout_started_here_moves_with_the_rounds(api: API) -> None:
     assert "Waits until" in api.get(path).data["reason"]
 
 
+def test_guards_are_a_list_and_the_worst_case_is_said_before_the_start(api: API) -> None:
+    guards = [
+        {"metric": "error_rate", "margin": 0.02},
+        {"metric": "p95_latency", "margin": 0.05, "limit": 2000},
+    ]
+    created = api.post(ROLLOUTS, {**BODY, "guards": guards})
+    assert created.data["guards"] == [
+        {"metric": "error_rate", "margin": 0.02, "limit": None},
+        {"metric": "p95_latency", "margin": 0.05, "limit": 2000.0},
+    ]
+    assert api.get(f"{ROLLOUTS}/{created.data['key']}").data["worst_case"] == (
+        "Worst case of the first step, 10 % of traffic, over all traffic until harm is shown: "
+        "error rate 10.0 points (margin 2.0 points), share of slow calls 10.0 points (margin 5.0 "
+        "points)."
+    )
+    without = {key: value for key, value in BODY.items() if key != "flag"}
+    seeded = api.post(ROLLOUTS, {**without, "flag": "routellm_legal_domain"})
+    assert [guard["metric"] for guard in seeded.data["guards"]] == ["error_rate", "quality"]
+    assert seeded.data["guards"][1]["margin"] == 0.03
+
+
+def test_a_step_without_evidence_says_what_is_missing(api: API) -> None:
+    path = f"{ROLLOUTS}/{api.post(ROLLOUTS, BODY).data['key']}"
+    api.post(f"{path}/start", {})
+    assert api.post(f"{path}/go-on", {}).fault == (409, None, "not_possible_now")
+    look = api.get(path).data["look"]
+    assert look["next_percentage"] == 50
+    assert [(one["metric"], one["least_gain"]) for one in look["guards"]] == [
+        ("error_rate", -1.0),
+        ("quality", -1.0),
+    ]
+    assert [one["metric"] for one in look["missing"]] == ["error_rate", "quality"]
+    assert all(one["units"] > 100 and one["days"] is None for one in look["missing"])
+
+
+def test_a_reason_advances_anyway(api: API) -> None:
+    path = f"{ROLLOUTS}/{api.post(ROLLOUTS, BODY).data['key']}"
+    api.post(f"{path}/start", {})
+    assert api.post(f"{path}/go-on", {"anyway": True}).fault == (400, "reason", "missing")
+    assert api.post(f"{path}/go-on", {"anyway": "yes"}).fault == (400, "anyway", "invalid_type")
+    answer = api.post(f"{path}/go-on", {"anyway": True, "reason": "A contract ends"})
+    assert (answer.data["state"], answer.data["percentage"]) == ("running", 50.0)
+    assert "A contract ends" in answer.data["history"][-1]["without_evidence"]
+    assert answer.data["history"][0]["without_evidence"] is None
+
+
+def test_the_target_is_lowered(api: API) -> None:
+    path = f"{ROLLOUTS}/{api.post(ROLLOUTS, BODY).data['key']}"
+    api.post(f"{path}/start", {})
+    assert api.post(f"{path}/target", {}).fault == (400, "percentage", "missing")
+    assert api.post(f"{path}/target", {"percentage": 5}).fault[0] == 409
+    answer = api.post(f"{path}/target", {"percentage": 25})
+    assert [step["percentage"] for step in answer.data["steps"]] == [10.0, 25.0]
+
+
 def test_the_list(api: API) -> None:
     assert api.get(ROLLOUTS).data["results"] == []
     api.post(ROLLOUTS, BODY)
@@ -84,6 +139,10 @@ def test_an_unknown_rollout_is_404(api: API) -> None:
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
+        ({"guards": []}, ("guards", "out_of_range")),
+        ({"guards": "quality"}, ("guards", "invalid_type")),
+        ({"guards": [{"metric": "joy", "margin": 1}]}, ("guards", "invalid_value")),
+        ({"guards": [{"metric": "cost", "margin": 0.1}]}, ("guards", "invalid_value")),
         ({"flag": None}, ("flag", "missing")),
         ({"flag": "routellm_astrology_domain"}, ("flag", "unknown_name")),
         ({"steps": None}, ("steps", "missing")),

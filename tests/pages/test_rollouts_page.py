@@ -52,8 +52,8 @@ def test_the_steps_and_who_is_in_are_told(viewer: Client) -> None:
     assert "Medical at 5 % is rising." in page
     assert "5 % of units are in." in page
     assert "5 % are in" in page
-    assert "5 % are compared with them" in page
-    assert "90 % are neither" in page
+    assert "95 % are compared with them" in page
+    assert "are neither" not in page
     assert "at the earliest" in page
 
 
@@ -103,6 +103,41 @@ def test_a_pending_one_can_be_started_where_nothing_stands_against_it(operator: 
     operator.post(f"{PAGE}{row.key}/start/")
     row.refresh_from_db()
     assert row.state == "running"
+
+
+def test_each_guard_says_what_is_known_and_what_is_missing(viewer: Client) -> None:
+    underway()
+    page = text(viewer)
+    assert "Has no values to compare" in page
+    assert "calls with a reported outcome, and none are coming in now" in page
+    assert "2.0 points" in page
+
+
+def test_the_worst_case_is_shown_before_the_start(operator: Client) -> None:
+    Rollout.objects.create(
+        flag=Flag.objects.get(domain__name="medical"), key="rollout-medical", steps=STEPS
+    )
+    assert "Worst case of the first step, 5 % of traffic" in text(operator)
+
+
+def test_it_advances_anyway_with_a_reason_only(operator: Client) -> None:
+    row = underway()
+    response = operator.post(f"{PAGE}{row.key}/advance-anyway/", {"reason": " "}, follow=True)
+    assert "Give a reason" in response.content.decode()
+    operator.post(f"{PAGE}{row.key}/advance-anyway/", {"reason": "The quarter ends"})
+    assert Flag.objects.get(domain__name="medical").percentage == 25
+    assert "Advanced without evidence: The quarter ends (olga); now 25 %." in text(operator)
+
+
+def test_its_target_is_lowered(operator: Client) -> None:
+    row = underway()
+    for wrong in ("", "ten", "1", "nan"):
+        operator.post(f"{PAGE}{row.key}/target/", {"percentage": wrong})
+        row.refresh_from_db()
+        assert row.steps == STEPS
+    operator.post(f"{PAGE}{row.key}/target/", {"percentage": "20"})
+    row.refresh_from_db()
+    assert row.steps == [[5, 72], [20.0, 72]]
 
 
 def test_a_step_that_does_not_exist_is_refused(operator: Client) -> None:

@@ -30,16 +30,19 @@ def rounds_at_once() -> list[BaseException]:
 
 
 def compare() -> None:
-    """Somebody on both sides, so that steps are sound."""
+    """Enough units on both sides for every step."""
     from experiments.models import Rollout, UnitSum
     from tests.experiment_rows import START
 
     key = Rollout.objects.get().key
-    for side in ("control", "treated"):
-        UnitSum.objects.create(
-            experiment=key, phase=1, arm=side, unit_hash=side, domain="medical",
-            day=START.date(), decisions=1, priced=1, cost=1_000_000, baseline=2_000_000,
-            quality=1_000_000, rated=1,
+    for side, units in (("control", 2700), ("treated", 300)):
+        UnitSum.objects.bulk_create(
+            UnitSum(
+                experiment=key, phase=1, arm=side, unit_hash=f"{side}-{number}", domain="medical",
+                day=START.date(), decisions=1, priced=1, cost=1_000_000, baseline=2_000_000,
+                outcomes=1, quality=1_000_000, rated=1,
+            )
+            for number in range(units)
         )  # fmt: skip
 
 

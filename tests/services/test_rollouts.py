@@ -10,7 +10,7 @@ from experiments.core.bucketing import bucket_index
 from experiments.models import Decision, Flag, PolicyRevision, Rollout, UnitSum
 from experiments.services import rollouts
 from experiments.services.rollout_plans import StepsError, check_steps, steps_of
-from experiments.services.rollouts import RolloutError, advance_all
+from experiments.services.rollouts import RolloutError, advance_all, advance_anyway
 from experiments.services.routing import RouteRequest, route
 from tests.experiment_rows import START, rollout, running, set_flag
 
@@ -37,25 +37,29 @@ def again(row: Rollout) -> Rollout:
     return Rollout.objects.select_related("flag").get(pk=row.pk)
 
 
-def compare(row: Rollout, *, units: int = 5, control: float = 1.0, treated: float = 1.0) -> None:
-    """Rated units on both sides, that share of them good."""
-    for side, good in (("control", control), ("treated", treated)):
+def compare(row: Rollout, *, units: int = 300, control: float = 0.9, treated: float = 0.9) -> None:
+    """Treated units of the phase it is in, and as many controls as its shares say. Each has one
+    rated call that worked; that share of the ratings is good."""
+    row = again(row)
+    controls = round(units * float(row.control_percentage / row.treated_percentage))
+    for side, good, count in (("control", control, controls), ("treated", treated, units)):
         UnitSum.objects.bulk_create(
             UnitSum(
                 experiment=row.key,
-                phase=1,
+                phase=row.phase,
                 arm=side,
-                unit_hash=f"{side}-{number}",
+                unit_hash=f"{side}-{row.phase}-{number}",
                 domain="medical",
                 day=START.date(),
                 decisions=1,
                 priced=1,
                 cost=1_000_000 + number,
                 baseline=2_000_000,
-                quality=1_000_000 * (number < good * units),
+                outcomes=1,
+                quality=1_000_000 * (number < good * count),
                 rated=1,
             )
-            for number in range(units)
+            for number in range(count)
         )
 
 
@@ -68,12 +72,14 @@ def test_it_works() -> None:
     assert (again(row).state, percentage()) == ("running", 10)
     advance_all(hours(24))
     assert (again(row).state, percentage()) == ("running", 50)
+    compare(row, units=1500)
     advance_all(hours(48))
     assert percentage() == 100
     advance_all(hours(49))
     assert again(row).state == "completed"
     assert again(row).ended_at == hours(49)
     assert percentage() == 100
+    assert again(row).reason.startswith("Completed at 100 %: error rate is at most 0.")
 
 
 def test_every_step_is_a_revision_by_the_rollout() -> None:
@@ -103,8 +109,8 @@ def test_nothing_moves_a_unit_out_when_the_percentage_rises() -> None:
         on = {unit for unit in units if _is_on(unit)}
         assert was_on <= on
         was_on = on
-        if step == 0:
-            compare(row)
+        if step < 3:
+            compare(row, units=2000)
         advance_all(hours(step + 1))
     assert was_on == set(units)
 
@@ -114,22 +120,37 @@ def _is_on(unit: str) -> bool:
     return bool(next(f["on"] for f in decision.detail["flags"] if f["key"] == MEDICAL))
 
 
-def test_decisions_of_both_sides_are_counted_and_of_those_between_not() -> None:
+def test_all_units_without_the_flag_are_the_control() -> None:
     row = started()
     seed = Flag.objects.get(key=MEDICAL).seed
     expected: dict[str, int] = {}
     for number in range(80):
         unit = f"user-{number}"
         route(RouteRequest("What is flu?", unit_id=unit, domain="medical"))
-        index = bucket_index(seed, unit)
-        side = "treated" if index < 1000 else "control" if index >= 9000 else ""
+        side = "treated" if bucket_index(seed, unit) < 1000 else "control"
         expected[side] = expected.get(side, 0) + 1
-    counted = {
-        side: Decision.objects.filter(rollout_arm=side, rollout=row.key if side else "").count()
-        for side in expected
-    }
+    decisions = Decision.objects.filter(rollout=row.key, phase=1)
+    counted = {side: decisions.filter(rollout_arm=side).count() for side in expected}
     assert counted == expected
-    assert UnitSum.objects.filter(experiment=row.key).count() == 80 - expected[""]
+    assert UnitSum.objects.filter(experiment=row.key, phase=1).count() == 80
+
+
+def test_each_step_counts_in_a_phase_of_its_own() -> None:
+    row = started()
+    advance_anyway(row, "olga", START, "a test")
+    seed = Flag.objects.get(key=MEDICAL).seed
+    for number in range(40):
+        route(RouteRequest("What is flu?", unit_id=f"user-{number}", domain="medical"))
+    treated = sum(bucket_index(seed, f"user-{number}") < 5000 for number in range(40))
+    sums = UnitSum.objects.filter(experiment=row.key, phase=2)
+    assert (sums.filter(arm="treated").count(), sums.count()) == (treated, 40)
+
+
+def test_while_the_flag_was_moved_by_hand_nothing_is_counted() -> None:
+    row = started()
+    set_flag(MEDICAL, 5)
+    route(RouteRequest("What is flu?", unit_id="user-1", domain="medical"))
+    assert not UnitSum.objects.filter(experiment=row.key).exists()
 
 
 def test_above_half_a_holdback_stays_as_control() -> None:
@@ -154,7 +175,7 @@ def test_without_a_holdback_steps_above_half_are_unmonitored() -> None:
 
 def test_certainly_worse_quality_rolls_back_at_once() -> None:
     row = started()
-    compare(row, units=2000, control=0.9, treated=0.5)
+    compare(row, units=300, control=0.9, treated=0.5)
     advance_all(hours(1))
     assert again(row).state == "rolled_back"
     assert "quality is at least" in again(row).reason
@@ -163,7 +184,7 @@ def test_certainly_worse_quality_rolls_back_at_once() -> None:
 
 def test_quality_inside_the_margin_goes_on() -> None:
     row = started()
-    compare(row, units=2000, control=0.9, treated=0.88)
+    compare(row, units=800, control=0.9, treated=0.88)
     advance_all(hours(24))
     assert (again(row).state, percentage()) == ("running", 50)
 
@@ -177,7 +198,7 @@ def test_a_few_bad_ratings_are_no_certainty() -> None:
 
 def test_a_dearer_policy_alone_does_not_roll_back() -> None:
     row = started()
-    compare(row, units=2000)
+    compare(row, units=400)
     UnitSum.objects.filter(arm="treated").update(cost=9_000_000)
     advance_all(hours(1))
     assert again(row).state == "running"
@@ -196,20 +217,20 @@ def test_units_that_fall_unevenly_hold_the_step_and_say_why() -> None:
 def test_when_the_alarm_is_over_it_runs_again() -> None:
     row = started()
     compare(row, units=1000)
-    UnitSum.objects.filter(arm="treated", unit_hash__endswith="5").update(arm="lost")
-    UnitSum.objects.filter(arm="treated", unit_hash__endswith="6").update(arm="lost")
+    lost = UnitSum.objects.filter(arm="treated", unit_hash__regex="[56]$")
+    lost.update(experiment="lost")
     advance_all(hours(1))
     assert again(row).state == "held"
-    UnitSum.objects.filter(arm="lost").update(arm="treated")
+    UnitSum.objects.filter(experiment="lost").update(experiment=row.key)
     advance_all(hours(2))
     assert again(row).state == "running"
 
 
-def test_without_anybody_compared_a_step_is_held() -> None:
+def test_without_any_unit_compared_a_step_is_held() -> None:
     row = started()
     advance_all(hours(24))
     assert (again(row).state, percentage()) == ("held", 10)
-    assert "Nobody has been compared yet" in again(row).reason
+    assert "No unit has been compared yet" in again(row).reason
 
 
 def test_a_flag_lowered_by_hand_is_never_raised_again() -> None:
@@ -223,7 +244,7 @@ def test_a_flag_lowered_by_hand_is_never_raised_again() -> None:
     assert percentage() == 0
 
 
-def test_a_step_without_hours_waits_for_somebody() -> None:
+def test_a_step_without_hours_waits_for_an_operator() -> None:
     row = started(steps=[(10, None), (50, 24)])
     compare(row)
     advance_all(hours(1))
@@ -240,7 +261,7 @@ def test_a_ready_rollout_is_still_rolled_back() -> None:
     compare(row)
     advance_all(hours(1))
     UnitSum.objects.all().delete()
-    compare(row, units=2000, control=0.9, treated=0.5)
+    compare(row, units=300, control=0.9, treated=0.5)
     advance_all(hours(2))
     assert again(row).state == "rolled_back"
 

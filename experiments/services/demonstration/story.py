@@ -218,10 +218,10 @@ class Story:
         self._make(DRAFT, "general", DRAFT_ARMS, 2_400, 0.03)
 
     def _roll_out_financial(self, now: datetime) -> None:
-        self._roll_out("financial", Method.ALWAYS_WEAK, [[25, 72], [50, 336], [100, 0]], now)
+        self._roll_out("financial", Method.ALWAYS_WEAK, [[50, 336], [100, 0]], now)
 
     def _roll_out_medical(self, now: datetime) -> None:
-        self._roll_out("medical", 0.6, [[5, 72], [25, 144], [50, 96], [100, 0]], now)
+        self._roll_out("medical", 0.6, [[25, 144], [50, 96], [100, 0]], now)
 
     def _roll_out(
         self, name: str, policy: Method | float, steps: list[list[int]], now: datetime
