@@ -3,8 +3,8 @@
 Who volunteers a rating may depend on the answer, and no model of who rates can undo that. An audit
 can: decisions are drawn by a hash, whatever came of them, and rated. Where a domain has enough
 audited ratings only these count, for the decisions an audit could have drawn; volunteers then say
-nothing about quality. Elsewhere all ratings count, weighted by how likely they were given what is
-recorded, which holds only if they are missing at random given that.
+nothing, not even about what is expected of an answer. Elsewhere all ratings count, weighted by how
+likely they were given what is recorded, which holds only if they are missing at random given that.
 
 Decisions that an audit draws with the same probability are a group (an experiment's phase). That
 probability is the share drawn; where some of the drawn were never rated, it is multiplied by how

@@ -229,7 +229,7 @@ def evidence(log: Log) -> Evidence:
             log,
             seen,
             value=np.where(rated, log.rating, 0.0),
-            predicted=expected_outcomes(cells, log.took, np.nan_to_num(log.rating), rated),
+            predicted=expected_outcomes(cells, log.took, np.nan_to_num(log.rating), seen.ratings),
             is_yes_or_no=is_yes_or_no(log.rating[seen.ratings]),
             limits=SHARE,
         ),

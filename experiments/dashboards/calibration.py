@@ -33,7 +33,7 @@ from experiments.services.rollouts import RolloutError
 
 Aim = Calibration.Aim
 AIMS = {
-    Aim.QUALITY: "a guaranteed share of quality",
+    Aim.QUALITY: "a guaranteed share of quality per request",
     Aim.SHARE: "a strong share",
     Aim.BUDGET: "a budget, $ per 1,000 requests",
 }

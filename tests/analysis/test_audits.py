@@ -51,6 +51,13 @@ def _truth(big: World) -> float:
     return big.truth(big.log.score >= 0.5)[0]
 
 
+def test_what_is_expected_is_learned_from_audits_alone() -> None:
+    """Volunteers are mostly unhappy: with them in it, expectations would be 0.2 too low."""
+    big = audited(6, done=0.7)
+    expected = evidence(big.log).quality.predicted[:, STRONG].mean()
+    assert expected == pytest.approx(float(big.quality[:, STRONG].mean()), abs=0.05)
+
+
 def test_it_says_whose_ratings_count() -> None:
     log = audited(1).log
     found = ask(log).ratings

@@ -96,7 +96,9 @@ def test_applying_it_changes_the_domain_and_is_listed(operator: Client) -> None:
     assert response.headers["Location"] == "/domains/technical/"
     kept = Calibration.objects.get()
     assert Domain.objects.get(name="technical").threshold == kept.threshold
-    assert "Applied before" in text(operator, SHARE)
+    page = text(operator, SHARE)
+    assert "Applied before" in page
+    assert "<td>recent scores</td>" in page
 
 
 def test_a_proposal_becomes_a_draft_experiment(operator: Client) -> None:

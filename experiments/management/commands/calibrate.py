@@ -37,7 +37,11 @@ class Command(BaseCommand):
         aim = parser.add_mutually_exclusive_group(required=True)
         aim.add_argument("--share", type=float, help="Strong share, such as 0.3.")
         aim.add_argument("--budget", type=float, help="US dollars per 1,000 requests.")
-        aim.add_argument("--quality", type=float, help="Of the strong model's, such as 0.95.")
+        aim.add_argument(
+            "--quality",
+            type=float,
+            help="Share of the strong model's mean quality per request, below 1, such as 0.95.",
+        )
         parser.add_argument(
             "--delta", type=float, default=0.1, help="Risk of breaking the promise anywhere; 0.1."
         )
