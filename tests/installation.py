@@ -10,6 +10,7 @@ from experiments.models import (
     Flag,
     LanguageModel,
     ModelPrice,
+    ParameterRule,
     PolicyRevision,
     ProviderEndpoint,
     Router,
@@ -22,6 +23,7 @@ from experiments.services.seeding import seed
 # In the order they refer to each other.
 SEEDED: tuple[type[models.Model], ...] = (
     ProviderEndpoint,
+    ParameterRule,
     LanguageModel,
     ModelPrice,
     Router,

@@ -24,6 +24,7 @@ from experiments.core.money import NANO
 from experiments.core.wording import comparison, dollars
 from experiments.models import Attempt, Decision, Feedback, Outcome
 from experiments.services import tracks
+from experiments.services.attempt_changes import changes_of
 from experiments.services.replays import check_replay
 from experiments.services.units import hash_unit
 
@@ -62,9 +63,9 @@ class AttemptInline(ReadOnly, TabularInline):
     template = ROWS
     extra = 0
     fields = ["number", "called", "started", "first_token", "ended", "status_shown", "tokens"]
-    fields += ["cost_usd", "error"]
+    fields += ["cost_usd", "error", "changed"]
     readonly_fields = ["called", "started", "first_token", "ended", "status_shown", "tokens"]
-    readonly_fields += ["cost_usd"]
+    readonly_fields += ["cost_usd", "changed"]
     ordering = ["number"]
 
     @admin.display(description="model, endpoint")
@@ -99,6 +100,10 @@ class AttemptInline(ReadOnly, TabularInline):
         audio = (row.input_audio_tokens or 0) + (row.output_audio_tokens or 0)
         parts += [f"{audio:,} audio"] if audio else []
         return ", ".join([*parts, *(["estimated"] if row.estimated else [])])
+
+    @admin.display(description="sent otherwise")
+    def changed(self, row: Attempt) -> str:
+        return "; ".join(changes_of(row)) or "none"
 
     @admin.display(description="cost")
     def cost_usd(self, row: Attempt) -> str:

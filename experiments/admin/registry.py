@@ -13,6 +13,7 @@ from experiments.admin import (  # noqa: F401
     metrics,
     models,
     outcome_sets,
+    parameters,
     periodic_jobs,
     revisions,
     rollouts,

@@ -12,7 +12,10 @@ from django.urls import reverse
 from experiments.core.policy import MASTER_FLAG
 
 GROUPS = {
-    "Routing": ("Flag", "Domain", "LanguageModel", "ProviderEndpoint", "Router", "RoutingSettings"),
+    "Routing": (
+        *("Flag", "Domain", "LanguageModel", "ProviderEndpoint", "ParameterRule"),
+        *("LearnedParameter", "Router", "RoutingSettings"),
+    ),
     "Proof": ("Experiment", "Metric", "Rollout", "OutcomeSet"),
     "History": ("PolicyRevision", "Decision", "PeriodicJob"),
     "Access": ("APIKey", "User", "Group", "LoginAttempt"),

@@ -1,8 +1,9 @@
 """Which models can answer a chat call, and who answers when one of them fails. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
+from experiments.core.parameters import Action, ParameterRule, objections
 from experiments.core.policy import Policy
 from experiments.core.selection import NoEligibleModelsError
 from experiments.core.values import Pair
@@ -12,24 +13,52 @@ SWITCHED_OFF = "switched_off"
 NOT_ALLOWED = "not_allowed_for_key"
 CONTEXT = "context_window"
 LACKS = "lacks_"
+REFUSES = "refuses_"
+AVOIDED = "does_without_"
+
+Learned = Mapping[str, Sequence[ParameterRule]]
 
 
 class Needs(NamedTuple):
     """What a call needs of a model. `tokens` are those read and at most written; `allowed` are the
-    models its key may use, None for all."""
+    models its key may use, None for all; `parameters` is the call as it was sent."""
 
     capabilities: frozenset[str] = frozenset()
     tokens: int = 0
     allowed: frozenset[str] | None = None
+    parameters: Mapping[str, Any] = {}
 
 
-def unfit(policy: Policy, needs: Needs) -> dict[str, str]:
-    """Models that cannot answer such a call, and why."""
-    reasons = ((name, reason_against(policy, name, needs)) for name in policy.models)
+def unfit(policy: Policy, needs: Needs, learned: Learned | None = None) -> dict[str, str]:
+    """Models that cannot answer such a call, and why. `learned` is what they were found to refuse
+    beyond the policy's rules."""
+    reasons = ((name, reason_against(policy, name, needs, learned)) for name in policy.models)
     return {name: reason for name, reason in reasons if reason}
 
 
-def reason_against(policy: Policy, name: str, needs: Needs) -> str | None:
+def avoided(policy: Policy, needs: Needs, learned: Learned, out: Collection[str]) -> dict[str, str]:
+    """Models that would answer without a parameter that others take; none where all would."""
+    found = {
+        name: AVOIDED + parameter
+        for name, upstream in policy.upstreams.items()
+        if name not in out
+        and (
+            parameter := objections(
+                needs.parameters, (), (*upstream.selective, *learned.get(name, ()))
+            ).get(Action.AVOID)
+        )
+    }
+    return {} if found.keys() | set(out) >= policy.models.keys() else found
+
+
+def without_avoided(unavailable: Mapping[str, str]) -> dict[str, str]:
+    """Those that cannot answer, where no other is left."""
+    return {n: reason for n, reason in unavailable.items() if not reason.startswith(AVOIDED)}
+
+
+def reason_against(
+    policy: Policy, name: str, needs: Needs, learned: Learned | None = None
+) -> str | None:
     model = policy.models[name]
     if needs.allowed is not None and name not in needs.allowed:
         return NOT_ALLOWED
@@ -40,6 +69,10 @@ def reason_against(policy: Policy, name: str, needs: Needs) -> str | None:
     for capability in sorted(needs.capabilities):
         if not model.capabilities.has(capability):
             return LACKS + capability
+    rules = (*policy.upstreams[name].selective, *(learned or {}).get(name, ()))
+    refused = objections(needs.parameters, needs.capabilities, rules).get(Action.REFUSE)
+    if refused:
+        return REFUSES + refused
     return CONTEXT if needs.tokens > model.capabilities.context_window else None
 
 

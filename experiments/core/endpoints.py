@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
+from experiments.core.parameters import ParameterRule
+
 
 class Protocol(StrEnum):
     """What an endpoint speaks."""
@@ -37,10 +39,14 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """What a registered model is called at its endpoint."""
+    """What a registered model is called at its endpoint, how calls are adapted for it (`in_order`;
+    `selective` are those of the rules that keep it out), and how many tokens it can write."""
 
     endpoint: Endpoint
     name: str
+    rules: tuple[ParameterRule, ...] = ()
+    selective: tuple[ParameterRule, ...] = ()
+    output_limit: int | None = None
 
 
 def upstream_name(model: str, provider: str, named: str, protocol: Protocol) -> str:

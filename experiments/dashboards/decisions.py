@@ -14,6 +14,7 @@ from experiments.dashboards.pages import page, show
 from experiments.models import Decision, Domain
 from experiments.reports.decisions import decision_page
 from experiments.services import tracks
+from experiments.services.attempt_changes import changes_of
 from experiments.services.lookup import DecisionPrunedError, absence
 
 WHY_NO_TEXT = {
@@ -106,6 +107,9 @@ def decision(request: HttpRequest, decision_id: UUID) -> HttpResponse:
         "ratings": row.feedback.all(),
         "shadow": shadow_of(getattr(row, "shadow", None)),
         "attempts": attempts,
+        "changes": [
+            (attempt.model, changes_of(attempt)) for attempt in attempts if attempt.changes
+        ],
         "called": called(attempts),
         "no_text": None if row.text is not None else _why_no_text(row),
     }

@@ -85,6 +85,7 @@ def asking_as(chat: Chat, identify: Callable[[], Who], request_id: str) -> Askin
             output_limit=chat.output_limit,
             named=(wish.model, *listed) if wish.model else (),
             listed=listed,
+            parameters=chat.body,
         )
 
     return ask

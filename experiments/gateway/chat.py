@@ -1,12 +1,13 @@
 """A chat call as the caller sent it: what is read of it, and what providers are sent."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
 
 from experiments.core.costs import BYTES_PER_TOKEN, estimate_tokens
-from experiments.core.endpoints import Endpoint
+from experiments.core.endpoints import Upstream
+from experiments.core.parameters import Change, ParameterRule, adapted, in_order
 from experiments.core.text import UnstorableError, load_json
 from experiments.gateway.errors import CallerError
 
@@ -64,20 +65,23 @@ def read_chat(raw: bytes, session: str | None) -> Chat:
     )
 
 
-def upstream_body(chat: Chat, name: str, endpoint: Endpoint) -> dict[str, Any]:
-    """What the provider is sent: everything as it came, but for the model's name and our own
-    fields, with the usage asked for in streams."""
-    dropped = {*OWN_FIELDS, *endpoint.dropped_parameters}
+def upstream_body(
+    chat: Chat, upstream: Upstream, learned: Sequence[ParameterRule] = ()
+) -> tuple[dict[str, Any], tuple[Change, ...]]:
+    """What the provider is sent, and what was changed: everything as it came, but for the model's
+    name and our own fields, with the usage asked for in streams, adapted for the model."""
+    endpoint, dropped = upstream.endpoint, set(OWN_FIELDS)
     if not endpoint.asks_usage:
         dropped.add("stream_options")
     if chat.body.get("store") is True:
         dropped.discard("metadata")
     body = {key: value for key, value in chat.body.items() if key not in dropped}
-    body["model"] = name
+    body["model"] = upstream.name
     if chat.streams and endpoint.asks_usage:
         options = body.get("stream_options")
         body["stream_options"] = {**options, **USAGE} if isinstance(options, dict) else USAGE
-    return body
+    rules = upstream.rules if not learned else in_order((*upstream.rules, *learned))
+    return adapted(body, rules, upstream.output_limit)
 
 
 def _object(raw: bytes) -> dict[str, Any]:

@@ -73,6 +73,7 @@ class Status(StrEnum):
     HUNG_UP = "hung_up"
     BROKEN = "broken"
     LIBRARY = "library_error"
+    UNSUPPORTED = "unsupported_parameter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ VERDICTS: dict[Status, Verdict] = {
     Status.HUNG_UP: Verdict(elsewhere=False, blames=False),
     Status.BROKEN: Verdict(elsewhere=False, blames=False),
     Status.LIBRARY: Verdict(blames=False),
+    Status.UNSUPPORTED: Verdict(blames=False),
 }
 
 
@@ -148,11 +150,14 @@ class UpstreamError(Exception):
 
 _TYPES = {
     Status.REFUSED: INVALID,
+    Status.UNSUPPORTED: INVALID,
     Status.CONTEXT_LENGTH: INVALID,
     Status.RATE_LIMITED: "rate_limit_error",
 }
 _CODES = {
     Status.REFUSED: "upstream_refused",
+    Status.UNSUPPORTED: "unsupported_parameter",
+    Status.LIBRARY: "upstream_library_error",
     Status.CONTEXT_LENGTH: "context_length_exceeded",
     Status.RATE_LIMITED: "rate_limit_exceeded",
 }
@@ -166,6 +171,8 @@ _STATUSES = {
 
 def _answered_with(error: UpstreamError) -> int:
     """The provider's own status, unless it speaks of our key or address, or of no HTTP at all."""
+    if error.status is Status.UNSUPPORTED:
+        return 400
     if error.status in {Status.REFUSED, Status.CONTEXT_LENGTH}:
         return error.http_status or 400
     if error.status is Status.RATE_LIMITED:

@@ -7,21 +7,23 @@ random wait; then the next one is asked. Once a stream has begun nothing is trie
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
-from experiments.core.eligibility import CONTEXT, next_model
+from experiments.core.eligibility import CONTEXT, next_model, without_avoided
 from experiments.core.endpoints import Endpoint, Upstream
 from experiments.core.endpoints import Protocol as Spoken
 from experiments.core.money import Price, price_on, total
+from experiments.core.parameters import Change, ParameterRule
 from experiments.core.usage import Usage
 from experiments.gateway.chat import Chat, upstream_body
 from experiments.gateway.chunks import FINISHED, Data, with_choices
 from experiments.gateway.crowds import BusyError, Crowds
 from experiments.gateway.errors import Status, UpstreamError
 from experiments.gateway.overhearing import Listener
+from experiments.gateway.unsupported import Refused, refused_parameters
 from experiments.gateway.usage import (
     Expected,
     Written,
@@ -32,12 +34,14 @@ from experiments.gateway.usage import (
 )
 from experiments.services.admission import Admitted
 from experiments.services.credentials import CredentialMissingError, key_of
+from experiments.services.learned_parameters import Refusal
 from experiments.services.outcomes import OutcomeReport
 from experiments.services.settling import Attempted, Settlement
 from experiments.services.shadow_queue import Overheard
 
 FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 2.0
+MOST_ADAPTATIONS = 5  # of one call for one model
 MOST_WAITING = 64  # chunks without a choice
 # Failures of a provider that had begun to work: it bills the tokens although no answer came.
 WORKED = {
@@ -78,6 +82,8 @@ class Try:
         self.is_fallback = is_fallback
         self.started_at = datetime.now(UTC)
         self.is_sent = False
+        self.body: Data = {}
+        self.changes: tuple[Change, ...] = ()
         self.first_token_ms: float | None = None
         self.data: Data = {}
         self.first_chunks: list[Data] = []
@@ -107,6 +113,8 @@ class Exchange:
         self.waited_ms = 0.0
         self.listener: Listener | None = None
         self._surroundings = surroundings
+        self._changes: tuple[Change, ...] = ()
+        self._refused: dict[str, list[tuple[Refused, str]]] = {}
         self._held = AsyncExitStack()
         self._clock = time.perf_counter()
 
@@ -125,6 +133,12 @@ class Exchange:
     def has_failed(self) -> bool:
         """No model answered."""
         return bool(self.attempts) and self.attempts[-1].status != Status.OK
+
+    @property
+    def changed(self) -> str:
+        """The parameters that the model asked last was sent otherwise, for a header."""
+        names = dict.fromkeys(change.parameter for change in self._changes)
+        return ", ".join(name for name in names if name.isascii() and name.isidentifier())
 
     @property
     def cost(self) -> int | None:
@@ -147,12 +161,28 @@ class Exchange:
                 tried.append(model)
                 if error.status is Status.CONTEXT_LENGTH:
                     unavailable |= self._no_larger_than(model)
-                following = next_model(
-                    self.admitted.policy, self.admitted.course, tried, unavailable
-                )
+                following = self._next(tried, unavailable)
                 if following is None:
-                    raise
+                    return await self._last_resort(error)
                 model = following
+
+    def _next(self, tried: list[str], unavailable: dict[str, str]) -> str | None:
+        """Models that would do without a parameter come last."""
+        policy, course = self.admitted.policy, self.admitted.course
+        others = (unavailable, without_avoided(unavailable))
+        return next(filter(None, (next_model(policy, course, tried, o) for o in others)), None)
+
+    async def _last_resort(self, error: UpstreamError) -> Try:
+        """The first model that only refused what the answer can be given without. Raises the error
+        where there is none."""
+        ended = {attempt.model: attempt.status for attempt in self.attempts}
+        for model, refused in list(self._refused.items()):
+            rules = [rule for each, _ in refused for rule in each.as_a_last_resort]
+            can_do_without = rules and all(each.as_a_last_resort for each, _ in refused)
+            if can_do_without and ended[model] == Status.UNSUPPORTED:
+                is_fallback = model != self.admitted.decision.model
+                return await self._patiently(model, rules, is_fallback=is_fallback)
+        raise error
 
     async def close(self) -> None:
         """Ends what still runs: a stream's connection, and the place it takes."""
@@ -204,33 +234,48 @@ class Exchange:
             usage=usage,
             cost=self.cost,
             shadow=self._overheard() if ended == Status.OK else None,
+            refusals=self._confirmed() if ended == Status.OK else (),
         )
 
     def _overheard(self) -> Overheard | None:
         return self.listener.overheard(self.model) if self.listener else None
 
-    async def _patiently(self, model: str, *, is_fallback: bool) -> Try:
+    async def _patiently(
+        self, model: str, adapted: Sequence[ParameterRule] = (), *, is_fallback: bool
+    ) -> Try:
+        """Sent again where that may help: after a wait, or without what the provider refused."""
         upstream = self.admitted.policy.upstreams[model]
-        wait = FIRST_WAIT_SECONDS
-        for left in range(upstream.endpoint.retries, -1, -1):
+        wait, left, rules = FIRST_WAIT_SECONDS, upstream.endpoint.retries, list(adapted)
+        while True:
             try:
-                return await self._once(model, upstream, is_fallback=is_fallback)
+                return await self._once(model, upstream, rules, is_fallback=is_fallback)
             except UpstreamError as error:
+                if error.status is Status.UNSUPPORTED:
+                    again = [r for r in self._refused[model][-1][0].at_once if r not in rules]
+                    if not again or len(rules) >= MOST_ADAPTATIONS:
+                        raise
+                    rules += again
+                    continue
                 if not left or not error.verdict.again:
                     raise
+                left -= 1
                 asked_for = error.retry_after or 0.0
                 if asked_for > LONGEST_WAIT_SECONDS:
                     raise
                 await self._sleep(max(asked_for, wait * random.uniform(0.5, 1.0)))
                 wait = min(2 * wait, LONGEST_WAIT_SECONDS)
-        raise AssertionError("unreachable")
 
     async def _sleep(self, seconds: float) -> None:
         self.waited_ms += seconds * 1e3
         await asyncio.sleep(seconds)
 
-    async def _once(self, model: str, upstream: Upstream, *, is_fallback: bool) -> Try:
+    async def _once(
+        self, model: str, upstream: Upstream, rules: Sequence[ParameterRule], *, is_fallback: bool
+    ) -> Try:
         attempt = Try(model, upstream, is_fallback=is_fallback)
+        learned = (*self.admitted.learned.get(model, ()), *rules)
+        attempt.body, attempt.changes = upstream_body(self.chat, upstream, learned)
+        self._changes = attempt.changes
         try:
             await self._first(attempt)
         except BaseException as error:
@@ -238,6 +283,7 @@ class Exchange:
                 await self._held.aclose()
             self._held = AsyncExitStack()
             if isinstance(error, UpstreamError):
+                self._note_refusal(attempt, error)
                 self.failed(attempt, error)
             elif isinstance(error, asyncio.CancelledError):
                 self.hung_up(attempt)
@@ -245,6 +291,22 @@ class Exchange:
         finally:
             self.waited_ms += attempt.elapsed_ms()
         return attempt
+
+    def _note_refusal(self, attempt: Try, error: UpstreamError) -> None:
+        """Tells a parameter that this model does not take from a call that nobody would take."""
+        refused = refused_parameters(error, attempt.body, self.chat.capabilities)
+        if refused is not None:
+            error.status = Status.UNSUPPORTED
+            self._refused.setdefault(attempt.model, []).append((refused, error.message))
+
+    def _confirmed(self) -> tuple[Refusal, ...]:
+        """What was refused by one model and then went well: without it, or at another model."""
+        return tuple(
+            Refusal(model, rule, reason)
+            for model, refused in self._refused.items()
+            for each, reason in refused
+            for rule in (each.rules if each.lasting else ())
+        )
 
     async def _first(self, attempt: Try) -> None:
         """Until the answer, or the first event of it, is here."""
@@ -262,12 +324,11 @@ class Exchange:
                 Status.BUSY, f"Model '{attempt.model}' has as many calls as it takes."
             ) from None
         door = self._surroundings.doors[endpoint.protocol]
-        body = upstream_body(self.chat, attempt.upstream.name, endpoint)
         attempt.is_sent = True
         if self.chat.streams:
-            await self._first_choice(attempt, door.stream(endpoint, key, body))
+            await self._first_choice(attempt, door.stream(endpoint, key, attempt.body))
         else:
-            data = await door.complete(endpoint, key, body)
+            data = await door.complete(endpoint, key, attempt.body)
             attempt.reported = reported_in(data)
             attempt.data = _checked(data)
             attempt.first_byte()
@@ -310,6 +371,7 @@ class Exchange:
                 http_status=error.http_status if error and error.http_status else answered,
                 cost=self._cost(attempt.model, usage),
                 error=error.message[:500] if error else "",
+                changes=attempt.changes,
                 blames=error.verdict.blames if error else status is Status.OK,
                 **tokens,
             )

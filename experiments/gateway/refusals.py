@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import DatabaseError, InterfaceError
 
+from experiments.core.eligibility import LACKS, REFUSES
 from experiments.core.selection import NoEligibleModelsError
 from experiments.gateway.errors import CallerError, GatewayError, UpstreamError
 from experiments.gateway.replies import limit_headers
@@ -49,7 +50,7 @@ def _over_limit(error: OverLimitError) -> CallerError:
 def _no_model(error: NoModelError) -> GatewayError:
     if error.is_too_long:
         return CallerError(400, str(error), code="context_length_exceeded", param="messages")
-    if error.named and error.reasons[error.named].startswith("lacks_"):
+    if error.named and error.reasons[error.named].startswith((LACKS, REFUSES)):
         return CallerError(400, str(error), code="unsupported_by_model", param="model")
     if error.is_key_missing:
         return _unavailable(error, "provider_key_missing", {"x-should-retry": "false"})

@@ -48,6 +48,7 @@ def _headers(
         "cost": usd(cost),
         "saving": usd(saving),
         "fallback": exchange.fallback or row.fallback,
+        "changed": exchange.changed,
         "overhead-ms": f"{max(0.0, elapsed_ms - exchange.waited_ms):.2f}",
         "budget": ", ".join(f"above soft {each}" for each in exchange.admitted.standing.above_soft),
     }
@@ -85,6 +86,7 @@ def explanation(exchange: Exchange) -> Mapping[str, Any]:
                 "first_token_ms": attempt.first_token_ms,
                 "ended_ms": attempt.ended_ms,
                 "error": attempt.error or None,
+                "changes": [change._asdict() for change in attempt.changes],
             }
             for attempt in exchange.attempts
         ],

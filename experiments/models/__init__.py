@@ -14,7 +14,14 @@ from experiments.models.experiments import (
     Replay,
 )
 from experiments.models.flags import Flag, FlagEntry, RoutingSettings
-from experiments.models.gateway import Attempt, Circuit, KeyUsage, ProviderEndpoint
+from experiments.models.gateway import (
+    Attempt,
+    Circuit,
+    KeyUsage,
+    LearnedParameter,
+    ParameterRule,
+    ProviderEndpoint,
+)
 from experiments.models.keys import APIKey, Scope
 from experiments.models.lab import OutcomeScores, OutcomeSet, RecordedOutcome
 from experiments.models.logins import LoginAttempt
@@ -45,6 +52,7 @@ __all__ = [
     "FlagEntry",
     "KeyUsage",
     "LanguageModel",
+    "LearnedParameter",
     "LoginAttempt",
     "Metric",
     "MetricSum",
@@ -54,6 +62,7 @@ __all__ = [
     "OutcomeScores",
     "OutcomeSet",
     "OwnCall",
+    "ParameterRule",
     "PeriodicJob",
     "Phase",
     "PolicyRevision",

@@ -7,9 +7,11 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from experiments.core.endpoints import Endpoint, Protocol, may_hold_provider_key
+from experiments.core.parameters import LEARNED, NEVER, PARTS, Action
+from experiments.core.parameters import ParameterRule as Rule
 from experiments.core.provider_addresses import (
     AddressRefusedError,
     host_of,
@@ -17,7 +19,7 @@ from experiments.core.provider_addresses import (
     parse_networks,
     refuse_address,
 )
-from experiments.models.base import ConfigurationRow
+from experiments.models.base import PLAIN, ConfigurationRow
 from experiments.models.decisions import Decision
 
 # An operator chooses where keys are sent; these must never be among them.
@@ -178,11 +180,167 @@ class ProviderEndpoint(ConfigurationRow):
         )
 
 
+ACTIONS = [
+    (Action.DROP, "Leave it out"),
+    (Action.RENAME, "Send it under another name"),
+    (Action.CLAMP, "Limit it"),
+    (Action.REPLACE, "Send another value"),
+    (Action.AVOID, "Prefer other models; leave it out where there is none"),
+    (Action.REFUSE, "Never ask the model for calls with it"),
+]
+PARAMETER = RegexValidator(
+    rf"^(?!({'|'.join(sorted(NEVER))})$)[A-Za-z][A-Za-z0-9_]*\Z",
+    "Name one parameter; model, messages and stream stay as they are.",
+)
+
+
+class ParameterRule(ConfigurationRow):
+    """A parameter that some models do not take, and what is done about it.
+
+    Rename and replace need `replacement`. Renames are applied first, limits last.
+    """
+
+    name = models.CharField(
+        max_length=80,
+        unique=True,
+        validators=[
+            RegexValidator(r"^[a-z0-9][a-z0-9_.-]*\Z", "Use small letters, digits, dots, hyphens.")
+        ],
+        help_text="Small letters, digits, dots, hyphens: claude-seed. Shown where it was applied.",
+    )
+    provider = models.CharField(
+        max_length=100,
+        blank=True,
+        validators=[PLAIN],
+        help_text="The provider of the models it is about, such as openai. Empty: any.",
+    )
+    model_patterns = models.JSONField(
+        "models",
+        default=list,
+        blank=True,
+        help_text="Patterns of model names, with or without the provider: gpt-5*, *claude*. With "
+        "an exclamation mark in front, what they leave out: !*-chat*. Empty: all models.",
+    )
+    parameter = models.CharField(
+        max_length=60,
+        validators=[PARAMETER],
+        help_text="As callers send it, such as seed. image_url and input_audio mean pictures and "
+        "sound in messages, and can only be refused.",
+    )
+    action = models.CharField(
+        max_length=10, choices=ACTIONS, help_text="What is done about it for these models."
+    )
+    replacement = models.CharField(
+        max_length=100,
+        blank=True,
+        validators=[PLAIN],
+        help_text="The other name, or the other value. Only for these two actions.",
+    )
+    minimum = models.FloatField(
+        null=True, blank=True, help_text="For a limit: the lowest number. Empty: no lowest one."
+    )
+    maximum = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="For a limit: the highest number, or the most entries of a list. Both empty: "
+        "the tokens the model can write.",
+    )
+    only_values = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Only for these values, such as minimal; of an object its type, such as "
+        "json_schema. Empty: for all.",
+    )
+    except_values = models.JSONField(
+        default=list, blank=True, help_text="Not for these values, such as 1."
+    )
+    with_parameter = models.CharField(
+        max_length=60,
+        blank=True,
+        validators=[PARAMETER],
+        help_text="Only for calls that carry this parameter too. Empty: for all.",
+    )
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = "parameter rule"
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(action__in=[Action.RENAME, Action.REPLACE]) | ~Q(replacement=""),
+                name="parameter_rule_names_a_replacement",
+                violation_error_message="Give the replacement: the other name or value.",
+            ),
+            models.CheckConstraint(
+                condition=~Q(action=Action.RENAME) | ~Q(replacement__in=sorted(NEVER)),
+                name="parameter_rule_renames_to_a_parameter",
+                violation_error_message="model, messages and stream stay as they are.",
+            ),
+            models.CheckConstraint(
+                condition=Q(minimum__isnull=True)
+                | Q(maximum__isnull=True)
+                | Q(minimum__lte=F("maximum")),
+                name="parameter_rule_limits_are_in_order",
+                violation_error_message="The lowest number is above the highest.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        if self.parameter in PARTS and self.action != Action.REFUSE:
+            message = f"'{self.parameter}' is a part of messages: it can only be refused."
+            raise ValidationError({"action": message})
+
+
+class LearnedParameter(models.Model):
+    """What a provider was found to refuse for one model, kept until `expires_at`.
+
+    `value` empty: whatever the value. `times` is how often it was found. Operators may delete it.
+    """
+
+    model = models.CharField(max_length=200)
+    parameter = models.CharField(max_length=60)
+    value = models.CharField(max_length=100, blank=True)
+    action = models.CharField(max_length=10, choices=ACTIONS)
+    replacement = models.CharField(max_length=100, blank=True)
+    maximum = models.FloatField(null=True)
+    with_parameter = models.CharField(max_length=60, blank=True)
+    reason = models.CharField(max_length=300, blank=True)
+    learned_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    times = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        ordering = ["model", "parameter", "value"]
+        verbose_name = "learned parameter"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["model", "parameter", "value"], name="learned_parameter_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model}: {self.parameter}"
+
+    def as_rule(self) -> Rule:
+        return Rule(
+            name=LEARNED,
+            parameter=self.parameter,
+            action=Action(self.action),
+            only_values=(self.value,) if self.value else (),
+            with_parameter=self.with_parameter,
+            replacement=self.replacement,
+            maximum=self.maximum,
+        )
+
+
 class Attempt(models.Model):
     """One call of a model for one decision. Times are milliseconds after `started_at`.
 
     `status` is `ok`, or why the call ended otherwise. Tokens are as in `experiments.core.usage`.
-    Tokens the provider did not report are `estimated`. Money is in nano-dollars.
+    Tokens the provider did not report are `estimated`. Money is in nano-dollars. `changes` lists
+    what was sent otherwise than the caller sent it: parameter, action, detail in words, rule.
     """
 
     decision = models.ForeignKey(Decision, on_delete=models.CASCADE, related_name="attempts")
@@ -206,6 +364,7 @@ class Attempt(models.Model):
     estimated = models.BooleanField(default=False)
     cost = models.BigIntegerField(null=True)
     error = models.CharField(max_length=500, blank=True)
+    changes = models.JSONField(default=list)
 
     class Meta:
         ordering = ["decision", "number"]

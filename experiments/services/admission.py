@@ -8,18 +8,22 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import DatabaseError, InterfaceError
 
 from experiments.core.eligibility import (
+    AVOIDED,
     CONTEXT,
     NO_ENDPOINT,
     NOT_ALLOWED,
+    REFUSES,
     SWITCHED_OFF,
     Course,
     Needs,
+    avoided,
     unfit,
+    without_avoided,
 )
 from experiments.core.money import price_on
 from experiments.core.policy import Method, Policy
@@ -36,6 +40,7 @@ from experiments.services.budgets import (
     limits_of,
     reserve,
 )
+from experiments.services.learned_parameters import Learned, learned
 from experiments.services.routing import (
     RouteRequest,
     StorageUnavailableError,
@@ -102,7 +107,8 @@ class KeyRules(NamedTuple):
 
 class Call(NamedTuple):
     """One chat call to let in. `named` are registered models the caller wants in that order, with
-    nobody routing; `listed` those it would rather fall back to than ours."""
+    nobody routing; `listed` those it would rather fall back to than ours; `parameters` is the call
+    as it was sent."""
 
     request: RouteRequest
     rules: KeyRules
@@ -110,10 +116,12 @@ class Call(NamedTuple):
     output_limit: int | None = None
     named: tuple[str, ...] = ()
     listed: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] = {}
 
 
 class Admitted(NamedTuple):
-    """A stored decision and what the call may do. `unavailable` models come with their reason."""
+    """A stored decision and what the call may do. `unavailable` models come with their reason;
+    `learned` is what models were found to refuse."""
 
     decision: Decision
     policy: Policy
@@ -121,6 +129,7 @@ class Admitted(NamedTuple):
     unavailable: Mapping[str, str]
     standing: Standing
     charge: Charge
+    learned: Learned = {}
 
 
 class Prepared(NamedTuple):
@@ -128,6 +137,16 @@ class Prepared(NamedTuple):
     decision: Decision
     course: Course
     unavailable: Mapping[str, str]
+    learned: Learned
+
+
+class Down(NamedTuple):
+    """What holds for all calls of this moment: models that nobody can call, those that wait for a
+    probe, and what models were found to refuse."""
+
+    closed: Mapping[str, str]
+    to_probe: frozenset[str]
+    learned: Learned
 
 
 # Turns what was sent into a call, under the policy of the moment; what it raises is the answer.
@@ -156,8 +175,7 @@ def admit(asked: Sequence[Asking]) -> list[Admitted | Exception]:
     return [next(stored) if isinstance(each, Prepared) else each for each in prepared]
 
 
-def _down(policy: Policy, now: datetime) -> tuple[dict[str, str], frozenset[str]]:
-    """Models that nobody can call now, and those that wait for a probe."""
+def _down(policy: Policy, now: datetime) -> Down:
     problems = {
         endpoint: credentials.problem_of(endpoint)
         for endpoint in {upstream.endpoint for upstream in policy.upstreams.values()}
@@ -168,34 +186,34 @@ def _down(policy: Policy, now: datetime) -> tuple[dict[str, str], frozenset[str]
         if problems[upstream.endpoint] is not None
     }
     state = circuits.tripped(now)
-    return {**down, **dict.fromkeys(state.closed_to_all, CIRCUIT)}, state.to_probe
+    closed = {**down, **dict.fromkeys(state.closed_to_all, CIRCUIT)}
+    return Down(closed, state.to_probe, learned(now))
 
 
-def _attempt(
-    policy: Policy, expected: Expected, ask: Asking, down: tuple[dict[str, str], frozenset[str]]
-) -> Prepared | Exception:
+def _attempt(policy: Policy, expected: Expected, ask: Asking, down: Down) -> Prepared | Exception:
     """A model that waits for a probe is chosen by one call only; the others decide without it."""
-    closed, to_probe = down
     try:
         call = ask(policy)
-        prepared = _prepare(policy, expected, call, closed)
-        while (model := prepared.decision.model) in to_probe:
+        prepared = _prepare(policy, expected, call, down)
+        while (model := prepared.decision.model) in down.to_probe:
             if circuits.claim_probe(model, datetime.now(UTC)):
                 break
-            closed = {**closed, model: CIRCUIT}
-            prepared = _prepare(policy, expected, call, closed)
+            down = down._replace(closed={**down.closed, model: CIRCUIT})
+            prepared = _prepare(policy, expected, call, down)
     except Exception as error:
         return error  # what it is about is told to whoever asked
     return prepared
 
 
-def _prepare(policy: Policy, expected: Expected, call: Call, down: Mapping[str, str]) -> Prepared:
+def _prepare(policy: Policy, expected: Expected, call: Call, down: Down) -> Prepared:
     tokens = (call.request.input_tokens or 0) + (call.output_limit or 0)
-    needs = Needs(call.capabilities, tokens, call.rules.models or None)
-    unavailable = {**down, **unfit(policy, needs)}
+    needs = Needs(call.capabilities, tokens, call.rules.models or None, call.parameters)
+    unavailable = {**down.closed, **unfit(policy, needs, down.learned)}
+    unavailable |= avoided(policy, needs, down.learned, unavailable)
     request = call.request._replace(unavailable=frozenset(unavailable), pair_stands_in=True)
     if call.named:
-        request = request._replace(asked=Asked(model=_first_fit(policy, call.named, unavailable)))
+        model = _first_fit(policy, call.named, without_avoided(unavailable))
+        request = request._replace(asked=Asked(model=model))
     elif unavailable.keys() >= policy.models.keys():
         raise NoModelError(policy, unavailable)
     row = _decided(policy, expected, request)
@@ -203,7 +221,7 @@ def _prepare(policy: Policy, expected: Expected, call: Call, down: Mapping[str, 
         raise NotAllowedError(
             "domain_not_allowed", f"This key may not send prompts of the domain '{row.domain}'."
         )
-    return Prepared(call, row, _course(call, row), unavailable)
+    return Prepared(call, row, _course(call, row), unavailable, down.learned)
 
 
 def _first_fit(policy: Policy, named: Sequence[str], unavailable: Mapping[str, str]) -> str:
@@ -279,7 +297,15 @@ def _insert(
         insert(each.decision)
         books.decided(each.decision)
         results.append(
-            Admitted(each.decision, policy, each.course, each.unavailable, answer, charge)
+            Admitted(
+                each.decision,
+                policy,
+                each.course,
+                each.unavailable,
+                answer,
+                charge,
+                each.learned,
+            )
         )
     books.close()
     return results
@@ -316,6 +342,10 @@ _WORDS: dict[str, str] = {
 def words_for(reason: str) -> str:
     if reason.startswith("lacks_"):
         return f"lacks the capability '{reason.removeprefix('lacks_')}'"
+    if reason.startswith(REFUSES):
+        return f"does not support '{reason.removeprefix(REFUSES)}'"
+    if reason.startswith(AVOIDED):
+        return f"would answer without '{reason.removeprefix(AVOIDED)}'"
     return _WORDS.get(reason, reason)
 
 

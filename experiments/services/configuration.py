@@ -24,6 +24,7 @@ from experiments.models import (
     LanguageModel,
     Metric,
     ModelPrice,
+    ParameterRule,
     PolicyRevision,
     ProviderEndpoint,
     Router,
@@ -34,6 +35,7 @@ from experiments.services.documents import (
     ENDPOINT_FIELDS,
     MODEL_FIELDS,
     OWN_METRIC_FIELDS,
+    PARAMETER_RULE_FIELDS,
     PRICE_FIELDS,
     ROUTER_FIELDS,
     SETTINGS_FIELDS,
@@ -71,6 +73,7 @@ PRICE_KEYS = (
 )
 SECTIONS: dict[str, tuple[str, ...]] = {
     "endpoints": ENDPOINT_FIELDS,
+    "parameter_rules": PARAMETER_RULE_FIELDS,
     "models": (*MODEL_FIELDS, "endpoint", "prices"),
     "routers": ROUTER_FIELDS,
     "domains": (*DOMAIN_FIELDS, "policy", "examples"),
@@ -208,6 +211,9 @@ def _write(document: Document) -> None:
     """Rows in the order they refer to each other; what others protect is deleted last."""
     with transaction.atomic():
         _write_section("endpoints", ProviderEndpoint, document.get("endpoints"), _write_endpoint)
+        _write_section(
+            "parameter_rules", ParameterRule, document.get("parameter_rules"), _write_rule
+        )
         _write_section("models", LanguageModel, document.get("models"), _write_model)
         _write_section("routers", Router, document.get("routers"), _write_router)
         if "settings" in document:
@@ -222,6 +228,7 @@ def _write(document: Document) -> None:
             (Router, "routers"),
             (LanguageModel, "models"),
             (ProviderEndpoint, "endpoints"),
+            (ParameterRule, "parameter_rules"),
         ):
             if section in document:
                 _delete_others(model, document[section])
@@ -280,6 +287,11 @@ def _require_unused(names: Iterable[str], done: str) -> None:
         if name in used:
             keys = ", ".join(used[name])
             raise ValidationError(f"metrics.{name}: it cannot be {done}: {keys} is judged by it.")
+
+
+def _write_rule(row: ParameterRule, values: Document) -> None:
+    _assign(row, values, PARAMETER_RULE_FIELDS)
+    _save(row)
 
 
 def _write_model(row: LanguageModel, values: Document) -> None:

@@ -19,6 +19,7 @@ from experiments.models import (
     LanguageModel,
     Metric,
     ModelPrice,
+    ParameterRule,
     ProviderEndpoint,
     Rollout,
     Router,
@@ -57,6 +58,18 @@ ENDPOINT_FIELDS = (
     "concurrency",
     "dropped_parameters",
     "asks_usage",
+)
+PARAMETER_RULE_FIELDS = (
+    "provider",
+    "model_patterns",
+    "parameter",
+    "action",
+    "replacement",
+    "minimum",
+    "maximum",
+    "only_values",
+    "except_values",
+    "with_parameter",
 )
 ROUTER_FIELDS = ("kind", "arguments", "checkpoint", "timeout_seconds", "enabled")
 DOMAIN_FIELDS = (
@@ -119,6 +132,9 @@ def current_document() -> Document:
         },
         "endpoints": {
             row.name: fields(row, ENDPOINT_FIELDS) for row in ProviderEndpoint.objects.all()
+        },
+        "parameter_rules": {
+            row.name: fields(row, PARAMETER_RULE_FIELDS) for row in ParameterRule.objects.all()
         },
         "routers": {row.name: fields(row, ROUTER_FIELDS) for row in Router.objects.all()},
         "domains": {

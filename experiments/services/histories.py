@@ -19,6 +19,7 @@ SUBJECTS = {
     "flags": "Flag",
     "metrics": "Metric",
     "models": "Model",
+    "parameter_rules": "Parameter rule",
     "rollouts": "Rollout",
     "routers": "Router",
     "settings": "Routing settings",

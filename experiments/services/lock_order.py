@@ -21,6 +21,7 @@ from experiments.models import (
     Decision,
     Feedback,
     KeyUsage,
+    LearnedParameter,
     MetricSum,
     Outcome,
     OutcomeSet,
@@ -47,6 +48,7 @@ LOCK_ORDER: tuple[tuple[type[models.Model], ...], ...] = (
     (PrunedTotal,),
     (PruneMark,),
     (Circuit,),
+    (LearnedParameter,),
     (OutcomeSet,),
     (RecordedOutcome,),
 )

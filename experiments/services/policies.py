@@ -14,6 +14,13 @@ from experiments.core.catalog import Model, ModelCapabilities, ModelMetrics
 from experiments.core.detection import DomainConfig
 from experiments.core.endpoints import Endpoint, Protocol, Upstream, upstream_name
 from experiments.core.money import Price
+from experiments.core.parameters import (
+    DROPPED_FOR_ENDPOINT,
+    Action,
+    ParameterRule,
+    in_order,
+    selective,
+)
 from experiments.models import PolicyRevision
 from experiments.models.catalog import PART_PRICES
 from experiments.models.routers import LOCAL_KINDS
@@ -98,6 +105,7 @@ def build_policy(number: int, document: Document) -> core.Policy:
     endpoints = {
         name: _endpoint(name, endpoint) for name, endpoint in document.get("endpoints", {}).items()
     }
+    rules = [_parameter_rule(*item) for item in document.get("parameter_rules", {}).items()]
     return core.Policy(
         revision=number,
         master=flags[core.MASTER_FLAG],
@@ -138,7 +146,7 @@ def build_policy(number: int, document: Document) -> core.Policy:
         default_pair=core.RoutingPolicy(strong=routing["strong_model"], weak=routing["weak_model"]),
         baseline=routing["baseline"],
         upstreams={
-            name: _upstream(name, model, endpoints[model["endpoint"]])
+            name: _upstream(name, model, endpoints[model["endpoint"]], rules)
             for name, model in document["models"].items()
             if model.get("endpoint")
         },
@@ -161,9 +169,25 @@ def _endpoint(name: str, endpoint: Document) -> Endpoint:
     )
 
 
-def _upstream(name: str, model: Document, endpoint: Endpoint) -> Upstream:
-    called = upstream_name(name, model["provider"], model["upstream_name"], endpoint.protocol)
-    return Upstream(endpoint, called)
+def _upstream(
+    name: str, model: Document, endpoint: Endpoint, rules: list[ParameterRule]
+) -> Upstream:
+    provider = model["provider"]
+    called = upstream_name(name, provider, model["upstream_name"], endpoint.protocol)
+    names = (name, name.partition("/")[2] or name, called)
+    own = [
+        ParameterRule(DROPPED_FOR_ENDPOINT, parameter, Action.DROP)
+        for parameter in endpoint.dropped_parameters
+    ]
+    own += [rule for rule in rules if rule.matches(provider, names)]
+    ordered = in_order(own)
+    return Upstream(endpoint, called, ordered, selective(ordered), model["max_output_tokens"])
+
+
+def _parameter_rule(name: str, rule: Document) -> ParameterRule:
+    lists = ("model_patterns", "only_values", "except_values")
+    values = {**rule, "action": Action(rule["action"]), **{key: tuple(rule[key]) for key in lists}}
+    return ParameterRule(name=name, **values)
 
 
 def _share(percentage: str) -> int:

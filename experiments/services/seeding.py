@@ -12,6 +12,7 @@ from experiments.core.judging import METRIC
 from experiments.core.policy import MASTER_FLAG, Method, domain_flag
 from experiments.core.seeded_endpoints import SEEDED_ENDPOINTS
 from experiments.core.seeded_models import SEEDED_MODELS, SEEDED_STRONG, SEEDED_WEAK
+from experiments.core.seeded_parameters import SEEDED_PARAMETER_RULES
 from experiments.models import (
     APIKey,
     Domain,
@@ -19,6 +20,7 @@ from experiments.models import (
     Flag,
     LanguageModel,
     Metric,
+    ParameterRule,
     PolicyRevision,
     ProviderEndpoint,
     Router,
@@ -71,6 +73,8 @@ def seed() -> None:
             _seed_settings()
             _seed_domains()
             refresh_prices()
+        if not _knows_parameter_rules():
+            _seed_parameter_rules()
         _seed_flags()
         _seed_metrics()
 
@@ -93,6 +97,19 @@ def _seed_endpoints() -> None:
     for endpoint in SEEDED_ENDPOINTS:
         values = {**asdict(endpoint), "dropped_parameters": list(endpoint.dropped_parameters)}
         ProviderEndpoint.objects.get_or_create(name=values.pop("name"), defaults=values)
+
+
+def _knows_parameter_rules() -> bool:
+    """Whether a revision was ever published that could hold some: then what is gone was deleted."""
+    newest = PolicyRevision.objects.order_by("-number").first()
+    return newest is not None and "parameter_rules" in newest.document
+
+
+def _seed_parameter_rules() -> None:
+    lists = ("model_patterns", "only_values", "except_values")
+    for rule in SEEDED_PARAMETER_RULES:
+        values = {**asdict(rule), **{name: list(getattr(rule, name)) for name in lists}}
+        ParameterRule.objects.get_or_create(name=values.pop("name"), defaults=values)
 
 
 def _seed_models() -> None:

@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 from django.db import DatabaseError, InterfaceError
 
+from experiments.core.parameters import Change
 from experiments.core.usage import Usage
 from experiments.models import Attempt, Decision
 from experiments.services.budgets import Charge, Correction, correct
 from experiments.services.circuits import CallResult, record
+from experiments.services.learned_parameters import Refusal, remember
 from experiments.services.outcomes import Answer, OutcomeReport, enter_outcomes, lock_decisions
 from experiments.services.shadow_queue import Overheard, queue
 from experiments.services.statements import insert_all
@@ -47,6 +49,7 @@ class Attempted(NamedTuple):
     estimated: bool = False
     cost: int | None = None
     error: str = ""
+    changes: tuple[Change, ...] = ()
     blames: bool = True
 
 
@@ -62,6 +65,7 @@ class Settlement(NamedTuple):
     cost: int | None
     usage: Usage | None = None
     shadow: Overheard | None = None
+    refusals: tuple[Refusal, ...] = ()
 
 
 def settle(settlements: Sequence[Settlement]) -> None:
@@ -78,6 +82,7 @@ def settle(settlements: Sequence[Settlement]) -> None:
             settle([settlement])
     else:
         _queue_shadows(settlements)
+        _remember([refusal for each in settlements for refusal in each.refusals])
 
 
 def _queue_shadows(settlements: Sequence[Settlement]) -> None:
@@ -89,6 +94,14 @@ def _queue_shadows(settlements: Sequence[Settlement]) -> None:
         queue(overheard)
     except Exception:
         log.exception("Shadow calls were not queued", extra={"count": len(overheard)})
+
+
+def _remember(refusals: Sequence[Refusal]) -> None:
+    """What is not remembered is found again by the next call."""
+    try:
+        remember(refusals, datetime.now(UTC))
+    except Exception:
+        log.exception("Refused parameters were not remembered", extra={"count": len(refusals)})
 
 
 def _settle(settlements: Sequence[Settlement]) -> None:
@@ -119,7 +132,7 @@ def _rows(settlement: Settlement) -> list[Attempt]:
 def _columns(attempt: Attempted) -> Mapping[str, object]:
     values = attempt._asdict()
     del values["blames"]
-    return values
+    return {**values, "changes": [change._asdict() for change in attempt.changes]}
 
 
 def _results(settlement: Settlement) -> list[CallResult]:

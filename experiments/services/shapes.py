@@ -18,6 +18,7 @@ from experiments.models import (
     LanguageModel,
     Metric,
     ModelPrice,
+    ParameterRule,
     ProviderEndpoint,
     Router,
     RoutingSettings,
@@ -76,6 +77,7 @@ COLUMNS: tuple[tuple[type[Any], Shape], ...] = (
 ROWS: dict[str, type[models.Model]] = {
     "settings": RoutingSettings,
     "endpoints": ProviderEndpoint,
+    "parameter_rules": ParameterRule,
     "models": LanguageModel,
     "routers": Router,
     "domains": Domain,

@@ -62,6 +62,25 @@ def test_calls_of_models_are_told_in_order(viewer: Client) -> None:
     assert content.index("rate limited") < content.index("1,000 cached")
 
 
+def test_parameters_that_were_sent_otherwise_are_listed(viewer: Client) -> None:
+    row = routed()
+    changes = [
+        {"parameter": "seed", "action": "drop", "detail": "left out", "rule": "claude-seed"},
+        {"parameter": "user", "action": "drop", "detail": "left out", "rule": "learned"},
+    ]
+    attempt(row, 1, changes=changes)
+    content = page(viewer, row)
+    assert "Parameters sent otherwise" in content
+    assert "seed: left out (rule claude-seed)" in content
+    assert "user: left out (the provider refused it)" in content
+
+
+def test_call_that_was_sent_as_it_came_lists_no_parameters(viewer: Client) -> None:
+    row = routed()
+    attempt(row, 1)
+    assert "Parameters sent otherwise" not in page(viewer, row)
+
+
 @pytest.mark.parametrize(
     ("statuses", "sentence"),
     [

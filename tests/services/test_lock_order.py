@@ -14,6 +14,7 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from experiments.core.parameters import Action, ParameterRule
 from experiments.gateway.asking import asking
 from experiments.gateway.chat import read_chat
 from experiments.models import (
@@ -47,6 +48,7 @@ from experiments.services.configuration import apply, roll_back
 from experiments.services.documents import current_document
 from experiments.services.experiment_edits import edit
 from experiments.services.lab_steps import explore
+from experiments.services.learned_parameters import Refusal, remember
 from experiments.services.lock_order import LOCK_ORDER
 from experiments.services.outcomes import OutcomeReport, Rating, record_feedback, record_outcome
 from experiments.services.pruning import prune
@@ -167,6 +169,17 @@ def _reported(row: Decision) -> Decision:
     return row
 
 
+def _refused(*parameters: str) -> list[Refusal]:
+    rules = [ParameterRule("learned", name, Action.DROP) for name in parameters]
+    return [Refusal("openai/gpt-4.1", rule, "Not supported.") for rule in rules]
+
+
+def _learned() -> None:
+    """Some rows that are found again, and some that have expired."""
+    remember(_refused("seed", "user"), NOW)
+    remember(_refused("store", "metadata"), NOW - timedelta(days=2))
+
+
 def _started(row: Rollout) -> Rollout:
     rollouts.start(row, "olga", START)
     return row
@@ -235,6 +248,7 @@ PATHS: dict[str, Path_] = {
         ),
     ),
     "quality": _with(_routed, lambda row: _rated(row, "quality")),
+    "learned parameters": _after(_learned, lambda: remember(_refused("user", "seed"), NOW)),
     "custom metric": _with(
         lambda: running("cheaper", now=NOW) and _routed(domain="technical"),
         lambda row: _rated(row, "helpful"),

@@ -1,0 +1,209 @@
+"""What a model does not take of a chat call, and what it is sent instead. Pure.
+
+A parameter that one model refuses must not decide whether a call succeeds: rules say how a call is
+adapted for a model, or which models cannot take it. Operators edit the shipped ones; what
+providers refuse beyond them is learned and applied in the same way.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+LIMITS = ("max_completion_tokens", "max_tokens")
+# What no rule may touch: without it there is no call.
+NEVER = frozenset(("model", "messages", "stream"))
+# Parts of messages that a rule can name like a parameter, and the capability they ask for.
+PARTS = {"image_url": "vision", "input_audio": "audio"}
+DROPPED_FOR_ENDPOINT = "endpoint"
+LEARNED = "learned"
+
+
+class Action(StrEnum):
+    """What is done about a parameter.
+
+    `avoid`: other models are asked first, and it is left out where there is none. `refuse`: the
+    model is never asked, because the caller relies on the parameter.
+    """
+
+    DROP = "drop"
+    RENAME = "rename"
+    CLAMP = "clamp"
+    REPLACE = "replace"
+    AVOID = "avoid"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterRule:
+    """One difference of the models it matches. `provider` empty: of any. `model_patterns` are
+    such as `gpt-5*`, with an exclamation mark in front for what they leave out; none: all.
+
+    `only_values` and `except_values` are JSON, plain words without quotation marks.
+    `with_parameter` limits the rule to calls that carry that one too. `replacement` is the new
+    name or the new value. Without a limit of its own, `clamp` takes the model's output limit.
+    """
+
+    name: str
+    parameter: str
+    action: Action
+    provider: str = ""
+    model_patterns: tuple[str, ...] = ()
+    only_values: tuple[str, ...] = ()
+    except_values: tuple[str, ...] = ()
+    with_parameter: str = ""
+    replacement: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+
+    def matches(self, provider: str, names: Sequence[str]) -> bool:
+        """Whether it is about a model of this provider with any of these names."""
+        if self.provider not in ("", provider):
+            return False
+        wanted = [pattern for pattern in self.model_patterns if not pattern.startswith("!")]
+        unwanted = [pattern[1:] for pattern in self.model_patterns if pattern.startswith("!")]
+        return (not wanted or _matches(names, wanted)) and not _matches(names, unwanted)
+
+    def applies_to(self, body: Mapping[str, Any], capabilities: Iterable[str] = ()) -> bool:
+        """Whether the call carries what the rule is about. Null is as good as left out."""
+        if capability := PARTS.get(self.parameter):
+            return capability in capabilities
+        value = body.get(self.parameter)
+        if value is None or (self.with_parameter and body.get(self.with_parameter) is None):
+            return False
+        if self.only_values and not _is_among(value, self.only_values):
+            return False
+        return not _is_among(value, self.except_values)
+
+
+def in_order(rules: Iterable[ParameterRule]) -> tuple[ParameterRule, ...]:
+    """Renames come first, limits last: what is renamed is held to the limit of its new name."""
+    return tuple(sorted(rules, key=lambda rule: (_ORDER.index(rule.action), rule.name)))
+
+
+def selective(rules: Iterable[ParameterRule]) -> tuple[ParameterRule, ...]:
+    """Those that keep a model out of some calls."""
+    return tuple(rule for rule in rules if rule.action in (Action.AVOID, Action.REFUSE))
+
+
+class Change(NamedTuple):
+    """What was done to a call for one model: `detail` in words, `rule` names why."""
+
+    parameter: str
+    action: str
+    detail: str
+    rule: str
+
+
+def adapted(
+    body: Mapping[str, Any], rules: Sequence[ParameterRule], output_limit: int | None = None
+) -> tuple[dict[str, Any], tuple[Change, ...]]:
+    """The call as a model with these rules (`in_order`) is sent it, and what was changed."""
+    sent, changes = dict(body), []
+    for rule in rules:
+        if rule.parameter in sent and rule.applies_to(sent):
+            detail = _APPLY[rule.action](rule, sent, output_limit)
+            if detail:
+                changes.append(Change(rule.parameter, str(rule.action), detail, rule.name))
+    return sent, tuple(changes)
+
+
+def objections(
+    body: Mapping[str, Any], capabilities: Iterable[str], rules: Iterable[ParameterRule]
+) -> dict[Action, str]:
+    """The parameters for which a model with these rules is to be avoided, or cannot be asked."""
+    found: dict[Action, str] = {}
+    for rule in selective(rules):
+        if rule.applies_to(body, capabilities):
+            found.setdefault(rule.action, rule.parameter)
+    return found
+
+
+def value_text(value: Any) -> str:
+    """A value as rules name it: what kind of object, the word itself, else JSON."""
+    if isinstance(value, Mapping):
+        return str(value.get("type", ""))
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _matches(names: Iterable[str], patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
+
+
+def _is_among(value: Any, texts: Iterable[str]) -> bool:
+    """Numbers are compared as numbers: 1.0 is 1."""
+    own = value_text(value)
+    return any(text == own or _number(text) == _number(own) is not None for text in texts)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _drop(rule: ParameterRule, sent: dict[str, Any], _: int | None) -> str:
+    del sent[rule.parameter]
+    return "left out"
+
+
+def _rename(rule: ParameterRule, sent: dict[str, Any], _: int | None) -> str:
+    value = sent.pop(rule.parameter)
+    if sent.get(rule.replacement) is not None:
+        return f"left out, since {rule.replacement} was sent too"
+    sent[rule.replacement] = value
+    return f"sent as {rule.replacement}"
+
+
+def _replace(rule: ParameterRule, sent: dict[str, Any], _: int | None) -> str:
+    before = value_text(sent[rule.parameter])
+    try:
+        sent[rule.parameter] = json.loads(rule.replacement)
+    except json.JSONDecodeError:
+        sent[rule.parameter] = rule.replacement
+    return f"{before[:40]} sent as {rule.replacement}"
+
+
+def _clamp(rule: ParameterRule, sent: dict[str, Any], output_limit: int | None) -> str:
+    value = sent[rule.parameter]
+    has_own = rule.minimum is not None or rule.maximum is not None
+    most = rule.maximum if has_own else output_limit
+    if isinstance(value, list) and most is not None and len(value) > most:
+        sent[rule.parameter] = value[: int(most)]
+        return f"the first {int(most)} of {len(value)} kept"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    bound = value
+    if most is not None and value > most:
+        bound = most
+    if rule.minimum is not None and value < rule.minimum:
+        bound = rule.minimum
+    if bound == value:
+        return ""
+    sent[rule.parameter] = int(bound) if float(bound).is_integer() else bound
+    return f"{value} lowered to {bound:g}" if bound < value else f"{value} raised to {bound:g}"
+
+
+def _nothing(rule: ParameterRule, sent: dict[str, Any], _: int | None) -> str:
+    return ""
+
+
+_ORDER = (
+    Action.RENAME,
+    Action.REPLACE,
+    Action.DROP,
+    Action.AVOID,
+    Action.REFUSE,
+    Action.CLAMP,
+)
+_APPLY = {
+    Action.DROP: _drop,
+    Action.AVOID: _drop,
+    Action.RENAME: _rename,
+    Action.REPLACE: _replace,
+    Action.CLAMP: _clamp,
+    Action.REFUSE: _nothing,
+}
