@@ -6,6 +6,7 @@ scored; else of the example prompts that ship. The choice is the one that decide
 """
 
 import functools
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import combinations
@@ -30,11 +31,12 @@ from experiments.routers.features import featurise
 from experiments.services.expectations import expected_output_tokens
 from experiments.services.scorers import of_row
 
-RECENT = 2_000
+RECENT = 1_000
 ENOUGH = 100
 EXAMPLES = 50
 """Prompts of a domain that are scored where nothing better is known."""
 NANO = 1_000_000_000
+DEFAULT_OUTPUT_TOKENS = 300
 NOT_KNOWN = "not_known"
 
 
@@ -73,13 +75,20 @@ class Forecast(NamedTuple):
 class _Picked(NamedTuple):
     """What a policy picks for one prompt, and how often it explores the other model."""
 
+    prompt: Prompt
     choice: Choice
     explored: float
-    cost: float | None
 
     @property
     def identity(self) -> tuple[str, str | None, float]:
         return self.choice.model, self.choice.other if self.explored else None, self.explored
+
+    @property
+    def models(self) -> Iterator[tuple[str, float]]:
+        """Each model that may answer, with its share."""
+        yield self.choice.model, 1 - self.explored
+        if self.explored and self.choice.other:
+            yield self.choice.other, self.explored
 
     @property
     def strong(self) -> float | None:
@@ -93,20 +102,26 @@ class _Picked(NamedTuple):
 
 
 def forecast(
-    policy: Policy, domains: Sequence[Domain], wanted: Sequence[RoutingPolicy], today: date
+    policy: Policy,
+    domains: Sequence[Domain],
+    wanted: Sequence[RoutingPolicy],
+    today: date,
+    *,
+    most: int = RECENT,
 ) -> Forecast | None:
     """What each of `wanted` would do in these domains. None where no prompt's scores are known.
 
-    A few queries; a thousand prompts take some milliseconds.
+    A query or two; a thousand prompts take about 15 ms a policy. `most` recent ones are asked.
     """
-    sample = _sample(policy, domains, _routers(wanted))
+    sample = _sample(policy, domains, _routers(wanted), most)
     if not sample.prompts:
         return None
     try:
         picked = [_picks(policy, one, sample.prompts, today) for one in wanted]
     except NoEligibleModelsError:
         return None
-    return Forecast(sample, tuple(_summary(one) for one in picked), tuple(_same(picked)))
+    summaries = tuple(_summary(policy, one, today) for one in picked)
+    return Forecast(sample, summaries, tuple(_same(picked)))
 
 
 def scores_of(found: Forecast, router: str) -> list[float]:
@@ -127,41 +142,45 @@ def _same(picked: Sequence[Sequence[_Picked]]) -> Iterator[tuple[int, int]]:
             yield first, second
 
 
-def _summary(picks: Sequence[_Picked]) -> PolicyForecast:
+def _summary(policy: Policy, picks: Sequence[_Picked], today: date) -> PolicyForecast:
     shares = [one.strong for one in picks if one.strong is not None]
-    costs = [one.cost for one in picks if one.cost is not None]
     return PolicyForecast(
         strong_share=sum(shares) / len(shares) if len(shares) == len(picks) else None,
-        cost=sum(costs) / len(costs) / NANO if len(costs) == len(picks) else None,
+        cost=_cost(policy, picks, today),
         models=tuple(sorted({one.choice.model for one in picks})),
     )
+
+
+def _cost(policy: Policy, picks: Sequence[_Picked], today: date) -> float | None:
+    """US dollars a request: prices are linear in tokens, so each model's mean prompt is priced."""
+    shares: dict[tuple[str, str], float] = defaultdict(float)
+    tokens: dict[tuple[str, str], float] = defaultdict(float)
+    for one in picks:
+        for model, share in one.models:
+            shares[one.prompt.domain, model] += share
+            tokens[one.prompt.domain, model] += share * one.prompt.tokens
+    expected, total = expected_output_tokens(), 0.0
+    for key, share in shares.items():
+        price = price_on(policy.prices.get(key[1], ()), today)
+        if price is None:
+            return None
+        written = expected.get(key, DEFAULT_OUTPUT_TOKENS)
+        total += share * price.cost(round(tokens[key] / share), written)
+    return total / len(picks) / NANO
 
 
 def _picks(
     policy: Policy, wanted: RoutingPolicy, prompts: Sequence[Prompt], today: date
 ) -> list[_Picked]:
-    expected = expected_output_tokens()
-    return [_pick(policy, wanted, prompt, today, expected) for prompt in prompts]
+    return [_pick(policy, wanted, prompt, today) for prompt in prompts]
 
 
-def _pick(
-    policy: Policy,
-    wanted: RoutingPolicy,
-    prompt: Prompt,
-    today: date,
-    expected: Mapping[tuple[str, str], int],
-) -> _Picked:
-    situation = Situation(
-        "", Unit(RecordedBuckets({}), ""), (), prompt.tokens, today, output_tokens=expected
-    )
+def _pick(policy: Policy, wanted: RoutingPolicy, prompt: Prompt, today: date) -> _Picked:
+    situation = Situation("", Unit(RecordedBuckets({}), ""), (), prompt.tokens, today)
     scorer = Scorer(policy, lambda name: _score(prompt, name))
     choice = Chooser(policy, policy.domains[prompt.domain], situation, scorer).choose(wanted)
     explored = explored_buckets(wanted.epsilon) / BUCKETS if choice.other else 0.0
-    own = _cost(policy, choice.model, prompt, situation)
-    other = _cost(policy, choice.other, prompt, situation) if explored and choice.other else 0.0
-    if own is None or other is None:
-        return _Picked(choice, explored, None)
-    return _Picked(choice, explored, own * (1 - explored) + other * explored)
+    return _Picked(prompt, choice, explored)
 
 
 def _score(prompt: Prompt, router: str) -> Score | Failure:
@@ -169,17 +188,11 @@ def _score(prompt: Prompt, router: str) -> Score | Failure:
     return Failure(NOT_KNOWN) if value is None else Score(value)
 
 
-def _cost(policy: Policy, model: str, prompt: Prompt, situation: Situation) -> float | None:
-    price = price_on(policy.prices.get(model, ()), situation.day)
-    if price is None:
-        return None
-    written = situation.output_tokens.get((prompt.domain, model), situation.default_output_tokens)
-    return price.cost(prompt.tokens, written)
-
-
-def _sample(policy: Policy, domains: Sequence[Domain], routers: frozenset[str]) -> Sample:
+def _sample(
+    policy: Policy, domains: Sequence[Domain], routers: frozenset[str], most: int
+) -> Sample:
     names = [domain.name for domain in domains]
-    recent = _recent(names, routers)
+    recent = _recent(names, routers, most)
     if len(recent) >= ENOUGH:
         return Sample(recent, f"{len(recent):,} recent prompts")
     if routers and (found := _recorded(policy, names, routers)):
@@ -188,10 +201,10 @@ def _sample(policy: Policy, domains: Sequence[Domain], routers: frozenset[str]) 
     return Sample(examples, f"{len(examples):,} example prompts (too few recent ones)")
 
 
-def _recent(domains: Sequence[str], routers: frozenset[str]) -> list[Prompt]:
+def _recent(domains: Sequence[str], routers: frozenset[str], most: int) -> list[Prompt]:
     """The newest decisions that every router has scored. One query, from an index."""
     rows = Decision.objects.filter(domain__in=domains).exclude(odds="").order_by("-created_at")
-    read = rows.values_list("domain", "scores", "input_tokens")[:RECENT]
+    read = rows.values_list("domain", "scores", "input_tokens")[:most]
     prompts = (
         Prompt(domain, orjson.loads(scores) if scores else {}, tokens)
         for domain, scores, tokens in read

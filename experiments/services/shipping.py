@@ -11,7 +11,7 @@ from experiments.models import Arm, Experiment
 from experiments.reports.experiments import results
 from experiments.services import experiments as lifecycle
 from experiments.services.documents import current_document
-from experiments.services.forecasts import Forecast, PolicyForecast, forecast
+from experiments.services.forecasts import ENOUGH, RECENT, PolicyForecast, forecast
 from experiments.services.policies import build_policy
 from experiments.services.revisions import Author
 
@@ -69,9 +69,10 @@ def previews(experiment: Experiment, now: datetime) -> tuple[ShipPreview, ...]:
     """Of each arm, treatments first."""
     arms = sorted(_arms(experiment), key=lambda arm: arm.is_control)
     found = results(experiment, now, series=False)
+    changes = _changes(experiment, arms, now)
     return tuple(
-        ShipPreview(arm.name, now, found.verdict, found.sentence, _changes(experiment, arm, now))
-        for arm in arms
+        ShipPreview(arm.name, now, found.verdict, found.sentence, tuple(own))
+        for arm, own in zip(arms, changes, strict=True)
     )
 
 
@@ -96,26 +97,31 @@ def _arms(experiment: Experiment) -> list[Arm]:
     return list(experiment.arms.select_related("router", "strong_model", "weak_model"))
 
 
-def _changes(experiment: Experiment, arm: Arm, now: datetime) -> tuple[DomainChange, ...]:
+def _changes(
+    experiment: Experiment, arms: Sequence[Arm], now: datetime
+) -> list[list[DomainChange]]:
+    """Each arm's, of every domain it would be written into."""
     policy = build_policy(0, current_document())
     own = experiment.domain.name if experiment.domain else None
     domains = [domain for name, domain in policy.domains.items() if own in (None, name)]
-    return tuple(_change(policy, domain, arm, now) for domain in domains)
+    most = max(ENOUGH, RECENT // max(1, len(domains)))
+    by_domain = [_of_domain(policy, domain, arms, now, most) for domain in domains]
+    return [[changes[place] for changes in by_domain] for place in range(len(arms))]
 
 
-def _change(policy: Policy, domain: Domain, arm: Arm, now: datetime) -> DomainChange:
-    after = arm.routing_policy()
-    wanted = (domain.policy, after)
-    found: Forecast | None = forecast(policy, [domain], wanted, now.date())
-    before, later = found.policies if found else (None, None)
-    return DomainChange(
-        domain.name,
-        described(domain.policy, effective_threshold(policy, domain, domain.policy)),
-        described(after, after.threshold),
-        before,
-        later,
-        found.sample.source if found else "",
-    )
+def _of_domain(
+    policy: Policy, domain: Domain, arms: Sequence[Arm], now: datetime, most: int
+) -> list[DomainChange]:
+    """Each arm's change of one domain, asked of the same prompts."""
+    after = [arm.routing_policy() for arm in arms]
+    found = forecast(policy, [domain], [domain.policy, *after], now.date(), most=most)
+    before, *later = found.policies if found else [None] * (len(arms) + 1)
+    today = described(domain.policy, effective_threshold(policy, domain, domain.policy))
+    source = found.sample.source if found else ""
+    return [
+        DomainChange(domain.name, today, described(one, one.threshold), before, predicted, source)
+        for one, predicted in zip(after, later, strict=True)
+    ]
 
 
 def described(policy: RoutingPolicy, threshold: float | None) -> str:
