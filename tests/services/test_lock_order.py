@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
@@ -26,13 +27,17 @@ from experiments.models import (
     Experiment,
     KeyUsage,
     Metric,
+    MetricSum,
     ModelPrice,
     OwnCall,
     Rollout,
+    Rollup,
+    RollupBin,
     Scope,
     ShadowPair,
     UnitSum,
 )
+from experiments.models.sums import counters_of
 from experiments.services import (
     budgets,
     circuits,
@@ -66,6 +71,7 @@ from experiments.services.shadow_queue import (
     waiting,
 )
 from experiments.services.tasks import Running
+from experiments.services.verification import verify
 from tests.experiment_rows import START, draft, rollout, running
 from tests.installation import install
 from tests.judging.rows import overheard, set_up
@@ -162,6 +168,13 @@ def _ending(pair: ShadowPair, charge: Charge, preference: float | None) -> shado
 def _routed_with_shadows() -> Decision:
     set_up("http://127.0.0.1:9")
     return _routed(domain="technical")
+
+
+def _spoiled() -> None:
+    _rated(_routed(), "helpful")
+    for model in (Rollup, RollupBin, UnitSum, MetricSum):
+        column = next(reversed(counters_of(model)))
+        model._default_manager.update(**{column: F(column) + 1})
 
 
 def _reported(row: Decision) -> Decision:
@@ -346,6 +359,7 @@ PATHS: dict[str, Path_] = {
         lambda: prune(date(2026, 9, 2)),
     ),
     "rebuilding": _after(_routed, rebuild),
+    "correcting": _after(_spoiled, lambda: verify(repair=True)),
     "rollout start": _with(
         lambda: rollout(steps=[(10, 24), (50, 24)]),
         lambda row: rollouts.start(row, "olga", START),

@@ -17,7 +17,7 @@ from tests.storage.fresh_database import fresh_database
 WAITING = "Another process prepares this database. Waiting until it is done."
 
 
-def start(url: str, *arguments: str) -> "subprocess.Popen[str]":
+def start(url: str, *arguments: str, stdin: int | None = None) -> "subprocess.Popen[str]":
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -34,6 +34,7 @@ def start(url: str, *arguments: str) -> "subprocess.Popen[str]":
         [sys.executable, "manage.py", *arguments],
         cwd=ROOT,
         env=environment,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

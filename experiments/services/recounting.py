@@ -1,0 +1,469 @@
+"""Counts the running sums again from the stored decisions, in SQL, and compares or corrects them.
+
+Every statement here sees one state of the database. A decision, an outcome or a rating and the sums
+it counts in are written by one transaction, so in any one state the sums and a recount are equal,
+also while others write; what differs is wrong. To correct a sum the difference is added to it, as a
+writer would: whatever others add meanwhile stays right, and nobody waits for more than single rows.
+Of several corrections at once each waits for the one before, or a difference would be added twice.
+
+The expressions say in SQL what `rollups` and `sums` say of one decision in Python; tests compare
+the two over random traffic.
+"""
+
+# ruff: noqa: S608 - every name in these statements is our own
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, NamedTuple
+
+from django.db import connection, models
+
+from experiments.models import (
+    Decision,
+    Feedback,
+    MetricSum,
+    Outcome,
+    PruneMark,
+    Rollup,
+    RollupBin,
+    UnitSum,
+)
+from experiments.models.sums import (
+    CONFIDENCE_BINS,
+    FIXED_POINT,
+    LATENCY_ENDS,
+    SCORE_BINS,
+    counters_of,
+)
+from experiments.services.rollups import MICRO
+from experiments.services.sums import JUDGE, QUALITY
+from experiments.services.transactions import run_transaction
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+class Span(NamedTuple):
+    """An hour or a day of decisions, and its value in the column of the sums that names it."""
+
+    since: datetime
+    until: datetime
+    value: datetime | date
+
+    @classmethod
+    def of_hour(cls, hour: datetime) -> "Span":
+        return cls(hour, hour + HOUR, hour)
+
+    @classmethod
+    def of_day(cls, day: date) -> "Span":
+        start = datetime.combine(day, time.min, UTC)
+        return cls(start, start + DAY, day)
+
+
+class Difference(NamedTuple):
+    """One sum that is not what a recount gives."""
+
+    table: str
+    key: Mapping[str, Any]
+    column: str
+    stored: int
+    counted: int
+
+    def __str__(self) -> str:
+        where = ", ".join(f"{name} {value}" for name, value in self.key.items() if value != "")
+        return f"{self.table} ({where}): {self.column} is {self.stored}, counted {self.counted}"
+
+
+class Recount(NamedTuple):
+    """How one table of sums is counted. `span` is its column of the hour or the day, `keys` its
+    other key columns; `counted` selects them and the counters from `facts`, row by row, and names
+    the span's limits as many times as `limits` says."""
+
+    model: type[models.Model]
+    span: str
+    keys: tuple[str, ...]
+    counted: str
+    limits: int = 0
+
+    @property
+    def counters(self) -> tuple[str, ...]:
+        return counters_of(self.model)
+
+    @property
+    def table(self) -> str:
+        return _table(self.model)
+
+
+def differences(recount: Recount, span: Span) -> list[Difference]:
+    """The sums of this span that a recount contradicts. Reads only."""
+    with _cursor() as cursor:
+        cursor.execute(*_comparison(recount, span))
+        rows = cursor.fetchall()
+    return [difference for row in rows for difference in _differences(recount, span, row)]
+
+
+def correct(recount: Recount, span: Span) -> int:
+    """Adds what is missing in the sums of this span; returns how many rows were wrong."""
+    corrected = run_transaction(lambda: _correct(recount, span))
+    if corrected:
+        _delete_empty(recount, span)
+    return corrected
+
+
+def _correct(recount: Recount, span: Span) -> int:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('switchyard-recount'))")
+    with _cursor() as cursor:
+        cursor.execute(*_correction(recount, span))
+        return max(0, int(cursor.rowcount))
+
+
+def _delete_empty(recount: Recount, span: Span) -> None:
+    """Rows that count nothing any more, one by one: each is looked at again under its lock."""
+    empty = dict.fromkeys(recount.counters, 0)
+    rows = recount.model._default_manager.filter(**{recount.span: span.value}, **empty)
+    for pk in list(rows.values_list("pk", flat=True)):
+        run_transaction(rows.filter(pk=pk).delete)
+
+
+def is_pruned(span: Span) -> bool:
+    return PruneMark.objects.filter(pruned_before__gt=span.since).exists()
+
+
+def _differences(recount: Recount, span: Span, row: Sequence[Any]) -> Iterator[Difference]:
+    names, width = recount.counters, len(recount.keys)
+    key = {recount.span: span.value, **dict(zip(recount.keys, row, strict=False))}
+    for index, name in enumerate(names):
+        counted, stored = int(row[width + index]), int(row[width + len(names) + index])
+        if counted != stored:
+            yield Difference(recount.model.__name__, key, name, stored, counted)
+
+
+# The statements
+
+
+def _comparison(recount: Recount, span: Span) -> tuple[str, list[Any]]:
+    counted = _list(f"SUM(c_{name})" for name in recount.counters)
+    stored = _list(f"SUM(s_{name})" for name in recount.counters)
+    text, values = _both(recount, span)
+    return f"{text} SELECT {_list(recount.keys)}, {counted}, {stored} {_grouped(recount)}", [
+        *values,
+        _at(span.since),
+    ]
+
+
+def _correction(recount: Recount, span: Span) -> tuple[str, list[Any]]:
+    """Rows are written in the order in which writers lock them, by the text of their keys."""
+    names, keys = recount.counters, (recount.span, *recount.keys)
+    missing = _list(f"CAST(SUM(c_{name}) - SUM(s_{name}) AS bigint)" for name in names)
+    text, values = _both(recount, span)
+    order = _list(f"CAST({name} AS text){_C_ORDER[connection.vendor]}" for name in recount.keys)
+    changes = _list(f"{name} = {recount.table}.{name} + excluded.{name}" for name in names)
+    statement = (
+        f"INSERT INTO {recount.table} ({_list((*keys, *names))}) {text} "
+        f"SELECT {_marked(recount)}, {_list(recount.keys)}, {missing} {_grouped(recount)} "
+        f"ORDER BY {order} ON CONFLICT ({_list(keys)}) DO UPDATE SET {changes}"
+    )
+    return statement, [*values, _of_span(span), _at(span.since)]
+
+
+def _both(recount: Recount, span: Span) -> tuple[str, list[Any]]:
+    """`sides`: the recount's rows and the stored ones, each with nothing on the other side."""
+    names, keys = recount.counters, _list(recount.keys)
+    text = (
+        f"WITH facts AS ({_facts()}), counted AS ({recount.counted}), sides AS ("
+        f"SELECT {keys}, {_list(f'{name} AS c_{name}' for name in names)}, "
+        f"{_list(f'0 AS s_{name}' for name in names)} FROM counted UNION ALL "
+        f"SELECT {keys}, {_list('0' for _ in names)}, {_list(names)} "
+        f"FROM {recount.table} WHERE {recount.span} = %s)"
+    )
+    times = [_at(span.since), _at(span.until)]
+    return text, [*times * (2 + recount.limits), _of_span(span)]
+
+
+def _grouped(recount: Recount) -> str:
+    """Only what differs; nothing of a span whose decisions are being pruned."""
+    differs = " OR ".join(f"SUM(c_{name}) <> SUM(s_{name})" for name in recount.counters)
+    return (
+        f"FROM sides WHERE NOT EXISTS (SELECT 1 FROM {_table(PruneMark)} "
+        f"WHERE pruned_before > %s) GROUP BY {_list(recount.keys)} HAVING {differs}"
+    )
+
+
+def _marked(recount: Recount) -> str:
+    kind = "timestamptz" if recount.span == "hour" else "date"
+    return f"CAST(%s AS {kind})" if connection.vendor == "postgresql" else "%s"
+
+
+def _facts() -> str:
+    """One row a decision: what is counted of it, its outcome and its combined quality."""
+    told = ("success", "input_tokens", "output_tokens", "latency_ms")
+    kinds = ("baseline", "strong", "weak")
+    costs = (
+        f"CASE WHEN o.cost IS NULL THEN d.cost_{kind} ELSE o.cost_{kind} END AS {kind}_cost"
+        for kind in kinds
+    )
+    return (
+        "SELECT d.id, d.domain, d.experiment, d.arm, d.phase, d.rollout, d.rollout_arm, d.tier, "
+        "d.model, d.method, d.unit_hash, d.explored, d.audited, d.confidence, d.latency_us, "
+        "d.detail, d.cost AS expected_cost, COALESCE(o.cost, d.cost) AS cost, "
+        f"{_list(costs)}, {_list(f'o.{name}' for name in told)}, o.decision_id AS outcome_of, "
+        "o.model AS answered_by, o.cost AS actual_cost, q.rating AS quality, "
+        "CASE WHEN d.fallback <> '' OR o.model <> '' THEN 1 ELSE 0 END AS fell_back "
+        f"FROM {_table(Decision)} d LEFT JOIN {_table(Outcome)} o ON o.decision_id = d.id "
+        f"LEFT JOIN ({_ratings('=')}) q ON q.decision_id = d.id "
+        "WHERE d.created_at >= %s AND d.created_at < %s"
+    )
+
+
+def _ratings(comparison: str) -> str:
+    """Each decision's combined rating by metric, in millionths: people beat judges."""
+    people = f"FILTER (WHERE f.source <> '{JUDGE}')"
+    mean = "SUM(f.value) {0} / COUNT(*) {0} * " + f"{FIXED_POINT}.0"
+    combined = (
+        f"CASE WHEN COUNT(*) {people} > 0 THEN {_rounded(mean.format(people))} "
+        f"ELSE {_rounded(mean.format(''))} END"
+    )
+    return (
+        f"SELECT f.decision_id, f.metric, {combined} AS rating "
+        f"FROM {_table(Feedback)} f JOIN {_table(Decision)} r ON r.id = f.decision_id "
+        "WHERE r.created_at >= %s AND r.created_at < %s "
+        f"AND f.metric {comparison} '{QUALITY}' GROUP BY f.decision_id, f.metric"
+    )
+
+
+def _one_if(condition: str) -> str:
+    return f"CASE WHEN {condition} THEN 1 ELSE 0 END"
+
+
+def _if(condition: str, value: str) -> str:
+    return f"CASE WHEN {condition} THEN {value} ELSE 0 END"
+
+
+_PRICED = "cost IS NOT NULL AND baseline_cost IS NOT NULL"
+_PAIRED = f"{_PRICED} AND strong_cost IS NOT NULL AND weak_cost IS NOT NULL"
+_RECONCILED = (
+    "answered_by = '' AND output_tokens IS NOT NULL AND expected_cost IS NOT NULL "
+    "AND actual_cost IS NOT NULL"
+)
+
+
+def _selected(keys: Mapping[str, str], counters: Mapping[str, str], where: str = "") -> str:
+    columns = _list(f"{value} AS {name}" for name, value in {**keys, **counters}.items())
+    return f"SELECT {columns} FROM facts {where}"
+
+
+def rollups() -> Recount:
+    keys = ("domain", "experiment", "arm", "tier", "model", "method")
+    counters = {
+        "decisions": "1",
+        "priced": _one_if(_PRICED),
+        "cost": _if(_PRICED, "cost"),
+        "cost_squares": _if(_PRICED, f"(cost / {MICRO}) * (cost / {MICRO})"),
+        "baseline": _if(_PRICED, "baseline_cost"),
+        "paired": _one_if(_PAIRED),
+        "paired_cost": _if(_PAIRED, "cost"),
+        "strong_cost": _if(_PAIRED, "strong_cost"),
+        "weak_cost": _if(_PAIRED, "weak_cost"),
+        "fallbacks": "fell_back",
+        "explored": _one_if("explored"),
+        "routing_us": "COALESCE(latency_us, 0)",
+        "timed": _one_if("latency_us IS NOT NULL"),
+        "outcomes": _one_if("outcome_of IS NOT NULL"),
+        "errors": _one_if("success IS FALSE"),
+        "actual": _if(_RECONCILED, "actual_cost"),
+        "estimated": _if(_RECONCILED, "expected_cost"),
+        "reconciled": _one_if(_RECONCILED),
+        "input_tokens": "COALESCE(input_tokens, 0)",
+        "output_tokens": "COALESCE(output_tokens, 0)",
+        "response_us": _if("latency_ms IS NOT NULL", _rounded("latency_ms * 1000.0")),
+        "responses": _one_if("latency_ms IS NOT NULL"),
+        "quality": "COALESCE(quality, 0)",
+        "quality_squares": "COALESCE(quality * quality, 0)",
+        "rated": _one_if("quality IS NOT NULL"),
+    }
+    return Recount(Rollup, "hour", keys, _selected({key: key for key in keys}, counters))
+
+
+def bins() -> Recount:
+    scores = _json_object("scores")
+    kinds = [
+        ("'confidence'", _bin("confidence", CONFIDENCE_BINS), "FROM facts"),
+        ("'latency'", _latency_bin(), "FROM facts WHERE latency_us IS NOT NULL"),
+        (
+            "'score:' || s.key",
+            _bin(scores.value, SCORE_BINS),
+            f"FROM facts, {scores.source} s WHERE {scores.value} IS NOT NULL",
+        ),
+        ("'runner_up'", "runner_up", f"FROM ({_runners_up()}) u WHERE runner_up IS NOT NULL"),
+    ]
+    counted = " UNION ALL ".join(
+        f"SELECT domain, {kind} AS kind, {one} AS bin, 1 AS count {source}"
+        for kind, one, source in kinds
+    )
+    return Recount(RollupBin, "hour", ("domain", "kind", "bin"), counted)
+
+
+def units() -> Recount:
+    counters = {
+        "decisions": "1",
+        "priced": _one_if(_PRICED),
+        "cost": _if(_PRICED, "cost"),
+        "baseline": _if(_PRICED, "baseline_cost"),
+        "strong": _one_if("tier = 'strong'"),
+        "fallbacks": "fell_back",
+        "outcomes": _one_if("outcome_of IS NOT NULL"),
+        "errors": _one_if("success IS FALSE"),
+        "latency": _if("latency_ms IS NOT NULL", _rounded("latency_ms * 1000.0")),
+        "latency_count": _one_if("latency_ms IS NOT NULL"),
+        "quality": "COALESCE(quality, 0)",
+        "rated": _one_if("quality IS NOT NULL"),
+        "audited": _one_if("audited"),
+        "audited_quality": _if("audited", "COALESCE(quality, 0)"),
+        "audited_rated": _one_if("audited AND quality IS NOT NULL"),
+    }
+    keys = _unit_keys()
+    return Recount(UnitSum, "day", tuple(keys), _selected(keys, counters, f"WHERE {_is_counted()}"))
+
+
+def metrics() -> Recount:
+    keys = {**_unit_keys(), "metric": "m.metric"}
+    columns = _list(f"{value} AS {name}" for name, value in keys.items())
+    counted = (
+        f"SELECT {columns}, m.rating AS total, 1 AS rated FROM facts "
+        f"JOIN ({_ratings('<>')}) m ON m.decision_id = facts.id WHERE {_is_counted()}"
+    )
+    return Recount(MetricSum, "day", tuple(keys), counted, limits=1)
+
+
+def _unit_keys() -> dict[str, str]:
+    """As `sums.key_of`: the experiment's arm, the rollout's side, or the unit's history."""
+
+    def where(of_experiment: str, of_rollout: str, else_: str) -> str:
+        return (
+            f"CASE WHEN experiment <> '' THEN {of_experiment} "
+            f"WHEN rollout <> '' THEN {of_rollout} ELSE {else_} END"
+        )
+
+    own_id = "REPLACE(CAST(id AS text), '-', '')"
+    return {
+        "experiment": where("experiment", "rollout", "''"),
+        "phase": where("COALESCE(phase, 0)", "1", "0"),
+        "arm": where("arm", "rollout_arm", "''"),
+        "unit_hash": f"CASE WHEN {_json_is_true('by_request')} THEN {own_id} ELSE unit_hash END",
+        "domain": "domain",
+    }
+
+
+# Where the two databases differ
+
+_C_ORDER = {"postgresql": ' COLLATE "C"', "sqlite": ""}
+
+
+class _Object(NamedTuple):
+    """The entries of an object in `detail`, one a row, and their value as a number."""
+
+    source: str
+    value: str
+
+
+def _is_postgresql() -> bool:
+    return connection.vendor == "postgresql"
+
+
+def _rounded(value: str) -> str:
+    """To the even one of two neighbors, as Python's `round`."""
+    return f"CAST(ROUND({value}) AS bigint)" if _is_postgresql() else f"half_even({value})"
+
+
+def _json_object(name: str) -> _Object:
+    """SQLite reads numbers in JSON less exactly than Python, so it is handed their text."""
+    if _is_postgresql():
+        value = "CAST(s.value ->> 'value' AS double precision)"
+        return _Object(f"jsonb_each(detail -> '{name}')", value)
+    return _Object(f"json_each(detail, '$.{name}')", "exact_number(s.value -> '$.value')")
+
+
+def _json_is_true(name: str) -> str:
+    """Whether this value in `detail` is anything that Python takes for true."""
+    if _is_postgresql():
+        return f"COALESCE(detail ->> '{name}', '') NOT IN ('', 'false', '0', '[]', '{{}}')"
+    return f"COALESCE(json_extract(detail, '$.{name}'), '') NOT IN ('', 0, '[]', '{{}}')"
+
+
+def _is_counted() -> str:
+    inputs = {
+        name: f"detail -> 'inputs' ->> '{name}'"
+        if _is_postgresql()
+        else f"json_extract(detail, '$.inputs.{name}')"
+        for name in ("force_arm", "asked")
+    }
+    return (
+        f"NOT ({_json_is_true('listed')}) AND ({inputs['force_arm']}) IS NULL "
+        f"AND ({inputs['asked']}) IS NULL"
+    )
+
+
+def _bin(share: str, number: int) -> str:
+    if _is_postgresql():
+        last = f"LEAST(CAST(TRUNC({share} * {number}) AS integer), {number - 1})"
+        return f"LPAD(CAST({last} AS text), 2, '0')"
+    return f"printf('%%02d', MIN(CAST({share} * {number} AS integer), {number - 1}))"
+
+
+def _latency_bin() -> str:
+    steps = " ".join(
+        f"WHEN latency_us <= {end} THEN '{index:02d}'" for index, end in enumerate(LATENCY_ENDS)
+    )
+    return f"CASE {steps} ELSE '{len(LATENCY_ENDS):02d}' END"
+
+
+def _runners_up() -> str:
+    """The first candidate that is another domain."""
+    if _is_postgresql():
+        candidate = (
+            "SELECT c.value ->> 0 FROM jsonb_array_elements(detail -> 'candidates') "
+            "WITH ORDINALITY c(value, place) WHERE c.value ->> 0 <> domain "
+            "ORDER BY c.place LIMIT 1"
+        )
+    else:
+        candidate = (
+            "SELECT json_extract(c.value, '$[0]') FROM json_each(detail, '$.candidates') c "
+            "WHERE json_extract(c.value, '$[0]') <> domain ORDER BY c.key LIMIT 1"
+        )
+    return f"SELECT domain, ({candidate}) AS runner_up FROM facts"
+
+
+def _cursor() -> Any:
+    """A cursor of a connection that knows the functions above."""
+    if connection.vendor == "sqlite":
+        connection.ensure_connection()
+        connection.connection.create_function("half_even", 1, _half_even, deterministic=True)
+        connection.connection.create_function("exact_number", 1, _exact_number, deterministic=True)
+    return connection.cursor()
+
+
+def _half_even(value: float | None) -> int | None:
+    return None if value is None else round(value)
+
+
+def _exact_number(text: str | None) -> float | None:
+    return None if text is None else float(text)
+
+
+def _at(moment: datetime) -> Any:
+    return connection.ops.adapt_datetimefield_value(moment)
+
+
+def _of_span(span: Span) -> Any:
+    if isinstance(span.value, datetime):
+        return _at(span.value)
+    return connection.ops.adapt_datefield_value(span.value)
+
+
+def _table(model: type[models.Model]) -> str:
+    return connection.ops.quote_name(model._meta.db_table)
+
+
+def _list(parts: Any) -> str:
+    return ", ".join(parts)
