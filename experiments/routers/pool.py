@@ -41,6 +41,7 @@ class _Identity(NamedTuple):
 
 
 class _Loaded(NamedTuple):
+    kind: str
     built: Built
     calls: BoundedCalls | None  # None: answers in the caller's thread
 
@@ -55,7 +56,8 @@ class _Entry(NamedTuple):
 class RouterPool:
     """One per process. `warm_up` before the fork, `configure` with every new policy.
 
-    A loaded router is kept as long as a configured one has its kind, arguments and checkpoint.
+    A loaded router is kept as long as a configured one has its kind, arguments and checkpoint. One
+    whose row changed goes on answering under its name until its successor is loaded, or cannot be.
     `_entries` is replaced, never changed: the hot path reads it without a lock.
     """
 
@@ -63,6 +65,7 @@ class RouterPool:
         self._entries: Mapping[str, _Entry] = {}
         self._wanted: dict[str, Router] = {}
         self._loaded: dict[_Identity, _Loaded] = {}
+        self._published: Mapping[str, _Loaded] = {}
         self._failed: dict[_Identity, str] = {}
         self._controller: Any = None
         self._lock = threading.RLock()
@@ -89,9 +92,12 @@ class RouterPool:
         router = self._wanted.get(name)
         if router is None:
             return RouterStatus(name, False, f"There is no router '{name}'.")
-        if name in self._entries:
+        key = _identity(router)
+        if key in self._loaded:
             return RouterStatus(name, True, "Loaded.")
-        return RouterStatus(name, False, self._failed.get(_identity(router), "Loading."))
+        if name in self._entries:
+            return RouterStatus(name, True, "Loading. The one before it answers until then.")
+        return RouterStatus(name, False, self._failed.get(key, "Loading."))
 
     def statuses(self) -> list[RouterStatus]:
         return [self.status(name) for name in self._wanted]
@@ -133,22 +139,28 @@ class RouterPool:
         return {_identity(router) for router in self._wanted.values()}
 
     def _publish(self) -> None:
-        found = {
-            name: (router, self._loaded[key])
-            for name, router in self._wanted.items()
-            if (key := _identity(router)) in self._loaded
-        }
+        found = {name: self._answering(name, router) for name, router in self._wanted.items()}
+        self._published = {name: loaded for name, loaded in found.items() if loaded is not None}
         self._entries = {
             name: _Entry(
-                loaded.built.score, loaded.built.checkpoint, loaded.calls, router.timeout_seconds
+                loaded.built.score,
+                loaded.built.checkpoint,
+                loaded.calls,
+                self._wanted[name].timeout_seconds,
             )
-            for name, (router, loaded) in found.items()
+            for name, loaded in self._published.items()
         }
         if self._controller is not None:
             self._controller.routers = {
-                name: routellm_instance(router.kind, loaded.built)
-                for name, (router, loaded) in found.items()
+                name: routellm_instance(loaded.kind, loaded.built)
+                for name, loaded in self._published.items()
             }
+
+    def _answering(self, name: str, router: Router) -> _Loaded | None:
+        """This router; while it loads, what answered under its name before."""
+        key = _identity(router)
+        before = None if key in self._failed else self._published.get(name)
+        return self._loaded.get(key, before)
 
     def _next_missing(self) -> Router | None:
         """The next router to load; local ones first, they are ready in no time."""
@@ -173,6 +185,7 @@ class RouterPool:
                 return
             if loaded is None:
                 self._failed[key] = problem
+                self._publish()
                 log.warning("Router not loaded", extra={"router": router.name, "detail": problem})
                 return
             self._loaded[key] = loaded
@@ -201,7 +214,7 @@ class RouterPool:
         """No thread of the parent lives in the child, and a lock may have been held."""
         self._lock = threading.RLock()
         self._loader = None
-        for loaded in self._loaded.values():
+        for loaded in (*self._loaded.values(), *self._published.values()):
             if loaded.calls is not None:
                 loaded.calls.reset()
 
@@ -215,7 +228,7 @@ def _load(router: Router) -> _Loaded:
     check_name(router.name)
     kind = kind_of(router.kind)
     calls = None if kind.inline else BoundedCalls(kind.concurrent)
-    return _Loaded(build(router), calls)
+    return _Loaded(router.kind, build(router), calls)
 
 
 _pools: "weakref.WeakSet[RouterPool]" = weakref.WeakSet()

@@ -1,9 +1,11 @@
 """The pool with local routers: ready at once, answered in the caller's thread, no RouteLLM."""
 
 import dataclasses
+import os
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 from experiments.core.policy import Router
 from experiments.core.values import Failure, Score
 from experiments.routers.building import check_router, checkpoint_sha256
-from experiments.routers.checkpoints import Manifest, write_checkpoint
+from experiments.routers.checkpoints import MANIFEST_FILE, Manifest, write_checkpoint
 from experiments.routers.embedding import default_embedding, embedding_sha256
 from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.features import featurise
@@ -96,6 +98,55 @@ def test_a_router_with_a_hyphen_is_not_loaded(folder: Path) -> None:
     pool = RouterPool()
     pool.warm_up({"mf-here": dataclasses.replace(local_mf(folder), name="mf-here")})
     assert "Use underscores" in pool.status("mf-here").detail
+
+
+def test_a_loaded_router_answers_while_its_successor_loads(tmp_path: Path) -> None:
+    """The successor's manifest is a pipe, so that loading waits for its text."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    first, second = write_local_mf(old), write_local_mf(new, seed=1)
+    manifest = new / MANIFEST_FILE
+    text = manifest.read_text()
+    manifest.unlink()
+    os.mkfifo(manifest)
+    pool = RouterPool()
+    pool.warm_up({"mf_here": local_mf(old)})
+    pool.configure({"mf_here": local_mf(new)})
+    with manifest.open("w") as pipe:
+        assert checkpoint_of(pool) == first
+        assert pool.status("mf_here") == RouterStatus(
+            "mf_here", True, "Loading. The one before it answers until then."
+        )
+        pool.configure({"mf_here": local_mf(new, timeout=2.0)})
+        assert checkpoint_of(pool) == first
+        manifest.unlink()
+        manifest.write_text(text)
+        pipe.write(text)
+    deadline = time.monotonic() + 20
+    while checkpoint_of(pool) != second and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert checkpoint_of(pool) == second
+    assert pool.status("mf_here") == RouterStatus("mf_here", True, "Loaded.")
+
+
+def test_a_router_whose_successor_cannot_be_loaded_answers_no_more(folder: Path) -> None:
+    pool = RouterPool()
+    pool.warm_up({"mf_here": local_mf(folder)})
+    pool.warm_up({"mf_here": local_mf(folder / "missing")})
+    assert isinstance(pool.score("mf_here", PROMPT), Failure)
+    assert not pool.status("mf_here").ready
+
+
+def test_a_router_that_is_no_longer_wanted_answers_no_more(folder: Path) -> None:
+    pool = RouterPool()
+    pool.warm_up({"mf_here": local_mf(folder)})
+    pool.configure({})
+    assert isinstance(pool.score("mf_here", PROMPT), Failure)
+
+
+def checkpoint_of(pool: RouterPool) -> str | None:
+    answer = pool.score("mf_here", PROMPT)
+    assert isinstance(answer, Score)
+    return answer.checkpoint
 
 
 def test_a_pinned_checkpoint_is_loaded(tmp_path: Path) -> None:
