@@ -202,3 +202,45 @@ def test_rollouts_get_guards_and_phases() -> None:
     history = after("RolloutStep").objects.filter(rollout=rows["medical"]).order_by("pk")
     assert [(one.phase, float(one.control_percentage)) for one in history] == [(1, 10), (1, 5)]
     assert after("UnitSum").objects.get().slow == 0
+
+
+def test_absolute_paths_below_the_lab_become_relative(settings: Any) -> None:
+    settings.LAB_DIR = "/srv/switchyard/lab"
+    before = migrated_to(FIRST)
+    mine, other = "/srv/switchyard/lab/routers/mine/abc", "/models/bert"
+    for name, path in (("mine", mine), ("other", other)):
+        before("Router").objects.create(
+            name=name, kind="local_mf", arguments={"checkpoint_path": path}
+        )
+    before("BackgroundTask").objects.create(
+        name="import_outcomes",
+        arguments={"path": "/srv/switchyard/lab/uploads/1.csv", "name": "own"},
+        queued_at=NOON,
+        run_after=NOON,
+    )
+    routers = {
+        name: {"kind": "local_mf", "arguments": {"checkpoint_path": path}}
+        for name, path in (("mine", mine), ("other", other))
+    }
+    before("PolicyRevision").objects.create(
+        number=7, content_hash="x", document={"routers": routers}, author_name="ann"
+    )
+
+    after = migrated_to(newest())
+    stored = {row.name: row.arguments for row in after("Router").objects.all()}
+    assert stored == {
+        "mine": {"checkpoint_path": "routers/mine/abc"},
+        "other": {"checkpoint_path": other},
+    }
+    assert after("BackgroundTask").objects.get().arguments["path"] == "uploads/1.csv"
+    kept, published = after("PolicyRevision").objects.order_by("number")
+    assert kept.document["routers"]["mine"]["arguments"] == {"checkpoint_path": mine}
+    assert published.number == 8
+    assert published.document["routers"]["mine"]["arguments"] == stored["mine"]
+    assert published.difference == [
+        {
+            "path": "routers.mine.arguments.checkpoint_path",
+            "before": mine,
+            "after": "routers/mine/abc",
+        }
+    ]

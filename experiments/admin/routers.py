@@ -9,6 +9,7 @@ from experiments.admin.base import ConfigurationAdmin
 from experiments.admin.forms import ConfigurationForm
 from experiments.models import Router
 from experiments.routers.errors import RouterConfigurationError
+from experiments.storage.lab_files import with_local_paths
 
 
 class RouterForm(ConfigurationForm):
@@ -29,8 +30,9 @@ class RouterForm(ConfigurationForm):
         cleaned = super().clean()
         if cleaned.get("enabled") and "kind" in cleaned and not self.errors:
             try:
-                check_router(cleaned["kind"], cleaned["arguments"])
-                cleaned["checkpoint"] = checkpoint_sha256(cleaned["kind"], cleaned["arguments"])
+                arguments = with_local_paths(cleaned["arguments"])
+                check_router(cleaned["kind"], arguments)
+                cleaned["checkpoint"] = checkpoint_sha256(cleaned["kind"], arguments)
             except RouterConfigurationError as error:
                 self.add_error("arguments", str(error))
         return cleaned

@@ -21,6 +21,7 @@ from experiments.routers.outcome_rows import SUFFIXES
 from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL
 from experiments.services import tasks
 from experiments.services.outcome_imports import default_name
+from experiments.storage.lab_files import relative_to_lab
 
 Uploaded: TypeAlias = "UploadedFile[Any]"
 CHANGE = "experiments.change_router"
@@ -101,7 +102,7 @@ def _queue(request: HttpRequest, form: UploadForm) -> str:
         for chunk in file.chunks():
             out.write(chunk)
     arguments = {
-        "path": str(kept),
+        "path": relative_to_lab(str(kept)),
         "name": name,
         "origin": original.name,
         "strong": values["strong_model"] or STRONG_MODEL,

@@ -5,6 +5,7 @@ from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 
 from experiments.models.base import ConfigurationRow, NamedInSteps, on_one_line
+from experiments.storage.lab_files import with_stored_paths
 
 LOCAL_KINDS = ("local", "local_mf", "knn", "linear")
 KINDS = (
@@ -51,8 +52,8 @@ class Router(NamedInSteps, ConfigurationRow):
     arguments = models.JSONField(
         default=dict,
         blank=True,
-        help_text='Constructor arguments, as JSON: {"checkpoint_path": "/models/bert"}. '
-        "Checked on save by trying to build the router.",
+        help_text='Constructor arguments, as JSON: {"checkpoint_path": "/models/bert"}. Paths '
+        "below LAB_DIR are stored relative to it. Checked on save by trying to build the router.",
     )
     checkpoint = models.CharField(
         max_length=64,
@@ -75,6 +76,11 @@ class Router(NamedInSteps, ConfigurationRow):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        super().clean()
+        if isinstance(self.arguments, dict):
+            self.arguments = with_stored_paths(self.arguments)
 
     @property
     def is_local(self) -> bool:

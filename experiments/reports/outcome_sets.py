@@ -12,6 +12,7 @@ from experiments.models import Feedback, OutcomeSet, RecordedOutcome, Router
 from experiments.routers.checkpoints import SHIPPED, prompt_hashes, read_prompt_hashes
 from experiments.services.rated_decisions import PRODUCTION
 from experiments.services.sums import QUALITY
+from experiments.storage.lab_files import with_local_paths
 
 MOST_HASHED = 20_000
 REMEMBERED_SECONDS = 86_400
@@ -118,7 +119,7 @@ def overlap_with(outcome_set: OutcomeSet, router: Router) -> float | None:
 
 
 def _folder(router: Router) -> Path:
-    path = router.arguments.get("checkpoint_path")
+    path = with_local_paths(router.arguments).get("checkpoint_path")
     return Path(path) if path else SHIPPED / router.kind
 
 

@@ -28,6 +28,7 @@ from experiments.services.policies import NoPolicyError, store
 from experiments.services.rated_decisions import PRODUCTION
 from experiments.services.tasks import Running
 from experiments.services.transactions import run_transaction
+from experiments.storage.lab_files import in_lab
 
 BATCH = 1_000
 MOST_LISTED = 500
@@ -213,7 +214,7 @@ def import_in_background(
     detects: bool,
 ) -> dict[str, Any]:
     """An uploaded file; it is deleted once it is in, or cannot be read."""
-    file = Path(path)
+    file = Path(in_lab(path))
     source = Source(file, strong, weak)
     try:
         total = source.total()
@@ -224,7 +225,7 @@ def import_in_background(
         )
     except OutcomesError as error:
         file.unlink(missing_ok=True)
-        raise OutcomesError(str(error).replace(path, origin)) from error
+        raise OutcomesError(str(error).replace(str(file), origin)) from error
     file.unlink(missing_ok=True)
     running.say(tally.sentence)
     return {"set": name, "added": tally.added, "refused": tally.refused}

@@ -26,6 +26,7 @@ from experiments.models.catalog import PART_PRICES
 from experiments.models.routers import LOCAL_KINDS
 from experiments.services.documents import Document
 from experiments.storage.deadlines import acquired
+from experiments.storage.lab_files import with_local_paths
 
 NANO_PER_DOLLAR = 1_000_000_000
 RUNNING = "running"
@@ -277,7 +278,7 @@ def _router(name: str, router: Document) -> core.Router:
         local=router["kind"] in LOCAL_KINDS,
         checkpoint=router["checkpoint"] or None,
         timeout_seconds=router["timeout_seconds"],
-        arguments=router["arguments"],
+        arguments=with_local_paths(router["arguments"]),
     )
 
 

@@ -22,6 +22,7 @@ from experiments.routers.features import Features
 from experiments.routers.fingerprint import fingerprint
 from experiments.routers.kinds import kind_of
 from experiments.routers.loading import RANDOM, RandomRouter
+from experiments.storage.lab_files import with_local_paths
 
 POLICY = "policy:"
 
@@ -70,9 +71,8 @@ def find_scorer(name: str, seed: int = 0) -> Scorer:
 
 def of_row(row: Router) -> Scorer:
     """A configured router, enabled or not. A coin is drawn anew for each row, so not kept."""
-    core = CoreRouter(
-        row.name, row.kind, row.is_local, row.checkpoint or None, arguments=row.arguments
-    )
+    arguments = with_local_paths(row.arguments)
+    core = CoreRouter(row.name, row.kind, row.is_local, row.checkpoint or None, arguments=arguments)
     weights = row.checkpoint or _hash(row.arguments)
     models = _hash(row.arguments.get("pair")) if row.arguments.get("pair") else ""
     key = "" if row.kind == RANDOM else f"{row.kind}:{weights}{models[:8]}"

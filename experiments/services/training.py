@@ -22,6 +22,7 @@ from experiments.services.rated_decisions import PRODUCTION
 from experiments.services.revisions import Author, revision
 from experiments.services.tasks import Running
 from experiments.services.transactions import retried
+from experiments.storage.lab_files import with_local_paths, with_stored_paths
 
 STRONG, WEAK = "strong", "weak"
 _CHUNK = 5_000
@@ -102,7 +103,7 @@ def register(name: str, kind: str, folder: Path, manifest: Manifest, author: Aut
     row = Router(
         name=free,
         kind=kind,
-        arguments={"checkpoint_path": str(folder)},
+        arguments=with_stored_paths({"checkpoint_path": str(folder)}),
         checkpoint=manifest.sha256,
     )
     row.full_clean()
@@ -140,7 +141,7 @@ def training_set(outcome_set: OutcomeSet, domain: str = "") -> TrainingSet:
 
 def manifest_of(row: Router) -> Manifest | None:
     """Of a trained router's checkpoint, where it can be read."""
-    path = row.arguments.get("checkpoint_path")
+    path = with_local_paths(row.arguments).get("checkpoint_path")
     if not path or not (Path(path) / MANIFEST_FILE).is_file():
         return None
     try:

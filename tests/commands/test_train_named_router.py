@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from experiments.models import Domain, PolicyRevision, Router
@@ -38,7 +39,10 @@ def train(name: str, outcomes: object, *arguments: str) -> str:
 
 
 def folder_of(name: str) -> Path:
-    return Path(Router.objects.get(name=name).arguments["checkpoint_path"])
+    """Where the checkpoint is; the row has it relative to LAB_DIR."""
+    path = Router.objects.get(name=name).arguments["checkpoint_path"]
+    assert not Path(path).is_absolute()
+    return Path(str(settings.LAB_DIR), path)
 
 
 @pytest.mark.slow
