@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -66,7 +66,7 @@ def _own_paths() -> re.Pattern[str]:
 def reported(data: Mapping[str, Any], key: str | None) -> UpstreamError | None:
     """The error that an answer with status 200, or an event of a stream, holds; also next to
     choices, which are then not the whole answer."""
-    error = next(filter(_says_something, _errors(data)), None)
+    error = _error_in(data)
     return None if error is None else failure(data, key, error)
 
 
@@ -80,18 +80,28 @@ def failure(data: Mapping[str, Any], key: str | None, error: Any = None) -> Upst
     return found
 
 
-def _errors(data: Mapping[str, Any]) -> Iterator[Any]:
-    yield data.get("error")
-    if "error" in (data.get("object"), data.get("type")):  # vLLM and Mistral; Anthropic
-        yield {**data, "message": data.get("message") or "The provider reported an error."}
+def _error_in(data: Mapping[str, Any]) -> Any:
+    """None where there is none. Every chunk of every stream comes here."""
+    if _says_something(error := data.get("error")):
+        return error
+    if data.get("object") == "error" or data.get("type") == "error":  # vLLM, Mistral; Anthropic
+        return {**data, "message": data.get("message") or "The provider reported an error."}
     groq = data.get("x_groq")
-    yield groq.get("error") if isinstance(groq, dict) else None
+    if isinstance(groq, dict) and _says_something(error := groq.get("error")):
+        return error
     choices = data.get("choices")
     for choice in choices if isinstance(choices, list) else ():
-        if isinstance(choice, dict):
-            yield choice.get("error")  # OpenRouter
-            if choice.get("finish_reason") == "error":
-                yield "The provider broke the answer off with an error."
+        if isinstance(choice, dict) and (error := _error_of(choice)) is not None:
+            return error
+    return None
+
+
+def _error_of(choice: Mapping[str, Any]) -> Any:
+    """OpenRouter's are in the choice they ended."""
+    if _says_something(error := choice.get("error")):
+        return error
+    is_broken = choice.get("finish_reason") == "error"
+    return "The provider broke the answer off with an error." if is_broken else None
 
 
 def _says_something(error: Any) -> bool:

@@ -14,7 +14,7 @@ from experiments.gateway.chunks import FINISHED, as_chunk
 from experiments.gateway.errors import Status, UpstreamError
 from experiments.gateway.failures import failure, refusal, reported
 from experiments.gateway.provider_json import TextJoiner
-from experiments.gateway.sse import BYTE_ORDER_MARK, EventTooLongError, events_of
+from experiments.gateway.sse import BYTE_ORDER_MARK, EventTooLongError, events_of, name_of
 from experiments.services.provider_addresses import CheckedResolver, refuse_written_address
 
 LONGEST_ANSWER = 64 * 1024 * 1024
@@ -148,8 +148,8 @@ async def _chunks(pieces: AsyncIterator[bytes], key: str | None) -> AsyncIterato
             return
         if not event.strip():
             continue
-        data = _answer(event, key, halves=True)
-        if event.name == b"error":
+        data = _answer(bytes(event), key, halves=True)
+        if name_of(event) == b"error":
             raise failure(data, key)
         yield storable_value(joiner.joined(data)) if joiner.concerns(event) else data
 

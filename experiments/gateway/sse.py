@@ -15,20 +15,25 @@ class EventTooLongError(ValueError):
     pass
 
 
-class Event(bytes):
-    """The data of an event. `name` is empty unless the sender gave one, such as `ping`."""
+class NamedEvent(bytes):
+    """The data of an event that its sender gave a `name`, such as `ping`."""
 
     name = b""
 
     @classmethod
-    def named(cls, data: bytes, name: bytes) -> "Event":
+    def of(cls, data: bytes, name: bytes) -> "NamedEvent":
         event = cls(data)
         event.name = name
         return event
 
 
+def name_of(event: bytes) -> bytes:
+    """Empty where it has none."""
+    return event.name if isinstance(event, NamedEvent) else b""
+
+
 class Events:
-    """Takes bytes as they come and gives each event that is complete.
+    """Takes bytes as they come and gives the data of each event that is complete.
 
     Lines end with LF, CR LF or CR, wherever the bytes are cut. A long line costs no more than its
     length, however many pieces it comes in.
@@ -43,7 +48,7 @@ class Events:
         self._is_first_line = True
         self._after_return = False
 
-    def feed(self, chunk: bytes) -> Iterator[Event]:
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
         """Raises EventTooLongError."""
         if not chunk:
             return
@@ -58,20 +63,22 @@ class Events:
             rest = b"" if text[-1:] in b"\r\n" else lines.pop()
             self._pieces, self._pieces_size = [rest], len(rest)
             for line in lines:
-                yield from self._line(line)
+                if (event := self._line(line)) is not None:
+                    yield event
         self._check_size()
 
-    def close(self) -> Iterator[Event]:
+    def close(self) -> Iterator[bytes]:
         """What a stream that ended without a last empty line still held."""
         for line in (b"".join(self._pieces), b""):
-            yield from self._line(line)
+            if (event := self._line(line)) is not None:
+                yield event
 
     def _check_size(self) -> None:
         if self._pieces_size + self._data_size > LONGEST_EVENT:
             raise EventTooLongError
 
-    def _line(self, line: bytes) -> Iterator[Event]:
-        """Comments, and fields other than these, say nothing here."""
+    def _line(self, line: bytes) -> bytes | None:
+        """The event that this line ends. Comments, and fields other than these, say nothing."""
         if self._is_first_line:
             self._is_first_line, line = False, line.removeprefix(BYTE_ORDER_MARK)
         if line.startswith(b"data:"):
@@ -84,11 +91,13 @@ class Events:
             data, name = self._data, self._name
             self._data, self._data_size, self._name = [], 0, b""
             if data:
-                yield Event.named(b"\n".join(data), name)
+                whole = data[0] if len(data) == 1 else b"\n".join(data)
+                return NamedEvent.of(whole, name) if name else whole
+        return None
 
 
-async def events_of(chunks: AsyncIterator[bytes]) -> AsyncIterator[Event]:
-    """Raises EventTooLongError."""
+async def events_of(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The data of each event. Raises EventTooLongError."""
     events = Events()
     async for chunk in chunks:
         for event in events.feed(chunk):

@@ -4,7 +4,7 @@ Providers report the same things under many names, and some leave out of a total
 in it. `read_usage` brings all of them into one shape; docs/gateway.md lists what it knows.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
@@ -80,20 +80,15 @@ class Expected(NamedTuple):
 
 def reported_in(data: Mapping[str, Any]) -> Reported | None:
     """Where an answer, or an event of a stream, says what was used."""
-    for place in _places(data):
-        if isinstance(place, dict) and place:
-            return place
-    return None
-
-
-def _places(data: Mapping[str, Any]) -> Iterator[Any]:
-    yield data.get("usage")
-    groq = data.get("x_groq")
-    yield groq.get("usage") if isinstance(groq, dict) else None
-    yield data.get("usageMetadata")  # Gemini
+    for name in ("usage", "usageMetadata"):  # Gemini's is the second
+        if isinstance(found := data.get(name), dict) and found:
+            return found
     choices = data.get("choices")
-    for choice in choices if isinstance(choices, list) else ():
-        yield choice.get("usage") if isinstance(choice, dict) else None  # Moonshot
+    holders = [data.get("x_groq"), *(choices if isinstance(choices, list) else ())]  # Moonshot
+    for holder in holders:
+        if isinstance(holder, dict) and isinstance(found := holder.get("usage"), dict) and found:
+            return found
+    return None
 
 
 def merged(known: Reported | None, later: Reported | None) -> Reported | None:
