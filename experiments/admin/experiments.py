@@ -48,7 +48,7 @@ class ExperimentAdmin(SteppedAdmin, ConfigurationAdmin):
     form = ExperimentForm
     change_form_template = "admin/experiments/experiment/change_form.html"
     inlines = [ArmInline, MetricInline]
-    list_display = ["key", "state", "domain", "hypothesis", "phase", "started_at", "verdict"]
+    list_display = ["key", "state", "domain", "hypothesis", "phase", "started_at", "ended"]
     list_filter = ["status", "domain"]
     list_select_related = ["domain"]
     search_fields = ["key", "hypothesis", "owner"]
@@ -126,6 +126,12 @@ class ExperimentAdmin(SteppedAdmin, ConfigurationAdmin):
         return format_html(
             '<span class="state state-{}">{}</span>', state, row.get_status_display()
         )
+
+    @admin.display(description="verdict when it ended", ordering="verdict")
+    def ended(self, row: Experiment) -> str:
+        if row.stopped_at is None:
+            return ""
+        return f"{row.verdict or 'none'} at {row.stopped_at:%Y-%m-%d %H:%M} UTC"
 
     # The page of one experiment
 

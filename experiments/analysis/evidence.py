@@ -180,7 +180,13 @@ def _bounded_difference(
 ) -> Effect:
     pair = compared(control, treatment)
     if pair is None or guardrail.bounds is None:
-        return difference(control, treatment, alpha=alpha, tuning_sample_size=tuning)
+        return difference(
+            control,
+            treatment,
+            alpha=alpha,
+            tuning_sample_size=tuning,
+            least_scale=guardrail.margin,
+        )
     arms = Pair(*(_not_certain(arm, guardrail.bounds) for arm in pair))
     return difference_in_means(*arms, alpha=alpha, tuning_sample_size=tuning)
 

@@ -84,7 +84,7 @@ def guardrail_goal(guardrail: Guardrail, recent: Summary, *, expected_loss: floa
             f"{guardrail.margin:g}: no number of units proves that. Accept a wider margin or "
             "choose a threshold that loses less."
         )
-    return Goal(guardrail.name, recent, gap)
+    return Goal(guardrail.name, recent, gap, may_be_constant=guardrail.bounds is None)
 
 
 def saving_goal(name: str, recent: Summary, *, expected_saving: float) -> Goal:

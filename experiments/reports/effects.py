@@ -81,8 +81,13 @@ def level_of(study: Study) -> float:
 
 
 def least_scale_of(study: Study, spec: MetricSpec) -> float | None:
-    """Of cost, which may be the same in every unit: the difference that counts."""
-    return float(study.experiment.target_effect) if spec.name == COST.name else None
+    """The difference that counts, of metrics without a range: they may be the same in every unit,
+    and the verdict has a result then too."""
+    if spec.name == COST.name:
+        return float(study.experiment.target_effect)
+    bounded = spec.boolean or spec.value_range is not None
+    margins = (one.margin for one in study.metrics if one.metric == spec.name and one.margin)
+    return None if bounded else next(margins, None)
 
 
 def shown(effect: Effect, units: int) -> Effect:

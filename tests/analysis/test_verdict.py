@@ -484,3 +484,16 @@ def test_every_reason_has_words() -> None:
         for reason in verdict(n, mean, quality).reasons:
             assert reason.message
             assert reason.arm == "local"
+
+
+def test_a_guardrail_that_is_the_same_in_every_unit_has_a_result() -> None:
+    """A latency that never varies; shares have a range and had a result before."""
+    plan = replace(PLAN, guardrails=(LATENCY,))
+
+    def with_latency(milliseconds: float, cost_mean: float, name: str = "local") -> ArmData:
+        each = RatioSummary(8000, 5 * milliseconds, 0.0, 5.0, 0.0, 0.0)
+        return arm(8000, cost_mean, Measured(each), name=name)
+
+    control = with_latency(300.0, 0.001, "control")
+    assert judge(plan, control, [with_latency(310.0, 0.0007)], days=9).outcome is Outcome.SHIP
+    assert judge(plan, control, [with_latency(900.0, 0.0007)], days=9).outcome is Outcome.ROLL_BACK
