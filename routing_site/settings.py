@@ -205,6 +205,10 @@ ROUTER_CLASSES = env.pairs("ROUTER_CLASSES")
 RUNTIME_DIR = env.text("RUNTIME_DIR")
 CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS")
 GATEWAY_KEEPALIVE_SECONDS = env.number("GATEWAY_KEEPALIVE_SECONDS", 15.0)
+# Outcomes that wait in memory for the database; above it no call is let in.
+GATEWAY_MAX_PENDING_OUTCOMES = env.whole("GATEWAY_MAX_PENDING_OUTCOMES", 10_000, 1)
+# How long the heartbeat of a process on another machine stays the same before it counts as dead.
+PROCESS_DEAD_SECONDS = env.number("PROCESS_DEAD_SECONDS", 120.0, 30.0)
 GATEWAY_MAX_BODY_BYTES = env.whole("GATEWAY_MAX_BODY_BYTES", 20 * 1024 * 1024)
 
 # The web server's, read by gunicorn.conf.py

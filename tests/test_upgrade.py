@@ -7,8 +7,10 @@ from uuid import UUID
 
 import pytest
 
+from experiments.models import Decision, KeyUsage, Outcome
 from experiments.reports.logged import read_log
 from experiments.reports.rollups import Span
+from experiments.services.in_flight import sweep_abandoned_calls
 from tests.upgrading import Models, migrated_to, newest, restored
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -244,3 +246,19 @@ def test_absolute_paths_below_the_lab_become_relative(settings: Any) -> None:
             "after": "routers/mine/abc",
         }
     ]
+
+
+def test_calls_of_before_are_not_taken_for_abandoned() -> None:
+    """A release that recorded no calls in flight leaves decisions without outcomes."""
+    before = migrated_to("0013_parameter_rules")
+    decision = add_decision(before)
+    usage = before("KeyUsage").objects.create(
+        key_id=1, span="day", starts_at=NOON, requests=1, tokens=20, cost=300
+    )
+
+    migrated_to(newest())
+    assert sweep_abandoned_calls() == 0
+    assert not Outcome.objects.exists()
+    assert Decision.objects.get().pk == decision.pk
+    row = KeyUsage.objects.get(pk=usage.pk)
+    assert (row.requests, row.tokens, row.cost) == (1, 20, 300)

@@ -1,6 +1,7 @@
 """The ASGI application below /v1/: chat completions and the list of models."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -28,6 +29,8 @@ from experiments.gateway.replies import OWN_KEY, error_headers, explanation, wan
 from experiments.gateway.transport_security import security_headers
 from experiments.gateway.wire import HungUpError, Receive, Request, Scope, Send
 from experiments.models import Scope as KeyScope
+
+log = logging.getLogger("switchyard.gateway")
 
 CHAT = "/v1/chat/completions"
 MODELS = "/v1/models"
@@ -86,17 +89,26 @@ class Gateway:
         started = time.perf_counter()
         identify = _identify(request)
         chat = read_chat(await request.body(), request.headers.get(SESSION_HEADER))
+        surroundings = self._shared()
         admitted = await self.desk.admit(asking_as(chat, identify, request.id))
-        exchange = Exchange(chat, admitted, self._shared())
-        exchange.listener = listener_for(chat, admitted)
+        exchange = Exchange(chat, admitted, surroundings)
         try:
+            exchange.listener = listener_for(chat, admitted)
             await request.unless_hung_up(_answer(request, chat, exchange, started))
         except Exception as error:
             if request.has_begun or isinstance(error, HungUpError):
                 raise
             await _refuse(request, exchange, error, started)
         finally:
+            self._settle(exchange)
+
+    def _settle(self, exchange: Exchange) -> None:
+        try:
             self.desk.settle(exchange.settlement())
+        except Exception:
+            decision_id = exchange.admitted.decision.pk
+            log.exception("A call has no outcome", extra={"decision_id": str(decision_id)})
+            self.desk.give_up(decision_id)
 
     def _shared(self) -> Surroundings:
         """Connections belong to the event loop that runs when the first call comes."""

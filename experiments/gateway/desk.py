@@ -1,25 +1,31 @@
 """The thread that decides and books: the one place of the gateway that waits for the database.
 
 Calls that arrive while it works are let in together, in one transaction; what has ended is booked
-when nobody waits to be let in, or has waited long enough.
+when nobody waits to be let in, or has waited long enough. What cannot be booked is kept and tried
+again until it is, for the last time when the process ends. While too much of it waits, no call is
+let in: so nothing is ever dropped. From time to time the thread says that the process lives.
 
 A call waits for the database DATABASE_BUSY_SECONDS at most, and so do calls behind it.
 """
 
 import asyncio
 import logging
+import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
 
 from django.conf import settings
-from django.db import OperationalError, close_old_connections
+from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections
 
+from experiments.services import in_flight, processes
 from experiments.services.admission import Admitted, Asking, admit
 from experiments.services.routing import StorageUnavailableError
-from experiments.services.settling import Settlement, settle
+from experiments.services.settling import Settlement, abandoned, settle
 from experiments.storage.deadlines import (
     WaitMeter,
     deadline,
@@ -33,6 +39,10 @@ log = logging.getLogger("switchyard.gateway")
 MOST_TOGETHER = 64
 PATIENCE_SECONDS = 0.1
 GRACE_SECONDS = 0.5
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.2, 2.0
+CLOSING_SECONDS = 15.0
+LOST_AFTER = timedelta(minutes=1)  # a call in flight that nothing here serves
+MOST_NAMED = 50
 
 Result = TypeVar("Result")
 
@@ -44,14 +54,17 @@ class _Job(NamedTuple):
     is_call: bool
     waited_before: float
 
-    def deliver(self, answer: Any) -> None:
-        """In the loop's thread; the caller may have hung up meanwhile."""
-        self.loop.call_soon_threadsafe(self._set, answer)
+    def deliver(self, answer: Any, unheard: Callable[[Any], None] = lambda _: None) -> None:
+        """In the loop's thread. `unheard` takes an answer that nothing waits for any more."""
+        try:
+            self.loop.call_soon_threadsafe(self._set, answer, unheard)
+        except RuntimeError:  # the loop has ended
+            unheard(answer)
 
-    def _set(self, answer: Any) -> None:
+    def _set(self, answer: Any, unheard: Callable[[Any], None]) -> None:
         if self.future.done():
-            return
-        if isinstance(answer, BaseException):
+            unheard(answer)
+        elif isinstance(answer, BaseException):
             self.future.set_exception(answer)
         else:
             self.future.set_result(answer)
@@ -61,15 +74,21 @@ class Desk:
     def __init__(self) -> None:
         self._jobs: deque[_Job] = deque()
         self._ended: list[Settlement] = []
+        self._serving: set[UUID] = set()
         self._oldest = 0.0
+        self._wait = 0.0
+        self._retry_at = 0.0
+        self._beat_at = 0.0
         self._changed = threading.Condition()
         self._meter = WaitMeter()
         self._thread: threading.Thread | None = None
-        self._closing = False
+        self._closes_at: float | None = None
 
     async def admit(self, asking: Asking) -> Admitted:
         """Raises what `asking` or `services.admission` refuses, NoPolicyError,
         StorageUnavailableError."""
+        if len(self._ended) >= settings.GATEWAY_MAX_PENDING_OUTCOMES:
+            raise StorageUnavailableError
         admitted: Admitted = await self._answer_to(asking, is_call=True)
         return admitted
 
@@ -100,10 +119,16 @@ class Desk:
             if len(self._ended) >= MOST_TOGETHER or len(self._ended) == 1:
                 self._changed.notify()
 
-    def close(self) -> None:
-        """Books what has ended, and ends."""
+    def give_up(self, decision_id: UUID) -> None:
+        """Leaves a call without an outcome to the sweep, which settles it as estimated."""
+        self._serving.discard(decision_id)
+
+    def close(self, seconds: float = CLOSING_SECONDS) -> None:
+        """Books what has ended, and ends. What cannot be booked in this time is left to the sweep,
+        which settles it as estimated."""
         with self._changed:
-            self._closing = True
+            self._closes_at = time.monotonic() + seconds
+            self._retry_at = 0.0
             self._changed.notify()
             thread = self._thread
         if thread is not None:
@@ -121,7 +146,8 @@ class Desk:
     def _start(self) -> None:
         """Not before the first call: threads do not survive the server's fork."""
         if self._thread is None or not self._thread.is_alive():
-            self._closing = False
+            self._closes_at = None
+            self._beat_at = time.monotonic() + processes.HEARTBEAT_SECONDS
             self._thread = threading.Thread(target=self._work, name="desk", daemon=True)
             self._thread.start()
 
@@ -129,21 +155,21 @@ class Desk:
         self._meter = meter_of_this_thread()
         while True:
             jobs, ended = self._next()
-            if not jobs and not ended:
-                close_old_connections()
-                return
             close_old_connections()
             if jobs:
-                _answer(jobs)
+                self._answer(jobs)
             if ended:
-                _book(ended)
+                self._book(ended)
+            if time.monotonic() >= self._beat_at:
+                self._beat()
+            if not jobs and not ended and self._is_over():
+                self._end()
+                return
 
     def _next(self) -> tuple[list[_Job], list[Settlement]]:
-        """Waits for work. Nothing at all means that the desk closes."""
+        """Waits for work, for the time of a heartbeat, or for the end."""
         with self._changed:
-            while not self._jobs and not self._is_due():
-                if self._closing and not self._ended:
-                    return [], []
+            while not (self._jobs or self._is_due() or self._is_over() or self._is_beat_due()):
                 self._changed.wait(self._until_due())
             jobs = [self._jobs.popleft() for _ in range(min(len(self._jobs), MOST_TOGETHER))]
             ended: list[Settlement] = []
@@ -152,31 +178,107 @@ class Desk:
             return jobs, ended
 
     def _is_due(self) -> bool:
-        if not self._ended:
+        now = time.monotonic()
+        if not self._ended or now < self._retry_at:
             return False
-        waited = time.monotonic() - self._oldest
-        return self._closing or len(self._ended) >= MOST_TOGETHER or waited >= PATIENCE_SECONDS
+        is_full = len(self._ended) >= MOST_TOGETHER
+        is_closing = self._closes_at is not None
+        return is_closing or is_full or now - self._oldest >= PATIENCE_SECONDS
 
-    def _until_due(self) -> float | None:
-        if not self._ended:
-            return None
-        return max(0.001, self._oldest + PATIENCE_SECONDS - time.monotonic())
+    def _is_over(self) -> bool:
+        if self._closes_at is None:
+            return False
+        return not self._ended or time.monotonic() >= self._closes_at
 
+    def _is_beat_due(self) -> bool:
+        return time.monotonic() >= self._beat_at
 
-def _answer(jobs: list[_Job]) -> None:
-    """Nothing is done for callers who hung up, or whose time is up."""
-    waiting = [job for job in jobs if not job.future.done()]
-    for job in waiting:
-        if not job.is_call:
-            _answer_one(job)
-    calls = [job for job in waiting if job.is_call and not _is_late(job)]
-    if calls:
+    def _until_due(self) -> float:
+        moments = [self._beat_at]
+        if self._ended:
+            moments.append(max(self._oldest + PATIENCE_SECONDS, self._retry_at))
+        if self._closes_at is not None:
+            moments.append(self._closes_at)
+        return max(0.001, min(moments) - time.monotonic())
+
+    def _answer(self, jobs: list[_Job]) -> None:
+        """Nothing is done for callers who hung up, or whose time is up."""
+        waiting = [job for job in jobs if not job.future.done()]
+        for job in waiting:
+            if not job.is_call:
+                _answer_one(job)
+        calls = [job for job in waiting if job.is_call and not _is_late(job)]
+        if calls:
+            self._let_in(calls)
+
+    def _let_in(self, calls: list[_Job]) -> None:
         with waiting_budget(min(_budget(job) for job in calls)):
             answers = _attempt(lambda: admit([job.work for job in calls]))
         if isinstance(answers, BaseException):
             answers = [answers] * len(calls)
         for job, answer in zip(calls, answers, strict=True):
-            job.deliver(answer)
+            if isinstance(answer, Admitted):
+                self._serving.add(answer.decision.pk)
+            job.deliver(answer, self._unheard)
+
+    def _unheard(self, answer: Any) -> None:
+        """A caller that had gone when its call was let in: no model will be asked."""
+        if isinstance(answer, Admitted):
+            self.settle(abandoned(answer.decision, answer.charge))
+
+    def _book(self, ended: list[Settlement]) -> None:
+        """Nothing that goes wrong here may end the thread, or lose what has ended."""
+        try:
+            with deadline(deadline_in(settings.DATABASE_BUSY_SECONDS)):
+                left = settle(ended)
+        except Exception:
+            log.exception("Outcomes could not be recorded")
+            left = ended
+        self._serving -= _ids(ended) - _ids(left)
+        with self._changed:
+            # What a shadow call was to be asked may be large, and is worth less than an outcome.
+            self._ended = [each._replace(shadow=None) for each in left] + self._ended
+        self._pace(len(left))
+
+    def _pace(self, left: int) -> None:
+        """After a failure the next try comes later each time. The log has the first and the end."""
+        if left and not self._wait:
+            log.error("Outcomes wait for the database, and are kept", extra={"count": left})
+        elif self._wait and not left:
+            log.warning("Outcomes that waited for the database are recorded")
+        longer = min(2 * self._wait or FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS)
+        self._wait = longer if left else 0.0
+        self._retry_at = time.monotonic() + self._wait * random.uniform(0.5, 1.0)
+
+    def _beat(self) -> None:
+        """A heartbeat that fails is late, no more: calls are let in only after one that worked."""
+        self._beat_at = time.monotonic() + processes.HEARTBEAT_SECONDS
+        if not processes.is_registered():
+            return
+        try:
+            with deadline(deadline_in(settings.DATABASE_BUSY_SECONDS)):
+                processes.beat()
+                lost = in_flight.release(self._serving, datetime.now(UTC) - LOST_AFTER)
+        except (DatabaseError, InterfaceError):
+            log.warning("The heartbeat could not be written", exc_info=True)
+        else:
+            if lost:
+                log.warning("Calls that are not served were given up", extra={"count": lost})
+
+    def _end(self) -> None:
+        if self._ended:
+            ids = sorted(str(pk) for pk in _ids(self._ended))[:MOST_NAMED]
+            log.error(
+                "Outcomes were not recorded before the end; a sweep settles them as estimated",
+                extra={"count": len(self._ended), "decision_ids": ids},
+            )
+            self._ended = []
+        try:
+            with deadline(deadline_in(settings.DATABASE_BUSY_SECONDS)):
+                processes.leave()
+        except (DatabaseError, InterfaceError):
+            log.warning("The process could not be signed off", exc_info=True)
+        close_old_connections()
 
 
 def _answer_one(job: _Job) -> None:
@@ -205,10 +307,5 @@ def _attempt(work: Callable[[], Any]) -> Any:
         return error
 
 
-def _book(ended: list[Settlement]) -> None:
-    """Nothing that goes wrong here may end the thread."""
-    try:
-        with deadline(deadline_in(settings.DATABASE_BUSY_SECONDS)):
-            settle(ended)
-    except Exception:
-        log.exception("Outcomes were lost", extra={"count": len(ended)})
+def _ids(settlements: Sequence[Settlement]) -> set[UUID]:
+    return {settlement.decision.pk for settlement in settlements}

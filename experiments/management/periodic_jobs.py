@@ -12,6 +12,7 @@ from experiments.models import Flag
 from experiments.services import logins, rollouts, shadow_queue, tasks
 from experiments.services.calibration import calibrate
 from experiments.services.daily_results import record_all
+from experiments.services.in_flight import sweep_abandoned_calls
 from experiments.services.locks import LockedError
 from experiments.services.prices import refresh_prices
 from experiments.services.pruning import prune
@@ -64,6 +65,11 @@ def _expire_shadow_calls(due: datetime, report: Report) -> None:
         report(f"Ended {plural(ended, 'shadow call')} that waited too long.")
 
 
+def _sweep_abandoned_calls(due: datetime, report: Report) -> None:
+    if settled := sweep_abandoned_calls():
+        report(f"Settled {plural(settled, 'abandoned chat call')} as estimated.")
+
+
 def _resend_tasks(due: datetime, report: Report) -> None:
     if settings.CELERY_BROKER_URL and (sent := tasks.send_again(due)):
         report(f"Sent {plural(sent, 'task')} to the broker again.")
@@ -112,6 +118,12 @@ JOBS = (
         Every(30),
         "Ends shadow calls that waited for more than an hour and deletes their prompts.",
         _expire_shadow_calls,
+    ),
+    Job(
+        "sweep_abandoned_calls",
+        Every(60),
+        "Settles chat calls whose process has died, as they were estimated.",
+        _sweep_abandoned_calls,
     ),
     Job(
         "resend_tasks",

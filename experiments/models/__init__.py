@@ -25,6 +25,7 @@ from experiments.models.gateway import (
 from experiments.models.keys import APIKey, Scope
 from experiments.models.lab import OutcomeScores, OutcomeSet, RecordedOutcome
 from experiments.models.logins import LoginAttempt
+from experiments.models.processes import InFlightCall, ProcessSuspicion, ServingProcess
 from experiments.models.revisions import PolicyRevision
 from experiments.models.roles import OfferedPermission
 from experiments.models.rollouts import Rollout, RolloutStep
@@ -50,6 +51,7 @@ __all__ = [
     "Feedback",
     "Flag",
     "FlagEntry",
+    "InFlightCall",
     "KeyUsage",
     "LanguageModel",
     "LearnedParameter",
@@ -66,6 +68,7 @@ __all__ = [
     "PeriodicJob",
     "Phase",
     "PolicyRevision",
+    "ProcessSuspicion",
     "ProviderEndpoint",
     "PruneMark",
     "PrunedTotal",
@@ -78,6 +81,7 @@ __all__ = [
     "Router",
     "RoutingSettings",
     "Scope",
+    "ServingProcess",
     "ShadowPair",
     "UnitSum",
     "WriteProbe",

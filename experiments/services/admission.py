@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError
 
@@ -30,7 +31,7 @@ from experiments.core.policy import Method, Policy
 from experiments.core.selection import NoEligibleModelsError
 from experiments.core.values import Asked, Pair
 from experiments.models import APIKey, Decision
-from experiments.services import circuits, credentials
+from experiments.services import circuits, credentials, in_flight, processes
 from experiments.services.books import Books
 from experiments.services.budgets import (
     Charge,
@@ -282,11 +283,12 @@ def _warn(admitted: Admitted) -> None:
 
 def _write(policy: Policy, prepared: Sequence[Prepared]) -> list[Admitted | Exception]:
     charges = [_charge(policy, each) for each in prepared]
-    return run_transaction(lambda: _insert(policy, prepared, charges))
+    process = processes.registered()
+    return run_transaction(lambda: _insert(policy, prepared, charges, process))
 
 
 def _insert(
-    policy: Policy, prepared: Sequence[Prepared], charges: Sequence[Charge]
+    policy: Policy, prepared: Sequence[Prepared], charges: Sequence[Charge], process: UUID
 ) -> list[Admitted | Exception]:
     results: list[Admitted | Exception] = []
     books = Books()
@@ -307,6 +309,8 @@ def _insert(
                 each.learned,
             )
         )
+    admitted = [result for result in results if isinstance(result, Admitted)]
+    in_flight.begin(process, [(one.decision, one.charge) for one in admitted])
     books.close()
     return results
 

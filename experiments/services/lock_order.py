@@ -20,17 +20,20 @@ from experiments.models import (
     Circuit,
     Decision,
     Feedback,
+    InFlightCall,
     KeyUsage,
     LearnedParameter,
     MetricSum,
     Outcome,
     OutcomeSet,
     OwnCall,
+    ProcessSuspicion,
     PrunedTotal,
     PruneMark,
     RecordedOutcome,
     Rollup,
     RollupBin,
+    ServingProcess,
     ShadowPair,
     UnitSum,
 )
@@ -40,7 +43,7 @@ LOCK_ORDER: tuple[tuple[type[models.Model], ...], ...] = (
     (ShadowPair,),
     (KeyUsage,),
     (Decision,),
-    (Outcome, Feedback, Attempt, OwnCall),
+    (InFlightCall, Outcome, Feedback, Attempt, OwnCall),
     (MetricSum,),
     (Rollup,),
     (RollupBin,),
@@ -51,6 +54,8 @@ LOCK_ORDER: tuple[tuple[type[models.Model], ...], ...] = (
     (LearnedParameter,),
     (OutcomeSet,),
     (RecordedOutcome,),
+    (ServingProcess,),
+    (ProcessSuspicion,),
 )
 CONFIGURATION = 0
 

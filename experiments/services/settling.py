@@ -4,19 +4,34 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
+from uuid import UUID
 
-from django.db import DatabaseError, InterfaceError
+from django.db import OperationalError
 
 from experiments.core.parameters import Change
 from experiments.core.usage import Usage
-from experiments.models import Attempt, Decision
+from experiments.models import Attempt, Decision, InFlightCall
 from experiments.services.budgets import Charge, Correction, correct
 from experiments.services.circuits import CallResult, record
+from experiments.services.in_flight import (
+    INTERRUPTED,
+    NOT_STORED,
+    in_flight_among,
+    interrupted_among,
+    remove,
+    settle_as_estimated,
+)
 from experiments.services.learned_parameters import Refusal, remember
 from experiments.services.outcomes import Answer, OutcomeReport, enter_outcomes, lock_decisions
 from experiments.services.shadow_queue import Overheard, queue
 from experiments.services.statements import insert_all
-from experiments.services.transactions import run_transaction
+from experiments.services.transactions import (
+    is_conflict,
+    is_over_limit,
+    is_unavailable,
+    run_transaction,
+    write_each,
+)
 
 log = logging.getLogger("switchyard.gateway")
 
@@ -68,21 +83,48 @@ class Settlement(NamedTuple):
     refusals: tuple[Refusal, ...] = ()
 
 
-def settle(settlements: Sequence[Settlement]) -> None:
-    """Writes all of them in one transaction; where that fails, each in its own. What the other
-    model is to answer too is queued after that."""
+def settle(settlements: Sequence[Settlement]) -> list[Settlement]:
+    """Records all of them in one transaction; where that fails, each in its own. Returns those that
+    are not recorded and have to be settled again later.
+
+    What the database refuses for good is recorded as estimated: nothing is lost. What the other
+    model is to answer too is queued last.
+    """
+    left: list[Settlement] = []
+    recorded: list[Settlement] = []
+    for each, error in zip(settlements, write_each(settlements, _write), strict=True):
+        if error is None:
+            recorded.append(each)
+        elif _may_pass(error) or not _is_estimated(each, error):
+            left.append(each)
+    _queue_shadows(recorded)
+    _remember([refusal for each in recorded for refusal in each.refusals])
+    return left
+
+
+def abandoned(admitted_decision: Decision, charge: Charge) -> Settlement:
+    """Of a call whose caller had gone before a model was asked: nothing was used."""
+    report = OutcomeReport(datetime.now(UTC), error="The caller hung up.")
+    return Settlement(admitted_decision, charge, (), report, admitted_decision.model, 0, 0)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the database may take the same rows later. What exceeds its limits it never takes."""
+    if is_unavailable(error) or is_conflict(error):
+        return True
+    return isinstance(error, OperationalError) and not is_over_limit(error)
+
+
+def _is_estimated(settlement: Settlement, error: Exception) -> bool:
+    """What no repetition helps: the outcome is kept as estimated, and the log has the reason."""
+    decision_id = settlement.decision.pk
+    log.error("An outcome was refused", exc_info=error, extra={"decision_id": str(decision_id)})
     try:
-        _settle(settlements)
-    except (DatabaseError, InterfaceError):
-        if len(settlements) == 1:
-            decision_id = str(settlements[0].decision.pk)
-            log.exception("An outcome was lost", extra={"decision_id": decision_id})
-            return
-        for settlement in settlements:
-            settle([settlement])
-    else:
-        _queue_shadows(settlements)
-        _remember([refusal for each in settlements for refusal in each.refusals])
+        settle_as_estimated(list(InFlightCall.objects.filter(pk=decision_id)), NOT_STORED)
+    except Exception:
+        log.exception("An outcome could not be estimated", extra={"decision_id": str(decision_id)})
+        return False
+    return True
 
 
 def _queue_shadows(settlements: Sequence[Settlement]) -> None:
@@ -104,22 +146,34 @@ def _remember(refusals: Sequence[Refusal]) -> None:
         log.exception("Refused parameters were not remembered", extra={"count": len(refusals)})
 
 
-def _settle(settlements: Sequence[Settlement]) -> None:
-    now = datetime.now(UTC)
-    reports = {each.decision.pk: each.report for each in settlements}
-    answers = {each.decision.pk: Answer(each.model, each.cost, each.usage) for each in settlements}
-    decisions = {each.decision.pk: each.decision for each in settlements}
+def _write(settlements: Sequence[Settlement]) -> list[None]:
+    run_transaction(lambda: _enter(settlements))
+    return [None] * len(settlements)
 
-    def write() -> None:
-        correct(Correction(each.charge, each.tokens, each.cost) for each in settlements)
-        known = lock_decisions(reports, decisions)
-        insert_all(
-            [row for each in settlements if each.decision.pk in known for row in _rows(each)]
-        )
-        enter_outcomes(known, reports, now, answers)
-        record([result for each in settlements for result in _results(each)], now)
 
-    run_transaction(write)
+def _enter(settlements: Sequence[Settlement]) -> None:
+    """One that is in flight no more was recorded before, unless a sweep took its process for dead:
+    then what really happened replaces the estimate."""
+    by_id = {each.decision.pk: each for each in settlements}
+    in_flight = in_flight_among(by_id)
+    interrupted = interrupted_among(by_id.keys() - in_flight)
+    ours = {pk: each for pk, each in by_id.items() if pk in in_flight | interrupted}
+    if not ours:
+        return
+    correct(Correction(each.charge, each.tokens, each.cost) for each in ours.values())
+    known = lock_decisions(ours, {pk: each.decision for pk, each in ours.items()})
+    if interrupted:
+        Attempt.objects.filter(decision_id__in=interrupted, status=INTERRUPTED).delete()
+    insert_all([row for pk, each in ours.items() if pk in known for row in _rows(each)])
+    remove(in_flight)
+    _enter_outcomes(known, ours)
+    record([result for each in ours.values() for result in _results(each)], datetime.now(UTC))
+
+
+def _enter_outcomes(known: Mapping[UUID, Decision], settlements: Mapping[UUID, Settlement]) -> None:
+    reports = {pk: each.report for pk, each in settlements.items()}
+    answers = {pk: Answer(each.model, each.cost, each.usage) for pk, each in settlements.items()}
+    enter_outcomes(known, reports, datetime.now(UTC), answers)
 
 
 def _rows(settlement: Settlement) -> list[Attempt]:

@@ -28,6 +28,7 @@ SQLITE_CONFLICTS = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 # PostgreSQL's classes of errors that say nothing about the statement: connection, resources, an
 # operator, the system.
 UNAVAILABLE_CLASSES = ("08", "53", "57P", "58", "25006")
+LIMIT_CLASS = "54"
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -124,6 +125,11 @@ def is_unavailable(error: BaseException) -> bool:
         return False
     state = _sqlstate(error)
     return state is None or state.startswith(UNAVAILABLE_CLASSES)
+
+
+def is_over_limit(error: BaseException) -> bool:
+    """Whether a row is larger than PostgreSQL takes, such as for an index."""
+    return (_sqlstate(error) or "").startswith(LIMIT_CLASS)
 
 
 def _longest_seconds() -> float:

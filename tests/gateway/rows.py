@@ -154,6 +154,11 @@ KEYS: dict[str, dict[str, Any]] = {
     "one_model": {"allowed_models": ["stub/limits-weak"]},
     "one_domain": {"allowed_domains": ["limits"]},
     "priced_only": {"budget_day": Decimal(5)},
+    "load": {
+        "requests_per_minute": 100_000,
+        "tokens_per_minute": 100_000_000,
+        "budget_day": Decimal(1000),
+    },
 }
 
 

@@ -2,12 +2,21 @@
 
 import asyncio
 import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from experiments.gateway import desk as module
 from experiments.gateway.desk import Desk
+from experiments.models import Decision
+from experiments.services.admission import Admitted
+from experiments.services.budgets import Charge, Limits
+from experiments.services.routing import StorageUnavailableError
+from experiments.services.settling import Settlement, abandoned
 
 pytestmark = pytest.mark.django_db  # its thread tidies connections up
 
@@ -71,42 +80,153 @@ def test_fault_is_everybodys_and_the_thread_goes_on(
     asyncio.run(twice())
 
 
+def ended(number: int) -> Settlement:
+    """The end of a call that was never stored."""
+    decision = Decision(id=UUID(int=number), model="m")
+    return abandoned(decision, Charge(1, Limits(), datetime.now(UTC), 1, 1))
+
+
+def numbers(settlements: Sequence[Settlement]) -> list[int]:
+    return [each.decision.pk.int for each in settlements]
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert holds()
+
+
 def test_what_has_ended_is_booked_soon_and_together(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    booked: list[list[Any]] = []
-    monkeypatch.setattr(module, "settle", lambda ended: booked.append(list(ended)))
+    booked: list[list[int]] = []
+
+    def settle(some: Sequence[Settlement]) -> list[Settlement]:
+        booked.append(numbers(some))
+        return []
+
+    monkeypatch.setattr(module, "settle", settle)
     for number in range(3):
-        desk.settle(number)  # type: ignore[arg-type]
-    for _ in range(100):
-        if booked:
-            break
-        threading.Event().wait(0.02)
+        desk.settle(ended(number))
+    wait_until(lambda: booked)
     assert booked == [[0, 1, 2]]
 
 
-def test_outcome_that_cannot_be_booked_stops_nothing(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+def test_outcome_that_cannot_be_booked_is_kept_until_it_is(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    booked: list[Any] = []
+    tried: list[list[int]] = []
 
-    def settle(ended: Any) -> None:
-        booked.append(ended)
-        if len(booked) == 1:
+    def settle(some: Sequence[Settlement]) -> list[Settlement]:
+        tried.append(numbers(some))
+        if len(tried) == 1:
             raise RuntimeError("disk full")
+        return [each for each in some if len(tried) < 4 and each.decision.pk.int == 1]
 
     monkeypatch.setattr(module, "settle", settle)
-    desk.settle("a")  # type: ignore[arg-type]
-    threading.Event().wait(0.3)
-    desk.settle("b")  # type: ignore[arg-type]
+    desk.settle(ended(1))
+    wait_until(lambda: tried)
+    desk.settle(ended(2))
+    wait_until(lambda: len(tried) == 4)
     desk.close()
-    assert booked == [["a"], ["b"]]
+    assert tried == [[1], [1, 2], [1], [1]]
+    said = [record.getMessage() for record in caplog.records]
+    assert said.count("Outcomes wait for the database, and are kept") == 1
+    assert said[-1] == "Outcomes that waited for the database are recorded"
 
 
 def test_end_books_everything(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    booked: list[Any] = []
-    monkeypatch.setattr(module, "settle", booked.extend)
+    booked: list[int] = []
+
+    def settle(some: Sequence[Settlement]) -> list[Settlement]:
+        booked.extend(numbers(some))
+        return []
+
+    monkeypatch.setattr(module, "settle", settle)
     for number in range(200):
-        desk.settle(number)  # type: ignore[arg-type]
+        desk.settle(ended(number))
     desk.close()
     assert booked == list(range(200))
+
+
+def test_end_tries_again_for_as_long_as_it_may(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    def settle(some: Sequence[Settlement]) -> list[Settlement]:
+        tried.append(len(some))
+        return list(some) if len(tried) < 3 else []
+
+    monkeypatch.setattr(module, "settle", settle)
+    desk.settle(ended(1))
+    desk.close(seconds=30)
+    assert tried == [1, 1, 1]
+
+
+def test_end_does_not_wait_for_ever_and_says_what_is_left_to_the_sweep(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "settle", list)
+    desk.settle(ended(7))
+    desk.close(seconds=0.5)
+    last = caplog.records[-1]
+    assert last.getMessage().startswith("Outcomes were not recorded before the end")
+    assert getattr(last, "decision_ids") == [str(UUID(int=7))]  # noqa: B009
+
+
+def test_no_call_is_let_in_while_too_many_outcomes_wait(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.GATEWAY_MAX_PENDING_OUTCOMES = 2
+    away = threading.Event()
+    monkeypatch.setattr(module, "settle", lambda some: [] if away.is_set() else list(some))
+    monkeypatch.setattr(module, "admit", lambda asked: asked)
+
+    async def ask() -> Any:
+        return await desk.admit("a")  # type: ignore[arg-type]
+
+    desk.settle(ended(1))
+    assert asyncio.run(ask()) == "a"
+    desk.settle(ended(2))
+    time.sleep(0.3)
+    with pytest.raises(StorageUnavailableError):
+        asyncio.run(ask())
+    away.set()
+    wait_until(lambda: not desk._ended)
+    assert asyncio.run(ask()) == "a"
+
+
+def test_a_call_let_in_for_a_caller_who_had_gone_is_settled(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else would settle it: its model is never asked."""
+    working, go_on = threading.Event(), threading.Event()
+    booked: list[Settlement] = []
+    late = ended(5)
+    nothing: Any = None
+    admitted = Admitted(late.decision, nothing, nothing, {}, nothing, late.charge)
+
+    def admit(asked: Any) -> list[Any]:
+        working.set()
+        go_on.wait(5)
+        return [admitted]
+
+    def settle(some: Sequence[Settlement]) -> list[Settlement]:
+        booked.extend(some)
+        return []
+
+    monkeypatch.setattr(module, "admit", admit)
+    monkeypatch.setattr(module, "settle", settle)
+
+    async def gone() -> None:
+        asked = asyncio.ensure_future(desk.admit("a"))  # type: ignore[arg-type]
+        await asyncio.to_thread(working.wait, 5)
+        asked.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        await asyncio.to_thread(wait_until, lambda: booked)
+
+    asyncio.run(gone())
+    [one] = booked
+    assert (one.decision.pk.int, one.tokens, one.cost) == (5, 0, 0)
+    assert not desk._serving

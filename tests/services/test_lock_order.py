@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
@@ -25,6 +26,7 @@ from experiments.models import (
     Decision,
     Domain,
     Experiment,
+    InFlightCall,
     KeyUsage,
     Metric,
     MetricSum,
@@ -42,6 +44,8 @@ from experiments.services import (
     budgets,
     circuits,
     experiments,
+    in_flight,
+    processes,
     rollouts,
     shadows,
     tasks,
@@ -52,6 +56,7 @@ from experiments.services.calibration import calibrate
 from experiments.services.configuration import apply, roll_back
 from experiments.services.documents import current_document
 from experiments.services.experiment_edits import edit
+from experiments.services.in_flight import sweep_abandoned_calls
 from experiments.services.lab_steps import explore
 from experiments.services.learned_parameters import Refusal, remember
 from experiments.services.lock_order import LOCK_ORDER
@@ -114,6 +119,12 @@ def _settlement(call: Admitted, status: str = "ok") -> Settlement:
     attempt = Attempted(row.model, "openai", False, NOW, 5.0, status, cost=70, error=status)
     report = OutcomeReport(datetime.now(UTC), 100, 20, 9.0, success=status == "ok")
     return Settlement(row, call.charge, (attempt,), report, row.model, 120, 70)
+
+
+def _swept(calls: list[Admitted]) -> list[Admitted]:
+    InFlightCall.objects.update(process_id=uuid4())
+    assert sweep_abandoned_calls() == len(calls)
+    return calls
 
 
 def _rated(row: Decision, metric: str) -> None:
@@ -271,6 +282,20 @@ PATHS: dict[str, Path_] = {
     ),
     "admission of a limited key": _with(_secret, _admitted),
     "settlement": _settled,
+    "late settlement": _with(
+        lambda: _swept(_admitted(_secret())),
+        lambda calls: settle([_settlement(call) for call in calls]),
+    ),
+    "sweep": _after(
+        lambda: (_admitted(_secret()), InFlightCall.objects.update(process_id=uuid4())),
+        sweep_abandoned_calls,
+    ),
+    "calls given up": _after(
+        lambda: _admitted(_secret()),
+        lambda: in_flight.release(set(), datetime.now(UTC) + timedelta(days=1)),
+    ),
+    "heartbeat": _after(_nothing, processes.beat),
+    "end of a process": _after(processes.beat, processes.leave),
     "request of a limited key": _after(
         _secret, lambda: budgets.count_request(APIKey.objects.get(), NOW)
     ),
@@ -454,7 +479,7 @@ def test_admission_and_settlement_lock_in_the_documented_order() -> None:
         settle([_settlement(call) for call in calls])
     [settlement] = [each for each in transactions if "KeyUsage" in each.names]
     assert settlement.names == [
-        "KeyUsage", "Decision", "Attempt", "Outcome", "Rollup", "UnitSum", "Circuit"
+        "KeyUsage", "Decision", "Attempt", "InFlightCall", "Outcome", "Rollup", "UnitSum", "Circuit"
     ]  # fmt: skip
 
 

@@ -1,0 +1,199 @@
+"""This process among those that serve chat calls, and which of the others are dead.
+
+A process that can be looked up on this machine is dead when the kernel says so, however late its
+heartbeat is. Of a process elsewhere only the heartbeat is known: it is dead once its heartbeat was
+seen not to change for `PROCESS_DEAD_SECONDS`. That time is measured by the database's clock from
+the first look, so neither a database that was away nor clocks that differ make a process dead.
+"""
+
+import os
+import socket
+import time
+import uuid
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from experiments.models import InFlightCall, ProcessSuspicion, ServingProcess
+from experiments.services import statements
+from experiments.services.lock_order import locked_ids
+from experiments.services.transactions import run_transaction
+
+HEARTBEAT_SECONDS = 15.0
+_STARTED_FIELD = 19  # of /proc/<pid>/stat, counted after the name: the start in clock ticks
+_DEAD_STATES = {"Z", "X"}
+
+
+class Identity(NamedTuple):
+    """`id` is random: a process that has the same number later is another one."""
+
+    id: UUID
+    host: str
+    machine: str
+    pid: int
+    started_ticks: int | None
+    started_at: datetime
+
+
+class _Own:
+    """What this process knows of itself. A forked process begins anew."""
+
+    def __init__(self) -> None:
+        pid = os.getpid()
+        stat = _stat(pid)
+        self.identity = Identity(
+            uuid.uuid4(), socket.gethostname(), machine(), pid, stat and stat.ticks, timezone.now()
+        )
+        self.beat_at = float("-inf")
+
+
+class _Stat(NamedTuple):
+    state: str
+    ticks: int
+
+
+_own: _Own | None = None
+
+
+def own() -> Identity:
+    return _this().identity
+
+
+def is_beat_due() -> bool:
+    return time.monotonic() - _this().beat_at >= HEARTBEAT_SECONDS
+
+
+def is_registered() -> bool:
+    """Whether this process has let in calls, so that others may look for it."""
+    return _this().beat_at > float("-inf")
+
+
+def beat() -> None:
+    """Says in the database that this process lives. Raises what the database raises."""
+    this = _this()
+    row = {**this.identity._asdict(), "heartbeat_at": timezone.now()}
+    run_transaction(lambda: statements.put(ServingProcess, ["id"], [row]))
+    this.beat_at = time.monotonic()
+
+
+def registered() -> UUID:
+    """The id of this process, whose row is in the database and whose heartbeat is not late."""
+    if is_beat_due():
+        beat()
+    return own().id
+
+
+def leave() -> None:
+    """Removes this process at its end. Calls that it leaves behind are then found abandoned."""
+    if not is_registered():
+        return
+    row = ServingProcess.objects.filter(pk=own().id)
+    run_transaction(row.delete)
+    _this().beat_at = float("-inf")
+
+
+def dead_among(ids: Collection[UUID]) -> set[UUID]:
+    """Those of these processes that are dead. One that has no row has left."""
+    rows = ServingProcess.objects.in_bulk(list(ids))
+    alive = {pk: is_alive_here(row) for pk, row in rows.items()}
+    silent = _silent([rows[pk] for pk, known in alive.items() if known is None])
+    return {pk for pk in ids if pk not in rows or alive[pk] is False or pk in silent}
+
+
+def forget_dead() -> None:
+    """Removes the rows of processes without calls that have been silent for a day."""
+    before = timezone.now() - timedelta(days=1)
+    busy = InFlightCall.objects.exclude(process_id=None).values("process_id")
+    rows = ServingProcess.objects.filter(heartbeat_at__lt=before).exclude(pk__in=busy)
+    if rows.exists():
+        run_transaction(lambda: rows.filter(pk__in=locked_ids(rows)).delete())
+    known = ServingProcess.objects.values("pk")
+    stale = ProcessSuspicion.objects.exclude(pk__in=known)
+    if stale.exists():
+        run_transaction(lambda: stale.filter(pk__in=locked_ids(stale)).delete())
+
+
+def is_alive_here(process: ServingProcess) -> bool | None:
+    """None where the kernel of this machine cannot tell."""
+    if not process.machine or process.machine != machine():
+        return None
+    stat = _stat(process.pid)
+    if stat is None:
+        return None if _is_hidden(process.pid) else False
+    return stat.state not in _DEAD_STATES and stat.ticks == process.started_ticks
+
+
+@cache
+def machine() -> str:
+    """The running kernel and the namespace of its process numbers; empty where /proc is missing."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+    return f"{boot} {namespace}"
+
+
+def _silent(processes: list[ServingProcess]) -> set[UUID]:
+    """Those whose heartbeat has not changed for long enough, looked at over several sweeps."""
+    if not processes:
+        return set()
+    now, longest = _database_now(), timedelta(seconds=settings.PROCESS_DEAD_SECONDS)
+    known = ProcessSuspicion.objects.in_bulk([process.pk for process in processes])
+    silent, fresh = set(), []
+    for process in processes:
+        before = known.get(process.pk)
+        if before is None or before.heartbeat_at != process.heartbeat_at:
+            row = {"heartbeat_at": process.heartbeat_at, "since": now}
+            fresh.append({"process_id": process.pk, **row})
+        elif now - before.since >= longest:
+            silent.add(process.pk)
+    if fresh:
+        fresh.sort(key=lambda row: str(row["process_id"]))
+        run_transaction(lambda: statements.put(ProcessSuspicion, ["process_id"], fresh))
+    return silent
+
+
+def _database_now() -> datetime:
+    """One clock for all machines."""
+    if connection.vendor == "sqlite":
+        return timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT CURRENT_TIMESTAMP")
+        now: datetime = cursor.fetchone()[0]
+    return now
+
+
+def _this() -> _Own:
+    global _own  # noqa: PLW0603
+    if _own is None or _own.identity.pid != os.getpid():
+        _own = _Own()
+    return _own
+
+
+def _is_hidden(pid: int) -> bool:
+    """Another user's process may be there and not to be seen."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _stat(pid: int) -> _Stat | None:
+    """None where there is no such process. The name is in brackets, and may hold anything."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()
+    return _Stat(fields[0], int(fields[_STARTED_FIELD]))
