@@ -316,6 +316,7 @@ def units() -> Recount:
         "errors": _one_if("success IS FALSE"),
         "latency": _if("latency_ms IS NOT NULL", _rounded("latency_ms * 1000.0")),
         "latency_count": _one_if("latency_ms IS NOT NULL"),
+        "slow": _one_if(f"latency_ms > {_fraction('slow_ms')}"),
         "quality": "COALESCE(quality, 0)",
         "rated": _one_if("quality IS NOT NULL"),
         "audited": _one_if("audited"),
@@ -348,7 +349,7 @@ def _unit_keys() -> dict[str, str]:
     own_id = "REPLACE(CAST(id AS text), '-', '')"
     return {
         "experiment": where("experiment", "rollout", "''"),
-        "phase": where("COALESCE(phase, 0)", "1", "0"),
+        "phase": where("COALESCE(phase, 0)", "COALESCE(NULLIF(phase, 0), 1)", "0"),
         "arm": where("arm", "rollout_arm", "''"),
         "unit_hash": f"CASE WHEN {_json_is_true('by_request')} THEN {own_id} ELSE unit_hash END",
         "domain": "domain",
@@ -374,6 +375,13 @@ def _is_postgresql() -> bool:
 def _rounded(value: str) -> str:
     """To the even one of two neighbors, as Python's `round`."""
     return f"CAST(ROUND({value}) AS bigint)" if _is_postgresql() else f"half_even({value})"
+
+
+def _fraction(name: str) -> str:
+    """A number in `detail`."""
+    if _is_postgresql():
+        return f"CAST(detail ->> '{name}' AS double precision)"
+    return f"exact_number(detail -> '$.{name}')"
 
 
 def _json_object(name: str) -> _Object:

@@ -149,12 +149,21 @@ def test_halves_bins_and_names_are_counted_as_python_counts_them() -> None:
         recounted = Decision.objects.get(pk=row.pk)
         recounted.pk = recounted.id = row.id.__class__(int=row.id.int + 1)
         recounted.detail["scores"] = {"a.b%'": {"value": score}, "none": {"reason": "x"}}
+        recounted.detail["slow_ms"] = 1.5
         recounted.confidence, recounted.latency_us = score, latency_us
         recounted.detail["candidates"] = [[recounted.domain, 0.9], ["it's", 0.1], ["x", 0.05]]
+        recounted.experiment, recounted.rollout, recounted.rollout_arm = "", "flag", "treated"
+        recounted.phase = latency_us
         store_decisions([recounted])
+        record_outcome(recounted.id, OutcomeReport(now, latency_ms=1.5 + score), now)
     assert verify().differences == []
+    assert sum(UnitSum.objects.values_list("slow", flat=True)) == 8
+    assert set(UnitSum.objects.filter(slow=1).values_list("phase", flat=True)) >= {251, 100_001}
     assert RollupBin.objects.get(kind="score:a.b%'", bin="07").count == 1
-    assert sum(Rollup.objects.values_list("response_us", flat=True)) == 333_333_336_313
+    assert (
+        sum(Rollup.objects.values_list("response_us", flat=True))
+        == 333_333_336_313 + 9 * 1_500 + 4_250
+    )
 
 
 @pytest.mark.usefixtures("history")
