@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from experiments.core.parameters import Action, ParameterRule, objections
+from experiments.core.parameters import PARTS, Action, ParameterRule, objections
 from experiments.core.policy import Policy
 from experiments.core.selection import NoEligibleModelsError
 from experiments.core.values import Pair
@@ -32,12 +32,23 @@ class Needs(NamedTuple):
 def unfit(policy: Policy, needs: Needs, learned: Learned | None = None) -> dict[str, str]:
     """Models that cannot answer such a call, and why. `learned` is what they were found to refuse
     beyond the policy's rules."""
-    reasons = ((name, reason_against(policy, name, needs, learned)) for name in policy.models)
+    found = learned or {}
+    looked_at = found if _is_selective(policy, needs, found) else None
+    reasons = ((name, reason_against(policy, name, needs, looked_at)) for name in policy.models)
     return {name: reason for name, reason in reasons if reason}
+
+
+def _is_selective(policy: Policy, needs: Needs, learned: Learned) -> bool:
+    """Whether the call carries anything that keeps some model out. Most calls do not."""
+    found = {rule.parameter for rules in learned.values() for rule in rules}
+    names = policy.selective_parameters | found if found else policy.selective_parameters
+    return not (names.isdisjoint(needs.parameters) and names.isdisjoint(PARTS))
 
 
 def avoided(policy: Policy, needs: Needs, learned: Learned, out: Collection[str]) -> dict[str, str]:
     """Models that would answer without a parameter that others take; none where all would."""
+    if not _is_selective(policy, needs, learned):
+        return {}
     found = {
         name: AVOIDED + parameter
         for name, upstream in policy.upstreams.items()
@@ -56,9 +67,8 @@ def without_avoided(unavailable: Mapping[str, str]) -> dict[str, str]:
     return {n: reason for n, reason in unavailable.items() if not reason.startswith(AVOIDED)}
 
 
-def reason_against(
-    policy: Policy, name: str, needs: Needs, learned: Learned | None = None
-) -> str | None:
+def reason_against(policy: Policy, name: str, needs: Needs, learned: Learned | None) -> str | None:
+    """`learned` None: nothing that the call carries keeps any model out."""
     model = policy.models[name]
     if needs.allowed is not None and name not in needs.allowed:
         return NOT_ALLOWED
@@ -69,10 +79,11 @@ def reason_against(
     for capability in sorted(needs.capabilities):
         if not model.capabilities.has(capability):
             return LACKS + capability
-    rules = (*policy.upstreams[name].selective, *(learned or {}).get(name, ()))
-    refused = objections(needs.parameters, needs.capabilities, rules).get(Action.REFUSE)
-    if refused:
-        return REFUSES + refused
+    if learned is not None:
+        rules = (*policy.upstreams[name].selective, *learned.get(name, ()))
+        refused = objections(needs.parameters, needs.capabilities, rules).get(Action.REFUSE)
+        if refused:
+            return REFUSES + refused
     return CONTEXT if needs.tokens > model.capabilities.context_window else None
 
 

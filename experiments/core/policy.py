@@ -245,6 +245,12 @@ class Policy:
         return {}
 
     @cached_property
+    def selective_parameters(self) -> frozenset[str]:
+        """The parameters that keep some model out of some calls."""
+        upstreams = self.upstreams.values()
+        return frozenset(rule.parameter for each in upstreams for rule in each.selective)
+
+    @cached_property
     def _has_dated_prices(self) -> bool:
         every = (price for prices in self.prices.values() for price in prices)
         return any(price.valid_from or price.valid_until for price in every)

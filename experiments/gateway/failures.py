@@ -25,6 +25,7 @@ _TOO_LONG = re.compile(
 )
 _TRACEBACK = re.compile(r"\s*Traceback \(most recent call last\).*", re.DOTALL)
 _CALLERS_FAULT = {400, 405, 406, 409, 410, 411, 413, 414, 415, 422, 451}
+_CALLERS_TYPES = {"invalid_request_error", "BadRequestError"}
 _OURS = {401, 402, 403, 404}
 _WORTH_AGAIN = {408, 425}
 
@@ -73,9 +74,7 @@ def reported(data: Mapping[str, Any], key: str | None) -> UpstreamError | None:
 def failure(data: Mapping[str, Any], key: str | None, error: Any = None) -> UpstreamError:
     """The error that `data` is, or holds as `error`."""
     error = data if error is None else error
-    code = error.get("code") if isinstance(error, dict) else None
-    status = code if isinstance(code, int) and 400 <= code < 600 else 500
-    found = refusal(status, dumps({"error": error}), {}, key)
+    found = refusal(_status_in(error), dumps({"error": error}), {}, key)
     found.usage = reported_in(data)
     return found
 
@@ -107,6 +106,15 @@ def _error_of(choice: Mapping[str, Any]) -> Any:
 def _says_something(error: Any) -> bool:
     """Some send an error without a word, or with code 0, to say that there is none."""
     return any(error.values()) if isinstance(error, dict) else bool(error)
+
+
+def _status_in(error: Any) -> int:
+    """The HTTP status that an error would have had, had the answer not begun with 200."""
+    details = error if isinstance(error, dict) else {}
+    code = details.get("code")
+    if isinstance(code, int) and 400 <= code < 600:
+        return code
+    return 400 if details.get("type") in _CALLERS_TYPES else 500
 
 
 def _status(http_status: int, message: str, code: str | None) -> Status:

@@ -94,6 +94,16 @@ def test_wait_as_a_date() -> None:
     assert 55 < refused(429, {}, **{"Retry-After": then}).retry_after <= 60
 
 
+def test_error_that_comes_with_status_200_and_is_the_callers() -> None:
+    error = {"message": "'seed' is not supported.", "type": "invalid_request_error", "code": "x"}
+    found = reported({"error": error}, None)
+    assert found is not None
+    assert (found.status, found.http_status) == (Status.REFUSED, 400)
+    busy = reported({"error": {"message": "Busy.", "type": "overloaded_error"}}, None)
+    assert busy is not None
+    assert (busy.status, busy.http_status) == (Status.FAILED, 500)
+
+
 def test_error_with_status_200() -> None:
     found = reported({"error": {"message": "Busy.", "code": 429}}, None)
     assert found is not None
