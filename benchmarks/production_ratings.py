@@ -205,9 +205,9 @@ def promises(rng: np.random.Generator, runs: int) -> Iterator[str]:
         "log", "units", "promise broken", "no promise", "strong share promised", "best", "kept"
     )
     wanted = Wanted(Calibration.Aim.QUALITY, RHO, DELTA)
-    for world in PROMISES:
-        big = draw(rng, world, BIG)
-        found = [proposal(POLICY, DOMAIN, draw(rng, world).logged, wanted) for _ in range(runs)]
+    for world, own in zip(PROMISES, rng.spawn(len(PROMISES)), strict=True):
+        big = draw(own, world, BIG)
+        found = [proposal(POLICY, DOMAIN, draw(own, world).logged, wanted) for _ in range(runs)]
         chosen = [one.threshold for one in found if one.threshold is not None]
         shares = [float((big.scores >= threshold).mean()) for threshold in chosen]
         kept = [big.quality(one) / big.quality(0.0) for one in chosen]
@@ -227,8 +227,8 @@ def promises(rng: np.random.Generator, runs: int) -> Iterator[str]:
 def coverage(rng: np.random.Generator, runs: int) -> Iterator[str]:
     """How often a 95 % interval of quality holds the truth, of those that are given."""
     yield heading("log", "units", "policy", "intervals given", "hold the truth", "bias", "")
-    for world in COVERAGE:
-        big = draw(rng, world, BIG)
+    for world, own in zip(COVERAGE, rng.spawn(len(COVERAGE)), strict=True):
+        big = draw(own, world, BIG)
         for threshold, name in ((0.0, "always strong"), (0.7, "0.7"), (1.01, "always weak")):
             truth = big.quality(threshold)
             method = Method.ALWAYS_WEAK if threshold > 1 else Method.ROUTELLM
@@ -236,7 +236,7 @@ def coverage(rng: np.random.Generator, runs: int) -> Iterator[str]:
             given = hits = 0
             errors = []
             for _ in range(runs):
-                asked = question(draw(rng, world).logged, candidate)
+                asked = question(draw(own, world).logged, candidate)
                 found = answer(asked, candidate, with_curve=False).found
                 told = found.quality.doubly_robust
                 if told.low is None or told.high is None:
