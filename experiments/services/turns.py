@@ -18,7 +18,7 @@ from django.db import OperationalError, connection, transaction
 from experiments.storage.deadlines import acquired, deadline_in, meter_of_this_thread, seconds_left
 
 # Between two looks whether another process still has the file locked.
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.0002, 0.005
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.0002, 0.001
 # Changing how long SQLite waits costs a statement: not where the turn came at once.
 UNNOTICED_SECONDS = 0.25
 
