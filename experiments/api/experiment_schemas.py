@@ -45,7 +45,10 @@ class PolicyStep(s.Serializer[Any]):
 class PolicyRequest(s.Serializer[Any]):
     method = s.ChoiceField(choices=METHODS)
     router = Text(help_text="Needed for routellm.", **NULLABLE)
-    threshold = Share(help_text="Needed for routellm: at or above it the strong model answers.")
+    threshold = Share(
+        help_text="Needed for routellm: at or above it the strong model answers. The router that "
+        "ships scores most prompts between 0.6 and 0.85, about half of them above 0.75."
+    )
     strong_model = Text(help_text="Left out: the domain's pair, or the usual one.", **NULLABLE)
     weak_model = Text(**NULLABLE)
     epsilon = Share(help_text="Share sent to the other model of the pair on purpose. 0.")

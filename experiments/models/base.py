@@ -164,7 +164,8 @@ class RoutingPolicyRow(models.Model):
         blank=True,
         validators=SHARE,
         help_text="Prompts that score at least this go to the strong model. Between 0 and 1; "
-        "lower sends more to the strong model.",
+        "lower sends more to the strong model. The shipped router scores most prompts between 0.6 "
+        "and 0.85, and about half of them above 0.75.",
     )
     strong_model = models.ForeignKey(
         "experiments.LanguageModel",
