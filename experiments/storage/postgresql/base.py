@@ -26,6 +26,8 @@ Result = TypeVar("Result")
 GRACE_SECONDS = 1.0
 # `SELECT 1` on a connection that was kept. What takes longer does not answer at all.
 HEALTH_CHECK_SECONDS = 2.0
+# Connecting takes psycopg up to two seconds, whatever it is told: not for less than this.
+LEAST_CONNECT_SECONDS = 0.3
 # Finds out that the network is gone, also where nothing else is limited.
 KEEPALIVE = {
     "keepalives_idle": 30,
@@ -93,7 +95,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return {**KEEPALIVE, **params}
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        if not seconds_left(1.0):
+        if seconds_left(1.0) < LEAST_CONNECT_SECONDS:
             raise OperationalError("No time is left to connect to the database.")
         with meter_of_this_thread().running():
             connection: Any = super().get_new_connection(conn_params)
@@ -135,6 +137,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
             cursor.execute(f"SELECT {calls}", [part for pair in wanted.items() for part in pair])
 
     def is_usable(self) -> bool:
-        with deadline(deadline_in(HEALTH_CHECK_SECONDS)):
+        """Leaves half of the time for a new connection."""
+        seconds = min(HEALTH_CHECK_SECONDS, seconds_left(2 * HEALTH_CHECK_SECONDS) / 2)
+        with deadline(deadline_in(seconds)):
             usable: bool = super().is_usable()
             return usable
