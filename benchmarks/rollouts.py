@@ -1,6 +1,6 @@
 """Do guarded rollouts keep their word? Simulated traffic with a known truth, in tables.
 
-    python -m benchmarks.rollouts                       # all tables, about two hours on one core
+    python -m benchmarks.rollouts                       # all tables, about an hour on one free core
     python -m benchmarks.rollouts --only calls --runs 50
 
 Every look runs `experiments.analysis.rollout`, which the product runs: bounds and tests of each
@@ -299,7 +299,7 @@ TABLES = {
     "units": Table("Rated units that a step needs", units, 200),
     "days": Table("Days to 100 % with no harm, margin 3 points", days, 40),
     "drift-3": Table("Wrong ends under drift, level 5 %, margin 3 points", drift_3, 200),
-    "drift-1": Table("Wrong ends under drift, level 5 %, margin 1 point", drift_1, 60),
+    "drift-1": Table("Wrong ends under drift, level 5 %, margin 1 point", drift_1, 20),
 }
 
 
