@@ -15,14 +15,13 @@ from django.utils.safestring import SafeString
 from experiments.admin.base import ReadOnly, TabularInline
 from experiments.admin.experiment_steps import ReasonForm
 from experiments.admin.steps import Step, SteppedAdmin, Taken
-from experiments.analysis.rollout_wording import held
 from experiments.core.wording import percent
 from experiments.models import Flag, Rollout, RolloutStep
 from experiments.models.rollouts import seeded_guards
 from experiments.services import rollouts
 from experiments.services.revisions import revision
 from experiments.services.rollout_guards import GuardsError, checked_guards, described
-from experiments.services.rollout_looks import look_at
+from experiments.services.rollout_looks import seen_by
 from experiments.services.rollout_plans import StepsError, check_steps, steps_of
 
 State = Rollout.State
@@ -306,12 +305,11 @@ class RolloutAdmin(SteppedAdmin):
         row = self.get_object(request, object_id)
         context: dict[str, Any] = {}
         if row is not None and self.has_view_permission(request, row):
-            look = look_at(row, timezone.now()) if row.started_at else None
+            look = seen_by(row, timezone.now()) if row.started_at else None
             context = {
                 "state": STATES[State(row.state)],
                 "percentage": percent(float(row.flag.percentage)),
                 "look": look,
-                "lines": [held(one) for one in look.guards] if look else (),
                 "worst_case": "" if row.started_at else rollouts.worst_case_of(row),
                 "steps": self.steps_of(row) if self.has_change_permission(request, row) else (),
             }

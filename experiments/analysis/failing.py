@@ -40,8 +40,9 @@ def counts_by_step(seen: Observations, step_of_cell: Ints) -> tuple[StepCounts, 
         return ()
     steps, units = int(step_of_cell.max()) + 1, int(rows.unit.max()) + 1
     key = (rows.unit * steps + step_of_cell[rows.cell]) * 2 + rows.treated
-    keys, place = np.unique(key, return_inverse=True)
-    count, total = np.bincount(place, rows.count), np.bincount(place, rows.total)
+    counted = np.bincount(key, rows.count)
+    keys = np.flatnonzero(counted)
+    count, total = counted[keys], np.bincount(key, rows.total)[keys]
     unit, side = keys // 2 // steps, keys // 2 % steps + steps * (keys % 2)
     weight = count / np.bincount(unit, count, minlength=units)[unit]
     n = _summed(side, weight, steps)

@@ -44,6 +44,8 @@ class Observations:
         return self.take(self.count > 0)
 
     def take(self, which: NDArray[np.bool_]) -> "Observations":
+        if which.all():
+            return self
         return Observations(
             self.unit[which],
             self.cell[which],

@@ -3,11 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
-from experiments.analysis.rollout_wording import lacking
 from experiments.models import Arm, Experiment, Rollout
 from experiments.services.checklists import Check
 from experiments.services.documents import EXPERIMENT_FIELDS
-from experiments.services.rollout_looks import Look
 from experiments.services.rollout_plans import steps_of
 
 # The configuration of an experiment without its seed, and what became of it.
@@ -96,42 +94,5 @@ def rollout_payload(row: Rollout) -> dict[str, Any]:
                 "without_evidence": step.without_evidence or None,
             }
             for step in row.history.all()
-        ],
-    }
-
-
-def look_payload(look: Look) -> dict[str, Any]:
-    """What the treated say against the controls at this moment."""
-    return {
-        "compared": look.compared,
-        "at": look.at,
-        "outcome": str(look.outcome),
-        "sentence": look.sentence,
-        "next_percentage": None if look.next_share is None else 100 * look.next_share,
-        "guards": [
-            {
-                "metric": result.guard.name,
-                "margin": result.guard.margin,
-                "estimate": result.estimate,
-                "least_gain": result.least_gain,
-                "most_gain": result.most_gain,
-                "units": result.units,
-                "harmful": result.is_harmful,
-                "largest_percentage": 100 * result.largest_share,
-            }
-            for result in look.guards
-        ],
-        "missing": [
-            {
-                "metric": one.result.guard.name,
-                "units": one.units,
-                "days": one.days,
-                "message": lacking(one),
-            }
-            for one in look.missing
-        ],
-        "checks": [
-            {**check._asdict(), "code": str(check.code), "status": str(check.status)}
-            for check in look.checks
         ],
     }

@@ -482,13 +482,17 @@ class GuardResult(s.Serializer[Any]):
     """Gains are above 0 where units with the flag are better; the bounds hold at every look."""
 
     metric = s.CharField()
+    title = s.CharField()
     margin = s.FloatField()
+    margin_text = s.CharField(help_text="The margin in its unit.")
     estimate = s.FloatField(allow_null=True)
     least_gain = s.FloatField(help_text="Without data minus the metric's whole range.")
     most_gain = s.FloatField()
     units = s.IntegerField(help_text="Units with a value, on the side with fewer.")
     harmful = s.BooleanField()
     largest_percentage = s.FloatField(help_text="Steps below it are allowed, or up to 100.")
+    known = s.CharField(help_text="What is known, in words.")
+    needs = s.CharField(help_text="What the next step still needs, in words. Empty: nothing.")
 
 
 class MissingEvidence(s.Serializer[Any]):
@@ -501,7 +505,7 @@ class MissingEvidence(s.Serializer[Any]):
 
 
 class Look(s.Serializer[Any]):
-    at = s.DateTimeField()
+    at = s.DateTimeField(help_text="When it was checked; the scheduler does it every minute.")
     compared = s.IntegerField(help_text="Units on the smaller side.")
     outcome = s.CharField(allow_null=True)
     sentence = s.CharField(allow_null=True)

@@ -11,14 +11,14 @@ from rest_framework.response import Response
 
 from experiments.api import experiment_schemas as schemas
 from experiments.api.documentation import PAGING, endpoint
-from experiments.api.experiment_payloads import look_payload, rollout_payload
+from experiments.api.experiment_payloads import rollout_payload
 from experiments.api.experiments import LONGEST_REASON, ManagedView, author_of
 from experiments.api.lists import ListView
 from experiments.api.readers import Reader
 from experiments.models import Flag, Rollout
 from experiments.services import rollouts
 from experiments.services.rollout_guards import MOST_GUARDS, GuardsError, checked_guards
-from experiments.services.rollout_looks import look_at
+from experiments.services.rollout_looks import seen_by
 from experiments.services.rollout_plans import StepsError, check_steps
 
 MOST_STEPS = 50
@@ -63,7 +63,7 @@ class RolloutView(ManagedView):
     @endpoint("One rollout, and what it sees now", {200: schemas.RolloutDetail}, errors=(404,))
     def get(self, request: Request, key: str) -> Response:
         row = find(key)
-        look = look_payload(look_at(row, timezone.now())) if row.started_at else None
+        look = seen_by(row, timezone.now()) if row.started_at else None
         worst = rollouts.worst_case_of(row)
         return Response({**rollout_payload(row), "worst_case": worst, "look": look})
 

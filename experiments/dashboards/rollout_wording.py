@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
 
-from experiments.analysis.rollout import GuardResult
-from experiments.analysis.rollout_wording import amount, held, lacking, worst_case
 from experiments.core.explanation import FAULT, OFF, PASSED, TAKEN, Station
 from experiments.core.wording import percent, plural
 from experiments.dashboards.experiment_wording import State
 from experiments.dashboards.wording import Answer, listed, title
 from experiments.models import Rollout
-from experiments.reports.rollout_lines import RolloutLine, StepLine
-from experiments.services.rollout_guards import guards_of
+from experiments.reports.rollout_lines import GuardLine, RolloutLine, StepLine
+from experiments.services.rollouts import worst_case_of
 
 Rolling = Rollout.State
 STATES = {
@@ -25,15 +22,6 @@ STATES = {
     Rolling.ROLLED_BACK: State("rollback", "rolled back"),
 }
 POINTS = 100
-
-
-class GuardLine(NamedTuple):
-    """One guard in words."""
-
-    label: str
-    margin: str
-    known: str
-    needs: str
 
 
 def state_of(rollout: Rollout) -> State:
@@ -74,34 +62,27 @@ def sentence(line: RolloutLine) -> str:
 
 
 def compared(line: RolloutLine) -> str:
-    """How many units are compared; before the start, what the first step can cost."""
-    rollout, look = line.rollout, line.look
+    """How many units are compared, and when; before the start, what the first step can cost."""
+    rollout, seen = line.rollout, line.seen
     if rollout.state == Rolling.PENDING:
-        guards = [one.guard for one in guards_of(rollout)]
-        share = float(line.steps[0].step.percentage) / POINTS if line.steps else 0.0
-        return worst_case(guards, share) if line.steps else ""
-    return f"{plural(look.compared, 'unit')} on the smaller side." if look else ""
+        return worst_case_of(rollout) if line.steps else ""
+    if seen is None:
+        return ""
+    at = seen.at[:16].replace("T", " ")
+    return f"{plural(seen.compared, 'unit')} on the smaller side, checked at {at} UTC."
 
 
 def guards(line: RolloutLine) -> list[GuardLine]:
     """Each guard: its margin, what is known, and what the next step still needs."""
-    look = line.look
-    if look is None:
-        return []
-    lacks = {one.result.guard.name: lacking(one) for one in look.missing}
-    return [_guard(result, lacks) for result in look.guards]
+    return [_guard(one) for one in line.seen.guards] if line.seen else []
 
 
-def _guard(result: GuardResult, lacks: dict[str, str]) -> GuardLine:
-    guard = result.guard
-    known, needs = held(result), lacks.get(guard.name, "")
-    name = guard.label.lower()
-    return GuardLine(
-        guard.label,
-        amount(guard, guard.margin),
-        title(known.removeprefix(f"{name} is ").removeprefix(f"{name} ")),
-        title(needs.removeprefix(f"{name}: ")) if needs else "Nothing",
-    )
+def _guard(one: GuardLine) -> GuardLine:
+    """The name stands in front already."""
+    name = one.label.lower()
+    known = one.known.removeprefix(f"{name} is ").removeprefix(f"{name} ")
+    needs = one.needs.removeprefix(f"{name}: ")
+    return one._replace(known=title(known), needs=title(needs) if needs else "Nothing")
 
 
 def stations(line: RolloutLine) -> list[Station]:

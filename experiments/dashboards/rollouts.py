@@ -12,7 +12,7 @@ from experiments.dashboards.experiment_wording import State
 from experiments.dashboards.experiments import address
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.rollout_actions import CHANGE, actions_of
-from experiments.reports.rollout_lines import RolloutLine, rollout_lines
+from experiments.reports.rollout_lines import GuardLine, RolloutLine, rollout_lines
 from experiments.reports.rollout_states import rollout_states
 
 READ = "experiments.view_rollout"
@@ -25,7 +25,7 @@ class RolloutRow(NamedTuple):
     state: State
     sentence: str
     compared: str
-    guards: list[rollout_wording.GuardLine]
+    guards: list[GuardLine]
     stations: list[Station]
     actions: list[Action]
 

@@ -84,6 +84,9 @@ class Rollout(models.Model):
     control_percentage = models.DecimalField(
         max_digits=5, decimal_places=2, default=0, editable=False
     )
+    seen = models.JSONField(
+        default=dict, editable=False, help_text="What the last check saw in this phase."
+    )
     before_percentage = models.DecimalField(
         max_digits=5, decimal_places=2, default=0, editable=False
     )

@@ -7,7 +7,7 @@ from django.db.models import Prefetch
 
 from experiments.models import Rollout, RolloutStep
 from experiments.services.documents import WATCHED, rollout_document
-from experiments.services.rollout_looks import Look, look_at
+from experiments.services.rollout_looks import seen_by
 from experiments.services.rollout_plans import Step, steps_of
 
 State = Rollout.State
@@ -38,15 +38,33 @@ class Shares(NamedTuple):
         return 100.0 - self.treated - self.control
 
 
+class GuardLine(NamedTuple):
+    """One guard in words: its margin, what is known, what the next step still needs."""
+
+    metric: str
+    label: str
+    margin: str
+    known: str
+    needs: str
+
+
+class Seen(NamedTuple):
+    """What the last check saw. `compared` is the number of units on the smaller side."""
+
+    at: str
+    compared: int
+    guards: tuple[GuardLine, ...]
+
+
 class RolloutLine(NamedTuple):
-    """`look` is None where nothing is compared now; `current` the index of the step it is at."""
+    """`seen` is None where nothing is compared now; `current` the index of the step it is at."""
 
     rollout: Rollout
     domain: str
     steps: tuple[StepLine, ...]
     current: int
     shares: Shares
-    look: Look | None
+    seen: Seen | None
     history: tuple[RolloutStep, ...]
 
     @property
@@ -55,7 +73,8 @@ class RolloutLine(NamedTuple):
 
 
 def rollout_lines(now: datetime) -> tuple[RolloutLine, ...]:
-    """Open ones first, then the newest that ended. Two queries, and three for each watched one."""
+    """Open ones first, then the newest that ended. Two queries, and one for each watched one that
+    was not checked yet."""
     rows = Rollout.objects.select_related("flag__domain").prefetch_related(
         Prefetch("history", queryset=RolloutStep.objects.order_by("at", "pk"))
     )
@@ -74,9 +93,16 @@ def _line(row: Rollout, now: datetime) -> RolloutLine:
         steps=tuple(_timed(row, steps, history)),
         current=row.step,
         shares=_shares(row),
-        look=look_at(row, now) if watched else None,
+        seen=_seen(row, now) if watched else None,
         history=history,
     )
+
+
+def _seen(row: Rollout, now: datetime) -> Seen:
+    seen = seen_by(row, now)
+    names = ("metric", "title", "margin_text", "known", "needs")
+    guards = tuple(GuardLine(*(guard[name] for name in names)) for guard in seen["guards"])
+    return Seen(seen["at"], seen["compared"], guards)
 
 
 def _timed(row: Rollout, steps: list[Step], history: tuple[RolloutStep, ...]) -> list[StepLine]:

@@ -1,7 +1,7 @@
 """What a guarded rollout sees: the treated against the controls, within steps and days."""
 
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from experiments.analysis.health import (
     HealthCheck,
@@ -16,7 +16,14 @@ from experiments.analysis.rollout import (
     guard_result,
     missing,
 )
-from experiments.analysis.rollout_wording import cannot_advance, completed, harm
+from experiments.analysis.rollout_wording import (
+    amount,
+    cannot_advance,
+    completed,
+    harm,
+    held,
+    lacking,
+)
 from experiments.analysis.verdict import Outcome
 from experiments.models import Rollout
 from experiments.reports.rollout_data import RolloutData, read_rollout
@@ -96,6 +103,56 @@ def look_at(rollout: Rollout, now: datetime) -> Look:
         share=float(rollout.treated_percentage) / 100,
         next_share=share,
     )
+
+
+def seen_by(rollout: Rollout, now: datetime) -> dict[str, Any]:
+    """What the last check of this phase saw; read now only where there was none yet."""
+    seen: dict[str, Any] = rollout.seen
+    return seen or recorded(look_at(rollout, now))
+
+
+def recorded(look: Look) -> dict[str, Any]:
+    """A look as JSON: stored with the rollout, answered over REST, shown on pages."""
+    needs = {one.result.guard.name: lacking(one) for one in look.missing}
+    return {
+        "at": look.at.isoformat().replace("+00:00", "Z"),
+        "compared": look.compared,
+        "outcome": str(look.outcome),
+        "sentence": look.sentence,
+        "next_percentage": None if look.next_share is None else 100 * look.next_share,
+        "guards": [_recorded_guard(result, needs) for result in look.guards],
+        "missing": [
+            {
+                "metric": one.result.guard.name,
+                "units": one.units,
+                "days": one.days,
+                "message": lacking(one),
+            }
+            for one in look.missing
+        ],
+        "checks": [
+            {**check._asdict(), "code": str(check.code), "status": str(check.status)}
+            for check in look.checks
+        ],
+    }
+
+
+def _recorded_guard(result: GuardResult, needs: dict[str, str]) -> dict[str, Any]:
+    guard = result.guard
+    return {
+        "metric": guard.name,
+        "title": guard.label,
+        "margin": guard.margin,
+        "margin_text": amount(guard, guard.margin),
+        "estimate": result.estimate,
+        "least_gain": result.least_gain,
+        "most_gain": result.most_gain,
+        "units": result.units,
+        "harmful": result.is_harmful,
+        "largest_percentage": 100 * result.largest_share,
+        "known": held(result),
+        "needs": needs.get(guard.name, ""),
+    }
 
 
 def _data_of(guard: RolloutGuard, data: RolloutData, rollout: Rollout, now: datetime) -> GuardData:

@@ -21,7 +21,7 @@ from experiments.models import Flag, Rollout, RolloutStep
 from experiments.reports.metrics import UnknownMetricError
 from experiments.services.revisions import Author, lock_configuration, revision
 from experiments.services.rollout_guards import guards_of
-from experiments.services.rollout_looks import Look, look_at
+from experiments.services.rollout_looks import Look, look_at, recorded
 from experiments.services.rollout_plans import HUNDRED, Step, percentage_at, problem_of, steps_of
 from experiments.services.transactions import retried
 
@@ -113,6 +113,7 @@ def lower_target(rollout: Rollout, percentage: Decimal, author: Author, now: dat
         kept = [step for step in rollout.steps if Decimal(str(step[0])) < percentage]
         hours = next(step[1] for step in rollout.steps if Decimal(str(step[0])) >= percentage)
         rollout.steps = [*kept, [float(percentage), hours]]
+        rollout.seen = {}
         _settle(rollout, rollout.state, author, now, f"The target is now {_share(percentage)}")
 
 
@@ -159,6 +160,7 @@ def advance_all(now: datetime, told: Callable[[str], None] = lambda _: None) -> 
 def _check(rollout: Rollout, now: datetime) -> None:
     """Reads without the lock, then acts under it unless the rollout has moved meanwhile."""
     look, stood = look_at(rollout, now), _position(rollout)
+    Rollout.objects.filter(pk=rollout.pk, phase=rollout.phase).update(seen=recorded(look))
     with _held(rollout, "checked", *WATCHED, State.READY):
         if _position(rollout) == stood:
             _advance(rollout, look, now)
@@ -276,6 +278,7 @@ def _enter(
     rollout.step_started_at = now
     share = percentage_at(rollout, index)
     rollout.phase += 1
+    rollout.seen = {}
     rollout.treated_percentage, rollout.control_percentage = share, HUNDRED - share
     watched = "" if step.monitored else ", unmonitored"
     said = f"{reason}; now {_share(share)}{watched}{'. ' + note if note else ''}"

@@ -80,6 +80,17 @@ def test_a_rollout_is_paused(surfer: Surfer) -> None:
     assert surfer.complaints == []
 
 
+def test_a_rollout_advances_anyway_with_a_reason(surfer: Surfer) -> None:
+    fill()
+    page = surfer.open("/rollouts/")
+    page.locator("summary", has_text="Advance anyway").click()
+    page.get_by_label("Why, for colleagues").locator("visible=true").fill("The quarter ends")
+    page.get_by_role("button", name="Advance anyway now").click()
+    expect(page.locator(".rollout-said")).to_contain_text("The quarter ends")
+    assert Flag.objects.get(domain__name="medical").percentage == 25
+    assert surfer.complaints == []
+
+
 def test_enter_in_the_playground_shows_the_track(surfer: Surfer) -> None:
     engine.warm_up(store.current())
     page = surfer.open("/playground/")

@@ -31,6 +31,7 @@ Counted = dict[tuple[Any, ...], dict[str, int]]
 DOMAINS = ("technical", "creative", "medical", "general")
 PROMPTS = ("Prove it.", "Write a poem about the sea.", "What is flu?", "Sort a list in Python.")
 METRICS = ("quality", "helpful", "stars")
+SLOW_MS = 1234.5
 SOURCES = ("human", "judge", "user")
 ARRIVAL = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -45,7 +46,10 @@ def prepare() -> None:
     by_request = draft("each", domain="creative", unit_kind="request")
     experiments.start(by_request, "tests", ARRIVAL)
     set_flag("routellm_medical_domain", 20)
-    rollouts.start(rollout(steps=[(30, 24)]), "tests", ARRIVAL)
+    guards = [{"metric": "p95_latency", "margin": 0.05, "limit": SLOW_MS}]
+    guarded = rollout(steps=[(30, 24), (60, 24)], guards=guards)
+    rollouts.start(guarded, "tests", ARRIVAL)
+    rollouts.advance_anyway(guarded, "tests", ARRIVAL, "So that it is in its second phase")
 
 
 def decide(chance: random.Random, count: int) -> list[UUID]:
@@ -121,6 +125,7 @@ def units() -> Counted:
             if outcome.latency_ms is not None:
                 counts["latency"] += round(outcome.latency_ms * 1000)
                 counts["latency_count"] += 1
+                counts["slow"] += decision.rollout != "" and outcome.latency_ms > SLOW_MS
         quality = _rated(decision, "quality")
         if quality is not None:
             counts["quality"] += quality
@@ -225,7 +230,7 @@ def _unit_key(decision: Decision) -> tuple[Any, ...]:
         where = (decision.experiment, decision.phase or 0, decision.arm)
         unit = decision.id.hex if decision.experiment == "each" else unit
     elif decision.rollout:
-        where = (decision.rollout, 1, decision.rollout_arm)
+        where = (decision.rollout, decision.phase or 1, decision.rollout_arm)
     return (*where, unit, decision.domain, decision.created_at.date())
 
 

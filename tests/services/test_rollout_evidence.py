@@ -6,9 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from pytest_django import DjangoAssertNumQueries
 
 from experiments.core.bucketing import bucket_index
 from experiments.models import Decision, Flag, Metric, Outcome, PolicyRevision, Rollout, UnitSum
+from experiments.reports.rollout_lines import rollout_lines
 from experiments.services import rollouts
 from experiments.services.outcomes import (
     OutcomeReport,
@@ -383,3 +385,19 @@ def test_above_half_the_holdback_is_still_compared() -> None:
             report(decision, success=works)
     advance_all(soon())
     assert again(row).state == "rolled_back"
+
+
+def test_pages_show_what_the_last_check_saw(
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    row = started()
+    compare(row, 100, control=0.9, treated=0.9)
+    advance_all(hours(1))
+    UnitSum.objects.all().delete()
+    with django_assert_max_num_queries(2):
+        (line,) = rollout_lines(hours(2))
+    assert line.seen is not None
+    assert (line.seen.at, line.seen.compared) == ("2026-09-01T01:00:00Z", 100)
+    assert [guard.metric for guard in line.seen.guards] == ["error_rate", "quality"]
+    advance_anyway(again(row), "olga", hours(3), "a test")
+    assert again(row).seen == {}
