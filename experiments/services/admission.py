@@ -296,6 +296,7 @@ def _insert(
         if isinstance(answer, OverLimitError):
             results.append(answer)
             continue
+        each.decision.detail["charge"] = charge.as_detail()
         insert(each.decision)
         books.decided(each.decision)
         results.append(

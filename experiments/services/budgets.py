@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection
@@ -89,6 +89,10 @@ class Charge(NamedTuple):
     at: datetime
     tokens: int
     cost: int | None
+
+    def as_detail(self) -> dict[str, Any]:
+        """What a decision keeps of it, so that usage can be counted again."""
+        return {"key": self.key_id, "tokens": self.tokens, "cost": self.cost}
 
 
 class Standing(NamedTuple):

@@ -19,8 +19,11 @@ from typing import Any, NamedTuple
 from django.db import connection, models
 
 from experiments.models import (
+    Attempt,
     Decision,
     Feedback,
+    InFlightCall,
+    KeyUsage,
     MetricSum,
     Outcome,
     PruneMark,
@@ -36,6 +39,7 @@ from experiments.models.sums import (
     counters_of,
 )
 from experiments.services.rollups import MICRO
+from experiments.services.shadow_queue import OWN_KEY
 from experiments.services.sums import JUDGE, QUALITY
 from experiments.services.transactions import run_transaction
 
@@ -76,17 +80,27 @@ class Difference(NamedTuple):
 class Recount(NamedTuple):
     """How one table of sums is counted. `span` is its column of the hour or the day, `keys` its
     other key columns; `counted` selects them and the counters from `facts`, row by row, and names
-    the span's limits as many times as `limits` says."""
+    the span's limits as many times as `limits` says. `stored` limits which rows are compared;
+    where `unless` finds anything in the span, none is. `numbers` are keys that writers sort as
+    such.
+    """
 
     model: type[models.Model]
     span: str
     keys: tuple[str, ...]
     counted: str
     limits: int = 0
+    stored: str = ""
+    unless: str = ""
+    numbers: frozenset[str] = frozenset()
 
     @property
     def counters(self) -> tuple[str, ...]:
-        return counters_of(self.model)
+        return tuple(name for name in counters_of(self.model) if name not in self.keys)
+
+    def value(self, span: Span) -> datetime | date:
+        """What its column of the hour or the day holds for this span."""
+        return span.value if self.span in {"hour", "day"} else span.since
 
     @property
     def table(self) -> str:
@@ -121,7 +135,7 @@ def _correct(recount: Recount, span: Span) -> int:
 def _delete_empty(recount: Recount, span: Span) -> None:
     """Rows that count nothing any more, one by one: each is looked at again under its lock."""
     empty = dict.fromkeys(recount.counters, 0)
-    rows = recount.model._default_manager.filter(**{recount.span: span.value}, **empty)
+    rows = recount.model._default_manager.filter(**{recount.span: recount.value(span)}, **empty)
     for pk in list(rows.values_list("pk", flat=True)):
         run_transaction(rows.filter(pk=pk).delete)
 
@@ -132,7 +146,7 @@ def is_pruned(span: Span) -> bool:
 
 def _differences(recount: Recount, span: Span, row: Sequence[Any]) -> Iterator[Difference]:
     names, width = recount.counters, len(recount.keys)
-    key = {recount.span: span.value, **dict(zip(recount.keys, row, strict=False))}
+    key = {recount.span: recount.value(span), **dict(zip(recount.keys, row, strict=False))}
     for index, name in enumerate(names):
         counted, stored = int(row[width + index]), int(row[width + len(names) + index])
         if counted != stored:
@@ -148,7 +162,7 @@ def _comparison(recount: Recount, span: Span) -> tuple[str, list[Any]]:
     text, values = _both(recount, span)
     return f"{text} SELECT {_list(recount.keys)}, {counted}, {stored} {_grouped(recount)}", [
         *values,
-        _at(span.since),
+        *_guards(recount, span),
     ]
 
 
@@ -157,14 +171,17 @@ def _correction(recount: Recount, span: Span) -> tuple[str, list[Any]]:
     names, keys = recount.counters, (recount.span, *recount.keys)
     missing = _list(f"CAST(SUM(c_{name}) - SUM(s_{name}) AS bigint)" for name in names)
     text, values = _both(recount, span)
-    order = _list(f"CAST({name} AS text){_C_ORDER[connection.vendor]}" for name in recount.keys)
+    order = _list(
+        name if name in recount.numbers else f"CAST({name} AS text){_C_ORDER[connection.vendor]}"
+        for name in recount.keys
+    )
     changes = _list(f"{name} = {recount.table}.{name} + excluded.{name}" for name in names)
     statement = (
         f"INSERT INTO {recount.table} ({_list((*keys, *names))}) {text} "
         f"SELECT {_marked(recount)}, {_list(recount.keys)}, {missing} {_grouped(recount)} "
         f"ORDER BY {order} ON CONFLICT ({_list(keys)}) DO UPDATE SET {changes}"
     )
-    return statement, [*values, _of_span(span), _at(span.since)]
+    return statement, [*values, _of_span(recount, span), *_guards(recount, span)]
 
 
 def _both(recount: Recount, span: Span) -> tuple[str, list[Any]]:
@@ -175,23 +192,30 @@ def _both(recount: Recount, span: Span) -> tuple[str, list[Any]]:
         f"SELECT {keys}, {_list(f'{name} AS c_{name}' for name in names)}, "
         f"{_list(f'0 AS s_{name}' for name in names)} FROM counted UNION ALL "
         f"SELECT {keys}, {_list('0' for _ in names)}, {_list(names)} "
-        f"FROM {recount.table} WHERE {recount.span} = %s)"
+        f"FROM {recount.table} WHERE {recount.span} = %s {recount.stored})"
     )
     times = [_at(span.since), _at(span.until)]
-    return text, [*times * (2 + recount.limits), _of_span(span)]
+    return text, [*times * (2 + recount.limits), _of_span(recount, span)]
 
 
 def _grouped(recount: Recount) -> str:
     """Only what differs; nothing of a span whose decisions are being pruned."""
+    unless = f"AND NOT EXISTS ({recount.unless})" if recount.unless else ""
     differs = " OR ".join(f"SUM(c_{name}) <> SUM(s_{name})" for name in recount.counters)
     return (
         f"FROM sides WHERE NOT EXISTS (SELECT 1 FROM {_table(PruneMark)} "
-        f"WHERE pruned_before > %s) GROUP BY {_list(recount.keys)} HAVING {differs}"
+        f"WHERE pruned_before > %s) {unless} "
+        f"GROUP BY {_list(recount.keys)} HAVING {differs}"
     )
 
 
+def _guards(recount: Recount, span: Span) -> list[Any]:
+    limits = [_at(span.since), _at(span.until)] if recount.unless else []
+    return [_at(span.since), *limits]
+
+
 def _marked(recount: Recount) -> str:
-    kind = "timestamptz" if recount.span == "hour" else "date"
+    kind = "date" if recount.span == "day" else "timestamptz"
     return f"CAST(%s AS {kind})" if connection.vendor == "postgresql" else "%s"
 
 
@@ -337,6 +361,52 @@ def metrics() -> Recount:
     return Recount(MetricSum, "day", tuple(keys), counted, limits=1)
 
 
+def key_days() -> Recount:
+    """What keys used in a day: a call in flight what was reserved for it, one that has ended what
+    its attempts used; where one of those has no price, the reservation stays.
+
+    Days with calls from before reservations were kept with decisions cannot be compared.
+    """
+    kept = {name: _number("charge", name) for name in ("key", "tokens", "cost")}
+    reserved = f"COALESCE({kept['cost']}, 0)"
+    counted = (
+        f"SELECT {kept['key']} AS key_id, '{KeyUsage.DAY}' AS span, 1 AS requests, "
+        f"CASE WHEN w.decision_id IS NULL THEN COALESCE(a.tokens, 0) ELSE {kept['tokens']} END "
+        f"AS tokens, CASE WHEN w.decision_id IS NOT NULL THEN {reserved} "
+        f"WHEN a.calls > a.priced THEN {reserved} ELSE COALESCE(a.cost, 0) END AS cost "
+        f"FROM facts LEFT JOIN {_table(InFlightCall)} w ON w.decision_id = facts.id "
+        "LEFT JOIN (SELECT t.decision_id, COUNT(*) AS calls, COUNT(t.cost) AS priced, "
+        "SUM(t.cost) AS cost, SUM(COALESCE(t.input_tokens, 0) + COALESCE(t.output_tokens, 0)) "
+        f"AS tokens FROM {_table(Attempt)} t JOIN {_table(Decision)} r ON r.id = t.decision_id "
+        "WHERE r.created_at >= %s AND r.created_at < %s GROUP BY t.decision_id) a "
+        f"ON a.decision_id = facts.id WHERE {kept['key']} IS NOT NULL"
+    )
+    return Recount(
+        KeyUsage,
+        "starts_at",
+        ("key_id", "span"),
+        counted,
+        limits=1,
+        stored=f"AND span = '{KeyUsage.DAY}' AND key_id <> {OWN_KEY}",
+        unless=_unrecorded(),
+        numbers=frozenset({"key_id"}),
+    )
+
+
+def has_unrecorded_charges(day: Span) -> bool:
+    """Whether calls of this day were made before reservations were kept with decisions."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"{_unrecorded()} LIMIT 1", [_at(day.since), _at(day.until)])
+        return cursor.fetchone() is not None
+
+
+def _unrecorded() -> str:
+    return (
+        f"SELECT 1 FROM {_table(Decision)} d JOIN {_table(Attempt)} t ON t.decision_id = d.id "
+        f"WHERE d.created_at >= %s AND d.created_at < %s AND {_number('charge', 'key')} IS NULL"
+    )
+
+
 def _unit_keys() -> dict[str, str]:
     """As `sums.key_of`: the experiment's arm, the rollout's side, or the unit's history."""
 
@@ -375,6 +445,13 @@ def _is_postgresql() -> bool:
 def _rounded(value: str) -> str:
     """To the even one of two neighbors, as Python's `round`."""
     return f"CAST(ROUND({value}) AS bigint)" if _is_postgresql() else f"half_even({value})"
+
+
+def _number(name: str, part: str) -> str:
+    """A whole number in an object in `detail`."""
+    if _is_postgresql():
+        return f"CAST(detail -> '{name}' ->> '{part}' AS bigint)"
+    return f"json_extract(detail, '$.{name}.{part}')"
 
 
 def _fraction(name: str) -> str:
@@ -463,10 +540,11 @@ def _at(moment: datetime) -> Any:
     return connection.ops.adapt_datetimefield_value(moment)
 
 
-def _of_span(span: Span) -> Any:
-    if isinstance(span.value, datetime):
-        return _at(span.value)
-    return connection.ops.adapt_datefield_value(span.value)
+def _of_span(recount: Recount, span: Span) -> Any:
+    value = recount.value(span)
+    return (
+        _at(value) if isinstance(value, datetime) else connection.ops.adapt_datefield_value(value)
+    )
 
 
 def _table(model: type[models.Model]) -> str:

@@ -1,5 +1,6 @@
 """What the server stored, counted again from raw rows. Runs where the server's database is."""
 
+import time
 from typing import Any
 
 from django.db.models import Count, Sum
@@ -46,6 +47,19 @@ def differing_sums() -> list[str]:
         "bins": (recount.stored_bins(), recount.bins()),
     }
     return [name for name, (kept, counted) in pairs.items() if kept != counted]
+
+
+def watched_totals(seconds: float) -> dict[str, Any]:
+    """What `verify_totals` finds when it runs again and again for so long."""
+    from experiments.services.verification import verify
+
+    looks, most, found = 0, 0, []
+    until = time.monotonic() + seconds
+    while looks == 0 or time.monotonic() < until:
+        most = max(most, in_flight())
+        found += [str(difference) for difference in verify().differences]
+        looks += 1
+    return {"looks": looks, "most_in_flight": most, "differences": found}
 
 
 def usage(key: str) -> dict[str, list[int]]:

@@ -16,8 +16,8 @@ SHOWN = 100
 
 class Command(BaseCommand):
     help = (
-        "Compares roll-ups, histograms, unit sums and metric sums with a recount of the stored "
-        "decisions, while traffic goes on. Lists what differs; then the exit status is 1."
+        "Compares roll-ups, histograms, unit sums, metric sums and key usage with a recount of the "
+        "stored decisions, while traffic goes on. Lists what differs; then the exit status is 1."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -49,6 +49,11 @@ class Command(BaseCommand):
                 f"Left out {plural(done.left_out_hours, 'hour')} and "
                 f"{plural(done.left_out_days, 'day')} before {done.pruned_before:%Y-%m-%d}: their "
                 "decisions are pruned."
+            )
+        if done.left_out_usage_days:
+            self.stdout.write(
+                f"Left out the key usage of {plural(done.left_out_usage_days, 'day')}: with calls "
+                "from before reservations were kept with their decisions."
             )
         if done.corrected:
             self.stdout.write(f"Corrected {plural(done.corrected, 'row')}.")
