@@ -5,15 +5,23 @@ whether it explores. So every question is decided once for each combination of t
 a real `Policy`), and traffic is then drawn by hashing fresh ids as the product does: a million
 decisions in seconds, and each exactly what `decide` would have answered.
 """
+# ruff: noqa: E402 - Django has to know its settings before the product is imported.
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from itertools import product
 from typing import NamedTuple
 
+import django
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "routing_site.settings")
+os.environ.setdefault("SECRET_KEY", "benchmarks-only-" + "x" * 50)
+django.setup()
 
 from experiments.analysis.nuisance import Floats, Ints
 from experiments.analysis.off_policy import OTHER, STRONG, WEAK, Log
@@ -35,10 +43,13 @@ from experiments.core.policy import (
 from experiments.core.propensity import explored_buckets
 from experiments.core.units import RecordedBuckets, Unit
 from experiments.core.values import Decision, Score, Situation
+from experiments.reports.logged import Logged, Names
+from experiments.reports.rollups import Span
 from experiments.routers.features import featurise
 from experiments.routers.loading import Scorer, load_router
 from experiments.routers.outcomes import Outcomes
 
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 NAMES = ("weak/model", "strong/model")
 PRICES = (Price(100_000_000, 400_000_000), Price(2_000_000_000, 8_000_000_000))
 ROUTERS = ("local", "local_mf")
@@ -96,6 +107,35 @@ class Drawn(NamedTuple):
 
     question: Ints
     log: Log
+
+    def as_read(self, questions: Questions) -> Logged:
+        """The same as `read_log` reads it from the database, with every router's scores."""
+        log, n = self.log, len(self.log)
+        odds, place = np.unique(log.odds, axis=0, return_inverse=True)
+        none = np.zeros(n, np.int64)
+        return Logged(
+            span=Span(NOW - timedelta(days=28), NOW),
+            ids=pa.array(np.arange(n).astype(str)),
+            domains=log.domains,
+            domain_names=(DOMAIN,),
+            units=log.units,
+            revisions=none,
+            intended=log.took,
+            strong=none + STRONG,
+            weak=none + WEAK,
+            models=Names((*NAMES, "another/model")),
+            odds=place.reshape(-1).astype(np.int64),
+            vectors=tuple(dict(zip(NAMES, row, strict=True)) for row in odds.tolist()),
+            scores={name: scores[self.question] for name, scores in questions.scores.items()},
+            score_at_work=log.score,
+            cost=log.cost,
+            cost_strong=log.expected[:, STRONG],
+            cost_weak=log.expected[:, WEAK],
+            rating=log.rating,
+            tokens=log.tokens,
+            audited=np.zeros(n, bool),
+            audits=none,
+        )
 
 
 def read_questions(outcomes: Outcomes, output_tokens: Sequence[int]) -> Questions:

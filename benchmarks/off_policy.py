@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.logged_traffic import (
+    DOMAIN,
     ROUTERS,
     LoggingPolicy,
     Questions,
@@ -33,17 +34,12 @@ from benchmarks.logged_traffic import (
 )
 from benchmarks.tables import heading, line
 from experiments.analysis.nuisance import Floats
-from experiments.analysis.off_policy import (
-    STRONG,
-    WEAK,
-    Bounds,
-    Rows,
-    WhatIf,
-    estimate,
-    evidence,
-)
+from experiments.analysis.off_policy import STRONG, WEAK, Bounds, Rows, WhatIf
 from experiments.analysis.routing import threshold_for_share
 from experiments.core.policy import Method, RoutingPolicy
+from experiments.reports.candidates import Candidate as Asked
+from experiments.reports.logged import Logged
+from experiments.reports.what_if import Question, answer, question
 from experiments.routers.outcomes import Outcomes, read_outcomes
 
 SEED = 20261125
@@ -64,7 +60,10 @@ class Setting(NamedTuple):
 
 
 class Candidate(NamedTuple):
+    """A policy that did not log: what is asked, and which questions it sends to the strong side."""
+
     name: str
+    asked: Asked
     to_strong: Rows
 
 
@@ -151,15 +150,18 @@ def settings(questions: Questions) -> list[Setting]:
 
 def candidates(questions: Questions) -> list[Candidate]:
     """Ten policies, none of them one that logs."""
+    every = np.ones(len(questions), bool)
     found = [
-        Candidate("always strong", np.ones(len(questions), bool)),
-        Candidate("always weak", np.zeros(len(questions), bool)),
+        Candidate("always strong", Asked(Method.ALWAYS_STRONG, domain=DOMAIN), every),
+        Candidate("always weak", Asked(Method.ALWAYS_WEAK, domain=DOMAIN), ~every),
     ]
     for router, shares in zip(ROUTERS, (SHARES, OTHER_SHARES), strict=True):
         scores = questions.scores[router]
         for share in shares:
             threshold = threshold_for_share(scores, share).threshold or 1.0
-            found.append(Candidate(f"{router}, {100 * share:.0f} % strong", scores >= threshold))
+            name = f"{router}, {100 * share:.0f} % strong"
+            asked = Asked(router=router, threshold=threshold, domain=DOMAIN)
+            found.append(Candidate(name, asked, scores >= threshold))
     return found
 
 
@@ -204,10 +206,9 @@ def measure(
     trials: list[dict[str, list[float]]] = [{metric: [] for metric in METRICS} for _ in asked]
     for run in range(runs):
         drawn = traffic.draw(rng, setting.units, setting.rated)
-        known = evidence(drawn.log)
+        about = _questions(drawn.as_read(questions), asked)
         for one, tally, trial in zip(asked, tallies, trials, strict=True):
-            to_strong = one.to_strong[drawn.question]
-            found = estimate(known, to_strong)
+            found = answer(about[one.asked.router], one.asked, with_curve=False).found
             for metric in METRICS:
                 tally[metric].add(found, metric)
             if run < EXPERIMENTS_SIMULATED:
@@ -217,6 +218,12 @@ def measure(
         for metric in METRICS
         for one, tally, trial in zip(asked, tallies, trials, strict=True)
     ]
+
+
+def _questions(logged: Logged, candidates: Sequence[Candidate]) -> dict[str, Question]:
+    """As a page asks: what does not depend on the threshold is made once for each router."""
+    first = {one.asked.router: one.asked for one in reversed(candidates)}
+    return {router: question(logged, one) for router, one in first.items()}
 
 
 def _try(

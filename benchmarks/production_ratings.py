@@ -7,22 +7,15 @@ Worlds with a known truth are drawn as logs: what `read_log` gives for rows of t
 then asked by the functions that page and command call (`calibrating.proposal`, `what_if.answer`).
 A share is followed by its standard error in brackets. The same seed prints the same tables.
 """
-# ruff: noqa: E402 - Django has to know its settings before the product is imported.
 
 import argparse
-import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-import django
 import numpy as np
 import pyarrow as pa
 from scipy.special import expit
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "routing_site.settings")
-os.environ.setdefault("SECRET_KEY", "benchmarks-only-" + "x" * 50)
-django.setup()
 
 from benchmarks.logged_traffic import NAMES, LoggingPolicy
 from benchmarks.tables import heading, line, share
@@ -189,6 +182,7 @@ def _logged(
         odds=place.astype(np.int64),
         vectors=tuple({NAMES[0]: one, NAMES[1]: 1 - one} for one in odds.tolist()),
         scores={ROUTER: score},
+        score_at_work=score,
         cost=np.where(took == STRONG, 10 * money, money),
         cost_strong=10 * money,
         cost_weak=money,

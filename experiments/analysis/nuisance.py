@@ -1,8 +1,9 @@
 """What off-policy estimates need beside the log: expected outcomes, and who gets rated.
 
 Both are small regressions on domain, score (its rank, and a step for each bin) and prompt length,
-one for each side of a pair, fitted on counts in cells, so that a million rows cost no more than
-their counting. They are cross-fitted: what is predicted for a unit was fitted without that unit. An
+and on a further score where another router is asked about. There is one for each side of a pair,
+fitted on counts in cells, so that a million rows cost no more than their counting. They are
+cross-fitted: what is predicted for a unit was fitted without that unit. An
 outcome model that is wrong costs width, not truth; a rating model that is wrong costs truth, which
 is why the ratings of an experiment's audit are worth having.
 """
@@ -21,6 +22,7 @@ SIDES = 3
 FOLDS = 5
 SCORE_BINS = 20
 LENGTH_BINS = 4
+FURTHER_BINS = 10
 LEAST_SHARE_OF_RATE = 0.2
 MOST_ERRORS = 1.0
 _RIDGE = 1.0
@@ -53,13 +55,19 @@ class Cells:
         return predicted[self.fold, :, self.cell]
 
 
-def cells_of(units: Ints, domains: Ints, scores: Floats, tokens: Floats) -> Cells:
-    """Cells of domain, score (missing is one of its own) and length. Folds hold whole units."""
+def cells_of(
+    units: Ints, domains: Ints, scores: Floats, tokens: Floats, further: Floats | None = None
+) -> Cells:
+    """Cells of domain, score (missing is one of its own), length, and a further score if there is
+    one. Folds hold whole units."""
     domain_count = int(domains.max()) + 1 if len(domains) else 1
     score_bin, length_bin = _binned(scores, SCORE_BINS), _binned(tokens, LENGTH_BINS)
-    shape = (domain_count, SCORE_BINS + 1, LENGTH_BINS + 1)
-    cell = np.ravel_multi_index((domains, score_bin, length_bin), shape).astype(np.int64)
-    domain, score, length = (axis.ravel() for axis in np.indices(shape))
+    further_bins = 0 if further is None else FURTHER_BINS
+    further_bin = np.zeros_like(length_bin) if further is None else _binned(further, FURTHER_BINS)
+    shape = (domain_count, SCORE_BINS + 1, LENGTH_BINS + 1, further_bins + 1)
+    places = (domains, score_bin, length_bin, further_bin)
+    cell = np.ravel_multi_index(places, shape).astype(np.int64)
+    domain, score, length, other = (axis.ravel() for axis in np.indices(shape))
     rank = np.where(score == SCORE_BINS, 0.0, score / (SCORE_BINS - 1) - 0.5)
     columns = [
         np.ones(len(rank)),
@@ -68,6 +76,7 @@ def cells_of(units: Ints, domains: Ints, scores: Floats, tokens: Floats) -> Cell
         length / LENGTH_BINS,
         *(score == k for k in range(SCORE_BINS + 1)),
         *(domain == k for k in range(1, domain_count)),
+        *(other == k for k in range(1, further_bins + 1)),
     ]
     return Cells(cell, units % FOLDS, np.stack(columns, axis=1).astype(np.float64))
 

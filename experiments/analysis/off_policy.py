@@ -37,6 +37,7 @@ from scipy.special import stdtrit
 from experiments.analysis.audits import Seen, all_seen, seen_ratings
 from experiments.analysis.errors import CountError, GradeError
 from experiments.analysis.nuisance import (
+    Cells,
     Floats,
     Ints,
     cells_of,
@@ -72,6 +73,9 @@ class Log:
     logging policy's probabilities of the sides; `expected` their costs at the time, `cost` what
     the request cost. NaN is unknown: unpriced, unrated, unscored. Ratings lie in [0, 1]. `audited`
     were drawn to be rated at random; `audits` numbers those drawn with the same probability.
+
+    `score` is the candidate's. `logged_score` is the one that was at work when the decision was
+    made, if that is another: who rates, and what came of it, may depend on it.
     """
 
     units: Ints
@@ -86,6 +90,7 @@ class Log:
     tokens: Floats
     audited: Rows | None = None
     audits: Ints | None = None
+    logged_score: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.units)
@@ -219,7 +224,7 @@ def evidence(log: Log) -> Evidence:
     Raises CountError for columns of different lengths, GradeError for ratings outside 0 to 1.
     """
     _check(log)
-    cells = cells_of(log.units, log.domains, log.score, log.tokens)
+    cells = _cells(log)
     rated, priced = np.isfinite(log.rating), np.isfinite(log.cost)
     seen = seen_ratings(cells, log.took, log.domains, rated, log.audited, log.audits)
     own = np.arange(len(log)), log.took
@@ -244,6 +249,14 @@ def evidence(log: Log) -> Evidence:
         clipped=seen.clipped[own] & seen.ratings,
         by_audit=seen.by_audit,
     )
+
+
+def _cells(log: Log) -> Cells:
+    """By the score that was at work; the candidate's is a further one where it is another."""
+    at_work = log.logged_score
+    if at_work is None or np.array_equal(at_work, log.score, equal_nan=True):
+        return cells_of(log.units, log.domains, log.score, log.tokens)
+    return cells_of(log.units, log.domains, at_work, log.tokens, log.score)
 
 
 def estimate(

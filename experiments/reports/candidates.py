@@ -143,4 +143,5 @@ def _log(logged: Logged, candidate: Candidate, score: Floats) -> Log:
         tokens=logged.tokens,
         audited=logged.audited,
         audits=logged.audits,
+        logged_score=logged.score_at_work,
     )

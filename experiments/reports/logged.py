@@ -1,6 +1,6 @@
 """The log as columns: what was decided, how likely it was, what it cost and how it was rated.
 
-Three queries whatever the number of decisions, each read straight into arrays: rows as objects
+Four queries whatever the number of decisions, each read straight into arrays: rows as objects
 would take minutes and gigabytes for a million. The decisions come from an index alone.
 """
 
@@ -14,7 +14,7 @@ from django.db.models import Case, IntegerField, Value, When
 
 from experiments.analysis.nuisance import Floats, Ints
 from experiments.core.sources import JUDGES
-from experiments.models import Decision, Feedback, Outcome
+from experiments.models import Decision, Feedback, Outcome, PolicyRevision
 from experiments.reports.column_reads import (
     FLOAT,
     INTEGER,
@@ -55,6 +55,7 @@ OUTCOMES = {"decision_id": TEXT, "cost": INTEGER}
 PER_DECISION = (
     *("ids", "domains", "units", "revisions", "intended", "strong", "weak", "odds"),
     *("cost", "cost_strong", "cost_weak", "rating", "tokens", "audited", "audits"),
+    "score_at_work",
 )
 RATINGS = {"decision_id": TEXT, "by_judge": INTEGER, "value": FLOAT}
 
@@ -98,7 +99,8 @@ class Logged:
     """Decisions of a span, the newest first. Money in nano-dollars, NaN is unknown.
 
     `intended`, `strong` and `weak` number `models`; `odds` numbers `vectors`, each the probability
-    of every model it names; `scores` are of every router that scored. `audited` were drawn to be
+    of every model it names; `scores` are of every router that scored, `score_at_work` is that of
+    the router which the decision's domain had then. `audited` were drawn to be
     rated; `audits` numbers the phases of experiments, within which all are as likely to be drawn.
     `rescored` says which of the scores were made now; None: none.
     """
@@ -116,6 +118,7 @@ class Logged:
     odds: Ints
     vectors: tuple[Mapping[str, float], ...]
     scores: Mapping[str, Floats]
+    score_at_work: Floats
     cost: Floats
     cost_strong: Floats
     cost_weak: Floats
@@ -184,20 +187,22 @@ def _logged(columns: "pa.Table", span: Span, *, is_whole: bool) -> Logged:
     odds, vectors = codes(columns["odds"])
     cost, ids = numbers(columns["cost"]).copy(), columns["id"].combine_chunks()
     _overwrite_with_actual(cost, ids, span)
+    revisions, scores = columns["revision"].to_numpy(), _scores(columns["scores"])
     return Logged(
         span=span,
         ids=ids,
         domains=domains,
         domain_names=tuple(domain_names),
         units=codes(columns["unit_hash"])[0],
-        revisions=columns["revision"].to_numpy(),
+        revisions=revisions,
         intended=intended,
         strong=strong,
         weak=weak,
         models=Names(names),
         odds=odds,
         vectors=tuple(orjson.loads(text) for text in vectors),
-        scores=_scores(columns["scores"]),
+        scores=scores,
+        score_at_work=_score_at_work(scores, revisions, domains, domain_names),
         cost=cost,
         cost_strong=numbers(columns["cost_strong"]),
         cost_weak=numbers(columns["cost_weak"]),
@@ -220,6 +225,37 @@ def _phases(columns: "pa.Table") -> Ints:
 def _scores(texts: "pa.ChunkedArray") -> dict[str, Floats]:
     found = parsed_objects(texts)
     return {router: numbers(found[router]) for router in found.column_names}
+
+
+def _score_at_work(
+    scores: Mapping[str, Floats], revisions: Ints, domains: Ints, domain_names: Iterable[str]
+) -> Floats:
+    """Of the router that each decision's domain had in its revision: one query, and none where
+    only one router scored. An arm of an experiment may have had another."""
+    if len(scores) == 1:
+        return next(iter(scores.values()))
+    found = np.full(len(revisions), np.nan)
+    for router, rows in _rows_by_router(revisions, domains, list(domain_names)):
+        if router in scores:
+            found[rows] = scores[router][rows]
+    return found
+
+
+def _rows_by_router(
+    revisions: Ints, domains: Ints, names: list[str]
+) -> Iterator[tuple[str, "np.ndarray[tuple[int], np.dtype[np.bool_]]"]]:
+    numbers_there = np.unique(revisions).tolist()
+    documents = dict(
+        PolicyRevision.objects.filter(number__in=numbers_there).values_list(
+            "number", "document__domains"
+        )
+    )
+    for number in numbers_there:
+        policies = documents.get(number) or {}
+        for place, name in enumerate(names):
+            router = (policies.get(name) or {}).get("policy", {}).get("router")
+            if router:
+                yield router, (revisions == number) & (domains == place)
 
 
 def _overwrite_with_actual(cost: Floats, ids: "pa.Array", span: Span) -> None:

@@ -9,8 +9,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from experiments.core.policy import Method
-from experiments.models import Decision, Feedback, Outcome
-from experiments.reports.candidates import Candidate, CannotAskError, filled
+from experiments.models import Decision, Feedback, Outcome, Router
+from experiments.reports.candidates import Candidate, CannotAskError, ask, filled
 from experiments.reports.logged import read_log
 from experiments.reports.rollups import Span
 from experiments.reports.what_if import what_if
@@ -56,13 +56,27 @@ def test_it_works() -> None:
     )
 
 
-def test_three_queries_whatever_the_number_of_decisions() -> None:
+def test_four_queries_whatever_the_number_of_decisions() -> None:
     explored(40)
     with CaptureQueriesContext(
         connection,
     ) as queries:
         read_log(SPAN)
-    assert len(queries) == 3
+    assert len(queries) == 4
+
+
+def test_the_score_at_work_is_that_of_the_domains_router_at_the_time() -> None:
+    explored(10)
+    set_policy(router=Router.objects.get(name="local_mf"))
+    send(10, seed=2)
+    logged = read_log(SPAN, "technical")
+    newer = logged.revisions == logged.revisions.max()
+    assert newer.sum() == 10
+    for rows, router in ((newer, "local_mf"), (~newer, "local")):
+        assert np.array_equal(logged.score_at_work[rows], logged.scores[router][rows])
+    asked = ask(logged, Candidate(router="local_mf", threshold=0.5, domain="technical"))
+    assert np.array_equal(asked.log.score, logged.scores["local_mf"])
+    assert asked.log.logged_score is logged.score_at_work
 
 
 def test_columns_are_what_was_stored() -> None:
