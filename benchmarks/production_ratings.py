@@ -10,12 +10,13 @@ A share is followed by its standard error in brackets. The same seed prints the 
 
 import argparse
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import expit
+from scipy.special import expit, ndtr, ndtri
 
 from benchmarks.logged_traffic import NAMES, LoggingPolicy
 from benchmarks.tables import heading, line, share
@@ -30,7 +31,7 @@ from experiments.reports.what_if import answer, question
 from experiments.services.calibrating import Wanted, proposal
 
 SEED = 20261128
-DOMAIN, ROUTER, THRESHOLD = "general", "local", 0.5
+DOMAIN, ROUTER, OTHER_ROUTER, THRESHOLD = "general", "local", "local_mf", 0.5
 RHO, DELTA = 0.9, 0.1
 BIG = 300_000
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -45,6 +46,8 @@ class World(NamedTuple):
     lower for the weak model. Where `unhappy`, bad answers are rated so many times as often. `audit`
     is the share drawn for an audit, `done` the share of those that get rated. Of the units the
     share `busy[0]` asks `busy[1]` times, is hard for the weak model, and the others ask once.
+    `other` is the correlation of another router's scores, which are asked about, with the scores
+    of the one that logs. `steep` is how much more often high scores are rated.
     """
 
     name: str
@@ -61,6 +64,12 @@ class World(NamedTuple):
     requests: int = 1
     loses: float = 1.2
     holds: bool = True
+    other: float | None = None
+    steep: float = 0.8
+
+    @property
+    def router(self) -> str:
+        return ROUTER if self.other is None else OTHER_ROUTER
 
 
 class Drawn(NamedTuple):
@@ -68,10 +77,11 @@ class Drawn(NamedTuple):
 
     logged: Logged
     good: Floats
+    router: str = ROUTER
 
     @property
     def scores(self) -> Floats:
-        return self.logged.scores[ROUTER]
+        return self.logged.scores[self.router]
 
     def quality(self, threshold: float) -> float:
         strong = self.scores >= threshold
@@ -123,6 +133,17 @@ COVERAGE = (
     World("unhappy volunteers, 10 % audited", 3000, rated=0.2, unhappy=3.0, audit=0.1),
     World("the same, 7 of 10 audits done", 3000, rated=0.2, unhappy=3.0, audit=0.1, done=0.7),
     World("unhappy volunteers, no audit", 3000, rated=0.2, unhappy=3.0, holds=False),
+    *(
+        World(
+            "another router; who rates depends on the score at work",
+            units,
+            rated=0.5,
+            loses=2.0,
+            other=0.5,
+            steep=1.2,
+        )
+        for units in (1500, 6000)
+    ),
 )
 
 
@@ -144,15 +165,32 @@ def draw(rng: np.random.Generator, world: World, units: int = 0) -> Drawn:
     rates = _rates(world, score, took, liked)
     rated = rng.random(n) < np.where(audited > 0, world.done, rates)
     rating = np.where(rated, liked, np.nan)
-    return Drawn(_logged(unit, score, took, weak, rating, audited), good)
+    logged = _logged(unit, score, took, weak, rating, audited)
+    if world.other is not None:
+        scores = {ROUTER: score, OTHER_ROUTER: _correlated(rng, score, world.other)}
+        logged = replace(logged, scores=scores)
+    return Drawn(logged, good, world.router)
+
+
+def _correlated(rng: np.random.Generator, score: Floats, rho: float) -> Floats:
+    """Another router's scores: as evenly spread, their normal scores correlated by `rho`."""
+    noise = rng.normal(0, 1, len(score))
+    return np.asarray(ndtr(rho * ndtri(score) + np.sqrt(1 - rho**2) * noise))
 
 
 def _rates(world: World, score: Floats, took: Ints, liked: Floats) -> Floats:
     if world.rated >= 1 and world.unhappy == 1:
         return np.ones(len(score))
-    rates = min(world.rated, 0.3 if world.unhappy > 1 else 1.0) * (0.4 + 0.8 * score)
+    rates = min(world.rated, 0.3 if world.unhappy > 1 else 1.0) * (
+        _level(world) + world.steep * score
+    )
     rates = rates * np.where(took == STRONG, 1.0, 0.7)
     return np.asarray(np.clip(rates * np.where(liked > 0, 1.0, world.unhappy), 0, 1))
+
+
+def _level(world: World) -> float:
+    """What a score of 0 is rated, so that the mean stays where it is."""
+    return 0.8 - world.steep / 2
 
 
 def _units(rng: np.random.Generator, world: World, units: int) -> "tuple[Ints, Floats]":
@@ -226,7 +264,7 @@ def coverage(rng: np.random.Generator, runs: int) -> Iterator[str]:
         for threshold, name in ((0.0, "always strong"), (0.7, "0.7"), (1.01, "always weak")):
             truth = big.quality(threshold)
             method = Method.ALWAYS_WEAK if threshold > 1 else Method.ROUTELLM
-            candidate = Candidate(method, ROUTER, threshold, domain=DOMAIN)
+            candidate = Candidate(method, world.router, threshold, domain=DOMAIN)
             given = hits = 0
             errors = []
             for _ in range(runs):

@@ -69,7 +69,7 @@ def question(logged: Logged, candidate: Candidate) -> Question:
 
 
 def what_if(span: Span, candidate: Candidate, *, limit: int | None = None) -> Answer:
-    """Three queries, and more where prompts have to be scored. Raises CannotAskError."""
+    """Three or four queries, and more where prompts have to be scored. Raises CannotAskError."""
     logged = with_scores(read_log(span, candidate.domain, limit=limit), candidate)
     return answer(question(logged, candidate), candidate)
 
