@@ -40,6 +40,12 @@ def test_there_is_something_to_look_for() -> None:
     assert len(endpoints()) > 8
 
 
+def test_decision_records_have_numbers_of_their_own() -> None:
+    records = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    numbers = [path.name[:4] for path in records]
+    assert sorted(set(numbers)) == numbers
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 def test_setting_is_in_the_docs(name: str) -> None:
     assert f"`{name}`" in DOCS[ROOT / "docs/settings.md"]

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from experiments.models import Decision, Feedback, Outcome, Rollup, UnitSum
+from experiments.services.engine import engine
 from experiments.services.outcomes import (
     OutcomeReport,
     Rating,
@@ -16,6 +17,7 @@ from experiments.services.outcomes import (
     record_feedback,
     record_outcome,
 )
+from experiments.services.policies import store
 from experiments.services.routing import RouteRequest, route
 
 pytestmark = pytest.mark.usefixtures("seeded")
@@ -24,6 +26,7 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 @pytest.fixture
 def decision(seeded: None) -> Decision:
+    engine.warm_up(store.current())
     row = route(RouteRequest("Fix my loop.", unit_id="u", domain="technical"))
     return Decision.objects.get(pk=row.pk)
 
