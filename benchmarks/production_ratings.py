@@ -1,6 +1,6 @@
 """Do promises and "what if?" hold where only one model's answer was rated? Through the product.
 
-    python -m benchmarks.production_ratings                  # both tables, minutes on one core
+    python -m benchmarks.production_ratings                  # all tables, minutes on one core
     python -m benchmarks.production_ratings --only promises --runs 300
 
 Worlds with a known truth are drawn as logs: what `read_log` gives for rows of the database. Each is
@@ -28,6 +28,7 @@ from experiments.reports.candidates import Candidate
 from experiments.reports.logged import Logged, Names
 from experiments.reports.rollups import Span
 from experiments.reports.what_if import answer, question
+from experiments.reports.what_if_words import tail_words
 from experiments.services.calibrating import Wanted, proposal
 
 SEED = 20261128
@@ -287,9 +288,74 @@ def coverage(rng: np.random.Generator, runs: int) -> Iterator[str]:
             )
 
 
+class Tail(NamedTuple):
+    """How much a request costs of what was expected: drawn with a mean of 1."""
+
+    name: str
+    draw: Callable[[np.random.Generator, int], Floats]
+
+
+def log_normal(sigma: float) -> Callable[[np.random.Generator, int], Floats]:
+    return lambda rng, n: rng.lognormal(-(sigma**2) / 2, sigma, n)
+
+
+def pareto(index: float) -> Callable[[np.random.Generator, int], Floats]:
+    return lambda rng, n: (1 + rng.pareto(index, n)) * (index - 1) / index
+
+
+TAILS = (
+    Tail("log-normal, sigma 0.5", log_normal(0.5)),
+    Tail("log-normal, sigma 1", log_normal(1.0)),
+    Tail("log-normal, sigma 2", log_normal(2.0)),
+    Tail("Pareto, index 2.5", pareto(2.5)),
+    Tail("Pareto, index 1.5", pareto(1.5)),
+)
+REQUESTS = (1500, 6000, 20_000)
+
+
+def costly(rng: np.random.Generator, tail: Tail, requests: int) -> Logged:
+    """A log by the toss of a coin, whose costs have a tail around what was expected."""
+    logged = draw(rng, World("coin", requests)).logged
+    return replace(logged, cost=logged.cost * tail.draw(rng, requests))
+
+
+def costs(rng: np.random.Generator, runs: int) -> Iterator[str]:
+    """How often a 95 % interval of the cost of "always strong" holds the truth, and whether the
+    answer says it where it does not."""
+    yield heading(
+        "costs",
+        "requests",
+        "hold the truth",
+        "truth above",
+        "warned",
+        "truth outside and no warning",
+        "ten largest carry",
+    )
+    candidate, truth = Candidate(Method.ALWAYS_STRONG, domain=DOMAIN), 1e7
+    for tail in TAILS:
+        for requests in REQUESTS:
+            held = above = warned = silent = 0
+            largest = []
+            for _ in range(runs):
+                asked = question(costly(rng, tail, requests), candidate)
+                found = answer(asked, candidate, with_curve=False).found.cost
+                low, high = found.doubly_robust.low or 0.0, found.doubly_robust.high or 0.0
+                holds, is_warned = low <= truth <= high, bool(tail_words(found))
+                held, above, warned = held + holds, above + (truth > high), warned + is_warned
+                silent += not holds and not is_warned
+                largest.append(found.largest)
+            yield line(
+                tail.name,
+                f"{requests:,}",
+                *(share(count, runs) for count in (held, above, warned, silent)),
+                f"{100 * float(np.median(largest)):.0f} %",
+            )
+
+
 TABLES = {
     "promises": (f"Promises of {100 * RHO:.0f} % of strong quality, risk 10 %", promises),
     "coverage": ("95 % intervals of quality of policies that never ran", coverage),
+    "costs": ("95 % intervals of cost, where costs have tails", costs),
 }
 
 

@@ -4,10 +4,11 @@ import random
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from experiments.models import Decision, Domain
+from experiments.models import Decision, Domain, Outcome
 from experiments.services.engine import engine
 from experiments.services.outcomes import OutcomeReport, Rating, record_feedback, record_outcomes
 from experiments.services.policies import store
+from experiments.services.records import compact
 from experiments.services.revisions import revision
 from experiments.services.routing import RouteRequest, route_batch
 
@@ -65,3 +66,23 @@ def send(
     ]
     record_feedback(liked, until)
     return rows
+
+
+def let_ten_carry_a_third_of_the_weak_cost() -> None:
+    """Ten requests that the weak model answered carry 34 % of what these cost. Either model was as
+    likely."""
+    first = Decision.objects.all()[0]
+    odds = {first.weak_model: 0.5, first.strong_model: 0.5}
+    Decision.objects.update(odds=compact(odds))
+    weak = Decision.objects.filter(intended_model=first.weak_model)
+    keys = list(weak.order_by("created_at").values_list("pk", flat=True))
+    others = 66_000_000 // (len(keys) - 10)
+    Outcome.objects.filter(pk__in=keys[10:]).update(cost=others)
+    Outcome.objects.filter(pk__in=keys[:10]).update(cost=3_400_000)
+
+
+def let_ten_carry_a_third_of_the_expected_cost() -> None:
+    """The same of what 220 requests were expected to cost either model."""
+    keys = list(Decision.objects.order_by("created_at").values_list("pk", flat=True))
+    Decision.objects.update(cost_weak=220_000, cost_strong=220_000)
+    Decision.objects.filter(pk__in=keys[:10]).update(cost_weak=2_380_000, cost_strong=2_380_000)

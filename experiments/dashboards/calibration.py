@@ -24,7 +24,7 @@ from experiments.reports.candidates import CannotAskError
 from experiments.reports.drift import drift_of
 from experiments.reports.logged import MOST_ON_A_PAGE
 from experiments.services.calibrating import PRODUCTION, Proposal, Wanted, propose
-from experiments.services.calibration_words import basis, condition, promise, sentence
+from experiments.services.calibration_words import basis, condition, promise, sentence, tail
 from experiments.services.experiments import LifecycleError
 from experiments.services.lab_steps import LabError, apply_threshold, draft_experiment, roll_out
 from experiments.services.locks import LockedError
@@ -148,6 +148,7 @@ def _proposed(request: HttpRequest, asked: Question, found: Proposal) -> dict[st
         "basis": basis(found) if found.expected else "",
         "promise": promise(found) if found.expected else "",
         "condition": condition(found),
+        "tail": tail(found) if found.expected else "",
         "table": proposal_table(found) if found.expected else None,
         "chart": walk_chart(found) if found.walk and found.walk.steps else None,
         "steps": _steps(request, asked, found),

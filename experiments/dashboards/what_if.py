@@ -39,6 +39,7 @@ from experiments.reports.what_if_words import (
     name_of,
     percent,
     sentence,
+    tails,
     weights_words,
 )
 from experiments.services.experiments import LifecycleError
@@ -99,6 +100,7 @@ def _answered(request: HttpRequest, asked: Question, logged: Logged) -> dict[str
         "overlap": percent(1 - found.found.without_overlap),
         "weights": weights_words(found),
         "condition": condition_words(found.found.ratings),
+        "tails": tails(found),
         "name": name_of(asked.candidate),
         "chart": curve_chart(found) if found.points else None,
         "moves": _moves(asked, found),

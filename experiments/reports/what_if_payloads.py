@@ -12,6 +12,8 @@ from experiments.reports.what_if_words import (
     condition_words,
     name_of,
     sentence,
+    tail_words,
+    tails,
 )
 
 Payload = dict[str, Any]
@@ -34,6 +36,7 @@ def what_if_payload(answer: Answer) -> Payload:
         "until": answer.span.until.isoformat(),
         "all_read": answer.is_whole,
         "condition": condition_words(answer.found.ratings),
+        "tails": tails(answer) or None,
         "scores": _scores(answer.rescored),
         "all": _found(answer.found),
         "domains": {one.name: _found(one.found) for one in answer.domains},
@@ -43,7 +46,7 @@ def what_if_payload(answer: Answer) -> Payload:
                 "strong_share": point.strong_share,
                 "overlap": point.overlap,
                 "quality": _bounds(point.quality),
-                "cost": _bounds(point.cost, NANO),
+                "cost": _bounds(point.cost, NANO) | {"heavy_tail": point.cost.is_lopsided},
                 "explorations": point.explorations,
             }
             for point in answer.points
@@ -67,7 +70,7 @@ def _found(found: WhatIf) -> Payload:
         "strong_share": _bounds(found.strong_share),
         "logged_strong_share": found.logged_strong_share,
         "quality": _estimates(found.quality, 1),
-        "cost": _estimates(found.cost, NANO),
+        "cost": _estimates(found.cost, NANO) | _tail(found.cost),
         "rated_clipped": found.clipped,
         "ratings": found.ratings._asdict(),
     }
@@ -84,10 +87,20 @@ def _estimates(found: Estimates, unit: float) -> Payload:
     }
 
 
-def _bounds(bounds: Bounds, unit: float = 1) -> Payload:
+def _tail(cost: Estimates) -> Payload:
+    """Whether the intervals are to be trusted, and what share the largest requests carry."""
     return {
-        name: None if value is None else value / unit for name, value in bounds._asdict().items()
+        "ten_largest": cost.largest,
+        "ten_largest_logged": cost.largest_logged,
+        "heavy_tail": cost.is_lopsided,
+        "heavy_tail_logged": cost.is_log_lopsided,
+        "tail": tail_words(cost) or None,
     }
+
+
+def _bounds(bounds: Bounds, unit: float = 1) -> Payload:
+    ends = {"value": bounds.value, "low": bounds.low, "high": bounds.high}
+    return {name: None if value is None else value / unit for name, value in ends.items()}
 
 
 def _advice(advice: Advice, domain: str) -> Payload:

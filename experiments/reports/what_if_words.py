@@ -141,6 +141,36 @@ def condition_words(found: RatedBy) -> str:
     )
 
 
+def largest_words(share: float) -> str:
+    """'The ten largest requests carry 34 % of the cost: the true cost may lie above …'."""
+    return (
+        f"The ten largest requests carry {percent(share)} of the cost: the true cost may lie above "
+        "this interval."
+    )
+
+
+def tail_words(cost: Estimates) -> str:
+    """What to know of an interval of costs before trusting it, or ""."""
+    if cost.is_lopsided:
+        return largest_words(cost.largest)
+    if cost.is_log_lopsided:
+        return (
+            f"The ten largest requests carry {percent(cost.largest_logged)} of the cost as logged: "
+            "the true cost as logged may lie above its interval, and the true change outside its "
+            "own."
+        )
+    return ""
+
+
+def tails(answer: Answer) -> str:
+    """The same of the whole and of each domain, or ""."""
+    parts = [tail_words(answer.found.cost)]
+    for one in answer.domains:
+        told = tail_words(one.found.cost)
+        parts.append(told and f"In {one.name}: {told[:1].lower()}{told[1:]}")
+    return " ".join(part for part in parts if part)
+
+
 def advice_words(advice: Advice, domain: str) -> str:
     """'Next: turn on exploration of 2 % for this domain: it costs about $x a day …'."""
     where = domain or "these domains"

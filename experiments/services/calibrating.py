@@ -28,6 +28,7 @@ from experiments.analysis.off_policy import (
     RatedBy,
     estimate,
     mean_over_units,
+    share_of_largest,
     share_over_units,
 )
 from experiments.analysis.routing import Cut, threshold_for_share
@@ -67,12 +68,13 @@ class Wanted(NamedTuple):
 
 class Expected(NamedTuple):
     """What a threshold does to the domain's requests, per request. Cost in nano-dollars, at the
-    prices then."""
+    prices then; `largest` is the share of it that the ten largest requests carry."""
 
     threshold: float | None
     strong_share: Bounds
     cost: Bounds
     quality: Bounds
+    largest: float = 0.0
 
 
 class Proposal(NamedTuple):
@@ -150,8 +152,8 @@ def propose(
     domains: int = 1,
     most: int = MOST_ON_A_PAGE,
 ) -> Proposal:
-    """Three queries, and one for an outcome set, whose prompts are scored; `most` decisions are
-    read, the newest.
+    """Three or four queries, and one for an outcome set, whose prompts are scored; `most` decisions
+    are read, the newest.
 
     `domains` is how many are calibrated together: they share the risk. Raises CannotAskError for a
     domain or a wish that cannot be.
@@ -303,20 +305,16 @@ def _expected(known: _Known, threshold: float) -> Expected:
         found = estimate(evidence, to_strong, rows=both)
         if found.without_overlap == 0 and found.quality.matching:
             quality = found.quality.doubly_robust
+    expected = log.expected[rows]
+    priced = np.isfinite(expected).all(axis=1)
+    costs = np.where(to_strong[rows], expected[:, 1], expected[:, 0])[priced]
     return Expected(
         threshold=threshold,
         strong_share=share_over_units(to_strong[rows].astype(np.float64), units),
-        cost=_expected_cost(log.expected[rows], to_strong[rows], units),
+        cost=mean_over_units(costs, units[priced]),
         quality=quality,
+        largest=share_of_largest(costs),
     )
-
-
-def _expected_cost(
-    expected: Floats, to_strong: "np.ndarray[tuple[int], np.dtype[np.bool_]]", units: Ints
-) -> Bounds:
-    priced = np.isfinite(expected).all(axis=1)
-    costs = np.where(to_strong, expected[:, 1], expected[:, 0])
-    return mean_over_units(costs[priced], units[priced])
 
 
 def _units(units: Ints) -> Ints:

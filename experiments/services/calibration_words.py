@@ -4,7 +4,7 @@ from experiments.analysis.off_policy import Bounds, RatedBy
 from experiments.core.money import NANO
 from experiments.core.wording import plural
 from experiments.models import Calibration
-from experiments.reports.what_if_words import bounds_words, condition_words, percent
+from experiments.reports.what_if_words import bounds_words, condition_words, largest_words, percent
 from experiments.services.calibrating import PRODUCTION, Expected, Proposal
 
 Aim = Calibration.Aim
@@ -107,15 +107,29 @@ def condition(found: Proposal) -> str:
     return condition_words(found.ratings or RatedBy()) if wants_ratings else ""
 
 
+def tail(found: Proposal) -> str:
+    """What to know of the intervals of costs before trusting them, or ""."""
+    parts = [
+        f"At “{name}”: {told[:1].lower()}{told[1:]}"
+        for name, one in _named(found)
+        if (told := largest_words(one.largest) if one.cost.is_lopsided else "")
+    ]
+    return " ".join(parts)
+
+
 def rows(found: Proposal) -> list[tuple[str, str, str, str, str]]:
     """Today's threshold, the proposed one, and what a promise of quality is measured against:
     threshold, strong share, cost, quality."""
+    return [(name, *_cells(one)) for name, one in _named(found)]
+
+
+def _named(found: Proposal) -> list[tuple[str, Expected]]:
     named = (
         ("today", found.today),
         ("proposed", found.expected),
         ("always strong", found.strong if found.expected else None),
     )
-    return [(name, *_cells(one)) for name, one in named if one is not None]
+    return [(name, one) for name, one in named if one is not None]
 
 
 def _kept(found: Proposal) -> str:

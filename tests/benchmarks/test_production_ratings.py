@@ -8,13 +8,20 @@ from benchmarks.production_ratings import (
     COVERAGE,
     DOMAIN,
     PROMISES,
+    TAILS,
+    Tail,
     World,
+    costly,
+    costs,
     coverage,
     draw,
     promises,
 )
+from experiments.core.policy import Method
 from experiments.reports.candidates import Candidate
 from experiments.reports.what_if import answer, question
+
+ALWAYS_STRONG = Candidate(Method.ALWAYS_STRONG, domain=DOMAIN)
 
 
 def test_a_log_has_the_odds_and_the_quality_that_its_world_says() -> None:
@@ -74,3 +81,33 @@ def test_another_router_is_asked_about_without_bias(units: int, runs: int) -> No
         held += found.low <= truth <= found.high
     assert abs(float(np.mean(errors))) < 0.005
     assert 0.91 <= held / runs <= 0.99
+
+
+@pytest.mark.parametrize("tail", TAILS, ids=[tail.name for tail in TAILS])
+def test_what_was_expected_is_the_mean_of_what_it_costs(tail: Tail) -> None:
+    drawn = tail.draw(np.random.default_rng(6), 2_000_000)
+    assert float(drawn.mean()) == pytest.approx(1.0, abs=0.06)
+    assert float(drawn.min()) > 0.0
+
+
+@pytest.mark.parametrize(("name", "held_at_most"), [("sigma 2", 0.92), ("index 1.5", 0.87)])
+def test_an_interval_that_misses_the_cost_of_a_heavy_tail_says_so(
+    name: str, held_at_most: float
+) -> None:
+    tail = next(one for one in TAILS if one.name.endswith(name))
+    rng, runs, held, silent = np.random.default_rng(7), 60, 0, 0
+    for _ in range(runs):
+        asked = question(costly(rng, tail, 1500), ALWAYS_STRONG)
+        found = answer(asked, ALWAYS_STRONG, with_curve=False).found.cost
+        holds = (found.doubly_robust.low or 0) <= 1e7 <= (found.doubly_robust.high or 0)
+        held += holds
+        silent += not holds and not found.is_lopsided
+    assert held / runs <= held_at_most
+    assert silent <= 4
+
+
+def test_the_table_of_costs_asks_every_tail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.production_ratings.REQUESTS", (1500,))
+    rows = list(costs(np.random.default_rng(8), 3))
+    assert len(rows) == 1 + len(TAILS)
+    assert rows[1].startswith("| log-normal, sigma 0.5 | 1,500 | 100.0 % (0.0)")

@@ -6,8 +6,12 @@ from datetime import UTC, datetime
 import pytest
 from django.core.management import CommandError, call_command
 
-from experiments.models import Calibration, Domain
-from tests.explored_traffic import send, set_policy
+from experiments.models import Calibration, Decision, Domain
+from tests.explored_traffic import (
+    let_ten_carry_a_third_of_the_expected_cost,
+    send,
+    set_policy,
+)
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
@@ -32,6 +36,36 @@ def test_applied_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
     traffic()
     call_command("calibrate", "technical", "--share", "0.2", "--apply")
     assert Domain.objects.get(name="technical").threshold == Calibration.objects.get().threshold
+
+
+def test_a_budget_of_costs_that_ten_requests_carry_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    traffic(220)
+    let_ten_carry_a_third_of_the_expected_cost()
+    tail = (
+        "At “proposed”: the ten largest requests carry 34 % of the cost: the true cost may lie "
+        "above this interval."
+    )
+    call_command("calibrate", "technical", "--budget", "1")
+    assert tail in capsys.readouterr().out
+    call_command("calibrate", "technical", "--budget", "1", "--json")
+    (found,) = json.loads(capsys.readouterr().out)
+    assert tail in found["tails"]
+    assert found["expected"]["ten_largest"] == pytest.approx(0.34)
+    assert found["expected"]["heavy_tail"] is True
+    assert set(found["expected"]["cost"]) == {"value", "low", "high"}
+
+
+def test_even_expected_costs_are_told_without_a_word_about_tails(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    traffic(220)
+    Decision.objects.update(cost_weak=220_000, cost_strong=220_000)
+    call_command("calibrate", "technical", "--budget", "1", "--json")
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["tails"] is None
+    assert found["expected"]["heavy_tail"] is False
 
 
 def test_every_domain_with_a_router_shares_the_risk(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,12 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from tests.explored_traffic import NOW, send, set_policy
+from tests.explored_traffic import (
+    NOW,
+    let_ten_carry_a_third_of_the_weak_cost,
+    send,
+    set_policy,
+)
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
@@ -36,6 +41,17 @@ def test_json_holds_every_number(capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 < found["all"]["cost"]["doubly_robust"]["value"] < 1
     assert found["curve"][0]["strong_share"] == 1.0
     assert found["advice"] is None or found["advice"]["explores_already"]
+
+
+def test_a_cost_that_ten_requests_carry_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    set_policy(epsilon=0.3)
+    send(300)
+    let_ten_carry_a_third_of_the_weak_cost()
+    said = told(capsys, domain="technical", method="always_weak")
+    assert said.rstrip().endswith(
+        "The ten largest requests carry 34 % of the cost: the true cost may lie above this "
+        "interval."
+    )
 
 
 def test_nothing_to_ask_says_so(capsys: pytest.CaptureFixture[str]) -> None:

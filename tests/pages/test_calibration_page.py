@@ -9,7 +9,11 @@ from django.test import Client
 from experiments.dashboards import lab_filters
 from experiments.models import Calibration, Decision, Domain, Experiment, RollupBin
 from experiments.services.roles import OPERATOR
-from tests.explored_traffic import send, set_policy
+from tests.explored_traffic import (
+    let_ten_carry_a_third_of_the_expected_cost,
+    send,
+    set_policy,
+)
 
 PAGE = "/lab/calibration/"
 SHARE = f"{PAGE}?domain=technical&aim=share&wanted=0.2"
@@ -41,6 +45,13 @@ def test_it_works(viewer: Client) -> None:
     assert "gives a strong share of 20 %: 20 % of the prompts go to the strong model" in page
     assert 'id="beside-head"' in page
     assert "Apply it" not in page
+
+
+def test_a_budget_of_costs_that_ten_requests_carry_says_so(viewer: Client) -> None:
+    traffic()
+    let_ten_carry_a_third_of_the_expected_cost()
+    page = text(viewer, f"{PAGE}?domain=technical&aim=budget&wanted=1")
+    assert "At “proposed”: the ten largest requests carry 34 % of the cost" in page
 
 
 def test_a_page_reads_the_newest_and_more_when_asked(

@@ -11,7 +11,11 @@ from experiments.dashboards import lab_filters, what_if
 from experiments.models import Decision, Domain, Experiment, PolicyRevision, Router
 from experiments.routers.local_mf import CHECKPOINT
 from experiments.services.roles import OPERATOR
-from tests.explored_traffic import send, set_policy
+from tests.explored_traffic import (
+    let_ten_carry_a_third_of_the_weak_cost,
+    send,
+    set_policy,
+)
 
 PAGE = "/lab/what-if/"
 WEAK = f"{PAGE}?domain=technical&method=always_weak"
@@ -45,6 +49,13 @@ def test_it_works(viewer: Client) -> None:
     assert "rated decisions went where the candidate would have sent them" in page
     assert "data-what-if-input" in page
     assert "Make it an experiment" not in page
+
+
+def test_a_cost_that_ten_requests_carry_is_said(viewer: Client) -> None:
+    traffic()
+    let_ten_carry_a_third_of_the_weak_cost()
+    told = "The ten largest requests carry 34 % of the cost: the true cost may lie above this"
+    assert told in text(viewer, WEAK)
 
 
 def test_queries_do_not_grow_with_decisions(

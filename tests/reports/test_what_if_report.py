@@ -6,6 +6,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from experiments.core.policy import Method
@@ -19,12 +20,18 @@ from experiments.reports.what_if_words import (
     advice_words,
     condition_words,
     sentence,
+    tails,
     weights_words,
 )
 from experiments.services.outcomes import Rating, record_feedback
 from experiments.services.policies import store
 from experiments.services.records import compact
-from tests.explored_traffic import NOW, send, set_policy
+from tests.explored_traffic import (
+    NOW,
+    let_ten_carry_a_third_of_the_weak_cost,
+    send,
+    set_policy,
+)
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
@@ -335,3 +342,44 @@ def test_questions_nothing_could_answer_are_refused(candidate: Candidate, proble
 def test_an_unknown_domain_is_refused() -> None:
     with pytest.raises(CannotAskError, match="There is no domain 'cooking'"):
         filled(Candidate(domain="cooking"), store.current())
+
+
+TAIL = "he ten largest requests carry 34 % of the cost: the true cost may lie above this interval."
+
+
+def test_costs_that_ten_requests_carry_are_named_of_the_whole_and_of_the_domain() -> None:
+    explored(300)
+    let_ten_carry_a_third_of_the_weak_cost()
+    everywhere = Candidate(Method.ALWAYS_WEAK)
+    found = what_if(SPAN, everywhere)
+    assert tails(found).startswith(f"T{TAIL} ")
+    assert tails(found).endswith(f"In technical: t{TAIL}")
+    payload = what_if_payload(found)
+    assert payload["tails"] == tails(found)
+    assert payload["all"]["cost"]["tail"] == f"T{TAIL}"
+    assert payload["all"]["cost"]["ten_largest"] == pytest.approx(0.34, abs=0.0001)
+    assert payload["all"]["cost"]["heavy_tail"] is True
+    assert payload["domains"]["technical"]["cost"]["heavy_tail"] is True
+    assert payload["curve"][-1]["cost"]["heavy_tail"] is True
+    assert set(payload["all"]["quality"]["doubly_robust"]) == {"value", "low", "high"}
+
+
+def test_even_costs_are_told_without_a_word_about_tails() -> None:
+    explored(300)
+    Outcome.objects.update(cost=1_000_000)
+    Decision.objects.update(cost=1_000_000, cost_weak=1_000_000, cost_strong=1_000_000)
+    payload = what_if_payload(what_if(SPAN, WEAK))
+    assert payload["tails"] is None
+    assert payload["all"]["cost"]["heavy_tail"] is False
+    assert payload["all"]["cost"]["tail"] is None
+
+
+def test_a_tail_that_only_the_log_has_is_said_of_the_log() -> None:
+    explored(300)
+    let_ten_carry_a_third_of_the_weak_cost()
+    strong = Decision.objects.filter(intended_model=F("strong_model")).values("pk")
+    Outcome.objects.filter(pk__in=strong).update(cost=400_000)
+    Decision.objects.update(cost_strong=400_000)
+    told = tails(what_if(SPAN, Candidate(Method.ALWAYS_STRONG, domain="technical")))
+    assert told.startswith("The ten largest requests carry ")
+    assert " of the cost as logged: the true cost as logged may lie above its interval" in told

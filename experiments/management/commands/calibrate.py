@@ -9,13 +9,14 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 from django.utils import timezone
 
+from experiments.analysis.off_policy import Bounds
 from experiments.core.policy import Policy
 from experiments.management.base import BaseCommand
 from experiments.models import Calibration
 from experiments.reports.candidates import CannotAskError
 from experiments.reports.rollups import Span
 from experiments.services.calibrating import Proposal, Wanted, propose
-from experiments.services.calibration_words import basis, condition, promise, rows, sentence
+from experiments.services.calibration_words import basis, condition, promise, rows, sentence, tail
 from experiments.services.engine import engine
 from experiments.services.lab_steps import LabError, apply_threshold
 from experiments.services.locks import LockedError
@@ -108,8 +109,8 @@ def _told(found: Proposal) -> str:
             f"{name:<15}{threshold:<11}{share:<24}{cost:<26}{quality}"
             for name, threshold, share, cost, quality in rows(found)
         ]
-    if condition(found):
-        lines.append(condition(found))
+    shown = (tail(found) if found.expected else "", condition(found))
+    lines += [text for text in shown if text]
     return "\n".join(lines)
 
 
@@ -132,6 +133,7 @@ def _payload(found: Proposal) -> dict[str, Any]:
         "strong": found.strong and _expected(found.strong),
         "promise": _promise(found),
         "condition": condition(found) or None,
+        "tails": tail(found) or None,
         "walk": walk and [step._asdict() for step in walk.steps],
         "level": walk and walk.promise.level,
     }
@@ -166,5 +168,11 @@ def _expected(one: Any) -> dict[str, Any]:
     """Cost in nano-dollars a request."""
     return {
         "threshold": one.threshold,
-        **{name: getattr(one, name)._asdict() for name in ("strong_share", "cost", "quality")},
+        **{name: _bounds(getattr(one, name)) for name in ("strong_share", "cost", "quality")},
+        "ten_largest": one.largest,
+        "heavy_tail": one.cost.is_lopsided,
     }
+
+
+def _bounds(one: Bounds) -> dict[str, float | None]:
+    return {"value": one.value, "low": one.low, "high": one.high}

@@ -21,6 +21,7 @@ from experiments.reports.what_if_words import (
     condition_words,
     percent,
     sentence,
+    tails,
     weights_words,
 )
 from experiments.services.policies import NoPolicyError, store
@@ -131,4 +132,6 @@ def _told(answer: Answer) -> list[str]:
                 f"{percent(1 - one.found.without_overlap):>8}  {bounds_words(quality)}, "
                 f"{bounds_words(cost, 1000 / NANO)}"
             )
+    if tails(answer):
+        lines += ["", tails(answer)]
     return lines
