@@ -1,5 +1,6 @@
 """What all tests share: a clean process for each, and one installation to start from."""
 
+import logging
 from collections.abc import Iterator
 
 import hypothesis
@@ -28,12 +29,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _fresh_process() -> Iterator[None]:
-    """Nothing a process keeps in memory survives a test."""
+    """Nothing a process keeps in memory survives a test. Commands make the log quieter."""
+    level = logging.getLogger("switchyard").level
     store.forget()
     expectations.forget()
     cache.clear()
     yield
     store.forget()
+    logging.getLogger("switchyard").setLevel(level)
 
 
 @pytest.fixture

@@ -160,6 +160,11 @@ def test_cost_effective_means_cheaper_than_the_baseline() -> None:
     assert not decision(baseline_cost=0.001).is_cost_effective
 
 
-def test_without_prices_nothing_is_called_cost_effective() -> None:
-    assert not decision(baseline_cost=None).is_cost_effective
+def test_without_a_baseline_a_routed_decision_with_a_known_cost_is_called_cost_effective() -> None:
+    assert decision(baseline_cost=None).is_cost_effective
+    assert not decision(baseline_cost=None, estimated_cost=0.0).is_cost_effective
+
+
+def test_without_a_price_nothing_is_called_cost_effective() -> None:
+    assert not decision(estimated_cost=None, baseline_cost=None).is_cost_effective
     assert not decision(estimated_cost=None, baseline_cost=0.01).is_cost_effective

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from uuid6 import uuid7
 
-from experiments.models import Attempt, Circuit, Decision, Outcome
+from experiments.models import Attempt, Circuit, Decision, InFlightCall, Outcome
 from experiments.services.budgets import Charge, Limits
 from experiments.services.outcomes import OutcomeReport
 from experiments.services.routing import RouteRequest, route
@@ -38,6 +38,9 @@ def test_what_a_provider_said() -> None:
     row, charge = route(RouteRequest("Prove it.")), Charge(1, Limits(), NOW, 10, 100)
     attempt = Attempted("m", "e", False, NOW, 5.0, "failed", error="no\x00 \ud800")
     report = OutcomeReport(NOW, success=False, error="no\x00 \ud800")
+    InFlightCall.objects.create(
+        decision_id=row.pk, started_at=NOW, key_id=1, by_minute=False, tokens=10, cost=100
+    )
     settle([Settlement(row, charge, (attempt,), report, "m\x00", 0, 0)])
     outcome = Outcome.objects.get(pk=row.pk)
     assert (outcome.error, outcome.model) == ("no\ufffd \ufffd", "m\ufffd")
