@@ -16,7 +16,7 @@ def fresh_database(folder: Path) -> Iterator[str]:
     if connection.vendor != "postgresql":
         yield f"sqlite:///{folder / 'fresh.sqlite3'}"
         return
-    name = f"wt_fresh_{uuid4().hex[:12]}"
+    name = f"switchyard_fresh_{uuid4().hex[:12]}"
     server = server_url()
     with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
         admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
