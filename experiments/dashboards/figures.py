@@ -19,7 +19,7 @@ from experiments.dashboards.palette import INK, STRONG, WEAK, Look, of_tier
 from experiments.reports.rows import CostDay, QualityPoint, ScoreBin, Tier
 
 GAP = 0.08
-"""Between two bars of a histogram, as a share of a bin; static/js/threshold.js has it too."""
+"""Between two bars of a histogram, as a share of a bin; threshold.js has it too."""
 FAR_RIGHT, HEADROOM = 0.85, 1.15
 """From where the threshold's label stands left of its line; room for it above the bars."""
 TIERS: tuple[Tier, ...] = ("strong", "weak", "selected")

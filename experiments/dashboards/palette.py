@@ -2,7 +2,7 @@
 
 Hues are Okabe and Ito's, which readers with any colour vision tell apart. A figure names a colour
 as a CSS variable, and the page's script looks it up in the theme that is on; the values below are
-those of `static/css/tokens.css`, for whoever has to draw without a page.
+those of `experiments/static/css/tokens.css`, for whoever has to draw without a page.
 """
 
 from collections.abc import Iterable

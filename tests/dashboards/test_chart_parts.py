@@ -14,7 +14,7 @@ from experiments.dashboards.figures import cost_by_day
 from experiments.dashboards.finders import PlotlyFinder
 from experiments.dashboards.sparklines import sparkline
 
-TEMPLATES = Path(__file__).parents[2] / "templates"
+TEMPLATES = Path(__file__).parents[2] / "experiments" / "templates"
 
 
 class Station(NamedTuple):

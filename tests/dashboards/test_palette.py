@@ -5,7 +5,7 @@ from pathlib import Path
 
 from experiments.dashboards.palette import CONTROL, GREEN, PURPLE, TONES, of_series, of_tier
 
-STATIC = Path(__file__).parents[2] / "static"
+STATIC = Path(__file__).parents[2] / "experiments" / "static"
 TOKENS = (STATIC / "css" / "tokens.css").read_text()
 
 
