@@ -65,13 +65,13 @@ screenshots: $(VENV)/installed-dev .env ## Take the pictures of README and docs,
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed: requirements.txt | $(VENV)/bin/python
+$(VENV)/installed: requirements.txt requirements-core.txt requirements-routellm.txt | $(VENV)/bin/python
 	$(PIP) -r requirements.txt
 	@touch $@
 
-$(VENV)/installed-dev: requirements.txt requirements-dev.txt | $(VENV)/bin/python
+$(VENV)/installed-dev: requirements.txt requirements-core.txt requirements-routellm.txt requirements-dev.txt | $(VENV)/bin/python
 	$(PIP) -r requirements-dev.txt
 	@touch $@ $(VENV)/installed
 
 .env: | $(VENV)/bin/python
-	@$(BIN)/python scripts/write_env.py
+	@$(BIN)/python -m routing_site.env_file

@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+from experiments import __version__
 from experiments.core.endpoints import USUAL_KEY_NAMES
+from routing_site.cli import home
 from routing_site.environment import Environment
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+PACKAGE_DIR = Path(__file__).resolve().parent.parent / "experiments"
+HOME_DIR = home()
 
-env = Environment(BASE_DIR / ".env")
+env = Environment(HOME_DIR / ".env")
 
 DEBUG = env.flag("DEBUG", False)
 SECRET_KEY = env.needed("SECRET_KEY", "`make serve` writes .env with one; or set it yourself.")
@@ -52,7 +55,7 @@ ASGI_APPLICATION = "routing_site.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "experiments" / "templates"],
+        "DIRS": [PACKAGE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -67,8 +70,8 @@ TEMPLATES = [
 
 # The demonstration has a database of its own, whatever DATABASE_URL says.
 DEMONSTRATION = env.flag("DEMONSTRATION", False)
-DEMONSTRATION_FILE = BASE_DIR / "demo.sqlite3"
-DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
+DEMONSTRATION_FILE = HOME_DIR / "demo.sqlite3"
+DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{HOME_DIR / 'db.sqlite3'}")}
 if DEMONSTRATION:
     DATABASES["default"] = {
         "ENGINE": "django.db.backends.sqlite3",
@@ -150,7 +153,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Switchyard",
     "DESCRIPTION": "Decides, per prompt, which language model should answer.",
-    "VERSION": "1.0.0",
+    "VERSION": __version__,
     "OAS_VERSION": "3.1.0",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
@@ -166,7 +169,7 @@ SPECTACULAR_SETTINGS = {
 }
 
 # Trained checkpoints and uploaded outcomes. Every process needs the same folder.
-LAB_DIR = env.text("LAB_DIR", str(BASE_DIR / "lab"))
+LAB_DIR = env.text("LAB_DIR", str(HOME_DIR / "lab"))
 # Carries background tasks, where set; otherwise the database does.
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
 CELERY_TASK_DEFAULT_QUEUE = "switchyard"  # a broker may serve others too

@@ -59,7 +59,8 @@ def presentable(text: str, key: str | None) -> str:
 
 @cache
 def _own_paths() -> re.Pattern[str]:
-    places = {sys.prefix, sys.base_prefix, str(settings.BASE_DIR), str(Path.home())} - {"/"}
+    ours = (settings.PACKAGE_DIR.parent, settings.HOME_DIR, Path.home())
+    places = {sys.prefix, sys.base_prefix, *map(str, ours)} - {"/"}
     known = "|".join(map(re.escape, sorted(places, key=len, reverse=True)))
     return re.compile(rf"(?:(?:{known})|/[^\s'\"]*/site-packages)[^\s'\",;:)]*")
 

@@ -7,6 +7,7 @@ LiteLLM downloads a price table unless told not to. The import takes seconds and
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from types import ModuleType
 
 from experiments.routers.errors import RouterConfigurationError
@@ -39,8 +40,20 @@ def import_environment() -> Iterator[None]:
         os.environ.pop("OPENAI_API_KEY", None)
 
 
+def require_routellm(purpose: str) -> None:
+    """Raises RouterConfigurationError where RouteLLM or PyTorch is not installed."""
+    missing = [name for name in ("routellm", "torch") if find_spec(name) is None]
+    if missing:
+        raise RouterConfigurationError(
+            f"{purpose} needs RouteLLM with PyTorch, and {' and '.join(missing)} cannot be "
+            "imported. Install them with: pip install 'switchyard-router[routellm]'. Routers of "
+            "kind 'local' need neither."
+        )
+
+
 def bridge() -> ModuleType:
     """RouteLLM's classes with ours registered. The first call imports RouteLLM."""
+    require_routellm("This router")
     from experiments.routers import bridge as module  # noqa: PLC0415 - takes seconds, see above
 
     return module

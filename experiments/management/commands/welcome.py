@@ -7,6 +7,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 
 from experiments.management.installing import InstallingCommand
+from routing_site.cli import program
 
 PROMPT = "Prove that the square root of two is irrational."
 
@@ -25,7 +26,7 @@ class Command(InstallingCommand):
     def _login(self) -> str:
         users = get_user_model()._default_manager
         if users.filter(is_superuser=True).exists():
-            return "as before. Forgotten? .venv/bin/python manage.py changepassword admin"
+            return f"as before. Forgotten? {program()} changepassword admin"
         password = secrets.token_urlsafe(12)
         get_user_model().objects.create_superuser("admin", "", password)
         return f"admin / {password}   (shown once)"

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from experiments.routers.embedding import Vector
 from experiments.routers.mf_model import MFWeights
-from experiments.routers.routellm_setup import import_environment
+from experiments.routers.routellm_setup import import_environment, require_routellm
 
 Floats = NDArray[np.float64]
 
@@ -26,6 +26,7 @@ def fit_mf(
 
     The two models take the rows RouteLLM gives the pair that it was published with.
     """
+    require_routellm("Training a router of kind 'local_mf'")
     with import_environment():
         import torch  # noqa: PLC0415 - takes seconds
         from routellm.routers.matrix_factorization.model import (  # noqa: PLC0415
