@@ -110,6 +110,7 @@ def test_a_connection_that_sends_nothing_is_closed_without_a_word(server: Server
         assert everything(client) == b""
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_not_read(server: Server) -> None:
     """The script is larger than what the sockets buffer."""
     with connect(server) as client:

@@ -26,6 +26,7 @@ def train(evals: Path, out: Path, *arguments: str) -> str:
     return output.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["local", "local_mf"])
 def test_it_works_and_repeats_bit_for_bit(evals: Path, tmp_path: Path, kind: str) -> None:
     output = train(evals, tmp_path / "first", "--kind", kind, *UNMEASURED)

@@ -56,6 +56,7 @@ def run(url: str, *arguments: str) -> str:
     return said
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_sums_are_compared_and_corrected_next_to_writers(tmp_path: Path) -> None:
     with fresh_database(tmp_path) as url:
