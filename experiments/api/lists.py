@@ -86,7 +86,12 @@ class ModelsView(ListView):
 class FlagsView(ListView):
     ordering = "key"
 
-    @endpoint("The flags and their percentages", {200: schemas.FlagPage}, parameters=PAGING)
+    @endpoint(
+        "The flags and their percentages",
+        {200: schemas.FlagPage},
+        parameters=PAGING,
+        name="v1_flags_list",
+    )
     def get(self, request: Request) -> Response:
         return self.page(request, flag_rows(), flag_payload)
 

@@ -10,26 +10,24 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, NamedTuple, Protocol
 from uuid import uuid4
 
-from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import Q
 from django.utils import timezone
 
 from experiments.models import PeriodicJob
+from experiments.services.leases import lease_end, renewed
 
 log = logging.getLogger("switchyard.scheduler")
 
 Status = PeriodicJob.Status
 
 POLL_SECONDS = 1.0
-RENEWALS = 4  # per lease
 MAX_TEXT = 2_000
 MAX_MISSED = 31
 WORKERS = 4
@@ -133,7 +131,7 @@ def run_job(name: str, now: datetime) -> bool:
         return False
     lines: list[str] = []
     try:
-        with _renewed_lease(row):
+        with renewed(lambda end: _held(row).update(leased_until=end), name):
             for due in _due_times(job, row, now):
                 job.run(due, lines.append)
                 _held(row).update(last_done_at=due)
@@ -156,6 +154,7 @@ class Scheduler:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="scheduler", daemon=True)
         self._running: set[str] = set()
+        self._prepared = False
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -179,7 +178,9 @@ class Scheduler:
 
     def _submit_due(self, pool: ThreadPoolExecutor) -> None:
         now = timezone.now()
-        prepare(now)
+        if not self._prepared:
+            prepare(now)
+            self._prepared = True
         for name in due_names(now):
             with self._lock:
                 if name in self._running:
@@ -208,7 +209,7 @@ def _claimable(now: datetime) -> Q:
 def _claim(job: Job, now: datetime) -> PeriodicJob | None:
     runner = f"{socket.gethostname()[:50]}:{os.getpid()}:{uuid4().hex[:12]}"
     claimed = PeriodicJob.objects.filter(_claimable(now), name=job.name).update(
-        status=Status.RUNNING, runner=runner, last_started_at=now, leased_until=now + _lease()
+        status=Status.RUNNING, runner=runner, last_started_at=now, leased_until=lease_end(now)
     )
     return PeriodicJob.objects.get(name=job.name) if claimed else None
 
@@ -224,36 +225,9 @@ def _due_times(job: Job, row: PeriodicJob, now: datetime) -> list[datetime]:
     return times[-MAX_MISSED:] or [now]
 
 
-def _lease() -> timedelta:
-    return timedelta(seconds=settings.TASK_LEASE_SECONDS)
-
-
 def _held(row: PeriodicJob) -> Any:
     """The row, as long as this run is the one that holds it."""
     return PeriodicJob.objects.filter(pk=row.pk, runner=row.runner)
-
-
-@contextmanager
-def _renewed_lease(row: PeriodicJob) -> Iterator[None]:
-    """Keeps the lease, however long the job works."""
-    ended = threading.Event()
-
-    def renew() -> None:
-        while not ended.wait(settings.TASK_LEASE_SECONDS / RENEWALS):
-            try:
-                _held(row).update(leased_until=timezone.now() + _lease())
-            except (DatabaseError, InterfaceError):  # the next renewal may succeed
-                log.warning("a lease was not renewed", extra={"job": row.name})
-            finally:
-                connection.close()
-
-    thread = threading.Thread(target=renew, name=f"lease-{row.name}", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def _end(

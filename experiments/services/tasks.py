@@ -9,20 +9,20 @@ as its result.
 """
 
 import logging
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from experiments.models import BackgroundTask
 from experiments.services import carrier
+from experiments.services.leases import lease_end, renewed
 from experiments.services.lock_order import locked_ids
 from experiments.services.transactions import run_transaction
 
@@ -39,7 +39,6 @@ WORKS: dict[str, str] = {
 }
 """Where each kind of work is, by name."""
 
-BEATS = 4  # how often a lease is renewed before it would end
 MOST_ATTEMPTS = 3
 LONGEST_LOG = 20_000
 BETWEEN_REPORTS = timedelta(seconds=1)
@@ -123,7 +122,7 @@ def run(task_id: int, now: datetime) -> bool:
         lambda: free.update(
             status=Status.RUNNING,
             started_at=now,
-            leased_until=now + _lease(),
+            leased_until=lease_end(now),
             attempts=F("attempts") + 1,
         )
     )
@@ -172,10 +171,6 @@ def prune(before: datetime) -> int:
     return deleted
 
 
-def _lease() -> timedelta:
-    return timedelta(seconds=settings.TASK_LEASE_SECONDS)
-
-
 def _free(now: datetime) -> Q:
     return Q(status=Status.QUEUED) | Q(status=Status.RUNNING, leased_until__lt=now)
 
@@ -185,27 +180,9 @@ def _held(row: BackgroundTask) -> Any:
     return BackgroundTask.objects.filter(pk=row.pk, status=Status.RUNNING, attempts=row.attempts)
 
 
-@contextmanager
-def _heartbeat(row: BackgroundTask) -> Iterator[None]:
+def _heartbeat(row: BackgroundTask) -> AbstractContextManager[None]:
     """Keeps the task held, however long one of its steps takes."""
-    ended = threading.Event()
-
-    def beat() -> None:
-        while not ended.wait(settings.TASK_LEASE_SECONDS / BEATS):
-            try:
-                _held(row).update(leased_until=timezone.now() + _lease())
-            except (DatabaseError, InterfaceError):  # the next beat may reach it again
-                log.warning("A lease was not renewed", extra={"task_id": row.pk})
-            finally:
-                connection.close()
-
-    thread = threading.Thread(target=beat, name=f"task-{row.pk}", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    return renewed(lambda end: _held(row).update(leased_until=end), f"task {row.pk}")
 
 
 def _end(row: BackgroundTask, status: Status, **values: Any) -> None:
