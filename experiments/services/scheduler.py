@@ -22,6 +22,7 @@ from django.utils import timezone
 
 from experiments.models import PeriodicJob
 from experiments.services.leases import lease_end, renewed
+from experiments.services.transactions import run_transaction
 
 log = logging.getLogger("switchyard.scheduler")
 
@@ -208,8 +209,11 @@ def _claimable(now: datetime) -> Q:
 
 def _claim(job: Job, now: datetime) -> PeriodicJob | None:
     runner = f"{socket.gethostname()[:50]}:{os.getpid()}:{uuid4().hex[:12]}"
-    claimed = PeriodicJob.objects.filter(_claimable(now), name=job.name).update(
-        status=Status.RUNNING, runner=runner, last_started_at=now, leased_until=lease_end(now)
+    free = PeriodicJob.objects.filter(_claimable(now), name=job.name)
+    claimed = run_transaction(
+        lambda: free.update(
+            status=Status.RUNNING, runner=runner, last_started_at=now, leased_until=lease_end(now)
+        )
     )
     return PeriodicJob.objects.get(name=job.name) if claimed else None
 
@@ -236,11 +240,12 @@ def _end(
     next_run_at = job.schedule.after(now)
     if status == Status.FAILED:
         next_run_at = min(next_run_at, now + RETRY_AFTER)
-    _held(row).update(
-        status=status,
-        last_ended_at=timezone.now(),
-        leased_until=None,
-        next_run_at=next_run_at,
-        result="\n".join(lines)[-MAX_TEXT:],
-        error=error[:MAX_TEXT],
-    )
+    ended = {
+        "status": status,
+        "last_ended_at": timezone.now(),
+        "leased_until": None,
+        "next_run_at": next_run_at,
+        "result": "\n".join(lines)[-MAX_TEXT:],
+        "error": error[:MAX_TEXT],
+    }
+    run_transaction(lambda: _held(row).update(**ended))
