@@ -30,7 +30,7 @@ from experiments.models import PolicyRevision
 from experiments.models.base import steps_naming
 from experiments.services.locks import LockedError
 from experiments.services.revisions import Publication, revision
-from experiments.services.transactions import retry_conflicts
+from experiments.storage.transactions import retry_conflicts
 
 DOCUMENTS: "dict[type[models.Field[Any, Any]], dict[str, Any]]" = {
     models.JSONField: {"form_class": DocumentField}

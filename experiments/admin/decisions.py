@@ -26,7 +26,7 @@ from experiments.models import Attempt, Decision, Feedback, Outcome
 from experiments.services import tracks
 from experiments.services.attempt_changes import changes_of
 from experiments.services.replays import check_replay
-from experiments.services.units import hash_unit
+from experiments.storage.unit_hash import hash_unit
 
 REPLAY = "replay"
 ROWS = "admin/experiments/decision/rows.html"

@@ -19,7 +19,7 @@ from experiments.core.policy import MASTER_FLAG
 from experiments.core.wording import percent, plural
 from experiments.models import Flag, FlagEntry
 from experiments.reports.rollouts import RolloutPreview, preview
-from experiments.services.units import hash_unit
+from experiments.storage.unit_hash import hash_unit
 
 PREVIEWED = "_previewed"
 NOT_KEPT = "only a hash of it is kept"

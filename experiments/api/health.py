@@ -15,8 +15,8 @@ from experiments.core.policy import Policy
 from experiments.models import WriteProbe
 from experiments.services.engine import engine
 from experiments.services.policies import NoPolicyError, store
-from experiments.services.turns import database_file, write_transaction
 from experiments.storage.deadlines import deadline, deadline_in
+from experiments.storage.write_lock import database_file, write_transaction
 
 log = logging.getLogger("switchyard.server")
 

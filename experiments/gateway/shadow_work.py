@@ -25,7 +25,6 @@ from experiments.models import OwnCall, ShadowPair
 from experiments.services import circuits, shadows
 from experiments.services.budgets import Charge
 from experiments.services.policies import store
-from experiments.services.sealing import SealBrokenError
 from experiments.services.shadow_queue import (
     defer,
     end_interrupted,
@@ -36,6 +35,7 @@ from experiments.services.shadow_queue import (
 )
 from experiments.services.shadows import Own
 from experiments.services.tasks import Running
+from experiments.storage.encryption import SealBrokenError
 
 TOGETHER = 16
 MOST_TRIES = 3

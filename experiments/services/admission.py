@@ -51,8 +51,8 @@ from experiments.services.routing import (
     decide_one,
     report,
 )
-from experiments.services.statements import insert
-from experiments.services.transactions import run_transaction, write_each
+from experiments.storage.bulk_sql import insert
+from experiments.storage.transactions import run_transaction, write_each
 
 log = logging.getLogger("switchyard.gateway")
 

@@ -18,8 +18,8 @@ from django.db.models import Sum
 
 from experiments.core.money import NANO, usd
 from experiments.models import APIKey, KeyUsage
-from experiments.services import statements
-from experiments.services.transactions import run_transaction
+from experiments.storage import bulk_sql
+from experiments.storage.transactions import run_transaction
 
 DAY, MINUTE = KeyUsage.DAY, KeyUsage.MINUTE
 _KEY = ("key_id", "span", "starts_at")
@@ -329,7 +329,7 @@ def _add(changes: Sequence[tuple[Charge, int]]) -> None:
     if rows:
         ordered = sorted(rows.items(), key=lambda item: item[0])
         values = [{**dict(zip(_KEY, key, strict=True)), **row} for key, row in ordered]
-        statements.add(KeyUsage, _KEY, values)
+        bulk_sql.add(KeyUsage, _KEY, values)
 
 
 def _nano(dollars: Decimal | None) -> int | None:

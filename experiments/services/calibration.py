@@ -5,7 +5,7 @@ from typing import NamedTuple
 from experiments.analysis.routing import threshold_for_share
 from experiments.models import Decision, Domain
 from experiments.services.revisions import revision
-from experiments.services.transactions import retried
+from experiments.storage.transactions import retried
 
 RECENT = 5_000
 ENOUGH = 200

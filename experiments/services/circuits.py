@@ -12,9 +12,9 @@ from django.db.models import Q
 
 from experiments.core.circuit import CircuitState, after
 from experiments.models import Circuit
-from experiments.services.statements import put
-from experiments.services.transactions import run_transaction
+from experiments.storage.bulk_sql import put
 from experiments.storage.deadlines import acquired
+from experiments.storage.transactions import run_transaction
 
 REFRESH_SECONDS = 0.5
 PROBE = timedelta(seconds=30)

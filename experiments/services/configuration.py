@@ -55,7 +55,7 @@ from experiments.services.metric_use import metrics_in_use
 from experiments.services.named import named, placed
 from experiments.services.revisions import Author, changes_of, revision
 from experiments.services.shapes import problems_of_values
-from experiments.services.transactions import retried
+from experiments.storage.transactions import retried
 
 PRICES = (
     "input_per_million",

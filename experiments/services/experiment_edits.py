@@ -7,7 +7,7 @@ from experiments.services.documents import Document, experiment_document
 from experiments.services.experiment_files import write_values
 from experiments.services.experiments import LifecycleError, start_phase
 from experiments.services.revisions import Author, revision
-from experiments.services.transactions import retried
+from experiments.storage.transactions import retried
 
 ACTIVE = (Experiment.Status.RUNNING, Experiment.Status.PAUSED)
 

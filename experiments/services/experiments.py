@@ -11,7 +11,7 @@ from experiments.models.base import new_seed
 from experiments.services.checklists import arm_checks, cap_at_start, checklist
 from experiments.services.documents import ARM_FIELDS, fields, policy_document
 from experiments.services.revisions import Author, revision
-from experiments.services.transactions import retried
+from experiments.storage.transactions import retried
 
 CLONED = (
     "hypothesis",

@@ -14,8 +14,8 @@ from experiments.models import Attempt, Decision, InFlightCall
 from experiments.services import processes
 from experiments.services.budgets import Charge
 from experiments.services.outcomes import OutcomeReport, enter_outcomes, lock_decisions
-from experiments.services.statements import insert_all, present
-from experiments.services.transactions import (
+from experiments.storage.bulk_sql import insert_all, present
+from experiments.storage.transactions import (
     ConcurrentUpdateError,
     is_unavailable,
     run_transaction,

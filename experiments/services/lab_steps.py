@@ -12,7 +12,7 @@ from experiments.services import rollouts
 from experiments.services.documents import policy_document
 from experiments.services.experiment_edits import create
 from experiments.services.revisions import Author, lock_configuration, revision
-from experiments.services.transactions import retried
+from experiments.storage.transactions import retried
 
 MARGIN = 0.05
 STEPS = ((1, 24), (10, 24), (50, 48), (100, 0))

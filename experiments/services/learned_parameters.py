@@ -15,7 +15,7 @@ from experiments.core.parameters import ParameterRule
 from experiments.core.text import storable
 from experiments.models import LearnedParameter
 from experiments.services.lock_order import locked_ids
-from experiments.services.transactions import run_transaction
+from experiments.storage.transactions import run_transaction
 
 REFRESH_SECONDS = 0.5
 MAX_PER_MODEL = 50

@@ -11,8 +11,8 @@ from typing import Any
 
 from django.db import models
 
-from experiments.services import statements
 from experiments.services.lock_order import position
+from experiments.storage import bulk_sql
 
 Key = tuple[tuple[str, Any], ...]
 
@@ -44,7 +44,7 @@ def _write(model: type[models.Model], rows: Mapping[Key, Mapping[str, int]]) -> 
     changed = sorted({name for row in rows.values() for name, change in row.items() if change})
     ordered = sorted(rows, key=lambda key: tuple(str(value) for _, value in key))
     columns = [name for name, _ in ordered[0]]
-    statements.add(
+    bulk_sql.add(
         model,
         columns,
         [{**dict(key), **{name: rows[key].get(name, 0) for name in changed}} for key in ordered],

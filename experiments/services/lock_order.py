@@ -2,7 +2,7 @@
 
 Two transactions that lock the same rows in opposite orders wait for each other until the database
 ends one of them. With one order for all this cannot happen. docs/decisions/0036-one-lock-order.md
-has the reasons; tests/services/test_lock_order.py records statements and compares them with it.
+has the reasons; tests/storage/test_lock_order.py records statements and compares them with it.
 
 Tables that are not listed are configuration: they come first, under the advisory lock that
 `revisions.lock_configuration` takes. Tables in one line have no order among them, because each of

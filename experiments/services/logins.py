@@ -16,7 +16,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import Max, Q, QuerySet
 
 from experiments.models import LoginAttempt
-from experiments.services.units import hash_unit
+from experiments.storage.unit_hash import hash_unit
 
 log = logging.getLogger("switchyard.login")
 

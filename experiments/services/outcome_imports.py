@@ -27,8 +27,8 @@ from experiments.services.outcome_sets import SHADOW_PREFIX
 from experiments.services.policies import NoPolicyError, store
 from experiments.services.rated_decisions import PRODUCTION
 from experiments.services.tasks import Running
-from experiments.services.transactions import run_transaction
 from experiments.storage.lab_files import in_lab
+from experiments.storage.transactions import run_transaction
 
 BATCH = 1_000
 MOST_LISTED = 500

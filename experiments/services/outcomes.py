@@ -19,8 +19,8 @@ from experiments.services import sums
 from experiments.services.books import Books, Known
 from experiments.services.lookup import DecisionNotFoundError, DecisionPrunedError, absence
 from experiments.services.policies import store
-from experiments.services.statements import insert, present
-from experiments.services.transactions import run_transaction
+from experiments.storage.bulk_sql import insert, present
+from experiments.storage.transactions import run_transaction
 
 QUALITY = sums.QUALITY
 UNDEFINED_METRIC_LIMIT = 1e9

@@ -4,7 +4,7 @@ from experiments.analysis.power import Size
 from experiments.models import Experiment
 from experiments.services.experiments import LifecycleError
 from experiments.services.revisions import Author, revision
-from experiments.services.transactions import retried
+from experiments.storage.transactions import retried
 
 
 @retried

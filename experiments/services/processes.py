@@ -22,9 +22,9 @@ from django.db import connection
 from django.utils import timezone
 
 from experiments.models import InFlightCall, ProcessSuspicion, ServingProcess
-from experiments.services import statements
 from experiments.services.lock_order import locked_ids
-from experiments.services.transactions import run_transaction
+from experiments.storage import bulk_sql
+from experiments.storage.transactions import run_transaction
 
 HEARTBEAT_SECONDS = 15.0
 _STARTED_FIELD = 19  # of /proc/<pid>/stat, counted after the name: the start in clock ticks
@@ -79,7 +79,7 @@ def beat() -> None:
     """Says in the database that this process lives. Raises what the database raises."""
     this = _this()
     row = {**this.identity._asdict(), "heartbeat_at": timezone.now()}
-    run_transaction(lambda: statements.put(ServingProcess, ["id"], [row]))
+    run_transaction(lambda: bulk_sql.put(ServingProcess, ["id"], [row]))
     this.beat_at = time.monotonic()
 
 
@@ -157,7 +157,7 @@ def _silent(processes: list[ServingProcess]) -> set[UUID]:
             silent.add(process.pk)
     if fresh:
         fresh.sort(key=lambda row: str(row["process_id"]))
-        run_transaction(lambda: statements.put(ProcessSuspicion, ["process_id"], fresh))
+        run_transaction(lambda: bulk_sql.put(ProcessSuspicion, ["process_id"], fresh))
     return silent
 
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from experiments.models import Decision, KeyUsage, PrunedTotal, PruneMark, ShadowPair
 from experiments.reports.totals import Line, Sums, totals
 from experiments.services.lock_order import locked_ids
-from experiments.services.transactions import run_transaction
+from experiments.storage.transactions import run_transaction
 
 BATCH = 1000
 KEY = ("day", "domain", "method", "tier", "model")

@@ -41,7 +41,7 @@ from experiments.models.sums import (
 from experiments.services.rollups import MICRO
 from experiments.services.shadow_queue import OWN_KEY
 from experiments.services.sums import JUDGE, QUALITY
-from experiments.services.transactions import run_transaction
+from experiments.storage.transactions import run_transaction
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 

@@ -23,7 +23,7 @@ from experiments.services.revisions import Author, lock_configuration, revision
 from experiments.services.rollout_guards import guards_of
 from experiments.services.rollout_looks import Look, look_at, recorded
 from experiments.services.rollout_plans import HUNDRED, Step, percentage_at, problem_of, steps_of
-from experiments.services.transactions import retried
+from experiments.storage.transactions import retried
 
 AUTHOR = "rollout"
 State = Rollout.State

@@ -25,8 +25,8 @@ from experiments.services.engine import Detected, engine
 from experiments.services.expectations import expected_output_tokens
 from experiments.services.policies import store
 from experiments.services.records import Circumstances, to_row
-from experiments.services.units import hash_unit
 from experiments.services.writing import store_decisions
+from experiments.storage.unit_hash import hash_unit
 
 log = logging.getLogger("switchyard.decisions")
 

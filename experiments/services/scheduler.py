@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from experiments.models import PeriodicJob
 from experiments.services.leases import lease_end, renewed
-from experiments.services.transactions import run_transaction
+from experiments.storage.transactions import run_transaction
 
 log = logging.getLogger("switchyard.scheduler")
 

@@ -33,7 +33,7 @@ from experiments.routers.local import calibrated_thresholds
 from experiments.services.prices import refresh_prices
 from experiments.services.revisions import revision
 from experiments.services.roles import seed_roles
-from experiments.services.transactions import retried
+from experiments.storage.transactions import retried
 
 ON, OFF = Decimal(100), Decimal(0)
 # Where a wrong answer hurts most, routing starts switched off.

@@ -24,8 +24,8 @@ from experiments.services.in_flight import (
 from experiments.services.learned_parameters import Refusal, remember
 from experiments.services.outcomes import Answer, OutcomeReport, enter_outcomes, lock_decisions
 from experiments.services.shadow_queue import Overheard, queue
-from experiments.services.statements import insert_all
-from experiments.services.transactions import (
+from experiments.storage.bulk_sql import insert_all
+from experiments.storage.transactions import (
     is_conflict,
     is_over_limit,
     is_unavailable,

@@ -13,9 +13,9 @@ from experiments.models import BackgroundTask, Decision, OwnCall, ShadowPair
 from experiments.services.budgets import spent_today
 from experiments.services.lock_order import locked_ids
 from experiments.services.policies import store
-from experiments.services.sealing import SealBrokenError, seal, unseal
 from experiments.services.tasks import SHADOW_CALLS, enqueue
-from experiments.services.transactions import run_transaction
+from experiments.storage.encryption import SealBrokenError, seal, unseal
+from experiments.storage.transactions import run_transaction
 
 Status = ShadowPair.Status
 

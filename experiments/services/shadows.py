@@ -31,7 +31,7 @@ from experiments.services.settling import OK, Attempted
 from experiments.services.shadow_queue import INTERRUPTED, OWN_KEY, Material, put_back
 from experiments.services.shadow_sets import feed
 from experiments.services.sums import JUDGE
-from experiments.services.transactions import run_transaction
+from experiments.storage.transactions import run_transaction
 
 log = logging.getLogger("switchyard.shadows")
 

@@ -24,7 +24,7 @@ from experiments.models import BackgroundTask
 from experiments.services import carrier
 from experiments.services.leases import lease_end, renewed
 from experiments.services.lock_order import locked_ids
-from experiments.services.transactions import run_transaction
+from experiments.storage.transactions import run_transaction
 
 log = logging.getLogger("switchyard.tasks")
 

@@ -21,8 +21,8 @@ from experiments.services.outcome_sets import columns, find_set
 from experiments.services.rated_decisions import PRODUCTION
 from experiments.services.revisions import Author, revision
 from experiments.services.tasks import Running
-from experiments.services.transactions import retried
 from experiments.storage.lab_files import with_local_paths, with_stored_paths
+from experiments.storage.transactions import retried
 
 STRONG, WEAK = "strong", "weak"
 _CHUNK = 5_000

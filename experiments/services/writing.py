@@ -14,9 +14,9 @@ from django.db import OperationalError, connection
 
 from experiments.models import Decision
 from experiments.services.books import Books
-from experiments.services.statements import insert
-from experiments.services.transactions import run_transaction, write_each
+from experiments.storage.bulk_sql import insert
 from experiments.storage.deadlines import deadline, deadline_in, meter_of_this_thread, seconds_left
+from experiments.storage.transactions import run_transaction, write_each
 
 MOST_TOGETHER = 64
 GRACE_SECONDS = 1.0

@@ -13,7 +13,7 @@ from experiments.models import Decision, Feedback, Outcome
 from experiments.services.engine import engine
 from experiments.services.policies import store
 from experiments.services.routing import RouteRequest, route
-from experiments.services.units import hash_unit
+from experiments.storage.unit_hash import hash_unit
 from tests.admin.decision_rows import START, decision_row
 
 LIST = "/admin/experiments/decision/"

@@ -9,7 +9,7 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from experiments.models import Flag, FlagEntry, PolicyRevision
-from experiments.services.units import hash_unit
+from experiments.storage.unit_hash import hash_unit
 from tests.admin.conftest import Submit, errors_of, fields_of
 from tests.admin.decision_rows import store_units
 

@@ -9,11 +9,12 @@ from experiments.core.values import Failure
 from experiments.gateway.asking import asking
 from experiments.gateway.chat import read_chat
 from experiments.models import APIKey, Decision, Domain, Scope
-from experiments.services import admission, circuits, statements
+from experiments.services import admission, circuits
 from experiments.services.admission import Admitted, admit
 from experiments.services.engine import engine
 from experiments.services.revisions import revision
 from experiments.services.routing import StorageUnavailableError
+from experiments.storage import bulk_sql
 
 PROMPT = b'{"model": "%s", "messages": [{"role": "user", "content": "Prove that 2 is prime."}]}'
 
@@ -84,7 +85,7 @@ def test_row_that_the_database_refuses_does_not_take_the_others_down(
     secret: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name that is too long for its column, say: the database's own words are not told."""
-    insert = statements.insert
+    insert = bulk_sql.insert
 
     def picky(row: Any) -> None:
         if row.request_id == "bad":

@@ -25,7 +25,7 @@ from experiments.services.policies import store
 from experiments.services.records import replay
 from experiments.services.revisions import revision
 from experiments.services.routing import RouteRequest, UnknownNameError, route
-from experiments.services.units import hash_unit
+from experiments.storage.unit_hash import hash_unit
 from tests.experiment_rows import running
 
 pytestmark = pytest.mark.usefixtures("seeded")

@@ -11,8 +11,8 @@ from experiments.services.budgets import Charge, Limits
 from experiments.services.outcomes import OutcomeReport
 from experiments.services.routing import RouteRequest, route
 from experiments.services.settling import Attempted, Settlement, settle
-from experiments.services.statements import insert
 from experiments.services.writing import store_decisions
+from experiments.storage.bulk_sql import insert
 
 pytestmark = pytest.mark.usefixtures("seeded")
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)

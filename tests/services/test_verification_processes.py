@@ -16,7 +16,7 @@ WRITER = "from tests.services.verification_writer import write; write({})"
 SPOIL = """
 from django.db.models import F
 from experiments.models import MetricSum, Rollup, RollupBin, UnitSum
-from experiments.services.transactions import run_transaction
+from experiments.storage.transactions import run_transaction
 wrong = {Rollup: "cost", RollupBin: "count", UnitSum: "rated", MetricSum: "total"}
 for model, column in wrong.items():
     def spoil() -> None:

@@ -12,11 +12,11 @@ import pytest
 from django.db import OperationalError, connection
 
 from experiments.models import Decision
-from experiments.services import turns, writing
+from experiments.services import writing
 from experiments.services.policies import store
 from experiments.services.routing import RouteRequest, route
-from experiments.services.turns import write_transaction
 from experiments.services.writing import store_decisions
+from experiments.storage import write_lock
 from experiments.storage.deadlines import (
     deadline,
     deadline_in,
@@ -24,6 +24,7 @@ from experiments.storage.deadlines import (
     seconds_left,
     waiting_budget,
 )
+from experiments.storage.write_lock import write_transaction
 
 on_sqlite = pytest.mark.skipif("connection.vendor != 'sqlite'", reason="SQLite's queue of writers")
 
@@ -50,7 +51,7 @@ def write() -> None:
 def queue_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A queue of its own: other tests' databases may be in memory."""
     path = tmp_path / "queue"
-    monkeypatch.setattr(turns, "_queue", lambda: os.open(path, os.O_RDWR | os.O_CREAT))
+    monkeypatch.setattr(write_lock, "_queue", lambda: os.open(path, os.O_RDWR | os.O_CREAT))
     return path
 
 

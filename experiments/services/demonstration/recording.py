@@ -22,9 +22,9 @@ from experiments.services.demonstration.people import Asked
 from experiments.services.demonstration.world import FAILURES, Prompt, World
 from experiments.services.outcomes import actual_costs
 from experiments.services.records import Circumstances, to_row
-from experiments.services.statements import insert_all
 from experiments.services.sums import JUDGE, QUALITY, combined_rating
-from experiments.services.units import hash_unit
+from experiments.storage.bulk_sql import insert_all
+from experiments.storage.unit_hash import hash_unit
 
 BATCH = 2_000
 RATED_BY_JUDGE, JUDGE_STEPS = 0.8, 10

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from experiments.models import Circuit, Decision, Outcome, Rollup
 from experiments.services.routing import RouteRequest, route
-from experiments.services.statements import insert, present, put
+from experiments.storage.bulk_sql import insert, present, put
 
 pytestmark = pytest.mark.usefixtures("seeded")
 

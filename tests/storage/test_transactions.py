@@ -19,14 +19,14 @@ from experiments.services.routing import (
     configuration,
     decide_one,
 )
-from experiments.services.transactions import (
+from experiments.services.writing import _Waiting, _write_together
+from experiments.storage.transactions import (
     MAX_ATTEMPTS,
     ConcurrentUpdateError,
     retry_conflicts,
     run_transaction,
     write_each,
 )
-from experiments.services.writing import _Waiting, _write_together
 from tests.database_faults import DEADLOCK, SERIALIZATION, TOO_LARGE, refusing
 from tests.installation import install
 

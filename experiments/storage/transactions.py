@@ -15,8 +15,8 @@ from typing import ParamSpec, TypeVar
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
-from experiments.services.turns import write_transaction
 from experiments.storage.deadlines import seconds_left
+from experiments.storage.write_lock import write_transaction
 
 log = logging.getLogger("switchyard.database")
 

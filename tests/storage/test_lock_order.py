@@ -511,7 +511,7 @@ def test_usage_rows_are_locked_in_one_order_whatever_the_order_of_calls() -> Non
 
 
 def admitted_all(charges: list[Charge]) -> None:
-    from experiments.services.transactions import run_transaction
+    from experiments.storage.transactions import run_transaction
 
     run_transaction(lambda: budgets.reserve(charges))
 
