@@ -5,10 +5,17 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks.tables import heading, line, share
-from experiments.analysis.calibration import Graded, Guarantee, Promise, Test, grid_of, guarantee
-from experiments.analysis.drift import shift
-from experiments.analysis.nuisance import Floats
-from experiments.analysis.routing import Cut
+from experiments.analysis.off_policy.nuisance import Floats
+from experiments.analysis.routing.calibration import (
+    Graded,
+    Guarantee,
+    Promise,
+    Test,
+    grid_of,
+    guarantee,
+)
+from experiments.analysis.routing.drift import shift
+from experiments.analysis.routing.measures import Cut
 
 DELTA = 0.1
 BIG = 400_000

@@ -17,8 +17,8 @@ from benchmarks.worlds import (
     draw_good,
     draw_requests,
 )
-from experiments.analysis import sequential
-from experiments.analysis.health import MINIMUM_SHOWN
+from experiments.analysis.experiment import sequential
+from experiments.analysis.experiment.health import MINIMUM_SHOWN
 
 DAYS = 60
 ALPHA = 0.05

@@ -23,8 +23,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "routing_site.settings")
 os.environ.setdefault("SECRET_KEY", "benchmarks-only-" + "x" * 50)
 django.setup()
 
-from experiments.analysis.nuisance import Floats, Ints
-from experiments.analysis.off_policy import OTHER, STRONG, WEAK, Log
+from experiments.analysis.off_policy.estimates import OTHER, STRONG, WEAK, Log
+from experiments.analysis.off_policy.nuisance import Floats, Ints
 from experiments.core.bucketing import BUCKETS, bucket_index
 from experiments.core.catalog import Model, ModelCapabilities, ModelCost
 from experiments.core.costs import estimate_tokens

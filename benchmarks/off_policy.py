@@ -33,9 +33,9 @@ from benchmarks.logged_traffic import (
     read_questions,
 )
 from benchmarks.tables import heading, line
-from experiments.analysis.nuisance import Floats
-from experiments.analysis.off_policy import STRONG, WEAK, Bounds, Rows, WhatIf
-from experiments.analysis.routing import threshold_for_share
+from experiments.analysis.off_policy.estimates import STRONG, WEAK, Bounds, Rows, WhatIf
+from experiments.analysis.off_policy.nuisance import Floats
+from experiments.analysis.routing.measures import threshold_for_share
 from experiments.core.policy import Method, RoutingPolicy
 from experiments.reports.candidates import Candidate as Asked
 from experiments.reports.logged import Logged

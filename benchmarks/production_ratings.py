@@ -20,8 +20,8 @@ from scipy.special import expit, ndtr, ndtri
 
 from benchmarks.logged_traffic import NAMES, LoggingPolicy
 from benchmarks.tables import heading, line, share
-from experiments.analysis.nuisance import Floats, Ints
-from experiments.analysis.off_policy import STRONG, WEAK
+from experiments.analysis.off_policy.estimates import STRONG, WEAK
+from experiments.analysis.off_policy.nuisance import Floats, Ints
 from experiments.core.policy import Method, RoutingPolicy
 from experiments.models import Calibration
 from experiments.reports.candidates import Candidate

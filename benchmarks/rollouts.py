@@ -3,7 +3,7 @@
     python -m benchmarks.rollouts                       # all tables, about an hour on one free core
     python -m benchmarks.rollouts --only calls --runs 50
 
-Every look runs `experiments.analysis.rollout`, which the product runs: bounds and tests of each
+Every look runs `experiments.analysis.rollout.guards`, which the product runs: bounds and tests of each
 guard, and whether the next step is allowed. Units come back on other days and are alike with
 themselves; a unit that was a control may be treated later. A share is followed by its standard
 error in brackets. The same seed prints the same tables.
@@ -18,11 +18,11 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.tables import heading, line, share
-from experiments.analysis.effects import Interval
-from experiments.analysis.failing import StepCounts, shows_harm
-from experiments.analysis.plan import Better
-from experiments.analysis.rollout import Guard, GuardData, GuardResult, guard_result, missing
-from experiments.analysis.stratified import Floats, Observations
+from experiments.analysis.experiment.effects import Interval
+from experiments.analysis.experiment.plan import Better
+from experiments.analysis.rollout.failing import StepCounts, shows_harm
+from experiments.analysis.rollout.guards import Guard, GuardData, GuardResult, guard_result, missing
+from experiments.analysis.rollout.stratified import Floats, Observations
 
 SEED = 20261128
 ALPHA = 0.05

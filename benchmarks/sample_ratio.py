@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc
 
 from benchmarks.tables import heading, line, share
-from experiments.analysis.health import SAMPLE_RATIO_LEVEL, log_e_values
+from experiments.analysis.experiment.health import SAMPLE_RATIO_LEVEL, log_e_values
 
 DAYS = 60
 PER_DAY = 200

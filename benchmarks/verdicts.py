@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from benchmarks.tables import batches, heading, line, share
 from benchmarks.worlds import COST, FAILURES, QUALITY, Arm, Truth, draw_arm
-from experiments.analysis.plan import ArmData, Better, Guardrail, Measured, Plan, Primary
-from experiments.analysis.power import Design, Size, guardrail_goal, plan_size
-from experiments.analysis.verdict import Outcome, judge
+from experiments.analysis.experiment.plan import ArmData, Better, Guardrail, Measured, Plan, Primary
+from experiments.analysis.experiment.power import Design, Size, guardrail_goal, plan_size
+from experiments.analysis.experiment.verdict import Outcome, judge
 
 DAYS = 60
 PER_DAY = 100

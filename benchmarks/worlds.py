@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.analysis.summaries import MeanSummary, RatioSummary
+from experiments.analysis.experiment.summaries import MeanSummary, RatioSummary
 
 Floats = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from experiments.admin.steps import Step, Taken
-from experiments.analysis.power import NoSize, Size
+from experiments.analysis.experiment.power import NoSize, Size
 from experiments.models import Experiment
 from experiments.models.experiments import KEY
 from experiments.reports.experiments import results

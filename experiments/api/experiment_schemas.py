@@ -5,8 +5,8 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers as s
 
-from experiments.analysis.health import HealthCode, Status
-from experiments.analysis.outcomes import Outcome, ReasonCode
+from experiments.analysis.experiment.health import HealthCode, Status
+from experiments.analysis.experiment.verdict_codes import Outcome, ReasonCode
 from experiments.api.experiment_requests import (
     LONGEST_HYPOTHESIS,
     METHODS,

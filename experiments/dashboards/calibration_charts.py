@@ -2,7 +2,7 @@
 
 from plotly import graph_objects as go
 
-from experiments.analysis.calibration import Guarantee
+from experiments.analysis.routing.calibration import Guarantee
 from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, number, word
 from experiments.dashboards.marks import base_layout, hollow_where, rule
 from experiments.dashboards.palette import GREEN, Look

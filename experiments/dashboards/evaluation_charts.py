@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from experiments.analysis.ratings import Estimate
-from experiments.analysis.routing import Evaluation
+from experiments.analysis.routing.measures import Evaluation
 from experiments.core.money import NANO
 from experiments.dashboards import evaluation_figures
 from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, number, word

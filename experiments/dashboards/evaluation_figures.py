@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from plotly import graph_objects as go
 
-from experiments.analysis.assessment import Assessment, Point
+from experiments.analysis.routing.router_evaluation import Assessment, Point
 from experiments.core.money import NANO
 from experiments.dashboards.marks import bands, base_layout, whisker
 from experiments.dashboards.palette import (

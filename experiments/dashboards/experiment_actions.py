@@ -9,8 +9,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
-from experiments.analysis.outcomes import Outcome
-from experiments.analysis.verdict import Verdict
+from experiments.analysis.experiment.verdict import Verdict
+from experiments.analysis.experiment.verdict_codes import Outcome
 from experiments.dashboards.actions import REASON_LENGTH, Action
 from experiments.dashboards.pages import page
 from experiments.models import Experiment

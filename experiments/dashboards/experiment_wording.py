@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from experiments.analysis.health import Status as HealthStatus
-from experiments.analysis.outcomes import Outcome, Reason, ReasonCode
-from experiments.analysis.plan import MINIMUM_UNITS
-from experiments.analysis.power import NoSize
+from experiments.analysis.experiment.health import Status as HealthStatus
+from experiments.analysis.experiment.plan import MINIMUM_UNITS
+from experiments.analysis.experiment.power import NoSize
+from experiments.analysis.experiment.verdict_codes import Outcome, Reason, ReasonCode
 from experiments.core.policy import Method
 from experiments.core.wording import plural
 from experiments.dashboards.wording import Answer, listed

@@ -7,8 +7,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from experiments.analysis.health import MINIMUM_SHOWN
-from experiments.analysis.verdict import ReasonCode, Verdict
+from experiments.analysis.experiment.health import MINIMUM_SHOWN
+from experiments.analysis.experiment.verdict import ReasonCode, Verdict
 from experiments.dashboards import experiment_charts, experiment_wording
 from experiments.dashboards.experiment_actions import CHANGE, actions_of
 from experiments.dashboards.experiment_wording import State, Told, state_of

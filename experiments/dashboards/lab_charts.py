@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from plotly import graph_objects as go
 
-from experiments.analysis.off_policy import Bounds, Estimates
-from experiments.analysis.off_policy_curve import CurvePoint
+from experiments.analysis.off_policy.curve import CurvePoint
+from experiments.analysis.off_policy.estimates import Bounds, Estimates
 from experiments.core.money import NANO
 from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, number, word
 from experiments.dashboards.marks import bands, base_layout, hollow_where, mark

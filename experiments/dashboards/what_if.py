@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
-from experiments.analysis.exploration import RATE
+from experiments.analysis.off_policy.exploration import RATE
 from experiments.core.policy import Policy
 from experiments.dashboards.actions import Action
 from experiments.dashboards.lab_charts import (

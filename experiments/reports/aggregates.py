@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.analysis.summaries import (
+from experiments.analysis.experiment.summaries import (
     CovariateRatioSummary,
     MeanSummary,
     RatioSummary,

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.analysis.nuisance import Floats
-from experiments.analysis.off_policy import OTHER, STRONG, WEAK, Log, Rows
+from experiments.analysis.off_policy.estimates import OTHER, STRONG, WEAK, Log, Rows
+from experiments.analysis.off_policy.nuisance import Floats
 from experiments.core.choice import effective_threshold
 from experiments.core.policy import Method, Policy
 from experiments.reports.logged import Logged

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import connection
 from django.db.models import QuerySet
 
-from experiments.analysis.nuisance import Floats, Ints
+from experiments.analysis.off_policy.nuisance import Floats, Ints
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,8 +12,8 @@ import numpy as np
 from django.core.cache import cache
 from django.db.models import Sum
 
-from experiments.analysis.drift import Band, Shift, band, shift
-from experiments.analysis.nuisance import Floats
+from experiments.analysis.off_policy.nuisance import Floats
+from experiments.analysis.routing.drift import Band, Shift, band, shift
 from experiments.core.policy import Policy
 from experiments.models import Calibration, RollupBin
 from experiments.models.sums import SCORE_BINS

@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-from experiments.analysis.effects import Effect
-from experiments.analysis.health import MINIMUM_SHOWN
-from experiments.analysis.multiplicity import Answer, Question, answer_together
-from experiments.analysis.sequential import phase_alpha
+from experiments.analysis.experiment.effects import Effect
+from experiments.analysis.experiment.health import MINIMUM_SHOWN
+from experiments.analysis.experiment.multiplicity import Answer, Question, answer_together
+from experiments.analysis.experiment.sequential import phase_alpha
 from experiments.models import ExperimentMetric
 from experiments.reports.aggregates import observed, ratio, summarise
 from experiments.reports.metrics import MetricSpec

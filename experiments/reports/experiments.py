@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from experiments.analysis.health import Health
-from experiments.analysis.plan import ArmData, Plan
-from experiments.analysis.power import NoSize, Remaining
-from experiments.analysis.verdict import Outcome, Verdict, judge
+from experiments.analysis.experiment.health import Health
+from experiments.analysis.experiment.plan import ArmData, Plan
+from experiments.analysis.experiment.power import NoSize, Remaining
+from experiments.analysis.experiment.verdict import Outcome, Verdict, judge
 from experiments.models import DailyResult, Experiment
 from experiments.reports.aggregates import mean, summarise
 from experiments.reports.effects import (

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, time, timedelta
 
-from experiments.analysis.health import (
+from experiments.analysis.experiment.health import (
     Health,
     HealthCheck,
     Table,
@@ -13,7 +13,7 @@ from experiments.analysis.health import (
     check_traffic,
     check_units,
 )
-from experiments.analysis.plan import both_rated
+from experiments.analysis.experiment.plan import both_rated
 from experiments.reports.metrics import QUALITY
 from experiments.reports.study import Study
 

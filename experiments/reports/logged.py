@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 from django.db.models import Case, IntegerField, Value, When
 
-from experiments.analysis.nuisance import Floats, Ints
+from experiments.analysis.off_policy.nuisance import Floats, Ints
 from experiments.core.sources import JUDGES
 from experiments.models import Decision, Feedback, Outcome, PolicyRevision
 from experiments.reports.column_reads import (

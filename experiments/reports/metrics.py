@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from experiments.analysis.effects import Interval
-from experiments.analysis.plan import SHARE, Better
+from experiments.analysis.experiment.effects import Interval
+from experiments.analysis.experiment.plan import SHARE, Better
 from experiments.models import Metric
 from experiments.models.sums import FIXED_POINT
 

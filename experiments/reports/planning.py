@@ -8,8 +8,8 @@ import numpy as np
 from django.db.models import Sum
 
 from experiments.analysis.errors import AnalysisError
-from experiments.analysis.plan import MINIMUM_UNITS
-from experiments.analysis.power import (
+from experiments.analysis.experiment.plan import MINIMUM_UNITS
+from experiments.analysis.experiment.power import (
     Design,
     Goal,
     NoSize,
@@ -20,7 +20,7 @@ from experiments.analysis.power import (
     remaining,
     saving_goal,
 )
-from experiments.analysis.summaries import MeanSummary, Summary
+from experiments.analysis.experiment.summaries import MeanSummary, Summary
 from experiments.models import Arm, Experiment, Rollup
 from experiments.models.sums import FIXED_POINT
 from experiments.reports.aggregates import summarise

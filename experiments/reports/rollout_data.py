@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.analysis.stratified import Floats, Ints, Observations
+from experiments.analysis.rollout.stratified import Floats, Ints, Observations
 from experiments.models import MetricSum, UnitSum
 from experiments.reports.columns import codes
 from experiments.reports.metrics import MetricSpec

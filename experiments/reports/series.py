@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.analysis.series import Look, Point, over_time
-from experiments.analysis.summaries import Summary
+from experiments.analysis.experiment.series import Look, Point, over_time
+from experiments.analysis.experiment.summaries import Summary
 from experiments.models import ExperimentMetric
 from experiments.reports.aggregates import running
 from experiments.reports.columns import Column

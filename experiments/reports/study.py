@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import NamedTuple
 
-from experiments.analysis.plan import Guardrail, Measured, Plan, Primary
+from experiments.analysis.experiment.plan import Guardrail, Measured, Plan, Primary
 from experiments.models import Experiment, ExperimentMetric, Phase
 from experiments.reports.aggregates import ratio, summarise
 from experiments.reports.metrics import BUILT_IN, NANO, MetricSpec, spec_of

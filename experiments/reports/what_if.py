@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.analysis.exploration import Advice, advise, wants_exploration
-from experiments.analysis.nuisance import Floats
-from experiments.analysis.off_policy import STRONG, Evidence, WhatIf, estimate, evidence
-from experiments.analysis.off_policy_curve import CurvePoint, curve, thresholds_of
+from experiments.analysis.off_policy.curve import CurvePoint, curve, thresholds_of
+from experiments.analysis.off_policy.estimates import STRONG, Evidence, WhatIf, estimate, evidence
+from experiments.analysis.off_policy.exploration import Advice, advise, wants_exploration
+from experiments.analysis.off_policy.nuisance import Floats
 from experiments.reports.candidates import Asked, Candidate, ask
 from experiments.reports.logged import Logged, Rescored, read_log
 from experiments.reports.rollups import DAY, Span

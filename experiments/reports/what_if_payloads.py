@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from experiments.analysis.exploration import Advice
-from experiments.analysis.off_policy import Bounds, Estimates, WhatIf
+from experiments.analysis.off_policy.estimates import Bounds, Estimates, WhatIf
+from experiments.analysis.off_policy.exploration import Advice
 from experiments.core.money import NANO
 from experiments.reports.logged import Rescored
 from experiments.reports.what_if import Answer

@@ -1,7 +1,6 @@
 """The answer to "what if?" in sentences: what it would have cost, how good, how sure, what next."""
 
-from experiments.analysis.exploration import Advice
-from experiments.analysis.off_policy import (
+from experiments.analysis.off_policy.estimates import (
     MIN_EXPLORATIONS,
     RARE,
     Bounds,
@@ -9,6 +8,7 @@ from experiments.analysis.off_policy import (
     Part,
     RatedBy,
 )
+from experiments.analysis.off_policy.exploration import Advice
 from experiments.core.policy import Method
 from experiments.core.wording import dollars, plural
 from experiments.reports.candidates import Candidate

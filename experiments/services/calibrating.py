@@ -7,7 +7,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.analysis.calibration import (
+from experiments.analysis.errors import GradeError
+from experiments.analysis.off_policy.estimates import (
+    NOTHING,
+    Bounds,
+    RatedBy,
+    estimate,
+    mean_over_units,
+    share_of_largest,
+    share_over_units,
+)
+from experiments.analysis.off_policy.nuisance import Floats, Ints
+from experiments.analysis.routing.calibration import (
     FEWEST_UNITS,
     NOT_ALL,
     Graded,
@@ -20,18 +31,7 @@ from experiments.analysis.calibration import (
     rated_in_production,
     threshold_for_budget,
 )
-from experiments.analysis.errors import GradeError
-from experiments.analysis.nuisance import Floats, Ints
-from experiments.analysis.off_policy import (
-    NOTHING,
-    Bounds,
-    RatedBy,
-    estimate,
-    mean_over_units,
-    share_of_largest,
-    share_over_units,
-)
-from experiments.analysis.routing import Cut, threshold_for_share
+from experiments.analysis.routing.measures import Cut, threshold_for_share
 from experiments.core.choice import effective_threshold
 from experiments.core.money import NANO
 from experiments.core.policy import Policy

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from experiments.analysis.routing import threshold_for_share
+from experiments.analysis.routing.measures import threshold_for_share
 from experiments.models import Decision, Domain
 from experiments.services.revisions import revision
 from experiments.storage.transactions import retried

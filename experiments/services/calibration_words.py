@@ -1,6 +1,6 @@
 """A proposed threshold in sentences: what it promises, what it does next to today's."""
 
-from experiments.analysis.off_policy import Bounds, RatedBy
+from experiments.analysis.off_policy.estimates import Bounds, RatedBy
 from experiments.core.money import NANO
 from experiments.core.wording import plural
 from experiments.models import Calibration

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from experiments.analysis.ratings import Estimate
-from experiments.analysis.several import Figures
+from experiments.analysis.routing.multi_model import Figures
 from experiments.core.wording import plural
 from experiments.reports.what_if_words import MINUS, percent
 from experiments.services.evaluations import Several

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.analysis.curves import Codes
+from experiments.analysis.routing.curves import Codes
 from experiments.core.choice import effective_threshold, pair_of
 from experiments.core.policy import Domain, Policy
 from experiments.models import OutcomeSet, RecordedOutcome

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.analysis.detection import DetectionQuality, detection_quality
+from experiments.analysis.routing.detection import DetectionQuality, detection_quality
 from experiments.core.detection import Candidate, DomainConfig, detect
 from experiments.core.domains import GENERAL_DOMAIN, SEEDED_DOMAINS
 from experiments.core.policy import Policy

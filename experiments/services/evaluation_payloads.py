@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from experiments.analysis.assessment import Reliability
 from experiments.analysis.ratings import Estimate
-from experiments.analysis.routing import Evaluation
+from experiments.analysis.routing.measures import Evaluation
+from experiments.analysis.routing.router_evaluation import Reliability
 from experiments.core.money import NANO
 from experiments.services.cascade_words import several_lines, several_sentence
 from experiments.services.evaluations import Comparison, Measured, Operating, Several, Slice

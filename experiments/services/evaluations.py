@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.analysis.assessment import Assessment, as_share, assess
-from experiments.analysis.curves import Codes
-from experiments.analysis.several import SeveralFigures, assess_several
-from experiments.analysis.weighting import NO_OVERLAP, Weighed, weigh
+from experiments.analysis.off_policy.ipw import NO_OVERLAP, Weighed, weigh
+from experiments.analysis.routing.curves import Codes
+from experiments.analysis.routing.multi_model import SeveralFigures, assess_several
+from experiments.analysis.routing.router_evaluation import Assessment, as_share, assess
 from experiments.services.outcome_columns import Flags, Floats, OutcomeColumns
 
 LEAST_RATED = 60

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from experiments.analysis.outcomes import Outcome
+from experiments.analysis.experiment.verdict_codes import Outcome
 from experiments.models import Arm, Domain, Experiment, Phase
 from experiments.models.base import new_seed
 from experiments.services.checklists import arm_checks, cap_at_start, checklist

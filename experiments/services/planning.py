@@ -1,6 +1,6 @@
 """Taking over a proposed size: the only thing about a plan that is written."""
 
-from experiments.analysis.power import Size
+from experiments.analysis.experiment.power import Size
 from experiments.models import Experiment
 from experiments.services.experiments import LifecycleError
 from experiments.services.revisions import Author, revision

@@ -14,8 +14,8 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from experiments.analysis.effects import Interval
-from experiments.analysis.verdict import Verdict
+from experiments.analysis.experiment.effects import Interval
+from experiments.analysis.experiment.verdict import Verdict
 from experiments.models import Decision, Experiment, Replay, UnitSum
 from experiments.models.base import new_seed
 from experiments.reports.effects import MetricEffect

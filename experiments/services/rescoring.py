@@ -13,7 +13,7 @@ import numpy as np
 from django.core.cache import cache
 from django.db.models import Q
 
-from experiments.analysis.nuisance import Floats
+from experiments.analysis.off_policy.nuisance import Floats
 from experiments.core.policy import Method
 from experiments.models import Decision
 from experiments.models.routers import LOCAL_KINDS

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from experiments.analysis.effects import Effect, Interval
-from experiments.analysis.health import Health
-from experiments.analysis.power import NoSize, Remaining, Size
-from experiments.analysis.verdict import Reason, Verdict
+from experiments.analysis.experiment.effects import Effect, Interval
+from experiments.analysis.experiment.health import Health
+from experiments.analysis.experiment.power import NoSize, Remaining, Size
+from experiments.analysis.experiment.verdict import Reason, Verdict
 from experiments.reports.effects import DomainEffect, MetricEffect
 from experiments.reports.experiments import Progress, Results, SeenDay
 from experiments.reports.series import SeriesPoint

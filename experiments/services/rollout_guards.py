@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any, NamedTuple
 
-from experiments.analysis.effects import Interval
-from experiments.analysis.plan import SHARE, Better
-from experiments.analysis.rollout import Guard
+from experiments.analysis.experiment.effects import Interval
+from experiments.analysis.experiment.plan import SHARE, Better
+from experiments.analysis.rollout.guards import Guard
 from experiments.core.policy import P95_LATENCY
 from experiments.models import Metric, Rollout
 from experiments.reports.metrics import BUILT_IN, MetricSpec, UnknownMetricError, spec_of

@@ -3,20 +3,21 @@
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from experiments.analysis.health import (
+from experiments.analysis.experiment.health import (
     HealthCheck,
     Table,
     check_multiple_exposures,
     check_sample_ratio,
 )
-from experiments.analysis.rollout import (
+from experiments.analysis.experiment.verdict import Outcome
+from experiments.analysis.rollout.guards import (
     GuardData,
     GuardResult,
     Missing,
     guard_result,
     missing,
 )
-from experiments.analysis.rollout_wording import (
+from experiments.analysis.rollout.wording import (
     amount,
     cannot_advance,
     completed,
@@ -24,7 +25,6 @@ from experiments.analysis.rollout_wording import (
     held,
     lacking,
 )
-from experiments.analysis.verdict import Outcome
 from experiments.models import Rollout
 from experiments.reports.rollout_data import RolloutData, read_rollout
 from experiments.services.rollout_guards import RolloutGuard, guards_of

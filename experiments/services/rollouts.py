@@ -15,8 +15,8 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 
-from experiments.analysis.health import HealthCheck, Status
-from experiments.analysis.rollout_wording import completed, worst_case
+from experiments.analysis.experiment.health import HealthCheck, Status
+from experiments.analysis.rollout.wording import completed, worst_case
 from experiments.models import Flag, Rollout, RolloutStep
 from experiments.reports.metrics import UnknownMetricError
 from experiments.services.revisions import Author, lock_configuration, revision

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from experiments.analysis.verdict import Outcome, Verdict
+from experiments.analysis.experiment.verdict import Outcome, Verdict
 from experiments.core.choice import effective_threshold
 from experiments.core.policy import Domain, Method, Policy, RoutingPolicy
 from experiments.models import Arm, Experiment

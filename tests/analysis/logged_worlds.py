@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.analysis.nuisance import Floats
-from experiments.analysis.off_policy import Log, Rows
+from experiments.analysis.off_policy.estimates import Log, Rows
+from experiments.analysis.off_policy.nuisance import Floats
 
 
 class World(NamedTuple):

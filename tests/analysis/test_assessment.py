@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.analysis.assessment import assess, reliability, wilson
-from experiments.analysis.curves import Prompts, curves_of, resampled
-from experiments.analysis.routing import Interval
+from experiments.analysis.routing.curves import Prompts, curves_of, resampled
+from experiments.analysis.routing.measures import Interval
+from experiments.analysis.routing.router_evaluation import assess, reliability, wilson
 
 # 20 prompts: on the first 10 only the strong model is right, on the rest both are.
 STRONG = np.ones(20)

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from experiments.analysis.audits import MIN_AUDITED, seen_ratings
 from experiments.analysis.errors import GradeError
-from experiments.analysis.nuisance import cells_of
-from experiments.analysis.off_policy import STRONG, Log, WhatIf, estimate, evidence
-from experiments.analysis.off_policy_curve import curve
+from experiments.analysis.off_policy.audits import MIN_AUDITED, seen_ratings
+from experiments.analysis.off_policy.curve import curve
+from experiments.analysis.off_policy.estimates import STRONG, Log, WhatIf, estimate, evidence
+from experiments.analysis.off_policy.nuisance import cells_of
 from tests.analysis.logged_worlds import World, world
 
 

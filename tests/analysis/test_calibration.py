@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from experiments.analysis.calibration import (
+from experiments.analysis.errors import CountError, GradeError, LevelError
+from experiments.analysis.off_policy.estimates import STRONG, WEAK, Log, evidence
+from experiments.analysis.routing.calibration import (
     Graded,
     Promise,
     Test,
@@ -20,9 +22,7 @@ from experiments.analysis.calibration import (
     rated_in_production,
     threshold_for_budget,
 )
-from experiments.analysis.errors import CountError, GradeError, LevelError
-from experiments.analysis.off_policy import STRONG, WEAK, Log, evidence
-from experiments.analysis.routing import Cut
+from experiments.analysis.routing.measures import Cut
 from tests.analysis.logged_worlds import world
 
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.analysis.nuisance import Floats
-from experiments.analysis.off_policy import (
+from experiments.analysis.off_policy.estimates import (
     MOST_SKEW,
     Bounds,
     Log,
@@ -14,6 +13,7 @@ from experiments.analysis.off_policy import (
     mean_over_units,
     share_of_largest,
 )
+from experiments.analysis.off_policy.nuisance import Floats
 
 
 def asked(cost: Floats, rating: Floats | None = None) -> WhatIf:

@@ -1,6 +1,6 @@
 """Accuracy, precision, recall and confusion of a domain detector."""
 
-from experiments.analysis.detection import detection_quality
+from experiments.analysis.routing.detection import detection_quality
 
 TRUTH = ["legal", "legal", "legal", "medical", "general"]
 FOUND = ["legal", "legal", "general", "medical", "legal"]

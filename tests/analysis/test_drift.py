@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.analysis.drift import FALSE_ALARM, band, shift
+from experiments.analysis.routing.drift import FALSE_ALARM, band, shift
 
 
 def day(rng: np.random.Generator, units: int = 120, move: float = 0.0) -> np.ndarray:

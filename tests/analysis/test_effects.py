@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from tea_tasting.aggr import Aggregates
 
-from experiments.analysis.covariates import compared, covariate_coefficient
-from experiments.analysis.effects import (
+from experiments.analysis.errors import LevelError, SummaryError
+from experiments.analysis.experiment.covariates import compared, covariate_coefficient
+from experiments.analysis.experiment.effects import (
     CovariateMeanSummary,
     CovariateRatioSummary,
     MeanSummary,
@@ -27,7 +28,6 @@ from experiments.analysis.effects import (
     one_sided_bounds,
     relative_sequential_interval,
 )
-from experiments.analysis.errors import LevelError, SummaryError
 
 CONTROL = RatioSummary(500, 3.2, 6.1, 8.1, 20.5, 7.3)
 TREATMENT = RatioSummary(480, 2.9, 5.7, 8.0, 19.9, 6.9)

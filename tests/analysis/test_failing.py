@@ -5,8 +5,13 @@ from math import inf, log
 import numpy as np
 import pytest
 
-from experiments.analysis.failing import StepCounts, counts_by_step, log_evidence, shows_harm
-from experiments.analysis.stratified import Observations
+from experiments.analysis.rollout.failing import (
+    StepCounts,
+    counts_by_step,
+    log_evidence,
+    shows_harm,
+)
+from experiments.analysis.rollout.stratified import Observations
 
 ALPHA = 0.025
 

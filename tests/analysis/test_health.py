@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from experiments.analysis.errors import CountError
-from experiments.analysis.health import (
+from experiments.analysis.experiment.health import (
     Health,
     HealthCheck,
     HealthCode,
@@ -21,8 +21,8 @@ from experiments.analysis.health import (
     log_e_values,
     sample_ratio,
 )
-from experiments.analysis.missing import Rated
-from experiments.analysis.summaries import RatioSummary
+from experiments.analysis.experiment.lee_bounds import Rated
+from experiments.analysis.experiment.summaries import RatioSummary
 
 HALVES = (0.5, 0.5)
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.analysis.effects import Interval
 from experiments.analysis.errors import CountError
-from experiments.analysis.missing import Rated, lee_bounds, rated_shares_differ
-from experiments.analysis.summaries import MeanSummary
+from experiments.analysis.experiment.effects import Interval
+from experiments.analysis.experiment.lee_bounds import Rated, lee_bounds, rated_shares_differ
+from experiments.analysis.experiment.summaries import MeanSummary
 
 UNIT = Interval(0.0, 1.0)
 

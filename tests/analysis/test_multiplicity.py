@@ -7,8 +7,8 @@ import tea_tasting
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.analysis.multiplicity import Question, answer_together, holm
-from experiments.analysis.summaries import MeanSummary
+from experiments.analysis.experiment.multiplicity import Question, answer_together, holm
+from experiments.analysis.experiment.summaries import MeanSummary
 
 
 class _PValue(NamedTuple):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments.analysis.nuisance import (
+from experiments.analysis.off_policy.estimates import STRONG, WEAK
+from experiments.analysis.off_policy.nuisance import (
     LEAST_SHARE_OF_RATE,
     Cells,
     Floats,
@@ -11,7 +12,6 @@ from experiments.analysis.nuisance import (
     cells_of,
     rating_odds,
 )
-from experiments.analysis.off_policy import STRONG, WEAK
 
 
 def columns(scores: Floats) -> Cells:

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from experiments.analysis.errors import CountError
-from experiments.analysis.exploration import advise, wants_exploration
-from experiments.analysis.nuisance import Floats
-from experiments.analysis.off_policy import (
+from experiments.analysis.off_policy.curve import curve, thresholds_of
+from experiments.analysis.off_policy.estimates import (
     MIN_EXPLORATIONS,
     OTHER,
     STRONG,
@@ -23,7 +22,8 @@ from experiments.analysis.off_policy import (
     evidence,
     unseen_variance,
 )
-from experiments.analysis.off_policy_curve import curve, thresholds_of
+from experiments.analysis.off_policy.exploration import advise, wants_exploration
+from experiments.analysis.off_policy.nuisance import Floats
 from tests.analysis.logged_worlds import world
 
 

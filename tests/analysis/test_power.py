@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tea_tasting.aggr import Aggregates
 
-from experiments.analysis import sequential
 from experiments.analysis.errors import LevelError, MarginError, PlanError
-from experiments.analysis.plan import Guardrail
-from experiments.analysis.power import (
+from experiments.analysis.experiment import sequential
+from experiments.analysis.experiment.plan import Guardrail
+from experiments.analysis.experiment.power import (
     Design,
     Goal,
     NoSize,
@@ -25,7 +25,7 @@ from experiments.analysis.power import (
     single_look_units,
     units_needed,
 )
-from experiments.analysis.summaries import MeanSummary, RatioSummary
+from experiments.analysis.experiment.summaries import MeanSummary, RatioSummary
 
 QUALITY = Guardrail("quality", 0.02)
 RECENT = MeanSummary(5000, 0.8, 0.16)

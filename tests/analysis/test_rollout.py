@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from experiments.analysis.effects import Interval
 from experiments.analysis.errors import MarginError
-from experiments.analysis.plan import Better
-from experiments.analysis.rollout import (
+from experiments.analysis.experiment.effects import Interval
+from experiments.analysis.experiment.plan import Better
+from experiments.analysis.rollout.guards import (
     Guard,
     GuardData,
     GuardResult,
@@ -14,8 +14,8 @@ from experiments.analysis.rollout import (
     missing,
     worst_loss,
 )
-from experiments.analysis.rollout_wording import cannot_advance, harm, held, lacking, worst_case
-from experiments.analysis.stratified import Observations
+from experiments.analysis.rollout.stratified import Observations
+from experiments.analysis.rollout.wording import cannot_advance, harm, held, lacking, worst_case
 
 QUALITY = Guard("quality", "Quality", 0.03, Better.HIGHER, Interval(0, 1))
 ERRORS = Guard("error_rate", "Error rate", 0.02, Better.LOWER, Interval(0, 1), is_share=True)

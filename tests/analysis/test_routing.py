@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.analysis.routing import (
+from experiments.analysis.routing.measures import (
     Interval,
     evaluate,
     measure,

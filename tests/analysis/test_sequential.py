@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.analysis.errors import LevelError
-from experiments.analysis.sequential import (
+from experiments.analysis.experiment.sequential import (
     half_width,
     one_sided_half_width,
     p_value,

@@ -4,9 +4,9 @@ from datetime import date
 
 import pytest
 
-from experiments.analysis.effects import difference_in_means
-from experiments.analysis.series import Look, over_time
-from experiments.analysis.summaries import MeanSummary
+from experiments.analysis.experiment.effects import difference_in_means
+from experiments.analysis.experiment.series import Look, over_time
+from experiments.analysis.experiment.summaries import MeanSummary
 
 
 def arms(n: int) -> tuple[MeanSummary, MeanSummary]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.analysis.several import assess_several
+from experiments.analysis.routing.multi_model import assess_several
 
 QUALITY = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0], [1.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
 COST = np.array([[90.0, 30.0, 10.0]] * 4)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from experiments.analysis.effects import Interval
-from experiments.analysis.stratified import Observations, compare
+from experiments.analysis.experiment.effects import Interval
+from experiments.analysis.rollout.stratified import Observations, compare
 
 SHARE = Interval(0.0, 1.0)
 

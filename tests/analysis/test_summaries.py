@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.analysis.errors import SummaryError
-from experiments.analysis.summaries import (
+from experiments.analysis.experiment.summaries import (
     CovariateMeanSummary,
     CovariateRatioSummary,
     MeanSummary,

@@ -5,13 +5,19 @@ from dataclasses import replace
 
 import pytest
 
-from experiments.analysis.effects import Interval
 from experiments.analysis.errors import LevelError, MarginError, PlanError
-from experiments.analysis.evidence import GuardrailStatus
-from experiments.analysis.health import Health, HealthCheck, HealthCode, Status, check_traffic
-from experiments.analysis.plan import ArmData, Better, Guardrail, Measured, Plan, Primary
-from experiments.analysis.summaries import MeanSummary, RatioSummary
-from experiments.analysis.verdict import Outcome, ReasonCode, Verdict, judge
+from experiments.analysis.experiment.effects import Interval
+from experiments.analysis.experiment.health import (
+    Health,
+    HealthCheck,
+    HealthCode,
+    Status,
+    check_traffic,
+)
+from experiments.analysis.experiment.plan import ArmData, Better, Guardrail, Measured, Plan, Primary
+from experiments.analysis.experiment.summaries import MeanSummary, RatioSummary
+from experiments.analysis.experiment.test_results import GuardrailStatus
+from experiments.analysis.experiment.verdict import Outcome, ReasonCode, Verdict, judge
 
 QUALITY = Guardrail("quality", 0.02, boolean=True)
 ERRORS = Guardrail("error rate", 0.01, Better.LOWER, boolean=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.analysis.weighting import effective, inverse, weigh
+from experiments.analysis.off_policy.ipw import effective, inverse, weigh
 
 NAN = np.nan
 

@@ -13,7 +13,7 @@ from benchmarks.logged_traffic import (
     read_questions,
 )
 from benchmarks.off_policy import Setting, candidates, details, measure, summary
-from experiments.analysis.off_policy import STRONG, WEAK
+from experiments.analysis.off_policy.estimates import STRONG, WEAK
 from experiments.core.bucketing import bucket_index
 from experiments.core.policy import Method, RoutingPolicy
 from experiments.routers.outcomes import Outcome, from_rows

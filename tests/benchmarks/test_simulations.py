@@ -6,7 +6,7 @@ import pytest
 from benchmarks import intervals, sample_ratio, simulations, verdicts
 from benchmarks.tables import batches, share
 from benchmarks.worlds import Truth, cumulated, draw_arm
-from experiments.analysis.summaries import RatioSummary
+from experiments.analysis.experiment.summaries import RatioSummary
 
 
 def rows(name: str, runs: int) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from experiments.analysis.power import Remaining
+from experiments.analysis.experiment.power import Remaining
 from experiments.models import Experiment, Metric, MetricSum, UnitSum
 from experiments.reports.experiments import MetricEffect, Results, results
 from experiments.services import experiments as lifecycle

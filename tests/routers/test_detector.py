@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.analysis.detection import detection_quality
+from experiments.analysis.routing.detection import detection_quality
 from experiments.core.detection import Candidate
 from experiments.routers.checkpoints import CheckpointError
 from experiments.routers.detector import CHECKPOINT, LearnedDetector, example_prompts

@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from experiments.analysis.power import NoSize, Size
+from experiments.analysis.experiment.power import NoSize, Size
 from experiments.models import Experiment, Metric, MetricSum, Rollup, UnitSum
 from experiments.reports.planning import propose
 from experiments.services import experiments as lifecycle

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from experiments.analysis.off_policy import Bounds
+from experiments.analysis.off_policy.estimates import Bounds
 from experiments.core.policy import Policy
 from experiments.management.base import BaseCommand
 from experiments.models import Calibration

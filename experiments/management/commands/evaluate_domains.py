@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError
 
-from experiments.analysis.detection import DetectionQuality
+from experiments.analysis.routing.detection import DetectionQuality
 from experiments.management.base import BaseCommand
 from experiments.services.domain_evaluation import (
     CLASSIC,

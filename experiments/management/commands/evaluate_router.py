@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from experiments.analysis.ratings import Estimate
-from experiments.analysis.routing import Evaluation
+from experiments.analysis.routing.measures import Evaluation
 from experiments.core.money import NANO
 from experiments.core.wording import plural
 from experiments.management.base import BaseCommand

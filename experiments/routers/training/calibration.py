@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from experiments.analysis.routing import threshold_for_share
+from experiments.analysis.routing.measures import threshold_for_share
 from experiments.routers.local import OVERALL, WinRate
 
 Floats = NDArray[np.float64]

@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.analysis.routing import measure
+from experiments.analysis.routing.measures import measure
 from experiments.routers.outcomes import GSM8K, Outcomes
 from experiments.routers.training.examples import Rows
 from experiments.routers.training.folds import N_FOLDS, Folds, group_folds, question_folds

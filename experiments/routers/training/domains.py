@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from experiments.analysis.detection import detection_quality
+from experiments.analysis.routing.detection import detection_quality
 from experiments.routers.checkpoints import Manifest, write_checkpoint
 from experiments.routers.domain_head import DomainHead, Matrix, to_arrays
 from experiments.routers.embedding import embedding_sha256

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from experiments.analysis.routing import measure
-from experiments.analysis.weighting import MOST_WEIGHT, effective
+from experiments.analysis.off_policy.ipw import MOST_WEIGHT, effective
+from experiments.analysis.routing.measures import measure
 from experiments.routers import local, local_mf
 from experiments.routers.checkpoints import Manifest, write_checkpoint, write_prompt_hashes
 from experiments.routers.embedding import default_embedding, embedding_sha256

@@ -13,8 +13,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from experiments.analysis.curves import Prompts, curves_of
-from experiments.analysis.weighting import inverse
+from experiments.analysis.off_policy.ipw import inverse
+from experiments.analysis.routing.curves import Prompts, curves_of
 from experiments.routers.embedding import Vector
 from experiments.routers.heads import LocalModel
 from experiments.routers.mf_model import MFWeights

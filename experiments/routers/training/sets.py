@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.analysis.weighting import weigh
+from experiments.analysis.off_policy.ipw import weigh
 from experiments.routers.embedding import Vector, default_embedding
 from experiments.routers.features import featurise
 from experiments.routers.outcomes import Outcomes

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.analysis.routing import threshold_for_share
+from experiments.analysis.routing.measures import threshold_for_share
 from experiments.core.costs import estimate_tokens
 from experiments.core.decision import detected_domain
 from experiments.core.detection import Candidate

@@ -19,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.analysis import sequential
-from experiments.analysis.effects import Interval
-from experiments.analysis.summaries import MeanSummary
+from experiments.analysis.experiment import sequential
+from experiments.analysis.experiment.effects import Interval
+from experiments.analysis.experiment.summaries import MeanSummary
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.analysis.nuisance import Floats, Ints
-from experiments.analysis.off_policy import (
+from experiments.analysis.off_policy.estimates import (
     GOOD,
     LEAST_ODDS,
     LEAST_PART,
@@ -29,6 +28,7 @@ from experiments.analysis.off_policy import (
     unseen_variance,
     within,
 )
+from experiments.analysis.off_policy.nuisance import Floats, Ints
 
 LEAST_OVERLAP = 0.95
 """Below this share a point would be about other requests than its neighbours: it has no value."""

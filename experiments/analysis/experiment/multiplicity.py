@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from experiments.analysis.effects import Effect, difference
-from experiments.analysis.sequential import DEFAULT_TUNING_SAMPLE_SIZE
-from experiments.analysis.summaries import Summary
+from experiments.analysis.experiment.effects import Effect, difference
+from experiments.analysis.experiment.sequential import DEFAULT_TUNING_SAMPLE_SIZE
+from experiments.analysis.experiment.summaries import Summary
 
 
 class Question(NamedTuple):

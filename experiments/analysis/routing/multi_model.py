@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.analysis.curves import Codes, dealt
 from experiments.analysis.ratings import Estimate
-from experiments.analysis.routing import interval
+from experiments.analysis.routing.curves import Codes, dealt
+from experiments.analysis.routing.measures import interval
 
 Floats = NDArray[np.float64]
 RESAMPLES = 1_000

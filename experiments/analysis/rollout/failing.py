@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import betaln
 
-from experiments.analysis.stratified import Floats, Ints, Observations
+from experiments.analysis.rollout.stratified import Floats, Ints, Observations
 
 # Fewer failing units than this are one burst rather than a finding.
 FEWEST_FAILING = 5.0

@@ -34,9 +34,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from experiments.analysis.audits import Seen, all_seen, seen_ratings
 from experiments.analysis.errors import CountError, GradeError
-from experiments.analysis.nuisance import (
+from experiments.analysis.off_policy.audits import Seen, all_seen, seen_ratings
+from experiments.analysis.off_policy.nuisance import (
     Cells,
     Floats,
     Ints,

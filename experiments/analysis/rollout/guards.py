@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from math import ceil, sqrt
 from typing import NamedTuple
 
-from experiments.analysis import sequential
-from experiments.analysis.effects import Interval
 from experiments.analysis.errors import MarginError
-from experiments.analysis.failing import StepCounts, counts_by_step, shows_harm
-from experiments.analysis.health import MINIMUM_SHOWN
-from experiments.analysis.missing import lee_bounds
-from experiments.analysis.plan import Better
-from experiments.analysis.sequential import DEFAULT_TUNING_SAMPLE_SIZE
-from experiments.analysis.stratified import Comparison, Ints, Observations, compare
+from experiments.analysis.experiment import sequential
+from experiments.analysis.experiment.effects import Interval
+from experiments.analysis.experiment.health import MINIMUM_SHOWN
+from experiments.analysis.experiment.lee_bounds import lee_bounds
+from experiments.analysis.experiment.plan import Better
+from experiments.analysis.experiment.sequential import DEFAULT_TUNING_SAMPLE_SIZE
+from experiments.analysis.rollout.failing import StepCounts, counts_by_step, shows_harm
+from experiments.analysis.rollout.stratified import Comparison, Ints, Observations, compare
 
 # Before the first values: the variance of a yes-or-no metric at 80 %, as a part of the range.
 _EXPECTED_VARIANCE = 0.16

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.analysis.off_policy import (
+from experiments.analysis.off_policy.estimates import (
     LEAST_ODDS,
     MIN_EXPLORATIONS,
     OTHER,

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.analysis.curves import (
+from experiments.analysis.ratings import Estimate
+from experiments.analysis.routing.curves import (
     Codes,
     Curves,
     Prompts,
@@ -24,8 +25,7 @@ from experiments.analysis.curves import (
     is_surely_positive,
     resampled,
 )
-from experiments.analysis.ratings import Estimate
-from experiments.analysis.routing import Evaluation, Interval, evaluate_prompts, interval
+from experiments.analysis.routing.measures import Evaluation, Interval, evaluate_prompts, interval
 
 Floats = NDArray[np.float64]
 

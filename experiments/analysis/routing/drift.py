@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t as student
 
-from experiments.analysis.nuisance import Floats
+from experiments.analysis.off_policy.nuisance import Floats
 
 FALSE_ALARM = 0.001
 FEWEST_DAYS = 7

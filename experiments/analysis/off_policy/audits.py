@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.analysis.nuisance import SIDES, Cells, Floats, Ints, rating_rates
+from experiments.analysis.off_policy.nuisance import SIDES, Cells, Floats, Ints, rating_rates
 
 Rows = NDArray[np.bool_]
 

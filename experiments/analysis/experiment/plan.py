@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from experiments.analysis.effects import Interval
 from experiments.analysis.errors import MarginError, PlanError
-from experiments.analysis.missing import Rated
-from experiments.analysis.sequential import DEFAULT_TUNING_SAMPLE_SIZE, phase_alpha
-from experiments.analysis.summaries import Summary
+from experiments.analysis.experiment.effects import Interval
+from experiments.analysis.experiment.lee_bounds import Rated
+from experiments.analysis.experiment.sequential import DEFAULT_TUNING_SAMPLE_SIZE, phase_alpha
+from experiments.analysis.experiment.summaries import Summary
 
 # Below this an arm has no say in a verdict, whatever the plan asks for.
 MINIMUM_UNITS = 100

@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import chdtrc, gammaln
 
 from experiments.analysis.errors import CountError
-from experiments.analysis.missing import Rated, rated_shares_differ
-from experiments.analysis.sequential import DEFAULT_TUNING_SAMPLE_SIZE
-from experiments.analysis.summaries import plain_mean
+from experiments.analysis.experiment.lee_bounds import Rated, rated_shares_differ
+from experiments.analysis.experiment.sequential import DEFAULT_TUNING_SAMPLE_SIZE
+from experiments.analysis.experiment.summaries import plain_mean
 
 # Fewer units than this in an arm: no result is shown.
 MINIMUM_SHOWN = 50

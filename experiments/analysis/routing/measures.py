@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from experiments.analysis.curves import (
+from experiments.analysis.routing.curves import (
     Curves,
     Prompts,
     curves_of,

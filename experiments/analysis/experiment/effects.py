@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from scipy.special import stdtr, stdtrit
 
-from experiments.analysis import sequential
-from experiments.analysis.covariates import Pair, compared
 from experiments.analysis.errors import LevelError
-from experiments.analysis.sequential import DEFAULT_TUNING_SAMPLE_SIZE
-from experiments.analysis.summaries import (
+from experiments.analysis.experiment import sequential
+from experiments.analysis.experiment.covariates import Pair, compared
+from experiments.analysis.experiment.sequential import DEFAULT_TUNING_SAMPLE_SIZE
+from experiments.analysis.experiment.summaries import (
     CovariateMeanSummary,
     CovariateRatioSummary,
     MeanSummary,

@@ -3,9 +3,13 @@
 from collections.abc import Callable, Sequence
 from math import floor
 
-from experiments.analysis.evidence import GuardrailResult, GuardrailStatus, PrimaryResult
-from experiments.analysis.outcomes import Outcome, Reason, ReasonCode
-from experiments.analysis.plan import Guardrail
+from experiments.analysis.experiment.plan import Guardrail
+from experiments.analysis.experiment.test_results import (
+    GuardrailResult,
+    GuardrailStatus,
+    PrimaryResult,
+)
+from experiments.analysis.experiment.verdict_codes import Outcome, Reason, ReasonCode
 
 _WAITED_FOR = (
     ReasonCode.TOO_FEW_UNITS,

@@ -9,9 +9,9 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from experiments.analysis import sequential
-from experiments.analysis.covariates import Pair, compared
-from experiments.analysis.effects import (
+from experiments.analysis.experiment import sequential
+from experiments.analysis.experiment.covariates import Pair, compared
+from experiments.analysis.experiment.effects import (
     Effect,
     Interval,
     difference,
@@ -21,9 +21,9 @@ from experiments.analysis.effects import (
     shrunken_lift,
     without_certainty,
 )
-from experiments.analysis.health import MINIMUM_SHOWN
-from experiments.analysis.missing import LeeBounds, lee_bounds, rated_shares_differ
-from experiments.analysis.plan import (
+from experiments.analysis.experiment.health import MINIMUM_SHOWN
+from experiments.analysis.experiment.lee_bounds import LeeBounds, lee_bounds, rated_shares_differ
+from experiments.analysis.experiment.plan import (
     MINIMUM_EVENTS,
     ArmData,
     Better,
@@ -33,7 +33,7 @@ from experiments.analysis.plan import (
     Plan,
     both_rated,
 )
-from experiments.analysis.summaries import (
+from experiments.analysis.experiment.summaries import (
     CovariateMeanSummary,
     CovariateRatioSummary,
     MeanSummary,

@@ -11,11 +11,11 @@ from math import ceil, sqrt
 from statistics import NormalDist
 from typing import NamedTuple
 
-from experiments.analysis import sequential
 from experiments.analysis.errors import LevelError, MarginError, PlanError
-from experiments.analysis.plan import MINIMUM_UNITS, Guardrail
-from experiments.analysis.sequential import phase_alpha
-from experiments.analysis.summaries import Summary, plain_mean, smoothed_variance
+from experiments.analysis.experiment import sequential
+from experiments.analysis.experiment.plan import MINIMUM_UNITS, Guardrail
+from experiments.analysis.experiment.sequential import phase_alpha
+from experiments.analysis.experiment.summaries import Summary, plain_mean, smoothed_variance
 
 _MOST_UNITS = 10**12
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from experiments.analysis.errors import SummaryError
-from experiments.analysis.summaries import (
+from experiments.analysis.experiment.summaries import (
     CovariateMeanSummary,
     CovariateRatioSummary,
     MeanSummary,

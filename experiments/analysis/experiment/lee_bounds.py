@@ -11,10 +11,10 @@ graded one it is wider, never narrower.
 from math import hypot, sqrt
 from typing import NamedTuple
 
-from experiments.analysis.effects import Interval, Problem, difference
 from experiments.analysis.errors import CountError
-from experiments.analysis.sequential import DEFAULT_TUNING_SAMPLE_SIZE
-from experiments.analysis.summaries import MeanSummary, Summary
+from experiments.analysis.experiment.effects import Interval, Problem, difference
+from experiments.analysis.experiment.sequential import DEFAULT_TUNING_SAMPLE_SIZE
+from experiments.analysis.experiment.summaries import MeanSummary, Summary
 
 
 class Rated(NamedTuple):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from experiments.analysis.rollout import Guard, GuardResult, Missing, worst_loss
+from experiments.analysis.rollout.guards import Guard, GuardResult, Missing, worst_loss
 
 POINTS = 100
 HOURS = 24

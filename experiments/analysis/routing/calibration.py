@@ -38,8 +38,7 @@ import numpy as np
 from scipy.stats import binom
 
 from experiments.analysis.errors import CountError, GradeError, LevelError
-from experiments.analysis.nuisance import Floats, Ints
-from experiments.analysis.off_policy import (
+from experiments.analysis.off_policy.estimates import (
     STRONG,
     WEAK,
     Bounds,
@@ -50,7 +49,8 @@ from experiments.analysis.off_policy import (
     rated_by,
     share_over_units,
 )
-from experiments.analysis.routing import Cut
+from experiments.analysis.off_policy.nuisance import Floats, Ints
+from experiments.analysis.routing.measures import Cut
 
 LEAST_POSSIBLE = 1e-6
 """With odds below this a prompt could have gone to one model only."""

@@ -9,18 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from experiments.analysis import wording
 from experiments.analysis.errors import PlanError
-from experiments.analysis.evidence import (
+from experiments.analysis.experiment import wording
+from experiments.analysis.experiment.health import MINIMUM_SHOWN, Health
+from experiments.analysis.experiment.plan import MINIMUM_EVENTS, ArmData, Levels, Plan
+from experiments.analysis.experiment.test_results import (
     GuardrailResult,
     GuardrailStatus,
     PrimaryResult,
     guardrail_results,
     primary_result,
 )
-from experiments.analysis.health import MINIMUM_SHOWN, Health
-from experiments.analysis.outcomes import Outcome, Reason, ReasonCode
-from experiments.analysis.plan import MINIMUM_EVENTS, ArmData, Levels, Plan
+from experiments.analysis.experiment.verdict_codes import Outcome, Reason, ReasonCode
 
 __all__ = ["ArmVerdict", "Outcome", "Reason", "ReasonCode", "Verdict", "judge"]
 
