@@ -1,6 +1,6 @@
 """A router of one's own: the longer the prompt, the stronger the model."""
 
-from experiments.routers.bridge import Router
+from experiments.routers.routellm_adapter import Router
 
 
 class LengthRouter(Router):  # type: ignore[misc]

@@ -17,7 +17,7 @@ from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Answer, share
 from experiments.models import BackgroundTask, Domain
 from experiments.reports.outcome_sets import RatedLine, SetLine, outcome_sets, rated_line
-from experiments.routers.outcome_rows import SUFFIXES
+from experiments.routers.dataset_reader import SUFFIXES
 from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL
 from experiments.services import tasks
 from experiments.services.outcome_imports import default_name

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from experiments.routers.embedding import Vector
 from experiments.routers.features import Features
-from experiments.routers.words import Keys, subject_keys
+from experiments.routers.ngrams import Keys, subject_keys
 
 Matrix = NDArray[np.float32]
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.routers.embedding import Vector
-from experiments.routers.words import Grams, Keys
+from experiments.routers.ngrams import Grams, Keys
 
 _FARTHEST = 5.0
 

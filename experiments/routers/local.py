@@ -15,8 +15,8 @@ from experiments.routers.embedding import StaticEmbedding, default_embedding, re
 from experiments.routers.features import Features, featurise
 from experiments.routers.heads import Inputs, LocalModel, sigmoid
 from experiments.routers.model_files import from_arrays
-from experiments.routers.structure import structure
-from experiments.routers.words import grams
+from experiments.routers.ngrams import grams
+from experiments.routers.prompt_features import structure
 
 KIND = "local"
 CHECKPOINT = SHIPPED / KIND

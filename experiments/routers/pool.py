@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from experiments.core.policy import Router
 from experiments.core.values import Failure, Score
 from experiments.routers import routellm_setup
-from experiments.routers.bounded import BoundedCalls, CallTimeoutError
+from experiments.routers.bounded_pool import BoundedCalls, CallTimeoutError
 from experiments.routers.building import Built, build, routellm_instance
 from experiments.routers.errors import describe
 from experiments.routers.features import Features

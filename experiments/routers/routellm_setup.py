@@ -54,7 +54,7 @@ def require_routellm(purpose: str) -> None:
 def bridge() -> ModuleType:
     """RouteLLM's classes with ours registered. The first call imports RouteLLM."""
     require_routellm("This router")
-    from experiments.routers import bridge as module  # noqa: PLC0415 - takes seconds, see above
+    from experiments.routers import routellm_adapter as module  # noqa: PLC0415 - takes seconds, see above
 
     return module
 

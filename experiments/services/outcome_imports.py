@@ -19,8 +19,8 @@ from django.utils.text import slugify
 from experiments.core.costs import estimate_tokens
 from experiments.core.money import Price, price_on
 from experiments.models import OutcomeSet, RecordedOutcome
+from experiments.routers.dataset_reader import Item, Row, Source
 from experiments.routers.features import featurise
-from experiments.routers.outcome_rows import Item, Row, Source
 from experiments.routers.outcomes import OutcomesError, read_domains
 from experiments.services.engine import engine
 from experiments.services.outcome_sets import SHADOW_PREFIX

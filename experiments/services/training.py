@@ -15,7 +15,7 @@ from experiments.models import OutcomeSet, RecordedOutcome, Router
 from experiments.routers.checkpoints import MANIFEST_FILE, CheckpointError, Manifest, read_manifest
 from experiments.routers.kinds import check_name
 from experiments.routers.outcomes import OutcomesError
-from experiments.routers.training.sets import TrainingSet
+from experiments.routers.training.training_data import TrainingSet
 from experiments.services.outcome_columns import Floats, OutcomeColumns
 from experiments.services.outcome_sets import columns, find_set
 from experiments.services.rated_decisions import PRODUCTION
@@ -59,7 +59,7 @@ def train(
     Raises NoOutcomeSetError, OutcomesError, TooFewPromptsError, RouterConfigurationError.
     """
     # Brings scikit-learn, which only a process that trains should load.
-    from experiments.routers.training.named import Job  # noqa: PLC0415
+    from experiments.routers.training.job import Job  # noqa: PLC0415
 
     check_name(order.name)
     if data is None:

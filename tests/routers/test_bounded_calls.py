@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from experiments.routers.bounded import BoundedCalls, CallTimeoutError
+from experiments.routers.bounded_pool import BoundedCalls, CallTimeoutError
 
 
 def router_threads() -> list[threading.Thread]:

@@ -96,33 +96,33 @@ def check(kind: str, arguments: dict[str, object]) -> None:
 
 
 def openai_client() -> tuple[str, str, float, int]:
-    from experiments.routers.bridge import OPENAI_CLIENT as CLIENT
+    from experiments.routers.routellm_adapter import OPENAI_CLIENT as CLIENT
 
     return str(CLIENT.base_url), CLIENT.api_key, CLIENT.timeout, CLIENT.max_retries
 
 
 def environment_after_the_import() -> tuple[str | None, str | None]:
-    from experiments.routers import bridge
+    from experiments.routers import routellm_adapter
 
-    assert bridge.ROUTER_CLS
+    assert routellm_adapter.ROUTER_CLS
     return os.environ.get("OPENAI_API_KEY"), os.environ.get("LITELLM_LOCAL_MODEL_COST_MAP")
 
 
 def refusal_of_mf(checkpoints: Path, base_url: str | None) -> str:
     """What checking `mf` says when OPENAI_BASE_URL had been this while RouteLLM was imported."""
-    from experiments.routers import bridge
+    from experiments.routers import routellm_adapter
 
-    used, environment = bridge.OPENAI_CLIENT.base_url, os.environ.pop("OPENAI_BASE_URL")
+    used, environment = routellm_adapter.OPENAI_CLIENT.base_url, os.environ.pop("OPENAI_BASE_URL")
     try:
         if base_url is None:
-            bridge.OPENAI_CLIENT.base_url = "https://api.openai.com/v1"
+            routellm_adapter.OPENAI_CLIENT.base_url = "https://api.openai.com/v1"
         else:
             os.environ["OPENAI_BASE_URL"] = base_url
         check("mf", dict(mf(checkpoints).arguments))
     except RouterConfigurationError as error:
         return str(error)
     finally:
-        bridge.OPENAI_CLIENT.base_url = used
+        routellm_adapter.OPENAI_CLIENT.base_url = used
         os.environ["OPENAI_BASE_URL"] = environment
     return ""
 
@@ -131,7 +131,7 @@ def upstream_controller(kind: str) -> tuple[str, list[float]]:
     """RouteLLM's own class, used as its README does. Also: what two prompts score."""
     import pandas as pd
 
-    from experiments.routers.bridge import upstream
+    from experiments.routers.routellm_adapter import upstream
 
     controller = upstream.Controller(
         routers=[kind], strong_model="openai/gpt-4.1", weak_model="openai/gpt-4.1-mini"

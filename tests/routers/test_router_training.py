@@ -11,8 +11,11 @@ import scipy.sparse as sp
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
 
+from experiments.routers.ngrams import Grams
 from experiments.routers.outcomes import read_outcomes
-from experiments.routers.training.blocks import (
+from experiments.routers.training.calibration import domain_thresholds, fit_win_rate
+from experiments.routers.training.crossval import held_out_scores, splits
+from experiments.routers.training.estimators import (
     TreeSettings,
     WordSettings,
     fit_dense,
@@ -20,10 +23,7 @@ from experiments.routers.training.blocks import (
     fit_trees,
     fit_words,
 )
-from experiments.routers.training.calibration import domain_thresholds, fit_win_rate
-from experiments.routers.training.crossval import held_out_scores, splits
 from experiments.routers.training.folds import group_folds, question_folds
-from experiments.routers.words import Grams
 from tests.routers.outcome_files import make_evals
 
 GENERATOR = np.random.default_rng(7)

@@ -9,8 +9,8 @@ from experiments.routers.checkpoints import read_manifest
 from experiments.routers.features import featurise
 from experiments.routers.loading import load_router
 from experiments.routers.outcomes import OutcomesError
-from experiments.routers.training.named import Job
-from experiments.routers.training.sets import TrainingSet
+from experiments.routers.training.job import Job
+from experiments.routers.training.training_data import TrainingSet
 
 HARD, EASY = "prove this theorem about rings", "what colour is grass"
 

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 from tqdm import tqdm
 
 from experiments.management.base import BaseCommand
-from experiments.routers.outcome_rows import Source
+from experiments.routers.dataset_reader import Source
 from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL, OutcomesError
 from experiments.services.outcome_imports import Import, default_name, domains_of, prices_now
 

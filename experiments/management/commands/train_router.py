@@ -19,9 +19,9 @@ from experiments.routers.outcomes import (
     read_outcomes,
 )
 from experiments.routers.training.fit import TooFewPromptsError
-from experiments.routers.training.named import KINDS as NAMED_KINDS
+from experiments.routers.training.job import KINDS as NAMED_KINDS
 from experiments.routers.training.run import KINDS, TRAINERS, Plan, prepare_data
-from experiments.routers.training.sets import TrainingSet, of_outcomes
+from experiments.routers.training.training_data import TrainingSet, of_outcomes
 from experiments.services.outcome_sets import NoOutcomeSetError
 from experiments.services.training import Order, train
 

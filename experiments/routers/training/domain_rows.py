@@ -13,9 +13,9 @@ from experiments.routers.domain_head import Matrix
 from experiments.routers.domain_prompts import Source
 from experiments.routers.embedding import Vector
 from experiments.routers.features import Features, featurise
+from experiments.routers.ngrams import Keys, subject_keys
 from experiments.routers.outcomes import Outcome, Outcomes
 from experiments.routers.training.prompts import training_prompts
-from experiments.routers.words import Keys, subject_keys
 
 Places = NDArray[np.int64]
 Progress = Callable[[str], None]

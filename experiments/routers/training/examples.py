@@ -12,8 +12,8 @@ from experiments.routers.embedding import StaticEmbedding, Vector
 from experiments.routers.features import Features, featurise
 from experiments.routers.heads import Inputs
 from experiments.routers.local import inputs_of
+from experiments.routers.ngrams import Keys
 from experiments.routers.outcomes import Outcomes, read_outcomes
-from experiments.routers.words import Keys
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from experiments.routers.heads import Head, LocalModel
-from experiments.routers.training.blocks import (
+from experiments.routers.training.estimators import (
     TreeSettings,
     WordSettings,
     fit_dense,

@@ -19,12 +19,12 @@ from experiments.routers.embedding import Vector
 from experiments.routers.heads import LocalModel
 from experiments.routers.mf_model import MFWeights
 from experiments.routers.per_model import KNN, LINEAR, Linear, Neighbours
-from experiments.routers.training.blocks import fit_words
+from experiments.routers.training.estimators import fit_words
 from experiments.routers.training.examples import Rows, TrainingData
 from experiments.routers.training.fit import CHOICES, fit_local, gains_by_part
 from experiments.routers.training.folds import N_FOLDS, group_folds, question_folds
 from experiments.routers.training.mf import fit_mf
-from experiments.routers.training.sets import TrainingSet
+from experiments.routers.training.training_data import TrainingSet
 
 Floats = NDArray[np.float64]
 

@@ -27,7 +27,7 @@ from experiments.routers.training.crossval import GROUPS, QUESTIONS, held_out_sc
 from experiments.routers.training.examples import prepare
 from experiments.routers.training.fit import TooFewPromptsError
 from experiments.routers.training.folds import N_FOLDS, Folds, group_folds, question_folds
-from experiments.routers.training.searched import (
+from experiments.routers.training.hyperparameter_search import (
     Fitter,
     LinearFitter,
     LocalFitter,
@@ -35,7 +35,7 @@ from experiments.routers.training.searched import (
     NeighbourFitter,
     Searched,
 )
-from experiments.routers.training.sets import TrainingSet
+from experiments.routers.training.training_data import TrainingSet
 from experiments.routers.training.versions import installed
 
 KINDS = (local.KIND, local_mf.KIND, KNN, LINEAR)

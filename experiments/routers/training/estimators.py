@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from experiments.routers.embedding import Vector
 from experiments.routers.heads import DenseInput, Gate, LogitBlock, TreeBlock, WordBlock
-from experiments.routers.words import Keys
+from experiments.routers.ngrams import Keys
 
 Floats = NDArray[np.float64]
 

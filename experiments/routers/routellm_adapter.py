@@ -1,6 +1,6 @@
 """RouteLLM with ours registered. Importing this module imports RouteLLM; nothing else does.
 
-After `import experiments.routers.bridge`, RouteLLM's own `Controller(routers=["local", …])`, its
+After `import experiments.routers.routellm_adapter`, RouteLLM's own `Controller(routers=["local", …])`, its
 model strings (`router-local-0.75`) and its calibration script know `local`, `local_mf` and the
 classes named in ROUTER_CLASSES.
 """
