@@ -14,7 +14,7 @@ from django.db.models import F
 from experiments.core.parameters import ParameterRule
 from experiments.core.text import storable
 from experiments.models import LearnedParameter
-from experiments.services.lock_order import locked_ids
+from experiments.models.lock_order import locked_ids
 from experiments.storage.transactions import run_transaction
 
 REFRESH_SECONDS = 0.5

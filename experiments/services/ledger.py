@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import models
 
-from experiments.services.lock_order import position
+from experiments.models.lock_order import position
 from experiments.storage import bulk_sql
 
 Key = tuple[tuple[str, Any], ...]

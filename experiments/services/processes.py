@@ -22,7 +22,7 @@ from django.db import connection
 from django.utils import timezone
 
 from experiments.models import InFlightCall, ProcessSuspicion, ServingProcess
-from experiments.services.lock_order import locked_ids
+from experiments.models.lock_order import locked_ids
 from experiments.storage import bulk_sql
 from experiments.storage.transactions import run_transaction
 

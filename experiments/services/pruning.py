@@ -9,8 +9,8 @@ from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from experiments.models import Decision, KeyUsage, PrunedTotal, PruneMark, ShadowPair
+from experiments.models.lock_order import locked_ids
 from experiments.reports.totals import Line, Sums, totals
-from experiments.services.lock_order import locked_ids
 from experiments.storage.transactions import run_transaction
 
 BATCH = 1000

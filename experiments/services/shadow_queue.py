@@ -10,8 +10,8 @@ from django.db.models.functions import Concat
 
 from experiments.core.text import storable
 from experiments.models import BackgroundTask, Decision, OwnCall, ShadowPair
+from experiments.models.lock_order import locked_ids
 from experiments.services.budgets import spent_today
-from experiments.services.lock_order import locked_ids
 from experiments.services.policies import store
 from experiments.services.tasks import SHADOW_CALLS, enqueue
 from experiments.storage.encryption import SealBrokenError, seal, unseal

@@ -13,6 +13,7 @@ from uuid import UUID
 from experiments.core.judging import METRIC
 from experiments.core.text import storable
 from experiments.models import OwnCall, ShadowPair
+from experiments.models.lock_order import locked_ids
 from experiments.services import circuits
 from experiments.services.budgets import (
     Charge,
@@ -24,7 +25,6 @@ from experiments.services.budgets import (
     reserve,
 )
 from experiments.services.circuits import CallResult
-from experiments.services.lock_order import locked_ids
 from experiments.services.outcomes import FeedbackOffError, Rating, record_feedback
 from experiments.services.policies import store
 from experiments.services.settling import OK, Attempted

@@ -21,9 +21,9 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from experiments.models import BackgroundTask
+from experiments.models.lock_order import locked_ids
 from experiments.services import carrier
 from experiments.services.leases import lease_end, renewed
-from experiments.services.lock_order import locked_ids
 from experiments.storage.transactions import run_transaction
 
 log = logging.getLogger("switchyard.tasks")

@@ -39,6 +39,7 @@ from experiments.models import (
     ShadowPair,
     UnitSum,
 )
+from experiments.models.lock_order import LOCK_ORDER
 from experiments.models.sums import counters_of
 from experiments.services import (
     budgets,
@@ -59,7 +60,6 @@ from experiments.services.experiment_edits import edit
 from experiments.services.in_flight import sweep_abandoned_calls
 from experiments.services.lab_steps import explore
 from experiments.services.learned_parameters import Refusal, remember
-from experiments.services.lock_order import LOCK_ORDER
 from experiments.services.outcomes import OutcomeReport, Rating, record_feedback, record_outcome
 from experiments.services.pruning import prune
 from experiments.services.rebuilding import rebuild
