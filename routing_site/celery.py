@@ -28,7 +28,7 @@ def _without_limits(**_: object) -> None:
 def run_task(task_id: int) -> None:
     from django.utils import timezone  # noqa: PLC0415 - needs Django to be set up
 
-    from experiments.services.tasks import run  # noqa: PLC0415
+    from experiments.background.tasks import run  # noqa: PLC0415
 
     run(task_id, timezone.now())
 
@@ -38,8 +38,8 @@ def run_periodic_job(name: str) -> None:
     """Runs the job if it is due and no other process runs it."""
     from django.utils import timezone  # noqa: PLC0415 - needs Django to be set up
 
+    from experiments.background import scheduler  # noqa: PLC0415
     from experiments.management import periodic_jobs  # noqa: F401, PLC0415
-    from experiments.services import scheduler  # noqa: PLC0415
 
     now = timezone.now()
     scheduler.prepare(now)
@@ -53,8 +53,8 @@ def _schedule_periodic_jobs(sender: Celery, **_: object) -> None:
     import django  # noqa: PLC0415
 
     django.setup()
+    from experiments.background.scheduler import Every, registered  # noqa: PLC0415
     from experiments.management import periodic_jobs  # noqa: F401, PLC0415
-    from experiments.services.scheduler import Every, registered  # noqa: PLC0415
 
     for job in registered():
         seconds = min(job.schedule.seconds, 60) if isinstance(job.schedule, Every) else 60

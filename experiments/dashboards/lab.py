@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
+from experiments.background import tasks
 from experiments.core.wording import plural
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Answer, share
@@ -19,7 +20,6 @@ from experiments.models import BackgroundTask, Domain
 from experiments.reports.outcome_sets import RatedLine, SetLine, outcome_sets, rated_line
 from experiments.routers.dataset_reader import SUFFIXES
 from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL
-from experiments.services import tasks
 from experiments.services.outcome_imports import default_name
 from experiments.storage.lab_files import relative_to_lab
 

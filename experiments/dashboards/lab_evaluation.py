@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
+from experiments.background import tasks
 from experiments.core.text import storable
 from experiments.dashboards import evaluation_charts
 from experiments.dashboards.pages import page, show
@@ -18,7 +19,6 @@ from experiments.models import BackgroundTask, Domain, OutcomeSet, Router
 from experiments.reports.outcome_sets import outcome_sets, overlap_with
 from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.loading import RANDOM
-from experiments.services import tasks
 from experiments.services.cascade_words import several_sentence
 from experiments.services.cascades import cascade_of, with_steps
 from experiments.services.entrants import contestants, entrant

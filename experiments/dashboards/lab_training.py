@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
+from experiments.background import tasks
 from experiments.core.wording import plural
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Answer
@@ -18,7 +19,6 @@ from experiments.models.routers import LOCAL_KINDS
 from experiments.routers.checkpoints import Manifest
 from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.kinds import check_name
-from experiments.services import tasks
 from experiments.services.experiments import LifecycleError
 from experiments.services.locks import LockedError
 from experiments.services.rated_decisions import PRODUCTION

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from experiments.background.tasks import Running
 from experiments.core.costs import estimate_tokens
 from experiments.core.judging import (
     MalformedVerdictError,
@@ -34,7 +35,6 @@ from experiments.services.shadow_queue import (
     waiting,
 )
 from experiments.services.shadows import Own
-from experiments.services.tasks import Running
 from experiments.storage.encryption import SealBrokenError
 
 TOGETHER = 16

@@ -7,9 +7,11 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from django.conf import settings
 
+from experiments.background import tasks
+from experiments.background.scheduler import Daily, Every, Job, Report, register
 from experiments.core.wording import plural
 from experiments.models import Flag
-from experiments.services import logins, rollouts, shadow_queue, tasks
+from experiments.services import logins, rollouts, shadow_queue
 from experiments.services.calibration import calibrate
 from experiments.services.daily_results import record_all
 from experiments.services.in_flight import sweep_abandoned_calls
@@ -17,7 +19,6 @@ from experiments.services.locks import LockedError
 from experiments.services.prices import refresh_prices
 from experiments.services.pruning import prune
 from experiments.services.revisions import revision
-from experiments.services.scheduler import Daily, Every, Job, Report, register
 
 LOGINS_KEPT = timedelta(days=90)
 DYNAMIC_THRESHOLD = "routellm_dynamic_threshold"

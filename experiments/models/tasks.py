@@ -47,7 +47,7 @@ class BackgroundTask(models.Model):
 
 
 class PeriodicJob(models.Model):
-    """When a job ran last and when it runs next. `experiments.services.scheduler` keeps it.
+    """When a job ran last and when it runs next. `experiments.background.scheduler` keeps it.
 
     One process runs a job at a time: the one that holds the lease.
     """

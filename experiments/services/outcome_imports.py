@@ -16,6 +16,7 @@ from django.db.models import Case, F, When
 from django.utils import timezone
 from django.utils.text import slugify
 
+from experiments.background.tasks import Running
 from experiments.core.costs import estimate_tokens
 from experiments.core.money import Price, price_on
 from experiments.models import OutcomeSet, RecordedOutcome
@@ -26,7 +27,6 @@ from experiments.services.engine import engine
 from experiments.services.outcome_sets import SHADOW_PREFIX
 from experiments.services.policies import NoPolicyError, store
 from experiments.services.rated_decisions import PRODUCTION
-from experiments.services.tasks import Running
 from experiments.storage.lab_files import in_lab
 from experiments.storage.transactions import run_transaction
 

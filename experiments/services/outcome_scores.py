@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.background.tasks import Running
 from experiments.models import OutcomeScores, OutcomeSet, RecordedOutcome
 from experiments.routers.features import Features, featurise, only_embedded
 from experiments.services.cascades import with_steps
@@ -18,7 +19,6 @@ from experiments.services.outcome_columns import Floats, OutcomeColumns
 from experiments.services.outcome_sets import columns, find_set
 from experiments.services.rated_decisions import PRODUCTION
 from experiments.services.scorers import Scorer, find_scorer
-from experiments.services.tasks import Running
 
 Advance = Callable[[int, int], object]
 _CHUNK = 500

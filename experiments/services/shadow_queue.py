@@ -8,12 +8,12 @@ import orjson
 from django.db.models import F, Q, QuerySet, Sum, Value
 from django.db.models.functions import Concat
 
+from experiments.background.tasks import SHADOW_CALLS, enqueue
 from experiments.core.text import storable
 from experiments.models import BackgroundTask, Decision, OwnCall, ShadowPair
 from experiments.models.lock_order import locked_ids
 from experiments.services.budgets import spent_today
 from experiments.services.policies import store
-from experiments.services.tasks import SHADOW_CALLS, enqueue
 from experiments.storage.encryption import SealBrokenError, seal, unseal
 from experiments.storage.transactions import run_transaction
 

@@ -5,8 +5,8 @@ from datetime import timedelta
 from django.test import Client
 from django.utils import timezone
 
+from experiments.background import scheduler
 from experiments.models import PeriodicJob
-from experiments.services import scheduler
 
 LIST = "/admin/experiments/periodicjob/"
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from experiments.background.tasks import run_next
 from experiments.models import (
     Domain,
     ExperimentMetric,
@@ -19,7 +20,6 @@ from experiments.services.experiments import start
 from experiments.services.policies import build_policy, store
 from experiments.services.revisions import revision
 from experiments.services.seeding import seed
-from experiments.services.tasks import run_next
 from tests.experiment_rows import START, draft
 from tests.judging.provider import provider
 from tests.judging.rows import answered, set_up

@@ -8,6 +8,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from experiments.background import tasks
+from experiments.background.tasks import cancel, run_next
 from experiments.models import (
     BackgroundTask,
     Circuit,
@@ -24,10 +26,9 @@ from experiments.models import (
     ShadowPair,
     UnitSum,
 )
-from experiments.services import circuits, shadows, tasks
+from experiments.services import circuits, shadows
 from experiments.services.revisions import revision
 from experiments.services.shadow_queue import TRIED_AGAIN_AFTER, expire, queue, spent
-from experiments.services.tasks import cancel, run_next
 from tests.judging.provider import FailError, Provider, provider, usual
 from tests.judging.rows import JUDGE, PROMPT, STRONG, WEAK, answered, change, overheard, set_up
 

@@ -11,8 +11,8 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
+from experiments.background.tasks import run_next
 from experiments.models import BackgroundTask, Experiment, OutcomeSet, Router
-from experiments.services.tasks import run_next
 from tests.routers.outcome_files import write_csv
 
 HEADER = ("prompt", "strong_score", "weak_score", "domain", "strong_cost", "weak_cost")

@@ -16,6 +16,8 @@ from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
+from experiments.background import tasks
+from experiments.background.tasks import Running
 from experiments.core.parameters import Action, ParameterRule
 from experiments.gateway.asking import asking
 from experiments.gateway.chat import read_chat
@@ -49,7 +51,6 @@ from experiments.services import (
     processes,
     rollouts,
     shadows,
-    tasks,
 )
 from experiments.services.admission import Admitted, admit
 from experiments.services.budgets import Charge, Limits
@@ -75,7 +76,6 @@ from experiments.services.shadow_queue import (
     queue,
     waiting,
 )
-from experiments.services.tasks import Running
 from experiments.services.verification import verify
 from tests.experiment_rows import START, draft, rollout, running
 from tests.installation import install

@@ -8,9 +8,9 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 from tqdm import tqdm
 
+from experiments.background import tasks
 from experiments.management.base import BaseCommand
 from experiments.management.periodic_jobs import retained_from
-from experiments.services import tasks
 from experiments.services.pruning import BATCH, Progress, prune
 
 

@@ -15,10 +15,10 @@ from django.core.management.base import CommandParser
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
 
+from experiments.background import scheduler
+from experiments.background.tasks import run_next
 from experiments.management import periodic_jobs  # noqa: F401 - registers the jobs
 from experiments.management.base import BaseCommand
-from experiments.services import scheduler
-from experiments.services.tasks import run_next
 
 log = logging.getLogger("switchyard.tasks")
 

@@ -8,9 +8,9 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
+from experiments.background import scheduler
+from experiments.background.scheduler import Daily, Every, Job, Report
 from experiments.models import PeriodicJob
-from experiments.services import scheduler
-from experiments.services.scheduler import Daily, Every, Job, Report
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -10,10 +10,10 @@ from django.core.management import call_command
 from django.db import OperationalError
 from django.utils import timezone
 
+from experiments.background import celery_transport, tasks
+from experiments.background.tasks import Running, TaskCancelledError, cancel, enqueue, run, run_next
 from experiments.management.commands.run_tasks import unless_away
 from experiments.models import BackgroundTask
-from experiments.services import carrier, tasks
-from experiments.services.tasks import Running, TaskCancelledError, cancel, enqueue, run, run_next
 
 pytestmark = pytest.mark.django_db
 calls: list[int] = []
@@ -146,7 +146,7 @@ def test_what_celery_carries_is_enough_to_run_the_row() -> None:
     from routing_site.celery import run_task
 
     row = enqueue("count_to", {"number": 4})
-    assert run_task.name == carrier.CELERY_TASK
+    assert run_task.name == celery_transport.CELERY_TASK
     run_task(row.pk)
     row.refresh_from_db()
     assert row.status == "done"
@@ -170,7 +170,7 @@ def test_a_broker_that_is_away_is_tried_again_later(
         sent.append(row.pk)
         return len(sent) > 1
 
-    monkeypatch.setattr(carrier, "send", second_time)
+    monkeypatch.setattr(celery_transport, "send", second_time)
     now = timezone.now()
     row = enqueue("count_to", {"number": 1})
     assert tasks.send_again(now) == 0
@@ -184,15 +184,15 @@ def test_a_broker_that_is_away_holds_nobody_up(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.CELERY_BROKER_URL = "redis://127.0.0.1:9/0"
-    monkeypatch.setattr(carrier, "_left_alone_until", 0.0)
+    monkeypatch.setattr(celery_transport, "_left_alone_until", 0.0)
     row = BackgroundTask(pk=1, name="count_to", run_after=timezone.now())
     before = time.monotonic()
-    carrier.send_soon(row)
+    celery_transport.send_soon(row)
     assert time.monotonic() - before < 1
-    carrier._sender().submit(int).result(timeout=60)
-    assert carrier._left_alone_until > time.monotonic()
+    celery_transport._sender().submit(int).result(timeout=60)
+    assert celery_transport._left_alone_until > time.monotonic()
     after = time.monotonic()
-    assert [carrier.send(row), carrier.send(row)] == [False, False]
+    assert [celery_transport.send(row), celery_transport.send(row)] == [False, False]
     assert time.monotonic() - after < 1
 
 
@@ -200,7 +200,7 @@ def test_a_task_whose_celery_worker_died_is_sent_again(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.CELERY_BROKER_URL = "memory://"
-    monkeypatch.setattr(carrier, "send", lambda row: True)
+    monkeypatch.setattr(celery_transport, "send", lambda row: True)
     row = enqueue("count_to", {"number": 1})
     now = timezone.now()
     BackgroundTask.objects.update(status="running", leased_until=now - timedelta(seconds=1))

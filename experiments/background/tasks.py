@@ -20,10 +20,10 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from experiments.background import celery_transport
+from experiments.background.leases import lease_end, renewed
 from experiments.models import BackgroundTask
 from experiments.models.lock_order import locked_ids
-from experiments.services import carrier
-from experiments.services.leases import lease_end, renewed
 from experiments.storage.transactions import run_transaction
 
 log = logging.getLogger("switchyard.tasks")
@@ -64,7 +64,7 @@ def enqueue(
         name=name, arguments=dict(arguments), by=by, queued_at=now, run_after=run_after or now
     )
     if settings.CELERY_BROKER_URL:
-        transaction.on_commit(lambda: carrier.send_soon(row))
+        transaction.on_commit(lambda: celery_transport.send_soon(row))
     return row
 
 
@@ -158,7 +158,7 @@ def send_again(now: datetime) -> int:
     )
     sent = 0
     for row in late.order_by("run_after", "id"):
-        if carrier.send(row):
+        if celery_transport.send(row):
             sent += BackgroundTask.objects.filter(pk=row.pk).update(run_after=now)
     return sent
 

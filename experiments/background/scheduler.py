@@ -20,8 +20,8 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import Q
 from django.utils import timezone
 
+from experiments.background.leases import lease_end, renewed
 from experiments.models import PeriodicJob
-from experiments.services.leases import lease_end, renewed
 from experiments.storage.transactions import run_transaction
 
 log = logging.getLogger("switchyard.scheduler")
