@@ -198,6 +198,7 @@ def point_at(base_url: str) -> None:
     """Makes a pair of models at the stub the only one that is routed between."""
     from decimal import Decimal
 
+    from experiments.configuration.revisions import revision
     from experiments.models import (
         Domain,
         LanguageModel,
@@ -206,7 +207,6 @@ def point_at(base_url: str) -> None:
         RoutingSettings,
     )
     from experiments.models.catalog import CAPABILITIES
-    from experiments.services.revisions import revision
 
     with revision("bench", "The stub"):
         endpoint, _ = ProviderEndpoint.objects.update_or_create(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from experiments.configuration.policy_store import store
 from experiments.core.decision import decide
 from experiments.core.policy import Router
 from experiments.core.units import HashedBuckets, Unit
@@ -14,7 +15,6 @@ from experiments.routers.controller import build_controller
 from experiments.routers.detector import example_prompts
 from experiments.routers.features import featurise
 from experiments.services.engine import engine
-from experiments.services.policies import store
 
 ROUNDS = 2000
 

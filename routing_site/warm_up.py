@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import DatabaseError, connections
 
+from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.core.endpoints import Protocol
 from experiments.core.policy import Policy
 from experiments.dashboards import figures
@@ -24,7 +25,6 @@ from experiments.routers.features import featurise
 from experiments.services.credentials import problem_of
 from experiments.services.engine import engine
 from experiments.services.expectations import expected_output_tokens
-from experiments.services.policies import NoPolicyError, store
 from experiments.services.routing import RouteRequest, decide_one
 from routing_site.asgi import pages
 from routing_site.threads import Scope, to_environ

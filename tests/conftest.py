@@ -7,8 +7,8 @@ import hypothesis
 import pytest
 from django.core.cache import cache
 
+from experiments.configuration.policy_store import store
 from experiments.services import expectations
-from experiments.services.policies import store
 
 # How fast examples are made says something about the machine, nothing about the code.
 hypothesis.settings.register_profile(

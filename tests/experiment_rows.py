@@ -6,10 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from experiments.configuration.revisions import revision
 from experiments.core.policy import Method
 from experiments.models import Arm, Domain, Experiment, Flag, Rollout, UnitSum
 from experiments.services import experiments as lifecycle
-from experiments.services.revisions import revision
 
 START = datetime(2026, 9, 1, tzinfo=UTC)
 CHEAPER = {"control": Method.ALWAYS_STRONG, "weak": Method.ALWAYS_WEAK}

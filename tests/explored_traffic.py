@@ -4,12 +4,12 @@ import random
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from experiments.configuration.policy_store import store
+from experiments.configuration.revisions import revision
 from experiments.models import Decision, Domain, Outcome
 from experiments.services.engine import engine
 from experiments.services.outcomes import OutcomeReport, Rating, record_feedback, record_outcomes
-from experiments.services.policies import store
 from experiments.services.records import compact
-from experiments.services.revisions import revision
 from experiments.services.routing import RouteRequest, route_batch
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

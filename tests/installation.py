@@ -4,6 +4,8 @@ import pickle
 
 from django.db import models
 
+from experiments.configuration.roles import seed_roles
+from experiments.configuration.seeding import seed
 from experiments.models import (
     Domain,
     DomainExample,
@@ -17,8 +19,6 @@ from experiments.models import (
     RoutingSettings,
 )
 from experiments.models import Metric as MetricRow
-from experiments.services.roles import seed_roles
-from experiments.services.seeding import seed
 
 # In the order they refer to each other.
 SEEDED: tuple[type[models.Model], ...] = (

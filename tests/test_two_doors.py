@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from experiments.configuration.policy_store import store
 from experiments.core.choice import pair_of
 from experiments.core.money import NANO
 from experiments.core.policy import Domain, Method, Policy
@@ -17,7 +18,6 @@ from experiments.domain_router import (
     RouteLLMConfig,
 )
 from experiments.services.engine import engine
-from experiments.services.policies import store
 from experiments.services.routing import RouteRequest, route
 
 PROMPTS = (

@@ -26,10 +26,10 @@ from experiments.admin.forms import (
     TextField,
 )
 from experiments.admin.submits import AnswerFirst, Submit, submit_of
+from experiments.configuration.experiment_locks import LockedError
+from experiments.configuration.revisions import Publication, revision
 from experiments.models import PolicyRevision
 from experiments.models.base import steps_naming
-from experiments.services.locks import LockedError
-from experiments.services.revisions import Publication, revision
 from experiments.storage.transactions import retry_conflicts
 
 DOCUMENTS: "dict[type[models.Field[Any, Any]], dict[str, Any]]" = {

@@ -11,9 +11,9 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from experiments.configuration.history import Happened, changes_since
 from experiments.core.json_depth import is_too_deep
 from experiments.core.text import find_unstorable
-from experiments.services.histories import Happened, changes_since
 
 NOTE_LENGTH = 500
 

@@ -6,8 +6,8 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from experiments.admin.base import ConfigurationAdmin
+from experiments.configuration.metric_use import metrics_in_use
 from experiments.models import Metric
-from experiments.services.metric_use import metrics_in_use
 
 MEANING = ["name", "kind", "minimum", "maximum", "better", "level"]
 

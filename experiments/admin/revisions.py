@@ -11,12 +11,12 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from experiments.admin.base import PageAdmin, ReadOnly
+from experiments.configuration.apply import ConfigurationError, plan_roll_back, roll_back
+from experiments.configuration.history import readable
+from experiments.configuration.revisions import changes_of
 from experiments.core.differences import Change
 from experiments.core.wording import plural
 from experiments.models import PolicyRevision
-from experiments.services.configuration import ConfigurationError, plan_roll_back, roll_back
-from experiments.services.histories import readable
-from experiments.services.revisions import changes_of
 
 ROLL_BACK = "experiments.add_policyrevision"
 SHOWN = 3

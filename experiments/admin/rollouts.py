@@ -15,11 +15,11 @@ from django.utils.safestring import SafeString
 from experiments.admin.base import ReadOnly, TabularInline
 from experiments.admin.experiment_steps import ReasonForm
 from experiments.admin.steps import Step, SteppedAdmin, Taken
+from experiments.configuration.revisions import revision
 from experiments.core.wording import percent
 from experiments.models import Flag, Rollout, RolloutStep
 from experiments.models.rollouts import seeded_guards
 from experiments.services import rollouts
-from experiments.services.revisions import revision
 from experiments.services.rollout_guards import GuardsError, checked_guards, described
 from experiments.services.rollout_looks import seen_by
 from experiments.services.rollout_plans import StepsError, check_steps, steps_of

@@ -11,8 +11,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from experiments.admin.base import ModelAdmin
+from experiments.configuration.experiment_locks import LockedError
 from experiments.services.experiments import LifecycleError
-from experiments.services.locks import LockedError
 from experiments.services.rollouts import RolloutError
 
 REFUSED = (LifecycleError, LockedError, RolloutError)

@@ -17,12 +17,12 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from experiments.configuration.experiment_locks import LockedError
+from experiments.configuration.policy_store import NoPolicyError
 from experiments.core.selection import NoEligibleModelsError
 from experiments.services.experiments import LifecycleError, NotReadyToShipError
-from experiments.services.locks import LockedError
 from experiments.services.lookup import DecisionNotFoundError, DecisionPrunedError
 from experiments.services.outcomes import BuiltInMetricError, FeedbackOffError, OutOfRangeError
-from experiments.services.policies import NoPolicyError
 from experiments.services.rollouts import RolloutError
 from experiments.services.routing import (
     StorageUnavailableError,

@@ -3,9 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
+from experiments.configuration.document import EXPERIMENT_FIELDS
 from experiments.models import Arm, Experiment, Rollout
 from experiments.services.checklists import Check
-from experiments.services.documents import EXPERIMENT_FIELDS
 from experiments.services.rollout_plans import steps_of
 
 # The configuration of an experiment without its seed, and what became of it.

@@ -14,8 +14,8 @@ from experiments.api.errors import InvalidRequestError
 from experiments.api.experiments import LONGEST_REASON, MISSING, ManagedView, author_of
 from experiments.api.lists import flag_payload, flag_rows
 from experiments.api.readers import Reader
+from experiments.configuration import flags
 from experiments.models import Flag
-from experiments.services import flags
 
 
 class FlagView(ManagedView):

@@ -12,11 +12,11 @@ from experiments.api.base import APIView
 from experiments.api.documentation import RANGE, endpoint
 from experiments.api.errors import InvalidRequestError
 from experiments.api.readers import MAX_NAME, Reader
+from experiments.configuration.policy_store import store
 from experiments.core.money import usd
 from experiments.models import Rollup, Scope
 from experiments.reports.routing import Latency, routing_report
 from experiments.reports.savings import Alternative, SavingsLine, savings_report
-from experiments.services.policies import store
 from experiments.services.routing import UnknownNameError
 
 DEFAULT_DAYS = 30

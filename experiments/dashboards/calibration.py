@@ -11,6 +11,8 @@ from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.http import require_POST
 
+from experiments.configuration.experiment_locks import LockedError
+from experiments.configuration.policy_store import store
 from experiments.core.policy import Policy
 from experiments.core.text import storable
 from experiments.dashboards.actions import Action
@@ -27,8 +29,6 @@ from experiments.services.calibrating import PRODUCTION, Proposal, Wanted, propo
 from experiments.services.calibration_words import basis, condition, promise, sentence, tail
 from experiments.services.experiments import LifecycleError
 from experiments.services.lab_steps import LabError, apply_threshold, draft_experiment, roll_out
-from experiments.services.locks import LockedError
-from experiments.services.policies import store
 from experiments.services.rollouts import RolloutError
 
 Aim = Calibration.Aim

@@ -5,6 +5,8 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from experiments.configuration.history import changes_between
+from experiments.configuration.policy_store import store
 from experiments.core.policy import Domain as DomainPolicy
 from experiments.core.policy import Policy
 from experiments.dashboards import traffic_charts, wording
@@ -18,8 +20,6 @@ from experiments.reports.drift import drift_of
 from experiments.reports.rollout_states import rollout_states
 from experiments.reports.rollups import Span
 from experiments.reports.traffic import DomainTraffic, per_thousand, traffic
-from experiments.services.histories import changes_between
-from experiments.services.policies import store
 
 
 @page()

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST
 
 from experiments.analysis.experiment.verdict import Verdict
 from experiments.analysis.experiment.verdict_codes import Outcome
+from experiments.configuration.experiment_locks import LockedError
 from experiments.dashboards.actions import REASON_LENGTH, Action
 from experiments.dashboards.pages import page
 from experiments.models import Experiment
@@ -18,7 +19,6 @@ from experiments.reports.experiments import results
 from experiments.services import experiments, shipping
 from experiments.services.checklists import Check
 from experiments.services.experiments import LifecycleError
-from experiments.services.locks import LockedError
 
 CHANGE = "experiments.change_experiment"
 Status = Experiment.Status

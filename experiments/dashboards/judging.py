@@ -5,13 +5,13 @@ from typing import Any, NamedTuple
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from experiments.configuration.policy_store import store
 from experiments.dashboards import judging_wording as wording
 from experiments.dashboards.filters import Filters
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Budget
 from experiments.models import Domain, OwnCall, ShadowPair
 from experiments.reports.judging import judging as judging_report
-from experiments.services.policies import store
 from experiments.services.shadow_queue import spent
 
 NO_ANSWERS = (

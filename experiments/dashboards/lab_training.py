@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from experiments.background import tasks
+from experiments.configuration.experiment_locks import LockedError
 from experiments.core.wording import plural
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Answer
@@ -20,7 +21,6 @@ from experiments.routers.checkpoints import Manifest
 from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.kinds import check_name
 from experiments.services.experiments import LifecycleError
-from experiments.services.locks import LockedError
 from experiments.services.rated_decisions import PRODUCTION
 from experiments.services.training import manifest_of
 from experiments.services.trial_experiments import draft_trial

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
+from experiments.configuration.policy_store import store
 from experiments.core.policy import Policy
 from experiments.dashboards import traffic_charts, wording
 from experiments.dashboards.filters import Filters
@@ -17,7 +18,6 @@ from experiments.reports.judging import measuring_cost
 from experiments.reports.rollout_states import RolloutState, rollout_states
 from experiments.reports.traffic import DomainTraffic, Held, Traffic, per_thousand, traffic
 from experiments.services.engine import engine
-from experiments.services.policies import store
 
 HELD_STATES = {
     Held.YES: "ship",

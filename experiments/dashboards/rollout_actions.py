@@ -10,12 +10,12 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
+from experiments.configuration.experiment_locks import LockedError
 from experiments.core.wording import percent
 from experiments.dashboards.actions import REASON_LENGTH, Action
 from experiments.dashboards.pages import page
 from experiments.models import Rollout
 from experiments.services import rollouts
-from experiments.services.locks import LockedError
 from experiments.services.rollout_plans import next_step
 from experiments.services.rollouts import RolloutError
 

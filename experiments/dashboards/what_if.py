@@ -10,6 +10,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from experiments.analysis.off_policy.exploration import RATE
+from experiments.configuration.experiment_locks import LockedError
+from experiments.configuration.policy_store import store
 from experiments.core.policy import Policy
 from experiments.dashboards.actions import Action
 from experiments.dashboards.lab_charts import (
@@ -44,8 +46,6 @@ from experiments.reports.what_if_words import (
 )
 from experiments.services.experiments import LifecycleError
 from experiments.services.lab_steps import LabError, draft_experiment, explore
-from experiments.services.locks import LockedError
-from experiments.services.policies import store
 from experiments.services.rescoring import with_scores
 
 DRAFT, EXPLORE = "experiments.add_experiment", "experiments.change_domain"

@@ -6,13 +6,13 @@ from typing import Any
 
 from django.db import DatabaseError, InterfaceError
 
+from experiments.configuration.policy_store import NoPolicyError
 from experiments.core.eligibility import LACKS, REFUSES
 from experiments.core.selection import NoEligibleModelsError
 from experiments.gateway.errors import CallerError, GatewayError, UpstreamError
 from experiments.gateway.replies import limit_headers
 from experiments.services.admission import NoModelError, NotAllowedError
 from experiments.services.budgets import OverLimitError
-from experiments.services.policies import NoPolicyError
 from experiments.services.routing import StorageUnavailableError, UnknownNameError
 
 log = logging.getLogger("switchyard.gateway")

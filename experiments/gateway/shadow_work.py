@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from experiments.background.tasks import Running
+from experiments.configuration.policy_store import store
 from experiments.core.costs import estimate_tokens
 from experiments.core.judging import (
     MalformedVerdictError,
@@ -25,7 +26,6 @@ from experiments.gateway.shadow_cases import LEFT_ALONE, Case, Order, verdicts_o
 from experiments.models import OwnCall, ShadowPair
 from experiments.services import circuits, shadows
 from experiments.services.budgets import Charge
-from experiments.services.policies import store
 from experiments.services.shadow_queue import (
     defer,
     end_interrupted,

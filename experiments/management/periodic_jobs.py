@@ -9,16 +9,16 @@ from django.conf import settings
 
 from experiments.background import tasks
 from experiments.background.scheduler import Daily, Every, Job, Report, register
+from experiments.configuration.experiment_locks import LockedError
+from experiments.configuration.prices import refresh_prices
+from experiments.configuration.revisions import revision
 from experiments.core.wording import plural
 from experiments.models import Flag
 from experiments.services import logins, rollouts, shadow_queue
 from experiments.services.calibration import calibrate
 from experiments.services.daily_results import record_all
 from experiments.services.in_flight import sweep_abandoned_calls
-from experiments.services.locks import LockedError
-from experiments.services.prices import refresh_prices
 from experiments.services.pruning import prune
-from experiments.services.revisions import revision
 
 LOGINS_KEPT = timedelta(days=90)
 DYNAMIC_THRESHOLD = "routellm_dynamic_threshold"

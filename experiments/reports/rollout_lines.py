@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from django.db.models import Prefetch
 
+from experiments.configuration.document import WATCHED, rollout_document
 from experiments.models import Rollout, RolloutStep
-from experiments.services.documents import WATCHED, rollout_document
 from experiments.services.rollout_looks import seen_by
 from experiments.services.rollout_plans import Step, steps_of
 

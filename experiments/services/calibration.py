@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from experiments.analysis.routing.measures import threshold_for_share
+from experiments.configuration.revisions import revision
 from experiments.models import Decision, Domain
-from experiments.services.revisions import revision
 from experiments.storage.transactions import retried
 
 RECENT = 5_000

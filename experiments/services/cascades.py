@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.analysis.routing.curves import Codes
+from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.core.choice import effective_threshold, pair_of
 from experiments.core.policy import Domain, Policy
 from experiments.models import OutcomeSet, RecordedOutcome
 from experiments.services.outcome_columns import Floats
-from experiments.services.policies import NoPolicyError, store
 from experiments.services.scorers import POLICY
 
 NOBODY = -1

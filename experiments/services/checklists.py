@@ -5,6 +5,8 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
+from experiments.configuration.document import WATCHED, current_document
+from experiments.configuration.policy_store import build_policy
 from experiments.core.bucketing import weights_problem
 from experiments.core.choice import pair_of
 from experiments.core.money import price_on
@@ -13,10 +15,8 @@ from experiments.core.selection import NoEligibleModelsError
 from experiments.models import Arm, Experiment, ExperimentMetric, Rollout, UnitSum
 from experiments.reports.metrics import UnknownMetricError, spec_of
 from experiments.services.cost_caps import proposed_cap
-from experiments.services.documents import WATCHED, current_document
 from experiments.services.engine import engine
 from experiments.services.forecasts import Forecast, forecast, scores_of
-from experiments.services.policies import build_policy
 
 COST = "cost"
 ACTIVE = (Experiment.Status.RUNNING, Experiment.Status.PAUSED)

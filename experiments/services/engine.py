@@ -9,13 +9,13 @@ import threading
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from experiments.configuration.policy_store import store
 from experiments.core.detection import Candidate, detect
 from experiments.core.policy import Policy
 from experiments.core.values import Failure, Score
 from experiments.routers.detector import LearnedDetector
 from experiments.routers.features import Features
 from experiments.routers.pool import RouterPool, RouterStatus
-from experiments.services.policies import store
 
 log = logging.getLogger("switchyard.engine")
 

@@ -2,11 +2,11 @@
 
 from datetime import datetime
 
+from experiments.configuration.document import Document, experiment_document
+from experiments.configuration.experiment_section import write_values
+from experiments.configuration.revisions import Author, revision
 from experiments.models import Experiment
-from experiments.services.documents import Document, experiment_document
-from experiments.services.experiment_files import write_values
 from experiments.services.experiments import LifecycleError, start_phase
-from experiments.services.revisions import Author, revision
 from experiments.storage.transactions import retried
 
 ACTIVE = (Experiment.Status.RUNNING, Experiment.Status.PAUSED)

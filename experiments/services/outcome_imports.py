@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from experiments.background.tasks import Running
+from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.core.costs import estimate_tokens
 from experiments.core.money import Price, price_on
 from experiments.models import OutcomeSet, RecordedOutcome
@@ -25,7 +26,6 @@ from experiments.routers.features import featurise
 from experiments.routers.outcomes import OutcomesError, read_domains
 from experiments.services.engine import engine
 from experiments.services.outcome_sets import SHADOW_PREFIX
-from experiments.services.policies import NoPolicyError, store
 from experiments.services.rated_decisions import PRODUCTION
 from experiments.storage.lab_files import in_lab
 from experiments.storage.transactions import run_transaction

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from experiments.configuration.policy_store import store
 from experiments.core.money import PARTS, Price
 from experiments.core.usage import Usage
 from experiments.models import Decision, Feedback, Metric, Outcome
@@ -18,7 +19,6 @@ from experiments.models.experiments import BUILT_IN_METRICS
 from experiments.services import sums
 from experiments.services.books import Books, Known
 from experiments.services.lookup import DecisionNotFoundError, DecisionPrunedError, absence
-from experiments.services.policies import store
 from experiments.storage.bulk_sql import insert, present
 from experiments.storage.transactions import run_transaction
 

@@ -1,9 +1,9 @@
 """Taking over a proposed size: the only thing about a plan that is written."""
 
 from experiments.analysis.experiment.power import Size
+from experiments.configuration.revisions import Author, revision
 from experiments.models import Experiment
 from experiments.services.experiments import LifecycleError
-from experiments.services.revisions import Author, revision
 from experiments.storage.transactions import retried
 
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import NamedTuple
 
+from experiments.configuration.policy_store import NoPolicyError
 from experiments.core.explanation import Station
 from experiments.core.policy import Domain, Holdout, Method, Policy, RoutingPolicy
 from experiments.core.selection import NoEligibleModelsError
 from experiments.models import Decision
 from experiments.services import tracks
-from experiments.services.policies import NoPolicyError
 from experiments.services.routing import (
     RouteRequest,
     StorageUnavailableError,

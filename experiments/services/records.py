@@ -8,6 +8,7 @@ from uuid import UUID
 
 import orjson
 
+from experiments.configuration.policy_store import load_policy
 from experiments.core.decision import decide
 from experiments.core.detection import Candidate
 from experiments.core.money import PARTS, Price
@@ -15,7 +16,6 @@ from experiments.core.selection import ModelSelectionCriteria
 from experiments.core.units import HashedBuckets, RecordedBuckets, Unit
 from experiments.core.values import Asked, Decision, Failure, Fallback, Score, Situation
 from experiments.models import Decision as DecisionRow
-from experiments.services.policies import load_policy
 
 LONGEST_COMPACT = 500
 

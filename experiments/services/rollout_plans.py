@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from django.db.models import Q
 
+from experiments.configuration.document import WATCHED
 from experiments.models import Experiment, Flag, Rollout
-from experiments.services.documents import WATCHED
 
 HALF = Decimal(50)
 HUNDRED = Decimal(100)

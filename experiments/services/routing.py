@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from django.db import DatabaseError, InterfaceError
 from uuid6 import uuid7
 
+from experiments.configuration.policy_store import store
 from experiments.core.assignment import force
 from experiments.core.choice import ScoreRouter
 from experiments.core.costs import estimate_tokens
@@ -23,7 +24,6 @@ from experiments.models import Decision as DecisionRow
 from experiments.routers.features import Features, featurise
 from experiments.services.engine import Detected, engine
 from experiments.services.expectations import expected_output_tokens
-from experiments.services.policies import store
 from experiments.services.records import Circumstances, to_row
 from experiments.services.writing import store_decisions
 from experiments.storage.unit_hash import hash_unit

@@ -10,6 +10,7 @@ from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
+from experiments.configuration.policy_store import store
 from experiments.core.judging import METRIC
 from experiments.core.text import storable
 from experiments.models import OwnCall, ShadowPair
@@ -26,7 +27,6 @@ from experiments.services.budgets import (
 )
 from experiments.services.circuits import CallResult
 from experiments.services.outcomes import FeedbackOffError, Rating, record_feedback
-from experiments.services.policies import store
 from experiments.services.settling import OK, Attempted
 from experiments.services.shadow_queue import INTERRUPTED, OWN_KEY, Material, put_back
 from experiments.services.shadow_sets import feed

@@ -5,15 +5,15 @@ from datetime import datetime
 from typing import NamedTuple
 
 from experiments.analysis.experiment.verdict import Outcome, Verdict
+from experiments.configuration.document import current_document
+from experiments.configuration.policy_store import build_policy
+from experiments.configuration.revisions import Author
 from experiments.core.choice import effective_threshold
 from experiments.core.policy import Domain, Method, Policy, RoutingPolicy
 from experiments.models import Arm, Experiment
 from experiments.reports.experiments import results
 from experiments.services import experiments as lifecycle
-from experiments.services.documents import current_document
 from experiments.services.forecasts import ENOUGH, RECENT, PolicyForecast, forecast
-from experiments.services.policies import build_policy
-from experiments.services.revisions import Author
 
 
 class DomainChange(NamedTuple):

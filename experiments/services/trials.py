@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
+from experiments.configuration.policy_store import NoPolicyError
 from experiments.core.explanation import Station
 from experiments.core.selection import NoEligibleModelsError
 from experiments.models import Domain
 from experiments.services import tracks
-from experiments.services.policies import NoPolicyError
 from experiments.services.routing import (
     RouteRequest,
     StorageUnavailableError,

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group, User
 from django.http import HttpResponse
 from django.test import Client
 
-from experiments.services.roles import ADMINISTRATOR, OPERATOR, VIEWER
+from experiments.configuration.roles import ADMINISTRATOR, OPERATOR, VIEWER
 
 Submit = Callable[..., Any]
 

@@ -8,15 +8,15 @@ from django.db.models import ProtectedError
 from django.test import Client
 from django.urls import reverse
 
+from experiments.configuration.apply import ConfigurationError, apply
+from experiments.configuration.document import current_document
+from experiments.configuration.policy_store import store
+from experiments.configuration.revisions import revision
 from experiments.models import Arm, Domain, Experiment, LanguageModel, PolicyRevision, Router
 from experiments.routers.building import checkpoint_sha256
 from experiments.routers.checkpoints import read_checkpoint, write_checkpoint
 from experiments.routers.local_mf import CHECKPOINT, KIND
-from experiments.services.configuration import ConfigurationError, apply
-from experiments.services.documents import current_document
 from experiments.services.engine import engine
-from experiments.services.policies import store
-from experiments.services.revisions import revision
 from experiments.services.routing import RouteRequest, route
 
 ROUTERS = "/admin/experiments/router/"

@@ -9,9 +9,9 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from experiments.admin import paging
+from experiments.configuration.policy_store import store
 from experiments.models import Decision, Feedback, Outcome
 from experiments.services.engine import engine
-from experiments.services.policies import store
 from experiments.services.routing import RouteRequest, route
 from experiments.storage.unit_hash import hash_unit
 from tests.admin.decision_rows import START, decision_row

@@ -6,9 +6,9 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.test import Client
 
+from experiments.configuration.apply import ConfigurationError, apply
+from experiments.configuration.document import current_document
 from experiments.models import Domain, LanguageModel, Router
-from experiments.services.configuration import ConfigurationError, apply
-from experiments.services.documents import current_document
 from tests.admin.conftest import Submit, errors_of
 
 CONTROLS = ("\n", "\r", "\t", "\x02", "\x1f", "\x7f", "\x85")

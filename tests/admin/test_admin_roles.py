@@ -5,8 +5,8 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
 
+from experiments.configuration.roles import seed_roles
 from experiments.models import Domain, OfferedPermission, PolicyRevision
-from experiments.services.roles import seed_roles
 from tests.admin.conftest import Submit
 
 READABLE = ["decision", "domain", "flag", "languagemodel", "policyrevision", "router"]

@@ -6,9 +6,9 @@ import pytest
 from drf_spectacular.generators import SchemaGenerator
 
 from experiments.api import authentication
+from experiments.configuration.policy_store import store
 from experiments.models import Scope
 from experiments.services.engine import engine
-from experiments.services.policies import store
 from tests.api.client import API, Document, secret_with
 from tests.api.server import Server, running_server
 

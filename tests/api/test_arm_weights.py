@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
+from experiments.configuration.apply import ConfigurationError, apply
+from experiments.configuration.document import experiment_document
 from experiments.core.bucketing import arm_ranges, sum_to_one
 from experiments.models import Experiment
 from experiments.services.checklists import checklist
-from experiments.services.configuration import ConfigurationError, apply
-from experiments.services.documents import experiment_document
 from tests.api.client import API
 from tests.experiment_rows import START, draft
 

@@ -44,8 +44,8 @@ def test_what_is_no_uuid_is_404(api: API) -> None:
 
 
 def test_deleting_its_domain_and_model_keeps_the_decision(api: API) -> None:
+    from experiments.configuration.revisions import revision
     from experiments.models import Domain, LanguageModel
-    from experiments.services.revisions import revision
 
     made = api.route("Write a poem.", domain="creative")
     with revision("test"):

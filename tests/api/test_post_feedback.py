@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from uuid6 import uuid7
 
+from experiments.configuration.revisions import revision
 from experiments.models import Feedback, Flag, Metric
-from experiments.services.revisions import revision
 from tests.api.client import API
 
 FEEDBACK = "/api/v1/feedback"

@@ -6,8 +6,8 @@ from uuid import UUID
 import pytest
 from django.db import connection
 
+from experiments.configuration.revisions import revision
 from experiments.models import APIKey, Decision, LanguageModel, PolicyRevision, Rollup
-from experiments.services.revisions import revision
 from tests.api.client import API
 
 ROUTE = "/api/v1/route"

@@ -5,10 +5,10 @@ from django.db import connection
 from django.test import Client
 
 from experiments.api.health import check
+from experiments.configuration.policy_store import store
+from experiments.configuration.revisions import publish
 from experiments.models import Domain, LanguageModel, PolicyRevision, Router, WriteProbe
 from experiments.services.engine import engine
-from experiments.services.policies import store
-from experiments.services.revisions import publish
 
 
 def test_it_works(seeded: None, client: Client) -> None:

@@ -124,7 +124,7 @@ def test_the_kill_switch_acts_in_every_process_within_a_second(server: Server) -
     def throw(percentage: int) -> None:
         script = (
             "from experiments.models import Flag\n"
-            "from experiments.services.revisions import revision\n"
+            "from experiments.configuration.revisions import revision\n"
             f"with revision('ann'): Flag.objects.filter(key='routellm_enabled')"
             f".update(percentage={percentage})"
         )
@@ -145,7 +145,7 @@ def test_two_operators_at_once_both_get_their_revision(server: Server) -> None:
 import time
 from decimal import Decimal
 from experiments.models import Flag
-from experiments.services.revisions import revision
+from experiments.configuration.revisions import revision
 with revision("{who}"):
     Flag.objects.filter(key="routellm_{domain}_domain").update(percentage=Decimal("12.5"))
     time.sleep(0.3)

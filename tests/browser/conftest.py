@@ -72,7 +72,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def installation(transactional_db: None) -> None:
     """What `seeded` is to other tests: rows a server in another thread can see."""
-    from experiments.services.seeding import seed
+    from experiments.configuration.seeding import seed
 
     seed()
     User.objects.create_superuser("ada", password=PASSWORD)

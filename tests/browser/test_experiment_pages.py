@@ -6,10 +6,10 @@ from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
 from playwright.sync_api import expect
 
+from experiments.configuration.policy_store import store
 from experiments.models import Decision, Experiment, Flag, Rollout
 from experiments.services import rollouts
 from experiments.services.engine import engine
-from experiments.services.policies import store
 from tests.browser.conftest import Surfer
 from tests.experiment_rows import add_units, draft, running
 

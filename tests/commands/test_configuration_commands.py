@@ -10,10 +10,10 @@ import pytest
 import yaml
 from django.core.management import CommandError, call_command
 
+from experiments.configuration.apply import ConfigurationError, apply, roll_back
+from experiments.configuration.document import current_document
+from experiments.configuration.revisions import revision
 from experiments.models import Decision, Domain, Flag, LanguageModel, PolicyRevision
-from experiments.services.configuration import ConfigurationError, apply, roll_back
-from experiments.services.documents import current_document
-from experiments.services.revisions import revision
 
 pytestmark = pytest.mark.usefixtures("seeded")
 

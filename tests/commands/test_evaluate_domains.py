@@ -56,7 +56,7 @@ def test_classic_detector_needs_its_keywords(prompts: Path) -> None:
 
 @pytest.mark.usefixtures("seeded")
 def test_configured_minimum_confidence_counts(prompts: Path) -> None:
-    from experiments.services.revisions import revision
+    from experiments.configuration.revisions import revision
 
     with revision("test", "Raise the bar"):
         Domain.objects.filter(name="legal").update(min_confidence=1.0)

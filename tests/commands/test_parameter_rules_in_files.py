@@ -2,12 +2,12 @@
 
 import pytest
 
+from experiments.configuration.apply import ConfigurationError, apply, roll_back
+from experiments.configuration.document import content_hash, current_document
+from experiments.configuration.policy_store import load_policy
+from experiments.configuration.revisions import revision
+from experiments.configuration.seeding import seed
 from experiments.models import ParameterRule, PolicyRevision, ProviderEndpoint
-from experiments.services.configuration import ConfigurationError, apply, roll_back
-from experiments.services.documents import content_hash, current_document
-from experiments.services.policies import load_policy
-from experiments.services.revisions import revision
-from experiments.services.seeding import seed
 
 pytestmark = pytest.mark.usefixtures("seeded")
 RULE = {"parameter": "top_k", "action": "clamp", "maximum": 40, "model_patterns": ["gpt-4*"]}

@@ -10,11 +10,11 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
+from experiments.configuration.policy_store import store
 from experiments.models import Domain, PolicyRevision, Router
 from experiments.routers.checkpoints import prompt_hashes, read_prompt_hashes
 from experiments.routers.features import featurise
 from experiments.services.engine import engine
-from experiments.services.policies import store
 from experiments.services.routing import RouteRequest, route
 from tests.routers.outcome_files import choice, make_evals, write_csv
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from experiments.configuration.document import current_document
 from experiments.models import Decision, OutcomeSet, PolicyRevision, RecordedOutcome
-from experiments.services.documents import current_document
 from tests.api.server import ROOT
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from experiments.configuration.revisions import revision
 from experiments.core.policy import domain_flag
 from experiments.models import Domain, Flag, LanguageModel, ModelPrice, ProviderEndpoint
-from experiments.services.revisions import revision
 from tests.gateway.rows import CAPABILITIES, KEY_VARIABLE, PATIENT, _keys
 
 WINDOW = 200_000

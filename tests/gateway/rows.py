@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from experiments.configuration.revisions import revision
 from experiments.core.policy import domain_flag
 from experiments.models import APIKey, Domain, Flag, LanguageModel, ModelPrice, ProviderEndpoint
 from experiments.models.keys import hash_secret
-from experiments.services.revisions import revision
 
 STRONG_PRICE, WEAK_PRICE = (Decimal(10), Decimal(40)), (Decimal(1), Decimal(4))
 CACHED_PRICE = Decimal("2.5")

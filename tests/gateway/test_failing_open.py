@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
+from experiments.configuration.revisions import revision
 from experiments.core.values import Failure
 from experiments.gateway.asking import asking
 from experiments.gateway.chat import read_chat
@@ -12,7 +13,6 @@ from experiments.models import APIKey, Decision, Domain, Scope
 from experiments.services import admission, circuits
 from experiments.services.admission import Admitted, admit
 from experiments.services.engine import engine
-from experiments.services.revisions import revision
 from experiments.services.routing import StorageUnavailableError
 from experiments.storage import bulk_sql
 

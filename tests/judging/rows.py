@@ -3,6 +3,8 @@
 from decimal import Decimal
 from typing import Any
 
+from experiments.configuration.policy_store import store
+from experiments.configuration.revisions import revision
 from experiments.models import (
     Decision,
     Domain,
@@ -11,8 +13,6 @@ from experiments.models import (
     ProviderEndpoint,
     RoutingSettings,
 )
-from experiments.services.policies import store
-from experiments.services.revisions import revision
 from experiments.services.routing import RouteRequest, route
 from experiments.services.shadow_queue import Overheard, queue
 

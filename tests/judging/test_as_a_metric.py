@@ -3,6 +3,11 @@
 import pytest
 
 from experiments.background.tasks import run_next
+from experiments.configuration.apply import ConfigurationError, apply, roll_back
+from experiments.configuration.document import current_document
+from experiments.configuration.policy_store import build_policy, store
+from experiments.configuration.revisions import revision
+from experiments.configuration.seeding import seed
 from experiments.models import (
     Domain,
     ExperimentMetric,
@@ -14,12 +19,7 @@ from experiments.models import (
     UnitSum,
 )
 from experiments.reports.metrics import spec_of
-from experiments.services.configuration import ConfigurationError, apply, roll_back
-from experiments.services.documents import current_document
 from experiments.services.experiments import start
-from experiments.services.policies import build_policy, store
-from experiments.services.revisions import revision
-from experiments.services.seeding import seed
 from tests.experiment_rows import START, draft
 from tests.judging.provider import provider
 from tests.judging.rows import answered, set_up

@@ -7,13 +7,13 @@ from uuid import uuid4
 import orjson
 import pytest
 
+from experiments.configuration.revisions import revision
 from experiments.gateway.asking import asking
 from experiments.gateway.chat import Chat, read_chat
 from experiments.gateway.overhearing import LARGEST_BODY, Ear, Listener, listener_for
 from experiments.models import APIKey, LanguageModel, Scope
 from experiments.services import circuits
 from experiments.services.admission import Admitted, admit
-from experiments.services.revisions import revision
 from tests.judging.rows import JUDGE, PROMPT, STRONG, WEAK, set_up
 
 pytestmark = pytest.mark.django_db

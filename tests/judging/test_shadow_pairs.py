@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from experiments.background import tasks
 from experiments.background.tasks import cancel, run_next
+from experiments.configuration.revisions import revision
 from experiments.models import (
     BackgroundTask,
     Circuit,
@@ -27,7 +28,6 @@ from experiments.models import (
     UnitSum,
 )
 from experiments.services import circuits, shadows
-from experiments.services.revisions import revision
 from experiments.services.shadow_queue import TRIED_AGAIN_AFTER, expire, queue, spent
 from tests.judging.provider import FailError, Provider, provider, usual
 from tests.judging.rows import JUDGE, PROMPT, STRONG, WEAK, answered, change, overheard, set_up

@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from experiments.services.roles import OPERATOR, VIEWER
+from experiments.configuration.roles import OPERATOR, VIEWER
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
+from experiments.configuration.roles import OPERATOR
 from experiments.dashboards import lab_filters
 from experiments.models import Calibration, Decision, Domain, Experiment, RollupBin
-from experiments.services.roles import OPERATOR
 from tests.explored_traffic import (
     let_ten_carry_a_third_of_the_expected_cost,
     send,

@@ -6,9 +6,9 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
+from experiments.configuration.revisions import revision
+from experiments.configuration.roles import OPERATOR
 from experiments.models import Decision, Feedback, Flag
-from experiments.services.revisions import revision
-from experiments.services.roles import OPERATOR
 from experiments.services.routing import RouteRequest, route
 
 

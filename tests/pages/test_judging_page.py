@@ -9,12 +9,12 @@ from django.test import Client
 from django.utils import timezone
 
 from experiments.background.tasks import run_next
+from experiments.configuration.revisions import revision
 from experiments.models import Decision, Domain, OwnCall, RoutingSettings, ShadowPair
 from experiments.reports.judging import judging
 from experiments.reports.rollups import Span
 from experiments.services import circuits
 from experiments.services.outcomes import Rating, record_feedback
-from experiments.services.revisions import revision
 from tests.judging.provider import Provider, provider
 from tests.judging.rows import STRONG, answered, change, set_up
 

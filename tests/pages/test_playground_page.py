@@ -3,9 +3,9 @@
 import pytest
 from django.test import Client
 
+from experiments.configuration.policy_store import store
+from experiments.configuration.revisions import revision
 from experiments.models import Decision, Flag, Rollup, UnitSum
-from experiments.services.policies import store
-from experiments.services.revisions import revision
 
 PAGE = "/playground/"
 HARD = "Prove that the square root of two is irrational."

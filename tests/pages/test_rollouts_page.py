@@ -9,9 +9,9 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from experiments.configuration.roles import OPERATOR
 from experiments.models import Flag, Rollout
 from experiments.services import rollouts
-from experiments.services.roles import OPERATOR
 
 PAGE = "/rollouts/"
 STEPS = [[5, 72], [25, 72], [100, 0]]

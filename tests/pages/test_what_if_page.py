@@ -7,10 +7,10 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from experiments.configuration.roles import OPERATOR
 from experiments.dashboards import lab_filters, what_if
 from experiments.models import Decision, Domain, Experiment, PolicyRevision, Router
 from experiments.routers.local_mf import CHECKPOINT
-from experiments.services.roles import OPERATOR
 from tests.explored_traffic import (
     let_ten_carry_a_third_of_the_weak_cost,
     send,

@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
+from experiments.configuration.policy_store import store
 from experiments.core.policy import Method
 from experiments.models import Decision, Feedback, Outcome, Router
 from experiments.reports.candidates import Candidate, CannotAskError, ask, filled
@@ -24,7 +25,6 @@ from experiments.reports.what_if_words import (
     weights_words,
 )
 from experiments.services.outcomes import Rating, record_feedback
-from experiments.services.policies import store
 from experiments.services.records import compact
 from tests.explored_traffic import (
     NOW,

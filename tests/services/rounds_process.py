@@ -59,7 +59,7 @@ def main() -> None:
     django.setup()
     from django.core.management import call_command
 
-    from experiments.services.seeding import seed
+    from experiments.configuration.seeding import seed
 
     call_command("migrate", verbosity=0)
     seed()

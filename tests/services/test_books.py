@@ -82,7 +82,7 @@ def test_concurrent_writers_lose_nothing_on_sqlite(tmp_path: Path) -> None:
 def test_concurrent_writers_lose_nothing_on_postgresql() -> None:
     if connection.vendor != "postgresql":
         pytest.skip("runs where the tests run on PostgreSQL; SQLite has a test of its own")
-    from experiments.services.seeding import seed
+    from experiments.configuration.seeding import seed
 
     seed()
     recount.prepare()

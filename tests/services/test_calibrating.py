@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from experiments.configuration.policy_store import store
 from experiments.models import (
     Calibration,
     Decision,
@@ -24,7 +25,6 @@ from experiments.reports.rollups import Span
 from experiments.services.calibrating import Proposal, Wanted, propose, units_of
 from experiments.services.calibration_words import basis, condition, promise, rows, sentence
 from experiments.services.lab_steps import LabError, apply_threshold, draft_experiment, roll_out
-from experiments.services.policies import store
 from experiments.services.records import compact
 from tests.experiment_rows import set_flag
 from tests.explored_traffic import NOW, send, set_policy

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 
+from experiments.configuration.policy_store import store
+from experiments.configuration.revisions import revision
 from experiments.models import Domain, LanguageModel, PolicyRevision
 from experiments.services.engine import engine
-from experiments.services.policies import store
-from experiments.services.revisions import revision
 from experiments.services.routing import RouteRequest, route
 
 pytestmark = pytest.mark.usefixtures("seeded")

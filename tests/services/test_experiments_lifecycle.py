@@ -4,13 +4,13 @@ from datetime import timedelta
 
 import pytest
 
+from experiments.configuration.policy_store import store
+from experiments.configuration.revisions import revision
 from experiments.core.policy import Method
 from experiments.models import Domain, LanguageModel, ModelPrice, PolicyRevision, Router, UnitSum
 from experiments.services import experiments as lifecycle
 from experiments.services.checklists import checklist
 from experiments.services.experiments import LifecycleError
-from experiments.services.policies import store
-from experiments.services.revisions import revision
 from tests.experiment_rows import START, add_units, draft, rollout, running, set_flag
 
 pytestmark = pytest.mark.usefixtures("seeded")
@@ -84,7 +84,7 @@ def test_a_price_is_needed_for_the_pair_that_arms_borrow() -> None:
 
 
 def _usual_strong() -> int:
-    from experiments.services.documents import load_settings
+    from experiments.configuration.document import load_settings
 
     return int(load_settings().strong_model_id or 0)
 

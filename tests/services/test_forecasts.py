@@ -9,6 +9,8 @@ import numpy as np
 import orjson
 import pytest
 
+from experiments.configuration.document import current_document
+from experiments.configuration.policy_store import build_policy
 from experiments.core.policy import Method, RoutingPolicy
 from experiments.models import (
     Decision,
@@ -20,10 +22,8 @@ from experiments.models import (
 )
 from experiments.services import experiments as lifecycle
 from experiments.services.checklists import Check, checklist
-from experiments.services.documents import current_document
 from experiments.services.experiments import LifecycleError
 from experiments.services.forecasts import Forecast, forecast
-from experiments.services.policies import build_policy
 from experiments.services.scorers import of_row
 from tests.experiment_rows import START, draft
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from experiments.configuration.policy_store import store
 from experiments.models import Decision, Feedback, Outcome, Rollup, UnitSum
 from experiments.services.engine import engine
 from experiments.services.outcomes import (
@@ -17,7 +18,6 @@ from experiments.services.outcomes import (
     record_feedback,
     record_outcome,
 )
-from experiments.services.policies import store
 from experiments.services.routing import RouteRequest, route
 
 pytestmark = pytest.mark.usefixtures("seeded")

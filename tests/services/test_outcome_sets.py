@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from experiments.configuration.policy_store import store
+from experiments.configuration.revisions import revision
 from experiments.models import Domain, OutcomeSet, RecordedOutcome
 from experiments.services.engine import engine
 from experiments.services.outcome_sets import (
@@ -17,9 +19,7 @@ from experiments.services.outcome_sets import (
     find_set,
 )
 from experiments.services.outcomes import Rating, record_feedback
-from experiments.services.policies import store
 from experiments.services.rated_decisions import PRODUCTION
-from experiments.services.revisions import revision
 from experiments.services.routing import RouteRequest, route
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -37,7 +37,7 @@ def test_each_step_is_taken_once_on_sqlite(tmp_path: Path) -> None:
 def test_each_step_is_taken_once_on_postgresql() -> None:
     if connection.vendor != "postgresql":
         pytest.skip("runs where the tests run on PostgreSQL; SQLite has a test of its own")
-    from experiments.services.seeding import seed
+    from experiments.configuration.seeding import seed
 
     seed()
     assert rounds_process.rounds_at_once() == []

@@ -10,6 +10,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
+from experiments.configuration.policy_store import store
+from experiments.configuration.revisions import revision
 from experiments.core.selection import ModelSelectionCriteria
 from experiments.models import (
     Decision,
@@ -21,9 +23,7 @@ from experiments.models import (
     RoutingSettings,
 )
 from experiments.services.engine import engine
-from experiments.services.policies import store
 from experiments.services.records import replay
-from experiments.services.revisions import revision
 from experiments.services.routing import RouteRequest, UnknownNameError, route
 from experiments.storage.unit_hash import hash_unit
 from tests.experiment_rows import running

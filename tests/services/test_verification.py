@@ -16,11 +16,11 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from experiments.configuration.policy_store import store
 from experiments.models import Decision, Feedback, MetricSum, Outcome, Rollup, RollupBin, UnitSum
 from experiments.services import recounting
 from experiments.services.engine import engine
 from experiments.services.outcomes import OutcomeReport, Rating, record_feedback, record_outcome
-from experiments.services.policies import store
 from experiments.services.pruning import prune
 from experiments.services.rebuilding import rebuild
 from experiments.services.recounting import Difference, Span

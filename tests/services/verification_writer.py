@@ -5,9 +5,9 @@ import select
 import sys
 from datetime import UTC, datetime
 
+from experiments.configuration.policy_store import store
 from experiments.services.engine import engine
 from experiments.services.outcomes import OutcomeReport, Rating, record_feedback, record_outcome
-from experiments.services.policies import store
 from experiments.services.routing import RouteRequest, route
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from django.db import OperationalError, connection
 
+from experiments.configuration.policy_store import store
 from experiments.models import Decision
 from experiments.services import writing
-from experiments.services.policies import store
 from experiments.services.routing import RouteRequest, route
 from experiments.services.writing import store_decisions
 from experiments.storage import write_lock

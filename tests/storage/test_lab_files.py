@@ -7,11 +7,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from experiments.configuration.policy_store import store
+from experiments.configuration.revisions import publish
 from experiments.models import PolicyRevision, Router
 from experiments.routers.fingerprint import _CHECKPOINT_ARGUMENTS
 from experiments.services.engine import engine
-from experiments.services.policies import store
-from experiments.services.revisions import publish
 from experiments.services.scorers import of_row
 from experiments.storage.lab_files import PATH_ARGUMENTS, in_lab, relative_to_lab
 from tests.routers.test_router_pool import PROMPT, write_local_mf

@@ -18,6 +18,8 @@ from django.utils import timezone
 
 from experiments.background import tasks
 from experiments.background.tasks import Running
+from experiments.configuration.apply import apply, roll_back
+from experiments.configuration.document import current_document
 from experiments.core.parameters import Action, ParameterRule
 from experiments.gateway.asking import asking
 from experiments.gateway.chat import read_chat
@@ -55,8 +57,6 @@ from experiments.services import (
 from experiments.services.admission import Admitted, admit
 from experiments.services.budgets import Charge, Limits
 from experiments.services.calibration import calibrate
-from experiments.services.configuration import apply, roll_back
-from experiments.services.documents import current_document
 from experiments.services.experiment_edits import edit
 from experiments.services.in_flight import sweep_abandoned_calls
 from experiments.services.lab_steps import explore

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections, transaction
 
+from experiments.configuration.policy_store import store
 from experiments.models import OutcomeSet, RecordedOutcome
-from experiments.services.policies import store
 from tests.storage.fresh_database import fresh_database
 from tests.storage.pgbouncer import PROGRAM, pgbouncer
 from tests.storage.test_installing_at_once import start

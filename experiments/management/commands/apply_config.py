@@ -7,9 +7,9 @@ from typing import Any
 import yaml
 from django.core.management.base import CommandError
 
+from experiments.configuration.apply import ConfigurationError, apply, plan
 from experiments.core.differences import Change
 from experiments.management.base import BaseCommand
-from experiments.services.configuration import ConfigurationError, apply, plan
 
 
 class Command(BaseCommand):

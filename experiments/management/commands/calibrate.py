@@ -10,6 +10,8 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from experiments.analysis.off_policy.estimates import Bounds
+from experiments.configuration.experiment_locks import LockedError
+from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.core.policy import Policy
 from experiments.management.base import BaseCommand
 from experiments.models import Calibration
@@ -19,8 +21,6 @@ from experiments.services.calibrating import Proposal, Wanted, propose
 from experiments.services.calibration_words import basis, condition, promise, rows, sentence, tail
 from experiments.services.engine import engine
 from experiments.services.lab_steps import LabError, apply_threshold
-from experiments.services.locks import LockedError
-from experiments.services.policies import NoPolicyError, store
 
 Aim = Calibration.Aim
 AUTHOR = "calibrate"

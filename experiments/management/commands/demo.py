@@ -16,10 +16,10 @@ from django.core.management.base import CommandParser
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
+from experiments.configuration.seeding import seed_demo_key
 from experiments.management.commands.welcome import Command as Welcome
 from experiments.models import Decision
 from experiments.services.demonstration.filling import fill
-from experiments.services.seeding import seed_demo_key
 
 LOGIN = "admin"
 LASTS = timedelta(hours=12)

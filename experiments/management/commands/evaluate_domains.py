@@ -8,6 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError
 
 from experiments.analysis.routing.detection import DetectionQuality
+from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.management.base import BaseCommand
 from experiments.services.domain_evaluation import (
     CLASSIC,
@@ -19,7 +20,6 @@ from experiments.services.domain_evaluation import (
     read_labelled_prompts,
     seeded_domains,
 )
-from experiments.services.policies import NoPolicyError, store
 
 
 class Command(BaseCommand):

@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
+from experiments.configuration.document import current_document
 from experiments.management.base import BaseCommand
-from experiments.services.documents import current_document
 
 
 class Command(BaseCommand):

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from experiments.configuration.prices import refresh_prices
+from experiments.configuration.revisions import revision
 from experiments.management.base import BaseCommand
-from experiments.services.prices import refresh_prices
-from experiments.services.revisions import revision
 
 
 class Command(BaseCommand):

@@ -9,6 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 from tqdm import tqdm
 
+from experiments.configuration.policy_store import store
 from experiments.management.base import BaseCommand
 from experiments.models import Experiment
 from experiments.reports.study import window_of
@@ -21,7 +22,6 @@ from experiments.routers.outcomes import (
 )
 from experiments.services.engine import engine
 from experiments.services.experiments import LifecycleError
-from experiments.services.policies import store
 from experiments.services.recordings import ReplayError
 from experiments.services.replaying import (
     Compared,

@@ -6,11 +6,11 @@ from typing import Any
 import orjson
 from django.core.management.base import CommandError
 
+from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.core.selection import NoEligibleModelsError
 from experiments.management.base import BaseCommand
 from experiments.services.engine import engine
 from experiments.services.payloads import decision_payload
-from experiments.services.policies import NoPolicyError, store
 from experiments.services.routing import (
     RouteRequest,
     StorageUnavailableError,

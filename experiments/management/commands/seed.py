@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from experiments.configuration.seeding import seed, seed_demo_key
 from experiments.management.installing import InstallingCommand
 from experiments.models import PolicyRevision
-from experiments.services.seeding import seed, seed_demo_key
 
 
 class Command(InstallingCommand):

@@ -8,6 +8,7 @@ import orjson
 from django.core.management.base import CommandError
 from django.utils import timezone
 
+from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.core.money import NANO
 from experiments.core.policy import Method
 from experiments.management.base import BaseCommand
@@ -24,7 +25,6 @@ from experiments.reports.what_if_words import (
     tails,
     weights_words,
 )
-from experiments.services.policies import NoPolicyError, store
 
 MOST_DAYS = 36_500
 ESTIMATORS = {

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from django.db.models import F
 
+from experiments.configuration.policy_store import store
+from experiments.configuration.seeding import seed
 from experiments.models import Decision, PolicyRevision, Rollout
 from experiments.services import expectations, rollouts
 from experiments.services.daily_results import record_all
@@ -17,8 +19,6 @@ from experiments.services.demonstration.story import Step, Story, is_lost
 from experiments.services.demonstration.trial import record_trial
 from experiments.services.demonstration.world import World, build_world
 from experiments.services.engine import engine
-from experiments.services.policies import store
-from experiments.services.seeding import seed
 
 SEED = 20261122
 

@@ -21,6 +21,7 @@ from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
+from experiments.configuration.revisions import revision
 from experiments.core.policy import Method
 from experiments.models import (
     Arm,
@@ -37,7 +38,6 @@ from experiments.reports.experiments import results
 from experiments.services import experiments, rollouts
 from experiments.services.demonstration.people import DAYS
 from experiments.services.demonstration.world import ROUTER, World
-from experiments.services.revisions import revision
 from experiments.services.shipping import is_to_ship
 
 DANA, EMIL = "dana", "emil"

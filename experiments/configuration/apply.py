@@ -12,6 +12,31 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, transaction
 
+from experiments.configuration.document import (
+    DOMAIN_FIELDS,
+    ENDPOINT_FIELDS,
+    MODEL_FIELDS,
+    OWN_METRIC_FIELDS,
+    PARAMETER_RULE_FIELDS,
+    PRICE_FIELDS,
+    ROUTER_FIELDS,
+    SETTINGS_FIELDS,
+    Document,
+    current_document,
+    load_settings,
+)
+from experiments.configuration.experiment_locks import LockedError
+from experiments.configuration.experiment_section import (
+    ARM_KEYS,
+    EXPERIMENT_KEYS,
+    METRIC_KEYS,
+    problems_of,
+    write_experiments,
+)
+from experiments.configuration.metric_use import metrics_in_use
+from experiments.configuration.revisions import Author, changes_of, revision
+from experiments.configuration.row_lookup import named, placed
+from experiments.configuration.validation import problems_of_values
 from experiments.core.detection import InvalidDomainError, InvalidPatternError
 from experiments.core.differences import Change
 from experiments.core.selection import GENERAL
@@ -30,31 +55,6 @@ from experiments.models import (
     Router,
 )
 from experiments.models.catalog import PART_PRICES
-from experiments.services.documents import (
-    DOMAIN_FIELDS,
-    ENDPOINT_FIELDS,
-    MODEL_FIELDS,
-    OWN_METRIC_FIELDS,
-    PARAMETER_RULE_FIELDS,
-    PRICE_FIELDS,
-    ROUTER_FIELDS,
-    SETTINGS_FIELDS,
-    Document,
-    current_document,
-    load_settings,
-)
-from experiments.services.experiment_files import (
-    ARM_KEYS,
-    EXPERIMENT_KEYS,
-    METRIC_KEYS,
-    problems_of,
-    write_experiments,
-)
-from experiments.services.locks import LockedError
-from experiments.services.metric_use import metrics_in_use
-from experiments.services.named import named, placed
-from experiments.services.revisions import Author, changes_of, revision
-from experiments.services.shapes import problems_of_values
 from experiments.storage.transactions import retried
 
 PRICES = (

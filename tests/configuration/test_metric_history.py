@@ -2,12 +2,12 @@
 
 import pytest
 
+from experiments.configuration.apply import ConfigurationError, apply, plan, roll_back
+from experiments.configuration.document import current_document
+from experiments.configuration.history import changes_since, readable
+from experiments.configuration.revisions import changes_of, revision
 from experiments.models import Metric, PolicyRevision
 from experiments.services import experiments as lifecycle
-from experiments.services.configuration import ConfigurationError, apply, plan, roll_back
-from experiments.services.documents import current_document
-from experiments.services.histories import changes_since, readable
-from experiments.services.revisions import changes_of, revision
 from tests.experiment_rows import START, draft
 
 pytestmark = pytest.mark.usefixtures("seeded")

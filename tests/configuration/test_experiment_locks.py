@@ -5,6 +5,10 @@ from typing import Any
 
 import pytest
 
+from experiments.configuration.apply import ConfigurationError, apply, roll_back
+from experiments.configuration.document import current_document
+from experiments.configuration.experiment_locks import LockedError
+from experiments.configuration.revisions import revision
 from experiments.models import (
     Domain,
     DomainExample,
@@ -16,10 +20,6 @@ from experiments.models import (
     RoutingSettings,
 )
 from experiments.services import experiments as lifecycle
-from experiments.services.configuration import ConfigurationError, apply, roll_back
-from experiments.services.documents import current_document
-from experiments.services.locks import LockedError
-from experiments.services.revisions import revision
 from tests.experiment_rows import START, draft, running
 
 pytestmark = pytest.mark.usefixtures("seeded")

@@ -9,15 +9,15 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from experiments.core.bucketing import weights_problem
-from experiments.models import Arm, Domain, Experiment, ExperimentMetric, LanguageModel, Router
-from experiments.services.documents import (
+from experiments.configuration.document import (
     ARM_FIELDS,
     EXPERIMENT_FIELDS,
     METRIC_FIELDS,
     Document,
 )
-from experiments.services.named import named, placed
+from experiments.configuration.row_lookup import named, placed
+from experiments.core.bucketing import weights_problem
+from experiments.models import Arm, Domain, Experiment, ExperimentMetric, LanguageModel, Router
 
 NEVER = ("status", "phase", "seed", "tuning_sample_size")
 WRITTEN = tuple(name for name in EXPERIMENT_FIELDS if name not in NEVER)

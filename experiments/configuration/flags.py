@@ -2,9 +2,9 @@
 
 from decimal import Decimal
 
+from experiments.configuration.revisions import Author, revision
 from experiments.core.policy import MASTER_FLAG
 from experiments.models import Flag
-from experiments.services.revisions import Author, revision
 
 
 def set_percentage(key: str, percentage: Decimal, author: Author, reason: str = "") -> Flag:

@@ -7,12 +7,12 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import connection, transaction
 
+from experiments.configuration.document import content_hash, current_document
+from experiments.configuration.experiment_locks import refuse_locked
+from experiments.configuration.policy_store import build_policy, store
 from experiments.core.differences import Change, difference
 from experiments.core.policy import domain_flag
 from experiments.models import Domain, Flag, PolicyRevision
-from experiments.services.documents import content_hash, current_document
-from experiments.services.locks import refuse_locked
-from experiments.services.policies import build_policy, store
 
 Author = AbstractBaseUser | AnonymousUser | str
 

@@ -2,9 +2,9 @@
 
 from decimal import Decimal
 
+from experiments.configuration.policy_store import store
+from experiments.configuration.seeding import seed
 from experiments.models import ModelPrice, PolicyRevision, ProviderEndpoint
-from experiments.services.policies import store
-from experiments.services.seeding import seed
 
 
 def test_prices_and_timeouts_that_a_migration_changed(seeded: None) -> None:

@@ -5,6 +5,9 @@ from decimal import Decimal
 
 from django.conf import settings
 
+from experiments.configuration.prices import refresh_prices
+from experiments.configuration.revisions import revision
+from experiments.configuration.roles import seed_roles
 from experiments.core.catalog import Model
 from experiments.core.detection import DomainConfig
 from experiments.core.domains import GENERAL_DOMAIN, SEEDED_DOMAINS
@@ -30,9 +33,6 @@ from experiments.models import (
 from experiments.models.keys import hash_secret
 from experiments.routers.detector import example_prompts
 from experiments.routers.local import calibrated_thresholds
-from experiments.services.prices import refresh_prices
-from experiments.services.revisions import revision
-from experiments.services.roles import seed_roles
 from experiments.storage.transactions import retried
 
 ON, OFF = Decimal(100), Decimal(0)

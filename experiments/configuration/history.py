@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 from django.db.models import Q
 
+from experiments.configuration.document import MODEL_FIELDS
+from experiments.configuration.revisions import changes_of
 from experiments.core.differences import Change
 from experiments.core.policy import domain_flag
 from experiments.models import Experiment, PolicyRevision
-from experiments.services.documents import MODEL_FIELDS
-from experiments.services.revisions import changes_of
 
 SUBJECTS = {
     "domains": "Domain",

@@ -7,9 +7,9 @@ back are all held to the same rules.
 from collections.abc import Iterator
 from decimal import Decimal
 
+from experiments.configuration.document import Document
 from experiments.core.judging import METRIC
 from experiments.core.policy import Method
-from experiments.services.documents import Document
 
 RUNNING = ("running", "paused")
 STOPPED = "stopped"

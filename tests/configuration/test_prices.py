@@ -4,11 +4,11 @@ from decimal import Decimal
 
 import pytest
 
+from experiments.configuration.apply import apply
+from experiments.configuration.document import current_document
+from experiments.configuration.policy_store import store
+from experiments.configuration.prices import catalogue_price, refresh_prices
 from experiments.models import LanguageModel, ModelPrice
-from experiments.services.configuration import apply
-from experiments.services.documents import current_document
-from experiments.services.policies import store
-from experiments.services.prices import catalogue_price, refresh_prices
 
 REASONER = "perplexity/sonar-deep-research"
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from django.conf import settings
 from django.db.models import Max
 
+from experiments.configuration.document import Document
 from experiments.core import policy as core
 from experiments.core.catalog import Model, ModelCapabilities, ModelMetrics
 from experiments.core.detection import DomainConfig
@@ -24,7 +25,6 @@ from experiments.core.parameters import (
 from experiments.models import PolicyRevision
 from experiments.models.catalog import PART_PRICES
 from experiments.models.routers import LOCAL_KINDS
-from experiments.services.documents import Document
 from experiments.storage.deadlines import acquired
 from experiments.storage.lab_files import with_local_paths
 
