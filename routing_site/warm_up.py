@@ -20,9 +20,9 @@ from experiments.core.policy import Policy
 from experiments.dashboards import figures
 from experiments.gateway.litellm_door import load
 from experiments.gateway.places import of_this_machine
+from experiments.limits.credentials import problem_of
 from experiments.reports.rows import CostDay, QualityPoint, ScoreBin
 from experiments.routers.features import featurise
-from experiments.services.credentials import problem_of
 from experiments.services.engine import engine
 from experiments.services.expectations import expected_output_tokens
 from experiments.services.routing import RouteRequest, decide_one

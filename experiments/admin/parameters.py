@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from experiments.admin.base import ConfigurationAdmin, PageAdmin, ReadOnly
 from experiments.admin.forms import ConfigurationForm, LinesField
+from experiments.limits import learned_parameters
 from experiments.models import LearnedParameter, ParameterRule
-from experiments.services import learned_parameters
 
 
 class ParameterRuleForm(ConfigurationForm):

@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from experiments.api.authentication import Caller
-from experiments.services.budgets import count_request
+from experiments.limits.budgets import count_request
 
 if TYPE_CHECKING:  # the framework imports this module before that one is complete
     from rest_framework.views import APIView

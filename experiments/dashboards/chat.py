@@ -14,12 +14,12 @@ from django.views.decorators.http import require_POST
 from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Budget
+from experiments.limits.budgets import limits_of_person, person, spent_today
+from experiments.limits.callable_models import Reach, reach
 from experiments.models import Decision
 from experiments.services import tracks
-from experiments.services.budgets import limits_of_person, person, spent_today
 from experiments.services.outcomes import QUALITY, FeedbackOffError, Rating, record_feedback
 from experiments.services.playground import OUTCOME
-from experiments.services.reach import Reach, reach
 
 PERMISSION = "experiments.use_chat"
 SOURCE = "user"

@@ -21,9 +21,9 @@ from experiments.gateway.exchange import Door, Exchange, Surroundings
 from experiments.gateway.litellm_door import LiteLLMDoor
 from experiments.gateway.openai_door import OpenAIDoor, new_session
 from experiments.gateway.overhearing import answer_of
+from experiments.limits.budgets import Charge, Limits, Standing
 from experiments.models import Decision
 from experiments.services.admission import Admitted
-from experiments.services.budgets import Charge, Limits, Standing
 from experiments.services.settling import Attempted
 
 AT_A_TIME = 8

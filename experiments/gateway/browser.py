@@ -18,8 +18,8 @@ from django.utils.module_loading import import_string
 
 from experiments.gateway.asking import Who
 from experiments.gateway.errors import CallerError
+from experiments.limits.budgets import limits_of_person, person
 from experiments.services.admission import KeyRules
-from experiments.services.budgets import limits_of_person, person
 
 PERMISSION = "experiments.use_chat"
 # What of a call says who it is from, and from where.

@@ -32,9 +32,9 @@ from experiments.gateway.usage import (
     usage_of,
     usage_of_part,
 )
+from experiments.limits.credentials import CredentialMissingError, key_of
+from experiments.limits.learned_parameters import Refusal
 from experiments.services.admission import Admitted
-from experiments.services.credentials import CredentialMissingError, key_of
-from experiments.services.learned_parameters import Refusal
 from experiments.services.outcomes import OutcomeReport
 from experiments.services.settling import Attempted, Settlement
 from experiments.services.shadow_queue import Overheard

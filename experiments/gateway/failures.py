@@ -15,7 +15,7 @@ from experiments.core.text import load_provider_json
 from experiments.gateway.errors import Status, UpstreamError
 from experiments.gateway.provider_json import dumps
 from experiments.gateway.usage import reported_in
-from experiments.services.credentials import without_secrets
+from experiments.limits.credentials import without_secrets
 
 LONGEST_MESSAGE = 2_000
 _TOO_LONG = re.compile(

@@ -19,7 +19,7 @@ from experiments.gateway.errors import Status, UpstreamError
 from experiments.gateway.failures import reported
 from experiments.gateway.litellm_errors import translated
 from experiments.gateway.provider_json import TextJoiner
-from experiments.services.provider_addresses import refuse_resolved_address
+from experiments.limits.provider_addresses import refuse_resolved_address
 
 PARAMETERS = frozenset(
     (

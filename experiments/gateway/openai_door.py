@@ -15,7 +15,7 @@ from experiments.gateway.errors import Status, UpstreamError
 from experiments.gateway.failures import failure, refusal, reported
 from experiments.gateway.provider_json import TextJoiner
 from experiments.gateway.sse import BYTE_ORDER_MARK, EventTooLongError, events_of, name_of
-from experiments.services.provider_addresses import CheckedResolver, refuse_written_address
+from experiments.limits.provider_addresses import CheckedResolver, refuse_written_address
 
 LONGEST_ANSWER = 64 * 1024 * 1024
 LONGEST_ERROR = 64 * 1024

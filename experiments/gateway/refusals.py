@@ -11,8 +11,8 @@ from experiments.core.eligibility import LACKS, REFUSES
 from experiments.core.selection import NoEligibleModelsError
 from experiments.gateway.errors import CallerError, GatewayError, UpstreamError
 from experiments.gateway.replies import limit_headers
+from experiments.limits.budgets import OverLimitError
 from experiments.services.admission import NoModelError, NotAllowedError
-from experiments.services.budgets import OverLimitError
 from experiments.services.routing import StorageUnavailableError, UnknownNameError
 
 log = logging.getLogger("switchyard.gateway")

@@ -6,7 +6,7 @@ from typing import Any
 from experiments.core.money import usd
 from experiments.gateway.exchange import Exchange
 from experiments.gateway.wire import Request
-from experiments.services.budgets import Standing
+from experiments.limits.budgets import Standing
 from experiments.services.outcomes import actual_costs
 from experiments.services.payloads import decision_payload
 

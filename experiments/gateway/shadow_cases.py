@@ -5,8 +5,8 @@ from enum import Enum
 from experiments.core.judging import Verdict, preference
 from experiments.core.money import total
 from experiments.gateway.aside import Reply
+from experiments.limits.budgets import Charge
 from experiments.models import OwnCall, ShadowPair
-from experiments.services.budgets import Charge
 from experiments.services.shadow_queue import Material
 from experiments.services.shadows import Ending, Waiting
 

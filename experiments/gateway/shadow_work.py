@@ -23,9 +23,10 @@ from experiments.core.money import price_on, total
 from experiments.core.policy import Policy
 from experiments.gateway.aside import Asides, Question, Reply
 from experiments.gateway.shadow_cases import LEFT_ALONE, Case, Order, verdicts_of
+from experiments.limits import circuit_breakers
+from experiments.limits.budgets import Charge
 from experiments.models import OwnCall, ShadowPair
-from experiments.services import circuits, shadows
-from experiments.services.budgets import Charge
+from experiments.services import shadows
 from experiments.services.shadow_queue import (
     defer,
     end_interrupted,
@@ -68,7 +69,7 @@ def _batched(pairs: Sequence[ShadowPair]) -> Iterator[Sequence[ShadowPair]]:
 def _callable(pairs: Sequence[ShadowPair]) -> list[ShadowPair]:
     """Those whose models may be called; of those that need one whose circuit waits for a probe,
     the first. The others are told why they wait."""
-    judge, state = store.current().shadowing.judge, circuits.tripped(datetime.now(UTC))
+    judge, state = store.current().shadowing.judge, circuit_breakers.tripped(datetime.now(UTC))
     closed, to_probe = set(state.closed_to_all), set(state.to_probe)
     free, held_up = [], defaultdict(list)
     for pair in pairs:
@@ -150,9 +151,9 @@ def _ask(policy: Policy, questions: Sequence[Question], asides: Asides) -> list[
     """For each, in order, the reply; None where the model's circuit is open. Where it waits for a
     probe, the first question is the probe."""
     now = datetime.now(UTC)
-    state = circuits.tripped(now)
+    state = circuit_breakers.tripped(now)
     probed = {question.model for question in questions} & state.to_probe
-    probes = {model for model in probed if circuits.claim_probe(model, now)}
+    probes = {model for model in probed if circuit_breakers.claim_probe(model, now)}
     asked = []
     for number, question in enumerate(questions):
         if question.model in probes:

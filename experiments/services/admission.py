@@ -30,10 +30,8 @@ from experiments.core.money import price_on
 from experiments.core.policy import Method, Policy
 from experiments.core.selection import NoEligibleModelsError
 from experiments.core.values import Asked, Pair
-from experiments.models import APIKey, Decision
-from experiments.services import circuits, credentials, in_flight, processes
-from experiments.services.books import Books
-from experiments.services.budgets import (
+from experiments.limits import circuit_breakers, credentials
+from experiments.limits.budgets import (
     Charge,
     Limits,
     OverLimitError,
@@ -41,7 +39,10 @@ from experiments.services.budgets import (
     limits_of,
     reserve,
 )
-from experiments.services.learned_parameters import Learned, learned
+from experiments.limits.learned_parameters import Learned, learned
+from experiments.models import APIKey, Decision
+from experiments.services import in_flight, processes
+from experiments.services.books import Books
 from experiments.services.routing import (
     RouteRequest,
     StorageUnavailableError,
@@ -186,7 +187,7 @@ def _down(policy: Policy, now: datetime) -> Down:
         for name, upstream in policy.upstreams.items()
         if problems[upstream.endpoint] is not None
     }
-    state = circuits.tripped(now)
+    state = circuit_breakers.tripped(now)
     closed = {**down, **dict.fromkeys(state.closed_to_all, CIRCUIT)}
     return Down(closed, state.to_probe, learned(now))
 
@@ -197,7 +198,7 @@ def _attempt(policy: Policy, expected: Expected, ask: Asking, down: Down) -> Pre
         call = ask(policy)
         prepared = _prepare(policy, expected, call, down)
         while (model := prepared.decision.model) in down.to_probe:
-            if circuits.claim_probe(model, datetime.now(UTC)):
+            if circuit_breakers.claim_probe(model, datetime.now(UTC)):
                 break
             down = down._replace(closed={**down.closed, model: CIRCUIT})
             prepared = _prepare(policy, expected, call, down)

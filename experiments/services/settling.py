@@ -10,9 +10,10 @@ from django.db import OperationalError
 
 from experiments.core.parameters import Change
 from experiments.core.usage import Usage
+from experiments.limits.budgets import Charge, Correction, correct
+from experiments.limits.circuit_breakers import CallResult, record
+from experiments.limits.learned_parameters import Refusal, remember
 from experiments.models import Attempt, Decision, InFlightCall
-from experiments.services.budgets import Charge, Correction, correct
-from experiments.services.circuits import CallResult, record
 from experiments.services.in_flight import (
     INTERRUPTED,
     NOT_STORED,
@@ -21,7 +22,6 @@ from experiments.services.in_flight import (
     remove,
     settle_as_estimated,
 )
-from experiments.services.learned_parameters import Refusal, remember
 from experiments.services.outcomes import Answer, OutcomeReport, enter_outcomes, lock_decisions
 from experiments.services.shadow_queue import Overheard, queue
 from experiments.storage.bulk_sql import insert_all

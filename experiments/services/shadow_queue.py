@@ -11,9 +11,9 @@ from django.db.models.functions import Concat
 from experiments.background.tasks import SHADOW_CALLS, enqueue
 from experiments.configuration.policy_store import store
 from experiments.core.text import storable
+from experiments.limits.budgets import spent_today
 from experiments.models import BackgroundTask, Decision, OwnCall, ShadowPair
 from experiments.models.lock_order import locked_ids
-from experiments.services.budgets import spent_today
 from experiments.storage.encryption import SealBrokenError, seal, unseal
 from experiments.storage.transactions import run_transaction
 

@@ -13,10 +13,8 @@ from uuid import UUID
 from experiments.configuration.policy_store import store
 from experiments.core.judging import METRIC
 from experiments.core.text import storable
-from experiments.models import OwnCall, ShadowPair
-from experiments.models.lock_order import locked_ids
-from experiments.services import circuits
-from experiments.services.budgets import (
+from experiments.limits import circuit_breakers
+from experiments.limits.budgets import (
     Charge,
     Correction,
     Limits,
@@ -25,7 +23,9 @@ from experiments.services.budgets import (
     correct,
     reserve,
 )
-from experiments.services.circuits import CallResult
+from experiments.limits.circuit_breakers import CallResult
+from experiments.models import OwnCall, ShadowPair
+from experiments.models.lock_order import locked_ids
 from experiments.services.outcomes import FeedbackOffError, Rating, record_feedback
 from experiments.services.settling import OK, Attempted
 from experiments.services.shadow_queue import INTERRUPTED, OWN_KEY, Material, put_back
@@ -118,7 +118,7 @@ def book(calls: Iterable[Own]) -> None:
     def write() -> None:
         OwnCall.objects.bulk_create([row for call in calls for row in _calls(call)])
         if results:
-            circuits.record(results, now)
+            circuit_breakers.record(results, now)
 
     run_transaction(write)
 

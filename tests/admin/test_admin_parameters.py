@@ -10,9 +10,9 @@ from django.urls import reverse
 from experiments.configuration.policy_store import store
 from experiments.core.parameters import Action
 from experiments.core.parameters import ParameterRule as Rule
+from experiments.limits import learned_parameters
+from experiments.limits.learned_parameters import Refusal, learned, remember
 from experiments.models import LearnedParameter, ParameterRule, PolicyRevision
-from experiments.services import learned_parameters
-from experiments.services.learned_parameters import Refusal, learned, remember
 from tests.admin.conftest import Submit, errors_of
 
 ADD = "/admin/experiments/parameterrule/add/"

@@ -12,9 +12,9 @@ import pytest
 
 from experiments.gateway import desk as module
 from experiments.gateway.desk import Desk
+from experiments.limits.budgets import Charge, Limits
 from experiments.models import Decision
 from experiments.services.admission import Admitted
-from experiments.services.budgets import Charge, Limits
 from experiments.services.routing import StorageUnavailableError
 from experiments.services.settling import Settlement, abandoned
 

@@ -9,8 +9,8 @@ from experiments.gateway.asking import asking
 from experiments.gateway.chat import read_chat
 from experiments.gateway.exchange import Exchange
 from experiments.gateway.replies import headers
+from experiments.limits import circuit_breakers
 from experiments.models import APIKey, Outcome, Scope, UnitSum
-from experiments.services import circuits
 from experiments.services.admission import Admitted, admit
 from experiments.services.outcomes import OutcomeReport
 from experiments.services.settling import Attempted, Settlement, settle
@@ -24,7 +24,7 @@ CHAT = (
 @pytest.fixture(autouse=True)
 def _experiment(seeded: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-none-at-all")
-    circuits.forget()
+    circuit_breakers.forget()
     running("cheaper", now=datetime.now(UTC))
 
 

@@ -9,8 +9,9 @@ from experiments.configuration.revisions import revision
 from experiments.core.values import Failure
 from experiments.gateway.asking import asking
 from experiments.gateway.chat import read_chat
+from experiments.limits import circuit_breakers
 from experiments.models import APIKey, Decision, Domain, Scope
-from experiments.services import admission, circuits
+from experiments.services import admission
 from experiments.services.admission import Admitted, admit
 from experiments.services.engine import engine
 from experiments.services.routing import StorageUnavailableError
@@ -22,7 +23,7 @@ PROMPT = b'{"model": "%s", "messages": [{"role": "user", "content": "Prove that 
 @pytest.fixture(autouse=True)
 def _keys(seeded: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-none-at-all")
-    circuits.forget()
+    circuit_breakers.forget()
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def test_database_that_is_away_is_503(
     from experiments.gateway.refusals import answer_to
 
     if broken == "tripped":
-        monkeypatch.setattr(circuits, "tripped", away)
+        monkeypatch.setattr(circuit_breakers, "tripped", away)
     elif broken == "reading_keys":
         monkeypatch.setattr(asking_module, "find_caller", away)
     else:

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from experiments.gateway.asking import asking
 from experiments.gateway.chat import read_chat
+from experiments.limits import circuit_breakers
 from experiments.models import (
     APIKey,
     Attempt,
@@ -28,7 +29,7 @@ from experiments.models import (
     Scope,
     ServingProcess,
 )
-from experiments.services import circuits, in_flight, processes
+from experiments.services import in_flight, processes
 from experiments.services.admission import Admitted, admit
 from experiments.services.in_flight import NOT_STORED, PROCESS_ENDED, sweep_abandoned_calls
 from experiments.services.outcomes import OutcomeReport, record_outcome
@@ -49,7 +50,7 @@ def _installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-none-at-all")
     monkeypatch.setattr(processes, "_own", None)
     install()
-    circuits.forget()
+    circuit_breakers.forget()
     yield
     monkeypatch.setattr(processes, "_own", None)
 

@@ -10,8 +10,8 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from experiments.core.endpoints import Endpoint
+from experiments.limits.credentials import CredentialMissingError, key_of, without_secrets
 from experiments.models import ProviderEndpoint
-from experiments.services.credentials import CredentialMissingError, key_of, without_secrets
 from tests.gateway.chats import ask, stream
 from tests.gateway.conftest import Gateway
 from tests.gateway.rows import KEY_VARIABLE, LANES, PROVIDER_KEY

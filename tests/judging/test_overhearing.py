@@ -11,8 +11,8 @@ from experiments.configuration.revisions import revision
 from experiments.gateway.asking import asking
 from experiments.gateway.chat import Chat, read_chat
 from experiments.gateway.overhearing import LARGEST_BODY, Ear, Listener, listener_for
+from experiments.limits import circuit_breakers
 from experiments.models import APIKey, LanguageModel, Scope
-from experiments.services import circuits
 from experiments.services.admission import Admitted, admit
 from tests.judging.rows import JUDGE, PROMPT, STRONG, WEAK, set_up
 
@@ -21,9 +21,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _installed(seeded: None) -> Iterator[None]:
-    circuits.forget()
+    circuit_breakers.forget()
     yield
-    circuits.forget()
+    circuit_breakers.forget()
 
 
 def call(model: str = "router/technical", *, key: Any = None, **body: Any) -> Listener | None:

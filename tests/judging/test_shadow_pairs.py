@@ -11,6 +11,7 @@ from django.utils import timezone
 from experiments.background import tasks
 from experiments.background.tasks import cancel, run_next
 from experiments.configuration.revisions import revision
+from experiments.limits import circuit_breakers
 from experiments.models import (
     BackgroundTask,
     Circuit,
@@ -27,7 +28,7 @@ from experiments.models import (
     ShadowPair,
     UnitSum,
 )
-from experiments.services import circuits, shadows
+from experiments.services import shadows
 from experiments.services.shadow_queue import TRIED_AGAIN_AFTER, expire, queue, spent
 from tests.judging.provider import FailError, Provider, provider, usual
 from tests.judging.rows import JUDGE, PROMPT, STRONG, WEAK, answered, change, overheard, set_up
@@ -37,9 +38,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _fresh_circuits(seeded: None) -> Iterator[None]:
-    circuits.forget()
+    circuit_breakers.forget()
     yield
-    circuits.forget()
+    circuit_breakers.forget()
 
 
 @pytest.fixture
@@ -195,7 +196,7 @@ def waited_out() -> None:
     """The wait of open circuits is over."""
     opened = Circuit.objects.filter(open_until__isnull=False)
     opened.update(open_until=timezone.now() - timedelta(seconds=1))
-    circuits.forget()
+    circuit_breakers.forget()
 
 
 def work_later() -> None:
@@ -285,7 +286,7 @@ def test_pairs_that_waited_an_hour_for_their_model_say_so(stub: Provider) -> Non
     later = timezone.now() + timedelta(minutes=1)
     row = answered()
     Circuit.objects.create(model=STRONG, window_at=timezone.now(), open_until=later, trips=1)
-    circuits.forget()
+    circuit_breakers.forget()
     work()
     assert stub.bodies == []
     assert expire(timezone.now() + timedelta(hours=2)) == 1

@@ -10,10 +10,10 @@ from django.utils import timezone
 
 from experiments.background.tasks import run_next
 from experiments.configuration.revisions import revision
+from experiments.limits import circuit_breakers
 from experiments.models import Decision, Domain, OwnCall, RoutingSettings, ShadowPair
 from experiments.reports.judging import judging
 from experiments.reports.rollups import Span
-from experiments.services import circuits
 from experiments.services.outcomes import Rating, record_feedback
 from tests.judging.provider import Provider, provider
 from tests.judging.rows import STRONG, answered, change, set_up
@@ -23,9 +23,9 @@ PAGE = "/judging/"
 
 @pytest.fixture(autouse=True)
 def _fresh_circuits() -> Iterator[None]:
-    circuits.forget()
+    circuit_breakers.forget()
     yield
-    circuits.forget()
+    circuit_breakers.forget()
 
 
 @pytest.fixture

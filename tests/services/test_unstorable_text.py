@@ -6,8 +6,8 @@ from uuid import UUID
 import pytest
 from uuid6 import uuid7
 
+from experiments.limits.budgets import Charge, Limits
 from experiments.models import Attempt, Circuit, Decision, InFlightCall, Outcome
-from experiments.services.budgets import Charge, Limits
 from experiments.services.outcomes import OutcomeReport
 from experiments.services.routing import RouteRequest, route
 from experiments.services.settling import Attempted, Settlement, settle

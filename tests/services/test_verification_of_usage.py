@@ -12,10 +12,10 @@ from django.db.models import F
 from experiments.core.policy import Policy
 from experiments.gateway.asking import asking
 from experiments.gateway.chat import read_chat
+from experiments.limits import circuit_breakers
+from experiments.limits.budgets import Limits, count_request, person
 from experiments.models import APIKey, Decision, InFlightCall, KeyUsage, Scope
-from experiments.services import circuits
 from experiments.services.admission import Admitted, Call, KeyRules, admit
-from experiments.services.budgets import Limits, count_request, person
 from experiments.services.in_flight import PROCESS_ENDED, settle_as_estimated
 from experiments.services.outcomes import OutcomeReport, record_outcome
 from experiments.services.routing import RouteRequest, route
@@ -33,9 +33,9 @@ CHAT = (
 def _installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-none-at-all")
     install()
-    circuits.forget()
+    circuit_breakers.forget()
     yield
-    circuits.forget()
+    circuit_breakers.forget()
 
 
 @pytest.fixture

@@ -23,6 +23,9 @@ from experiments.configuration.document import current_document
 from experiments.core.parameters import Action, ParameterRule
 from experiments.gateway.asking import asking
 from experiments.gateway.chat import read_chat
+from experiments.limits import budgets, circuit_breakers
+from experiments.limits.budgets import Charge, Limits
+from experiments.limits.learned_parameters import Refusal, remember
 from experiments.models import (
     APIKey,
     BackgroundTask,
@@ -45,22 +48,12 @@ from experiments.models import (
 )
 from experiments.models.lock_order import LOCK_ORDER
 from experiments.models.sums import counters_of
-from experiments.services import (
-    budgets,
-    circuits,
-    experiments,
-    in_flight,
-    processes,
-    rollouts,
-    shadows,
-)
+from experiments.services import experiments, in_flight, processes, rollouts, shadows
 from experiments.services.admission import Admitted, admit
-from experiments.services.budgets import Charge, Limits
 from experiments.services.calibration import calibrate
 from experiments.services.experiment_edits import edit
 from experiments.services.in_flight import sweep_abandoned_calls
 from experiments.services.lab_steps import explore
-from experiments.services.learned_parameters import Refusal, remember
 from experiments.services.outcomes import OutcomeReport, Rating, record_feedback, record_outcome
 from experiments.services.pruning import prune
 from experiments.services.rebuilding import rebuild
@@ -92,10 +85,10 @@ CHAT = '{"model": "router/%s", "user": "%s", "messages": [{"role": "user", "cont
 def _installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-none-at-all")
     install()
-    circuits.forget()
+    circuit_breakers.forget()
     Metric.objects.create(name="helpful", kind="boolean")
     yield
-    circuits.forget()
+    circuit_breakers.forget()
 
 
 def _routed(**values: Any) -> Decision:
@@ -301,7 +294,7 @@ PATHS: dict[str, Path_] = {
     ),
     "probe": _after(
         lambda: Circuit.objects.create(model="m", window_at=NOW, open_until=NOW),
-        lambda: circuits.claim_probe("m", NOW + timedelta(seconds=1)),
+        lambda: circuit_breakers.claim_probe("m", NOW + timedelta(seconds=1)),
     ),
     "shadow queue": _with(
         _routed_with_shadows,

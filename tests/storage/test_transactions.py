@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from experiments.gateway.asking import asking
 from experiments.gateway.chat import read_chat
+from experiments.limits import circuit_breakers
 from experiments.models import APIKey, Circuit, Decision, KeyUsage, Rollup, Scope
-from experiments.services import circuits
 from experiments.services.admission import Admitted, admit
 from experiments.services.routing import (
     RouteRequest,
@@ -251,7 +251,7 @@ def test_a_group_of_chat_calls_loses_only_the_one_that_is_refused(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-none-at-all")
     install()
-    circuits.forget()
+    circuit_breakers.forget()
     secret = APIKey.issue("tests", [Scope.ROUTE]).secret
     chats = [read_chat(CHAT % domain, None) for domain in (b"technical", b"creative", b"technical")]
     with refusing(Decision, "NEW.domain = 'creative'", code):

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from experiments.models import KeyUsage
-from experiments.services.budgets import (
+from experiments.limits.budgets import (
     Charge,
     Correction,
     Limits,
@@ -18,6 +17,7 @@ from experiments.services.budgets import (
     person,
     reserve,
 )
+from experiments.models import KeyUsage
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 11, 30, 12, 0, 30, tzinfo=UTC)

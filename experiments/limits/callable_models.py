@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from experiments.core.endpoints import Endpoint
 from experiments.core.policy import Policy
-from experiments.services import credentials
+from experiments.limits import credentials
 
 
 class Missing(NamedTuple):
