@@ -34,7 +34,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "experiments.middleware.RequestIdMiddleware",
-    "experiments.cors.CorsMiddleware",
+    "experiments.access.cors.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "experiments.middleware.ContentSecurityPolicyMiddleware",
     "experiments.middleware.UnknownAddressMiddleware",
@@ -113,7 +113,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LOGIN_URL = "admin:login"
-AUTHENTICATION_BACKENDS = ["experiments.login_backend.ThrottledBackend"]
+AUTHENTICATION_BACKENDS = ["experiments.access.login_backend.ThrottledBackend"]
 # Failed logins of one account from one address in that time; 0: no limit.
 LOGIN_FAILURES = env.whole("LOGIN_FAILURES", 5)
 LOGIN_WINDOW_SECONDS = env.whole("LOGIN_WINDOW_SECONDS", 900, 1)

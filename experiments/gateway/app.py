@@ -9,9 +9,9 @@ from urllib.parse import unquote
 
 import aiohttp
 
+from experiments.access.cors import preflight_headers
 from experiments.core.endpoints import Protocol
 from experiments.core.text import find_unstorable
-from experiments.cors import preflight_headers
 from experiments.gateway.asking import KEY_HEADERS, Who, asking_as, by_key, key_of, secret_of
 from experiments.gateway.browser import by_session, has_session, session_cookie
 from experiments.gateway.chat import Chat, read_chat

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 
-from experiments.cors import cors_headers
+from experiments.access.cors import cors_headers
 from experiments.gateway.errors import CallerError
 from experiments.gateway.provider_json import dumps
 

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from django.conf import settings
 
+from experiments.access import logins
 from experiments.background import tasks
 from experiments.background.scheduler import Daily, Every, Job, Report, register
 from experiments.configuration.experiment_locks import LockedError
@@ -14,7 +15,7 @@ from experiments.configuration.prices import refresh_prices
 from experiments.configuration.revisions import revision
 from experiments.core.wording import plural
 from experiments.models import Flag
-from experiments.services import logins, rollouts, shadow_queue
+from experiments.services import rollouts, shadow_queue
 from experiments.services.calibration import calibrate
 from experiments.services.daily_results import record_all
 from experiments.services.in_flight import sweep_abandoned_calls

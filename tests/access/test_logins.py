@@ -9,9 +9,9 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 
+from experiments.access import logins
+from experiments.access.logins import TooManyFailuresError, address_of, begin, succeed
 from experiments.models import LoginAttempt
-from experiments.services import logins
-from experiments.services.logins import TooManyFailuresError, address_of, begin, succeed
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.utils import timezone
 
-from experiments.services import logins
+from experiments.access import logins
 
 
 class ThrottledBackend(ModelBackend):
