@@ -14,8 +14,8 @@ import numpy as np
 from django.db import connection, models, transaction
 from django.utils import timezone
 
+from experiments.decisions.rebuilding import rebuild
 from experiments.models import Decision, Feedback, Outcome
-from experiments.services.rebuilding import rebuild
 
 STRONG, WEAK = "openai/gpt-4.1", "openai/gpt-4.1-nano"
 STRONG_COST, WEAK_COST = 4_200_000, 105_000

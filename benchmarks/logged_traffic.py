@@ -43,8 +43,8 @@ from experiments.core.policy import (
 from experiments.core.propensity import explored_buckets
 from experiments.core.units import RecordedBuckets, Unit
 from experiments.core.values import Decision, Score, Situation
+from experiments.decisions.rollup_queries import Span
 from experiments.reports.logged import Logged, Names
-from experiments.reports.rollups import Span
 from experiments.routers.features import featurise
 from experiments.routers.loading import Scorer, load_router
 from experiments.routers.outcomes import Outcomes

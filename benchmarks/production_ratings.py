@@ -23,10 +23,10 @@ from benchmarks.tables import heading, line, share
 from experiments.analysis.off_policy.estimates import STRONG, WEAK
 from experiments.analysis.off_policy.nuisance import Floats, Ints
 from experiments.core.policy import Method, RoutingPolicy
+from experiments.decisions.rollup_queries import Span
 from experiments.models import Calibration
 from experiments.reports.candidates import Candidate
 from experiments.reports.logged import Logged, Names
-from experiments.reports.rollups import Span
 from experiments.reports.what_if import answer, question
 from experiments.reports.what_if_words import tail_words
 from experiments.services.calibrating import Wanted, proposal

@@ -87,9 +87,9 @@ def print_table(results: dict[str, Any]) -> None:
 
 def _timed() -> dict[str, Any]:
     """Reading, fitting, and the answer with domains and the curve over all thresholds."""
+    from experiments.decisions.rollup_queries import Span
     from experiments.reports.candidates import Candidate
     from experiments.reports.logged import read_log
-    from experiments.reports.rollups import Span
     from experiments.reports.what_if import answer, question
 
     candidate = Candidate(router="local", threshold=0.6)

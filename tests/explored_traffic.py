@@ -6,10 +6,10 @@ from uuid import UUID
 
 from experiments.configuration.policy_store import store
 from experiments.configuration.revisions import revision
+from experiments.decisions.decision_rows import compact
+from experiments.decisions.outcomes import OutcomeReport, Rating, record_feedback, record_outcomes
 from experiments.models import Decision, Domain, Outcome
 from experiments.services.engine import engine
-from experiments.services.outcomes import OutcomeReport, Rating, record_feedback, record_outcomes
-from experiments.services.records import compact
 from experiments.services.routing import RouteRequest, route_batch
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

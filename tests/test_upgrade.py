@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
+from experiments.decisions.rollup_queries import Span
 from experiments.models import Decision, KeyUsage, Outcome
 from experiments.reports.logged import read_log
-from experiments.reports.rollups import Span
 from experiments.services.in_flight import sweep_abandoned_calls
 from tests.upgrading import Models, migrated_to, newest, restored
 

@@ -22,10 +22,10 @@ from experiments.admin.decision_filters import (
 from experiments.admin.paging import BoundedPaginator, NewestFirst
 from experiments.core.money import NANO
 from experiments.core.wording import comparison, dollars
+from experiments.decisions import explanation
+from experiments.decisions.attempt_changes import changes_of
+from experiments.decisions.replay_check import check_replay
 from experiments.models import Attempt, Decision, Feedback, Outcome
-from experiments.services import tracks
-from experiments.services.attempt_changes import changes_of
-from experiments.services.replays import check_replay
 from experiments.storage.unit_hash import hash_unit
 
 REPLAY = "replay"
@@ -195,8 +195,8 @@ class DecisionAdmin(ReadOnly, PageAdmin):
         context: dict[str, Any] = {}
         if row is not None and self.has_view_permission(request, row):
             context = {
-                "sentence": tracks.sentence(row),
-                "stations": tracks.stations(row),
+                "sentence": explanation.sentence(row),
+                "stations": explanation.stations(row),
                 "replay": check_replay(row) if REPLAY in request.GET else None,
             }
         context |= {"title": "A decision", **(extra_context or {})}

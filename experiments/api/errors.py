@@ -20,9 +20,9 @@ from rest_framework.views import set_rollback
 from experiments.configuration.experiment_locks import LockedError
 from experiments.configuration.policy_store import NoPolicyError
 from experiments.core.selection import NoEligibleModelsError
+from experiments.decisions.lookup import DecisionNotFoundError, DecisionPrunedError
+from experiments.decisions.outcomes import BuiltInMetricError, FeedbackOffError, OutOfRangeError
 from experiments.services.experiments import LifecycleError, NotReadyToShipError
-from experiments.services.lookup import DecisionNotFoundError, DecisionPrunedError
-from experiments.services.outcomes import BuiltInMetricError, FeedbackOffError, OutOfRangeError
 from experiments.services.rollouts import RolloutError
 from experiments.services.routing import (
     StorageUnavailableError,

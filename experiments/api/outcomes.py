@@ -15,8 +15,8 @@ from experiments.api.base import APIView
 from experiments.api.documentation import endpoint
 from experiments.api.errors import InvalidRequestError, problem_of
 from experiments.api.readers import Reader
+from experiments.decisions.outcomes import OutcomeReport, Rating, record_feedback, record_outcome
 from experiments.models import Scope
-from experiments.services.outcomes import OutcomeReport, Rating, record_feedback, record_outcome
 
 MAX_ITEMS = 256
 MAX_LATENCY_MS = 1e9

@@ -13,9 +13,9 @@ from experiments.api.documentation import endpoint
 from experiments.api.errors import APIError, problem_of
 from experiments.api.readers import Reader
 from experiments.api.requests import route_request
+from experiments.decisions.lookup import get_decision
+from experiments.decisions.payload import decision_payload
 from experiments.models import Decision, Scope
-from experiments.services.lookup import get_decision
-from experiments.services.payloads import decision_payload
 from experiments.services.routing import RouteRequest, route, route_batch
 
 MAX_BATCH = 256

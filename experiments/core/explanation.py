@@ -1,6 +1,6 @@
 """A decision told to a person: one sentence, stations on a track, plain text.
 
-`experiments.services.tracks` makes the `Facts` from a stored row. Nothing is decided here: every
+`experiments.decisions.explanation` makes the `Facts` from a stored row. Nothing is decided here: every
 number and reason was stored when the decision was made.
 """
 

@@ -14,11 +14,11 @@ from django.views.decorators.http import require_POST
 from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Budget
+from experiments.decisions import explanation
+from experiments.decisions.outcomes import QUALITY, FeedbackOffError, Rating, record_feedback
 from experiments.limits.budgets import limits_of_person, person, spent_today
 from experiments.limits.callable_models import Reach, reach
 from experiments.models import Decision
-from experiments.services import tracks
-from experiments.services.outcomes import QUALITY, FeedbackOffError, Rating, record_feedback
 from experiments.services.playground import OUTCOME
 
 PERMISSION = "experiments.use_chat"
@@ -56,8 +56,8 @@ def why(request: HttpRequest, decision_id: UUID) -> HttpResponse:
     row = Decision.objects.filter(pk=decision_id).first()
     if row is None:
         return HttpResponse("This decision is not there any more.", status=404)
-    stations = [one for one in tracks.stations(row) if one.name != OUTCOME]
-    context = {"row": row, "sentence": tracks.sentence(row), "stations": stations}
+    stations = [one for one in explanation.stations(row) if one.name != OUTCOME]
+    context = {"row": row, "sentence": explanation.sentence(row), "stations": stations}
     return render(request, "includes/chat_why.html", context)
 
 

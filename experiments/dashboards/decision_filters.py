@@ -12,8 +12,8 @@ from experiments.core.money import NANO
 from experiments.core.policy import MASTER_FLAG, Method, domain_flag
 from experiments.core.text import is_storable
 from experiments.dashboards.filters import Filters
+from experiments.decisions.queries import Mark, Wanted
 from experiments.models import Domain, Experiment, LanguageModel
-from experiments.reports.decisions import Mark, Wanted
 
 REASONS = {
     "score_at_or_above_threshold": "score at or above the threshold",

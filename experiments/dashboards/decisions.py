@@ -11,11 +11,11 @@ from experiments.dashboards import decision_filters
 from experiments.dashboards.attempt_wording import called
 from experiments.dashboards.judging import shadow_of
 from experiments.dashboards.pages import page, show
+from experiments.decisions import explanation
+from experiments.decisions.attempt_changes import changes_of
+from experiments.decisions.lookup import DecisionPrunedError, absence
+from experiments.decisions.queries import decision_page
 from experiments.models import Decision, Domain
-from experiments.reports.decisions import decision_page
-from experiments.services import tracks
-from experiments.services.attempt_changes import changes_of
-from experiments.services.lookup import DecisionPrunedError, absence
 
 WHY_NO_TEXT = {
     "none": "Not stored, because the domain {domain} keeps nothing of its prompts.",
@@ -101,8 +101,8 @@ def decision(request: HttpRequest, decision_id: UUID) -> HttpResponse:
     attempts = list(row.attempts.all())
     context = {
         "row": row,
-        "sentence": tracks.sentence(row),
-        "stations": tracks.stations(row),
+        "sentence": explanation.sentence(row),
+        "stations": explanation.stations(row),
         "outcome": getattr(row, "outcome", None),
         "ratings": row.feedback.all(),
         "shadow": shadow_of(getattr(row, "shadow", None)),

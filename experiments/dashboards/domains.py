@@ -14,11 +14,11 @@ from experiments.dashboards.domain_figures import Change
 from experiments.dashboards.filters import Filters
 from experiments.dashboards.overview import HELD_STATES, domain_rows
 from experiments.dashboards.pages import page, show
+from experiments.decisions.rollup_queries import Span
 from experiments.models import Domain
 from experiments.reports.detection import Histograms, histograms, moved
 from experiments.reports.drift import drift_of
 from experiments.reports.rollout_states import rollout_states
-from experiments.reports.rollups import Span
 from experiments.reports.traffic import DomainTraffic, per_thousand, traffic
 
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 from experiments.core.money import usd
 from experiments.dashboards import decision_filters
 from experiments.dashboards.pages import page
-from experiments.reports.decisions import every_decision
+from experiments.decisions.queries import every_decision
 
 if TYPE_CHECKING:
     import pyarrow as pa

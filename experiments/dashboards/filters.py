@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from experiments.core.text import is_storable
-from experiments.reports.rollups import DAY, HOUR, Span
+from experiments.decisions.rollup_queries import DAY, HOUR, Span
 from experiments.reports.traffic import Baseline
 
 RANGES = {

@@ -6,9 +6,9 @@ from typing import NamedTuple
 from experiments.analysis.ratings import Estimate
 from experiments.core.wording import dollars, plural
 from experiments.dashboards.filters import BASELINES, Filters
+from experiments.decisions.rollup_queries import DAY, HOUR
 from experiments.reports.detection import Moved
 from experiments.reports.model_use import ModelUse
-from experiments.reports.rollups import DAY, HOUR
 from experiments.reports.traffic import (
     MIN_RATED,
     TOLERANCE,

@@ -18,6 +18,7 @@ from experiments.core.endpoints import Protocol as Spoken
 from experiments.core.money import Price, price_on, total
 from experiments.core.parameters import Change, ParameterRule
 from experiments.core.usage import Usage
+from experiments.decisions.outcomes import OutcomeReport
 from experiments.gateway.chat import Chat, upstream_body
 from experiments.gateway.chunks import FINISHED, Data, with_choices
 from experiments.gateway.crowds import BusyError, Crowds
@@ -35,7 +36,6 @@ from experiments.gateway.usage import (
 from experiments.limits.credentials import CredentialMissingError, key_of
 from experiments.limits.learned_parameters import Refusal
 from experiments.services.admission import Admitted
-from experiments.services.outcomes import OutcomeReport
 from experiments.services.settling import Attempted, Settlement
 from experiments.services.shadow_queue import Overheard
 

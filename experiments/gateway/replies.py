@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments.core.money import usd
+from experiments.decisions.outcomes import actual_costs
+from experiments.decisions.payload import decision_payload
 from experiments.gateway.exchange import Exchange
 from experiments.gateway.wire import Request
 from experiments.limits.budgets import Standing
-from experiments.services.outcomes import actual_costs
-from experiments.services.payloads import decision_payload
 
 PREFIX = "x-switchyard-"
 EXPLAIN = PREFIX + "explain"

@@ -6,7 +6,7 @@ from django.db import models
 class Decision(models.Model):
     """One stored decision. Columns are what one filters and sums; `detail` holds the rest.
 
-    Money is in nano-dollars. `detail` has the keys of `experiments.services.records.Detail`.
+    Money is in nano-dollars. `detail` has the keys of `experiments.decisions.decision_rows.Detail`.
     """
 
     id = models.UUIDField(primary_key=True)

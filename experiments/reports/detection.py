@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from django.db.models import Sum
 
+from experiments.decisions.rollup_queries import Span, Sums, total
 from experiments.models import RollupBin
 from experiments.models.sums import CONFIDENCE_BINS, LATENCY_ENDS, SCORE_BINS
-from experiments.reports.rollups import Span, Sums, total
 from experiments.reports.rows import ScoreBin
 
 SCORE = "score:"

@@ -15,10 +15,10 @@ from django.db.models import Sum
 from experiments.analysis.off_policy.nuisance import Floats
 from experiments.analysis.routing.drift import Band, Shift, band, shift
 from experiments.core.policy import Policy
+from experiments.decisions.rollup_queries import DAY, Span, utc_day
 from experiments.models import Calibration, RollupBin
 from experiments.models.sums import SCORE_BINS
 from experiments.reports.detection import SCORE, share_at_or_above
-from experiments.reports.rollups import DAY, Span, utc_day
 from experiments.reports.rows import ScoreBin
 
 REFERENCE_DAYS = 14

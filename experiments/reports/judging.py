@@ -11,8 +11,8 @@ from django.db.models import Case, Count, ExpressionWrapper, F, FloatField, Q, S
 from experiments.analysis.agreement import Agreement, agreement, proportion
 from experiments.analysis.ratings import Estimate, Ratings, mean_rating
 from experiments.core.sources import JUDGES
+from experiments.decisions.rollup_queries import Span
 from experiments.models import Domain, Feedback, OwnCall, ShadowPair
-from experiments.reports.rollups import Span
 
 QUALITY = "quality"
 NEWEST = 20

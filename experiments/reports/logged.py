@@ -14,6 +14,7 @@ from django.db.models import Case, IntegerField, Value, When
 
 from experiments.analysis.off_policy.nuisance import Floats, Ints
 from experiments.core.sources import JUDGES
+from experiments.decisions.rollup_queries import Span
 from experiments.models import Decision, Feedback, Outcome, PolicyRevision
 from experiments.reports.column_reads import (
     FLOAT,
@@ -25,7 +26,6 @@ from experiments.reports.column_reads import (
     parsed_objects,
     read_columns,
 )
-from experiments.reports.rollups import Span
 
 if TYPE_CHECKING:
     import pyarrow as pa

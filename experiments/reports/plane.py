@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from experiments.analysis.ratings import Z95, Estimate, mean_rating
 from experiments.core.policy import Method
-from experiments.reports.rollups import Span, Sums, rolled_up, total
+from experiments.decisions.rollup_queries import Span, Sums, rolled_up, total
 from experiments.reports.rows import CoinLine, PlanePoint
 from experiments.reports.traffic import MIN_DRAWN, MIN_FILLED
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
 
+from experiments.decisions.totals import Line, Sums, totals
 from experiments.models import Decision, PrunedTotal
-from experiments.reports.totals import Line, Sums, totals
 
 STRONG, WEAK = "strong", "weak"
 

@@ -14,7 +14,7 @@ from math import ceil
 from typing import NamedTuple, TypeVar
 
 from experiments.analysis.ratings import Estimate, difference, mean_rating
-from experiments.reports.rollups import Span, Sums, rolled_up, total
+from experiments.decisions.rollup_queries import Span, Sums, rolled_up, total
 from experiments.reports.rows import CostDay, QualityPoint, Tier
 
 MIN_RATED = 100

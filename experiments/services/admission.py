@@ -30,6 +30,7 @@ from experiments.core.money import price_on
 from experiments.core.policy import Method, Policy
 from experiments.core.selection import NoEligibleModelsError
 from experiments.core.values import Asked, Pair
+from experiments.decisions.running_totals import Books
 from experiments.limits import circuit_breakers, credentials
 from experiments.limits.budgets import (
     Charge,
@@ -42,7 +43,6 @@ from experiments.limits.budgets import (
 from experiments.limits.learned_parameters import Learned, learned
 from experiments.models import APIKey, Decision
 from experiments.services import in_flight, processes
-from experiments.services.books import Books
 from experiments.services.routing import (
     RouteRequest,
     StorageUnavailableError,

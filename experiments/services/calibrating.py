@@ -36,12 +36,12 @@ from experiments.core.choice import effective_threshold
 from experiments.core.money import NANO
 from experiments.core.policy import Policy
 from experiments.core.values import Score
+from experiments.decisions.rollup_queries import Span
 from experiments.models import Calibration, RecordedOutcome
 from experiments.models.sums import SCORE_BINS
 from experiments.reports.candidates import Candidate, CannotAskError
 from experiments.reports.drift import expected_band
 from experiments.reports.logged import MOST_ON_A_PAGE, Logged, read_log
-from experiments.reports.rollups import Span
 from experiments.reports.what_if import Question, question
 from experiments.routers.features import featurise
 from experiments.services.calibration import ENOUGH

@@ -9,8 +9,8 @@ from experiments.configuration.policy_store import NoPolicyError
 from experiments.core.explanation import Station
 from experiments.core.policy import Domain, Holdout, Method, Policy, RoutingPolicy
 from experiments.core.selection import NoEligibleModelsError
+from experiments.decisions import explanation
 from experiments.models import Decision
-from experiments.services import tracks
 from experiments.services.routing import (
     RouteRequest,
     StorageUnavailableError,
@@ -85,8 +85,8 @@ def _try(text: str, unit_id: str, side: Side) -> Tried:
         UnknownNameError,
     ) as error:
         return Tried(side.title, str(error))
-    stations = tuple(one for one in tracks.stations(row) if one.name != OUTCOME)
-    return Tried(side.title, tracks.sentence(row), stations, row)
+    stations = tuple(one for one in explanation.stations(row) if one.name != OUTCOME)
+    return Tried(side.title, explanation.sentence(row), stations, row)
 
 
 def altered(policy: Policy, side: Side) -> Policy:

@@ -13,10 +13,10 @@ from uuid import UUID
 
 import numpy as np
 
+from experiments.decisions.unit_totals import QUALITY, combined_rating
 from experiments.models import Decision, Feedback
 from experiments.models.sums import FIXED_POINT
 from experiments.services.outcome_columns import Inputs, OutcomeColumns
-from experiments.services.sums import QUALITY, combined_rating
 
 PRODUCTION = "production-ratings"
 _CHUNK = 500

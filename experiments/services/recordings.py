@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from experiments.decisions.outcomes import actual_costs
 from experiments.models import Decision, Experiment
 from experiments.routers.outcomes import Outcome
-from experiments.services.outcomes import actual_costs
 from experiments.services.routing import RouteRequest, configuration, decide_one
 
 NANO = 1_000_000_000

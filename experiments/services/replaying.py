@@ -16,6 +16,12 @@ from django.utils import timezone
 
 from experiments.analysis.experiment.effects import Interval
 from experiments.analysis.experiment.verdict import Verdict
+from experiments.decisions.outcomes import (
+    OutcomeReport,
+    Rating,
+    record_feedback,
+    record_outcomes,
+)
 from experiments.models import Decision, Experiment, Replay, UnitSum
 from experiments.models.base import new_seed
 from experiments.reports.effects import MetricEffect
@@ -24,12 +30,6 @@ from experiments.reports.study import window_of
 from experiments.routers.outcomes import Outcome
 from experiments.services import experiments as lifecycle
 from experiments.services.daily_results import record
-from experiments.services.outcomes import (
-    OutcomeReport,
-    Rating,
-    record_feedback,
-    record_outcomes,
-)
 from experiments.services.recordings import (
     Asked,
     ReplayError,

@@ -20,12 +20,12 @@ from experiments.core.selection import ModelSelectionCriteria, NoEligibleModelsE
 from experiments.core.text import storable
 from experiments.core.units import HashedBuckets, Unit
 from experiments.core.values import Asked, Decision, Failure, Fallback, Situation
+from experiments.decisions.decision_rows import Circumstances, to_row
+from experiments.decisions.group_commit import store_decisions
 from experiments.models import Decision as DecisionRow
 from experiments.routers.features import Features, featurise
 from experiments.services.engine import Detected, engine
 from experiments.services.expectations import expected_output_tokens
-from experiments.services.records import Circumstances, to_row
-from experiments.services.writing import store_decisions
 from experiments.storage.unit_hash import hash_unit
 
 log = logging.getLogger("switchyard.decisions")

@@ -10,6 +10,7 @@ from django.db import OperationalError
 
 from experiments.core.parameters import Change
 from experiments.core.usage import Usage
+from experiments.decisions.outcomes import Answer, OutcomeReport, enter_outcomes, lock_decisions
 from experiments.limits.budgets import Charge, Correction, correct
 from experiments.limits.circuit_breakers import CallResult, record
 from experiments.limits.learned_parameters import Refusal, remember
@@ -22,7 +23,6 @@ from experiments.services.in_flight import (
     remove,
     settle_as_estimated,
 )
-from experiments.services.outcomes import Answer, OutcomeReport, enter_outcomes, lock_decisions
 from experiments.services.shadow_queue import Overheard, queue
 from experiments.storage.bulk_sql import insert_all
 from experiments.storage.transactions import (

@@ -13,6 +13,8 @@ from uuid import UUID
 from experiments.configuration.policy_store import store
 from experiments.core.judging import METRIC
 from experiments.core.text import storable
+from experiments.decisions.outcomes import FeedbackOffError, Rating, record_feedback
+from experiments.decisions.unit_totals import JUDGE
 from experiments.limits import circuit_breakers
 from experiments.limits.budgets import (
     Charge,
@@ -26,11 +28,9 @@ from experiments.limits.budgets import (
 from experiments.limits.circuit_breakers import CallResult
 from experiments.models import OwnCall, ShadowPair
 from experiments.models.lock_order import locked_ids
-from experiments.services.outcomes import FeedbackOffError, Rating, record_feedback
 from experiments.services.settling import OK, Attempted
 from experiments.services.shadow_queue import INTERRUPTED, OWN_KEY, Material, put_back
 from experiments.services.shadow_sets import feed
-from experiments.services.sums import JUDGE
 from experiments.storage.transactions import run_transaction
 
 log = logging.getLogger("switchyard.shadows")

@@ -5,8 +5,8 @@ from typing import NamedTuple
 from experiments.configuration.policy_store import NoPolicyError
 from experiments.core.explanation import Station
 from experiments.core.selection import NoEligibleModelsError
+from experiments.decisions import explanation
 from experiments.models import Domain
-from experiments.services import tracks
 from experiments.services.routing import (
     RouteRequest,
     StorageUnavailableError,
@@ -41,4 +41,4 @@ def _trial(title: str, request: RouteRequest) -> Trial:
         UnknownNameError,
     ) as error:
         return Trial(title, str(error))
-    return Trial(title, tracks.sentence(row), tracks.stations(row))
+    return Trial(title, explanation.sentence(row), explanation.stations(row))

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from experiments.dashboards.filters import Dates, Filters
-from experiments.reports.rollups import Span
+from experiments.decisions.rollup_queries import Span
 from experiments.reports.traffic import Baseline
 
 NOW = datetime(2026, 11, 22, 14, 30, tzinfo=UTC)

@@ -8,8 +8,8 @@ import pytest
 from experiments.analysis.ratings import Estimate
 from experiments.dashboards import wording
 from experiments.dashboards.filters import Filters
+from experiments.decisions.rollup_queries import Span, Sums
 from experiments.reports.detection import Moved
-from experiments.reports.rollups import Span, Sums
 from experiments.reports.traffic import (
     Baseline,
     Comparison,

@@ -38,7 +38,7 @@ def without_outcome(decisions: list[str]) -> list[str]:
 
 def differing_sums() -> list[str]:
     """The tables of sums that are not what counting every raw row gives."""
-    from tests.services import recount
+    from tests.decisions import recount
 
     pairs = {
         "units": (recount.stored(UnitSum), recount.units()),
@@ -51,7 +51,7 @@ def differing_sums() -> list[str]:
 
 def watched_totals(seconds: float) -> dict[str, Any]:
     """What `verify_totals` finds when it runs again and again for so long."""
-    from experiments.services.verification import verify
+    from experiments.decisions.verification import verify
 
     looks, most, found = 0, 0, []
     until = time.monotonic() + seconds

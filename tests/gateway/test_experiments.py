@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from experiments.decisions.outcomes import OutcomeReport
 from experiments.gateway.asking import asking
 from experiments.gateway.chat import read_chat
 from experiments.gateway.exchange import Exchange
@@ -12,7 +13,6 @@ from experiments.gateway.replies import headers
 from experiments.limits import circuit_breakers
 from experiments.models import APIKey, Outcome, Scope, UnitSum
 from experiments.services.admission import Admitted, admit
-from experiments.services.outcomes import OutcomeReport
 from experiments.services.settling import Attempted, Settlement, settle
 from tests.experiment_rows import running
 

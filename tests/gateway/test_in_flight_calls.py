@@ -14,6 +14,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
+from experiments.decisions.outcomes import OutcomeReport, record_outcome
 from experiments.gateway.asking import asking
 from experiments.gateway.chat import read_chat
 from experiments.limits import circuit_breakers
@@ -32,7 +33,6 @@ from experiments.models import (
 from experiments.services import in_flight, processes
 from experiments.services.admission import Admitted, admit
 from experiments.services.in_flight import NOT_STORED, PROCESS_ENDED, sweep_abandoned_calls
-from experiments.services.outcomes import OutcomeReport, record_outcome
 from experiments.services.settling import Attempted, Settlement, abandoned, settle
 from tests.database_faults import CHECK, DEADLOCK, TOO_LARGE, refusing
 from tests.installation import install

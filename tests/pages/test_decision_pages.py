@@ -14,8 +14,8 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 from uuid6 import uuid7
 
+from experiments.decisions.outcomes import OutcomeReport, Rating, record_feedback, record_outcome
 from experiments.models import Decision, Domain, Outcome, PruneMark
-from experiments.services.outcomes import OutcomeReport, Rating, record_feedback, record_outcome
 from experiments.services.routing import RouteRequest, route
 
 
@@ -44,7 +44,7 @@ def test_a_filter_is_in_the_form_and_in_the_links(viewer: Client) -> None:
 
 
 def test_pages_lead_on_and_keep_the_filter(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("experiments.reports.decisions.decision_page.__defaults__", (None, None, 2))
+    monkeypatch.setattr("experiments.decisions.queries.decision_page.__defaults__", (None, None, 2))
     rows = [routed() for _ in range(3)]
     page = viewer.get("/decisions/?domain=technical").content.decode()
     assert page.count('<th scope="row"') == 2

@@ -7,8 +7,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from experiments.decisions.outcomes import Answer, OutcomeReport, record_outcomes
 from experiments.models import Attempt, Circuit, Decision
-from experiments.services.outcomes import Answer, OutcomeReport, record_outcomes
 from experiments.services.routing import RouteRequest, route
 
 STRONG, WEAK = "openai/gpt-4.1", "openai/gpt-4.1-mini"

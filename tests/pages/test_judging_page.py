@@ -10,11 +10,11 @@ from django.utils import timezone
 
 from experiments.background.tasks import run_next
 from experiments.configuration.revisions import revision
+from experiments.decisions.outcomes import Rating, record_feedback
+from experiments.decisions.rollup_queries import Span
 from experiments.limits import circuit_breakers
 from experiments.models import Decision, Domain, OwnCall, RoutingSettings, ShadowPair
 from experiments.reports.judging import judging
-from experiments.reports.rollups import Span
-from experiments.services.outcomes import Rating, record_feedback
 from tests.judging.provider import Provider, provider
 from tests.judging.rows import STRONG, answered, change, set_up
 

@@ -7,9 +7,9 @@ from pytest_django import DjangoAssertNumQueries
 
 from experiments.configuration.policy_store import store
 from experiments.configuration.revisions import revision
+from experiments.decisions.rollup_queries import Span
 from experiments.models import DailyResult, LanguageModel, ModelPrice
 from experiments.reports.attention import Attention, NotReady, Subject, attention
-from experiments.reports.rollups import Span
 from tests.experiment_rows import rollout, running
 from tests.rollup_rows import hour
 

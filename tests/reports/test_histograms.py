@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
+from experiments.decisions.rollup_queries import Span, Sums
 from experiments.reports.detection import (
     histograms,
     latency_within,
     moved,
     share_at_or_above,
 )
-from experiments.reports.rollups import Span, Sums
 from experiments.reports.rows import ScoreBin
 from tests.rollup_rows import CENT, bins
 

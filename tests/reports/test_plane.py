@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
+from experiments.decisions.rollup_queries import Span
 from experiments.reports.plane import plane
-from experiments.reports.rollups import Span
 from experiments.reports.rows import CoinLine
 from tests.rollup_rows import CENT, hour
 

@@ -8,11 +8,11 @@ from django.db.models import Sum
 from django.db.models.functions import Coalesce
 from pytest_django import DjangoAssertNumQueries
 
+from experiments.decisions.rollup_queries import Span
 from experiments.models import Decision
-from experiments.reports.rollups import Span
 from experiments.reports.traffic import Baseline, Comparison, Held, traffic
+from tests.decisions import recount
 from tests.rollup_rows import CENT, HOUR, hour
-from tests.services import recount
 
 pytestmark = pytest.mark.django_db
 SPAN = Span(datetime(2026, 11, 16, tzinfo=UTC), datetime(2026, 11, 23, tzinfo=UTC))

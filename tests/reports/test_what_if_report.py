@@ -11,10 +11,12 @@ from django.test.utils import CaptureQueriesContext
 
 from experiments.configuration.policy_store import store
 from experiments.core.policy import Method
+from experiments.decisions.decision_rows import compact
+from experiments.decisions.outcomes import Rating, record_feedback
+from experiments.decisions.rollup_queries import Span
 from experiments.models import Decision, Feedback, Outcome, Router
 from experiments.reports.candidates import Candidate, CannotAskError, ask, filled
 from experiments.reports.logged import read_log
-from experiments.reports.rollups import Span
 from experiments.reports.what_if import what_if
 from experiments.reports.what_if_payloads import what_if_payload
 from experiments.reports.what_if_words import (
@@ -24,8 +26,6 @@ from experiments.reports.what_if_words import (
     tails,
     weights_words,
 )
-from experiments.services.outcomes import Rating, record_feedback
-from experiments.services.records import compact
 from tests.explored_traffic import (
     NOW,
     let_ten_carry_a_third_of_the_weak_cost,

@@ -14,8 +14,8 @@ FLAG = "routellm_medical_domain"
 def rounds_at_once() -> list[BaseException]:
     """Two moments at which a step is over, and everybody advances at each of them."""
     from experiments.services import rollouts
+    from tests.decisions.running_totals_process import WRITERS, in_threads
     from tests.experiment_rows import START, rollout
-    from tests.services.books_process import WRITERS, in_threads
 
     rollouts.start(rollout(steps=[(10, 24), (25, 24), (50, 24), (100, 0)]), "olga", START)
     compare()

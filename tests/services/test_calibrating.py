@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from experiments.configuration.policy_store import store
+from experiments.decisions.decision_rows import compact
+from experiments.decisions.rollup_queries import Span
 from experiments.models import (
     Calibration,
     Decision,
@@ -21,11 +23,9 @@ from experiments.models import (
 from experiments.reports.attention import Subject, attention
 from experiments.reports.candidates import CannotAskError
 from experiments.reports.drift import drifts
-from experiments.reports.rollups import Span
 from experiments.services.calibrating import Proposal, Wanted, propose, units_of
 from experiments.services.calibration_words import basis, condition, promise, rows, sentence
 from experiments.services.lab_steps import LabError, apply_threshold, draft_experiment, roll_out
-from experiments.services.records import compact
 from tests.experiment_rows import set_flag
 from tests.explored_traffic import NOW, send, set_policy
 

@@ -7,6 +7,7 @@ from statistics import mean
 import pytest
 from django.db.models import Count, Sum
 
+from experiments.decisions.replay_check import check_replay
 from experiments.models import (
     Decision,
     Experiment,
@@ -22,7 +23,6 @@ from experiments.services.demonstration import story
 from experiments.services.demonstration.filling import NotEmptyError, fill
 from experiments.services.demonstration.trial import NAME
 from experiments.services.demonstration.world import Truth, World
-from experiments.services.replays import check_replay
 
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 SCALE = 0.35

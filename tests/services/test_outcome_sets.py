@@ -8,6 +8,7 @@ import pytest
 
 from experiments.configuration.policy_store import store
 from experiments.configuration.revisions import revision
+from experiments.decisions.outcomes import Rating, record_feedback
 from experiments.models import Domain, OutcomeSet, RecordedOutcome
 from experiments.services.engine import engine
 from experiments.services.outcome_sets import (
@@ -18,7 +19,6 @@ from experiments.services.outcome_sets import (
     columns,
     find_set,
 )
-from experiments.services.outcomes import Rating, record_feedback
 from experiments.services.rated_decisions import PRODUCTION
 from experiments.services.routing import RouteRequest, route
 

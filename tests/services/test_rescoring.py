@@ -12,10 +12,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from experiments.core.policy import Method
+from experiments.decisions.rollup_queries import Span
 from experiments.models import Decision, Router
 from experiments.reports.candidates import Candidate, CannotAskError
 from experiments.reports.logged import Rescored, read_log
-from experiments.reports.rollups import Span
 from experiments.reports.what_if import answer, question, what_if
 from experiments.reports.what_if_words import sentence, weights_words
 from experiments.routers.local_mf import CHECKPOINT, LocalMFRouter

@@ -9,15 +9,15 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from experiments.core.bucketing import bucket_index
-from experiments.models import Decision, Flag, Metric, Outcome, PolicyRevision, Rollout, UnitSum
-from experiments.reports.rollout_lines import rollout_lines
-from experiments.services import rollouts
-from experiments.services.outcomes import (
+from experiments.decisions.outcomes import (
     OutcomeReport,
     Rating,
     record_feedback,
     record_outcome,
 )
+from experiments.models import Decision, Flag, Metric, Outcome, PolicyRevision, Rollout, UnitSum
+from experiments.reports.rollout_lines import rollout_lines
+from experiments.services import rollouts
 from experiments.services.rollout_guards import GuardsError, checked_guards
 from experiments.services.rollout_looks import look_at
 from experiments.services.rollouts import RolloutError, advance_all, advance_anyway, lower_target

@@ -13,6 +13,7 @@ from pytest_django import Settings
 from experiments.configuration.policy_store import store
 from experiments.configuration.revisions import revision
 from experiments.core.selection import ModelSelectionCriteria
+from experiments.decisions.decision_rows import replay
 from experiments.models import (
     Decision,
     Domain,
@@ -23,7 +24,6 @@ from experiments.models import (
     RoutingSettings,
 )
 from experiments.services.engine import engine
-from experiments.services.records import replay
 from experiments.services.routing import RouteRequest, UnknownNameError, route
 from experiments.storage.unit_hash import hash_unit
 from tests.experiment_rows import running

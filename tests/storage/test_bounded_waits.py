@@ -12,10 +12,10 @@ import pytest
 from django.db import OperationalError, connection
 
 from experiments.configuration.policy_store import store
+from experiments.decisions import group_commit
+from experiments.decisions.group_commit import store_decisions
 from experiments.models import Decision
-from experiments.services import writing
 from experiments.services.routing import RouteRequest, route
-from experiments.services.writing import store_decisions
 from experiments.storage import write_lock
 from experiments.storage.deadlines import (
     deadline,
@@ -115,9 +115,9 @@ def test_sqlite_waits_for_other_programs_only_for_what_is_left_of_the_time() -> 
 @pytest.mark.django_db(transaction=True)
 def test_a_group_commit_that_hangs_holds_nobody_up(seeded: None) -> None:
     row = made()
-    with writing._turn, fails_within(1.0):
+    with group_commit._turn, fails_within(1.0):
         store_decisions([row])
-    assert not writing._waiting
+    assert not group_commit._waiting
     store_decisions([made()])
     assert Decision.objects.count() == 1
 
@@ -125,9 +125,9 @@ def test_a_group_commit_that_hangs_holds_nobody_up(seeded: None) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_call_whose_time_is_up_does_not_take_the_others_down(seeded: None) -> None:
     """It waits behind a slow write; a later call has more time and is stored."""
-    late = writing._Waiting([made()])
+    late = group_commit._Waiting([made()])
     late.until = time.monotonic()
-    writing._waiting.append(late)
+    group_commit._waiting.append(late)
     store_decisions([made()])
     assert isinstance(late.error, OperationalError)
     assert Decision.objects.count() == 1

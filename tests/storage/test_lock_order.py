@@ -21,6 +21,10 @@ from experiments.background.tasks import Running
 from experiments.configuration.apply import apply, roll_back
 from experiments.configuration.document import current_document
 from experiments.core.parameters import Action, ParameterRule
+from experiments.decisions.outcomes import OutcomeReport, Rating, record_feedback, record_outcome
+from experiments.decisions.pruning import prune
+from experiments.decisions.rebuilding import rebuild
+from experiments.decisions.verification import verify
 from experiments.gateway.asking import asking
 from experiments.gateway.chat import read_chat
 from experiments.limits import budgets, circuit_breakers
@@ -54,9 +58,6 @@ from experiments.services.calibration import calibrate
 from experiments.services.experiment_edits import edit
 from experiments.services.in_flight import sweep_abandoned_calls
 from experiments.services.lab_steps import explore
-from experiments.services.outcomes import OutcomeReport, Rating, record_feedback, record_outcome
-from experiments.services.pruning import prune
-from experiments.services.rebuilding import rebuild
 from experiments.services.routing import RouteRequest, route, route_batch
 from experiments.services.settling import Attempted, Settlement, settle
 from experiments.services.shadow_queue import (
@@ -69,7 +70,6 @@ from experiments.services.shadow_queue import (
     queue,
     waiting,
 )
-from experiments.services.verification import verify
 from tests.experiment_rows import START, draft, rollout, running
 from tests.installation import install
 from tests.judging.rows import overheard, set_up

@@ -8,6 +8,7 @@ import pytest
 from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 
+from experiments.decisions.group_commit import _Waiting, _write_together
 from experiments.gateway.asking import asking
 from experiments.gateway.chat import read_chat
 from experiments.limits import circuit_breakers
@@ -19,7 +20,6 @@ from experiments.services.routing import (
     configuration,
     decide_one,
 )
-from experiments.services.writing import _Waiting, _write_together
 from experiments.storage.transactions import (
     MAX_ATTEMPTS,
     ConcurrentUpdateError,

@@ -13,10 +13,10 @@ from experiments.analysis.off_policy.estimates import Bounds
 from experiments.configuration.experiment_locks import LockedError
 from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.core.policy import Policy
+from experiments.decisions.rollup_queries import Span
 from experiments.management.base import BaseCommand
 from experiments.models import Calibration
 from experiments.reports.candidates import CannotAskError
-from experiments.reports.rollups import Span
 from experiments.services.calibrating import Proposal, Wanted, propose
 from experiments.services.calibration_words import basis, condition, promise, rows, sentence, tail
 from experiments.services.engine import engine

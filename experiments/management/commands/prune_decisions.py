@@ -9,9 +9,9 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from experiments.background import tasks
+from experiments.decisions.pruning import BATCH, Progress, prune
 from experiments.management.base import BaseCommand
 from experiments.management.periodic_jobs import retained_from
-from experiments.services.pruning import BATCH, Progress, prune
 
 
 def _day(text: str) -> date:

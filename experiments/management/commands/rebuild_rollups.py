@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 
 from experiments.core.wording import plural
+from experiments.decisions.rebuilding import rebuild
 from experiments.management.base import BaseCommand
-from experiments.services.rebuilding import rebuild
 
 
 class Command(BaseCommand):

@@ -8,16 +8,16 @@ from django.core.management.base import CommandError
 
 from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.core.selection import NoEligibleModelsError
+from experiments.decisions.explanation import as_text
+from experiments.decisions.payload import decision_payload
 from experiments.management.base import BaseCommand
 from experiments.services.engine import engine
-from experiments.services.payloads import decision_payload
 from experiments.services.routing import (
     RouteRequest,
     StorageUnavailableError,
     UnknownNameError,
     route,
 )
-from experiments.services.tracks import as_text
 
 
 class Command(BaseCommand):

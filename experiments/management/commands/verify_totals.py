@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 
 from experiments.core.wording import plural
+from experiments.decisions.verification import Verified, verify
 from experiments.management.base import BaseCommand
-from experiments.services.verification import Verified, verify
 
 SHOWN = 100
 

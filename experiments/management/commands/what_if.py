@@ -11,9 +11,9 @@ from django.utils import timezone
 from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.core.money import NANO
 from experiments.core.policy import Method
+from experiments.decisions.rollup_queries import Span
 from experiments.management.base import BaseCommand
 from experiments.reports.candidates import ASKABLE, Candidate, CannotAskError, filled
-from experiments.reports.rollups import Span
 from experiments.reports.what_if import Answer, what_if
 from experiments.reports.what_if_payloads import what_if_payload
 from experiments.reports.what_if_words import (

@@ -16,13 +16,13 @@ from experiments.core.decision import decide
 from experiments.core.policy import Policy
 from experiments.core.units import HashedBuckets, Unit
 from experiments.core.values import Situation
+from experiments.decisions.decision_rows import Circumstances, to_row
+from experiments.decisions.outcomes import actual_costs
+from experiments.decisions.running_totals import Books, Known
+from experiments.decisions.unit_totals import JUDGE, QUALITY, combined_rating
 from experiments.models import Decision, Feedback, Outcome
-from experiments.services.books import Books, Known
 from experiments.services.demonstration.people import Asked
 from experiments.services.demonstration.world import FAILURES, Prompt, World
-from experiments.services.outcomes import actual_costs
-from experiments.services.records import Circumstances, to_row
-from experiments.services.sums import JUDGE, QUALITY, combined_rating
 from experiments.storage.bulk_sql import insert_all
 from experiments.storage.unit_hash import hash_unit
 

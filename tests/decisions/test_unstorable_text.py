@@ -6,12 +6,12 @@ from uuid import UUID
 import pytest
 from uuid6 import uuid7
 
+from experiments.decisions.group_commit import store_decisions
+from experiments.decisions.outcomes import OutcomeReport
 from experiments.limits.budgets import Charge, Limits
 from experiments.models import Attempt, Circuit, Decision, InFlightCall, Outcome
-from experiments.services.outcomes import OutcomeReport
 from experiments.services.routing import RouteRequest, route
 from experiments.services.settling import Attempted, Settlement, settle
-from experiments.services.writing import store_decisions
 from experiments.storage.bulk_sql import insert
 
 pytestmark = pytest.mark.usefixtures("seeded")

@@ -7,8 +7,8 @@ from experiments.core.assignment import FlagState
 from experiments.core.detection import Candidate
 from experiments.core.explanation import Facts, Rating, Report, Station
 from experiments.core.values import Failure, Score
+from experiments.decisions.decision_rows import fallbacks_of
 from experiments.models import Decision, Outcome
-from experiments.services.records import fallbacks_of
 
 HASH_DIGITS = 12
 

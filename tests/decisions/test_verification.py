@@ -17,18 +17,18 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from experiments.configuration.policy_store import store
+from experiments.decisions import recounting
+from experiments.decisions.group_commit import store_decisions
+from experiments.decisions.outcomes import OutcomeReport, Rating, record_feedback, record_outcome
+from experiments.decisions.pruning import prune
+from experiments.decisions.rebuilding import rebuild
+from experiments.decisions.recounting import Difference, Span
+from experiments.decisions.verification import verify
 from experiments.models import Decision, Feedback, MetricSum, Outcome, Rollup, RollupBin, UnitSum
-from experiments.services import recounting
 from experiments.services.engine import engine
-from experiments.services.outcomes import OutcomeReport, Rating, record_feedback, record_outcome
-from experiments.services.pruning import prune
-from experiments.services.rebuilding import rebuild
-from experiments.services.recounting import Difference, Span
 from experiments.services.routing import RouteRequest, route
-from experiments.services.verification import verify
-from experiments.services.writing import store_decisions
+from tests.decisions import recount
 from tests.installation import install
-from tests.services import recount
 
 TABLES: list[tuple[type[Any], str]] = [
     (Rollup, "cost_squares"),

@@ -4,9 +4,9 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any
 
+from experiments.decisions.unit_totals import fell_back, priced_by
 from experiments.models import Decision, Outcome
 from experiments.models.sums import CONFIDENCE_BINS, LATENCY_ENDS, SCORE_BINS
-from experiments.services.sums import fell_back, priced_by
 
 MICRO = 1_000
 

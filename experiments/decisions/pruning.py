@@ -8,9 +8,9 @@ from django.db.models import F, Max
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
+from experiments.decisions.totals import Line, Sums, totals
 from experiments.models import Decision, KeyUsage, PrunedTotal, PruneMark, ShadowPair
 from experiments.models.lock_order import locked_ids
-from experiments.reports.totals import Line, Sums, totals
 from experiments.storage.transactions import run_transaction
 
 BATCH = 1000

@@ -6,8 +6,8 @@ import sys
 from datetime import UTC, datetime
 
 from experiments.configuration.policy_store import store
+from experiments.decisions.outcomes import OutcomeReport, Rating, record_feedback, record_outcome
 from experiments.services.engine import engine
-from experiments.services.outcomes import OutcomeReport, Rating, record_feedback, record_outcome
 from experiments.services.routing import RouteRequest, route
 
 

@@ -7,6 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from experiments.decisions.outcomes import (
+    OutcomeReport,
+    Rating,
+    record_feedback,
+    record_outcome,
+)
 from experiments.models import (
     Decision,
     Feedback,
@@ -16,12 +22,6 @@ from experiments.models import (
     Rollup,
     RollupBin,
     UnitSum,
-)
-from experiments.services.outcomes import (
-    OutcomeReport,
-    Rating,
-    record_feedback,
-    record_outcome,
 )
 from experiments.services.routing import RouteRequest, route_batch
 from tests.experiment_rows import draft, rollout, set_flag

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from experiments.core.selection import NoEligibleModelsError
 from experiments.core.values import Decision as Decided
+from experiments.decisions.decision_rows import replay
 from experiments.models import Decision, PolicyRevision
-from experiments.services.records import replay
 
 
 class ReplayCheck(NamedTuple):

@@ -1,5 +1,5 @@
 """Run as a program: several threads write decisions and outcomes into one SQLite file, then all
-sums are counted anew. `python -m tests.services.books_process` with DATABASE_URL set."""
+sums are counted anew. `python -m tests.decisions.running_totals_process` with DATABASE_URL set."""
 
 import os
 import random
@@ -36,7 +36,7 @@ def in_threads(work: Callable[[int], None]) -> list[BaseException]:
 
 def write_concurrently() -> list[BaseException]:
     """All writers share the decisions, so that they meet on the same rows."""
-    from tests.services import recount
+    from tests.decisions import recount
 
     shared = recount.decide(random.Random(0), 40)
 
@@ -52,7 +52,7 @@ def write_concurrently() -> list[BaseException]:
 def differences() -> list[str]:
     """The tables whose sums are not what counting anew gives."""
     from experiments.models import MetricSum, Rollup, UnitSum
-    from tests.services import recount
+    from tests.decisions import recount
 
     pairs = {
         "units": (recount.stored(UnitSum), recount.units()),
@@ -70,7 +70,7 @@ def main() -> None:
     from django.core.management import call_command
 
     from experiments.configuration.seeding import seed
-    from tests.services import recount
+    from tests.decisions import recount
 
     call_command("migrate", verbosity=0)
     seed()

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from django.conf import settings
 from django.db import OperationalError, connection
 
+from experiments.decisions.running_totals import Books
 from experiments.models import Decision
-from experiments.services.books import Books
 from experiments.storage.bulk_sql import insert
 from experiments.storage.deadlines import deadline, deadline_in, meter_of_this_thread, seconds_left
 from experiments.storage.transactions import run_transaction, write_each

@@ -14,15 +14,15 @@ from uuid import UUID
 from experiments.configuration.policy_store import store
 from experiments.core.money import PARTS, Price
 from experiments.core.usage import Usage
+from experiments.decisions import unit_totals
+from experiments.decisions.lookup import DecisionNotFoundError, DecisionPrunedError, absence
+from experiments.decisions.running_totals import Books, Known
 from experiments.models import Decision, Feedback, Metric, Outcome
 from experiments.models.experiments import BUILT_IN_METRICS
-from experiments.services import sums
-from experiments.services.books import Books, Known
-from experiments.services.lookup import DecisionNotFoundError, DecisionPrunedError, absence
 from experiments.storage.bulk_sql import insert, present
 from experiments.storage.transactions import run_transaction
 
-QUALITY = sums.QUALITY
+QUALITY = unit_totals.QUALITY
 UNDEFINED_METRIC_LIMIT = 1e9
 
 
@@ -293,7 +293,7 @@ def _enter(
 
 
 def _combined(rows: Iterable[Feedback], decision_id: UUID, metric: str) -> int | None:
-    return sums.combined_rating(
+    return unit_totals.combined_rating(
         row for row in rows if row.decision_id == decision_id and row.metric == metric
     )
 

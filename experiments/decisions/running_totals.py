@@ -7,9 +7,9 @@ late, repeated and reordered events leave exactly what counting anew would.
 
 from typing import NamedTuple
 
+from experiments.decisions import rollups, unit_totals
+from experiments.decisions.counter_buffer import Ledger
 from experiments.models import Decision, MetricSum, Outcome, Rollup, RollupBin, UnitSum
-from experiments.services import rollups, sums
-from experiments.services.ledger import Ledger
 
 
 class Known(NamedTuple):
@@ -30,8 +30,10 @@ class Books:
         self._ledger.add(Rollup, rollups.key_of(decision), rollups.contribution(decision))
         for key in rollups.bins_of(decision):
             self._ledger.add(RollupBin, key, {"count": 1})
-        if sums.is_counted(decision):
-            self._ledger.add(UnitSum, sums.key_of(decision), sums.contribution(decision))
+        if unit_totals.is_counted(decision):
+            self._ledger.add(
+                UnitSum, unit_totals.key_of(decision), unit_totals.contribution(decision)
+            )
 
     def learned(self, decision: Decision, before: Known, after: Known) -> None:
         """An outcome or a rating of quality came, or a better one."""
@@ -42,16 +44,17 @@ class Books:
                 rollups.contribution(decision, *before), rollups.contribution(decision, *after)
             ),
         )
-        if sums.is_counted(decision):
+        if unit_totals.is_counted(decision):
             change = _difference(
-                sums.contribution(decision, *before), sums.contribution(decision, *after)
+                unit_totals.contribution(decision, *before),
+                unit_totals.contribution(decision, *after),
             )
-            self._ledger.add(UnitSum, sums.key_of(decision), change)
+            self._ledger.add(UnitSum, unit_totals.key_of(decision), change)
 
     def rated(self, decision: Decision, metric: str, before: int | None, after: int | None) -> None:
         """A custom metric's combined rating changed."""
-        if sums.is_counted(decision):
-            key = {**sums.key_of(decision), "metric": metric}
+        if unit_totals.is_counted(decision):
+            key = {**unit_totals.key_of(decision), "metric": metric}
             change = {
                 "total": (after or 0) - (before or 0),
                 "rated": int(after is not None) - int(before is not None),

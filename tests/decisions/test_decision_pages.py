@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
+from experiments.decisions.queries import Mark, Wanted, decision_page, every_decision
 from experiments.models import Decision
-from experiments.reports.decisions import Mark, Wanted, decision_page, every_decision
 
 pytestmark = pytest.mark.django_db
 START = datetime(2026, 11, 20, tzinfo=UTC)
@@ -132,7 +132,7 @@ def test_the_index_alone_finds_a_page() -> None:
 
 
 def test_every_decision_comes_once_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("experiments.reports.decisions.EXPORTED", 3)
+    monkeypatch.setattr("experiments.decisions.queries.EXPORTED", 3)
     for number in range(1, 8):
         store(number)
     chunks = list(every_decision(EVERYTHING, ("id", "domain")))

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import pytest
 from django.db import IntegrityError, OperationalError, connection
 
+from experiments.decisions import group_commit
+from experiments.decisions.group_commit import store_decisions
 from experiments.models import Decision, Rollup
-from experiments.services import writing
 from experiments.services.routing import RouteRequest, configuration, decide_one
-from experiments.services.writing import store_decisions
 from tests.installation import install
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -46,10 +46,10 @@ def gathered(calls: Sequence[Sequence[Decision]]) -> list[BaseException | None]:
             connection.close()
 
     threads = [threading.Thread(target=call, args=(number,)) for number in range(len(calls))]
-    with writing._turn:
+    with group_commit._turn:
         for thread in threads:
             thread.start()
-        while len(writing._waiting) < len(calls):
+        while len(group_commit._waiting) < len(calls):
             pass
     for thread in threads:
         thread.join()
@@ -60,13 +60,13 @@ def gathered(calls: Sequence[Sequence[Decision]]) -> list[BaseException | None]:
 def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many decisions each transaction was to hold."""
     sizes: list[int] = []
-    write = writing._write
+    write = group_commit._write
 
     def counting(rows: Sequence[Decision]) -> None:
         sizes.append(len(rows))
         write(rows)
 
-    monkeypatch.setattr(writing, "_write", counting)
+    monkeypatch.setattr(group_commit, "_write", counting)
     return sizes
 
 
@@ -94,7 +94,7 @@ def test_a_database_that_is_away_ends_all(monkeypatch: pytest.MonkeyPatch) -> No
     def away(rows: Sequence[Decision]) -> None:
         raise OperationalError("database is locked")
 
-    monkeypatch.setattr(writing, "_write", away)
+    monkeypatch.setattr(group_commit, "_write", away)
     errors = gathered([[row] for row in decided(3)])
     assert [type(error) for error in errors] == [OperationalError] * 3
     assert stored() == set()
@@ -104,7 +104,7 @@ def test_a_fault_of_ours_ends_the_call_too(monkeypatch: pytest.MonkeyPatch) -> N
     def broken(rows: Sequence[Decision]) -> None:
         raise KeyError("fault")
 
-    monkeypatch.setattr(writing, "_write", broken)
+    monkeypatch.setattr(group_commit, "_write", broken)
     with pytest.raises(KeyError):
         store_decisions(decided(1))
-    assert not writing._waiting
+    assert not group_commit._waiting

@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 from django.db import connection, models
 
+from experiments.decisions.rollups import MICRO
+from experiments.decisions.unit_totals import JUDGE, QUALITY
 from experiments.models import (
     Attempt,
     Decision,
@@ -38,9 +40,7 @@ from experiments.models.sums import (
     SCORE_BINS,
     counters_of,
 )
-from experiments.services.rollups import MICRO
 from experiments.services.shadow_queue import OWN_KEY
-from experiments.services.sums import JUDGE, QUALITY
 from experiments.storage.transactions import run_transaction
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from django.db.models import Max, Min, Sum
 
+from experiments.decisions import recounting
+from experiments.decisions.recounting import Span
 from experiments.models import Decision, Rollup
-from experiments.services import recounting
-from experiments.services.recounting import Span
 
 HOUR = timedelta(hours=1)
 

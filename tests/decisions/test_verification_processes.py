@@ -12,7 +12,7 @@ import pytest
 from tests.storage.fresh_database import fresh_database
 from tests.storage.test_installing_at_once import start
 
-WRITER = "from tests.services.verification_writer import write; write({})"
+WRITER = "from tests.decisions.verification_writer import write; write({})"
 SPOIL = """
 from django.db.models import F
 from experiments.models import MetricSum, Rollup, RollupBin, UnitSum

@@ -10,6 +10,8 @@ import pytest
 from django.db.models import F
 
 from experiments.core.policy import Policy
+from experiments.decisions.outcomes import OutcomeReport, record_outcome
+from experiments.decisions.verification import verify
 from experiments.gateway.asking import asking
 from experiments.gateway.chat import read_chat
 from experiments.limits import circuit_breakers
@@ -17,10 +19,8 @@ from experiments.limits.budgets import Limits, count_request, person
 from experiments.models import APIKey, Decision, InFlightCall, KeyUsage, Scope
 from experiments.services.admission import Admitted, Call, KeyRules, admit
 from experiments.services.in_flight import PROCESS_ENDED, settle_as_estimated
-from experiments.services.outcomes import OutcomeReport, record_outcome
 from experiments.services.routing import RouteRequest, route
 from experiments.services.settling import Attempted, Settlement, settle
-from experiments.services.verification import verify
 from tests.installation import install
 
 pytestmark = pytest.mark.django_db(transaction=True)

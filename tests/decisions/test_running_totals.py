@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from experiments.models import Decision, Feedback, MetricSum, Outcome, Rollup, UnitSum
-from tests.services import books_process, recount
+from tests.decisions import recount, running_totals_process
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -68,7 +68,7 @@ def test_concurrent_writers_lose_nothing_on_sqlite(tmp_path: Path) -> None:
         "LOG_LEVEL": "ERROR",
     }
     done = subprocess.run(
-        [sys.executable, "-m", "tests.services.books_process"],
+        [sys.executable, "-m", "tests.decisions.running_totals_process"],
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -86,5 +86,5 @@ def test_concurrent_writers_lose_nothing_on_postgresql() -> None:
 
     seed()
     recount.prepare()
-    assert books_process.write_concurrently() == []
-    assert books_process.differences() == []
+    assert running_totals_process.write_concurrently() == []
+    assert running_totals_process.differences() == []

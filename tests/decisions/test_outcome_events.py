@@ -9,15 +9,15 @@ from uuid import UUID
 import pytest
 
 from experiments.configuration.policy_store import store
-from experiments.models import Decision, Feedback, Outcome, Rollup, UnitSum
-from experiments.services.engine import engine
-from experiments.services.outcomes import (
+from experiments.decisions.outcomes import (
     OutcomeReport,
     Rating,
     actual_costs,
     record_feedback,
     record_outcome,
 )
+from experiments.models import Decision, Feedback, Outcome, Rollup, UnitSum
+from experiments.services.engine import engine
 from experiments.services.routing import RouteRequest, route
 
 pytestmark = pytest.mark.usefixtures("seeded")

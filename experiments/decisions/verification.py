@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from django.db import models
 from django.db.models import Max, Min
 
+from experiments.decisions import recounting
+from experiments.decisions.recounting import Difference, Span
 from experiments.models import Decision, KeyUsage, MetricSum, PruneMark, Rollup, RollupBin, UnitSum
-from experiments.services import recounting
-from experiments.services.recounting import Difference, Span
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 

@@ -8,10 +8,10 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
+from experiments.decisions.pruning import prune
+from experiments.decisions.rebuilding import rebuild
 from experiments.models import Decision, Rollup, RollupBin
-from experiments.services.pruning import prune
-from experiments.services.rebuilding import rebuild
-from tests.services import recount
+from tests.decisions import recount
 
 
 @pytest.fixture
