@@ -14,7 +14,7 @@ from experiments.core.values import Score, Situation
 from experiments.routers.controller import build_controller
 from experiments.routers.detector import example_prompts
 from experiments.routers.features import featurise
-from experiments.services.engine import engine
+from experiments.routing.runtime import engine
 
 ROUNDS = 2000
 

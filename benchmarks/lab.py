@@ -45,7 +45,7 @@ def measure(folder: Path, evaluated: int, trained: int) -> dict[str, Any]:
     last = RecordedOutcome.objects.filter(outcome_set=whole).latest("id").pk
     import numpy as np
 
-    from experiments.services.scorers import find_scorer
+    from experiments.routing.router_lookup import find_scorer
 
     scored = np.random.default_rng(0).random(evaluated)
     OutcomeScores.objects.create(

@@ -23,9 +23,9 @@ from experiments.gateway.places import of_this_machine
 from experiments.limits.credentials import problem_of
 from experiments.reports.rows import CostDay, QualityPoint, ScoreBin
 from experiments.routers.features import featurise
-from experiments.services.engine import engine
-from experiments.services.expectations import expected_output_tokens
-from experiments.services.routing import RouteRequest, decide_one
+from experiments.routing.route import RouteRequest, decide_one
+from experiments.routing.runtime import engine
+from experiments.routing.token_estimates import expected_output_tokens
 from routing_site.asgi import pages
 from routing_site.threads import Scope, to_environ
 

@@ -8,7 +8,7 @@ import pytest
 from django.core.cache import cache
 
 from experiments.configuration.policy_store import store
-from experiments.services import expectations
+from experiments.routing import token_estimates
 
 # How fast examples are made says something about the machine, nothing about the code.
 hypothesis.settings.register_profile(
@@ -32,7 +32,7 @@ def _fresh_process() -> Iterator[None]:
     """Nothing a process keeps in memory survives a test. Commands make the log quieter."""
     level = logging.getLogger("switchyard").level
     store.forget()
-    expectations.forget()
+    token_estimates.forget()
     cache.clear()
     yield
     store.forget()

@@ -9,8 +9,8 @@ from experiments.configuration.revisions import revision
 from experiments.decisions.decision_rows import compact
 from experiments.decisions.outcomes import OutcomeReport, Rating, record_feedback, record_outcomes
 from experiments.models import Decision, Domain, Outcome
-from experiments.services.engine import engine
-from experiments.services.routing import RouteRequest, route_batch
+from experiments.routing.route import RouteRequest, route_batch
+from experiments.routing.runtime import engine
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SUBJECTS = ("a loop in Python", "a mutex", "a B-tree", "SQL joins", "garbage collection")

@@ -17,8 +17,8 @@ from experiments.domain_router import (
     ModelRegistry,
     RouteLLMConfig,
 )
-from experiments.services.engine import engine
-from experiments.services.routing import RouteRequest, route
+from experiments.routing.route import RouteRequest, route
+from experiments.routing.runtime import engine
 
 PROMPTS = (
     "Prove that there are infinitely many prime numbers.",

@@ -245,7 +245,7 @@ class DomainAdmin(ConfigurationAdmin):
                 request, self.opts, object_id
             )
         # Not with the module: every command would load the embeddings.
-        from experiments.services.trials import trials  # noqa: PLC0415
+        from experiments.routing.dry_run import trials  # noqa: PLC0415
 
         text = request.POST.get("prompt", "")[:LONGEST_PROMPT]
         context = {

@@ -68,7 +68,7 @@ class RouterAdmin(ConfigurationAdmin):
 
     @admin.display(description="in this process")
     def state(self, row: Router) -> str:
-        from experiments.services.engine import engine  # noqa: PLC0415 - as above
+        from experiments.routing.runtime import engine  # noqa: PLC0415 - as above
 
         if not row.enabled:
             return "◌ not loaded: switched off"

@@ -22,13 +22,13 @@ from experiments.configuration.policy_store import NoPolicyError
 from experiments.core.selection import NoEligibleModelsError
 from experiments.decisions.lookup import DecisionNotFoundError, DecisionPrunedError
 from experiments.decisions.outcomes import BuiltInMetricError, FeedbackOffError, OutOfRangeError
-from experiments.services.experiments import LifecycleError, NotReadyToShipError
-from experiments.services.rollouts import RolloutError
-from experiments.services.routing import (
+from experiments.routing.route import (
     StorageUnavailableError,
     UnknownNameError,
     UnmetCriteriaError,
 )
+from experiments.services.experiments import LifecycleError, NotReadyToShipError
+from experiments.services.rollouts import RolloutError
 
 log = logging.getLogger("switchyard.api")
 

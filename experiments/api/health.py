@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.core.policy import Policy
 from experiments.models import WriteProbe
-from experiments.services.engine import engine
+from experiments.routing.runtime import engine
 from experiments.storage.deadlines import deadline, deadline_in
 from experiments.storage.write_lock import database_file, write_transaction
 

@@ -17,7 +17,7 @@ from experiments.core.money import usd
 from experiments.models import Rollup, Scope
 from experiments.reports.routing import Latency, routing_report
 from experiments.reports.savings import Alternative, SavingsLine, savings_report
-from experiments.services.routing import UnknownNameError
+from experiments.routing.route import UnknownNameError
 
 DEFAULT_DAYS = 30
 

@@ -14,7 +14,7 @@ from experiments.core.costs import estimate_tokens
 from experiments.core.selection import FALLBACK_STRATEGIES, ModelSelectionCriteria
 from experiments.core.strategies import STRATEGIES
 from experiments.models import Scope
-from experiments.services.routing import RouteRequest
+from experiments.routing.route import RouteRequest
 
 MAX_TEXT = 100_000
 MAX_METADATA = 16

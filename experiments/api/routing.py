@@ -16,7 +16,7 @@ from experiments.api.requests import route_request
 from experiments.decisions.lookup import get_decision
 from experiments.decisions.payload import decision_payload
 from experiments.models import Decision, Scope
-from experiments.services.routing import RouteRequest, route, route_batch
+from experiments.routing.route import RouteRequest, route, route_batch
 
 MAX_BATCH = 256
 

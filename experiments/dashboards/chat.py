@@ -19,7 +19,7 @@ from experiments.decisions.outcomes import QUALITY, FeedbackOffError, Rating, re
 from experiments.limits.budgets import limits_of_person, person, spent_today
 from experiments.limits.callable_models import Reach, reach
 from experiments.models import Decision
-from experiments.services.playground import OUTCOME
+from experiments.routing.playground import OUTCOME
 
 PERMISSION = "experiments.use_chat"
 SOURCE = "user"

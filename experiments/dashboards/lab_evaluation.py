@@ -19,6 +19,7 @@ from experiments.models import BackgroundTask, Domain, OutcomeSet, Router
 from experiments.reports.outcome_sets import outcome_sets, overlap_with
 from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.loading import RANDOM
+from experiments.routing.router_lookup import POLICY, NoRouterError, Scorer, find_scorer
 from experiments.services.cascade_words import several_sentence
 from experiments.services.cascades import cascade_of, with_steps
 from experiments.services.entrants import contestants, entrant
@@ -26,7 +27,6 @@ from experiments.services.evaluations import Comparison, NothingToMeasureError, 
 from experiments.services.outcome_scores import missing_scores, scores
 from experiments.services.outcome_sets import NoOutcomeSetError, columns, computed_costs, find_set
 from experiments.services.rated_decisions import PRODUCTION
-from experiments.services.scorers import POLICY, NoRouterError, Scorer, find_scorer
 
 SCORE = "score_outcomes"
 SCORED_AT_ONCE = 300

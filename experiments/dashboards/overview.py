@@ -17,7 +17,7 @@ from experiments.reports.attention import Attention, NotReady, Subject, attentio
 from experiments.reports.judging import measuring_cost
 from experiments.reports.rollout_states import RolloutState, rollout_states
 from experiments.reports.traffic import DomainTraffic, Held, Traffic, per_thousand, traffic
-from experiments.services.engine import engine
+from experiments.routing.runtime import engine
 
 HELD_STATES = {
     Held.YES: "ship",

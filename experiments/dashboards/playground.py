@@ -10,7 +10,7 @@ from experiments.core.wording import dollars
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Answer, share
 from experiments.models import Domain
-from experiments.services.playground import LABELS, Side, Tried, Variant, try_prompt
+from experiments.routing.playground import LABELS, Side, Tried, Variant, try_prompt
 
 LONGEST = 100_000
 NOTHING = "nothing"

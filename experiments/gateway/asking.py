@@ -12,8 +12,8 @@ from experiments.gateway.chat import Chat
 from experiments.gateway.errors import CallerError
 from experiments.gateway.naming import registered, unknown, wish_of
 from experiments.models import APIKey, Scope
+from experiments.routing.route import RouteRequest
 from experiments.services.admission import Asking, Call, KeyRules, rules_of
-from experiments.services.routing import RouteRequest
 
 KEY_HEADERS = ("authorization", "x-api-key")
 

@@ -22,9 +22,9 @@ from uuid import UUID
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections
 
+from experiments.routing.route import StorageUnavailableError
 from experiments.services import in_flight, processes
 from experiments.services.admission import Admitted, Asking, admit
-from experiments.services.routing import StorageUnavailableError
 from experiments.services.settling import Settlement, abandoned, settle
 from experiments.storage.deadlines import (
     WaitMeter,

@@ -5,7 +5,7 @@ from typing import Any
 from experiments.core.policy import Policy
 from experiments.gateway.naming import DOMAIN, names, registered, unknown
 from experiments.models import APIKey
-from experiments.services.routing import configuration
+from experiments.routing.route import configuration
 
 
 def listing(key: APIKey, name: str) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from experiments.core.selection import NoEligibleModelsError
 from experiments.gateway.errors import CallerError, GatewayError, UpstreamError
 from experiments.gateway.replies import limit_headers
 from experiments.limits.budgets import OverLimitError
+from experiments.routing.route import StorageUnavailableError, UnknownNameError
 from experiments.services.admission import NoModelError, NotAllowedError
-from experiments.services.routing import StorageUnavailableError, UnknownNameError
 
 log = logging.getLogger("switchyard.gateway")
 

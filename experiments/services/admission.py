@@ -42,8 +42,7 @@ from experiments.limits.budgets import (
 )
 from experiments.limits.learned_parameters import Learned, learned
 from experiments.models import APIKey, Decision
-from experiments.services import in_flight, processes
-from experiments.services.routing import (
+from experiments.routing.route import (
     RouteRequest,
     StorageUnavailableError,
     UnknownNameError,
@@ -52,6 +51,7 @@ from experiments.services.routing import (
     decide_one,
     report,
 )
+from experiments.services import in_flight, processes
 from experiments.storage.bulk_sql import insert
 from experiments.storage.transactions import run_transaction, write_each
 

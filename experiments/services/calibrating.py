@@ -44,8 +44,8 @@ from experiments.reports.drift import expected_band
 from experiments.reports.logged import MOST_ON_A_PAGE, Logged, read_log
 from experiments.reports.what_if import Question, question
 from experiments.routers.features import featurise
+from experiments.routing.runtime import engine
 from experiments.services.calibration import ENOUGH
-from experiments.services.engine import engine
 
 Aim = Calibration.Aim
 PRODUCTION = "production ratings"

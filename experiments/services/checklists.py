@@ -14,8 +14,8 @@ from experiments.core.policy import Domain, Method, Policy, RoutingPolicy
 from experiments.core.selection import NoEligibleModelsError
 from experiments.models import Arm, Experiment, ExperimentMetric, Rollout, UnitSum
 from experiments.reports.metrics import UnknownMetricError, spec_of
+from experiments.routing.runtime import engine
 from experiments.services.cost_caps import proposed_cap
-from experiments.services.engine import engine
 from experiments.services.forecasts import Forecast, forecast, scores_of
 
 COST = "cost"

@@ -10,13 +10,13 @@ from experiments.models import OutcomeSet
 from experiments.routers.features import featurise
 from experiments.routers.loading import RANDOM, load_router
 from experiments.routers.outcomes import Outcomes, read_outcomes
+from experiments.routing.router_lookup import Scorer, find_scorer
 from experiments.services.cascades import answers, cascade_of, with_steps
 from experiments.services.evaluations import Contestant, Entrant
 from experiments.services.outcome_columns import Floats, Inputs, OutcomeColumns
 from experiments.services.outcome_scores import Advance, scores
 from experiments.services.outcome_sets import columns, computed_costs, find_set
 from experiments.services.rated_decisions import PRODUCTION
-from experiments.services.scorers import Scorer, find_scorer
 
 
 class Ready(NamedTuple):

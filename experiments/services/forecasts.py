@@ -28,8 +28,8 @@ from experiments.models import Decision, OutcomeScores, OutcomeSet, RecordedOutc
 from experiments.routers.domain_prompts import load_sources
 from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.features import featurise
-from experiments.services.expectations import expected_output_tokens
-from experiments.services.scorers import of_row
+from experiments.routing.router_lookup import of_row
+from experiments.routing.token_estimates import expected_output_tokens
 
 RECENT = 1_000
 ENOUGH = 100

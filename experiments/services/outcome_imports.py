@@ -24,7 +24,7 @@ from experiments.models import OutcomeSet, RecordedOutcome
 from experiments.routers.dataset_reader import Item, Row, Source
 from experiments.routers.features import featurise
 from experiments.routers.outcomes import OutcomesError, read_domains
-from experiments.services.engine import engine
+from experiments.routing.runtime import engine
 from experiments.services.outcome_sets import SHADOW_PREFIX
 from experiments.services.rated_decisions import PRODUCTION
 from experiments.storage.lab_files import in_lab

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from experiments.background.tasks import Running
 from experiments.models import OutcomeScores, OutcomeSet, RecordedOutcome
 from experiments.routers.features import Features, featurise, only_embedded
+from experiments.routing.router_lookup import Scorer, find_scorer
 from experiments.services.cascades import with_steps
 from experiments.services.outcome_columns import Floats, OutcomeColumns
 from experiments.services.outcome_sets import columns, find_set
 from experiments.services.rated_decisions import PRODUCTION
-from experiments.services.scorers import Scorer, find_scorer
 
 Advance = Callable[[int, int], object]
 _CHUNK = 500

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from experiments.decisions.outcomes import actual_costs
 from experiments.models import Decision, Experiment
 from experiments.routers.outcomes import Outcome
-from experiments.services.routing import RouteRequest, configuration, decide_one
+from experiments.routing.route import RouteRequest, configuration, decide_one
 
 NANO = 1_000_000_000
 MOST_REQUESTS = 5

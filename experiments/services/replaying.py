@@ -28,6 +28,7 @@ from experiments.reports.effects import MetricEffect
 from experiments.reports.experiments import results
 from experiments.reports.study import window_of
 from experiments.routers.outcomes import Outcome
+from experiments.routing.route import route_batch
 from experiments.services import experiments as lifecycle
 from experiments.services.daily_results import record
 from experiments.services.recordings import (
@@ -42,7 +43,6 @@ from experiments.services.recordings import (
     request_of,
     truth_of,
 )
-from experiments.services.routing import route_batch
 
 AUTHOR = "replay"
 SOURCE = "recorded"

@@ -21,7 +21,7 @@ from experiments.reports.candidates import Candidate, CannotAskError
 from experiments.reports.logged import Logged, Rescored
 from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.features import Features, featurise, only_embedded
-from experiments.services.scorers import NoRouterError, Scorer, find_scorer
+from experiments.routing.router_lookup import NoRouterError, Scorer, find_scorer
 
 REMEMBERED_SECONDS = 3_600
 MOST_REMEMBERED = 20_000

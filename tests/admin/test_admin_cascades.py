@@ -16,8 +16,8 @@ from experiments.models import Arm, Domain, Experiment, LanguageModel, PolicyRev
 from experiments.routers.building import checkpoint_sha256
 from experiments.routers.checkpoints import read_checkpoint, write_checkpoint
 from experiments.routers.local_mf import CHECKPOINT, KIND
-from experiments.services.engine import engine
-from experiments.services.routing import RouteRequest, route
+from experiments.routing.route import RouteRequest, route
+from experiments.routing.runtime import engine
 
 ROUTERS = "/admin/experiments/router/"
 

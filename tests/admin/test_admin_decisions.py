@@ -11,8 +11,8 @@ from pytest_django import DjangoAssertNumQueries
 from experiments.admin import paging
 from experiments.configuration.policy_store import store
 from experiments.models import Decision, Feedback, Outcome
-from experiments.services.engine import engine
-from experiments.services.routing import RouteRequest, route
+from experiments.routing.route import RouteRequest, route
+from experiments.routing.runtime import engine
 from experiments.storage.unit_hash import hash_unit
 from tests.admin.decision_rows import START, decision_row
 

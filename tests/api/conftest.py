@@ -8,7 +8,7 @@ from drf_spectacular.generators import SchemaGenerator
 from experiments.api import authentication
 from experiments.configuration.policy_store import store
 from experiments.models import Scope
-from experiments.services.engine import engine
+from experiments.routing.runtime import engine
 from tests.api.client import API, Document, secret_with
 from tests.api.server import Server, running_server
 

@@ -8,7 +8,7 @@ from experiments.api.health import check
 from experiments.configuration.policy_store import store
 from experiments.configuration.revisions import publish
 from experiments.models import Domain, LanguageModel, PolicyRevision, Router, WriteProbe
-from experiments.services.engine import engine
+from experiments.routing.runtime import engine
 
 
 def test_it_works(seeded: None, client: Client) -> None:

@@ -3,7 +3,7 @@
 from axe_playwright_python.sync_playwright import Axe
 
 from experiments.models import Domain, Flag, PolicyRevision
-from experiments.services.routing import RouteRequest, route
+from experiments.routing.route import RouteRequest, route
 from tests.browser.conftest import Surfer
 
 ADMIN = "/admin/experiments"

@@ -8,8 +8,8 @@ from playwright.sync_api import expect
 
 from experiments.configuration.policy_store import store
 from experiments.models import Decision, Experiment, Flag, Rollout
+from experiments.routing.runtime import engine
 from experiments.services import rollouts
-from experiments.services.engine import engine
 from tests.browser.conftest import Surfer
 from tests.experiment_rows import add_units, draft, running
 

@@ -7,7 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
 
 from experiments.models import Decision, OwnCall, RollupBin, ShadowPair
-from experiments.services.routing import RouteRequest, route
+from experiments.routing.route import RouteRequest, route
 from tests.browser.conftest import Surfer
 from tests.rollup_rows import hour
 

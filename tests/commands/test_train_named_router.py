@@ -14,8 +14,8 @@ from experiments.configuration.policy_store import store
 from experiments.models import Domain, PolicyRevision, Router
 from experiments.routers.checkpoints import prompt_hashes, read_prompt_hashes
 from experiments.routers.features import featurise
-from experiments.services.engine import engine
-from experiments.services.routing import RouteRequest, route
+from experiments.routing.route import RouteRequest, route
+from experiments.routing.runtime import engine
 from tests.routers.outcome_files import choice, make_evals, write_csv
 
 pytestmark = pytest.mark.usefixtures("seeded")

@@ -23,7 +23,7 @@ from experiments.models import (
     RollupBin,
     UnitSum,
 )
-from experiments.services.routing import RouteRequest, route_batch
+from experiments.routing.route import RouteRequest, route_batch
 from tests.experiment_rows import draft, rollout, set_flag
 
 Counted = dict[tuple[Any, ...], dict[str, int]]

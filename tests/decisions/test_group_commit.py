@@ -9,7 +9,7 @@ from django.db import IntegrityError, OperationalError, connection
 from experiments.decisions import group_commit
 from experiments.decisions.group_commit import store_decisions
 from experiments.models import Decision, Rollup
-from experiments.services.routing import RouteRequest, configuration, decide_one
+from experiments.routing.route import RouteRequest, configuration, decide_one
 from tests.installation import install
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -17,8 +17,8 @@ from experiments.decisions.outcomes import (
     record_outcome,
 )
 from experiments.models import Decision, Feedback, Outcome, Rollup, UnitSum
-from experiments.services.engine import engine
-from experiments.services.routing import RouteRequest, route
+from experiments.routing.route import RouteRequest, route
+from experiments.routing.runtime import engine
 
 pytestmark = pytest.mark.usefixtures("seeded")
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -12,7 +12,7 @@ from experiments.decisions.pruning import Progress, prune
 from experiments.models import Decision, Feedback, Outcome, PrunedTotal, PruneMark
 from experiments.reports.routing import routing_report
 from experiments.reports.savings import savings_report
-from experiments.services.routing import RouteRequest, route
+from experiments.routing.route import RouteRequest, route
 
 pytestmark = pytest.mark.usefixtures("seeded")
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -10,7 +10,7 @@ from experiments.decisions.group_commit import store_decisions
 from experiments.decisions.outcomes import OutcomeReport
 from experiments.limits.budgets import Charge, Limits
 from experiments.models import Attempt, Circuit, Decision, InFlightCall, Outcome
-from experiments.services.routing import RouteRequest, route
+from experiments.routing.route import RouteRequest, route
 from experiments.services.settling import Attempted, Settlement, settle
 from experiments.storage.bulk_sql import insert
 

@@ -25,8 +25,8 @@ from experiments.decisions.rebuilding import rebuild
 from experiments.decisions.recounting import Difference, Span
 from experiments.decisions.verification import verify
 from experiments.models import Decision, Feedback, MetricSum, Outcome, Rollup, RollupBin, UnitSum
-from experiments.services.engine import engine
-from experiments.services.routing import RouteRequest, route
+from experiments.routing.route import RouteRequest, route
+from experiments.routing.runtime import engine
 from tests.decisions import recount
 from tests.installation import install
 

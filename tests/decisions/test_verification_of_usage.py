@@ -17,9 +17,9 @@ from experiments.gateway.chat import read_chat
 from experiments.limits import circuit_breakers
 from experiments.limits.budgets import Limits, count_request, person
 from experiments.models import APIKey, Decision, InFlightCall, KeyUsage, Scope
+from experiments.routing.route import RouteRequest, route
 from experiments.services.admission import Admitted, Call, KeyRules, admit
 from experiments.services.in_flight import PROCESS_ENDED, settle_as_estimated
-from experiments.services.routing import RouteRequest, route
 from experiments.services.settling import Attempted, Settlement, settle
 from tests.installation import install
 

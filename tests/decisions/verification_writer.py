@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from experiments.configuration.policy_store import store
 from experiments.decisions.outcomes import OutcomeReport, Rating, record_feedback, record_outcome
-from experiments.services.engine import engine
-from experiments.services.routing import RouteRequest, route
+from experiments.routing.route import RouteRequest, route
+from experiments.routing.runtime import engine
 
 
 def write(seed: int) -> None:

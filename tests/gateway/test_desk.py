@@ -14,8 +14,8 @@ from experiments.gateway import desk as module
 from experiments.gateway.desk import Desk
 from experiments.limits.budgets import Charge, Limits
 from experiments.models import Decision
+from experiments.routing.route import StorageUnavailableError
 from experiments.services.admission import Admitted
-from experiments.services.routing import StorageUnavailableError
 from experiments.services.settling import Settlement, abandoned
 
 pytestmark = pytest.mark.django_db  # its thread tidies connections up

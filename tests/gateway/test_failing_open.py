@@ -11,10 +11,10 @@ from experiments.gateway.asking import asking
 from experiments.gateway.chat import read_chat
 from experiments.limits import circuit_breakers
 from experiments.models import APIKey, Decision, Domain, Scope
+from experiments.routing.route import StorageUnavailableError
+from experiments.routing.runtime import engine
 from experiments.services import admission
 from experiments.services.admission import Admitted, admit
-from experiments.services.engine import engine
-from experiments.services.routing import StorageUnavailableError
 from experiments.storage import bulk_sql
 
 PROMPT = b'{"model": "%s", "messages": [{"role": "user", "content": "Prove that 2 is prime."}]}'

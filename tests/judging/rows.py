@@ -13,7 +13,7 @@ from experiments.models import (
     ProviderEndpoint,
     RoutingSettings,
 )
-from experiments.services.routing import RouteRequest, route
+from experiments.routing.route import RouteRequest, route
 from experiments.services.shadow_queue import Overheard, queue
 
 PROMPT = "Prove that the square root of two is irrational."

@@ -9,7 +9,7 @@ from django.test import Client
 from experiments.configuration.revisions import revision
 from experiments.configuration.roles import OPERATOR
 from experiments.models import Decision, Feedback, Flag
-from experiments.services.routing import RouteRequest, route
+from experiments.routing.route import RouteRequest, route
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from uuid6 import uuid7
 
 from experiments.decisions.outcomes import OutcomeReport, Rating, record_feedback, record_outcome
 from experiments.models import Decision, Domain, Outcome, PruneMark
-from experiments.services.routing import RouteRequest, route
+from experiments.routing.route import RouteRequest, route
 
 
 def routed(text: str = "Explain recursion.", **fields: Any) -> Decision:

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from experiments.decisions.outcomes import Answer, OutcomeReport, record_outcomes
 from experiments.models import Attempt, Circuit, Decision
-from experiments.services.routing import RouteRequest, route
+from experiments.routing.route import RouteRequest, route
 
 STRONG, WEAK = "openai/gpt-4.1", "openai/gpt-4.1-mini"
 

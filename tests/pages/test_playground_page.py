@@ -20,7 +20,7 @@ def answer(client: Client, text: str = HARD, **sent: str) -> str:
 @pytest.fixture(autouse=True)
 def _warm(viewer: Client) -> None:
     """Routers load behind the first request; here they are there at once."""
-    from experiments.services.engine import engine
+    from experiments.routing.runtime import engine
 
     engine.warm_up(store.current())
 

@@ -8,8 +8,8 @@ from django.core.exceptions import ValidationError
 from experiments.configuration.policy_store import store
 from experiments.configuration.revisions import revision
 from experiments.models import Domain, LanguageModel, PolicyRevision
-from experiments.services.engine import engine
-from experiments.services.routing import RouteRequest, route
+from experiments.routing.route import RouteRequest, route
+from experiments.routing.runtime import engine
 
 pytestmark = pytest.mark.usefixtures("seeded")
 

@@ -129,6 +129,6 @@ def test_it_is_written_into_an_empty_database_only(decision_row: Decision) -> No
 
 @pytest.fixture
 def decision_row(seeded: None) -> Decision:
-    from experiments.services.routing import RouteRequest, route
+    from experiments.routing.route import RouteRequest, route
 
     return route(RouteRequest("Explain recursion."))

@@ -20,11 +20,11 @@ from experiments.models import (
     RecordedOutcome,
     Router,
 )
+from experiments.routing.router_lookup import of_row
 from experiments.services import experiments as lifecycle
 from experiments.services.checklists import Check, checklist
 from experiments.services.experiments import LifecycleError
 from experiments.services.forecasts import Forecast, forecast
-from experiments.services.scorers import of_row
 from tests.experiment_rows import START, draft
 
 pytestmark = pytest.mark.usefixtures("seeded")

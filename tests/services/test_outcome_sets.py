@@ -10,7 +10,8 @@ from experiments.configuration.policy_store import store
 from experiments.configuration.revisions import revision
 from experiments.decisions.outcomes import Rating, record_feedback
 from experiments.models import Domain, OutcomeSet, RecordedOutcome
-from experiments.services.engine import engine
+from experiments.routing.route import RouteRequest, route
+from experiments.routing.runtime import engine
 from experiments.services.outcome_sets import (
     Answered,
     NoOutcomeSetError,
@@ -20,7 +21,6 @@ from experiments.services.outcome_sets import (
     find_set,
 )
 from experiments.services.rated_decisions import PRODUCTION
-from experiments.services.routing import RouteRequest, route
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

@@ -17,11 +17,11 @@ from experiments.decisions.outcomes import (
 )
 from experiments.models import Decision, Flag, Metric, Outcome, PolicyRevision, Rollout, UnitSum
 from experiments.reports.rollout_lines import rollout_lines
+from experiments.routing.route import RouteRequest, route
 from experiments.services import rollouts
 from experiments.services.rollout_guards import GuardsError, checked_guards
 from experiments.services.rollout_looks import look_at
 from experiments.services.rollouts import RolloutError, advance_all, advance_anyway, lower_target
-from experiments.services.routing import RouteRequest, route
 from tests.experiment_rows import START, rollout
 
 pytestmark = [pytest.mark.usefixtures("seeded"), pytest.mark.database]

@@ -8,10 +8,10 @@ from django.core.management import call_command
 
 from experiments.core.bucketing import bucket_index
 from experiments.models import Decision, Flag, PolicyRevision, Rollout, UnitSum
+from experiments.routing.route import RouteRequest, route
 from experiments.services import rollouts
 from experiments.services.rollout_plans import StepsError, check_steps, steps_of
 from experiments.services.rollouts import RolloutError, advance_all, advance_anyway
-from experiments.services.routing import RouteRequest, route
 from tests.experiment_rows import START, rollout, running, set_flag
 
 pytestmark = pytest.mark.usefixtures("seeded")

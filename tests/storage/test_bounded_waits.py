@@ -15,7 +15,7 @@ from experiments.configuration.policy_store import store
 from experiments.decisions import group_commit
 from experiments.decisions.group_commit import store_decisions
 from experiments.models import Decision
-from experiments.services.routing import RouteRequest, route
+from experiments.routing.route import RouteRequest, route
 from experiments.storage import write_lock
 from experiments.storage.deadlines import (
     deadline,

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from experiments.models import Circuit, Decision, Outcome, Rollup
-from experiments.services.routing import RouteRequest, route
+from experiments.routing.route import RouteRequest, route
 from experiments.storage.bulk_sql import insert, present, put
 
 pytestmark = pytest.mark.usefixtures("seeded")

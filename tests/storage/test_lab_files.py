@@ -11,8 +11,8 @@ from experiments.configuration.policy_store import store
 from experiments.configuration.revisions import publish
 from experiments.models import PolicyRevision, Router
 from experiments.routers.fingerprint import _CHECKPOINT_ARGUMENTS
-from experiments.services.engine import engine
-from experiments.services.scorers import of_row
+from experiments.routing.router_lookup import of_row
+from experiments.routing.runtime import engine
 from experiments.storage.lab_files import PATH_ARGUMENTS, in_lab, relative_to_lab
 from tests.routers.test_router_pool import PROMPT, write_local_mf
 

@@ -52,13 +52,13 @@ from experiments.models import (
 )
 from experiments.models.lock_order import LOCK_ORDER
 from experiments.models.sums import counters_of
+from experiments.routing.route import RouteRequest, route, route_batch
 from experiments.services import experiments, in_flight, processes, rollouts, shadows
 from experiments.services.admission import Admitted, admit
 from experiments.services.calibration import calibrate
 from experiments.services.experiment_edits import edit
 from experiments.services.in_flight import sweep_abandoned_calls
 from experiments.services.lab_steps import explore
-from experiments.services.routing import RouteRequest, route, route_batch
 from experiments.services.settling import Attempted, Settlement, settle
 from experiments.services.shadow_queue import (
     Material,

@@ -137,8 +137,8 @@ def test_no_statement_is_prepared_on_a_connection_of_the_server(through_it: None
 
 def test_decisions_of_many_threads(through_it: None) -> None:
     from experiments.models import Decision, Rollup
-    from experiments.services.engine import engine
-    from experiments.services.routing import RouteRequest, route
+    from experiments.routing.route import RouteRequest, route
+    from experiments.routing.runtime import engine
     from tests.installation import install
 
     install()

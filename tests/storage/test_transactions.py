@@ -13,13 +13,13 @@ from experiments.gateway.asking import asking
 from experiments.gateway.chat import read_chat
 from experiments.limits import circuit_breakers
 from experiments.models import APIKey, Circuit, Decision, KeyUsage, Rollup, Scope
-from experiments.services.admission import Admitted, admit
-from experiments.services.routing import (
+from experiments.routing.route import (
     RouteRequest,
     StorageUnavailableError,
     configuration,
     decide_one,
 )
+from experiments.services.admission import Admitted, admit
 from experiments.storage.transactions import (
     MAX_ATTEMPTS,
     ConcurrentUpdateError,

@@ -17,9 +17,9 @@ from experiments.decisions.rollup_queries import Span
 from experiments.management.base import BaseCommand
 from experiments.models import Calibration
 from experiments.reports.candidates import CannotAskError
+from experiments.routing.runtime import engine
 from experiments.services.calibrating import Proposal, Wanted, propose
 from experiments.services.calibration_words import basis, condition, promise, rows, sentence, tail
-from experiments.services.engine import engine
 from experiments.services.lab_steps import LabError, apply_threshold
 
 Aim = Calibration.Aim

@@ -15,6 +15,7 @@ from experiments.management.base import BaseCommand
 from experiments.routers.checkpoints import CheckpointError
 from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL, OutcomesError
+from experiments.routing.router_lookup import NoRouterError
 from experiments.services.cascade_words import several_lines, several_sentence
 from experiments.services.entrants import Ready, of_file, of_set
 from experiments.services.evaluation_payloads import comparison_payload
@@ -27,7 +28,6 @@ from experiments.services.evaluations import (
     compare,
 )
 from experiments.services.outcome_sets import NoOutcomeSetError
-from experiments.services.scorers import NoRouterError
 
 _HEADINGS = {
     "apgr": "APGR",

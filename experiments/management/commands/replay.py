@@ -20,7 +20,7 @@ from experiments.routers.outcomes import (
     OutcomesError,
     read_outcomes,
 )
-from experiments.services.engine import engine
+from experiments.routing.runtime import engine
 from experiments.services.experiments import LifecycleError
 from experiments.services.recordings import ReplayError
 from experiments.services.replaying import (

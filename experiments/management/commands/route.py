@@ -11,13 +11,13 @@ from experiments.core.selection import NoEligibleModelsError
 from experiments.decisions.explanation import as_text
 from experiments.decisions.payload import decision_payload
 from experiments.management.base import BaseCommand
-from experiments.services.engine import engine
-from experiments.services.routing import (
+from experiments.routing.route import (
     RouteRequest,
     StorageUnavailableError,
     UnknownNameError,
     route,
 )
+from experiments.routing.runtime import engine
 
 
 class Command(BaseCommand):

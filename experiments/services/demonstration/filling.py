@@ -11,14 +11,15 @@ from django.db.models import F
 from experiments.configuration.policy_store import store
 from experiments.configuration.seeding import seed
 from experiments.models import Decision, PolicyRevision, Rollout
-from experiments.services import expectations, rollouts
+from experiments.routing import token_estimates
+from experiments.routing.runtime import engine
+from experiments.services import rollouts
 from experiments.services.daily_results import record_all
 from experiments.services.demonstration.people import DAYS, Asked, asked
 from experiments.services.demonstration.recording import Recorder
 from experiments.services.demonstration.story import Step, Story, is_lost
 from experiments.services.demonstration.trial import record_trial
 from experiments.services.demonstration.world import World, build_world
-from experiments.services.engine import engine
 
 SEED = 20261122
 
@@ -58,9 +59,9 @@ def fill(now: datetime, scale: float = 1.0, told: Callable[[str], None] = lambda
     steps = sorted((*Story(world, now, scale).steps(), *_rounds(begin, now)), key=lambda s: s.at)
     for step, until in _stretches(steps, now):
         _take(step)
-        expectations.forget()
+        token_estimates.forget()
         batch = _between(questions, step.at, until)
-        stored += recorder.record(store.current(), batch, expectations.expected_output_tokens())
+        stored += recorder.record(store.current(), batch, token_estimates.expected_output_tokens())
         told(f"{step.at:%Y-%m-%d %H:%M}  {stored:,} decisions")
     record_trial(world, np.random.default_rng(SEED), now - timedelta(days=2))
     return Filled(stored, world)

@@ -11,9 +11,9 @@ from numpy.random import Generator
 
 from experiments.core.money import NANO
 from experiments.models import OutcomeSet, RecordedOutcome
+from experiments.routing.router_lookup import find_scorer
 from experiments.services.demonstration.world import ROUTER, Prompt, World
 from experiments.services.outcome_scores import scores
-from experiments.services.scorers import find_scorer
 
 NAME = "simulated-trial"
 RATERS = 10

@@ -23,8 +23,8 @@ from experiments.core.policy import Method, Policy, RoutingPolicy
 from experiments.core.units import RecordedBuckets, Unit
 from experiments.core.values import Failure, Score, Situation
 from experiments.routers.features import featurise
+from experiments.routing.runtime import engine
 from experiments.services.demonstration.prompts import prompts
-from experiments.services.engine import engine
 
 ROUTER = "local"
 BEST, TIRING, EASY, STEEP, PERFECT = 0.96, 0.06, 0.35, 4.0, 0.98

@@ -7,7 +7,7 @@ from experiments.core.explanation import Station
 from experiments.core.selection import NoEligibleModelsError
 from experiments.decisions import explanation
 from experiments.models import Domain
-from experiments.services.routing import (
+from experiments.routing.route import (
     RouteRequest,
     StorageUnavailableError,
     UnknownNameError,

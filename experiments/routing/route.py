@@ -24,8 +24,8 @@ from experiments.decisions.decision_rows import Circumstances, to_row
 from experiments.decisions.group_commit import store_decisions
 from experiments.models import Decision as DecisionRow
 from experiments.routers.features import Features, featurise
-from experiments.services.engine import Detected, engine
-from experiments.services.expectations import expected_output_tokens
+from experiments.routing.runtime import Detected, engine
+from experiments.routing.token_estimates import expected_output_tokens
 from experiments.storage.unit_hash import hash_unit
 
 log = logging.getLogger("switchyard.decisions")

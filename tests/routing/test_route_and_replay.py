@@ -23,8 +23,8 @@ from experiments.models import (
     Router,
     RoutingSettings,
 )
-from experiments.services.engine import engine
-from experiments.services.routing import RouteRequest, UnknownNameError, route
+from experiments.routing.route import RouteRequest, UnknownNameError, route
+from experiments.routing.runtime import engine
 from experiments.storage.unit_hash import hash_unit
 from tests.experiment_rows import running
 

@@ -11,7 +11,7 @@ from experiments.core.policy import Domain, Holdout, Method, Policy, RoutingPoli
 from experiments.core.selection import NoEligibleModelsError
 from experiments.decisions import explanation
 from experiments.models import Decision
-from experiments.services.routing import (
+from experiments.routing.route import (
     RouteRequest,
     StorageUnavailableError,
     UnknownNameError,
