@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import DatabaseError, connections
 
+from experiments.analytics.chart_rows import CostDay, QualityPoint, ScoreBin
 from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.core.endpoints import Protocol
 from experiments.core.policy import Policy
@@ -21,7 +22,6 @@ from experiments.dashboards import figures
 from experiments.gateway.litellm_door import load
 from experiments.gateway.places import of_this_machine
 from experiments.limits.credentials import problem_of
-from experiments.reports.rows import CostDay, QualityPoint, ScoreBin
 from experiments.routers.features import featurise
 from experiments.routing.route import RouteRequest, decide_one
 from experiments.routing.runtime import engine

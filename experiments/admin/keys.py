@@ -12,10 +12,10 @@ from django.utils import timezone
 
 from experiments.admin.base import PageAdmin
 from experiments.admin.forms import LinesField, WordsField
+from experiments.analytics.key_use import with_spending
 from experiments.core.money import NANO
 from experiments.core.wording import dollars, plural
 from experiments.models import APIKey, Domain, LanguageModel, Scope
-from experiments.reports.key_use import with_spending
 
 SCOPES = [
     (Scope.ROUTE, "route: ask which model should answer"),

@@ -7,6 +7,8 @@ from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from experiments.analytics.routing import Latency, routing_report
+from experiments.analytics.savings import Alternative, SavingsLine, savings_report
 from experiments.api import schemas
 from experiments.api.base import APIView
 from experiments.api.documentation import RANGE, endpoint
@@ -15,8 +17,6 @@ from experiments.api.readers import MAX_NAME, Reader
 from experiments.configuration.policy_store import store
 from experiments.core.money import usd
 from experiments.models import Rollup, Scope
-from experiments.reports.routing import Latency, routing_report
-from experiments.reports.savings import Alternative, SavingsLine, savings_report
 from experiments.routing.route import UnknownNameError
 
 DEFAULT_DAYS = 30

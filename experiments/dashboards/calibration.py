@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.http import require_POST
 
+from experiments.analytics.drift import drift_of
 from experiments.configuration.experiment_locks import LockedError
 from experiments.configuration.policy_store import store
 from experiments.core.policy import Policy
@@ -23,7 +24,6 @@ from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Answer
 from experiments.models import Calibration, Domain, OutcomeSet
 from experiments.reports.candidates import CannotAskError
-from experiments.reports.drift import drift_of
 from experiments.reports.logged import MOST_ON_A_PAGE
 from experiments.services.calibrating import PRODUCTION, Proposal, Wanted, propose
 from experiments.services.calibration_words import basis, condition, promise, sentence, tail

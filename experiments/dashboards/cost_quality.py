@@ -3,13 +3,13 @@
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from experiments.analytics.cost_quality import plane
 from experiments.dashboards import plane_wording
 from experiments.dashboards.filters import Filters
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.palette import Look, of_series
 from experiments.dashboards.plane_charts import plane_charts
 from experiments.models import Arm, Domain, Experiment
-from experiments.reports.plane import plane
 
 
 @page()

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 from plotly import graph_objects as go
 
+from experiments.analytics.chart_rows import CostDay, ScoreBin
 from experiments.core.money import NANO
 from experiments.dashboards.marks import axis, base_layout, moment
 from experiments.dashboards.palette import CONTROL, EDGE, INK, QUIET
-from experiments.reports.rows import CostDay, ScoreBin
 
 MOST_LABELS = 6
 CLEAR = "rgba(0,0,0,0)"

@@ -5,6 +5,9 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from experiments.analytics.detection import Histograms, histograms, moved
+from experiments.analytics.drift import drift_of
+from experiments.analytics.traffic import DomainTraffic, per_thousand, traffic
 from experiments.configuration.history import changes_between
 from experiments.configuration.policy_store import store
 from experiments.core.policy import Domain as DomainPolicy
@@ -16,10 +19,7 @@ from experiments.dashboards.overview import HELD_STATES, domain_rows
 from experiments.dashboards.pages import page, show
 from experiments.decisions.rollup_queries import Span
 from experiments.models import Domain
-from experiments.reports.detection import Histograms, histograms, moved
-from experiments.reports.drift import drift_of
 from experiments.reports.rollout_states import rollout_states
-from experiments.reports.traffic import DomainTraffic, per_thousand, traffic
 
 
 @page()

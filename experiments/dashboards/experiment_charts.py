@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 
+from experiments.analytics.chart_rows import Effect, EstimatePoint
 from experiments.dashboards import experiment_wording as wording
 from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, number, word
 from experiments.dashboards.experiment_figures import effects_forest, estimate_over_time
 from experiments.dashboards.palette import Look, of_series
 from experiments.reports.effects import DomainEffect, MetricEffect
 from experiments.reports.experiments import Results
-from experiments.reports.rows import Effect, EstimatePoint
 
 EFFECT_COLUMNS = (
     Column("metric"),

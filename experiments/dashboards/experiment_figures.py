@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from plotly import graph_objects as go
 
+from experiments.analytics.chart_rows import Effect, EstimatePoint
 from experiments.dashboards.marks import axis, bands, base_layout, mark, moment, rule, whisker
 from experiments.dashboards.palette import EDGE, INK, QUIET, WORSE, Look
-from experiments.reports.rows import Effect, EstimatePoint
 
 _ARM_PIXELS, _TITLE_PIXELS, _AXIS_PIXELS = 38, 44, 34
 

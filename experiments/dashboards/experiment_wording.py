@@ -8,6 +8,7 @@ from experiments.analysis.experiment.health import Status as HealthStatus
 from experiments.analysis.experiment.plan import MINIMUM_UNITS
 from experiments.analysis.experiment.power import NoSize
 from experiments.analysis.experiment.verdict_codes import Outcome, Reason, ReasonCode
+from experiments.analytics.chart_rows import EstimatePoint
 from experiments.core.policy import Method
 from experiments.core.wording import plural
 from experiments.dashboards.wording import Answer, listed
@@ -16,7 +17,6 @@ from experiments.reports.effects import MetricEffect
 from experiments.reports.experiment_lines import ExperimentLine
 from experiments.reports.experiments import Progress, Results
 from experiments.reports.metrics import BUILT_IN
-from experiments.reports.rows import EstimatePoint
 from experiments.services.checklists import Check
 
 Status = Experiment.Status

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from plotly import graph_objects as go
 
+from experiments.analytics.chart_rows import CostDay, QualityPoint, ScoreBin, Tier
 from experiments.core.money import NANO
 from experiments.dashboards.marks import (
     bands,
@@ -16,7 +17,6 @@ from experiments.dashboards.marks import (
     rule,
 )
 from experiments.dashboards.palette import INK, STRONG, WEAK, Look, of_tier
-from experiments.reports.rows import CostDay, QualityPoint, ScoreBin, Tier
 
 GAP = 0.08
 """Between two bars of a histogram, as a share of a bin; threshold.js has it too."""

@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+from experiments.analytics.traffic import Baseline
 from experiments.core.text import is_storable
 from experiments.decisions.rollup_queries import DAY, HOUR, Span
-from experiments.reports.traffic import Baseline
 
 RANGES = {
     "24h": "last 24 hours",

@@ -4,12 +4,12 @@ failing."""
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from experiments.analytics.circuit_breakers import left_alone
+from experiments.analytics.model_use import model_use
 from experiments.dashboards import wording
 from experiments.dashboards.filters import Filters
 from experiments.dashboards.pages import page, show
 from experiments.models import Domain
-from experiments.reports.circuits import left_alone
-from experiments.reports.model_use import model_use
 
 
 @page("experiments.view_languagemodel")

@@ -7,16 +7,16 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
+from experiments.analytics.alerts import Attention, NotReady, Subject, attention
+from experiments.analytics.traffic import DomainTraffic, Held, Traffic, per_thousand, traffic
 from experiments.configuration.policy_store import store
 from experiments.core.policy import Policy
 from experiments.dashboards import traffic_charts, wording
 from experiments.dashboards.filters import Filters
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.sparklines import Sparkline, sparkline
-from experiments.reports.attention import Attention, NotReady, Subject, attention
 from experiments.reports.judging import measuring_cost
 from experiments.reports.rollout_states import RolloutState, rollout_states
-from experiments.reports.traffic import DomainTraffic, Held, Traffic, per_thousand, traffic
 from experiments.routing.runtime import engine
 
 HELD_STATES = {

@@ -8,7 +8,7 @@ those of `experiments/static/css/tokens.css`, for whoever has to draw without a 
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from experiments.reports.rows import Tier
+from experiments.analytics.chart_rows import Tier
 
 
 class Tone(NamedTuple):

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from experiments.analytics.cost_quality import Place, Plane
+from experiments.analytics.traffic import MIN_DRAWN
 from experiments.dashboards import plane_wording, wording
 from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, money, number, word
 from experiments.dashboards.palette import Look
 from experiments.dashboards.plane_figures import Named, Ranges, arms_plane, domains_plane, ranges
-from experiments.reports.plane import Place, Plane
-from experiments.reports.traffic import MIN_DRAWN
 
 
 class PlaneCharts(NamedTuple):

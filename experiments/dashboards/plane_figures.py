@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 from plotly import graph_objects as go
 
+from experiments.analytics.chart_rows import CoinLine, PlanePoint
 from experiments.core.money import NANO
 from experiments.dashboards.marks import base_layout, mark, whisker
 from experiments.dashboards.palette import EDGE, INK, STRONG, WEAK, WORSE, Look, Tone
-from experiments.reports.rows import CoinLine, PlanePoint
 
 EVERYTHING = Look(Tone("ink", "#1c2126", "#e7eaed"), "circle", "solid")
 """A domain's requests together, beside its arms; drawn in the text's colour."""

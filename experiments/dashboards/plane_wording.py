@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from experiments.analytics.chart_rows import CoinLine
+from experiments.analytics.cost_quality import Place, Plane
 from experiments.core.policy import Method
 from experiments.core.wording import plural
 from experiments.dashboards.wording import Answer, listed, share, signed
-from experiments.reports.plane import Place, Plane
-from experiments.reports.rows import CoinLine
 
 POLICIES: dict[Method, str] = {
     Method.ALWAYS_WEAK: "always weak",

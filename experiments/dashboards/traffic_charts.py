@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from datetime import date, datetime
 
+from experiments.analytics.chart_rows import CostDay, QualityPoint, ScoreBin
+from experiments.analytics.detection import Moved, latency_within
+from experiments.analytics.traffic import MIN_DRAWN, Traffic
 from experiments.core.wording import plural
 from experiments.dashboards import wording
 from experiments.dashboards.charts import (
@@ -30,9 +33,6 @@ from experiments.dashboards.figures import (
     score_histogram,
 )
 from experiments.dashboards.filters import BASELINES
-from experiments.reports.detection import Moved, latency_within
-from experiments.reports.rows import CostDay, QualityPoint, ScoreBin
-from experiments.reports.traffic import MIN_DRAWN, Traffic
 
 
 def costs(traffic: Traffic) -> Chart:

@@ -4,12 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from experiments.analysis.ratings import Estimate
-from experiments.core.wording import dollars, plural
-from experiments.dashboards.filters import BASELINES, Filters
-from experiments.decisions.rollup_queries import DAY, HOUR
-from experiments.reports.detection import Moved
-from experiments.reports.model_use import ModelUse
-from experiments.reports.traffic import (
+from experiments.analytics.detection import Moved
+from experiments.analytics.model_use import ModelUse
+from experiments.analytics.traffic import (
     MIN_RATED,
     TOLERANCE,
     Baseline,
@@ -20,6 +17,9 @@ from experiments.reports.traffic import (
     Traffic,
     quality_of,
 )
+from experiments.core.wording import dollars, plural
+from experiments.dashboards.filters import BASELINES, Filters
+from experiments.decisions.rollup_queries import DAY, HOUR
 
 MINUS = "\N{MINUS SIGN}"
 

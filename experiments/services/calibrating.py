@@ -32,6 +32,7 @@ from experiments.analysis.routing.calibration import (
     threshold_for_budget,
 )
 from experiments.analysis.routing.measures import Cut, threshold_for_share
+from experiments.analytics.drift import expected_band
 from experiments.core.choice import effective_threshold
 from experiments.core.money import NANO
 from experiments.core.policy import Policy
@@ -40,7 +41,6 @@ from experiments.decisions.rollup_queries import Span
 from experiments.models import Calibration, RecordedOutcome
 from experiments.models.sums import SCORE_BINS
 from experiments.reports.candidates import Candidate, CannotAskError
-from experiments.reports.drift import expected_band
 from experiments.reports.logged import MOST_ON_A_PAGE, Logged, read_log
 from experiments.reports.what_if import Question, question
 from experiments.routers.features import featurise

@@ -5,6 +5,15 @@ from typing import Any
 
 import pytest
 
+from experiments.analytics.chart_rows import (
+    CoinLine,
+    CostDay,
+    Effect,
+    EstimatePoint,
+    PlanePoint,
+    QualityPoint,
+    ScoreBin,
+)
 from experiments.dashboards.experiment_figures import effects_forest, estimate_over_time
 from experiments.dashboards.figures import (
     cost_by_day,
@@ -14,15 +23,6 @@ from experiments.dashboards.figures import (
 from experiments.dashboards.marks import bands
 from experiments.dashboards.palette import CONTROL, of_series
 from experiments.dashboards.plane_figures import Named, arms_plane, domains_plane, ranges
-from experiments.reports.rows import (
-    CoinLine,
-    CostDay,
-    Effect,
-    EstimatePoint,
-    PlanePoint,
-    QualityPoint,
-    ScoreBin,
-)
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 EVENING = datetime(2026, 11, 20, 18, tzinfo=UTC)

@@ -4,9 +4,9 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from experiments.analytics.traffic import Baseline
 from experiments.dashboards.filters import Dates, Filters
 from experiments.decisions.rollup_queries import Span
-from experiments.reports.traffic import Baseline
 
 NOW = datetime(2026, 11, 22, 14, 30, tzinfo=UTC)
 

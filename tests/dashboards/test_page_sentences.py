@@ -6,11 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from experiments.analysis.ratings import Estimate
-from experiments.dashboards import wording
-from experiments.dashboards.filters import Filters
-from experiments.decisions.rollup_queries import Span, Sums
-from experiments.reports.detection import Moved
-from experiments.reports.traffic import (
+from experiments.analytics.detection import Moved
+from experiments.analytics.traffic import (
     Baseline,
     Comparison,
     DomainTraffic,
@@ -18,6 +15,9 @@ from experiments.reports.traffic import (
     Quality,
     Traffic,
 )
+from experiments.dashboards import wording
+from experiments.dashboards.filters import Filters
+from experiments.decisions.rollup_queries import Span, Sums
 
 DOLLAR = 1_000_000_000
 WEEK = Filters()

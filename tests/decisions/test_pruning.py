@@ -7,11 +7,11 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
+from experiments.analytics.routing import routing_report
+from experiments.analytics.savings import savings_report
 from experiments.decisions.outcomes import OutcomeReport, Rating, record_feedback, record_outcome
 from experiments.decisions.pruning import Progress, prune
 from experiments.models import Decision, Feedback, Outcome, PrunedTotal, PruneMark
-from experiments.reports.routing import routing_report
-from experiments.reports.savings import savings_report
 from experiments.routing.route import RouteRequest, route
 
 pytestmark = pytest.mark.usefixtures("seeded")

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from experiments.analytics.alerts import Subject, attention
+from experiments.analytics.drift import drifts
 from experiments.configuration.policy_store import store
 from experiments.decisions.decision_rows import compact
 from experiments.decisions.rollup_queries import Span
@@ -20,9 +22,7 @@ from experiments.models import (
     Rollout,
     RollupBin,
 )
-from experiments.reports.attention import Subject, attention
 from experiments.reports.candidates import CannotAskError
-from experiments.reports.drift import drifts
 from experiments.services.calibrating import Proposal, Wanted, propose, units_of
 from experiments.services.calibration_words import basis, condition, promise, rows, sentence
 from experiments.services.lab_steps import LabError, apply_threshold, draft_experiment, roll_out
@@ -359,7 +359,7 @@ def test_a_share_out_of_its_band_is_told() -> None:
 
 
 def test_attention_lists_a_domain_that_drifted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("experiments.reports.attention.timezone.now", lambda: NOW)
+    monkeypatch.setattr("experiments.analytics.alerts.timezone.now", lambda: NOW)
     fortnight({4: 30, 9: 100, 14: 170})
     needs = attention(SPAN, store.current(), [])
     assert [one.title for one in needs if one.subject is Subject.DOMAIN] == ["technical drifted"]

@@ -5,11 +5,11 @@ from datetime import UTC, date, datetime
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
+from experiments.analytics.alerts import Attention, NotReady, Subject, attention
 from experiments.configuration.policy_store import store
 from experiments.configuration.revisions import revision
 from experiments.decisions.rollup_queries import Span
 from experiments.models import DailyResult, LanguageModel, ModelPrice
-from experiments.reports.attention import Attention, NotReady, Subject, attention
 from tests.experiment_rows import rollout, running
 from tests.rollup_rows import hour
 

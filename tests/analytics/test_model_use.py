@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
+from experiments.analytics.model_use import model_use
 from experiments.decisions.rollup_queries import Span
 from experiments.models import LanguageModel, ModelPrice
-from experiments.reports.model_use import model_use
 from tests.rollup_rows import CENT, hour
 
 pytestmark = pytest.mark.django_db

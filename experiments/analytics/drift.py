@@ -14,12 +14,12 @@ from django.db.models import Sum
 
 from experiments.analysis.off_policy.nuisance import Floats
 from experiments.analysis.routing.drift import Band, Shift, band, shift
+from experiments.analytics.chart_rows import ScoreBin
+from experiments.analytics.detection import SCORE, share_at_or_above
 from experiments.core.policy import Policy
 from experiments.decisions.rollup_queries import DAY, Span, utc_day
 from experiments.models import Calibration, RollupBin
 from experiments.models.sums import SCORE_BINS
-from experiments.reports.detection import SCORE, share_at_or_above
-from experiments.reports.rows import ScoreBin
 
 REFERENCE_DAYS = 14
 KEPT_SECONDS = 600

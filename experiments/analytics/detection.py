@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from django.db.models import Sum
 
+from experiments.analytics.chart_rows import ScoreBin
 from experiments.decisions.rollup_queries import Span, Sums, total
 from experiments.models import RollupBin
 from experiments.models.sums import CONFIDENCE_BINS, LATENCY_ENDS, SCORE_BINS
-from experiments.reports.rows import ScoreBin
 
 SCORE = "score:"
 

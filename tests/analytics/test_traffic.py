@@ -8,9 +8,9 @@ from django.db.models import Sum
 from django.db.models.functions import Coalesce
 from pytest_django import DjangoAssertNumQueries
 
+from experiments.analytics.traffic import Baseline, Comparison, Held, traffic
 from experiments.decisions.rollup_queries import Span
 from experiments.models import Decision
-from experiments.reports.traffic import Baseline, Comparison, Held, traffic
 from tests.decisions import recount
 from tests.rollup_rows import CENT, HOUR, hour
 

@@ -8,8 +8,8 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 from uuid6 import uuid7
 
+from experiments.analytics.savings import Alternative, pruned_days, savings_report
 from experiments.models import Decision, Outcome
-from experiments.reports.savings import Alternative, pruned_days, savings_report
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

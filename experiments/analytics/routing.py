@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from django.db.models import Count, QuerySet, Sum
 
+from experiments.analytics.savings import pruned_days
 from experiments.models import Decision, PrunedTotal
-from experiments.reports.savings import pruned_days
 
 ROUTER_FAILURES = ("router_failed", "router_timeout", "router_not_ready", "invalid_score")
 PERCENTILES = (50, 95, 99)

@@ -14,8 +14,8 @@ from math import ceil
 from typing import NamedTuple, TypeVar
 
 from experiments.analysis.ratings import Estimate, difference, mean_rating
+from experiments.analytics.chart_rows import CostDay, QualityPoint, Tier
 from experiments.decisions.rollup_queries import Span, Sums, rolled_up, total
-from experiments.reports.rows import CostDay, QualityPoint, Tier
 
 MIN_RATED = 100
 """Ratings of each tier that a statement about quality needs."""

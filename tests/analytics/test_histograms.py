@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from experiments.decisions.rollup_queries import Span, Sums
-from experiments.reports.detection import (
+from experiments.analytics.chart_rows import ScoreBin
+from experiments.analytics.detection import (
     histograms,
     latency_within,
     moved,
     share_at_or_above,
 )
-from experiments.reports.rows import ScoreBin
+from experiments.decisions.rollup_queries import Span, Sums
 from tests.rollup_rows import CENT, bins
 
 SPAN = Span(datetime(2026, 11, 16, tzinfo=UTC), datetime(2026, 11, 23, tzinfo=UTC))

@@ -10,10 +10,10 @@ from math import sqrt
 from typing import Literal, NamedTuple
 
 from experiments.analysis.ratings import Z95, Estimate, mean_rating
+from experiments.analytics.chart_rows import CoinLine, PlanePoint
+from experiments.analytics.traffic import MIN_DRAWN, MIN_FILLED
 from experiments.core.policy import Method
 from experiments.decisions.rollup_queries import Span, Sums, rolled_up, total
-from experiments.reports.rows import CoinLine, PlanePoint
-from experiments.reports.traffic import MIN_DRAWN, MIN_FILLED
 
 MICRO = 1_000
 COLUMNS = ("decisions", "priced", "cost", "cost_squares", "paired", "strong_cost", "weak_cost")

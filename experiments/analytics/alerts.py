@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from django.utils import timezone
 
+from experiments.analytics.circuit_breakers import left_alone
+from experiments.analytics.drift import drifts
 from experiments.core.money import price_on
 from experiments.core.policy import Policy
 from experiments.core.wording import plural
 from experiments.decisions.rollup_queries import Span, rolled_up
 from experiments.models import DailyResult, Experiment, Rollout
-from experiments.reports.circuits import left_alone
-from experiments.reports.drift import drifts
 
 ACTIVE = (Experiment.Status.RUNNING, Experiment.Status.PAUSED)
 WATCHED = (Rollout.State.HELD, Rollout.State.READY)

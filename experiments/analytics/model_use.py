@@ -5,10 +5,10 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 from experiments.analysis.ratings import Estimate, mean_rating
+from experiments.analytics.cost_quality import cost_per_thousand
 from experiments.decisions.rollup_queries import Span, Sums, rolled_up
 from experiments.models import LanguageModel, ModelPrice
 from experiments.models.catalog import price_order
-from experiments.reports.plane import cost_per_thousand
 
 COLUMNS = ("decisions", "priced", "cost", "cost_squares", "outcomes", "errors", "actual")
 ESTIMATED = ("estimated", "reconciled", "quality", "quality_squares", "rated")

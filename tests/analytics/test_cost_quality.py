@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
+from experiments.analytics.chart_rows import CoinLine
+from experiments.analytics.cost_quality import plane
 from experiments.decisions.rollup_queries import Span
-from experiments.reports.plane import plane
-from experiments.reports.rows import CoinLine
 from tests.rollup_rows import CENT, hour
 
 pytestmark = pytest.mark.django_db
