@@ -8,8 +8,8 @@ from typing import Any
 
 from experiments.configuration.revisions import revision
 from experiments.core.policy import Method
+from experiments.experimentation import lifecycle
 from experiments.models import Arm, Domain, Experiment, Flag, Rollout, UnitSum
-from experiments.services import experiments as lifecycle
 
 START = datetime(2026, 9, 1, tzinfo=UTC)
 CHEAPER = {"control": Method.ALWAYS_STRONG, "weak": Method.ALWAYS_WEAK}

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from experiments.core.wording import percent
-from experiments.reports.effects import MetricEffect
-from experiments.reports.experiments import ArmSummary, Results
+from experiments.experimentation.effects import MetricEffect
+from experiments.experimentation.results import ArmSummary, Results
 
 
 class ArmLine(NamedTuple):

@@ -8,12 +8,11 @@ from django.utils import timezone
 
 from experiments.admin.steps import Step, Taken
 from experiments.analysis.experiment.power import NoSize, Size
+from experiments.experimentation import lifecycle, shipping
+from experiments.experimentation.results import results
+from experiments.experimentation.start_planning import take_over
 from experiments.models import Experiment
 from experiments.models.experiments import KEY
-from experiments.reports.experiments import results
-from experiments.services import experiments as lifecycle
-from experiments.services import shipping
-from experiments.services.planning import take_over
 
 Status = Experiment.Status
 

@@ -23,11 +23,11 @@ from experiments.admin.experiment_steps import steps_of
 from experiments.admin.steps import Step, SteppedAdmin
 from experiments.admin.submits import AnswerFirst, posted
 from experiments.configuration.experiment_locks import JUDGED, LOCKED
+from experiments.experimentation.checklists import checklist
+from experiments.experimentation.lifecycle import LifecycleError, begin_phase
+from experiments.experimentation.planning import propose
+from experiments.experimentation.results import results
 from experiments.models import Arm, Experiment
-from experiments.reports.experiments import results
-from experiments.reports.planning import propose
-from experiments.services.checklists import checklist
-from experiments.services.experiments import LifecycleError, begin_phase
 
 CONFIRMED = "_new_phase"
 Status = Experiment.Status

@@ -12,7 +12,7 @@ from django.urls import URLPattern, path, reverse
 
 from experiments.admin.base import ModelAdmin
 from experiments.configuration.experiment_locks import LockedError
-from experiments.services.experiments import LifecycleError
+from experiments.experimentation.lifecycle import LifecycleError
 from experiments.services.rollouts import RolloutError
 
 REFUSED = (LifecycleError, LockedError, RolloutError)

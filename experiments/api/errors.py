@@ -22,12 +22,12 @@ from experiments.configuration.policy_store import NoPolicyError
 from experiments.core.selection import NoEligibleModelsError
 from experiments.decisions.lookup import DecisionNotFoundError, DecisionPrunedError
 from experiments.decisions.outcomes import BuiltInMetricError, FeedbackOffError, OutOfRangeError
+from experiments.experimentation.lifecycle import LifecycleError, NotReadyToShipError
 from experiments.routing.route import (
     StorageUnavailableError,
     UnknownNameError,
     UnmetCriteriaError,
 )
-from experiments.services.experiments import LifecycleError, NotReadyToShipError
 from experiments.services.rollouts import RolloutError
 
 log = logging.getLogger("switchyard.api")

@@ -18,13 +18,12 @@ from experiments.api.experiment_payloads import check_payload, experiment_payloa
 from experiments.api.experiment_requests import STATUSES, drop_unchanged, read_experiment, read_key
 from experiments.api.lists import ListView
 from experiments.api.readers import Reader
+from experiments.experimentation import edits, lifecycle, shipping
+from experiments.experimentation.checklists import checklist
+from experiments.experimentation.planning import propose
+from experiments.experimentation.result_payloads import results_payload, size_payload
+from experiments.experimentation.results import results
 from experiments.models import Experiment, Scope
-from experiments.reports.experiments import results
-from experiments.reports.planning import propose
-from experiments.services import experiment_edits, shipping
-from experiments.services import experiments as lifecycle
-from experiments.services.checklists import checklist
-from experiments.services.result_payloads import results_payload, size_payload
 
 LONGEST_REASON = 500
 MISSING = "missing"
@@ -70,7 +69,7 @@ class ExperimentsView(ManagedView, ListView):
         key, values = read_key(reader), read_experiment(reader)
         reader.close()
         try:
-            row = experiment_edits.create(key, values, author_of(request))
+            row = edits.create(key, values, author_of(request))
         except ValidationError as error:
             raise refusal_of(error, key) from error
         return Response(experiment_payload(find(row.key)), 201)
@@ -94,7 +93,7 @@ class ExperimentView(ManagedView):
         values = read_experiment(reader)
         reader.close()
         try:
-            experiment_edits.edit(row, values, author_of(request), timezone.now())
+            edits.edit(row, values, author_of(request), timezone.now())
         except ValidationError as error:
             raise refusal_of(error, key) from error
         return Response(experiment_payload(find(key)))

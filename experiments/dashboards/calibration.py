@@ -22,12 +22,12 @@ from experiments.dashboards.filters import Filters
 from experiments.dashboards.lab_filters import More, most_read, reading
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Answer
+from experiments.experimentation.lifecycle import LifecycleError
 from experiments.models import Calibration, Domain, OutcomeSet
 from experiments.reports.candidates import CannotAskError
 from experiments.reports.logged import MOST_ON_A_PAGE
 from experiments.services.calibrating import PRODUCTION, Proposal, Wanted, propose
 from experiments.services.calibration_words import basis, condition, promise, sentence, tail
-from experiments.services.experiments import LifecycleError
 from experiments.services.lab_steps import LabError, apply_threshold, draft_experiment, roll_out
 from experiments.services.rollouts import RolloutError
 

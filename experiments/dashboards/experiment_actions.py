@@ -14,11 +14,11 @@ from experiments.analysis.experiment.verdict_codes import Outcome
 from experiments.configuration.experiment_locks import LockedError
 from experiments.dashboards.actions import REASON_LENGTH, Action
 from experiments.dashboards.pages import page
+from experiments.experimentation import lifecycle, shipping
+from experiments.experimentation.checklists import Check
+from experiments.experimentation.lifecycle import LifecycleError
+from experiments.experimentation.results import results
 from experiments.models import Experiment
-from experiments.reports.experiments import results
-from experiments.services import experiments, shipping
-from experiments.services.checklists import Check
-from experiments.services.experiments import LifecycleError
 
 CHANGE = "experiments.change_experiment"
 Status = Experiment.Status
@@ -92,17 +92,17 @@ def act(request: HttpRequest, key: str, action: str) -> HttpResponse:
 
 
 def _start(request: HttpRequest, experiment: Experiment) -> str:
-    experiments.start(experiment, request.user, timezone.now())
+    lifecycle.start(experiment, request.user, timezone.now())
     return f"{experiment.key} is running."
 
 
 def _pause(request: HttpRequest, experiment: Experiment) -> str:
-    experiments.pause(experiment, request.user)
+    lifecycle.pause(experiment, request.user)
     return f"{experiment.key} is paused."
 
 
 def _resume(request: HttpRequest, experiment: Experiment) -> str:
-    experiments.resume(experiment, request.user)
+    lifecycle.resume(experiment, request.user)
     return f"{experiment.key} is running again."
 
 
@@ -111,7 +111,7 @@ def _stop(request: HttpRequest, experiment: Experiment) -> str:
     if not reason:
         raise LifecycleError(["Say why it is stopped: colleagues will ask."])
     verdict = _verdict(experiment)
-    experiments.stop(experiment, request.user, timezone.now(), reason=reason, verdict=verdict)
+    lifecycle.stop(experiment, request.user, timezone.now(), reason=reason, verdict=verdict)
     return f"{experiment.key} is stopped."
 
 
@@ -123,7 +123,7 @@ def _ship_arm(request: HttpRequest, experiment: Experiment) -> str:
 
 
 def _archive(request: HttpRequest, experiment: Experiment) -> str:
-    experiments.archive(experiment, request.user)
+    lifecycle.archive(experiment, request.user)
     return f"{experiment.key} is archived."
 
 

@@ -8,8 +8,8 @@ from experiments.dashboards import experiment_wording as wording
 from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, number, word
 from experiments.dashboards.experiment_figures import effects_forest, estimate_over_time
 from experiments.dashboards.palette import Look, of_series
-from experiments.reports.effects import DomainEffect, MetricEffect
-from experiments.reports.experiments import Results
+from experiments.experimentation.effects import DomainEffect, MetricEffect
+from experiments.experimentation.results import Results
 
 EFFECT_COLUMNS = (
     Column("metric"),

@@ -12,12 +12,12 @@ from experiments.analytics.chart_rows import EstimatePoint
 from experiments.core.policy import Method
 from experiments.core.wording import plural
 from experiments.dashboards.wording import Answer, listed
+from experiments.experimentation.checklists import Check
+from experiments.experimentation.effects import MetricEffect
+from experiments.experimentation.metrics import BUILT_IN
+from experiments.experimentation.results import Progress, Results
+from experiments.experimentation.summaries import ExperimentLine
 from experiments.models import Arm, Experiment, ExperimentMetric
-from experiments.reports.effects import MetricEffect
-from experiments.reports.experiment_lines import ExperimentLine
-from experiments.reports.experiments import Progress, Results
-from experiments.reports.metrics import BUILT_IN
-from experiments.services.checklists import Check
 
 Status = Experiment.Status
 COST, POINTS = "cost", 100

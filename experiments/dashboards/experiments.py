@@ -14,11 +14,11 @@ from experiments.dashboards.experiment_actions import CHANGE, actions_of
 from experiments.dashboards.experiment_wording import State, Told, state_of
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.palette import Look
+from experiments.experimentation.checklists import Check, checklist
+from experiments.experimentation.planning import propose
+from experiments.experimentation.results import ArmSummary, Results, results
+from experiments.experimentation.summaries import ExperimentLine, experiment_lines
 from experiments.models import Arm, Experiment
-from experiments.reports.experiment_lines import ExperimentLine, experiment_lines
-from experiments.reports.experiments import ArmSummary, Results, results
-from experiments.reports.planning import propose
-from experiments.services.checklists import Check, checklist
 
 READ = "experiments.view_experiment"
 SECTION = "experiments"

@@ -24,6 +24,7 @@ from experiments.dashboards.lab_charts import (
 from experiments.dashboards.lab_filters import METHODS, More, Question
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Answer as Said
+from experiments.experimentation.lifecycle import LifecycleError
 from experiments.models import Domain, Router
 from experiments.models.routers import LOCAL_KINDS
 from experiments.reports.candidates import CannotAskError
@@ -44,7 +45,6 @@ from experiments.reports.what_if_words import (
     tails,
     weights_words,
 )
-from experiments.services.experiments import LifecycleError
 from experiments.services.lab_steps import LabError, draft_experiment, explore
 from experiments.services.rescoring import with_scores
 

@@ -15,10 +15,10 @@ from experiments.configuration.prices import refresh_prices
 from experiments.configuration.revisions import revision
 from experiments.core.wording import plural
 from experiments.decisions.pruning import prune
+from experiments.experimentation.daily_results import record_all
 from experiments.models import Flag
 from experiments.services import rollouts, shadow_queue
 from experiments.services.calibration import calibrate
-from experiments.services.daily_results import record_all
 from experiments.services.in_flight import sweep_abandoned_calls
 
 LOGINS_KEPT = timedelta(days=90)

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.analysis.rollout.stratified import Floats, Ints, Observations
+from experiments.experimentation.columns import codes
+from experiments.experimentation.metrics import MetricSpec
 from experiments.models import MetricSum, UnitSum
-from experiments.reports.columns import codes
-from experiments.reports.metrics import MetricSpec
 
 CONTROL, TREATED = "control", "treated"
 CHUNK = 10_000

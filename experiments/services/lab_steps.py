@@ -8,10 +8,10 @@ from django.db import transaction
 from experiments.configuration.document import policy_document
 from experiments.configuration.revisions import Author, lock_configuration, revision
 from experiments.core.policy import Method
+from experiments.experimentation.edits import create
 from experiments.models import Calibration, Domain, Experiment, Flag, Rollout, Router
 from experiments.reports.candidates import Candidate
 from experiments.services import rollouts
-from experiments.services.experiment_edits import create
 from experiments.storage.transactions import retried
 
 MARGIN = 0.05

@@ -8,8 +8,8 @@ from experiments.analysis.experiment.effects import Interval
 from experiments.analysis.experiment.plan import SHARE, Better
 from experiments.analysis.rollout.guards import Guard
 from experiments.core.policy import P95_LATENCY
+from experiments.experimentation.metrics import BUILT_IN, MetricSpec, UnknownMetricError, spec_of
 from experiments.models import Metric, Rollout
-from experiments.reports.metrics import BUILT_IN, MetricSpec, UnknownMetricError, spec_of
 
 MOST_GUARDS = 20
 LARGEST = 1e9

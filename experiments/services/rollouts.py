@@ -18,8 +18,8 @@ from django.db import transaction
 from experiments.analysis.experiment.health import HealthCheck, Status
 from experiments.analysis.rollout.wording import completed, worst_case
 from experiments.configuration.revisions import Author, lock_configuration, revision
+from experiments.experimentation.metrics import UnknownMetricError
 from experiments.models import Flag, Rollout, RolloutStep
-from experiments.reports.metrics import UnknownMetricError
 from experiments.services.rollout_guards import guards_of
 from experiments.services.rollout_looks import Look, look_at, recorded
 from experiments.services.rollout_plans import HUNDRED, Step, percentage_at, problem_of, steps_of

@@ -7,8 +7,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from experiments.experimentation import lifecycle
 from experiments.models import Domain, Experiment, PolicyRevision, Router
-from experiments.services import experiments as lifecycle
 from tests.admin.conftest import Submit, errors_of
 from tests.experiment_rows import add_units, draft, running
 

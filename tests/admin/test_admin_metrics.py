@@ -5,8 +5,8 @@ from django.test import Client
 from django.urls import reverse
 
 from experiments.admin.forms import ConfigurationForm
+from experiments.experimentation import lifecycle
 from experiments.models import Metric, PolicyRevision
-from experiments.services import experiments as lifecycle
 from tests.admin.conftest import Submit
 from tests.experiment_rows import START, draft
 

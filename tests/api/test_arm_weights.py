@@ -7,8 +7,8 @@ import pytest
 from experiments.configuration.apply import ConfigurationError, apply
 from experiments.configuration.document import experiment_document
 from experiments.core.bucketing import arm_ranges, sum_to_one
+from experiments.experimentation.checklists import checklist
 from experiments.models import Experiment
-from experiments.services.checklists import checklist
 from tests.api.client import API
 from tests.experiment_rows import START, draft
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from experiments.experimentation import lifecycle
 from experiments.models import Experiment, PolicyRevision
-from experiments.services import experiments as lifecycle
 from tests.api.client import API
 from tests.experiment_rows import draft, running
 

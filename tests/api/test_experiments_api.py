@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from experiments.experimentation import lifecycle
 from experiments.models import Domain, Experiment, PolicyRevision, Scope
-from experiments.services import experiments as lifecycle
 from tests.api.client import API, Document, secret_with
 from tests.experiment_rows import add_units, draft, running
 

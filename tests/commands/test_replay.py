@@ -9,13 +9,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db.models import Sum
 
-from experiments.models import Decision, Experiment, Feedback, Outcome, Replay, UnitSum
-from experiments.reports.experiments import results
-from experiments.routers.outcomes import Outcome as RecordedQuestion
-from experiments.routers.outcomes import read_outcomes
-from experiments.services import experiments as lifecycle
-from experiments.services.recordings import ReplayError, noon
-from experiments.services.replaying import (
+from experiments.experimentation import lifecycle
+from experiments.experimentation.recorded_traffic import ReplayError, noon
+from experiments.experimentation.results import results
+from experiments.experimentation.traffic_replay import (
     Size,
     begin_of,
     compare,
@@ -23,6 +20,9 @@ from experiments.services.replaying import (
     prepare,
     replay,
 )
+from experiments.models import Decision, Experiment, Feedback, Outcome, Replay, UnitSum
+from experiments.routers.outcomes import Outcome as RecordedQuestion
+from experiments.routers.outcomes import read_outcomes
 from tests.experiment_rows import draft
 
 pytestmark = pytest.mark.usefixtures("seeded")

@@ -9,6 +9,7 @@ from experiments.configuration.apply import ConfigurationError, apply, roll_back
 from experiments.configuration.document import current_document
 from experiments.configuration.experiment_locks import LockedError
 from experiments.configuration.revisions import revision
+from experiments.experimentation import lifecycle
 from experiments.models import (
     Domain,
     DomainExample,
@@ -19,7 +20,6 @@ from experiments.models import (
     Router,
     RoutingSettings,
 )
-from experiments.services import experiments as lifecycle
 from tests.experiment_rows import START, draft, running
 
 pytestmark = pytest.mark.usefixtures("seeded")

@@ -6,8 +6,8 @@ from experiments.configuration.apply import ConfigurationError, apply, plan, rol
 from experiments.configuration.document import current_document
 from experiments.configuration.history import changes_since, readable
 from experiments.configuration.revisions import changes_of, revision
+from experiments.experimentation import lifecycle
 from experiments.models import Metric, PolicyRevision
-from experiments.services import experiments as lifecycle
 from tests.experiment_rows import START, draft
 
 pytestmark = pytest.mark.usefixtures("seeded")

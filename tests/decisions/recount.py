@@ -38,13 +38,14 @@ ARRIVAL = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 def prepare() -> None:
     """An experiment by user, one by request, a guarded rollout, and metrics of one's own."""
-    from experiments.services import experiments, rollouts
+    from experiments.experimentation import lifecycle
+    from experiments.services import rollouts
 
     Metric.objects.create(name="helpful", kind="boolean")
     Metric.objects.create(name="stars", minimum=-2, maximum=5)
-    experiments.start(draft(audit_share=0.3, coverage=0.8), "tests", ARRIVAL)
+    lifecycle.start(draft(audit_share=0.3, coverage=0.8), "tests", ARRIVAL)
     by_request = draft("each", domain="creative", unit_kind="request")
-    experiments.start(by_request, "tests", ARRIVAL)
+    lifecycle.start(by_request, "tests", ARRIVAL)
     set_flag("routellm_medical_domain", 20)
     guards = [{"metric": "p95_latency", "margin": 0.05, "limit": SLOW_MS}]
     guarded = rollout(steps=[(30, 24), (60, 24)], guards=guards)

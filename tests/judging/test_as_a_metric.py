@@ -8,6 +8,8 @@ from experiments.configuration.document import current_document
 from experiments.configuration.policy_store import build_policy, store
 from experiments.configuration.revisions import revision
 from experiments.configuration.seeding import seed
+from experiments.experimentation.lifecycle import start
+from experiments.experimentation.metrics import spec_of
 from experiments.models import (
     Domain,
     ExperimentMetric,
@@ -18,8 +20,6 @@ from experiments.models import (
     RoutingSettings,
     UnitSum,
 )
-from experiments.reports.metrics import spec_of
-from experiments.services.experiments import start
 from tests.experiment_rows import START, draft
 from tests.judging.provider import provider
 from tests.judging.rows import answered, set_up

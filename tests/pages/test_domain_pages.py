@@ -9,8 +9,8 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from experiments.configuration.revisions import revision
+from experiments.experimentation import lifecycle
 from experiments.models import Domain, RollupBin
-from experiments.services import experiments as lifecycle
 from tests.experiment_rows import draft, running
 from tests.rollup_rows import hour
 

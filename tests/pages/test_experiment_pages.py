@@ -10,9 +10,9 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from experiments.configuration.roles import OPERATOR
+from experiments.experimentation import lifecycle
+from experiments.experimentation.daily_results import record
 from experiments.models import Domain, Experiment
-from experiments.services import experiments as lifecycle
-from experiments.services.daily_results import record
 from tests.experiment_rows import add_units, draft, running
 
 LIST, PAGE = "/experiments/", "/experiments/cheaper/"

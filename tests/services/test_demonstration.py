@@ -8,6 +8,7 @@ import pytest
 from django.db.models import Count, Sum
 
 from experiments.decisions.replay_check import check_replay
+from experiments.experimentation.results import Results, results
 from experiments.models import (
     Decision,
     Experiment,
@@ -18,7 +19,6 @@ from experiments.models import (
     Rollup,
     UnitSum,
 )
-from experiments.reports.experiments import Results, results
 from experiments.services.demonstration import story
 from experiments.services.demonstration.filling import NotEmptyError, fill
 from experiments.services.demonstration.trial import NAME

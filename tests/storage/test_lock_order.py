@@ -25,6 +25,8 @@ from experiments.decisions.outcomes import OutcomeReport, Rating, record_feedbac
 from experiments.decisions.pruning import prune
 from experiments.decisions.rebuilding import rebuild
 from experiments.decisions.verification import verify
+from experiments.experimentation import lifecycle
+from experiments.experimentation.edits import edit
 from experiments.gateway.asking import asking
 from experiments.gateway.chat import read_chat
 from experiments.limits import budgets, circuit_breakers
@@ -53,10 +55,9 @@ from experiments.models import (
 from experiments.models.lock_order import LOCK_ORDER
 from experiments.models.sums import counters_of
 from experiments.routing.route import RouteRequest, route, route_batch
-from experiments.services import experiments, in_flight, processes, rollouts, shadows
+from experiments.services import in_flight, processes, rollouts, shadows
 from experiments.services.admission import Admitted, admit
 from experiments.services.calibration import calibrate
-from experiments.services.experiment_edits import edit
 from experiments.services.in_flight import sweep_abandoned_calls
 from experiments.services.lab_steps import explore
 from experiments.services.settling import Attempted, Settlement, settle
@@ -387,14 +388,14 @@ PATHS: dict[str, Path_] = {
         lambda: _started(rollout(steps=[(10, 24), (50, 24)])),
         lambda row: rollouts.roll_back(row, "olga", START, "why"),
     ),
-    "experiment start": _with(draft, lambda row: experiments.start(row, "tests", NOW)),
-    "experiment pause": _with(running, lambda row: experiments.pause(row, "tests")),
+    "experiment start": _with(draft, lambda row: lifecycle.start(row, "tests", NOW)),
+    "experiment pause": _with(running, lambda row: lifecycle.pause(row, "tests")),
     "experiment edit": _with(
         draft, lambda row: edit(row, {"hypothesis": "Another one."}, "tests", NOW)
     ),
     "experiment ship": _with(
         running,
-        lambda row: experiments.ship(row, "weak", "tests", NOW, verdict="ship"),
+        lambda row: lifecycle.ship(row, "weak", "tests", NOW, verdict="ship"),
     ),
     "daily results": _after(running, lambda: call_command("record_results")),
     "apply a file": _after(

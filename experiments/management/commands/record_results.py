@@ -4,8 +4,8 @@ from typing import Any
 
 from django.utils import timezone
 
+from experiments.experimentation.daily_results import record_all
 from experiments.management.base import BaseCommand
-from experiments.services.daily_results import record_all
 
 
 class Command(BaseCommand):

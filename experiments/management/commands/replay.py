@@ -10,20 +10,10 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from experiments.configuration.policy_store import store
-from experiments.management.base import BaseCommand
-from experiments.models import Experiment
-from experiments.reports.study import window_of
-from experiments.routers.outcomes import (
-    STRONG_MODEL,
-    WEAK_MODEL,
-    Outcome,
-    OutcomesError,
-    read_outcomes,
-)
-from experiments.routing.runtime import engine
-from experiments.services.experiments import LifecycleError
-from experiments.services.recordings import ReplayError
-from experiments.services.replaying import (
+from experiments.experimentation.lifecycle import LifecycleError
+from experiments.experimentation.recorded_traffic import ReplayError
+from experiments.experimentation.study import window_of
+from experiments.experimentation.traffic_replay import (
     Compared,
     Replayed,
     Size,
@@ -33,6 +23,16 @@ from experiments.services.replaying import (
     prepare,
     replay,
 )
+from experiments.management.base import BaseCommand
+from experiments.models import Experiment
+from experiments.routers.outcomes import (
+    STRONG_MODEL,
+    WEAK_MODEL,
+    Outcome,
+    OutcomesError,
+    read_outcomes,
+)
+from experiments.routing.runtime import engine
 
 
 def _count(text: str) -> int:

@@ -10,11 +10,11 @@ from django.db.models import F
 
 from experiments.configuration.policy_store import store
 from experiments.configuration.seeding import seed
+from experiments.experimentation.daily_results import record_all
 from experiments.models import Decision, PolicyRevision, Rollout
 from experiments.routing import token_estimates
 from experiments.routing.runtime import engine
 from experiments.services import rollouts
-from experiments.services.daily_results import record_all
 from experiments.services.demonstration.people import DAYS, Asked, asked
 from experiments.services.demonstration.recording import Recorder
 from experiments.services.demonstration.story import Step, Story, is_lost

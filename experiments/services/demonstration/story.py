@@ -23,6 +23,9 @@ from typing import NamedTuple
 
 from experiments.configuration.revisions import revision
 from experiments.core.policy import Method
+from experiments.experimentation import lifecycle
+from experiments.experimentation.results import results
+from experiments.experimentation.shipping import is_to_ship
 from experiments.models import (
     Arm,
     Decision,
@@ -34,11 +37,9 @@ from experiments.models import (
     Router,
     RoutingSettings,
 )
-from experiments.reports.experiments import results
-from experiments.services import experiments, rollouts
+from experiments.services import rollouts
 from experiments.services.demonstration.people import DAYS
 from experiments.services.demonstration.world import ROUTER, World
-from experiments.services.shipping import is_to_ship
 
 DANA, EMIL = "dana", "emil"
 MODELS = ("openai/gpt-4.1", "openai/gpt-4.1-mini", "gemini/gemini-2.5-flash")
@@ -153,7 +154,7 @@ class Story:
     ) -> Step:
         def start(now: datetime) -> None:
             experiment = self._make(key, domain, arms, planned, margin)
-            experiments.start(experiment, DANA, now)
+            lifecycle.start(experiment, DANA, now)
 
         return Step(self._ago(days, 9), start)
 
@@ -202,11 +203,11 @@ class Story:
         outcome = str(verdict.outcome) if verdict else ""
         arm = "half-strong"
         anyway = "" if is_to_ship(verdict, arm) else "The tenth month's budget decides"
-        experiments.ship(experiment, arm, DANA, now, verdict=outcome, anyway=anyway)
+        lifecycle.ship(experiment, arm, DANA, now, verdict=outcome, anyway=anyway)
 
     def _new_phase(self, now: datetime) -> None:
         experiment = Experiment.objects.get(key=OPEN)
-        experiments.start_phase(
+        lifecycle.start_phase(
             experiment,
             EMIL,
             now,

@@ -22,16 +22,10 @@ from experiments.decisions.outcomes import (
     record_feedback,
     record_outcomes,
 )
-from experiments.models import Decision, Experiment, Replay, UnitSum
-from experiments.models.base import new_seed
-from experiments.reports.effects import MetricEffect
-from experiments.reports.experiments import results
-from experiments.reports.study import window_of
-from experiments.routers.outcomes import Outcome
-from experiments.routing.route import route_batch
-from experiments.services import experiments as lifecycle
-from experiments.services.daily_results import record
-from experiments.services.recordings import (
+from experiments.experimentation import lifecycle
+from experiments.experimentation.daily_results import record
+from experiments.experimentation.effects import MetricEffect
+from experiments.experimentation.recorded_traffic import (
     Asked,
     ReplayError,
     Truth,
@@ -43,6 +37,12 @@ from experiments.services.recordings import (
     request_of,
     truth_of,
 )
+from experiments.experimentation.results import results
+from experiments.experimentation.study import window_of
+from experiments.models import Decision, Experiment, Replay, UnitSum
+from experiments.models.base import new_seed
+from experiments.routers.outcomes import Outcome
+from experiments.routing.route import route_batch
 
 AUTHOR = "replay"
 SOURCE = "recorded"

@@ -5,8 +5,8 @@ from datetime import datetime
 from experiments.configuration.document import Document, experiment_document
 from experiments.configuration.experiment_section import write_values
 from experiments.configuration.revisions import Author, revision
+from experiments.experimentation.lifecycle import LifecycleError, start_phase
 from experiments.models import Experiment
-from experiments.services.experiments import LifecycleError, start_phase
 from experiments.storage.transactions import retried
 
 ACTIVE = (Experiment.Status.RUNNING, Experiment.Status.PAUSED)

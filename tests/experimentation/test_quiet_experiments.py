@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from experiments.experimentation import lifecycle
+from experiments.experimentation.results import Results, results
 from experiments.models import Experiment, UnitSum
-from experiments.reports.experiments import Results, results
-from experiments.services import experiments as lifecycle
 from tests.experiment_rows import START, add_units, running
 
 pytestmark = pytest.mark.usefixtures("seeded")

@@ -6,14 +6,14 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
+from experiments.experimentation import lifecycle
+from experiments.experimentation.aggregates import summarise
+from experiments.experimentation.effects import MetricEffect
+from experiments.experimentation.metrics import BUILT_IN
+from experiments.experimentation.results import Results, results
+from experiments.experimentation.study import COST
+from experiments.experimentation.units import Sums
 from experiments.models import Experiment, UnitSum
-from experiments.reports.aggregates import summarise
-from experiments.reports.effects import MetricEffect
-from experiments.reports.experiments import Results, results
-from experiments.reports.metrics import BUILT_IN
-from experiments.reports.study import COST
-from experiments.reports.units import Sums
-from experiments.services import experiments as lifecycle
 from tests.experiment_rows import START, add_units, draft, running
 
 pytestmark = pytest.mark.usefixtures("seeded")

@@ -8,19 +8,19 @@ from experiments.analysis.experiment.health import Health
 from experiments.analysis.experiment.plan import ArmData, Plan
 from experiments.analysis.experiment.power import NoSize, Remaining
 from experiments.analysis.experiment.verdict import Outcome, Verdict, judge
-from experiments.models import DailyResult, Experiment
-from experiments.reports.aggregates import mean, summarise
-from experiments.reports.effects import (
+from experiments.experimentation.aggregates import mean, summarise
+from experiments.experimentation.effects import (
     DomainEffect,
     MetricEffect,
     breakdown_of,
     effects_of,
 )
-from experiments.reports.health import health_of
-from experiments.reports.metrics import BUILT_IN, QUALITY
-from experiments.reports.planning import remaining_of
-from experiments.reports.series import SeriesPoint, series_of
-from experiments.reports.study import COST, ArmOfPhase, Study, plan_of, window_of
+from experiments.experimentation.health import health_of
+from experiments.experimentation.metrics import BUILT_IN, QUALITY
+from experiments.experimentation.planning import remaining_of
+from experiments.experimentation.series import SeriesPoint, series_of
+from experiments.experimentation.study import COST, ArmOfPhase, Study, plan_of, window_of
+from experiments.models import DailyResult, Experiment
 
 __all__ = [
     "ArmSummary",

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 
+from experiments.experimentation.result_payloads import seen_payload
+from experiments.experimentation.results import results
 from experiments.models import DailyResult, Experiment
-from experiments.reports.experiments import results
-from experiments.services.result_payloads import seen_payload
 
 ACTIVE = (Experiment.Status.RUNNING, Experiment.Status.PAUSED)
 

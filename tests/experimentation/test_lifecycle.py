@@ -7,10 +7,10 @@ import pytest
 from experiments.configuration.policy_store import store
 from experiments.configuration.revisions import revision
 from experiments.core.policy import Method
+from experiments.experimentation import lifecycle
+from experiments.experimentation.checklists import checklist
+from experiments.experimentation.lifecycle import LifecycleError
 from experiments.models import Domain, LanguageModel, ModelPrice, PolicyRevision, Router, UnitSum
-from experiments.services import experiments as lifecycle
-from experiments.services.checklists import checklist
-from experiments.services.experiments import LifecycleError
 from tests.experiment_rows import START, add_units, draft, rollout, running, set_flag
 
 pytestmark = pytest.mark.usefixtures("seeded")

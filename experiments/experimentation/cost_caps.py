@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import date
 from decimal import ROUND_CEILING, Decimal
 
+from experiments.experimentation.forecasts import PolicyForecast
+from experiments.experimentation.planning import recent_cap
 from experiments.models import Experiment
-from experiments.reports.planning import recent_cap
-from experiments.services.forecasts import PolicyForecast
 
 REQUESTS = 100
 LEAST_CAP, LARGEST_CAP = Decimal("0.000000001"), Decimal(9_000)

@@ -14,8 +14,8 @@ from experiments.analysis.experiment.health import (
     check_units,
 )
 from experiments.analysis.experiment.plan import both_rated
-from experiments.reports.metrics import QUALITY
-from experiments.reports.study import Study
+from experiments.experimentation.metrics import QUALITY
+from experiments.experimentation.study import Study
 
 
 def health_of(study: Study, now: datetime) -> Health:

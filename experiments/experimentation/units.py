@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.experimentation.columns import Column, Table, codes, least, read_table, zeros
 from experiments.models import MetricSum, UnitSum
 from experiments.models.sums import counters_of
-from experiments.reports.columns import Column, Table, codes, least, read_table, zeros
 
 COUNTERS = counters_of(UnitSum)
 # What every result needs; metrics name what else they are made of.

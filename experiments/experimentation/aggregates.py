@@ -12,10 +12,10 @@ from experiments.analysis.experiment.summaries import (
     Summary,
     plain_mean,
 )
+from experiments.experimentation.columns import Column
+from experiments.experimentation.metrics import MetricSpec
+from experiments.experimentation.units import Sums, Weights
 from experiments.models.sums import FIXED_POINT
-from experiments.reports.columns import Column
-from experiments.reports.metrics import MetricSpec
-from experiments.reports.units import Sums, Weights
 
 LARGEST = 2**63 - 1
 # A request of a unit that is cut at the cap counts in parts of this.

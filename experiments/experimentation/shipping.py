@@ -10,10 +10,10 @@ from experiments.configuration.policy_store import build_policy
 from experiments.configuration.revisions import Author
 from experiments.core.choice import effective_threshold
 from experiments.core.policy import Domain, Method, Policy, RoutingPolicy
+from experiments.experimentation import lifecycle
+from experiments.experimentation.forecasts import ENOUGH, RECENT, PolicyForecast, forecast
+from experiments.experimentation.results import results
 from experiments.models import Arm, Experiment
-from experiments.reports.experiments import results
-from experiments.services import experiments as lifecycle
-from experiments.services.forecasts import ENOUGH, RECENT, PolicyForecast, forecast
 
 
 class DomainChange(NamedTuple):

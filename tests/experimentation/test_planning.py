@@ -6,11 +6,11 @@ from itertools import count
 import pytest
 
 from experiments.analysis.experiment.power import NoSize, Size
+from experiments.experimentation import lifecycle
+from experiments.experimentation.lifecycle import LifecycleError
+from experiments.experimentation.planning import propose
+from experiments.experimentation.start_planning import take_over
 from experiments.models import Experiment, Metric, MetricSum, Rollup, UnitSum
-from experiments.reports.planning import propose
-from experiments.services import experiments as lifecycle
-from experiments.services.experiments import LifecycleError
-from experiments.services.planning import take_over
 from tests.experiment_rows import START, draft
 
 pytestmark = pytest.mark.usefixtures("seeded")

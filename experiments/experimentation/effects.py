@@ -6,11 +6,11 @@ from experiments.analysis.experiment.effects import Effect
 from experiments.analysis.experiment.health import MINIMUM_SHOWN
 from experiments.analysis.experiment.multiplicity import Answer, Question, answer_together
 from experiments.analysis.experiment.sequential import phase_alpha
+from experiments.experimentation.aggregates import observed, ratio, summarise
+from experiments.experimentation.metrics import MetricSpec
+from experiments.experimentation.study import COST, Study
+from experiments.experimentation.units import Sums
 from experiments.models import ExperimentMetric
-from experiments.reports.aggregates import observed, ratio, summarise
-from experiments.reports.metrics import MetricSpec
-from experiments.reports.study import COST, Study
-from experiments.reports.units import Sums
 
 
 class MetricEffect(NamedTuple):

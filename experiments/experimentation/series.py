@@ -11,13 +11,13 @@ import numpy as np
 
 from experiments.analysis.experiment.series import Look, Point, over_time
 from experiments.analysis.experiment.summaries import Summary
+from experiments.experimentation.aggregates import running
+from experiments.experimentation.columns import Column
+from experiments.experimentation.effects import least_scale_of, shown
+from experiments.experimentation.metrics import MetricSpec
+from experiments.experimentation.study import Study, window_of
+from experiments.experimentation.units import Sums
 from experiments.models import ExperimentMetric
-from experiments.reports.aggregates import running
-from experiments.reports.columns import Column
-from experiments.reports.effects import least_scale_of, shown
-from experiments.reports.metrics import MetricSpec
-from experiments.reports.study import Study, window_of
-from experiments.reports.units import Sums
 
 
 class SeriesPoint(NamedTuple):

@@ -2,8 +2,8 @@
 
 from experiments.analysis.experiment.power import Size
 from experiments.configuration.revisions import Author, revision
+from experiments.experimentation.lifecycle import LifecycleError
 from experiments.models import Experiment
-from experiments.services.experiments import LifecycleError
 from experiments.storage.transactions import retried
 
 

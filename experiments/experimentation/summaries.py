@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
+from experiments.experimentation.results import results
 from experiments.models import DailyResult, Experiment
-from experiments.reports.experiments import results
 
 Status = Experiment.Status
 ACTIVE = (Status.RUNNING, Status.PAUSED)

@@ -9,10 +9,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from experiments.analysis.experiment.power import Remaining
+from experiments.experimentation import lifecycle
+from experiments.experimentation.daily_results import record, record_all
+from experiments.experimentation.results import MetricEffect, Results, results
 from experiments.models import Experiment, Metric, MetricSum, UnitSum
-from experiments.reports.experiments import MetricEffect, Results, results
-from experiments.services import experiments as lifecycle
-from experiments.services.daily_results import record, record_all
 from tests.experiment_rows import START, add_units, draft, running
 
 pytestmark = pytest.mark.usefixtures("seeded")

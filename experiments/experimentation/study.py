@@ -6,10 +6,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 from experiments.analysis.experiment.plan import Guardrail, Measured, Plan, Primary
+from experiments.experimentation.aggregates import ratio, summarise
+from experiments.experimentation.metrics import BUILT_IN, NANO, MetricSpec, spec_of
+from experiments.experimentation.units import Sums, Units, read_units
 from experiments.models import Experiment, ExperimentMetric, Phase
-from experiments.reports.aggregates import ratio, summarise
-from experiments.reports.metrics import BUILT_IN, NANO, MetricSpec, spec_of
-from experiments.reports.units import Sums, Units, read_units
 
 RATED_SHARE = BUILT_IN["rated_share"]
 COST = BUILT_IN["cost"]

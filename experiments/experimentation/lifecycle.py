@@ -8,9 +8,9 @@ from typing import Any
 from experiments.analysis.experiment.verdict_codes import Outcome
 from experiments.configuration.document import ARM_FIELDS, fields, policy_document
 from experiments.configuration.revisions import Author, revision
+from experiments.experimentation.checklists import arm_checks, cap_at_start, checklist
 from experiments.models import Arm, Domain, Experiment, Phase
 from experiments.models.base import new_seed
-from experiments.services.checklists import arm_checks, cap_at_start, checklist
 from experiments.storage.transactions import retried
 
 CLONED = (

@@ -12,11 +12,11 @@ from experiments.core.choice import pair_of
 from experiments.core.money import price_on
 from experiments.core.policy import Domain, Method, Policy, RoutingPolicy
 from experiments.core.selection import NoEligibleModelsError
+from experiments.experimentation.cost_caps import proposed_cap
+from experiments.experimentation.forecasts import Forecast, forecast, scores_of
+from experiments.experimentation.metrics import UnknownMetricError, spec_of
 from experiments.models import Arm, Experiment, ExperimentMetric, Rollout, UnitSum
-from experiments.reports.metrics import UnknownMetricError, spec_of
 from experiments.routing.runtime import engine
-from experiments.services.cost_caps import proposed_cap
-from experiments.services.forecasts import Forecast, forecast, scores_of
 
 COST = "cost"
 ACTIVE = (Experiment.Status.RUNNING, Experiment.Status.PAUSED)

@@ -12,6 +12,10 @@ import pytest
 from experiments.configuration.document import current_document
 from experiments.configuration.policy_store import build_policy
 from experiments.core.policy import Method, RoutingPolicy
+from experiments.experimentation import lifecycle
+from experiments.experimentation.checklists import Check, checklist
+from experiments.experimentation.forecasts import Forecast, forecast
+from experiments.experimentation.lifecycle import LifecycleError
 from experiments.models import (
     Decision,
     Experiment,
@@ -21,10 +25,6 @@ from experiments.models import (
     Router,
 )
 from experiments.routing.router_lookup import of_row
-from experiments.services import experiments as lifecycle
-from experiments.services.checklists import Check, checklist
-from experiments.services.experiments import LifecycleError
-from experiments.services.forecasts import Forecast, forecast
 from tests.experiment_rows import START, draft
 
 pytestmark = pytest.mark.usefixtures("seeded")

@@ -21,12 +21,12 @@ from experiments.analysis.experiment.power import (
     saving_goal,
 )
 from experiments.analysis.experiment.summaries import MeanSummary, Summary
+from experiments.experimentation.aggregates import summarise
+from experiments.experimentation.metrics import BUILT_IN, NANO, MetricSpec, spec_of
+from experiments.experimentation.study import COST, Study, cap_of, counters_of, plan_of, window_of
+from experiments.experimentation.units import read_recent
 from experiments.models import Arm, Experiment, Rollup
 from experiments.models.sums import FIXED_POINT
-from experiments.reports.aggregates import summarise
-from experiments.reports.metrics import BUILT_IN, NANO, MetricSpec, spec_of
-from experiments.reports.study import COST, Study, cap_of, counters_of, plan_of, window_of
-from experiments.reports.units import read_recent
 
 RECENT_DAYS = 28
 CAP_QUANTILE = 0.99

@@ -6,9 +6,9 @@ from experiments.analysis.experiment.effects import Effect, Interval
 from experiments.analysis.experiment.health import Health
 from experiments.analysis.experiment.power import NoSize, Remaining, Size
 from experiments.analysis.experiment.verdict import Reason, Verdict
-from experiments.reports.effects import DomainEffect, MetricEffect
-from experiments.reports.experiments import Progress, Results, SeenDay
-from experiments.reports.series import SeriesPoint
+from experiments.experimentation.effects import DomainEffect, MetricEffect
+from experiments.experimentation.results import Progress, Results, SeenDay
+from experiments.experimentation.series import SeriesPoint
 
 Payload = dict[str, Any]
 
