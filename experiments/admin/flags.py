@@ -18,7 +18,7 @@ from experiments.admin.submits import AnswerFirst, PercentageChange, posted, sub
 from experiments.core.policy import MASTER_FLAG
 from experiments.core.wording import percent, plural
 from experiments.models import Flag, FlagEntry
-from experiments.reports.rollouts import RolloutPreview, preview
+from experiments.rollouts.preview import RolloutPreview, preview
 from experiments.storage.unit_hash import hash_unit
 
 PREVIEWED = "_previewed"

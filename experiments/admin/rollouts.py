@@ -19,10 +19,10 @@ from experiments.configuration.revisions import revision
 from experiments.core.wording import percent
 from experiments.models import Flag, Rollout, RolloutStep
 from experiments.models.rollouts import seeded_guards
-from experiments.services import rollouts
-from experiments.services.rollout_guards import GuardsError, checked_guards, described
-from experiments.services.rollout_looks import seen_by
-from experiments.services.rollout_plans import StepsError, check_steps, steps_of
+from experiments.rollouts import lifecycle
+from experiments.rollouts.guards import GuardsError, checked_guards, described
+from experiments.rollouts.monitoring import seen_by
+from experiments.rollouts.steps import StepsError, check_steps, steps_of
 
 State = Rollout.State
 STATES = {
@@ -151,7 +151,7 @@ class RolloutForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean_flag(self) -> Flag:
         flag: Flag = self.cleaned_data["flag"]
-        others = flag.rollouts.exclude(pk=self.instance.pk).exclude(state__in=rollouts.ENDED)
+        others = flag.rollouts.exclude(pk=self.instance.pk).exclude(state__in=lifecycle.ENDED)
         if others.exists():
             raise forms.ValidationError("It has a rollout already: finish it, or roll it back.")
         return flag
@@ -173,37 +173,37 @@ class HistoryInline(ReadOnly, TabularInline):
 
 
 def _start(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
-    rollouts.start(row, request.user, timezone.now())
+    lifecycle.start(row, request.user, timezone.now())
     return Taken(f"{row.flag} is at {percent(float(row.flag.percentage))}.", row)
 
 
 def _go_on(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
-    rollouts.go_on(row, request.user, timezone.now())
+    lifecycle.go_on(row, request.user, timezone.now())
     return Taken(f"{row.flag} is at {percent(float(row.flag.percentage))}.", row)
 
 
 def _anyway(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
-    rollouts.advance_anyway(row, request.user, timezone.now(), asked["reason"])
+    lifecycle.advance_anyway(row, request.user, timezone.now(), asked["reason"])
     return Taken(f"{row.flag} is at {percent(float(row.flag.percentage))}.", row)
 
 
 def _lower(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
-    rollouts.lower_target(row, asked["percentage"], request.user, timezone.now())
+    lifecycle.lower_target(row, asked["percentage"], request.user, timezone.now())
     return Taken(f"The rollout of {row.flag} ends at {percent(float(asked['percentage']))}.", row)
 
 
 def _pause(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
-    rollouts.pause(row, request.user, timezone.now())
+    lifecycle.pause(row, request.user, timezone.now())
     return Taken(f"The rollout of {row.flag} is paused.", row)
 
 
 def _resume(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
-    rollouts.resume(row, request.user, timezone.now())
+    lifecycle.resume(row, request.user, timezone.now())
     return Taken(f"The rollout of {row.flag} goes on.", row)
 
 
 def _roll_back(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
-    rollouts.roll_back(row, request.user, timezone.now(), asked["reason"])
+    lifecycle.roll_back(row, request.user, timezone.now(), asked["reason"])
     return Taken(f"{row.flag} is back at {percent(float(row.flag.percentage))}.", row)
 
 
@@ -310,7 +310,7 @@ class RolloutAdmin(SteppedAdmin):
                 "state": STATES[State(row.state)],
                 "percentage": percent(float(row.flag.percentage)),
                 "look": look,
-                "worst_case": "" if row.started_at else rollouts.worst_case_of(row),
+                "worst_case": "" if row.started_at else lifecycle.worst_case_of(row),
                 "steps": self.steps_of(row) if self.has_change_permission(request, row) else (),
             }
         return super().change_view(

@@ -13,7 +13,7 @@ from django.urls import URLPattern, path, reverse
 from experiments.admin.base import ModelAdmin
 from experiments.configuration.experiment_locks import LockedError
 from experiments.experimentation.lifecycle import LifecycleError
-from experiments.services.rollouts import RolloutError
+from experiments.rollouts.lifecycle import RolloutError
 
 REFUSED = (LifecycleError, LockedError, RolloutError)
 

@@ -23,12 +23,12 @@ from experiments.core.selection import NoEligibleModelsError
 from experiments.decisions.lookup import DecisionNotFoundError, DecisionPrunedError
 from experiments.decisions.outcomes import BuiltInMetricError, FeedbackOffError, OutOfRangeError
 from experiments.experimentation.lifecycle import LifecycleError, NotReadyToShipError
+from experiments.rollouts.lifecycle import RolloutError
 from experiments.routing.route import (
     StorageUnavailableError,
     UnknownNameError,
     UnmetCriteriaError,
 )
-from experiments.services.rollouts import RolloutError
 
 log = logging.getLogger("switchyard.api")
 

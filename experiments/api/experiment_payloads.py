@@ -6,7 +6,7 @@ from typing import Any
 from experiments.configuration.document import EXPERIMENT_FIELDS
 from experiments.experimentation.checklists import Check
 from experiments.models import Arm, Experiment, Rollout
-from experiments.services.rollout_plans import steps_of
+from experiments.rollouts.steps import steps_of
 
 # The configuration of an experiment without its seed, and what became of it.
 PLAIN = (

@@ -16,10 +16,10 @@ from experiments.api.experiments import LONGEST_REASON, ManagedView, author_of
 from experiments.api.lists import ListView
 from experiments.api.readers import Reader
 from experiments.models import Flag, Rollout
-from experiments.services import rollouts
-from experiments.services.rollout_guards import MOST_GUARDS, GuardsError, checked_guards
-from experiments.services.rollout_looks import seen_by
-from experiments.services.rollout_plans import StepsError, check_steps
+from experiments.rollouts import lifecycle
+from experiments.rollouts.guards import MOST_GUARDS, GuardsError, checked_guards
+from experiments.rollouts.monitoring import seen_by
+from experiments.rollouts.steps import StepsError, check_steps
 
 MOST_STEPS = 50
 BY_HAND = "Rolled back by hand"
@@ -55,7 +55,7 @@ class RolloutsView(ManagedView, ListView):
         }
         reader.close()
         given = {k: v for k, v in values.items() if v is not None}
-        row = rollouts.plan(given, author_of(request))
+        row = lifecycle.plan(given, author_of(request))
         return Response(rollout_payload(find(row.key)), 201)
 
 
@@ -64,7 +64,7 @@ class RolloutView(ManagedView):
     def get(self, request: Request, key: str) -> Response:
         row = find(key)
         look = seen_by(row, timezone.now()) if row.started_at else None
-        worst = rollouts.worst_case_of(row)
+        worst = lifecycle.worst_case_of(row)
         return Response({**rollout_payload(row), "worst_case": worst, "look": look})
 
 
@@ -84,7 +84,7 @@ class RolloutStepView(ManagedView):
 class StartView(RolloutStepView):
     def take(self, row: Rollout, reader: Reader, author: str) -> None:
         reader.close()
-        rollouts.start(row, author, timezone.now())
+        lifecycle.start(row, author, timezone.now())
 
 
 @extend_schema_view(
@@ -102,9 +102,9 @@ class GoOnView(RolloutStepView):
             raise reader.fail("reason", "is missing: say why the step is taken anyway.", "missing")
         reader.close()
         if anyway:
-            rollouts.advance_anyway(row, author, timezone.now(), reason or "")
+            lifecycle.advance_anyway(row, author, timezone.now(), reason or "")
         else:
-            rollouts.go_on(row, author, timezone.now())
+            lifecycle.go_on(row, author, timezone.now())
 
 
 @extend_schema_view(
@@ -121,7 +121,7 @@ class TargetView(RolloutStepView):
         if percentage is None:
             raise reader.fail("percentage", "is missing.", "missing")
         reader.close()
-        rollouts.lower_target(row, Decimal(str(percentage)), author, timezone.now())
+        lifecycle.lower_target(row, Decimal(str(percentage)), author, timezone.now())
 
 
 @extend_schema_view(
@@ -130,7 +130,7 @@ class TargetView(RolloutStepView):
 class PauseView(RolloutStepView):
     def take(self, row: Rollout, reader: Reader, author: str) -> None:
         reader.close()
-        rollouts.pause(row, author, timezone.now())
+        lifecycle.pause(row, author, timezone.now())
 
 
 @extend_schema_view(
@@ -139,7 +139,7 @@ class PauseView(RolloutStepView):
 class ResumeView(RolloutStepView):
     def take(self, row: Rollout, reader: Reader, author: str) -> None:
         reader.close()
-        rollouts.resume(row, author, timezone.now())
+        lifecycle.resume(row, author, timezone.now())
 
 
 @extend_schema_view(
@@ -154,7 +154,7 @@ class RollBackView(RolloutStepView):
     def take(self, row: Rollout, reader: Reader, author: str) -> None:
         reason = reader.text("reason", LONGEST_REASON) or BY_HAND
         reader.close()
-        rollouts.roll_back(row, author, timezone.now(), reason)
+        lifecycle.roll_back(row, author, timezone.now(), reason)
 
 
 def find(key: str) -> Rollout:

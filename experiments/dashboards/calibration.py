@@ -26,10 +26,10 @@ from experiments.experimentation.lifecycle import LifecycleError
 from experiments.models import Calibration, Domain, OutcomeSet
 from experiments.reports.candidates import CannotAskError
 from experiments.reports.logged import MOST_ON_A_PAGE
+from experiments.rollouts.lifecycle import RolloutError
 from experiments.services.calibrating import PRODUCTION, Proposal, Wanted, propose
 from experiments.services.calibration_words import basis, condition, promise, sentence, tail
 from experiments.services.lab_steps import LabError, apply_threshold, draft_experiment, roll_out
-from experiments.services.rollouts import RolloutError
 
 Aim = Calibration.Aim
 AIMS = {

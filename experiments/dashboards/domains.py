@@ -19,7 +19,7 @@ from experiments.dashboards.overview import HELD_STATES, domain_rows
 from experiments.dashboards.pages import page, show
 from experiments.decisions.rollup_queries import Span
 from experiments.models import Domain
-from experiments.reports.rollout_states import rollout_states
+from experiments.rollouts.states import rollout_states
 
 
 @page()

@@ -16,7 +16,7 @@ from experiments.dashboards.filters import Filters
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.sparklines import Sparkline, sparkline
 from experiments.reports.judging import measuring_cost
-from experiments.reports.rollout_states import RolloutState, rollout_states
+from experiments.rollouts.states import RolloutState, rollout_states
 from experiments.routing.runtime import engine
 
 HELD_STATES = {

@@ -15,9 +15,9 @@ from experiments.core.wording import percent
 from experiments.dashboards.actions import REASON_LENGTH, Action
 from experiments.dashboards.pages import page
 from experiments.models import Rollout
-from experiments.services import rollouts
-from experiments.services.rollout_plans import next_step
-from experiments.services.rollouts import RolloutError
+from experiments.rollouts import lifecycle
+from experiments.rollouts.lifecycle import RolloutError
+from experiments.rollouts.steps import next_step
 
 CHANGE = "experiments.change_rollout"
 State = Rollout.State
@@ -59,7 +59,9 @@ def actions_of(rollout: Rollout) -> list[Action]:
 
 
 def _start_consequence(rollout: Rollout) -> str:
-    return f"{START.consequence} {rollouts.worst_case_of(rollout) if rollout.steps else ''}".strip()
+    return (
+        f"{START.consequence} {lifecycle.worst_case_of(rollout) if rollout.steps else ''}".strip()
+    )
 
 
 @require_POST
@@ -81,24 +83,24 @@ def act(request: HttpRequest, key: str, action: str) -> HttpResponse:
 
 
 def _start(request: HttpRequest, rollout: Rollout) -> None:
-    rollouts.start(rollout, request.user, timezone.now())
+    lifecycle.start(rollout, request.user, timezone.now())
 
 
 def _go_on(request: HttpRequest, rollout: Rollout) -> None:
-    rollouts.go_on(rollout, request.user, timezone.now())
+    lifecycle.go_on(rollout, request.user, timezone.now())
 
 
 def _pause(request: HttpRequest, rollout: Rollout) -> None:
-    rollouts.pause(rollout, request.user, timezone.now())
+    lifecycle.pause(rollout, request.user, timezone.now())
 
 
 def _resume(request: HttpRequest, rollout: Rollout) -> None:
-    rollouts.resume(rollout, request.user, timezone.now())
+    lifecycle.resume(rollout, request.user, timezone.now())
 
 
 def _anyway(request: HttpRequest, rollout: Rollout) -> None:
     reason = request.POST.get("reason", "").strip()[:REASON_LENGTH]
-    rollouts.advance_anyway(rollout, request.user, timezone.now(), reason)
+    lifecycle.advance_anyway(rollout, request.user, timezone.now(), reason)
 
 
 def _lower(request: HttpRequest, rollout: Rollout) -> None:
@@ -107,14 +109,14 @@ def _lower(request: HttpRequest, rollout: Rollout) -> None:
         percentage = Decimal(text)
     except InvalidOperation:
         raise RolloutError(f"'{text}' is no percentage.") from None
-    rollouts.lower_target(rollout, percentage, request.user, timezone.now())
+    lifecycle.lower_target(rollout, percentage, request.user, timezone.now())
 
 
 def _roll_back(request: HttpRequest, rollout: Rollout) -> None:
     reason = request.POST.get("reason", "").strip()[:REASON_LENGTH]
     if not reason:
         raise RolloutError("Say why it is rolled back: colleagues will ask.")
-    rollouts.roll_back(rollout, request.user, timezone.now(), reason)
+    lifecycle.roll_back(rollout, request.user, timezone.now(), reason)
 
 
 _STEPS: dict[str, Callable[[HttpRequest, Rollout], None]] = {

@@ -8,8 +8,8 @@ from experiments.core.wording import percent, plural
 from experiments.dashboards.experiment_wording import State
 from experiments.dashboards.wording import Answer, listed, title
 from experiments.models import Rollout
-from experiments.reports.rollout_lines import GuardLine, RolloutLine, StepLine
-from experiments.services.rollouts import worst_case_of
+from experiments.rollouts.lifecycle import worst_case_of
+from experiments.rollouts.summaries import GuardLine, RolloutLine, StepLine
 
 Rolling = Rollout.State
 STATES = {

@@ -12,8 +12,8 @@ from experiments.dashboards.experiment_wording import State
 from experiments.dashboards.experiments import address
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.rollout_actions import CHANGE, actions_of
-from experiments.reports.rollout_lines import GuardLine, RolloutLine, rollout_lines
-from experiments.reports.rollout_states import rollout_states
+from experiments.rollouts.states import rollout_states
+from experiments.rollouts.summaries import GuardLine, RolloutLine, rollout_lines
 
 READ = "experiments.view_rollout"
 

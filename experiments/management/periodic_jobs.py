@@ -17,7 +17,8 @@ from experiments.core.wording import plural
 from experiments.decisions.pruning import prune
 from experiments.experimentation.daily_results import record_all
 from experiments.models import Flag
-from experiments.services import rollouts, shadow_queue
+from experiments.rollouts import lifecycle
+from experiments.services import shadow_queue
 from experiments.services.calibration import calibrate
 from experiments.services.in_flight import sweep_abandoned_calls
 
@@ -82,7 +83,7 @@ JOBS = (
         "advance_rollouts",
         Every(60),
         "Checks every guarded rollout: takes, holds or rolls back its step.",
-        rollouts.advance_all,
+        lifecycle.advance_all,
     ),
     Job(
         "record_results",

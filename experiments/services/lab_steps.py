@@ -11,7 +11,7 @@ from experiments.core.policy import Method
 from experiments.experimentation.edits import create
 from experiments.models import Calibration, Domain, Experiment, Flag, Rollout, Router
 from experiments.reports.candidates import Candidate
-from experiments.services import rollouts
+from experiments.rollouts import lifecycle
 from experiments.storage.transactions import retried
 
 MARGIN = 0.05
@@ -104,7 +104,7 @@ def roll_out(found: Calibration, author: Author) -> Rollout:
     with revision(author, f"Calibrated {found.domain} to {found.threshold:.4g}, to be rolled out"):
         _write(domain, found)
         found.save()
-        return rollouts.add_plan({"flag": flag, "steps": steps})
+        return lifecycle.add_plan({"flag": flag, "steps": steps})
 
 
 def candidate_of(found: Calibration) -> Candidate:

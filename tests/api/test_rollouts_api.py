@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from experiments.models import Flag, PolicyRevision, Rollout
-from experiments.services.rollouts import advance_all
+from experiments.rollouts.lifecycle import advance_all
 from tests.api.client import API
 from tests.experiment_rows import START, rollout, running
 

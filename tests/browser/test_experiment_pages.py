@@ -8,8 +8,8 @@ from playwright.sync_api import expect
 
 from experiments.configuration.policy_store import store
 from experiments.models import Decision, Experiment, Flag, Rollout
+from experiments.rollouts import lifecycle
 from experiments.routing.runtime import engine
-from experiments.services import rollouts
 from tests.browser.conftest import Surfer
 from tests.experiment_rows import add_units, draft, running
 
@@ -28,7 +28,7 @@ def fill() -> None:
         key="rollout-medical",
         steps=[[5, 72], [25, 72], [100, 0]],
     )
-    rollouts.start(rollout, "tests", timezone.now())
+    lifecycle.start(rollout, "tests", timezone.now())
 
 
 def test_no_page_complains_overflows_or_has_a_serious_fault(surfer_in_every_look: Surfer) -> None:

@@ -39,7 +39,7 @@ ARRIVAL = datetime(2026, 11, 22, 12, tzinfo=UTC)
 def prepare() -> None:
     """An experiment by user, one by request, a guarded rollout, and metrics of one's own."""
     from experiments.experimentation import lifecycle
-    from experiments.services import rollouts
+    from experiments.rollouts import lifecycle as rollouts
 
     Metric.objects.create(name="helpful", kind="boolean")
     Metric.objects.create(name="stars", minimum=-2, maximum=5)

@@ -154,7 +154,7 @@ def test_a_paused_experiment_keeps_its_units() -> None:
 
 
 def test_a_guarded_rollout_of_its_flag_stands_in_the_way() -> None:
-    from experiments.services import rollouts
+    from experiments.rollouts import lifecycle as rollouts
 
     rollouts.start(rollout(steps=[(10, 24)]), "tests", START)
     assert failing(draft(domain="medical")) == ["rollouts"]

@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from experiments.configuration.roles import OPERATOR
 from experiments.models import Flag, Rollout
-from experiments.services import rollouts
+from experiments.rollouts import lifecycle
 
 PAGE = "/rollouts/"
 STEPS = [[5, 72], [25, 72], [100, 0]]
@@ -30,7 +30,7 @@ def underway(domain: str = "medical") -> Rollout:
     row = Rollout.objects.create(
         flag=Flag.objects.get(domain__name=domain), key=f"rollout-{domain}", steps=STEPS
     )
-    rollouts.start(row, "tests", timezone.now() - timedelta(hours=2))
+    lifecycle.start(row, "tests", timezone.now() - timedelta(hours=2))
     return row
 
 

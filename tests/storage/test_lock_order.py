@@ -54,8 +54,9 @@ from experiments.models import (
 )
 from experiments.models.lock_order import LOCK_ORDER
 from experiments.models.sums import counters_of
+from experiments.rollouts import lifecycle as rollouts
 from experiments.routing.route import RouteRequest, route, route_batch
-from experiments.services import in_flight, processes, rollouts, shadows
+from experiments.services import in_flight, processes, shadows
 from experiments.services.admission import Admitted, admit
 from experiments.services.calibration import calibrate
 from experiments.services.in_flight import sweep_abandoned_calls

@@ -5,7 +5,7 @@ from typing import Any
 from django.utils import timezone
 
 from experiments.management.base import BaseCommand
-from experiments.services.rollouts import advance_all
+from experiments.rollouts.lifecycle import advance_all
 
 
 class Command(BaseCommand):

@@ -12,9 +12,9 @@ from experiments.configuration.policy_store import store
 from experiments.configuration.seeding import seed
 from experiments.experimentation.daily_results import record_all
 from experiments.models import Decision, PolicyRevision, Rollout
+from experiments.rollouts import lifecycle
 from experiments.routing import token_estimates
 from experiments.routing.runtime import engine
-from experiments.services import rollouts
 from experiments.services.demonstration.people import DAYS, Asked, asked
 from experiments.services.demonstration.recording import Recorder
 from experiments.services.demonstration.story import Step, Story, is_lost
@@ -73,7 +73,7 @@ def _rounds(begin: datetime, now: datetime) -> Iterator[Step]:
     for number in range(1, 4 * DAYS + 4):
         at = first + timedelta(hours=6 * number)
         if begin < at < now:
-            yield Step(at, rollouts.advance_all)
+            yield Step(at, lifecycle.advance_all)
             if at.hour == 0:
                 yield Step(at + timedelta(minutes=5), record_all)
 

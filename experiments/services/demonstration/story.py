@@ -37,7 +37,7 @@ from experiments.models import (
     Router,
     RoutingSettings,
 )
-from experiments.services import rollouts
+from experiments.rollouts import lifecycle as rollouts
 from experiments.services.demonstration.people import DAYS
 from experiments.services.demonstration.world import ROUTER, World
 

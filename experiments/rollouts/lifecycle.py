@@ -20,9 +20,9 @@ from experiments.analysis.rollout.wording import completed, worst_case
 from experiments.configuration.revisions import Author, lock_configuration, revision
 from experiments.experimentation.metrics import UnknownMetricError
 from experiments.models import Flag, Rollout, RolloutStep
-from experiments.services.rollout_guards import guards_of
-from experiments.services.rollout_looks import Look, look_at, recorded
-from experiments.services.rollout_plans import HUNDRED, Step, percentage_at, problem_of, steps_of
+from experiments.rollouts.guards import guards_of
+from experiments.rollouts.monitoring import Look, look_at, recorded
+from experiments.rollouts.steps import HUNDRED, Step, percentage_at, problem_of, steps_of
 from experiments.storage.transactions import retried
 
 AUTHOR = "rollout"

@@ -1,5 +1,5 @@
 """Run as a program: several machines do a round of one guarded rollout at the same moment, on one
-SQLite file. `python -m tests.services.rounds_process` with DATABASE_URL set."""
+SQLite file. `python -m tests.rollouts.monitoring_process` with DATABASE_URL set."""
 
 import os
 import sys
@@ -13,18 +13,18 @@ FLAG = "routellm_medical_domain"
 
 def rounds_at_once() -> list[BaseException]:
     """Two moments at which a step is over, and everybody advances at each of them."""
-    from experiments.services import rollouts
+    from experiments.rollouts import lifecycle
     from tests.decisions.running_totals_process import WRITERS, in_threads
     from tests.experiment_rows import START, rollout
 
-    rollouts.start(rollout(steps=[(10, 24), (25, 24), (50, 24), (100, 0)]), "olga", START)
+    lifecycle.start(rollout(steps=[(10, 24), (25, 24), (50, 24), (100, 0)]), "olga", START)
     compare()
     together = Barrier(WRITERS)
 
     def work(_: int) -> None:
         for day in (1, 2):
             together.wait(timeout=60)
-            rollouts.advance_all(START + timedelta(days=day))
+            lifecycle.advance_all(START + timedelta(days=day))
 
     return in_threads(work)
 

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 
 from experiments.models import PolicyRevision
-from tests.services import rounds_process
+from tests.rollouts import monitoring_process
 
 ROOT = Path(__file__).resolve().parents[2]
 ONCE = [(10.0, "running"), (25.0, "running"), (50.0, "running")]
@@ -18,7 +18,7 @@ ONCE = [(10.0, "running"), (25.0, "running"), (50.0, "running")]
 @pytest.mark.slow
 def test_each_step_is_taken_once_on_sqlite(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.services.rounds_process"],
+        [sys.executable, "-m", "tests.rollouts.monitoring_process"],
         cwd=ROOT,
         env={
             **os.environ,
@@ -40,7 +40,7 @@ def test_each_step_is_taken_once_on_postgresql() -> None:
     from experiments.configuration.seeding import seed
 
     seed()
-    assert rounds_process.rounds_at_once() == []
-    assert rounds_process.steps_taken() == ONCE
+    assert monitoring_process.rounds_at_once() == []
+    assert monitoring_process.steps_taken() == ONCE
     numbers = list(PolicyRevision.objects.order_by("number").values_list("number", flat=True))
     assert numbers == list(range(1, len(numbers) + 1))

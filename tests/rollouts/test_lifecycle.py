@@ -8,10 +8,10 @@ from django.core.management import call_command
 
 from experiments.core.bucketing import bucket_index
 from experiments.models import Decision, Flag, PolicyRevision, Rollout, UnitSum
+from experiments.rollouts import lifecycle
+from experiments.rollouts.lifecycle import RolloutError, advance_all, advance_anyway
+from experiments.rollouts.steps import StepsError, check_steps, steps_of
 from experiments.routing.route import RouteRequest, route
-from experiments.services import rollouts
-from experiments.services.rollout_plans import StepsError, check_steps, steps_of
-from experiments.services.rollouts import RolloutError, advance_all, advance_anyway
 from tests.experiment_rows import START, rollout, running, set_flag
 
 pytestmark = pytest.mark.usefixtures("seeded")
@@ -29,7 +29,7 @@ def percentage(key: str = MEDICAL) -> float:
 
 def started(**values: Any) -> Rollout:
     row = rollout(**values)
-    rollouts.start(row, "olga", START)
+    lifecycle.start(row, "olga", START)
     return row
 
 
@@ -240,7 +240,7 @@ def test_a_flag_lowered_by_hand_is_never_raised_again() -> None:
     advance_all(hours(24))
     assert (again(row).state, percentage()) == ("held", 0)
     assert "was set to 0 % by hand" in again(row).reason
-    rollouts.roll_back(again(row), "olga", hours(25), "Enough")
+    lifecycle.roll_back(again(row), "olga", hours(25), "Enough")
     assert percentage() == 0
 
 
@@ -251,7 +251,7 @@ def test_a_step_without_hours_waits_for_an_operator() -> None:
     assert (again(row).state, percentage()) == ("ready", 10)
     advance_all(hours(900))
     assert percentage() == 10
-    rollouts.go_on(again(row), "olga", hours(901))
+    lifecycle.go_on(again(row), "olga", hours(901))
     assert (again(row).state, percentage()) == ("running", 50)
     assert PolicyRevision.objects.latest("number").author_name == "olga"
 
@@ -269,10 +269,10 @@ def test_a_ready_rollout_is_still_rolled_back() -> None:
 def test_while_paused_nothing_moves() -> None:
     row = started()
     compare(row)
-    rollouts.pause(row, "olga", hours(1))
+    lifecycle.pause(row, "olga", hours(1))
     advance_all(hours(100))
     assert (again(row).state, percentage()) == ("paused", 10)
-    rollouts.resume(again(row), "olga", hours(101))
+    lifecycle.resume(again(row), "olga", hours(101))
     advance_all(hours(102))
     assert percentage() == 50
 
@@ -280,22 +280,22 @@ def test_while_paused_nothing_moves() -> None:
 def test_rolling_back_returns_to_the_percentage_before() -> None:
     set_flag(MEDICAL, 5)
     row = started()
-    rollouts.roll_back(row, "olga", hours(1), "Complaints")
+    lifecycle.roll_back(row, "olga", hours(1), "Complaints")
     assert (again(row).state, again(row).reason, percentage()) == ("rolled_back", "Complaints", 5)
 
 
 def test_a_rollout_that_never_started_is_given_up_without_touching_the_flag() -> None:
     set_flag(MEDICAL, 5)
-    rollouts.roll_back(rollout(), "olga", START, "Not now")
+    lifecycle.roll_back(rollout(), "olga", START, "Not now")
     assert percentage() == 5
 
 
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        (lambda row: rollouts.pause(row, "olga", START), "is pending; only one that is running"),
-        (lambda row: rollouts.resume(row, "olga", START), "is pending; only one that is paused"),
-        (lambda row: rollouts.go_on(row, "olga", START), "is pending; only one that is ready"),
+        (lambda row: lifecycle.pause(row, "olga", START), "is pending; only one that is running"),
+        (lambda row: lifecycle.resume(row, "olga", START), "is pending; only one that is paused"),
+        (lambda row: lifecycle.go_on(row, "olga", START), "is pending; only one that is ready"),
     ],
 )
 def test_steps_out_of_turn_are_refused(step: Any, message: str) -> None:
@@ -307,15 +307,15 @@ def test_an_experiment_on_its_domain_stands_in_the_way() -> None:
     running()
     row = rollout("routellm_technical_domain", [(100, 0)])
     with pytest.raises(RolloutError, match=r"An experiment runs on its domain \(cheaper\)"):
-        rollouts.start(row, "olga", START)
-    rollouts.start(rollout(), "olga", START)
+        lifecycle.start(row, "olga", START)
+    lifecycle.start(rollout(), "olga", START)
 
 
 def test_a_rollout_of_the_master_flag_and_one_of_a_domain_exclude_each_other() -> None:
     started()
     set_flag("routellm_enabled", 0)
     with pytest.raises(RolloutError, match="Another guarded rollout is under way"):
-        rollouts.start(rollout("routellm_enabled"), "olga", START)
+        lifecycle.start(rollout("routellm_enabled"), "olga", START)
 
 
 def test_a_rollout_of_the_master_flag_compares_units_whose_domain_is_on() -> None:
@@ -332,13 +332,13 @@ def test_a_rollout_of_the_master_flag_compares_units_whose_domain_is_on() -> Non
 
 def test_a_switch_has_no_percentages() -> None:
     with pytest.raises(RolloutError, match="on or off for everybody"):
-        rollouts.start(rollout("routellm_cost_tracking"), "olga", START)
+        lifecycle.start(rollout("routellm_cost_tracking"), "olga", START)
 
 
 def test_steps_below_the_flag_are_refused() -> None:
     set_flag(MEDICAL, 20)
     with pytest.raises(RolloutError, match="The flag is at 20 %: start there or above"):
-        rollouts.start(rollout(), "olga", START)
+        lifecycle.start(rollout(), "olga", START)
 
 
 @pytest.mark.parametrize(
@@ -362,6 +362,6 @@ def test_steps_that_make_no_sense_are_refused(steps: Any, message: str) -> None:
 
 
 def test_the_command_does_one_round(capsys: pytest.CaptureFixture[str]) -> None:
-    rollouts.start(rollout(), "olga", datetime.now(tz=START.tzinfo))
+    lifecycle.start(rollout(), "olga", datetime.now(tz=START.tzinfo))
     call_command("advance_rollouts")
     assert f"{MEDICAL}: running at 10 %. Waits until" in capsys.readouterr().out

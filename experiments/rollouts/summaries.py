@@ -7,8 +7,8 @@ from django.db.models import Prefetch
 
 from experiments.configuration.document import WATCHED, rollout_document
 from experiments.models import Rollout, RolloutStep
-from experiments.services.rollout_looks import seen_by
-from experiments.services.rollout_plans import Step, steps_of
+from experiments.rollouts.monitoring import seen_by
+from experiments.rollouts.steps import Step, steps_of
 
 State = Rollout.State
 ENDED = (State.COMPLETED, State.ROLLED_BACK)

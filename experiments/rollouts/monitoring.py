@@ -26,9 +26,9 @@ from experiments.analysis.rollout.wording import (
     lacking,
 )
 from experiments.models import Rollout
-from experiments.reports.rollout_data import RolloutData, read_rollout
-from experiments.services.rollout_guards import RolloutGuard, guards_of
-from experiments.services.rollout_plans import next_step
+from experiments.rollouts.data import RolloutData, read_rollout
+from experiments.rollouts.guards import RolloutGuard, guards_of
+from experiments.rollouts.steps import next_step
 
 SHORTEST = timedelta(hours=1)
 DAY = timedelta(days=1)

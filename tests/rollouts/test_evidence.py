@@ -16,12 +16,12 @@ from experiments.decisions.outcomes import (
     record_outcome,
 )
 from experiments.models import Decision, Flag, Metric, Outcome, PolicyRevision, Rollout, UnitSum
-from experiments.reports.rollout_lines import rollout_lines
+from experiments.rollouts import lifecycle
+from experiments.rollouts.guards import GuardsError, checked_guards
+from experiments.rollouts.lifecycle import RolloutError, advance_all, advance_anyway, lower_target
+from experiments.rollouts.monitoring import look_at
+from experiments.rollouts.summaries import rollout_lines
 from experiments.routing.route import RouteRequest, route
-from experiments.services import rollouts
-from experiments.services.rollout_guards import GuardsError, checked_guards
-from experiments.services.rollout_looks import look_at
-from experiments.services.rollouts import RolloutError, advance_all, advance_anyway, lower_target
 from tests.experiment_rows import START, rollout
 
 pytestmark = [pytest.mark.usefixtures("seeded"), pytest.mark.database]
@@ -40,14 +40,14 @@ def percentage() -> float:
 
 def started(**values: Any) -> Rollout:
     row = rollout(**values)
-    rollouts.start(row, "olga", START)
+    lifecycle.start(row, "olga", START)
     return row
 
 
 def live(**values: Any) -> Rollout:
     """Started now: decisions that are really routed are of today."""
     row = rollout(**values)
-    rollouts.start(row, "olga", soon(0))
+    lifecycle.start(row, "olga", soon(0))
     return row
 
 
@@ -189,7 +189,7 @@ def test_a_reason_advances_anyway_and_the_last_sentence_repeats_it() -> None:
 def test_a_rollback_repeats_the_reason_too() -> None:
     row = started()
     advance_anyway(row, "olga", hours(1), "In a hurry")
-    rollouts.roll_back(again(row), "olga", hours(2), "Complaints")
+    lifecycle.roll_back(again(row), "olga", hours(2), "Complaints")
     assert again(row).reason == (
         "Complaints. The step to 50 % was taken without evidence: In a hurry (olga)"
     )
@@ -244,8 +244,8 @@ def test_the_worst_case_is_stated_before_the_start_and_recorded_at_it() -> None:
         "Worst case of the first step, 5 % of traffic, over all traffic until harm is shown: error "
         "rate 5.0 points (margin 2.0 points), quality 5.0 points (margin 3.0 points)."
     )
-    assert rollouts.worst_case_of(row) == worst
-    rollouts.start(row, "olga", START)
+    assert lifecycle.worst_case_of(row) == worst
+    lifecycle.start(row, "olga", START)
     assert again(row).reason == f"Started; now 5 %. {worst}"
 
 
@@ -352,7 +352,7 @@ def test_the_guards_are_seeded_with_the_error_rate() -> None:
 
 def test_a_plan_is_part_of_the_revision_history() -> None:
     flag = Flag.objects.get(key=MEDICAL)
-    row = rollouts.plan({"flag": flag, "steps": [[10, 24], [100, 0]], "key": "slow"}, "olga")
+    row = lifecycle.plan({"flag": flag, "steps": [[10, 24], [100, 0]], "key": "slow"}, "olga")
     newest = PolicyRevision.objects.latest("number")
     assert (newest.note, newest.author_name) == (f"Rollout of {MEDICAL}: planned", "olga")
     planned = newest.document["rollouts"]["slow"]
@@ -360,7 +360,7 @@ def test_a_plan_is_part_of_the_revision_history() -> None:
     assert planned["guards"] == row.guards
     ask(["user-1"])
     assert not Decision.objects.exclude(rollout="").exists()
-    rollouts.start(row, "olga", START)
+    lifecycle.start(row, "olga", START)
     lower_target(row, Decimal(50), "olga", START)
     changed = {
         change["path"]: change for change in PolicyRevision.objects.latest("number").difference
