@@ -63,8 +63,8 @@ def measure(folder: Path, evaluated: int, trained: int) -> dict[str, Any]:
 
 
 def _evaluation(rows: int) -> dict[str, Any]:
-    from experiments.services.entrants import of_set
-    from experiments.services.evaluations import compare
+    from experiments.lab.evaluation_inputs import of_set
+    from experiments.lab.evaluations import compare
 
     say(f"Lab: evaluating {rows:,} outcomes …")
     started = time.perf_counter()
@@ -82,8 +82,8 @@ def _evaluation(rows: int) -> dict[str, Any]:
 
 
 def _training(kind: str, rows: int) -> dict[str, Any]:
+    from experiments.lab.training import Order, train
     from experiments.models import OutcomeSet, RecordedOutcome
-    from experiments.services.training import Order, train
 
     if not OutcomeSet.objects.filter(name="training").exists():
         RecordedOutcome.objects.bulk_create(_rows("training", range(rows)), batch_size=BATCH)

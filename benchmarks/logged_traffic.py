@@ -44,7 +44,7 @@ from experiments.core.propensity import explored_buckets
 from experiments.core.units import RecordedBuckets, Unit
 from experiments.core.values import Decision, Score, Situation
 from experiments.decisions.rollup_queries import Span
-from experiments.reports.logged import Logged, Names
+from experiments.lab.decision_log import Logged, Names
 from experiments.routers.features import featurise
 from experiments.routers.loading import Scorer, load_router
 from experiments.routers.outcomes import Outcomes

@@ -37,9 +37,9 @@ from experiments.analysis.off_policy.estimates import STRONG, WEAK, Bounds, Rows
 from experiments.analysis.off_policy.nuisance import Floats
 from experiments.analysis.routing.measures import threshold_for_share
 from experiments.core.policy import Method, RoutingPolicy
-from experiments.reports.candidates import Candidate as Asked
-from experiments.reports.logged import Logged
-from experiments.reports.what_if import Question, answer, question
+from experiments.lab.candidates import Candidate as Asked
+from experiments.lab.decision_log import Logged
+from experiments.lab.off_policy import Question, answer, question
 from experiments.routers.outcomes import Outcomes, read_outcomes
 
 SEED = 20261125

@@ -24,12 +24,12 @@ from experiments.analysis.off_policy.estimates import STRONG, WEAK
 from experiments.analysis.off_policy.nuisance import Floats, Ints
 from experiments.core.policy import Method, RoutingPolicy
 from experiments.decisions.rollup_queries import Span
+from experiments.lab.candidates import Candidate
+from experiments.lab.decision_log import Logged, Names
+from experiments.lab.off_policy import answer, question
+from experiments.lab.off_policy_text import tail_words
+from experiments.lab.threshold_proposals import Wanted, proposal
 from experiments.models import Calibration
-from experiments.reports.candidates import Candidate
-from experiments.reports.logged import Logged, Names
-from experiments.reports.what_if import answer, question
-from experiments.reports.what_if_words import tail_words
-from experiments.services.calibrating import Wanted, proposal
 
 SEED = 20261128
 DOMAIN, ROUTER, OTHER_ROUTER, THRESHOLD = "general", "local", "local_mf", 0.5

@@ -88,9 +88,9 @@ def print_table(results: dict[str, Any]) -> None:
 def _timed() -> dict[str, Any]:
     """Reading, fitting, and the answer with domains and the curve over all thresholds."""
     from experiments.decisions.rollup_queries import Span
-    from experiments.reports.candidates import Candidate
-    from experiments.reports.logged import read_log
-    from experiments.reports.what_if import answer, question
+    from experiments.lab.candidates import Candidate
+    from experiments.lab.decision_log import read_log
+    from experiments.lab.off_policy import answer, question
 
     candidate = Candidate(router="local", threshold=0.6)
     span = Span(BEGIN, BEGIN + timedelta(days=DAYS))

@@ -8,8 +8,8 @@ from django.http import HttpRequest
 
 from experiments.admin.base import PageAdmin
 from experiments.core.wording import dollars
+from experiments.lab.dataset_summaries import SetLine, outcome_sets
 from experiments.models import OutcomeSet
-from experiments.reports.outcome_sets import SetLine, outcome_sets
 
 
 class Lines:

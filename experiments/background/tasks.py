@@ -33,9 +33,9 @@ Status = BackgroundTask.Status
 SHADOW_CALLS = "shadow_calls"
 WORKS: dict[str, str] = {
     SHADOW_CALLS: "experiments.gateway.shadow_work.work",
-    "import_outcomes": "experiments.services.outcome_imports.import_in_background",
-    "score_outcomes": "experiments.services.outcome_scores.score_in_background",
-    "train_router": "experiments.services.training.train_in_background",
+    "import_outcomes": "experiments.lab.imports.import_in_background",
+    "score_outcomes": "experiments.lab.scores.score_in_background",
+    "train_router": "experiments.lab.training.train_in_background",
 }
 """Where each kind of work is, by name."""
 

@@ -23,13 +23,13 @@ from experiments.dashboards.lab_filters import More, most_read, reading
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Answer
 from experiments.experimentation.lifecycle import LifecycleError
+from experiments.lab.actions import LabError, apply_threshold, draft_experiment, roll_out
+from experiments.lab.calibration_text import basis, condition, promise, sentence, tail
+from experiments.lab.candidates import CannotAskError
+from experiments.lab.decision_log import MOST_ON_A_PAGE
+from experiments.lab.threshold_proposals import PRODUCTION, Proposal, Wanted, propose
 from experiments.models import Calibration, Domain, OutcomeSet
-from experiments.reports.candidates import CannotAskError
-from experiments.reports.logged import MOST_ON_A_PAGE
 from experiments.rollouts.lifecycle import RolloutError
-from experiments.services.calibrating import PRODUCTION, Proposal, Wanted, propose
-from experiments.services.calibration_words import basis, condition, promise, sentence, tail
-from experiments.services.lab_steps import LabError, apply_threshold, draft_experiment, roll_out
 
 Aim = Calibration.Aim
 AIMS = {

@@ -6,9 +6,9 @@ from experiments.analysis.routing.calibration import Guarantee
 from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, number, word
 from experiments.dashboards.marks import base_layout, hollow_where, rule
 from experiments.dashboards.palette import GREEN, Look
-from experiments.reports.what_if_words import percent
-from experiments.services.calibrating import Proposal
-from experiments.services.calibration_words import rows
+from experiments.lab.calibration_text import rows
+from experiments.lab.off_policy_text import percent
+from experiments.lab.threshold_proposals import Proposal
 
 STEP = Look(GREEN, "circle", "solid")
 

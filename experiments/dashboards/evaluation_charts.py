@@ -8,8 +8,8 @@ from experiments.core.money import NANO
 from experiments.dashboards import evaluation_figures
 from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, number, word
 from experiments.dashboards.wording import share
-from experiments.services.cascade_words import several_lines
-from experiments.services.evaluations import Comparison, Measured, Several, Slice
+from experiments.lab.evaluations import Comparison, Measured, Several, Slice
+from experiments.lab.multi_model_text import several_lines
 
 UNDEFINED = "undefined"
 MEASURES = (

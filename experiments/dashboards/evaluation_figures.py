@@ -17,7 +17,7 @@ from experiments.dashboards.palette import (
     Look,
     of_series,
 )
-from experiments.services.evaluations import Measured, Slice
+from experiments.lab.evaluations import Measured, Slice
 
 BY_COST = "cost per 1,000 prompts, $"
 BY_SHARE = "share sent to the strong model, %"

@@ -16,11 +16,11 @@ from experiments.background import tasks
 from experiments.core.wording import plural
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Answer, share
+from experiments.lab.dataset_summaries import RatedLine, SetLine, outcome_sets, rated_line
+from experiments.lab.imports import default_name
 from experiments.models import BackgroundTask, Domain
-from experiments.reports.outcome_sets import RatedLine, SetLine, outcome_sets, rated_line
 from experiments.routers.dataset_reader import SUFFIXES
 from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL
-from experiments.services.outcome_imports import default_name
 from experiments.storage.lab_files import relative_to_lab
 
 Uploaded: TypeAlias = "UploadedFile[Any]"

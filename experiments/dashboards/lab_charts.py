@@ -10,8 +10,8 @@ from experiments.core.money import NANO
 from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, number, word
 from experiments.dashboards.marks import bands, base_layout, hollow_where, mark
 from experiments.dashboards.palette import CONTROL, GREEN, INK, Look
-from experiments.reports.what_if import Answer, LoggedPoint
-from experiments.reports.what_if_words import bounds_words, percent
+from experiments.lab.off_policy import Answer, LoggedPoint
+from experiments.lab.off_policy_text import bounds_words, percent
 
 THOUSAND = 1000 / NANO
 CURVE, CHOSEN = Look(GREEN, "circle", "solid"), Look(GREEN, "diamond", "solid")

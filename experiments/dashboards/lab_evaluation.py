@@ -15,18 +15,18 @@ from experiments.core.text import storable
 from experiments.dashboards import evaluation_charts
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Answer, share
+from experiments.lab.dataset_summaries import outcome_sets, overlap_with
+from experiments.lab.datasets import NoOutcomeSetError, columns, computed_costs, find_set
+from experiments.lab.evaluation_inputs import contestants, entrant
+from experiments.lab.evaluations import Comparison, NothingToMeasureError, compare
+from experiments.lab.multi_model import cascade_of, with_steps
+from experiments.lab.multi_model_text import several_sentence
+from experiments.lab.rated_decisions import PRODUCTION
+from experiments.lab.scores import missing_scores, scores
 from experiments.models import BackgroundTask, Domain, OutcomeSet, Router
-from experiments.reports.outcome_sets import outcome_sets, overlap_with
 from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.loading import RANDOM
 from experiments.routing.router_lookup import POLICY, NoRouterError, Scorer, find_scorer
-from experiments.services.cascade_words import several_sentence
-from experiments.services.cascades import cascade_of, with_steps
-from experiments.services.entrants import contestants, entrant
-from experiments.services.evaluations import Comparison, NothingToMeasureError, compare
-from experiments.services.outcome_scores import missing_scores, scores
-from experiments.services.outcome_sets import NoOutcomeSetError, columns, computed_costs, find_set
-from experiments.services.rated_decisions import PRODUCTION
 
 SCORE = "score_outcomes"
 SCORED_AT_ONCE = 300

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 from experiments.core.policy import Method, Policy
 from experiments.core.text import is_storable
 from experiments.dashboards.filters import Filters
-from experiments.reports.candidates import ASKABLE, Candidate, CannotAskError, filled
-from experiments.reports.logged import AT_ONCE, MOST_ON_A_PAGE
+from experiments.lab.candidates import ASKABLE, Candidate, CannotAskError, filled
+from experiments.lab.decision_log import AT_ONCE, MOST_ON_A_PAGE
 
 METHODS = {
     Method.ROUTELLM: "a router with a threshold",

@@ -16,14 +16,14 @@ from experiments.core.wording import plural
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Answer
 from experiments.experimentation.lifecycle import LifecycleError
+from experiments.lab.rated_decisions import PRODUCTION
+from experiments.lab.training import manifest_of
+from experiments.lab.trial_experiments import draft_trial
 from experiments.models import BackgroundTask, Domain, OutcomeSet, Router
 from experiments.models.routers import LOCAL_KINDS
 from experiments.routers.checkpoints import Manifest
 from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.kinds import check_name
-from experiments.services.rated_decisions import PRODUCTION
-from experiments.services.training import manifest_of
-from experiments.services.trial_experiments import draft_trial
 
 CHANGE = "experiments.change_router"
 DRAFT = "experiments.add_experiment"

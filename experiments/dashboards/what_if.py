@@ -25,18 +25,17 @@ from experiments.dashboards.lab_filters import METHODS, More, Question
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Answer as Said
 from experiments.experimentation.lifecycle import LifecycleError
-from experiments.models import Domain, Router
-from experiments.models.routers import LOCAL_KINDS
-from experiments.reports.candidates import CannotAskError
-from experiments.reports.logged import MOST_ON_A_PAGE, Logged, read_log
-from experiments.reports.what_if import (
+from experiments.lab.actions import LabError, draft_experiment, explore
+from experiments.lab.candidates import CannotAskError
+from experiments.lab.decision_log import MOST_ON_A_PAGE, Logged, read_log
+from experiments.lab.off_policy import (
     MOST_SCORED_ON_A_PAGE,
     Answer,
     answer,
     question,
     routers_of,
 )
-from experiments.reports.what_if_words import (
+from experiments.lab.off_policy_text import (
     advice_words,
     condition_words,
     name_of,
@@ -45,8 +44,9 @@ from experiments.reports.what_if_words import (
     tails,
     weights_words,
 )
-from experiments.services.lab_steps import LabError, draft_experiment, explore
-from experiments.services.rescoring import with_scores
+from experiments.lab.rescoring import with_scores
+from experiments.models import Domain, Router
+from experiments.models.routers import LOCAL_KINDS
 
 DRAFT, EXPLORE = "experiments.add_experiment", "experiments.change_domain"
 

@@ -1,8 +1,8 @@
 """Judged pairs as recorded outcomes: what the lab evaluates and trains routers on."""
 
+from experiments.lab import datasets
+from experiments.lab.datasets import Answered, add_pair
 from experiments.models import OwnCall, ShadowPair
-from experiments.services import outcome_sets
-from experiments.services.outcome_sets import Answered, add_pair
 
 
 def feed(pair: ShadowPair, preference: float) -> bool:
@@ -18,7 +18,7 @@ def feed(pair: ShadowPair, preference: float) -> bool:
     given_is_strong = pair.model == decision.strong_model
     strong, weak = answers if given_is_strong else reversed(answers)
     return add_pair(
-        outcome_sets.ShadowPair(
+        datasets.ShadowPair(
             domain=decision.domain,
             key=str(decision.pk),
             strong=strong,

@@ -18,8 +18,8 @@ from benchmarks.production_ratings import (
     promises,
 )
 from experiments.core.policy import Method
-from experiments.reports.candidates import Candidate
-from experiments.reports.what_if import answer, question
+from experiments.lab.candidates import Candidate
+from experiments.lab.off_policy import answer, question
 
 ALWAYS_STRONG = Candidate(Method.ALWAYS_STRONG, domain=DOMAIN)
 

@@ -8,8 +8,8 @@ from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
 
 from experiments.background.tasks import run_next
+from experiments.lab.training import Order, train
 from experiments.models import OutcomeSet
-from experiments.services.training import Order, train
 from tests.browser.conftest import Surfer
 from tests.routers.outcome_files import write_csv
 

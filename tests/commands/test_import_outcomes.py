@@ -12,8 +12,8 @@ from django.core.management import CommandError, call_command
 
 from experiments.configuration.revisions import revision
 from experiments.core.costs import estimate_tokens
+from experiments.lab.dataset_summaries import outcome_sets
 from experiments.models import LanguageModel, OutcomeSet, RecordedOutcome
-from experiments.reports.outcome_sets import outcome_sets
 from tests.routers.outcome_files import choice, make_evals, write_csv
 
 pytestmark = pytest.mark.django_db

@@ -12,8 +12,8 @@ from django.test import Client
 from django.utils import timezone
 
 from experiments.background.tasks import run_next
+from experiments.lab.multi_model import Cascade, cascade_of, with_steps
 from experiments.models import LanguageModel, OutcomeScores, OutcomeSet
-from experiments.services.cascades import Cascade, cascade_of, with_steps
 from tests.explored_traffic import set_policy
 from tests.routers.outcome_files import write_csv
 

@@ -29,6 +29,8 @@ from experiments.experimentation import lifecycle
 from experiments.experimentation.edits import edit
 from experiments.gateway.asking import asking
 from experiments.gateway.chat import read_chat
+from experiments.lab.actions import explore
+from experiments.lab.share_calibration import calibrate
 from experiments.limits import budgets, circuit_breakers
 from experiments.limits.budgets import Charge, Limits
 from experiments.limits.learned_parameters import Refusal, remember
@@ -58,9 +60,7 @@ from experiments.rollouts import lifecycle as rollouts
 from experiments.routing.route import RouteRequest, route, route_batch
 from experiments.services import in_flight, processes, shadows
 from experiments.services.admission import Admitted, admit
-from experiments.services.calibration import calibrate
 from experiments.services.in_flight import sweep_abandoned_calls
-from experiments.services.lab_steps import explore
 from experiments.services.settling import Attempted, Settlement, settle
 from experiments.services.shadow_queue import (
     Material,

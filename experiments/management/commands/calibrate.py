@@ -14,13 +14,13 @@ from experiments.configuration.experiment_locks import LockedError
 from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.core.policy import Policy
 from experiments.decisions.rollup_queries import Span
+from experiments.lab.actions import LabError, apply_threshold
+from experiments.lab.calibration_text import basis, condition, promise, rows, sentence, tail
+from experiments.lab.candidates import CannotAskError
+from experiments.lab.threshold_proposals import Proposal, Wanted, propose
 from experiments.management.base import BaseCommand
 from experiments.models import Calibration
-from experiments.reports.candidates import CannotAskError
 from experiments.routing.runtime import engine
-from experiments.services.calibrating import Proposal, Wanted, propose
-from experiments.services.calibration_words import basis, condition, promise, rows, sentence, tail
-from experiments.services.lab_steps import LabError, apply_threshold
 
 Aim = Calibration.Aim
 AUTHOR = "calibrate"

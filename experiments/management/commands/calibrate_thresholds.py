@@ -3,8 +3,8 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from experiments.lab.share_calibration import calibrate
 from experiments.management.base import BaseCommand
-from experiments.services.calibration import calibrate
 
 
 class Command(BaseCommand):

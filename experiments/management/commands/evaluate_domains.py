@@ -9,8 +9,7 @@ from django.db import DatabaseError
 
 from experiments.analysis.routing.detection import DetectionQuality
 from experiments.configuration.policy_store import NoPolicyError, store
-from experiments.management.base import BaseCommand
-from experiments.services.domain_evaluation import (
+from experiments.lab.domain_evaluation import (
     CLASSIC,
     LEARNED,
     DetectedDomain,
@@ -20,6 +19,7 @@ from experiments.services.domain_evaluation import (
     read_labelled_prompts,
     seeded_domains,
 )
+from experiments.management.base import BaseCommand
 
 
 class Command(BaseCommand):

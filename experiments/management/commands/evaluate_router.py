@@ -11,15 +11,10 @@ from experiments.analysis.ratings import Estimate
 from experiments.analysis.routing.measures import Evaluation
 from experiments.core.money import NANO
 from experiments.core.wording import plural
-from experiments.management.base import BaseCommand
-from experiments.routers.checkpoints import CheckpointError
-from experiments.routers.errors import RouterConfigurationError
-from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL, OutcomesError
-from experiments.routing.router_lookup import NoRouterError
-from experiments.services.cascade_words import several_lines, several_sentence
-from experiments.services.entrants import Ready, of_file, of_set
-from experiments.services.evaluation_payloads import comparison_payload
-from experiments.services.evaluations import (
+from experiments.lab.datasets import NoOutcomeSetError
+from experiments.lab.evaluation_inputs import Ready, of_file, of_set
+from experiments.lab.evaluation_payloads import comparison_payload
+from experiments.lab.evaluations import (
     Comparison,
     Measured,
     NothingToMeasureError,
@@ -27,7 +22,12 @@ from experiments.services.evaluations import (
     Slice,
     compare,
 )
-from experiments.services.outcome_sets import NoOutcomeSetError
+from experiments.lab.multi_model_text import several_lines, several_sentence
+from experiments.management.base import BaseCommand
+from experiments.routers.checkpoints import CheckpointError
+from experiments.routers.errors import RouterConfigurationError
+from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL, OutcomesError
+from experiments.routing.router_lookup import NoRouterError
 
 _HEADINGS = {
     "apgr": "APGR",

@@ -7,10 +7,10 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from tqdm import tqdm
 
+from experiments.lab.imports import Import, default_name, domains_of, prices_now
 from experiments.management.base import BaseCommand
 from experiments.routers.dataset_reader import Source
 from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL, OutcomesError
-from experiments.services.outcome_imports import Import, default_name, domains_of, prices_now
 
 
 class Command(BaseCommand):

@@ -7,6 +7,8 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from tqdm import tqdm
 
+from experiments.lab.datasets import NoOutcomeSetError
+from experiments.lab.training import Order, train
 from experiments.management.base import BaseCommand
 from experiments.routers import local
 from experiments.routers.errors import RouterConfigurationError
@@ -22,8 +24,6 @@ from experiments.routers.training.fit import TooFewPromptsError
 from experiments.routers.training.job import KINDS as NAMED_KINDS
 from experiments.routers.training.run import KINDS, TRAINERS, Plan, prepare_data
 from experiments.routers.training.training_data import TrainingSet, of_outcomes
-from experiments.services.outcome_sets import NoOutcomeSetError
-from experiments.services.training import Order, train
 
 
 class Command(BaseCommand):

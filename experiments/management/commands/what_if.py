@@ -12,11 +12,10 @@ from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.core.money import NANO
 from experiments.core.policy import Method
 from experiments.decisions.rollup_queries import Span
-from experiments.management.base import BaseCommand
-from experiments.reports.candidates import ASKABLE, Candidate, CannotAskError, filled
-from experiments.reports.what_if import Answer, what_if
-from experiments.reports.what_if_payloads import what_if_payload
-from experiments.reports.what_if_words import (
+from experiments.lab.candidates import ASKABLE, Candidate, CannotAskError, filled
+from experiments.lab.off_policy import Answer, what_if
+from experiments.lab.off_policy_payload import what_if_payload
+from experiments.lab.off_policy_text import (
     advice_words,
     bounds_words,
     condition_words,
@@ -25,6 +24,7 @@ from experiments.reports.what_if_words import (
     tails,
     weights_words,
 )
+from experiments.management.base import BaseCommand
 
 MOST_DAYS = 36_500
 ESTIMATORS = {

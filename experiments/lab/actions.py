@@ -9,8 +9,8 @@ from experiments.configuration.document import policy_document
 from experiments.configuration.revisions import Author, lock_configuration, revision
 from experiments.core.policy import Method
 from experiments.experimentation.edits import create
+from experiments.lab.candidates import Candidate
 from experiments.models import Calibration, Domain, Experiment, Flag, Rollout, Router
-from experiments.reports.candidates import Candidate
 from experiments.rollouts import lifecycle
 from experiments.storage.transactions import retried
 

@@ -13,14 +13,14 @@ from django.test.utils import CaptureQueriesContext
 
 from experiments.core.policy import Method
 from experiments.decisions.rollup_queries import Span
+from experiments.lab import rescoring
+from experiments.lab.candidates import Candidate, CannotAskError
+from experiments.lab.decision_log import Rescored, read_log
+from experiments.lab.off_policy import answer, question, what_if
+from experiments.lab.off_policy_text import sentence, weights_words
+from experiments.lab.rescoring import with_scores
 from experiments.models import Decision, Router
-from experiments.reports.candidates import Candidate, CannotAskError
-from experiments.reports.logged import Rescored, read_log
-from experiments.reports.what_if import answer, question, what_if
-from experiments.reports.what_if_words import sentence, weights_words
 from experiments.routers.local_mf import CHECKPOINT, LocalMFRouter
-from experiments.services import rescoring
-from experiments.services.rescoring import with_scores
 from tests.explored_traffic import NOW, send, set_policy
 
 pytestmark = pytest.mark.usefixtures("seeded")

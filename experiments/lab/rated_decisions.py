@@ -14,9 +14,9 @@ from uuid import UUID
 import numpy as np
 
 from experiments.decisions.unit_totals import QUALITY, combined_rating
+from experiments.lab.columns import Inputs, OutcomeColumns
 from experiments.models import Decision, Feedback
 from experiments.models.sums import FIXED_POINT
-from experiments.services.outcome_columns import Inputs, OutcomeColumns
 
 PRODUCTION = "production-ratings"
 _CHUNK = 500

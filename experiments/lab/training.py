@@ -13,14 +13,14 @@ from django.conf import settings
 
 from experiments.background.tasks import Running
 from experiments.configuration.revisions import Author, revision
+from experiments.lab.columns import Floats, OutcomeColumns
+from experiments.lab.datasets import columns, find_set
+from experiments.lab.rated_decisions import PRODUCTION
 from experiments.models import OutcomeSet, RecordedOutcome, Router
 from experiments.routers.checkpoints import MANIFEST_FILE, CheckpointError, Manifest, read_manifest
 from experiments.routers.kinds import check_name
 from experiments.routers.outcomes import OutcomesError
 from experiments.routers.training.training_data import TrainingSet
-from experiments.services.outcome_columns import Floats, OutcomeColumns
-from experiments.services.outcome_sets import columns, find_set
-from experiments.services.rated_decisions import PRODUCTION
 from experiments.storage.lab_files import with_local_paths, with_stored_paths
 from experiments.storage.transactions import retried
 

@@ -38,14 +38,14 @@ from experiments.core.money import NANO
 from experiments.core.policy import Policy
 from experiments.core.values import Score
 from experiments.decisions.rollup_queries import Span
+from experiments.lab.candidates import Candidate, CannotAskError
+from experiments.lab.decision_log import MOST_ON_A_PAGE, Logged, read_log
+from experiments.lab.off_policy import Question, question
+from experiments.lab.share_calibration import ENOUGH
 from experiments.models import Calibration, RecordedOutcome
 from experiments.models.sums import SCORE_BINS
-from experiments.reports.candidates import Candidate, CannotAskError
-from experiments.reports.logged import MOST_ON_A_PAGE, Logged, read_log
-from experiments.reports.what_if import Question, question
 from experiments.routers.features import featurise
 from experiments.routing.runtime import engine
-from experiments.services.calibration import ENOUGH
 
 Aim = Calibration.Aim
 PRODUCTION = "production ratings"

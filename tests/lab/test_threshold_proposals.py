@@ -10,6 +10,10 @@ from experiments.analytics.drift import drifts
 from experiments.configuration.policy_store import store
 from experiments.decisions.decision_rows import compact
 from experiments.decisions.rollup_queries import Span
+from experiments.lab.actions import LabError, apply_threshold, draft_experiment, roll_out
+from experiments.lab.calibration_text import basis, condition, promise, rows, sentence
+from experiments.lab.candidates import CannotAskError
+from experiments.lab.threshold_proposals import Proposal, Wanted, propose, units_of
 from experiments.models import (
     Calibration,
     Decision,
@@ -22,10 +26,6 @@ from experiments.models import (
     Rollout,
     RollupBin,
 )
-from experiments.reports.candidates import CannotAskError
-from experiments.services.calibrating import Proposal, Wanted, propose, units_of
-from experiments.services.calibration_words import basis, condition, promise, rows, sentence
-from experiments.services.lab_steps import LabError, apply_threshold, draft_experiment, roll_out
 from tests.experiment_rows import set_flag
 from tests.explored_traffic import NOW, send, set_policy
 

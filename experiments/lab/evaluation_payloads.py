@@ -6,8 +6,8 @@ from experiments.analysis.ratings import Estimate
 from experiments.analysis.routing.measures import Evaluation
 from experiments.analysis.routing.router_evaluation import Reliability
 from experiments.core.money import NANO
-from experiments.services.cascade_words import several_lines, several_sentence
-from experiments.services.evaluations import Comparison, Measured, Operating, Several, Slice
+from experiments.lab.evaluations import Comparison, Measured, Operating, Several, Slice
+from experiments.lab.multi_model_text import several_lines, several_sentence
 
 Payload = dict[str, Any]
 

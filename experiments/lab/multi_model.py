@@ -9,9 +9,9 @@ from experiments.analysis.routing.curves import Codes
 from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.core.choice import effective_threshold, pair_of
 from experiments.core.policy import Domain, Policy
+from experiments.lab.columns import Floats
 from experiments.models import OutcomeSet, RecordedOutcome
 from experiments.routing.router_lookup import POLICY
-from experiments.services.outcome_columns import Floats
 
 NOBODY = -1
 _CHUNK = 2_000

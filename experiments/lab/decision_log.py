@@ -15,8 +15,7 @@ from django.db.models import Case, IntegerField, Value, When
 from experiments.analysis.off_policy.nuisance import Floats, Ints
 from experiments.core.sources import JUDGES
 from experiments.decisions.rollup_queries import Span
-from experiments.models import Decision, Feedback, Outcome, PolicyRevision
-from experiments.reports.column_reads import (
+from experiments.lab.arrow_reads import (
     FLOAT,
     INTEGER,
     NAME,
@@ -26,6 +25,7 @@ from experiments.reports.column_reads import (
     parsed_objects,
     read_columns,
 )
+from experiments.models import Decision, Feedback, Outcome, PolicyRevision
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,9 +5,9 @@ from typing import Any
 from experiments.analysis.off_policy.estimates import Bounds, Estimates, WhatIf
 from experiments.analysis.off_policy.exploration import Advice
 from experiments.core.money import NANO
-from experiments.reports.logged import Rescored
-from experiments.reports.what_if import Answer
-from experiments.reports.what_if_words import (
+from experiments.lab.decision_log import Rescored
+from experiments.lab.off_policy import Answer
+from experiments.lab.off_policy_text import (
     advice_words,
     condition_words,
     name_of,

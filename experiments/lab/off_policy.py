@@ -10,9 +10,9 @@ from experiments.analysis.off_policy.estimates import STRONG, Evidence, WhatIf, 
 from experiments.analysis.off_policy.exploration import Advice, advise, wants_exploration
 from experiments.analysis.off_policy.nuisance import Floats
 from experiments.decisions.rollup_queries import DAY, Span
-from experiments.reports.candidates import Asked, Candidate, ask
-from experiments.reports.logged import Logged, Rescored, read_log
-from experiments.services.rescoring import with_scores
+from experiments.lab.candidates import Asked, Candidate, ask
+from experiments.lab.decision_log import Logged, Rescored, read_log
+from experiments.lab.rescoring import with_scores
 
 MOST_SCORED_ON_A_PAGE = 5_000
 STEPS = 50

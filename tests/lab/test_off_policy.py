@@ -14,18 +14,18 @@ from experiments.core.policy import Method
 from experiments.decisions.decision_rows import compact
 from experiments.decisions.outcomes import Rating, record_feedback
 from experiments.decisions.rollup_queries import Span
-from experiments.models import Decision, Feedback, Outcome, Router
-from experiments.reports.candidates import Candidate, CannotAskError, ask, filled
-from experiments.reports.logged import read_log
-from experiments.reports.what_if import what_if
-from experiments.reports.what_if_payloads import what_if_payload
-from experiments.reports.what_if_words import (
+from experiments.lab.candidates import Candidate, CannotAskError, ask, filled
+from experiments.lab.decision_log import read_log
+from experiments.lab.off_policy import what_if
+from experiments.lab.off_policy_payload import what_if_payload
+from experiments.lab.off_policy_text import (
     advice_words,
     condition_words,
     sentence,
     tails,
     weights_words,
 )
+from experiments.models import Decision, Feedback, Outcome, Router
 from tests.explored_traffic import (
     NOW,
     let_ten_carry_a_third_of_the_weak_cost,

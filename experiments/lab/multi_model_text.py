@@ -6,8 +6,8 @@ from typing import NamedTuple
 from experiments.analysis.ratings import Estimate
 from experiments.analysis.routing.multi_model import Figures
 from experiments.core.wording import plural
-from experiments.reports.what_if_words import MINUS, percent
-from experiments.services.evaluations import Several
+from experiments.lab.evaluations import Several
+from experiments.lab.off_policy_text import MINUS, percent
 
 
 class Line(NamedTuple):

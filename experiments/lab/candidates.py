@@ -9,7 +9,7 @@ from experiments.analysis.off_policy.estimates import OTHER, STRONG, WEAK, Log, 
 from experiments.analysis.off_policy.nuisance import Floats
 from experiments.core.choice import effective_threshold
 from experiments.core.policy import Method, Policy
-from experiments.reports.logged import Logged
+from experiments.lab.decision_log import Logged
 
 ASKABLE = (Method.ROUTELLM, Method.ALWAYS_STRONG, Method.ALWAYS_WEAK)
 

@@ -11,9 +11,9 @@ from experiments.analysis.off_policy.estimates import (
 from experiments.analysis.off_policy.exploration import Advice
 from experiments.core.policy import Method
 from experiments.core.wording import dollars, plural
-from experiments.reports.candidates import Candidate
-from experiments.reports.logged import Rescored
-from experiments.reports.what_if import Answer
+from experiments.lab.candidates import Candidate
+from experiments.lab.decision_log import Rescored
+from experiments.lab.off_policy import Answer
 
 MINUS = "\N{MINUS SIGN}"
 NOTEWORTHY = 0.005

@@ -15,10 +15,10 @@ from django.db.models import Q
 
 from experiments.analysis.off_policy.nuisance import Floats
 from experiments.core.policy import Method
+from experiments.lab.candidates import Candidate, CannotAskError
+from experiments.lab.decision_log import Logged, Rescored
 from experiments.models import Decision
 from experiments.models.routers import LOCAL_KINDS
-from experiments.reports.candidates import Candidate, CannotAskError
-from experiments.reports.logged import Logged, Rescored
 from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.features import Features, featurise, only_embedded
 from experiments.routing.router_lookup import NoRouterError, Scorer, find_scorer

@@ -8,9 +8,9 @@ from experiments.configuration.document import policy_document
 from experiments.configuration.revisions import Author
 from experiments.core.policy import Method
 from experiments.experimentation.edits import create
+from experiments.lab.training import manifest_of
 from experiments.models import Domain, Experiment, Router
 from experiments.routers.local import OVERALL
-from experiments.services.training import manifest_of
 
 MARGIN = 0.02
 

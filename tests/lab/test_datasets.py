@@ -9,10 +9,7 @@ import pytest
 from experiments.configuration.policy_store import store
 from experiments.configuration.revisions import revision
 from experiments.decisions.outcomes import Rating, record_feedback
-from experiments.models import Domain, OutcomeSet, RecordedOutcome
-from experiments.routing.route import RouteRequest, route
-from experiments.routing.runtime import engine
-from experiments.services.outcome_sets import (
+from experiments.lab.datasets import (
     Answered,
     NoOutcomeSetError,
     ShadowPair,
@@ -20,7 +17,10 @@ from experiments.services.outcome_sets import (
     columns,
     find_set,
 )
-from experiments.services.rated_decisions import PRODUCTION
+from experiments.lab.rated_decisions import PRODUCTION
+from experiments.models import Domain, OutcomeSet, RecordedOutcome
+from experiments.routing.route import RouteRequest, route
+from experiments.routing.runtime import engine
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

@@ -9,7 +9,7 @@ from experiments.analysis.off_policy.ipw import NO_OVERLAP, Weighed, weigh
 from experiments.analysis.routing.curves import Codes
 from experiments.analysis.routing.multi_model import SeveralFigures, assess_several
 from experiments.analysis.routing.router_evaluation import Assessment, as_share, assess
-from experiments.services.outcome_columns import Flags, Floats, OutcomeColumns
+from experiments.lab.columns import Flags, Floats, OutcomeColumns
 
 LEAST_RATED = 60
 FEW = 30

@@ -9,9 +9,9 @@ from django.core.cache import cache
 from django.db.models import Avg, Count, Q
 
 from experiments.decisions.unit_totals import QUALITY
+from experiments.lab.rated_decisions import PRODUCTION
 from experiments.models import Feedback, OutcomeSet, RecordedOutcome, Router
 from experiments.routers.checkpoints import SHIPPED, prompt_hashes, read_prompt_hashes
-from experiments.services.rated_decisions import PRODUCTION
 from experiments.storage.lab_files import with_local_paths
 
 MOST_HASHED = 20_000

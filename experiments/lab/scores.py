@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.background.tasks import Running
+from experiments.lab.columns import Floats, OutcomeColumns
+from experiments.lab.datasets import columns, find_set
+from experiments.lab.multi_model import with_steps
+from experiments.lab.rated_decisions import PRODUCTION
 from experiments.models import OutcomeScores, OutcomeSet, RecordedOutcome
 from experiments.routers.features import Features, featurise, only_embedded
 from experiments.routing.router_lookup import Scorer, find_scorer
-from experiments.services.cascades import with_steps
-from experiments.services.outcome_columns import Floats, OutcomeColumns
-from experiments.services.outcome_sets import columns, find_set
-from experiments.services.rated_decisions import PRODUCTION
 
 Advance = Callable[[int, int], object]
 _CHUNK = 500

@@ -3,9 +3,9 @@
 from experiments.analysis.off_policy.estimates import Bounds, RatedBy
 from experiments.core.money import NANO
 from experiments.core.wording import plural
+from experiments.lab.off_policy_text import bounds_words, condition_words, largest_words, percent
+from experiments.lab.threshold_proposals import PRODUCTION, Expected, Proposal
 from experiments.models import Calibration
-from experiments.reports.what_if_words import bounds_words, condition_words, largest_words, percent
-from experiments.services.calibrating import PRODUCTION, Expected, Proposal
 
 Aim = Calibration.Aim
 THOUSAND = 1000 / NANO

@@ -12,10 +12,10 @@ import numpy as np
 from django.db.models import Q
 from django.utils import timezone
 
+from experiments.lab.arrow_reads import FLOAT, INTEGER, NAME, codes, numbers, read_columns
+from experiments.lab.columns import Inputs, Labels, OutcomeColumns
+from experiments.lab.rated_decisions import PRODUCTION, rated_columns
 from experiments.models import OutcomeSet, RecordedOutcome
-from experiments.reports.column_reads import FLOAT, INTEGER, NAME, codes, numbers, read_columns
-from experiments.services.outcome_columns import Inputs, Labels, OutcomeColumns
-from experiments.services.rated_decisions import PRODUCTION, rated_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa

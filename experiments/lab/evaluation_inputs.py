@@ -6,17 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments.lab.columns import Floats, Inputs, OutcomeColumns
+from experiments.lab.datasets import columns, computed_costs, find_set
+from experiments.lab.evaluations import Contestant, Entrant
+from experiments.lab.multi_model import answers, cascade_of, with_steps
+from experiments.lab.rated_decisions import PRODUCTION
+from experiments.lab.scores import Advance, scores
 from experiments.models import OutcomeSet
 from experiments.routers.features import featurise
 from experiments.routers.loading import RANDOM, load_router
 from experiments.routers.outcomes import Outcomes, read_outcomes
 from experiments.routing.router_lookup import Scorer, find_scorer
-from experiments.services.cascades import answers, cascade_of, with_steps
-from experiments.services.evaluations import Contestant, Entrant
-from experiments.services.outcome_columns import Floats, Inputs, OutcomeColumns
-from experiments.services.outcome_scores import Advance, scores
-from experiments.services.outcome_sets import columns, computed_costs, find_set
-from experiments.services.rated_decisions import PRODUCTION
 
 
 class Ready(NamedTuple):
