@@ -11,8 +11,8 @@ from experiments.dashboards.filters import Filters
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Budget
 from experiments.models import Domain, OwnCall, ShadowPair
-from experiments.reports.judging import judging as judging_report
-from experiments.services.shadow_queue import spent
+from experiments.shadow.queue import spent
+from experiments.shadow.report import judging as judging_report
 
 NO_ANSWERS = (
     "The answers are not stored, because the domain {domain} keeps no text of its prompts. They "

@@ -5,7 +5,7 @@ from experiments.analysis.ratings import Estimate
 from experiments.core.policy import Policy
 from experiments.core.wording import plural
 from experiments.dashboards.wording import Answer, Budget, share
-from experiments.reports.judging import Judging
+from experiments.shadow.report import Judging
 
 REASONS = {"budget_day": "The day's budget is used up."}
 

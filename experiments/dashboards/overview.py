@@ -15,9 +15,9 @@ from experiments.dashboards import traffic_charts, wording
 from experiments.dashboards.filters import Filters
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.sparklines import Sparkline, sparkline
-from experiments.reports.judging import measuring_cost
 from experiments.rollouts.states import RolloutState, rollout_states
 from experiments.routing.runtime import engine
+from experiments.shadow.report import measuring_cost
 
 HELD_STATES = {
     Held.YES: "ship",

@@ -40,7 +40,7 @@ from experiments.models.sums import (
     SCORE_BINS,
     counters_of,
 )
-from experiments.services.shadow_queue import OWN_KEY
+from experiments.shadow.queue import OWN_KEY
 from experiments.storage.transactions import run_transaction
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -37,7 +37,7 @@ from experiments.limits.credentials import CredentialMissingError, key_of
 from experiments.limits.learned_parameters import Refusal
 from experiments.services.admission import Admitted
 from experiments.services.settling import Attempted, Settlement
-from experiments.services.shadow_queue import Overheard
+from experiments.shadow.queue import Overheard
 
 FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 2.0

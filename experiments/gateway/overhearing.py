@@ -11,7 +11,7 @@ from experiments.core.shadowing import is_shadowed, other_of
 from experiments.core.values import Pair
 from experiments.gateway.chat import Chat
 from experiments.services.admission import Admitted
-from experiments.services.shadow_queue import Overheard
+from experiments.shadow.queue import Overheard
 
 LARGEST_BODY = 256 * 1024
 # How the answer was to be sent, and whom it was for: none of the other model's business.

@@ -7,8 +7,8 @@ from experiments.core.money import total
 from experiments.gateway.aside import Reply
 from experiments.limits.budgets import Charge
 from experiments.models import OwnCall, ShadowPair
-from experiments.services.shadow_queue import Material
-from experiments.services.shadows import Ending, Waiting
+from experiments.shadow.evaluation import Ending, Waiting
+from experiments.shadow.queue import Material
 
 LEFT_ALONE = "{model} keeps failing and is left alone for now."
 Status, Winner = ShadowPair.Status, OwnCall.Winner

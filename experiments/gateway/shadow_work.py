@@ -26,8 +26,9 @@ from experiments.gateway.shadow_cases import LEFT_ALONE, Case, Order, verdicts_o
 from experiments.limits import circuit_breakers
 from experiments.limits.budgets import Charge
 from experiments.models import OwnCall, ShadowPair
-from experiments.services import shadows
-from experiments.services.shadow_queue import (
+from experiments.shadow import evaluation
+from experiments.shadow.evaluation import Own
+from experiments.shadow.queue import (
     defer,
     end_interrupted,
     expire,
@@ -35,7 +36,6 @@ from experiments.services.shadow_queue import (
     material_of,
     waiting,
 )
-from experiments.services.shadows import Own
 from experiments.storage.encryption import SealBrokenError
 
 TOGETHER = 16
@@ -91,8 +91,8 @@ def _work_off(cases: Sequence[Case], asides: Asides) -> None:
     _shadow(policy, [case for case in begun if case.other is None], asides)
     _choose_judge(policy, _open(begun))
     _judge(policy, _open(begun), asides)
-    shadows.wait(case.waiting() for case in begun if case.waits_for)
-    shadows.end(case.ending() for case in cases if case.status is not None)
+    evaluation.wait(case.waiting() for case in begun if case.waits_for)
+    evaluation.end(case.ending() for case in cases if case.status is not None)
 
 
 def _open(cases: Sequence[Case]) -> list[Case]:
@@ -114,7 +114,7 @@ def _unseal(policy: Policy, cases: Sequence[Case]) -> None:
 def _begin(policy: Policy, cases: Sequence[Case]) -> list[Case]:
     """The cases that are ours to ask for."""
     charges = {case.pair.pk: _charge(policy, case) for case in cases}
-    answers = shadows.begin(charges)
+    answers = evaluation.begin(charges)
     begun = [case for case in cases if case.pair.pk in answers]
     for case in begun:
         if refusal := answers[case.pair.pk]:
@@ -135,7 +135,7 @@ def _charge(policy: Policy, case: Case) -> Charge:
     if judge := _judge_of(policy, case):
         read = row.input_tokens + usual + estimate_tokens(case.material.answer) + VERDICT_TOKENS * 2
         asked += [(judge, read, VERDICT_TOKENS)] * (len(Order) - len(case.verdicts))
-    return shadows.charge_for(
+    return evaluation.charge_for(
         now,
         sum(read + written for _, read, written in asked),
         total([_cost(policy, model, now, *tokens) for model, *tokens in asked]),
@@ -169,7 +169,7 @@ def _ask(policy: Policy, questions: Sequence[Question], asides: Asides) -> list[
 def _shadow(policy: Policy, cases: Sequence[Case], asides: Asides) -> None:
     questions = [Question(case.pair.other_model, case.material.body) for case in cases]
     replies = _ask(policy, questions, asides)
-    shadows.book(
+    evaluation.book(
         Own(case.pair, Purpose.SHADOW, reply.attempts)
         for case, reply in zip(cases, replies, strict=True)
         if reply
@@ -213,7 +213,7 @@ def _judge(policy: Policy, cases: Sequence[Case], asides: Asides) -> None:
         told = [
             (*each, reply) for each, reply in zip(left, replies, strict=True) if reply is not None
         ]
-        shadows.book([_read(*each) for each in told])
+        evaluation.book([_read(*each) for each in told])
         asked = {(case.pair.pk, order) for case, order, _ in told}
         stopped = {case.pair.pk for case, order in left if (case.pair.pk, order) not in asked}
     for case in cases:

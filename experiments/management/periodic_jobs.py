@@ -19,8 +19,8 @@ from experiments.experimentation.daily_results import record_all
 from experiments.lab.share_calibration import calibrate
 from experiments.models import Flag
 from experiments.rollouts import lifecycle
-from experiments.services import shadow_queue
 from experiments.services.in_flight import sweep_abandoned_calls
+from experiments.shadow import queue
 
 LOGINS_KEPT = timedelta(days=90)
 DYNAMIC_THRESHOLD = "routellm_dynamic_threshold"
@@ -64,7 +64,7 @@ def _calibrate(due: datetime, report: Report) -> None:
 
 
 def _expire_shadow_calls(due: datetime, report: Report) -> None:
-    if ended := shadow_queue.expire(due):
+    if ended := queue.expire(due):
         report(f"Ended {plural(ended, 'shadow call')} that waited too long.")
 
 

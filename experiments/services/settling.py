@@ -23,7 +23,7 @@ from experiments.services.in_flight import (
     remove,
     settle_as_estimated,
 )
-from experiments.services.shadow_queue import Overheard, queue
+from experiments.shadow.queue import Overheard, queue
 from experiments.storage.bulk_sql import insert_all
 from experiments.storage.transactions import (
     is_conflict,

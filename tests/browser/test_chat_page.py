@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.api.server import Server, running_server
 from tests.browser.conftest import Complaints
 from tests.gateway.books import Books
-from tests.judging.provider import FailError, Provider, provider
+from tests.shadow.provider import FailError, Provider, provider
 
 PASSWORD = "a long password"
 PEOPLE = (
@@ -22,7 +22,7 @@ PEOPLE = (
     f" vera = User.objects.create_user('vera', password='{PASSWORD}', is_staff=True);"
     " vera.groups.add(Group.objects.get(name='viewer'))"
 )
-SET_UP = "from tests.judging.rows import set_up; set_up('{url}', share=0.0)"
+SET_UP = "from tests.shadow.rows import set_up; set_up('{url}', share=0.0)"
 SERIOUS = ("serious", "critical")
 REFUSED = "Refuse this."
 

@@ -14,9 +14,9 @@ from experiments.decisions.outcomes import Rating, record_feedback
 from experiments.decisions.rollup_queries import Span
 from experiments.limits import circuit_breakers
 from experiments.models import Decision, Domain, OwnCall, RoutingSettings, ShadowPair
-from experiments.reports.judging import judging
-from tests.judging.provider import Provider, provider
-from tests.judging.rows import STRONG, answered, change, set_up
+from experiments.shadow.report import judging
+from tests.shadow.provider import Provider, provider
+from tests.shadow.rows import STRONG, answered, change, set_up
 
 PAGE = "/judging/"
 

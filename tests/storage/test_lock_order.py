@@ -58,11 +58,12 @@ from experiments.models.lock_order import LOCK_ORDER
 from experiments.models.sums import counters_of
 from experiments.rollouts import lifecycle as rollouts
 from experiments.routing.route import RouteRequest, route, route_batch
-from experiments.services import in_flight, processes, shadows
+from experiments.services import in_flight, processes
 from experiments.services.admission import Admitted, admit
 from experiments.services.in_flight import sweep_abandoned_calls
 from experiments.services.settling import Attempted, Settlement, settle
-from experiments.services.shadow_queue import (
+from experiments.shadow import evaluation
+from experiments.shadow.queue import (
     Material,
     defer,
     end_interrupted,
@@ -74,7 +75,7 @@ from experiments.services.shadow_queue import (
 )
 from tests.experiment_rows import START, draft, rollout, running
 from tests.installation import install
-from tests.judging.rows import overheard, set_up
+from tests.shadow.rows import overheard, set_up
 from tests.statement_recorder import Transaction, recorded
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -156,19 +157,19 @@ def _begun(*, keeps_text: bool = False) -> tuple[list[ShadowPair], Charge]:
     if keeps_text:
         Domain.objects.update(prompt_storage="text")
     pairs = _pairs()
-    charge = shadows.charge_for(datetime.now(UTC), 10, 100)
-    assert set(shadows.begin({pair.pk: charge for pair in pairs}).values()) == {""}
+    charge = evaluation.charge_for(datetime.now(UTC), 10, 100)
+    assert set(evaluation.begin({pair.pk: charge for pair in pairs}).values()) == {""}
     return pairs, charge
 
 
-def _own_call(pair: ShadowPair) -> shadows.Own:
+def _own_call(pair: ShadowPair) -> evaluation.Own:
     attempt = Attempted(pair.other_model, "stub", False, NOW, 5.0, "cut", cost=70)
-    return shadows.Own(pair, OwnCall.Purpose.SHADOW, (attempt,))
+    return evaluation.Own(pair, OwnCall.Purpose.SHADOW, (attempt,))
 
 
-def _ending(pair: ShadowPair, charge: Charge, preference: float | None) -> shadows.Ending:
+def _ending(pair: ShadowPair, charge: Charge, preference: float | None) -> evaluation.Ending:
     judged = ShadowPair.Status.JUDGED
-    return shadows.Ending(pair, judged, charge, 5, 50, preference=preference)
+    return evaluation.Ending(pair, judged, charge, 5, 50, preference=preference)
 
 
 def _routed_with_shadows() -> Decision:
@@ -304,20 +305,20 @@ PATHS: dict[str, Path_] = {
     ),
     "shadow begin": _with(
         _pairs,
-        lambda pairs: shadows.begin(
-            {pair.pk: shadows.charge_for(datetime.now(UTC), 10, 100) for pair in pairs}
+        lambda pairs: evaluation.begin(
+            {pair.pk: evaluation.charge_for(datetime.now(UTC), 10, 100) for pair in pairs}
         ),
     ),
-    "shadow calls": _with(_begun, lambda begun: shadows.book(_own_call(p) for p in begun[0])),
+    "shadow calls": _with(_begun, lambda begun: evaluation.book(_own_call(p) for p in begun[0])),
     "shadow wait": _with(
         _begun,
-        lambda begun: shadows.wait(
-            shadows.Waiting(pair, Material({}, "a"), "why", begun[1], 5, 50) for pair in begun[0]
+        lambda begun: evaluation.wait(
+            evaluation.Waiting(pair, Material({}, "a"), "why", begun[1], 5, 50) for pair in begun[0]
         ),
     ),
     "shadow end": _with(
         lambda: _begun(keeps_text=True),
-        lambda begun: shadows.end(_ending(pair, begun[1], 1.0) for pair in begun[0]),
+        lambda begun: evaluation.end(_ending(pair, begun[1], 1.0) for pair in begun[0]),
     ),
     "shadow end of what was taken for dead": _with(
         lambda: (
@@ -325,7 +326,7 @@ PATHS: dict[str, Path_] = {
             ShadowPair.objects.update(task=None),
             expire(datetime.now(UTC)),
         )[0],
-        lambda begun: shadows.end(_ending(pair, begun[1], None) for pair in begun[0]),
+        lambda begun: evaluation.end(_ending(pair, begun[1], None) for pair in begun[0]),
     ),
     "shadow expiry": _after(
         lambda: (_begun(), ShadowPair.objects.update(task=None)),

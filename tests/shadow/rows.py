@@ -14,7 +14,7 @@ from experiments.models import (
     RoutingSettings,
 )
 from experiments.routing.route import RouteRequest, route
-from experiments.services.shadow_queue import Overheard, queue
+from experiments.shadow.queue import Overheard, queue
 
 PROMPT = "Prove that the square root of two is irrational."
 STRONG, WEAK, JUDGE = "stub/strong", "stub/weak", "stub/judge"

@@ -19,11 +19,11 @@ import pytest
 import redis
 
 from tests.api.server import KEY, ROOT, Server, running_server
-from tests.judging.provider import Provider, provider, usual
+from tests.shadow.provider import Provider, provider, usual
 
 pytestmark = pytest.mark.server
 
-SET_UP = "from tests.judging.rows import set_up; set_up('{url}')"
+SET_UP = "from tests.shadow.rows import set_up; set_up('{url}')"
 SECRET_WORDS = "perspicacious aardvark"
 BROKER = "redis://127.0.0.1:6379/13"
 Rows = list[tuple[Any, ...]]

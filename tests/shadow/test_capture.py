@@ -14,7 +14,7 @@ from experiments.gateway.overhearing import LARGEST_BODY, Ear, Listener, listene
 from experiments.limits import circuit_breakers
 from experiments.models import APIKey, LanguageModel, Scope
 from experiments.services.admission import Admitted, admit
-from tests.judging.rows import JUDGE, PROMPT, STRONG, WEAK, set_up
+from tests.shadow.rows import JUDGE, PROMPT, STRONG, WEAK, set_up
 
 pytestmark = pytest.mark.django_db
 

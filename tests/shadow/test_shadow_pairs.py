@@ -28,10 +28,10 @@ from experiments.models import (
     ShadowPair,
     UnitSum,
 )
-from experiments.services import shadows
-from experiments.services.shadow_queue import TRIED_AGAIN_AFTER, expire, queue, spent
-from tests.judging.provider import FailError, Provider, provider, usual
-from tests.judging.rows import JUDGE, PROMPT, STRONG, WEAK, answered, change, overheard, set_up
+from experiments.shadow import evaluation
+from experiments.shadow.queue import TRIED_AGAIN_AFTER, expire, queue, spent
+from tests.shadow.provider import FailError, Provider, provider, usual
+from tests.shadow.rows import JUDGE, PROMPT, STRONG, WEAK, answered, change, overheard, set_up
 
 pytestmark = pytest.mark.django_db
 
@@ -442,9 +442,9 @@ def test_two_processes_do_not_ask_for_the_same_pair(stub: Provider) -> None:
     set_up(stub.url)
     first, second = answered(), answered("Another one")
     now = timezone.now()
-    claims = {row.pk: shadows.charge_for(now, 10, 1_000) for row in (first, second)}
-    assert shadows.begin({first.pk: claims[first.pk]}) == {first.pk: ""}
-    assert shadows.begin(claims) == {second.pk: ""}
+    claims = {row.pk: evaluation.charge_for(now, 10, 1_000) for row in (first, second)}
+    assert evaluation.begin({first.pk: claims[first.pk]}) == {first.pk: ""}
+    assert evaluation.begin(claims) == {second.pk: ""}
     assert spent(now) == 2_000
 
 

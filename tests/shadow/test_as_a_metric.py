@@ -21,8 +21,8 @@ from experiments.models import (
     UnitSum,
 )
 from tests.experiment_rows import START, draft
-from tests.judging.provider import provider
-from tests.judging.rows import answered, set_up
+from tests.shadow.provider import provider
+from tests.shadow.rows import answered, set_up
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("seeded")]
 

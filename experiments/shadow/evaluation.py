@@ -29,8 +29,8 @@ from experiments.limits.circuit_breakers import CallResult
 from experiments.models import OwnCall, ShadowPair
 from experiments.models.lock_order import locked_ids
 from experiments.services.settling import OK, Attempted
-from experiments.services.shadow_queue import INTERRUPTED, OWN_KEY, Material, put_back
-from experiments.services.shadow_sets import feed
+from experiments.shadow.datasets import feed
+from experiments.shadow.queue import INTERRUPTED, OWN_KEY, Material, put_back
 from experiments.storage.transactions import run_transaction
 
 log = logging.getLogger("switchyard.shadows")
