@@ -19,8 +19,8 @@ from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.core.endpoints import Protocol
 from experiments.core.policy import Policy
 from experiments.dashboards import figures
-from experiments.gateway.litellm_door import load
-from experiments.gateway.places import of_this_machine
+from experiments.gateway.host_slots import of_this_machine
+from experiments.gateway.litellm_client import load
 from experiments.limits.credentials import problem_of
 from experiments.routers.features import featurise
 from experiments.routing.route import RouteRequest, decide_one

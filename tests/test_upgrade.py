@@ -8,9 +8,9 @@ from uuid import UUID
 import pytest
 
 from experiments.decisions.rollup_queries import Span
+from experiments.gateway.in_flight import sweep_abandoned_calls
 from experiments.lab.decision_log import read_log
 from experiments.models import Decision, KeyUsage, Outcome
-from experiments.services.in_flight import sweep_abandoned_calls
 from tests.upgrading import Models, migrated_to, newest, restored
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -32,7 +32,7 @@ Status = BackgroundTask.Status
 
 SHADOW_CALLS = "shadow_calls"
 WORKS: dict[str, str] = {
-    SHADOW_CALLS: "experiments.gateway.shadow_work.work",
+    SHADOW_CALLS: "experiments.gateway.shadow_worker.work",
     "import_outcomes": "experiments.lab.imports.import_in_background",
     "score_outcomes": "experiments.lab.scores.score_in_background",
     "train_router": "experiments.lab.training.train_in_background",

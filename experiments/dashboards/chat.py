@@ -1,7 +1,7 @@
 """`/chat/`: talk through the gateway, see who answered and why, and say whether it was good.
 
 The page calls /v1/chat/completions as any application does, but with the session and its CSRF
-token instead of a key (`experiments.gateway.browser`).
+token instead of a key (`experiments.gateway.session_auth`).
 """
 
 from uuid import UUID

@@ -12,22 +12,27 @@ import aiohttp
 from experiments.access.cors import preflight_headers
 from experiments.core.endpoints import Protocol
 from experiments.core.text import find_unstorable
-from experiments.gateway.asking import KEY_HEADERS, Who, asking_as, by_key, key_of, secret_of
-from experiments.gateway.browser import by_session, has_session, session_cookie
-from experiments.gateway.chat import Chat, read_chat
-from experiments.gateway.crowds import Crowds
-from experiments.gateway.desk import Desk
+from experiments.gateway.asgi import HungUpError, Receive, Request, Scope, Send
+from experiments.gateway.call_request import KEY_HEADERS, Who, asking_as, by_key, key_of, secret_of
+from experiments.gateway.chat_request import Chat, read_chat
+from experiments.gateway.concurrency import Crowds
+from experiments.gateway.db_worker import Desk
+from experiments.gateway.error_responses import answer_to
 from experiments.gateway.errors import CallerError
-from experiments.gateway.exchange import Door, Exchange, Surroundings
-from experiments.gateway.litellm_door import LiteLLMDoor
-from experiments.gateway.models import listing
-from experiments.gateway.openai_door import OpenAIDoor, new_session
-from experiments.gateway.overhearing import listener_for
-from experiments.gateway.refusals import answer_to
-from experiments.gateway.relay import answer_stream, answer_whole
-from experiments.gateway.replies import OWN_KEY, error_headers, explanation, wants_explanation
+from experiments.gateway.execution import Door, Exchange, Surroundings
+from experiments.gateway.litellm_client import LiteLLMDoor
+from experiments.gateway.model_list import listing
+from experiments.gateway.openai_client import OpenAIDoor, new_session
+from experiments.gateway.response_headers import (
+    OWN_KEY,
+    error_headers,
+    explanation,
+    wants_explanation,
+)
+from experiments.gateway.session_auth import by_session, has_session, session_cookie
+from experiments.gateway.shadow_capture import listener_for
+from experiments.gateway.streaming import answer_stream, answer_whole
 from experiments.gateway.transport_security import security_headers
-from experiments.gateway.wire import HungUpError, Receive, Request, Scope, Send
 from experiments.models import Scope as KeyScope
 
 log = logging.getLogger("switchyard.gateway")

@@ -17,7 +17,7 @@ import orjson
 from experiments.core.endpoints import Endpoint
 from experiments.core.text import storable
 from experiments.gateway.errors import Status, UpstreamError
-from experiments.gateway.failures import presentable, refusal
+from experiments.gateway.provider_errors import presentable, refusal
 
 log = logging.getLogger("switchyard.gateway")
 

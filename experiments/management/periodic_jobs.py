@@ -16,10 +16,10 @@ from experiments.configuration.revisions import revision
 from experiments.core.wording import plural
 from experiments.decisions.pruning import prune
 from experiments.experimentation.daily_results import record_all
+from experiments.gateway.in_flight import sweep_abandoned_calls
 from experiments.lab.share_calibration import calibrate
 from experiments.models import Flag
 from experiments.rollouts import lifecycle
-from experiments.services.in_flight import sweep_abandoned_calls
 from experiments.shadow import queue
 
 LOGINS_KEPT = timedelta(days=90)

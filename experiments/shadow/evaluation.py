@@ -1,6 +1,6 @@
 """What becomes of shadow pairs: calls are admitted and booked, each pair is ended once.
 
-`experiments.gateway.shadow_work` makes the calls; everything it writes is written here.
+`experiments.gateway.shadow_worker` makes the calls; everything it writes is written here.
 """
 
 import logging
@@ -15,6 +15,7 @@ from experiments.core.judging import METRIC
 from experiments.core.text import storable
 from experiments.decisions.outcomes import FeedbackOffError, Rating, record_feedback
 from experiments.decisions.unit_totals import JUDGE
+from experiments.gateway.settlement import OK, Attempted
 from experiments.limits import circuit_breakers
 from experiments.limits.budgets import (
     Charge,
@@ -28,7 +29,6 @@ from experiments.limits.budgets import (
 from experiments.limits.circuit_breakers import CallResult
 from experiments.models import OwnCall, ShadowPair
 from experiments.models.lock_order import locked_ids
-from experiments.services.settling import OK, Attempted
 from experiments.shadow.datasets import feed
 from experiments.shadow.queue import INTERRUPTED, OWN_KEY, Material, put_back
 from experiments.storage.transactions import run_transaction

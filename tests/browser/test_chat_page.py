@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.api.server import Server, running_server
 from tests.browser.conftest import Complaints
-from tests.gateway.books import Books
+from tests.gateway.running_totals import Books
 from tests.shadow.provider import FailError, Provider, provider
 
 PASSWORD = "a long password"

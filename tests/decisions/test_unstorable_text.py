@@ -8,10 +8,10 @@ from uuid6 import uuid7
 
 from experiments.decisions.group_commit import store_decisions
 from experiments.decisions.outcomes import OutcomeReport
+from experiments.gateway.settlement import Attempted, Settlement, settle
 from experiments.limits.budgets import Charge, Limits
 from experiments.models import Attempt, Circuit, Decision, InFlightCall, Outcome
 from experiments.routing.route import RouteRequest, route
-from experiments.services.settling import Attempted, Settlement, settle
 from experiments.storage.bulk_sql import insert
 
 pytestmark = pytest.mark.usefixtures("seeded")

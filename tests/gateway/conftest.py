@@ -8,9 +8,9 @@ import openai
 import pytest
 
 from tests.api.server import Server, running_server
-from tests.gateway.books import Books
 from tests.gateway.native_stub import NativeStub, running_native_stub
 from tests.gateway.rows import KEY_VARIABLE, PROVIDER_KEY, secret_of
+from tests.gateway.running_totals import Books
 from tests.gateway.stub import Stub, running_stub
 
 FILL = "from tests.gateway.rows import fill; fill('{url}', '{full}')"

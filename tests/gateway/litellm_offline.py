@@ -11,7 +11,7 @@ def look(event: str, arguments: tuple[Any, ...]) -> None:
 
 sys.addaudithook(look)
 
-from experiments.gateway.litellm_door import load  # noqa: E402
+from experiments.gateway.litellm_client import load  # noqa: E402
 
 litellm = load()
 from litellm.anthropic_beta_headers_manager import filter_and_transform_beta_headers  # noqa: E402

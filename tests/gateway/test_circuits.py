@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import openai
 import pytest
 
-from tests.gateway.books import until
 from tests.gateway.chats import ask, error_of
 from tests.gateway.conftest import Gateway
 from tests.gateway.rows import LANES, Lane
+from tests.gateway.running_totals import until
 from tests.gateway.stub import Stub
 
 pytestmark = pytest.mark.server

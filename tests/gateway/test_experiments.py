@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from experiments.decisions.outcomes import OutcomeReport
-from experiments.gateway.asking import asking
-from experiments.gateway.chat import read_chat
-from experiments.gateway.exchange import Exchange
-from experiments.gateway.replies import headers
+from experiments.gateway.admission import Admitted, admit
+from experiments.gateway.call_request import asking
+from experiments.gateway.chat_request import read_chat
+from experiments.gateway.execution import Exchange
+from experiments.gateway.response_headers import headers
+from experiments.gateway.settlement import Attempted, Settlement, settle
 from experiments.limits import circuit_breakers
 from experiments.models import APIKey, Outcome, Scope, UnitSum
-from experiments.services.admission import Admitted, admit
-from experiments.services.settling import Attempted, Settlement, settle
 from tests.experiment_rows import running
 
 CHAT = (

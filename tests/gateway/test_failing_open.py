@@ -7,14 +7,14 @@ from django.db import OperationalError
 
 from experiments.configuration.revisions import revision
 from experiments.core.values import Failure
-from experiments.gateway.asking import asking
-from experiments.gateway.chat import read_chat
+from experiments.gateway import admission
+from experiments.gateway.admission import Admitted, admit
+from experiments.gateway.call_request import asking
+from experiments.gateway.chat_request import read_chat
 from experiments.limits import circuit_breakers
 from experiments.models import APIKey, Decision, Domain, Scope
 from experiments.routing.route import StorageUnavailableError
 from experiments.routing.runtime import engine
-from experiments.services import admission
-from experiments.services.admission import Admitted, admit
 from experiments.storage import bulk_sql
 
 PROMPT = b'{"model": "%s", "messages": [{"role": "user", "content": "Prove that 2 is prime."}]}'
@@ -109,8 +109,8 @@ def test_database_that_is_away_is_503(
     def away(*_: Any, **__: Any) -> Any:
         raise OperationalError("server closed the connection")
 
-    from experiments.gateway import asking as asking_module
-    from experiments.gateway.refusals import answer_to
+    from experiments.gateway import call_request as asking_module
+    from experiments.gateway.error_responses import answer_to
 
     if broken == "tripped":
         monkeypatch.setattr(circuit_breakers, "tripped", away)

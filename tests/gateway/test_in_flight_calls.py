@@ -15,8 +15,12 @@ from django.db import connection
 from django.utils import timezone
 
 from experiments.decisions.outcomes import OutcomeReport, record_outcome
-from experiments.gateway.asking import asking
-from experiments.gateway.chat import read_chat
+from experiments.gateway import in_flight, processes
+from experiments.gateway.admission import Admitted, admit
+from experiments.gateway.call_request import asking
+from experiments.gateway.chat_request import read_chat
+from experiments.gateway.in_flight import NOT_STORED, PROCESS_ENDED, sweep_abandoned_calls
+from experiments.gateway.settlement import Attempted, Settlement, abandoned, settle
 from experiments.limits import circuit_breakers
 from experiments.models import (
     APIKey,
@@ -30,10 +34,6 @@ from experiments.models import (
     Scope,
     ServingProcess,
 )
-from experiments.services import in_flight, processes
-from experiments.services.admission import Admitted, admit
-from experiments.services.in_flight import NOT_STORED, PROCESS_ENDED, sweep_abandoned_calls
-from experiments.services.settling import Attempted, Settlement, abandoned, settle
 from tests.database_faults import CHECK, DEADLOCK, TOO_LARGE, refusing
 from tests.installation import install
 

@@ -9,10 +9,10 @@ import openai
 import pytest
 
 from tests.api.server import running_server
-from tests.gateway.books import Books
 from tests.gateway.chats import TEXT, stream, turns
 from tests.gateway.conftest import FILL, Gateway
 from tests.gateway.rows import KEY_VARIABLE, LANES, PROVIDER_KEY, secret_of
+from tests.gateway.running_totals import Books
 from tests.gateway.stub import Stub
 
 pytestmark = pytest.mark.server

@@ -9,10 +9,10 @@ import httpx
 import openai
 import pytest
 
-from tests.gateway.books import until
 from tests.gateway.chats import ask, error_of, turns
 from tests.gateway.conftest import Gateway
 from tests.gateway.rows import LANES, secret_of
+from tests.gateway.running_totals import until
 from tests.gateway.stub import Stub
 
 pytestmark = pytest.mark.server

@@ -9,10 +9,10 @@ from pathlib import Path
 import openai
 import pytest
 
-from tests.gateway.books import until
 from tests.gateway.chats import turns
 from tests.gateway.database_server import DatabaseServer, database_server, worker_pids
 from tests.gateway.rows import secret_of
+from tests.gateway.running_totals import until
 from tests.gateway.stub import Stub, running_stub
 
 pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.django_db(transaction=True)]

@@ -11,7 +11,7 @@ import pytest
 
 from experiments.core.endpoints import Endpoint, Protocol
 from experiments.gateway.errors import Status, UpstreamError
-from experiments.gateway.litellm_door import LiteLLMDoor, load
+from experiments.gateway.litellm_client import LiteLLMDoor, load
 from tests.gateway.native_stub import CUT, NativeStub, running_native_stub
 
 # LiteLLM's types, which pydantic finds fault with when they are first used.

@@ -5,10 +5,10 @@ from typing import Any
 import openai
 import pytest
 
-from tests.gateway.books import until
 from tests.gateway.chats import ask, stream
 from tests.gateway.conftest import Gateway
 from tests.gateway.rows import LANES
+from tests.gateway.running_totals import until
 from tests.gateway.stub import Stub
 from tests.gateway.test_streams_and_hang_ups import leave_after
 

@@ -8,11 +8,11 @@ from typing import Any
 import openai
 import pytest
 
-from tests.gateway.books import until
 from tests.gateway.chats import TEXT, ask, stream
 from tests.gateway.conftest import Gateway
 from tests.gateway.native_rows import CLAUDE, COMPATIBLE, GEMINI, MISTRAL, OPENAI, REASONER
 from tests.gateway.native_stub import NativeStub
+from tests.gateway.running_totals import until
 from tests.gateway.test_wire_formats import SCHEMA, TOOL
 
 pytestmark = pytest.mark.server

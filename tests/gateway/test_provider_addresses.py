@@ -8,8 +8,8 @@ from django.core.exceptions import ValidationError
 
 from experiments.core.endpoints import Endpoint, Protocol
 from experiments.gateway.errors import UpstreamError
-from experiments.gateway.litellm_door import LiteLLMDoor
-from experiments.gateway.openai_door import OpenAIDoor, new_session
+from experiments.gateway.litellm_client import LiteLLMDoor
+from experiments.gateway.openai_client import OpenAIDoor, new_session
 from experiments.models import ProviderEndpoint
 
 BODY: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from experiments.gateway.errors import Status
-from experiments.gateway.failures import refusal, reported
+from experiments.gateway.provider_errors import refusal, reported
 
 
 def refused(status: int, error: Any, **headers: str) -> Any:

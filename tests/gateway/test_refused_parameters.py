@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from experiments.core.parameters import Action
-from experiments.gateway.failures import refusal
+from experiments.gateway.provider_errors import refusal
 from experiments.gateway.unsupported import Refused, refused_parameters
 
 DROP, RENAME, CLAMP = Action.DROP, Action.RENAME, Action.CLAMP

@@ -7,10 +7,10 @@ import httpx
 import openai
 import pytest
 
-from tests.gateway.books import until
 from tests.gateway.chats import ask, stream
 from tests.gateway.conftest import Gateway
 from tests.gateway.rows import LANES, secret_of
+from tests.gateway.running_totals import until
 from tests.gateway.stub import Stub
 from tests.gateway.test_key_limits import usage_of
 

@@ -8,11 +8,11 @@ import openai
 import pytest
 
 from experiments.core.endpoints import Endpoint
-from experiments.gateway.chat import read_chat
+from experiments.gateway.chat_request import read_chat
 from experiments.gateway.errors import CallerError, Status, UpstreamError
-from experiments.gateway.failures import refusal
-from experiments.gateway.litellm_door import _storable
+from experiments.gateway.litellm_client import _storable
 from experiments.gateway.litellm_errors import translated
+from experiments.gateway.provider_errors import refusal
 from tests.gateway.chats import ask, error_of, stream
 from tests.gateway.conftest import Gateway
 from tests.gateway.rows import LANES, secret_of

@@ -10,8 +10,8 @@ import pytest
 
 from tests.api.server import ROOT, free_port
 from tests.gateway import mixed_load
-from tests.gateway.books import until
 from tests.gateway.database_server import database_server
+from tests.gateway.running_totals import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.django_db(transaction=True)]
 

@@ -8,12 +8,12 @@ import orjson
 import pytest
 
 from experiments.configuration.revisions import revision
-from experiments.gateway.asking import asking
-from experiments.gateway.chat import Chat, read_chat
-from experiments.gateway.overhearing import LARGEST_BODY, Ear, Listener, listener_for
+from experiments.gateway.admission import Admitted, admit
+from experiments.gateway.call_request import asking
+from experiments.gateway.chat_request import Chat, read_chat
+from experiments.gateway.shadow_capture import LARGEST_BODY, Ear, Listener, listener_for
 from experiments.limits import circuit_breakers
 from experiments.models import APIKey, LanguageModel, Scope
-from experiments.services.admission import Admitted, admit
 from tests.shadow.rows import JUDGE, PROMPT, STRONG, WEAK, set_up
 
 pytestmark = pytest.mark.django_db

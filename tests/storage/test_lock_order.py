@@ -27,8 +27,12 @@ from experiments.decisions.rebuilding import rebuild
 from experiments.decisions.verification import verify
 from experiments.experimentation import lifecycle
 from experiments.experimentation.edits import edit
-from experiments.gateway.asking import asking
-from experiments.gateway.chat import read_chat
+from experiments.gateway import in_flight, processes
+from experiments.gateway.admission import Admitted, admit
+from experiments.gateway.call_request import asking
+from experiments.gateway.chat_request import read_chat
+from experiments.gateway.in_flight import sweep_abandoned_calls
+from experiments.gateway.settlement import Attempted, Settlement, settle
 from experiments.lab.actions import explore
 from experiments.lab.share_calibration import calibrate
 from experiments.limits import budgets, circuit_breakers
@@ -58,10 +62,6 @@ from experiments.models.lock_order import LOCK_ORDER
 from experiments.models.sums import counters_of
 from experiments.rollouts import lifecycle as rollouts
 from experiments.routing.route import RouteRequest, route, route_batch
-from experiments.services import in_flight, processes
-from experiments.services.admission import Admitted, admit
-from experiments.services.in_flight import sweep_abandoned_calls
-from experiments.services.settling import Attempted, Settlement, settle
 from experiments.shadow import evaluation
 from experiments.shadow.queue import (
     Material,

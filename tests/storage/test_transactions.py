@@ -9,8 +9,9 @@ from django.db import DatabaseError, IntegrityError, OperationalError, connectio
 from django.utils import timezone
 
 from experiments.decisions.group_commit import _Waiting, _write_together
-from experiments.gateway.asking import asking
-from experiments.gateway.chat import read_chat
+from experiments.gateway.admission import Admitted, admit
+from experiments.gateway.call_request import asking
+from experiments.gateway.chat_request import read_chat
 from experiments.limits import circuit_breakers
 from experiments.models import APIKey, Circuit, Decision, KeyUsage, Rollup, Scope
 from experiments.routing.route import (
@@ -19,7 +20,6 @@ from experiments.routing.route import (
     configuration,
     decide_one,
 )
-from experiments.services.admission import Admitted, admit
 from experiments.storage.transactions import (
     MAX_ATTEMPTS,
     ConcurrentUpdateError,

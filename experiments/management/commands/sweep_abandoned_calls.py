@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from experiments.services.in_flight import sweep_abandoned_calls
+from experiments.gateway.in_flight import sweep_abandoned_calls
 
 
 class Command(BaseCommand):

@@ -6,8 +6,8 @@ from typing import Any
 from experiments.core.money import usd
 from experiments.decisions.outcomes import actual_costs
 from experiments.decisions.payload import decision_payload
-from experiments.gateway.exchange import Exchange
-from experiments.gateway.wire import Request
+from experiments.gateway.asgi import Request
+from experiments.gateway.execution import Exchange
 from experiments.limits.budgets import Standing
 
 PREFIX = "x-switchyard-"

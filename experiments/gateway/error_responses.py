@@ -9,11 +9,11 @@ from django.db import DatabaseError, InterfaceError
 from experiments.configuration.policy_store import NoPolicyError
 from experiments.core.eligibility import LACKS, REFUSES
 from experiments.core.selection import NoEligibleModelsError
+from experiments.gateway.admission import NoModelError, NotAllowedError
 from experiments.gateway.errors import CallerError, GatewayError, UpstreamError
-from experiments.gateway.replies import limit_headers
+from experiments.gateway.response_headers import limit_headers
 from experiments.limits.budgets import OverLimitError
 from experiments.routing.route import StorageUnavailableError, UnknownNameError
-from experiments.services.admission import NoModelError, NotAllowedError
 
 log = logging.getLogger("switchyard.gateway")
 

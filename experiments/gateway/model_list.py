@@ -3,7 +3,7 @@
 from typing import Any
 
 from experiments.core.policy import Policy
-from experiments.gateway.naming import DOMAIN, names, registered, unknown
+from experiments.gateway.model_names import DOMAIN, names, registered, unknown
 from experiments.models import APIKey
 from experiments.routing.route import configuration
 

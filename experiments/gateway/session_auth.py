@@ -16,10 +16,10 @@ from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.module_loading import import_string
 
-from experiments.gateway.asking import Who
+from experiments.gateway.admission import KeyRules
+from experiments.gateway.call_request import Who
 from experiments.gateway.errors import CallerError
 from experiments.limits.budgets import limits_of_person, person
-from experiments.services.admission import KeyRules
 
 PERMISSION = "experiments.use_chat"
 # What of a call says who it is from, and from where.

@@ -22,10 +22,10 @@ from uuid import UUID
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections
 
+from experiments.gateway import in_flight, processes
+from experiments.gateway.admission import Admitted, Asking, admit
+from experiments.gateway.settlement import Settlement, abandoned, settle
 from experiments.routing.route import StorageUnavailableError
-from experiments.services import in_flight, processes
-from experiments.services.admission import Admitted, Asking, admit
-from experiments.services.settling import Settlement, abandoned, settle
 from experiments.storage.deadlines import (
     WaitMeter,
     deadline,

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from experiments.gateway.places import Places, of_this_machine
+from experiments.gateway.host_slots import Places, of_this_machine
 
 LOOK_SECONDS = 0.005
 LOOK_SECONDS_PER_PLACE = 1e-4

@@ -9,8 +9,8 @@ from experiments.core.eligibility import NOT_ALLOWED
 from experiments.core.policy import Method
 from experiments.core.shadowing import is_shadowed, other_of
 from experiments.core.values import Pair
-from experiments.gateway.chat import Chat
-from experiments.services.admission import Admitted
+from experiments.gateway.admission import Admitted
+from experiments.gateway.chat_request import Chat
 from experiments.shadow.queue import Overheard
 
 LARGEST_BODY = 256 * 1024

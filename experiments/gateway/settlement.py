@@ -11,11 +11,7 @@ from django.db import OperationalError
 from experiments.core.parameters import Change
 from experiments.core.usage import Usage
 from experiments.decisions.outcomes import Answer, OutcomeReport, enter_outcomes, lock_decisions
-from experiments.limits.budgets import Charge, Correction, correct
-from experiments.limits.circuit_breakers import CallResult, record
-from experiments.limits.learned_parameters import Refusal, remember
-from experiments.models import Attempt, Decision, InFlightCall
-from experiments.services.in_flight import (
+from experiments.gateway.in_flight import (
     INTERRUPTED,
     NOT_STORED,
     in_flight_among,
@@ -23,6 +19,10 @@ from experiments.services.in_flight import (
     remove,
     settle_as_estimated,
 )
+from experiments.limits.budgets import Charge, Correction, correct
+from experiments.limits.circuit_breakers import CallResult, record
+from experiments.limits.learned_parameters import Refusal, remember
+from experiments.models import Attempt, Decision, InFlightCall
 from experiments.shadow.queue import Overheard, queue
 from experiments.storage.bulk_sql import insert_all
 from experiments.storage.transactions import (

@@ -12,7 +12,7 @@ from experiments.core.provider_addresses import AddressRefusedError
 from experiments.core.text import load_provider_json, storable_value
 from experiments.gateway.chunks import FINISHED, as_chunk
 from experiments.gateway.errors import Status, UpstreamError
-from experiments.gateway.failures import failure, refusal, reported
+from experiments.gateway.provider_errors import failure, refusal, reported
 from experiments.gateway.provider_json import TextJoiner
 from experiments.gateway.sse import BYTE_ORDER_MARK, EventTooLongError, events_of, name_of
 from experiments.limits.provider_addresses import CheckedResolver, refuse_written_address

@@ -7,10 +7,10 @@ from collections import Counter
 import openai
 import pytest
 
-from tests.gateway.books import until
 from tests.gateway.chats import TEXT, turns
 from tests.gateway.conftest import Gateway
 from tests.gateway.rows import LANES
+from tests.gateway.running_totals import until
 from tests.gateway.stub import Stub
 
 pytestmark = pytest.mark.server

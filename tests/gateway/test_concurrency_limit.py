@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from experiments.gateway.crowds import BusyError, Crowds
-from experiments.gateway.places import Places, of_this_machine
+from experiments.gateway.concurrency import BusyError, Crowds
+from experiments.gateway.host_slots import Places, of_this_machine
 from tests.api.server import ROOT
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from experiments.gateway.places import Places
+from experiments.gateway.host_slots import Places
 print(Places(Path(sys.argv[1])).take("m", int(sys.argv[2])), flush=True)
 time.sleep(60)
 """

@@ -4,7 +4,7 @@ from enum import Enum
 
 from experiments.core.judging import Verdict, preference
 from experiments.core.money import total
-from experiments.gateway.aside import Reply
+from experiments.gateway.internal_calls import Reply
 from experiments.limits.budgets import Charge
 from experiments.models import OwnCall, ShadowPair
 from experiments.shadow.evaluation import Ending, Waiting

@@ -7,11 +7,12 @@ from typing import Any
 
 from django.conf import settings
 
+from experiments.gateway.asgi import Request
 from experiments.gateway.chunks import Data
+from experiments.gateway.error_responses import answer_to
 from experiments.gateway.errors import Status, UpstreamError
-from experiments.gateway.exchange import Exchange, Try
-from experiments.gateway.refusals import answer_to
-from experiments.gateway.replies import (
+from experiments.gateway.execution import Exchange, Try
+from experiments.gateway.response_headers import (
     OWN_KEY,
     early_headers,
     explanation,
@@ -19,7 +20,6 @@ from experiments.gateway.replies import (
     wants_explanation,
 )
 from experiments.gateway.sse import DONE, KEEP_ALIVE, event
-from experiments.gateway.wire import Request
 
 
 async def answer_whole(request: Request, exchange: Exchange, started: float) -> None:

@@ -19,11 +19,13 @@ from experiments.core.money import Price, price_on, total
 from experiments.core.parameters import Change, ParameterRule
 from experiments.core.usage import Usage
 from experiments.decisions.outcomes import OutcomeReport
-from experiments.gateway.chat import Chat, upstream_body
+from experiments.gateway.admission import Admitted
+from experiments.gateway.chat_request import Chat, upstream_body
 from experiments.gateway.chunks import FINISHED, Data, with_choices
-from experiments.gateway.crowds import BusyError, Crowds
+from experiments.gateway.concurrency import BusyError, Crowds
 from experiments.gateway.errors import Status, UpstreamError
-from experiments.gateway.overhearing import Listener
+from experiments.gateway.settlement import Attempted, Settlement
+from experiments.gateway.shadow_capture import Listener
 from experiments.gateway.unsupported import Refused, refused_parameters
 from experiments.gateway.usage import (
     Expected,
@@ -35,8 +37,6 @@ from experiments.gateway.usage import (
 )
 from experiments.limits.credentials import CredentialMissingError, key_of
 from experiments.limits.learned_parameters import Refusal
-from experiments.services.admission import Admitted
-from experiments.services.settling import Attempted, Settlement
 from experiments.shadow.queue import Overheard
 
 FIRST_WAIT_SECONDS = 0.2

@@ -16,8 +16,8 @@ from experiments.core.provider_addresses import AddressRefusedError
 from experiments.core.text import find_unstorable, storable_value
 from experiments.gateway.chunks import FINISHED
 from experiments.gateway.errors import Status, UpstreamError
-from experiments.gateway.failures import reported
 from experiments.gateway.litellm_errors import translated
+from experiments.gateway.provider_errors import reported
 from experiments.gateway.provider_json import TextJoiner
 from experiments.limits.provider_addresses import refuse_resolved_address
 

@@ -21,8 +21,8 @@ from experiments.core.judging import (
 )
 from experiments.core.money import price_on, total
 from experiments.core.policy import Policy
-from experiments.gateway.aside import Asides, Question, Reply
-from experiments.gateway.shadow_cases import LEFT_ALONE, Case, Order, verdicts_of
+from experiments.gateway.internal_calls import Asides, Question, Reply
+from experiments.gateway.shadow_pair import LEFT_ALONE, Case, Order, verdicts_of
 from experiments.limits import circuit_breakers
 from experiments.limits.budgets import Charge
 from experiments.models import OwnCall, ShadowPair

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from experiments.decisions.outcomes import OutcomeReport, enter_outcomes, lock_decisions
+from experiments.gateway import processes
 from experiments.limits.budgets import Charge
 from experiments.models import Attempt, Decision, InFlightCall
-from experiments.services import processes
 from experiments.storage.bulk_sql import insert_all, present
 from experiments.storage.transactions import (
     ConcurrentUpdateError,

@@ -31,6 +31,7 @@ from experiments.core.policy import Method, Policy
 from experiments.core.selection import NoEligibleModelsError
 from experiments.core.values import Asked, Pair
 from experiments.decisions.running_totals import Books
+from experiments.gateway import in_flight, processes
 from experiments.limits import circuit_breakers, credentials
 from experiments.limits.budgets import (
     Charge,
@@ -51,7 +52,6 @@ from experiments.routing.route import (
     decide_one,
     report,
 )
-from experiments.services import in_flight, processes
 from experiments.storage.bulk_sql import insert
 from experiments.storage.transactions import run_transaction, write_each
 

@@ -10,13 +10,13 @@ from uuid import UUID
 
 import pytest
 
-from experiments.gateway import desk as module
-from experiments.gateway.desk import Desk
+from experiments.gateway import db_worker as module
+from experiments.gateway.admission import Admitted
+from experiments.gateway.db_worker import Desk
+from experiments.gateway.settlement import Settlement, abandoned
 from experiments.limits.budgets import Charge, Limits
 from experiments.models import Decision
 from experiments.routing.route import StorageUnavailableError
-from experiments.services.admission import Admitted
-from experiments.services.settling import Settlement, abandoned
 
 pytestmark = pytest.mark.django_db  # its thread tidies connections up
 
