@@ -28,31 +28,17 @@ from experiments.core.detection import (
     InvalidPatternError,
     detect,
 )
-from experiments.core.flags import FeatureFlags, UnknownFlagError
-from experiments.core.routellm_config import RouteLLMConfig, RouterType, RoutingDecision
 from experiments.core.selection import (
     GENERAL,
     ModelSelectionCriteria,
     ModelSelector,
     NoEligibleModelsError,
 )
-from experiments.core.standalone import (
-    DETECTION_THRESHOLD,
-)
-from experiments.core.standalone_answers import (
+from experiments.python_api.answers import (
     RouteLLMStatus,
     TextAnalysis,
 )
-from experiments.core.tracking import (
-    DOMAIN_SELECTOR,
-    ROUTELLM,
-    ROUTELLM_FALLBACK,
-    CostSavingsReport,
-    CostTracker,
-    MetricsSummary,
-    RoutingMetrics,
-)
-from experiments.domain_deciding import (
+from experiments.python_api.decider import (
     Complexity,
     DomainDecider,
     Outcome,
@@ -61,7 +47,21 @@ from experiments.domain_deciding import (
     UnknownDomainError,
     checked_text,
 )
-from experiments.domain_scoring import Scorers
+from experiments.python_api.flags import FeatureFlags, UnknownFlagError
+from experiments.python_api.policy import (
+    DETECTION_THRESHOLD,
+)
+from experiments.python_api.routellm_config import RouteLLMConfig, RouterType, RoutingDecision
+from experiments.python_api.scorers import Scorers
+from experiments.python_api.tracking import (
+    DOMAIN_SELECTOR,
+    ROUTELLM,
+    ROUTELLM_FALLBACK,
+    CostSavingsReport,
+    CostTracker,
+    MetricsSummary,
+    RoutingMetrics,
+)
 
 # Domains with less confidence are not listed by `analyze_text`.
 LISTED_CONFIDENCE = 0.1

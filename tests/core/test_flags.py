@@ -3,7 +3,7 @@
 import pytest
 
 from experiments.core.domains import SEEDED_DOMAINS
-from experiments.core.flags import FeatureFlags, UnknownFlagError
+from experiments.python_api.flags import FeatureFlags, UnknownFlagError
 
 
 def test_only_the_tracking_flags_are_on_by_default() -> None:

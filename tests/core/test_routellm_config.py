@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from experiments.core.routellm_config import (
+from experiments.python_api.routellm_config import (
     DomainSettings,
     RouteLLMConfig,
     RouterType,

@@ -4,10 +4,10 @@ from typing import Any
 
 from experiments.core.catalog import Model, ModelCapabilities, ModelCost
 from experiments.core.detection import DomainConfig
-from experiments.core.flags import FeatureFlags
 from experiments.core.policy import Method, Policy
-from experiments.core.routellm_config import RouteLLMConfig, RouterType
-from experiments.core.standalone import Catalogue, build_policy, price_of
+from experiments.python_api.flags import FeatureFlags
+from experiments.python_api.policy import Catalogue, build_policy, price_of
+from experiments.python_api.routellm_config import RouteLLMConfig, RouterType
 
 DOMAINS = {
     "medical": DomainConfig("medical", preferred_models=["acme/strong"]),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from experiments.core.tracking import CostTracker, RoutingMetrics
+from experiments.python_api.tracking import CostTracker, RoutingMetrics
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 

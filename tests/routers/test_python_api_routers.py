@@ -20,7 +20,7 @@ from experiments.domain_router import (
     RouteLLMUnavailableError,
     TextAnalysis,
 )
-from experiments.domain_scoring import Scorers
+from experiments.python_api.scorers import Scorers
 from experiments.routers.routellm_setup import bridge
 from tests.routers.conftest import DIMENSIONS
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from experiments.core.money import NANO
 from experiments.core.policy import Method
-from experiments.core.records import Record
-from experiments.core.routellm_config import RoutingDecision
 from experiments.core.values import Decision, Fallback
+from experiments.python_api.record import Record
+from experiments.python_api.routellm_config import RoutingDecision
 
 
 @dataclass(frozen=True, eq=False)

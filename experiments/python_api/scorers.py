@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from experiments.core.detection import Candidate
 from experiments.core.policy import Router
-from experiments.core.routellm_config import RouterType
 from experiments.core.values import Failure, Score
+from experiments.python_api.routellm_config import RouterType
 
 if TYPE_CHECKING:
     from experiments.routers.detector import LearnedDetector

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 from experiments.core.catalog import Model, ModelCost
 from experiments.core.detection import DomainConfig
-from experiments.core.flags import FeatureFlags
 from experiments.core.money import NANO, Price
 from experiments.core.policy import (
     MASTER_FLAG,
@@ -20,7 +19,8 @@ from experiments.core.policy import (
     Switches,
     domain_flag,
 )
-from experiments.core.routellm_config import DomainSettings, RouteLLMConfig, RouterType
+from experiments.python_api.flags import FeatureFlags
+from experiments.python_api.routellm_config import DomainSettings, RouteLLMConfig, RouterType
 
 DETECTION_THRESHOLD = 0.3
 EVERYBODY, NOBODY = 10_000, 0

@@ -13,9 +13,7 @@ from experiments.core.costs import estimate_tokens
 from experiments.core.decision import decide
 from experiments.core.detection import Candidate, DomainConfig, detect
 from experiments.core.domains import GENERAL_DOMAIN, SEEDED_DOMAINS
-from experiments.core.flags import FeatureFlags
 from experiments.core.policy import Policy
-from experiments.core.routellm_config import RouteLLMConfig, RouterType, RoutingDecision
 from experiments.core.selection import (
     GENERAL,
     ModelSelectionCriteria,
@@ -25,11 +23,13 @@ from experiments.core.selection import (
     criteria_for_domain,
     permitted,
 )
-from experiments.core.standalone import DETECTION_THRESHOLD, Catalogue, build_policy
-from experiments.core.standalone_answers import explain, router_fallbacks
 from experiments.core.units import HashedBuckets, Unit
 from experiments.core.values import Score, Situation
-from experiments.domain_scoring import LearnedDomains, Scorers, calibrated_thresholds
+from experiments.python_api.answers import explain, router_fallbacks
+from experiments.python_api.flags import FeatureFlags
+from experiments.python_api.policy import DETECTION_THRESHOLD, Catalogue, build_policy
+from experiments.python_api.routellm_config import RouteLLMConfig, RouterType, RoutingDecision
+from experiments.python_api.scorers import LearnedDomains, Scorers, calibrated_thresholds
 
 EXPECTED_OUTPUT_TOKENS = 300
 # Answer in the caller's thread, in about a millisecond.

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any, ClassVar
 from uuid import uuid4
 
-from experiments.core.records import Record
+from experiments.python_api.record import Record
 
 ROUTELLM = "routellm"
 DOMAIN_SELECTOR = "domain_selector"
