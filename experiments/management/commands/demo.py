@@ -17,9 +17,9 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from experiments.configuration.seeding import seed_demo_key
+from experiments.demo.filling import fill
 from experiments.management.commands.welcome import Command as Welcome
 from experiments.models import Decision
-from experiments.services.demonstration.filling import fill
 
 LOGIN = "admin"
 LASTS = timedelta(hours=12)

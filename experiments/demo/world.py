@@ -22,9 +22,9 @@ from experiments.core.money import price_on
 from experiments.core.policy import Method, Policy, RoutingPolicy
 from experiments.core.units import RecordedBuckets, Unit
 from experiments.core.values import Failure, Score, Situation
+from experiments.demo.prompts import prompts
 from experiments.routers.features import featurise
 from experiments.routing.runtime import engine
-from experiments.services.demonstration.prompts import prompts
 
 ROUTER = "local"
 BEST, TIRING, EASY, STEEP, PERFECT = 0.96, 0.06, 0.35, 4.0, 0.98

@@ -8,6 +8,10 @@ import pytest
 from django.db.models import Count, Sum
 
 from experiments.decisions.replay_check import check_replay
+from experiments.demo import story
+from experiments.demo.filling import NotEmptyError, fill
+from experiments.demo.trial import NAME
+from experiments.demo.world import Truth, World
 from experiments.experimentation.results import Results, results
 from experiments.models import (
     Decision,
@@ -19,10 +23,6 @@ from experiments.models import (
     Rollup,
     UnitSum,
 )
-from experiments.services.demonstration import story
-from experiments.services.demonstration.filling import NotEmptyError, fill
-from experiments.services.demonstration.trial import NAME
-from experiments.services.demonstration.world import Truth, World
 
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 SCALE = 0.35

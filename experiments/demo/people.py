@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 
-from experiments.services.demonstration.world import Prompt
+from experiments.demo.world import Prompt
 
 DAYS = 30
 ARRIVALS = 340.0

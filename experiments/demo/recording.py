@@ -20,9 +20,9 @@ from experiments.decisions.decision_rows import Circumstances, to_row
 from experiments.decisions.outcomes import actual_costs
 from experiments.decisions.running_totals import Books, Known
 from experiments.decisions.unit_totals import JUDGE, QUALITY, combined_rating
+from experiments.demo.people import Asked
+from experiments.demo.world import FAILURES, Prompt, World
 from experiments.models import Decision, Feedback, Outcome
-from experiments.services.demonstration.people import Asked
-from experiments.services.demonstration.world import FAILURES, Prompt, World
 from experiments.storage.bulk_sql import insert_all
 from experiments.storage.unit_hash import hash_unit
 

@@ -10,16 +10,16 @@ from django.db.models import F
 
 from experiments.configuration.policy_store import store
 from experiments.configuration.seeding import seed
+from experiments.demo.people import DAYS, Asked, asked
+from experiments.demo.recording import Recorder
+from experiments.demo.story import Step, Story, is_lost
+from experiments.demo.trial import record_trial
+from experiments.demo.world import World, build_world
 from experiments.experimentation.daily_results import record_all
 from experiments.models import Decision, PolicyRevision, Rollout
 from experiments.rollouts import lifecycle
 from experiments.routing import token_estimates
 from experiments.routing.runtime import engine
-from experiments.services.demonstration.people import DAYS, Asked, asked
-from experiments.services.demonstration.recording import Recorder
-from experiments.services.demonstration.story import Step, Story, is_lost
-from experiments.services.demonstration.trial import record_trial
-from experiments.services.demonstration.world import World, build_world
 
 SEED = 20261122
 

@@ -10,10 +10,10 @@ from datetime import datetime
 from numpy.random import Generator
 
 from experiments.core.money import NANO
+from experiments.demo.world import ROUTER, Prompt, World
 from experiments.lab.scores import scores
 from experiments.models import OutcomeSet, RecordedOutcome
 from experiments.routing.router_lookup import find_scorer
-from experiments.services.demonstration.world import ROUTER, Prompt, World
 
 NAME = "simulated-trial"
 RATERS = 10

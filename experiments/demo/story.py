@@ -23,6 +23,8 @@ from typing import NamedTuple
 
 from experiments.configuration.revisions import revision
 from experiments.core.policy import Method
+from experiments.demo.people import DAYS
+from experiments.demo.world import ROUTER, World
 from experiments.experimentation import lifecycle
 from experiments.experimentation.results import results
 from experiments.experimentation.shipping import is_to_ship
@@ -38,8 +40,6 @@ from experiments.models import (
     RoutingSettings,
 )
 from experiments.rollouts import lifecycle as rollouts
-from experiments.services.demonstration.people import DAYS
-from experiments.services.demonstration.world import ROUTER, World
 
 DANA, EMIL = "dana", "emil"
 MODELS = ("openai/gpt-4.1", "openai/gpt-4.1-mini", "gemini/gemini-2.5-flash")
