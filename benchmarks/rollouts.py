@@ -1,10 +1,10 @@
 """Do guarded rollouts keep their word? Simulated traffic with a known truth, in tables.
 
-    python -m benchmarks.rollouts                       # all tables, about an hour on one free core
-    python -m benchmarks.rollouts --only calls --runs 50
+python -m benchmarks.rollouts # all tables, about an hour on one free core python -m
+benchmarks.rollouts --only calls --runs 50
 
-Every look runs `experiments.analysis.rollout.guards`, which the product runs: bounds and tests of each
-guard, and whether the next step is allowed. Units come back on other days and are alike with
+Every look runs `experiments.analysis.rollout.guards`, as the product does: bounds and tests of
+each guard, and whether the next step is allowed. Units come back on other days and are alike with
 themselves; a unit that was a control may be treated later. A share is followed by its standard
 error in brackets. The same seed prints the same tables.
 """

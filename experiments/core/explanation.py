@@ -1,7 +1,7 @@
 """A decision told to a person: one sentence, stations on a track, plain text.
 
-`experiments.decisions.explanation` makes the `Facts` from a stored row. Nothing is decided here: every
-number and reason was stored when the decision was made.
+`experiments.decisions.explanation` makes the `Facts` from a stored row. Nothing is decided here:
+every number and reason was stored when the decision was made.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """The frozen configuration a decision is made from: one revision, turned into plain values.
 
-Nothing here reads a database or a clock. `experiments.configuration.policy_store` builds a `Policy` from a
-revision's document; the Python API builds one from its own objects.
+Nothing here reads a database or a clock. `experiments.configuration.policy_store` builds a
+`Policy` from a revision's document; the Python API builds one from its own objects.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.core.policy import Router
-from experiments.routers import routellm_setup
 from experiments.routers.errors import RouterConfigurationError, describe
 from experiments.routers.features import Features
 from experiments.routers.fingerprint import checkpoint_paths, fingerprint
@@ -57,7 +56,7 @@ def build(router: Router) -> Built:
 def routellm_instance(kind: str, built: Built) -> Any:
     """What RouteLLM's Controller holds for it: a RouteLLM router."""
     if kind_of(kind).local:
-        return routellm_setup.bridge().wrap(kind, built.instance)
+        return routellm_loader.bridge().wrap(kind, built.instance)
     return built.instance
 
 
@@ -67,7 +66,7 @@ def _build_local(router: Router) -> Built:
 
 
 def _build_routellm(router: Router) -> Built:
-    bridge = routellm_setup.bridge()
+    bridge = routellm_loader.bridge()
     cls = bridge.router_class(router.kind)
     arguments = _bound(router.kind, cls, router.arguments)
     _check_before_building(router.kind, arguments)
@@ -106,9 +105,9 @@ def _bound(kind: str, cls: type, arguments: Mapping[str, object]) -> dict[str, A
 
 
 def _check_before_building(kind: str, arguments: Mapping[str, Any]) -> None:
-    routellm_setup.require_openai(kind)
+    routellm_loader.require_openai(kind)
     if kind == "mf":
-        known = routellm_setup.bridge().MODEL_IDS
+        known = routellm_loader.bridge().MODEL_IDS
         _check_models(arguments["strong_model"], arguments["weak_model"], known)
     if kind == "causal_llm":
         _check_causal_llm(str(arguments["checkpoint_path"]))
@@ -130,7 +129,7 @@ def _check_models(strong: str, weak: str, known: Mapping[str, object]) -> None:
 
 def _check_causal_llm(checkpoint: str) -> None:
     problems = []
-    if not routellm_setup.bridge().has_cuda():
+    if not routellm_loader.bridge().has_cuda():
         problems.append("this machine has no CUDA device")
     if Path(checkpoint).exists() or checkpoint.count("/") != 1:
         problems.append(f"RouteLLM takes its prompts from the hub, and '{checkpoint}' is a folder")

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments.core.policy import Router
-from experiments.routers import routellm_setup
 from experiments.routers.building import build, routellm_instance
 from experiments.routers.kinds import check_name
 
@@ -19,4 +18,4 @@ def build_controller(routers: Mapping[str, Router], *, strong_model: str, weak_m
     instances = {
         name: routellm_instance(router.kind, build(router)) for name, router in routers.items()
     }
-    return routellm_setup.bridge().Controller(instances, strong_model, weak_model)
+    return routellm_loader.bridge().Controller(instances, strong_model, weak_model)

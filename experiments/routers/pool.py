@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 from experiments.core.policy import Router
 from experiments.core.values import Failure, Score
-from experiments.routers import routellm_setup
 from experiments.routers.bounded_pool import BoundedCalls, CallTimeoutError
 from experiments.routers.building import Built, build, routellm_instance
 from experiments.routers.errors import describe
@@ -128,7 +127,7 @@ class RouterPool:
 
         Its pair is called `strong` and `weak`: which models these are differs by domain here.
         """
-        bridge = routellm_setup.bridge()  # not under the lock: it takes seconds
+        bridge = routellm_loader.bridge()  # not under the lock: it takes seconds
         with self._lock:
             if self._controller is None:
                 self._controller = bridge.Controller({}, STRONG, WEAK)

@@ -1,8 +1,8 @@
 """RouteLLM with ours registered. Importing this module imports RouteLLM; nothing else does.
 
-After `import experiments.routers.routellm_adapter`, RouteLLM's own `Controller(routers=["local", …])`, its
-model strings (`router-local-0.75`) and its calibration script know `local`, `local_mf` and the
-classes named in ROUTER_CLASSES.
+After `import experiments.routers.routellm_adapter`, RouteLLM's own `Controller(routers=["local",
+…])`, its model strings (`router-local-0.75`) and its calibration script know `local`, `local_mf`
+and the classes named in ROUTER_CLASSES.
 """
 
 import importlib

@@ -15,7 +15,7 @@ from experiments.routers import routellm_setup
 
 def main(program: str, *arguments: str) -> None:
     """Run `routellm.<program>` as if by `python -m`."""
-    routellm_setup.bridge()
+    routellm_loader.bridge()
     _stand_in_for_pandarallel()
     sys.argv = [f"routellm.{program}", *arguments]
     with routellm_setup.import_environment():  # the server makes another OpenAI client

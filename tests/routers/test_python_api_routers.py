@@ -21,7 +21,7 @@ from experiments.domain_router import (
     TextAnalysis,
 )
 from experiments.python_api.scorers import Scorers
-from experiments.routers.routellm_setup import bridge
+from experiments.routers.routellm_loader import bridge
 from tests.routers.conftest import DIMENSIONS
 
 InProcess = Callable[..., Any]
