@@ -1,4 +1,4 @@
-"""Who may import whom: what decides and judges stays plain, and RouteLLM stays in one package."""
+"""Which package may import which: floors, a core without Django, RouteLLM in one package."""
 
 import ast
 import subprocess
@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests import import_graph
+from tests.import_graph import FLOORS, between_packages, floor_of, package_of
 
 ROOT = Path(__file__).resolve().parent.parent
 PRODUCT = ("experiments", "routing_site", "benchmarks", "manage.py")
@@ -70,3 +73,32 @@ def test_scoring_locally_loads_neither_routellm_nor_torch() -> None:
     """A web process is ready at once: the pool loads without RouteLLM."""
     modules = ["experiments.routers.pool", "experiments.routers.controller"]
     assert loaded_after_importing(modules) & {"routellm", "torch", "litellm", "django"} == set()
+
+
+def test_packages_import_from_lower_floors_only() -> None:
+    wrong = [
+        str(found)
+        for found in between_packages()
+        if (floor_of(package_of(found.imported)) or 0)
+        >= (floor_of(package_of(found.importer)) or 0)
+    ]
+    assert wrong == []
+
+
+def test_every_package_has_one_floor() -> None:
+    packages = {file.parent.name for file in import_graph.APP.glob("*/__init__.py")}
+    floors = [name for floor in FLOORS for name in floor]
+    assert sorted(floors) == sorted(packages - {"migrations"})
+
+
+def test_late_imports_and_names_in_strings_count() -> None:
+    found = {(one.importer, one.imported) for one in import_graph.imports()}
+    assert {
+        ("experiments.routers.routellm_loader", "experiments.routers.routellm_adapter"),
+        ("experiments.apps", "experiments.gateway.shadow_worker"),
+    } <= found
+
+
+def test_the_picture_of_the_packages_is_true() -> None:
+    """Draw it with `python -m tests.import_graph`."""
+    assert import_graph.PICTURE.read_text(encoding="utf-8") == import_graph.picture()

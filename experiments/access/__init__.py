@@ -1,0 +1,1 @@
+"""Who may sign in, and which sites may call from a browser."""

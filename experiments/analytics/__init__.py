@@ -1,0 +1,1 @@
+"""Read-only reports: traffic, savings, cost against quality, drift, alerts."""

@@ -6,7 +6,8 @@ from rest_framework.exceptions import NotAuthenticated, PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from experiments.api.authentication import HOW_TO_SEND, caller_of
+from experiments.api.authentication import caller_of
+from experiments.limits.api_keys import HOW_TO_SEND
 from experiments.models import Scope
 
 if TYPE_CHECKING:  # the framework imports this module before that one is complete

@@ -6,7 +6,7 @@ from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from experiments.api.authentication import Caller
+from experiments.limits.api_keys import Caller
 from experiments.limits.budgets import count_request
 
 if TYPE_CHECKING:  # the framework imports this module before that one is complete

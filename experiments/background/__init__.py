@@ -1,0 +1,1 @@
+"""Work outside of requests: the task queue, Celery, leases and periodic jobs."""

@@ -3,7 +3,7 @@
 The row is the task, however it is transported: by polling the database, which needs nothing else,
 or by Celery where `CELERY_BROKER_URL` names a broker. Both end in `run`.
 
-What a name stands for is written in `WORKS`: a function that is called with a `Running` and the
+A name is registered with the path of its function, which is called with a `Running` and the
 arguments as keywords, that may be called again after a crash, and that returns what the row keeps
 as its result.
 """
@@ -30,14 +30,8 @@ log = logging.getLogger("switchyard.tasks")
 
 Status = BackgroundTask.Status
 
-SHADOW_CALLS = "shadow_calls"
-WORKS: dict[str, str] = {
-    SHADOW_CALLS: "experiments.gateway.shadow_worker.work",
-    "import_outcomes": "experiments.lab.imports.import_in_background",
-    "score_outcomes": "experiments.lab.scores.score_in_background",
-    "train_router": "experiments.lab.training.train_in_background",
-}
-"""Where each kind of work is, by name."""
+TASKS: dict[str, str] = {}
+"""Dotted path of the function behind each name. `experiments.apps` fills it."""
 
 MOST_ATTEMPTS = 3
 LONGEST_LOG = 20_000
@@ -49,6 +43,11 @@ class TaskCancelledError(Exception):
     """Somebody asked the task to stop, or another process has taken it up."""
 
 
+def register(name: str, function: str) -> None:
+    """`function` is a dotted path, so that nothing is imported before the first such task runs."""
+    TASKS[name] = function
+
+
 def enqueue(
     name: str,
     arguments: Mapping[str, Any],
@@ -56,8 +55,8 @@ def enqueue(
     by: str = "",
     run_after: datetime | None = None,
 ) -> BackgroundTask:
-    """Queues work for as soon as the transaction around is committed. KeyError: no such work."""
-    if name not in WORKS:
+    """Queues a task for when the surrounding transaction commits. KeyError: unknown name."""
+    if name not in TASKS:
         raise KeyError(name)
     now = timezone.now()
     row = BackgroundTask.objects.create(
@@ -134,7 +133,7 @@ def run(task_id: int, now: datetime) -> bool:
         return True
     try:
         with _heartbeat(row):
-            result = import_string(WORKS[row.name])(Running(row), **row.arguments)
+            result = import_string(TASKS[row.name])(Running(row), **row.arguments)
         _end(row, Status.DONE, result=dict(result or {}))
     except TaskCancelledError:
         _end(row, Status.CANCELLED)

@@ -1,0 +1,1 @@
+"""The configuration: its document, revisions, validation, seeding, roles and prices."""

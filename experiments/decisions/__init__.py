@@ -1,0 +1,1 @@
+"""Stored decisions: rows, group commit, running totals, outcomes, recounts, explanation."""

@@ -20,6 +20,7 @@ from django.db import connection, models
 
 from experiments.decisions.rollups import MICRO
 from experiments.decisions.unit_totals import JUDGE, QUALITY
+from experiments.limits.budgets import OWN_KEY
 from experiments.models import (
     Attempt,
     Decision,
@@ -40,7 +41,6 @@ from experiments.models.sums import (
     SCORE_BINS,
     counters_of,
 )
-from experiments.shadow.queue import OWN_KEY
 from experiments.storage.transactions import run_transaction
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

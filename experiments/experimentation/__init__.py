@@ -1,0 +1,1 @@
+"""Experiments: lifecycle, checklists, results, forecasts, shipping."""

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from django.utils import timezone
 
-from experiments.api.authentication import HOW_TO_SEND, NotAKeyError, find_caller, secret_in
 from experiments.core.policy import Policy
 from experiments.gateway.admission import Asking, Call, KeyRules, rules_of
 from experiments.gateway.chat_request import Chat
 from experiments.gateway.errors import CallerError
 from experiments.gateway.model_names import registered, unknown, wish_of
+from experiments.limits.api_keys import HOW_TO_SEND, NotAKeyError, find_caller, secret_in
 from experiments.models import APIKey, Scope
 from experiments.routing.route import RouteRequest
 

@@ -18,13 +18,14 @@ from experiments.core.endpoints import Protocol as Spoken
 from experiments.core.money import Price, price_on, total
 from experiments.core.parameters import Change, ParameterRule
 from experiments.core.usage import Usage
+from experiments.decisions.attempts import Attempted
 from experiments.decisions.outcomes import OutcomeReport
 from experiments.gateway.admission import Admitted
 from experiments.gateway.chat_request import Chat, upstream_body
 from experiments.gateway.chunks import FINISHED, Data, with_choices
 from experiments.gateway.concurrency import BusyError, Crowds
 from experiments.gateway.errors import Status, UpstreamError
-from experiments.gateway.settlement import Attempted, Settlement
+from experiments.gateway.settlement import Settlement
 from experiments.gateway.shadow_capture import Listener
 from experiments.gateway.unsupported import Refused, refused_parameters
 from experiments.gateway.usage import (

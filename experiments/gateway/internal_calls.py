@@ -14,6 +14,7 @@ from experiments.core.eligibility import Course
 from experiments.core.endpoints import Protocol
 from experiments.core.money import total
 from experiments.core.policy import Policy
+from experiments.decisions.attempts import Attempted
 from experiments.gateway.admission import Admitted
 from experiments.gateway.chat_request import read_chat
 from experiments.gateway.concurrency import Crowds
@@ -21,7 +22,6 @@ from experiments.gateway.errors import UpstreamError
 from experiments.gateway.execution import Door, Exchange, Surroundings
 from experiments.gateway.litellm_client import LiteLLMDoor
 from experiments.gateway.openai_client import OpenAIDoor, new_session
-from experiments.gateway.settlement import Attempted
 from experiments.gateway.shadow_capture import answer_of
 from experiments.limits.budgets import Charge, Limits, Standing
 from experiments.models import Decision

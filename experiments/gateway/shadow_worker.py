@@ -28,14 +28,7 @@ from experiments.limits.budgets import Charge
 from experiments.models import OwnCall, ShadowPair
 from experiments.shadow import evaluation
 from experiments.shadow.evaluation import Own
-from experiments.shadow.queue import (
-    defer,
-    end_interrupted,
-    expire,
-    hold_up,
-    material_of,
-    waiting,
-)
+from experiments.shadow.queue import defer, end_interrupted, expire, hold_up, material_of, waiting
 from experiments.storage.encryption import SealBrokenError
 
 TOGETHER = 16

@@ -1,0 +1,1 @@
+"""Evaluates and trains routers, proposes thresholds, estimates other policies from the log."""

@@ -1,0 +1,1 @@
+"""What a call may use: API keys, budgets, circuit breakers, credentials, callable models."""

@@ -22,6 +22,7 @@ from experiments.storage import bulk_sql
 from experiments.storage.transactions import run_transaction
 
 DAY, MINUTE = KeyUsage.DAY, KeyUsage.MINUTE
+OWN_KEY = 0  # the product's own calls are charged to it: no API key has this number
 _KEY = ("key_id", "span", "starts_at")
 Span = tuple[int, str, datetime]
 

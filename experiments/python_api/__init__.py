@@ -1,0 +1,1 @@
+"""The implementation behind `experiments.domain_router`."""

@@ -1,0 +1,1 @@
+"""Guarded rollouts: lifecycle, steps, monitoring, preview."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.core.policy import Router
+from experiments.routers import routellm_loader
 from experiments.routers.errors import RouterConfigurationError, describe
 from experiments.routers.features import Features
 from experiments.routers.fingerprint import checkpoint_paths, fingerprint

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments.core.policy import Router
+from experiments.routers import routellm_loader
 from experiments.routers.building import build, routellm_instance
 from experiments.routers.kinds import check_name
 

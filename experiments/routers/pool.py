@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from experiments.core.policy import Router
 from experiments.core.values import Failure, Score
+from experiments.routers import routellm_loader
 from experiments.routers.bounded_pool import BoundedCalls, CallTimeoutError
 from experiments.routers.building import Built, build, routellm_instance
 from experiments.routers.errors import describe

@@ -1,4 +1,4 @@
-"""Loads RouteLLM on first use, and checks that its OpenAI client has a key and the right address."""
+"""Loads RouteLLM on first use, and checks its OpenAI client: the key and the address."""
 
 import os
 from types import ModuleType

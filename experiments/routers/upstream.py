@@ -10,7 +10,7 @@ import sys
 from importlib.util import find_spec
 from types import ModuleType
 
-from experiments.routers import routellm_setup
+from experiments.routers import routellm_loader, routellm_setup
 
 
 def main(program: str, *arguments: str) -> None:

@@ -1,0 +1,1 @@
+"""The other model answers too: queue, judging, report."""

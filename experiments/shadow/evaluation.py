@@ -13,11 +13,12 @@ from uuid import UUID
 from experiments.configuration.policy_store import store
 from experiments.core.judging import METRIC
 from experiments.core.text import storable
+from experiments.decisions.attempts import OK, Attempted
 from experiments.decisions.outcomes import FeedbackOffError, Rating, record_feedback
 from experiments.decisions.unit_totals import JUDGE
-from experiments.gateway.settlement import OK, Attempted
 from experiments.limits import circuit_breakers
 from experiments.limits.budgets import (
+    OWN_KEY,
     Charge,
     Correction,
     Limits,
@@ -30,7 +31,7 @@ from experiments.limits.circuit_breakers import CallResult
 from experiments.models import OwnCall, ShadowPair
 from experiments.models.lock_order import locked_ids
 from experiments.shadow.datasets import feed
-from experiments.shadow.queue import INTERRUPTED, OWN_KEY, Material, put_back
+from experiments.shadow.queue import INTERRUPTED, Material, put_back
 from experiments.storage.transactions import run_transaction
 
 log = logging.getLogger("switchyard.shadows")

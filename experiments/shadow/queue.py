@@ -8,10 +8,10 @@ import orjson
 from django.db.models import F, Q, QuerySet, Sum, Value
 from django.db.models.functions import Concat
 
-from experiments.background.tasks import SHADOW_CALLS, enqueue
+from experiments.background.tasks import enqueue
 from experiments.configuration.policy_store import store
 from experiments.core.text import storable
-from experiments.limits.budgets import spent_today
+from experiments.limits.budgets import OWN_KEY, spent_today
 from experiments.models import BackgroundTask, Decision, OwnCall, ShadowPair
 from experiments.models.lock_order import locked_ids
 from experiments.storage.encryption import SealBrokenError, seal, unseal
@@ -19,7 +19,7 @@ from experiments.storage.transactions import run_transaction
 
 Status = ShadowPair.Status
 
-OWN_KEY = 0  # whom own calls are charged to: no API key has this number
+SHADOW_CALLS = "shadow_calls"
 LONGEST_WAIT = timedelta(hours=1)
 TRIED_AGAIN_AFTER = timedelta(seconds=30)
 MOST_TOGETHER = 64

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from drf_spectacular.generators import SchemaGenerator
 
-from experiments.api import authentication
 from experiments.configuration.policy_store import store
+from experiments.limits import api_keys
 from experiments.models import Scope
 from experiments.routing.runtime import engine
 from tests.api.client import API, Document, secret_with
@@ -22,9 +22,9 @@ def openapi() -> Document:
 
 @pytest.fixture(autouse=True)
 def _fresh_keys() -> Iterator[None]:
-    authentication.forget()
+    api_keys.forget()
     yield
-    authentication.forget()
+    api_keys.forget()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
-from experiments.api import authentication
+from experiments.limits import api_keys
 from experiments.models import APIKey
 from tests.api.client import API, Document, secret_with
 
@@ -40,7 +40,7 @@ def test_an_expired_key_is_401(seeded: None, openapi: Document) -> None:
 def test_a_key_expires_although_it_is_remembered(seeded: None, openapi: Document) -> None:
     api = API(openapi, secret_with("read", expires_at=timezone.now() + timedelta(hours=1)))
     assert api.get(DOMAINS).status == 200
-    for caller in authentication._callers.values():
+    for caller in api_keys._callers.values():
         caller.key.expires_at = timezone.now()
     assert api.get(DOMAINS).status == 401
 

@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client
 
-from experiments.api.authentication import NotAKeyError, secret_in
+from experiments.limits.api_keys import NotAKeyError, secret_in
 from experiments.models import Scope
 from tests.api.client import API, secret_with
 

@@ -48,7 +48,7 @@ def overtaken(running: Running) -> None:
 def _works(monkeypatch: pytest.MonkeyPatch) -> None:
     calls.clear()
     for work in (count_to, fail, cancelled_meanwhile, overtaken):
-        monkeypatch.setitem(tasks.WORKS, work.__name__, f"{__name__}.{work.__name__}")
+        monkeypatch.setitem(tasks.TASKS, work.__name__, f"{__name__}.{work.__name__}")
     monkeypatch.setitem(sys.modules, __name__, sys.modules[count_to.__module__])
 
 

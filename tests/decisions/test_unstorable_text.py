@@ -6,9 +6,10 @@ from uuid import UUID
 import pytest
 from uuid6 import uuid7
 
+from experiments.decisions.attempts import Attempted
 from experiments.decisions.group_commit import store_decisions
 from experiments.decisions.outcomes import OutcomeReport
-from experiments.gateway.settlement import Attempted, Settlement, settle
+from experiments.gateway.settlement import Settlement, settle
 from experiments.limits.budgets import Charge, Limits
 from experiments.models import Attempt, Circuit, Decision, InFlightCall, Outcome
 from experiments.routing.route import RouteRequest, route

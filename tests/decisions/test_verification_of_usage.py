@@ -10,13 +10,14 @@ import pytest
 from django.db.models import F
 
 from experiments.core.policy import Policy
+from experiments.decisions.attempts import Attempted
 from experiments.decisions.outcomes import OutcomeReport, record_outcome
 from experiments.decisions.verification import verify
 from experiments.gateway.admission import Admitted, Call, KeyRules, admit
 from experiments.gateway.call_request import asking
 from experiments.gateway.chat_request import read_chat
 from experiments.gateway.in_flight import PROCESS_ENDED, settle_as_estimated
-from experiments.gateway.settlement import Attempted, Settlement, settle
+from experiments.gateway.settlement import Settlement, settle
 from experiments.limits import circuit_breakers
 from experiments.limits.budgets import Limits, count_request, person
 from experiments.models import APIKey, Decision, InFlightCall, KeyUsage, Scope

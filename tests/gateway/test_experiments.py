@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
+from experiments.decisions.attempts import Attempted
 from experiments.decisions.outcomes import OutcomeReport
 from experiments.gateway.admission import Admitted, admit
 from experiments.gateway.call_request import asking
 from experiments.gateway.chat_request import read_chat
 from experiments.gateway.execution import Exchange
 from experiments.gateway.response_headers import headers
-from experiments.gateway.settlement import Attempted, Settlement, settle
+from experiments.gateway.settlement import Settlement, settle
 from experiments.limits import circuit_breakers
 from experiments.models import APIKey, Outcome, Scope, UnitSum
 from tests.experiment_rows import running

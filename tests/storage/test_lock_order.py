@@ -21,6 +21,7 @@ from experiments.background.tasks import Running
 from experiments.configuration.apply import apply, roll_back
 from experiments.configuration.document import current_document
 from experiments.core.parameters import Action, ParameterRule
+from experiments.decisions.attempts import Attempted
 from experiments.decisions.outcomes import OutcomeReport, Rating, record_feedback, record_outcome
 from experiments.decisions.pruning import prune
 from experiments.decisions.rebuilding import rebuild
@@ -32,7 +33,7 @@ from experiments.gateway.admission import Admitted, admit
 from experiments.gateway.call_request import asking
 from experiments.gateway.chat_request import read_chat
 from experiments.gateway.in_flight import sweep_abandoned_calls
-from experiments.gateway.settlement import Attempted, Settlement, settle
+from experiments.gateway.settlement import Settlement, settle
 from experiments.lab.actions import explore
 from experiments.lab.share_calibration import calibrate
 from experiments.limits import budgets, circuit_breakers
@@ -64,6 +65,7 @@ from experiments.rollouts import lifecycle as rollouts
 from experiments.routing.route import RouteRequest, route, route_batch
 from experiments.shadow import evaluation
 from experiments.shadow.queue import (
+    SHADOW_CALLS,
     Material,
     defer,
     end_interrupted,
@@ -343,28 +345,28 @@ PATHS: dict[str, Path_] = {
     "shadow hold": _with(_pairs, lambda pairs: hold_up(waiting(pairs[0].task_id), "why")),
     "shadow put back": _with(_begun, lambda begun: put_back(begun[0][0], Material({}, "a"), "why")),
     "task": _with(
-        lambda: tasks.enqueue(tasks.SHADOW_CALLS, {}), lambda _: tasks.run_next(timezone.now())
+        lambda: tasks.enqueue(SHADOW_CALLS, {}), lambda _: tasks.run_next(timezone.now())
     ),
     "task report": _with(
         lambda: (
-            tasks.enqueue(tasks.SHADOW_CALLS, {}),
+            tasks.enqueue(SHADOW_CALLS, {}),
             BackgroundTask.objects.update(status="running"),
         )[0],
         lambda row: Running(row).say("x"),
     ),
     "task cancelled": _with(
-        lambda: tasks.enqueue(tasks.SHADOW_CALLS, {}), lambda row: tasks.cancel(row.pk)
+        lambda: tasks.enqueue(SHADOW_CALLS, {}), lambda row: tasks.cancel(row.pk)
     ),
     "tasks sent again": _after(
         lambda: (
-            tasks.enqueue(tasks.SHADOW_CALLS, {}),
+            tasks.enqueue(SHADOW_CALLS, {}),
             BackgroundTask.objects.update(status="running", leased_until=NOW),
         ),
         lambda: tasks.send_again(timezone.now() + timedelta(hours=1)),
     ),
     "tasks pruned": _after(
         lambda: (
-            tasks.enqueue(tasks.SHADOW_CALLS, {}),
+            tasks.enqueue(SHADOW_CALLS, {}),
             BackgroundTask.objects.update(status="done", ended_at=NOW),
         ),
         lambda: tasks.prune(timezone.now() + timedelta(days=1)),

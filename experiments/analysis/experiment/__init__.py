@@ -1,0 +1,1 @@
+"""Verdicts of experiments: effects, sequential tests, health checks, power."""

@@ -1,0 +1,1 @@
+"""How good a router or a detector is, and thresholds that keep a promise."""
