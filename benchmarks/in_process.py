@@ -10,7 +10,7 @@ from experiments.configuration.policy_store import store
 from experiments.core.decision import decide
 from experiments.core.policy import Router
 from experiments.core.units import HashedBuckets, Unit
-from experiments.core.values import Score, Situation
+from experiments.core.values import DecisionInputs, Score
 from experiments.routers.controller import build_controller
 from experiments.routers.detector import example_prompts
 from experiments.routers.features import featurise
@@ -56,7 +56,7 @@ def measure_decide(texts: Sequence[str]) -> Timing:
     policy = store.current()
     text = texts[0]
     detected = engine.detect(policy, text, featurise(text))
-    asked = Situation(
+    asked = DecisionInputs(
         decision_id="",
         unit=Unit(HashedBuckets(""), ""),
         candidates=detected.candidates,

@@ -42,7 +42,7 @@ from experiments.core.policy import (
 )
 from experiments.core.propensity import explored_buckets
 from experiments.core.units import RecordedBuckets, Unit
-from experiments.core.values import Decision, Score, Situation
+from experiments.core.values import Decision, DecisionInputs, Score
 from experiments.decisions.rollup_queries import Span
 from experiments.lab.decision_log import Logged, Names
 from experiments.routers.features import featurise
@@ -225,7 +225,7 @@ class Traffic:
             FLAG: 0 if on else BUCKETS - 1,
             EXPERIMENT: arm * BUCKETS // self._arms,
         }
-        situation = Situation(
+        situation = DecisionInputs(
             decision_id=decision_id,
             unit=Unit(RecordedBuckets(seen), "unit"),
             candidates=(),

@@ -31,11 +31,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _fresh_process() -> Iterator[None]:
     """Nothing a process keeps in memory survives a test. Commands make the log quieter."""
     level = logging.getLogger("switchyard").level
-    store.forget()
-    token_estimates.forget()
+    store.invalidate()
+    token_estimates.invalidate()
     cache.clear()
     yield
-    store.forget()
+    store.invalidate()
     logging.getLogger("switchyard").setLevel(level)
 
 

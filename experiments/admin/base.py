@@ -25,7 +25,7 @@ from experiments.admin.forms import (
     ListForm,
     TextField,
 )
-from experiments.admin.submits import AnswerFirst, Submit, submit_of
+from experiments.admin.submits import ConfirmationRequired, Submit, submit_of
 from experiments.configuration.experiment_locks import LockedError
 from experiments.configuration.revisions import Publication, revision
 from experiments.models import PolicyRevision
@@ -120,7 +120,7 @@ class ConfigurationAdmin(PageAdmin):
             response, publication = retry_conflicts(
                 lambda: self._publish(request, submit, view, note)
             )
-        except AnswerFirst as answer:
+        except ConfirmationRequired as answer:
             return answer.response
         except RefusedError as refused:
             submit.messages.clear()

@@ -21,7 +21,7 @@ from experiments.admin.experiment_forms import (
 from experiments.admin.experiment_glance import glance
 from experiments.admin.experiment_steps import steps_of
 from experiments.admin.steps import Step, SteppedAdmin
-from experiments.admin.submits import AnswerFirst, posted
+from experiments.admin.submits import ConfirmationRequired, posted
 from experiments.configuration.experiment_locks import JUDGED, LOCKED
 from experiments.experimentation.checklists import checklist
 from experiments.experimentation.lifecycle import LifecycleError, begin_phase
@@ -175,7 +175,7 @@ class ExperimentAdmin(SteppedAdmin, ConfigurationAdmin):
         if not change or row.status not in ACTIVE or not arms_changed:
             return
         if CONFIRMED not in request.POST:
-            raise AnswerFirst(self._new_phase(request, row).render())
+            raise ConfirmationRequired(self._new_phase(request, row).render())
         try:
             begin_phase(row, timezone.now())
         except LifecycleError as error:

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST
 
 from experiments.admin.base import ConfigurationAdmin, TabularInline
 from experiments.admin.forms import InlineForm, InlineFormSet
-from experiments.admin.submits import AnswerFirst, PercentageChange, posted, submit_of
+from experiments.admin.submits import ConfirmationRequired, PercentageChange, posted, submit_of
 from experiments.core.policy import MASTER_FLAG
 from experiments.core.wording import percent, plural
 from experiments.models import Flag, FlagEntry
@@ -129,7 +129,7 @@ class FlagAdmin(ConfigurationAdmin):
     def before_publishing(self, request: HttpRequest) -> None:
         changes = submit_of(request).percentages
         if changes and PREVIEWED not in request.POST:
-            raise AnswerFirst(self._preview(request, changes).render())
+            raise ConfirmationRequired(self._preview(request, changes).render())
 
     def _preview(self, request: HttpRequest, changes: list[PercentageChange]) -> TemplateResponse:
         context = {

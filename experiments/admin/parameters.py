@@ -68,11 +68,11 @@ class LearnedParameterAdmin(ReadOnly, PageAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         super().delete_model(request, obj)
-        learned_parameters.forget()
+        learned_parameters.invalidate()
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         super().delete_queryset(request, queryset)
-        learned_parameters.forget()
+        learned_parameters.invalidate()
 
     @admin.display(description="value")
     def shown_value(self, row: LearnedParameter) -> str:

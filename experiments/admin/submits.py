@@ -26,7 +26,7 @@ class Submit:
     is_open: bool = False
 
 
-class AnswerFirst(Exception):  # noqa: N818 - not an error: a page to look at before anything is kept
+class ConfirmationRequired(Exception):  # noqa: N818 - not an error: a page to look at before anything is kept
     """Nothing is kept and this response is given instead."""
 
     def __init__(self, response: HttpResponseBase) -> None:

@@ -91,7 +91,7 @@ class PlanePoint(NamedTuple):
     below_coin: bool
 
 
-class CoinLine(NamedTuple):
+class RandomBaseline(NamedTuple):
     """From always weak to always strong: what tossing a coin between the two would reach."""
 
     name: str

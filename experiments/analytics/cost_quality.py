@@ -10,7 +10,7 @@ from math import sqrt
 from typing import Literal, NamedTuple
 
 from experiments.analysis.ratings import Z95, Estimate, mean_rating
-from experiments.analytics.chart_rows import CoinLine, PlanePoint
+from experiments.analytics.chart_rows import PlanePoint, RandomBaseline
 from experiments.analytics.traffic import MIN_DRAWN, MIN_FILLED
 from experiments.core.policy import Method
 from experiments.decisions.rollup_queries import Span, Sums, rolled_up, total
@@ -23,7 +23,7 @@ RATED = ("quality", "quality_squares", "rated")
 class Ends(NamedTuple):
     """What always strong and always weak cost and were rated in one domain."""
 
-    line: CoinLine
+    line: RandomBaseline
     strong: Estimate
     weak: Estimate
 
@@ -53,7 +53,7 @@ class Plane(NamedTuple):
 
     domains: tuple[Place, ...]
     arms: tuple[Place, ...]
-    coins: tuple[CoinLine, ...]
+    coins: tuple[RandomBaseline, ...]
     unrated: dict[str, tuple[Method, ...]]
 
     @property
@@ -138,7 +138,7 @@ def _ends(name: str, groups: Iterable[_Group]) -> Ends | None:
     dear, cheap = mean_rating(strong.ratings), mean_rating(weak.ratings)
     if dear is None or cheap is None:
         return None
-    line = CoinLine(
+    line = RandomBaseline(
         name=name,
         weak_cost=round(1000 * everything.weak_cost / everything.paired),
         weak_quality=cheap.value,

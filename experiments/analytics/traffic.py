@@ -55,7 +55,7 @@ class Comparison(NamedTuple):
         return self.saving / self.baseline if self.baseline else None
 
 
-class Held(StrEnum):
+class QualityStatus(StrEnum):
     """Whether the weak model's answers are rated about as well as the strong model's."""
 
     YES = "held"
@@ -68,7 +68,7 @@ class Held(StrEnum):
 class Quality(NamedTuple):
     """Ratings of what one domain, or all of them, answered."""
 
-    held: Held
+    held: QualityStatus
     mean: Estimate | None
     gap: Estimate | None
     rated: int
@@ -171,15 +171,15 @@ def quality_of(tiers: Mapping[str, Sums]) -> Quality:
     scarcer = min(strong.rated, weak.rated)
     mean, gap = mean_rating(everything.ratings), difference(weak.ratings, strong.ratings)
     if not strong.decisions or not weak.decisions:
-        held = Held.NOT_ROUTED
+        held = QualityStatus.NOT_ROUTED
     elif scarcer < MIN_RATED or gap is None:
-        held = Held.TOO_FEW
+        held = QualityStatus.TOO_FEW
     elif gap.low >= -TOLERANCE:
-        held = Held.YES
+        held = QualityStatus.YES
     elif gap.high < -TOLERANCE:
-        held = Held.NO
+        held = QualityStatus.NO
     else:
-        held = Held.UNCLEAR
+        held = QualityStatus.UNCLEAR
     return Quality(held, mean, gap, everything.rated, scarcer)
 
 

@@ -75,7 +75,7 @@ class PolicyStore:
         is_due = time.monotonic() - self._checked >= settings.POLICY_REFRESH_SECONDS
         return None if is_due else self._policy
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         """The next decision reads the newest revision, whatever was kept."""
         self._policy = None
 

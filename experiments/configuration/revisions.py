@@ -34,7 +34,7 @@ def revision(author: Author, note: str = "") -> Iterator[Publication]:
         lock_configuration()
         yield publication
         publication.revision = publish(author, note)
-    store.forget()
+    store.invalidate()
 
 
 def publish(author: Author, note: str = "") -> PolicyRevision | None:

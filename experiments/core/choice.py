@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from experiments.core.policy import Domain, Method, Policy, RoutingPolicy
-from experiments.core.values import Choice, Failure, Fallback, Pair, Score, Situation
+from experiments.core.values import Choice, DecisionInputs, Failure, Fallback, Pair, Score
 
 ScoreRouter = Callable[[str], Score | Failure]
 
@@ -42,7 +42,7 @@ class Chooser:
 
     policy: Policy
     domain: Domain
-    situation: Situation
+    situation: DecisionInputs
     scorer: Scorer
 
     def choose(self, wanted: RoutingPolicy) -> Choice:

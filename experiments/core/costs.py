@@ -2,7 +2,7 @@
 
 from experiments.core.money import Price, price_on
 from experiments.core.policy import Method, Policy
-from experiments.core.values import Costs, Pair, Situation
+from experiments.core.values import Costs, DecisionInputs, Pair
 
 BYTES_PER_TOKEN = 4
 UNTRACKED = Costs(None, None, None, None, None, {}, {})
@@ -17,7 +17,7 @@ def estimate_tokens(text: str) -> int:
 
 
 def estimate(
-    policy: Policy, domain: str, pair: Pair | None, model: str, situation: Situation
+    policy: Policy, domain: str, pair: Pair | None, model: str, situation: DecisionInputs
 ) -> Costs:
     """The cost of the chosen model, of both models of the pair and of the baseline.
 

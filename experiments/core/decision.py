@@ -21,24 +21,24 @@ from experiments.core.bucketing import BUCKETS, bucket_index
 from experiments.core.choice import Chooser, Scorer, ScoreRouter, pair_of
 from experiments.core.costs import estimate
 from experiments.core.policy import Domain, Method, Policy, RoutingPolicy
-from experiments.core.propensity import CLASSIC, explored_buckets, propensity
+from experiments.core.propensity import DOMAIN_SELECTOR, explored_buckets, propensity
 from experiments.core.selection import GENERAL
 from experiments.core.values import (
-    Asked,
     Choice,
     Decision,
+    DecisionInputs,
     Failure,
     Fallback,
     Pair,
     Propensity,
+    RequestedTarget,
     Score,
-    Situation,
 )
 
-__all__ = ["Choice", "Decision", "Failure", "Fallback", "Pair", "Score", "Situation", "decide"]
+__all__ = ["Choice", "Decision", "DecisionInputs", "Failure", "Fallback", "Pair", "Score", "decide"]
 
 
-def decide(policy: Policy, situation: Situation, score: ScoreRouter) -> Decision:
+def decide(policy: Policy, situation: DecisionInputs, score: ScoreRouter) -> Decision:
     """Which model answers, and why. `score` is asked at most once per router.
 
     Raises NoEligibleModelsError when no model can answer.
@@ -90,7 +90,7 @@ def decide(policy: Policy, situation: Situation, score: ScoreRouter) -> Decision
     )
 
 
-def detected_domain(policy: Policy, situation: Situation) -> tuple[Domain, float]:
+def detected_domain(policy: Policy, situation: DecisionInputs) -> tuple[Domain, float]:
     """The override, else the best candidate that reaches its domain's minimum, else general."""
     if situation.domain_override is not None:
         return policy.domains[situation.domain_override], 1.0
@@ -101,7 +101,7 @@ def detected_domain(policy: Policy, situation: Situation) -> tuple[Domain, float
     return policy.domains[GENERAL], confidences.get(GENERAL, 0.0)
 
 
-def _refusal(policy: Policy, situation: Situation, flags: tuple[FlagState, ...]) -> str | None:
+def _refusal(policy: Policy, situation: DecisionInputs, flags: tuple[FlagState, ...]) -> str | None:
     """Why this unit is not routed at all, or None. Only the kill switch overrules a caller who
     names a router; whoever names a model is not routed in any case."""
     master, own = flags
@@ -116,7 +116,7 @@ def _refusal(policy: Policy, situation: Situation, flags: tuple[FlagState, ...])
     return None if own.on else "domain_flag_off"
 
 
-def _assignment(policy: Policy, domain: Domain, situation: Situation) -> Assignment | None:
+def _assignment(policy: Policy, domain: Domain, situation: DecisionInputs) -> Assignment | None:
     if situation.asked:
         return None
     if situation.force_arm is not None:
@@ -127,7 +127,7 @@ def _assignment(policy: Policy, domain: Domain, situation: Situation) -> Assignm
 
 
 def _cohort(
-    policy: Policy, domain: Domain, situation: Situation, flags: tuple[FlagState, ...]
+    policy: Policy, domain: Domain, situation: DecisionInputs, flags: tuple[FlagState, ...]
 ) -> Cohort | None:
     """Who a guarded rollout compares: never a unit that is listed, forced or held out, nor one
     that the other flag keeps from being routed whatever this one says."""
@@ -156,18 +156,18 @@ def _is_audited(assignment: Assignment | None, decision_id: str) -> bool:
 def _wanted(
     policy: Policy,
     domain: Domain,
-    situation: Situation,
+    situation: DecisionInputs,
     refusal: str | None,
     assignment: Assignment | None,
 ) -> RoutingPolicy:
     if refusal:
-        return CLASSIC
+        return DOMAIN_SELECTOR
     if situation.asked:
         return _asked_policy(policy, domain, situation.asked)
     return assignment.arm.policy if assignment else domain.policy
 
 
-def _asked_policy(policy: Policy, domain: Domain, asked: Asked) -> RoutingPolicy:
+def _asked_policy(policy: Policy, domain: Domain, asked: RequestedTarget) -> RoutingPolicy:
     """What the caller named, over the pair that the domain would use."""
     if asked.model:
         return RoutingPolicy(Method.DIRECT, strong=asked.model)
@@ -189,7 +189,7 @@ def _choice(chooser: Chooser, wanted: RoutingPolicy, refusal: str | None) -> Cho
     return chooser.choose(wanted)
 
 
-def _is_forced(situation: Situation) -> bool:
+def _is_forced(situation: DecisionInputs) -> bool:
     return situation.force_arm is not None or situation.asked is not None
 
 
@@ -207,6 +207,6 @@ def _propensity(
     return propensity(chooser, choice, wanted.epsilon, intended)
 
 
-def _is_listed(policy: Policy, domain: Domain, situation: Situation) -> bool:
+def _is_listed(policy: Policy, domain: Domain, situation: DecisionInputs) -> bool:
     unit = situation.unit
     return is_listed(policy.master, unit) or is_listed(domain.flag, unit)

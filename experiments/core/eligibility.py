@@ -19,7 +19,7 @@ AVOIDED = "does_without_"
 Learned = Mapping[str, Sequence[ParameterRule]]
 
 
-class Needs(NamedTuple):
+class Requirements(NamedTuple):
     """What a call needs of a model. `tokens` are those read and at most written; `allowed` are the
     models its key may use, None for all; `parameters` is the call as it was sent."""
 
@@ -29,7 +29,9 @@ class Needs(NamedTuple):
     parameters: Mapping[str, Any] = {}
 
 
-def unfit(policy: Policy, needs: Needs, learned: Learned | None = None) -> dict[str, str]:
+def ineligible_models(
+    policy: Policy, needs: Requirements, learned: Learned | None = None
+) -> dict[str, str]:
     """Models that cannot answer such a call, and why. `learned` is what they were found to refuse
     beyond the policy's rules."""
     found = learned or {}
@@ -38,14 +40,16 @@ def unfit(policy: Policy, needs: Needs, learned: Learned | None = None) -> dict[
     return {name: reason for name, reason in reasons if reason}
 
 
-def _is_selective(policy: Policy, needs: Needs, learned: Learned) -> bool:
+def _is_selective(policy: Policy, needs: Requirements, learned: Learned) -> bool:
     """Whether the call carries anything that keeps some model out. Most calls do not."""
     found = {rule.parameter for rules in learned.values() for rule in rules}
     names = policy.selective_parameters | found if found else policy.selective_parameters
     return not (names.isdisjoint(needs.parameters) and names.isdisjoint(PARTS))
 
 
-def avoided(policy: Policy, needs: Needs, learned: Learned, out: Collection[str]) -> dict[str, str]:
+def avoided(
+    policy: Policy, needs: Requirements, learned: Learned, out: Collection[str]
+) -> dict[str, str]:
     """Models that would answer without a parameter that others take; none where all would."""
     if not _is_selective(policy, needs, learned):
         return {}
@@ -67,7 +71,9 @@ def without_avoided(unavailable: Mapping[str, str]) -> dict[str, str]:
     return {n: reason for n, reason in unavailable.items() if not reason.startswith(AVOIDED)}
 
 
-def reason_against(policy: Policy, name: str, needs: Needs, learned: Learned | None) -> str | None:
+def reason_against(
+    policy: Policy, name: str, needs: Requirements, learned: Learned | None
+) -> str | None:
     """`learned` None: nothing that the call carries keeps any model out."""
     model = policy.models[name]
     if needs.allowed is not None and name not in needs.allowed:
@@ -87,7 +93,7 @@ def reason_against(policy: Policy, name: str, needs: Needs, learned: Learned | N
     return CONTEXT if needs.tokens > model.capabilities.context_window else None
 
 
-class Course(NamedTuple):
+class FallbackPlan(NamedTuple):
     """What decides who is asked next: the decision's domain and pair, the caller's own list, and
     whether the caller named the model itself."""
 
@@ -98,7 +104,7 @@ class Course(NamedTuple):
 
 
 def next_model(
-    policy: Policy, course: Course, tried: Sequence[str], unavailable: Mapping[str, str]
+    policy: Policy, course: FallbackPlan, tried: Sequence[str], unavailable: Mapping[str, str]
 ) -> str | None:
     """The model to ask after those `tried`, or None.
 
@@ -120,7 +126,7 @@ def next_model(
     return None
 
 
-def _candidates(policy: Policy, course: Course, out: frozenset[str]) -> Iterator[str]:
+def _candidates(policy: Policy, course: FallbackPlan, out: frozenset[str]) -> Iterator[str]:
     yield from course.listed
     if course.direct:
         return

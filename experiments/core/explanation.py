@@ -1,7 +1,7 @@
 """A decision told to a person: one sentence, stations on a track, plain text.
 
-`experiments.decisions.explanation` makes the `Facts` from a stored row. Nothing is decided here:
-every number and reason was stored when the decision was made.
+`experiments.decisions.explanation` makes the `DecisionView` from a stored row. Nothing is decided
+here: every number and reason was stored when the decision was made.
 """
 
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from experiments.core.assignment import FlagState
 from experiments.core.detection import Candidate
-from experiments.core.facts import Facts, Rating, Report
+from experiments.core.facts import DecisionView, Rating, Report
 from experiments.core.sentences import baseline_name, flag_reason, sentence
 from experiments.core.values import Score
 from experiments.core.wording import comparison, dollars, percent, plural
 
-__all__ = ["Facts", "Rating", "Report", "Station", "as_text", "sentence", "stations"]
+__all__ = ["DecisionView", "ExplanationStep", "Rating", "Report", "as_text", "sentence", "stations"]
 
 PASSED, TAKEN, OFF, FAULT = "passed", "taken", "off", "fault"
 OTHER_CANDIDATES = 3
@@ -23,7 +23,7 @@ LEAST_SHOWN = 0.005  # less reads as 0.00
 Pairs = tuple[tuple[str, str], ...]
 
 
-class Station(NamedTuple):
+class ExplanationStep(NamedTuple):
     """One stop of the track. `details` are label and value, `branches` roads not taken and why."""
 
     name: str
@@ -33,7 +33,7 @@ class Station(NamedTuple):
     branches: Pairs = ()
 
 
-def stations(facts: Facts) -> tuple[Station, ...]:
+def stations(facts: DecisionView) -> tuple[ExplanationStep, ...]:
     """The track, in the order the decision was made."""
     return (
         _prompt(facts),
@@ -48,7 +48,7 @@ def stations(facts: Facts) -> tuple[Station, ...]:
     )
 
 
-def as_text(facts: Facts) -> str:
+def as_text(facts: DecisionView) -> str:
     """The sentence and the track for a terminal."""
     marks = {PASSED: "●", TAKEN: "◉", OFF: "○", FAULT: "▲"}
     lines = [sentence(facts), ""]
@@ -58,17 +58,17 @@ def as_text(facts: Facts) -> str:
     return "\n".join(lines)
 
 
-def _prompt(facts: Facts) -> Station:
+def _prompt(facts: DecisionView) -> ExplanationStep:
     details = [("Unit", facts.unit if facts.sticky else "none named: this request by itself")]
     if facts.text is not None:
         details.append(("Text", facts.text))
     details += list(facts.metadata.items())
-    return Station("prompt", plural(facts.input_tokens, "token"), PASSED, tuple(details))
+    return ExplanationStep("prompt", plural(facts.input_tokens, "token"), PASSED, tuple(details))
 
 
-def _domain(facts: Facts) -> Station:
+def _domain(facts: DecisionView) -> ExplanationStep:
     if facts.overridden:
-        return Station(
+        return ExplanationStep(
             "domain", f"{facts.domain}, as asked", PASSED, (("Detection", "overridden by caller"),)
         )
     others = [
@@ -76,7 +76,7 @@ def _domain(facts: Facts) -> Station:
         for candidate in facts.candidates
         if candidate.name != facts.domain and candidate.confidence >= LEAST_SHOWN
     ][:OTHER_CANDIDATES]
-    return Station(
+    return ExplanationStep(
         "domain",
         f"{facts.domain} {facts.confidence:.2f}",
         PASSED,
@@ -85,14 +85,14 @@ def _domain(facts: Facts) -> Station:
     )
 
 
-def _under_minimum(facts: Facts, other: Candidate) -> str:
+def _under_minimum(facts: DecisionView, other: Candidate) -> str:
     return ", below its minimum" if other.confidence > facts.confidence else ""
 
 
-def _flag(facts: Facts) -> Station:
+def _flag(facts: DecisionView) -> ExplanationStep:
     flag = facts.deciding_flag
     if flag is None:
-        return Station("flag", "not looked at", OFF)
+        return ExplanationStep("flag", "not looked at", OFF)
     word = "on" if flag.on else "off"
     if flag.reason != "rollout":
         fact = f"{word}, {flag.reason.replace('_', ' ')}"
@@ -101,7 +101,7 @@ def _flag(facts: Facts) -> Station:
     else:
         fact = f"{word} for everybody"
     details = tuple((f.key, f"{'on' if f.on else 'off'}: {flag_reason(f)}") for f in facts.flags)
-    return Station("flag", fact, PASSED, details, _other_side(flag))
+    return ExplanationStep("flag", fact, PASSED, details, _other_side(flag))
 
 
 def _other_side(flag: FlagState) -> Pairs:
@@ -112,16 +112,18 @@ def _other_side(flag: FlagState) -> Pairs:
     return ()
 
 
-def _holdout(facts: Facts) -> Iterator[Station]:
+def _holdout(facts: DecisionView) -> Iterator[ExplanationStep]:
     if facts.reason == "holdout":
-        yield Station("holdout", "held out", PASSED, (), (("routing", "never, for this unit"),))
+        yield ExplanationStep(
+            "holdout", "held out", PASSED, (), (("routing", "never, for this unit"),)
+        )
 
 
-def _experiment(facts: Facts) -> Station:
+def _experiment(facts: DecisionView) -> ExplanationStep:
     if not facts.experiment:
-        return Station("experiment", "none", OFF)
+        return ExplanationStep("experiment", "none", OFF)
     counted = "yes" if facts.counted else "no: listed or forced units are left out"
-    return Station(
+    return ExplanationStep(
         "experiment",
         f"{facts.experiment}, arm {facts.arm}",
         PASSED,
@@ -129,19 +131,21 @@ def _experiment(facts: Facts) -> Station:
     )
 
 
-def _score(facts: Facts) -> Station:
+def _score(facts: DecisionView) -> ExplanationStep:
     details = [*_scores(facts)]
     if facts.propensity is not None:
         details.append(("Propensity of the choice", f"{facts.propensity:.4g}"))
     if facts.score is not None and facts.threshold is not None:
         score, sign, threshold = comparison(facts.score, facts.threshold)
-        return Station("score", f"{score} {sign} {threshold}", PASSED, tuple(details))
+        return ExplanationStep("score", f"{score} {sign} {threshold}", PASSED, tuple(details))
     if any(step.stage == "router" for step in facts.fallbacks):
-        return Station("score", "none", FAULT, tuple(details))
-    return Station("score", "not used" if facts.scores else "not asked", OFF, tuple(details))
+        return ExplanationStep("score", "none", FAULT, tuple(details))
+    return ExplanationStep(
+        "score", "not used" if facts.scores else "not asked", OFF, tuple(details)
+    )
 
 
-def _scores(facts: Facts) -> Iterator[tuple[str, str]]:
+def _scores(facts: DecisionView) -> Iterator[tuple[str, str]]:
     for name, answer in facts.scores.items():
         if isinstance(answer, Score):
             yield f"Router {name}", f"{answer.value:.4f}"
@@ -149,9 +153,9 @@ def _scores(facts: Facts) -> Iterator[tuple[str, str]]:
             yield f"Router {name}", " ".join((answer.reason.replace("_", " "), answer.detail))
 
 
-def _fallbacks(facts: Facts) -> Iterator[Station]:
+def _fallbacks(facts: DecisionView) -> Iterator[ExplanationStep]:
     for step in facts.fallbacks:
-        yield Station(
+        yield ExplanationStep(
             "fallback",
             step.reason.replace("_", " "),
             FAULT,
@@ -159,7 +163,7 @@ def _fallbacks(facts: Facts) -> Iterator[Station]:
         )
 
 
-def _model(facts: Facts) -> Station:
+def _model(facts: DecisionView) -> ExplanationStep:
     cost = "price unknown" if facts.cost is None else dollars(facts.cost)
     details = [
         ("Method", facts.method.replace("_", " ")),
@@ -168,10 +172,10 @@ def _model(facts: Facts) -> Station:
         ("Against", f"{baseline_name(facts)}: {_money(facts.cost_baseline)}"),
     ]
     fact = f"{facts.model}, {cost}"
-    return Station("model", fact, TAKEN, tuple(details), tuple(_not_taken(facts)))
+    return ExplanationStep("model", fact, TAKEN, tuple(details), tuple(_not_taken(facts)))
 
 
-def _not_taken(facts: Facts) -> Iterator[tuple[str, str]]:
+def _not_taken(facts: DecisionView) -> Iterator[tuple[str, str]]:
     if facts.intended != facts.model:
         yield facts.intended, "meant, but cannot answer now"
     for tier, model in (("strong", facts.strong), ("weak", facts.weak)):
@@ -183,11 +187,11 @@ def _money(nano: int | None) -> str:
     return "price unknown" if nano is None else dollars(nano)
 
 
-def _outcome(facts: Facts) -> Station:
+def _outcome(facts: DecisionView) -> ExplanationStep:
     ratings = [f"{r.metric} {r.value:g} ({r.source})" for r in facts.ratings]
     report = facts.report
     if report is None:
-        return Station("outcome", ", ".join(ratings) or "not reported yet", OFF)
+        return ExplanationStep("outcome", ", ".join(ratings) or "not reported yet", OFF)
     parts = [f"by {report.answered_by}"] if report.answered_by else []
     parts += [] if report.output_tokens is None else [f"{report.output_tokens} tokens out"]
     parts += [] if report.cost is None else [dollars(report.cost)]
@@ -196,4 +200,6 @@ def _outcome(facts: Facts) -> Station:
         parts.insert(0, "failed")
         details.append(("Error", report.error or "not told"))
     state = FAULT if report.success is False else PASSED
-    return Station("outcome", ", ".join([*parts, *ratings]) or "reported", state, tuple(details))
+    return ExplanationStep(
+        "outcome", ", ".join([*parts, *ratings]) or "reported", state, tuple(details)
+    )

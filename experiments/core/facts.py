@@ -30,7 +30,7 @@ class Report(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class DecisionView:
     """What is known of one decision. Costs are nano-dollars, None where unknown."""
 
     input_tokens: int

@@ -29,7 +29,7 @@ Answer with one JSON object and nothing else:
 Say "tie" where neither is better by what was said above."""
 
 
-class Verdict(NamedTuple):
+class JudgeVerdict(NamedTuple):
     """What one answer of the judge says. `first` is 1 where it prefers the answer it read first, 0
     where the second, 0.5 for a tie."""
 
@@ -57,18 +57,18 @@ def judge_messages(
     return [{"role": "system", "content": task}, {"role": "user", "content": material}]
 
 
-def read_verdict(text: str) -> Verdict:
+def read_verdict(text: str) -> JudgeVerdict:
     """The last object with a winner in what the judge wrote: some think aloud before it, or fence
     it. Raises MalformedVerdictError."""
     for found in reversed(list(_objects(text[-LONGEST_READ:]))):
         winner = found.get("winner")
         first = _FIRST.get(winner.strip().lower()) if isinstance(winner, str) else None
         if first is not None:
-            return Verdict(first, _criterion(found), _reason(found))
+            return JudgeVerdict(first, _criterion(found), _reason(found))
     raise MalformedVerdictError("The judge's answer holds no verdict: A, B or tie, as JSON.")
 
 
-def preference(given_first: Verdict, given_second: Verdict) -> float:
+def preference(given_first: JudgeVerdict, given_second: JudgeVerdict) -> float:
     """The share of two verdicts, one in each order, for the answer that was given."""
     return (given_first.first + 1.0 - given_second.first) / 2.0
 

@@ -16,7 +16,7 @@ from experiments.core.policy import Method, RoutingPolicy
 from experiments.core.selection import NoEligibleModelsError
 from experiments.core.values import Choice, Propensity
 
-CLASSIC = RoutingPolicy(Method.DOMAIN_SELECTOR)
+DOMAIN_SELECTOR = RoutingPolicy(Method.DOMAIN_SELECTOR)
 
 
 class Path(NamedTuple):
@@ -33,7 +33,7 @@ def paths(chooser: Chooser) -> Iterator[Path]:
         * flag_probability(domain.flag, unit)
     )
     if routed < 1:
-        yield Path(CLASSIC, 1 - routed)
+        yield Path(DOMAIN_SELECTOR, 1 - routed)
     if routed > 0:
         for arm, share in arm_probabilities(policy, domain.name):
             if share > 0:

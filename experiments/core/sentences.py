@@ -1,7 +1,7 @@
 """A decision in one sentence: what was chosen, why, and what it saves."""
 
 from experiments.core.assignment import FlagState
-from experiments.core.facts import Facts
+from experiments.core.facts import DecisionView
 from experiments.core.policy import Method
 from experiments.core.values import Failure
 from experiments.core.wording import comparison, dollars, percent
@@ -17,7 +17,7 @@ WHY_SELECTOR = {
 }
 
 
-def sentence(facts: Facts) -> str:
+def sentence(facts: DecisionView) -> str:
     """What was decided, why, and what it saves, in one sentence."""
     sent = f"Sent to {facts.model}"
     if facts.explored:
@@ -34,7 +34,7 @@ def sentence(facts: Facts) -> str:
     return "; ".join(parts) + "."
 
 
-def _why(facts: Facts) -> str:
+def _why(facts: DecisionView) -> str:
     if facts.method == Method.ROUTELLM and facts.score is not None and facts.threshold is not None:
         score, sign, threshold = comparison(facts.score, facts.threshold)
         is_ = "is at or above" if sign == "≥" else "is below"
@@ -49,7 +49,7 @@ def _why(facts: Facts) -> str:
     return template.format(place=facts.place, router=_asked(facts), reason=facts.reason)
 
 
-def _why_flag(facts: Facts) -> str:
+def _why_flag(facts: DecisionView) -> str:
     flag = facts.deciding_flag
     whose = "RouteLLM" if facts.reason == "master_flag_off" else f"the flag of {facts.domain}"
     if flag is None or flag.percentage == 0:
@@ -66,7 +66,7 @@ def flag_reason(flag: FlagState) -> str:
     return f"bucket {100 * flag.bucket:.2f} {sign} {percent(flag.percentage)}"
 
 
-def _saving(facts: Facts) -> str:
+def _saving(facts: DecisionView) -> str:
     """With actual tokens once an outcome brought them, else as estimated."""
     cost, baseline, tense = facts.cost, facts.cost_baseline, "saves"
     if facts.report and facts.report.cost is not None and facts.report.cost_baseline is not None:
@@ -81,13 +81,13 @@ def _saving(facts: Facts) -> str:
     return f"costs {dollars(cost - baseline)} more than {against}"
 
 
-def baseline_name(facts: Facts) -> str:
+def baseline_name(facts: DecisionView) -> str:
     return {facts.strong: "always strong", facts.weak: "always weak"}.get(
         facts.baseline, facts.baseline
     )
 
 
-def _asked(facts: Facts) -> str:
+def _asked(facts: DecisionView) -> str:
     """The router that was asked and gave nothing."""
     failed = [name for name, answer in facts.scores.items() if isinstance(answer, Failure)]
     return failed[0] if len(failed) == 1 else "of the policy"

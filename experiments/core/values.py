@@ -94,7 +94,7 @@ class Costs(NamedTuple):
         return self.baseline - self.chosen
 
 
-class Asked(NamedTuple):
+class RequestedTarget(NamedTuple):
     """What the caller names instead of leaving it to the domain: a model, or a router with its
     threshold, as RouteLLM's model strings do."""
 
@@ -104,7 +104,7 @@ class Asked(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class DecisionInputs:
     """Everything about one request that is not in the policy. All of it is stored.
 
     `input_tokens` is counted or estimated; `output_tokens` are expected per (domain, model), with
@@ -123,7 +123,7 @@ class Situation:
     force_arm: str | None = None
     unavailable: frozenset[str] = frozenset()
     pair_stands_in: bool = False
-    asked: Asked | None = None
+    asked: RequestedTarget | None = None
     output_tokens: Mapping[tuple[str, str], int] = field(default_factory=dict)
     default_output_tokens: int = 300
 

@@ -21,7 +21,7 @@ from experiments.dashboards.calibration_charts import proposal_table, walk_chart
 from experiments.dashboards.filters import Filters
 from experiments.dashboards.lab_filters import More, most_read, reading
 from experiments.dashboards.pages import page, show
-from experiments.dashboards.wording import Answer
+from experiments.dashboards.wording import Headline
 from experiments.experimentation.lifecycle import LifecycleError
 from experiments.lab.actions import LabError, apply_threshold, draft_experiment, roll_out
 from experiments.lab.calibration_text import basis, condition, promise, sentence, tail
@@ -142,7 +142,7 @@ def calibration(request: HttpRequest) -> HttpResponse:
 
 def _proposed(request: HttpRequest, asked: Question, found: Proposal) -> dict[str, Any]:
     return {
-        "answer": Answer(sentence(found), "" if found.expected else _instead(asked)),
+        "answer": Headline(sentence(found), "" if found.expected else _instead(asked)),
         "found": found,
         "more": None if found.is_whole else More.of(asked.most, asked.reading_more.query),
         "basis": basis(found) if found.expected else "",

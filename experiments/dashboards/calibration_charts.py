@@ -5,12 +5,12 @@ from plotly import graph_objects as go
 from experiments.analysis.routing.calibration import Guarantee
 from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, number, word
 from experiments.dashboards.marks import base_layout, hollow_where, rule
-from experiments.dashboards.palette import GREEN, Look
+from experiments.dashboards.palette import GREEN, SeriesStyle
 from experiments.lab.calibration_text import rows
 from experiments.lab.off_policy_text import percent
 from experiments.lab.threshold_proposals import Proposal
 
-STEP = Look(GREEN, "circle", "solid")
+STEP = SeriesStyle(GREEN, "circle", "solid")
 
 
 def proposal_table(found: Proposal) -> Table:

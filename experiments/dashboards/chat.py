@@ -16,7 +16,7 @@ from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Budget
 from experiments.decisions import explanation
 from experiments.decisions.outcomes import QUALITY, FeedbackOffError, Rating, record_feedback
-from experiments.limits.budgets import limits_of_person, person, spent_today
+from experiments.limits.budgets import limits_of_person, spent_today, user_account
 from experiments.limits.callable_models import Reach, reach
 from experiments.models import Decision
 from experiments.routing.playground import OUTCOME
@@ -47,7 +47,7 @@ def _budget(request: HttpRequest) -> Budget | None:
     limit = limits_of_person().day
     if limit is None or request.user.pk is None:
         return None
-    return Budget(spent_today(person(request.user.pk), timezone.now()), limit)
+    return Budget(spent_today(user_account(request.user.pk), timezone.now()), limit)
 
 
 @page()

@@ -7,7 +7,7 @@ from experiments.analytics.cost_quality import plane
 from experiments.dashboards import plane_wording
 from experiments.dashboards.filters import Filters
 from experiments.dashboards.pages import page, show
-from experiments.dashboards.palette import Look, of_series
+from experiments.dashboards.palette import SeriesStyle, of_series
 from experiments.dashboards.plane_charts import plane_charts
 from experiments.models import Arm, Domain, Experiment
 
@@ -33,7 +33,7 @@ def cost_quality(request: HttpRequest) -> HttpResponse:
     )
 
 
-def looks_of_arms() -> dict[str, Look]:
+def looks_of_arms() -> dict[str, SeriesStyle]:
     """Every arm as its experiment's own page draws it, by the name of its point."""
     arms: dict[str, list[Arm]] = {}
     for arm in Arm.objects.select_related("experiment").order_by("position", "pk"):

@@ -8,7 +8,7 @@ from experiments.core.money import NANO
 from experiments.dashboards import evaluation_figures
 from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, number, word
 from experiments.dashboards.wording import share
-from experiments.lab.evaluations import Comparison, Measured, Several, Slice
+from experiments.lab.evaluations import Comparison, Measured, MultiModelResult, Slice
 from experiments.lab.multi_model_text import several_lines
 
 UNDEFINED = "undefined"
@@ -110,7 +110,7 @@ def savings(part: Slice) -> Table:
     return Table("Saved at equal quality", columns, rows)
 
 
-def several(one: Several) -> Table:
+def several(one: MultiModelResult) -> Table:
     """A cascade beside always each of its models, a coin with its shares, and all answers known."""
     columns = (
         Column("policy"),

@@ -14,7 +14,7 @@ from experiments.dashboards.palette import (
     QUIET,
     STRONG,
     WEAK,
-    Look,
+    SeriesStyle,
     of_series,
 )
 from experiments.lab.evaluations import Measured, Slice
@@ -64,7 +64,7 @@ def _add_plain(figure: go.Figure, found: Assessment, name: str, dash: str, *, pr
     )
 
 
-def _add_router(figure: go.Figure, one: Measured, look: Look, *, priced: bool) -> None:
+def _add_router(figure: go.Figure, one: Measured, look: SeriesStyle, *, priced: bool) -> None:
     points = one.assessment.curve
     xs = [_x(point, priced=priced) for point in points]
     lows, highs = [point.low for point in points], [point.high for point in points]

@@ -7,7 +7,7 @@ from experiments.analytics.chart_rows import Effect, EstimatePoint
 from experiments.dashboards import experiment_wording as wording
 from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, number, word
 from experiments.dashboards.experiment_figures import effects_forest, estimate_over_time
-from experiments.dashboards.palette import Look, of_series
+from experiments.dashboards.palette import SeriesStyle, of_series
 from experiments.experimentation.effects import DomainEffect, MetricEffect
 from experiments.experimentation.results import Results
 
@@ -25,7 +25,7 @@ EFFECT_COLUMNS = (
 )
 
 
-def looks_of(results: Results) -> dict[str, Look]:
+def looks_of(results: Results) -> dict[str, SeriesStyle]:
     """The same look for an arm wherever it is drawn: by its place in the experiment."""
     control = next((arm.name for arm in results.arms if arm.is_control), None)
     return of_series([arm.name for arm in results.arms], control=control)

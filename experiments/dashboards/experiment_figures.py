@@ -8,7 +8,7 @@ from plotly import graph_objects as go
 
 from experiments.analytics.chart_rows import Effect, EstimatePoint
 from experiments.dashboards.marks import axis, bands, base_layout, mark, moment, rule, whisker
-from experiments.dashboards.palette import EDGE, INK, QUIET, WORSE, Look
+from experiments.dashboards.palette import EDGE, INK, QUIET, WORSE, SeriesStyle
 
 _ARM_PIXELS, _TITLE_PIXELS, _AXIS_PIXELS = 38, 44, 34
 
@@ -22,7 +22,7 @@ class _Row(NamedTuple):
     bottom: int
 
 
-def effects_forest(effects: Sequence[Effect], looks: dict[str, Look]) -> go.Figure:
+def effects_forest(effects: Sequence[Effect], looks: dict[str, SeriesStyle]) -> go.Figure:
     """A stripe for each metric: estimates with whiskers against zero, what is not allowed shaded.
 
     Each stripe has its own unit and a range symmetric about zero, so all the zeros stand in one
@@ -50,7 +50,7 @@ def _rows(effects: Sequence[Effect]) -> list[_Row]:
     return rows
 
 
-def _add_row(figure: go.Figure, row: _Row, height: int, looks: dict[str, Look]) -> None:
+def _add_row(figure: go.Figure, row: _Row, height: int, looks: dict[str, SeriesStyle]) -> None:
     suffix = "" if row.number == 1 else str(row.number)
     reach = _reach(row.effects)
     # Without an estimate or a margin the numbers of the axis would mean nothing.
@@ -107,7 +107,9 @@ def _titles(effect: Effect, top: float) -> list[dict[str, Any]]:
     ]
 
 
-def _add_effect(figure: go.Figure, effect: Effect, place: int, suffix: str, look: Look) -> None:
+def _add_effect(
+    figure: go.Figure, effect: Effect, place: int, suffix: str, look: SeriesStyle
+) -> None:
     enough = effect.units >= effect.minimum
     note = (
         f"n {effect.units:,}" if enough else f"too few:<br>{effect.units:,} of {effect.minimum:,}"
@@ -157,7 +159,7 @@ def _shapes(effect: Effect, suffix: str, reach: float) -> list[dict[str, Any]]:
     ]
 
 
-def _name_arms(figure: go.Figure, looks: dict[str, Look], effects: Sequence[Effect]) -> None:
+def _name_arms(figure: go.Figure, looks: dict[str, SeriesStyle], effects: Sequence[Effect]) -> None:
     """One entry of the key for each arm, however many metrics it was measured on."""
     drawn = {effect.arm for effect in effects}
     for arm, look in looks.items():
@@ -169,7 +171,7 @@ def _name_arms(figure: go.Figure, looks: dict[str, Look], effects: Sequence[Effe
 
 def estimate_over_time(
     points: Sequence[EstimatePoint],
-    looks: dict[str, Look],
+    looks: dict[str, SeriesStyle],
     *,
     unit: str,
     margin: float | None,
@@ -195,7 +197,7 @@ def estimate_over_time(
 
 
 def _add_estimates(
-    figure: go.Figure, points: Sequence[EstimatePoint], look: Look, *, named: bool
+    figure: go.Figure, points: Sequence[EstimatePoint], look: SeriesStyle, *, named: bool
 ) -> None:
     xs = [moment(point.at) for point in points]
     lows, highs = [point.low for point in points], [point.high for point in points]

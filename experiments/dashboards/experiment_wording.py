@@ -11,7 +11,7 @@ from experiments.analysis.experiment.verdict_codes import Outcome, Reason, Reaso
 from experiments.analytics.chart_rows import EstimatePoint
 from experiments.core.policy import Method
 from experiments.core.wording import plural
-from experiments.dashboards.wording import Answer, listed
+from experiments.dashboards.wording import Headline, listed
 from experiments.experimentation.checklists import Check
 from experiments.experimentation.effects import MetricEffect
 from experiments.experimentation.metrics import BUILT_IN
@@ -30,7 +30,7 @@ class State(NamedTuple):
     word: str
 
 
-class Told(NamedTuple):
+class Note(NamedTuple):
     """One reason or check in words, with the mark of the state it is in."""
 
     state: str
@@ -87,7 +87,7 @@ def state_of(status: str, verdict: str, shipped_arm: str = "") -> State:
     return VERDICTS[Outcome(verdict)] if verdict else State("running", "running")
 
 
-def lines(rows: Sequence[ExperimentLine]) -> Answer:
+def lines(rows: Sequence[ExperimentLine]) -> Headline:
     """What to do about the experiments, in one sentence."""
     running = [row for row in rows if row.status == Status.RUNNING]
     parts = [
@@ -103,14 +103,14 @@ def lines(rows: Sequence[ExperimentLine]) -> Answer:
     sentence = "; ".join(parts) or "no experiment is running"
     drafts = [row.key for row in rows if row.status == Status.DRAFT]
     next_ = f"Next: {listed(drafts)} can be started." if drafts and not running else ""
-    return Answer(f"{sentence[:1].upper()}{sentence[1:]}.", next_)
+    return Headline(f"{sentence[:1].upper()}{sentence[1:]}.", next_)
 
 
-def reason(one: Reason, effects: Sequence[MetricEffect]) -> Told:
+def reason(one: Reason, effects: Sequence[MetricEffect]) -> Note:
     """One reason of a verdict, with its numbers in the unit people use."""
     found = next((e for e in effects if e.metric == one.metric and e.arm == one.arm), None)
     text = _gain(one, found) if found and one.value is not None else None
-    return Told(_reason_state(one.code), text or _capitalised(one.message))
+    return Note(_reason_state(one.code), text or _capitalised(one.message))
 
 
 def _reason_state(code: ReasonCode) -> str:

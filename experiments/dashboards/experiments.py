@@ -11,9 +11,9 @@ from experiments.analysis.experiment.health import MINIMUM_SHOWN
 from experiments.analysis.experiment.verdict import ReasonCode, Verdict
 from experiments.dashboards import experiment_charts, experiment_wording
 from experiments.dashboards.experiment_actions import CHANGE, actions_of
-from experiments.dashboards.experiment_wording import State, Told, state_of
+from experiments.dashboards.experiment_wording import Note, State, state_of
 from experiments.dashboards.pages import page, show
-from experiments.dashboards.palette import Look
+from experiments.dashboards.palette import SeriesStyle
 from experiments.experimentation.checklists import Check, checklist
 from experiments.experimentation.planning import propose
 from experiments.experimentation.results import ArmSummary, Results, results
@@ -39,7 +39,7 @@ class Group(NamedTuple):
 class ArmRow(NamedTuple):
     arm: ArmSummary
     policy: str
-    look: Look
+    look: SeriesStyle
 
 
 @page(READ)
@@ -114,7 +114,7 @@ def _context(request: HttpRequest, row: Experiment, now: datetime) -> dict[str, 
     }
 
 
-def _reasons(verdict: Verdict | None, found: Results) -> list[Told]:
+def _reasons(verdict: Verdict | None, found: Results) -> list[Note]:
     """Without those of health, which are listed apart."""
     reasons = verdict.reasons if verdict else ()
     return [
@@ -134,10 +134,10 @@ def _arms(row: Experiment, found: Results) -> list[ArmRow]:
     ]
 
 
-def _health(found: Results) -> list[Told]:
+def _health(found: Results) -> list[Note]:
     """Several arms may be told the same: once is enough."""
     states = experiment_wording.HEALTH_STATES
-    checks = (Told(states[check.status], check.message) for check in found.health.checks)
+    checks = (Note(states[check.status], check.message) for check in found.health.checks)
     return list(dict.fromkeys(checks))
 
 

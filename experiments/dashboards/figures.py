@@ -16,7 +16,7 @@ from experiments.dashboards.marks import (
     moment,
     rule,
 )
-from experiments.dashboards.palette import INK, STRONG, WEAK, Look, of_tier
+from experiments.dashboards.palette import INK, STRONG, WEAK, SeriesStyle, of_tier
 
 GAP = 0.08
 """Between two bars of a histogram, as a share of a bin; threshold.js has it too."""
@@ -79,7 +79,9 @@ def quality_by_tier(rows: Sequence[QualityPoint]) -> go.Figure:
     return figure
 
 
-def _add_quality(figure: go.Figure, points: Sequence[QualityPoint], look: Look, name: str) -> None:
+def _add_quality(
+    figure: go.Figure, points: Sequence[QualityPoint], look: SeriesStyle, name: str
+) -> None:
     xs = [moment(point.at) for point in points]
     lows, highs = [point.low for point in points], [point.high for point in points]
     figure.add_traces(bands(xs, lows, highs, look.tone))

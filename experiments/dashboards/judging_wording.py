@@ -4,14 +4,14 @@ from experiments.analysis.agreement import ENOUGH, Agreement
 from experiments.analysis.ratings import Estimate
 from experiments.core.policy import Policy
 from experiments.core.wording import plural
-from experiments.dashboards.wording import Answer, Budget, share
+from experiments.dashboards.wording import Budget, Headline, share
 from experiments.shadow.report import Judging
 
 REASONS = {"budget_day": "The day's budget is used up."}
 
 
-def answer(found: Judging, when: str, policy: Policy, budget: Budget) -> Answer:
-    return Answer(_said(found, when), _next(found, policy, budget))
+def answer(found: Judging, when: str, policy: Policy, budget: Budget) -> Headline:
+    return Headline(_said(found, when), _next(found, policy, budget))
 
 
 def _said(found: Judging, when: str) -> str:

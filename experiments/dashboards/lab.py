@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 from experiments.background import tasks
 from experiments.core.wording import plural
 from experiments.dashboards.pages import page, show
-from experiments.dashboards.wording import Answer, share
+from experiments.dashboards.wording import Headline, share
 from experiments.lab.dataset_summaries import RatedLine, SetLine, outcome_sets, rated_line
 from experiments.lab.imports import default_name
 from experiments.models import BackgroundTask, Domain
@@ -113,14 +113,14 @@ def _queue(request: HttpRequest, form: UploadForm) -> str:
     return name
 
 
-def _answer(sets: list[SetLine], rated: RatedLine) -> Answer:
+def _answer(sets: list[SetLine], rated: RatedLine) -> Headline:
     if not sets and not rated.rows:
-        return Answer(
+        return Headline(
             "Nothing is known yet about what both models answer.",
             "Import outcomes, or have decisions rated.",
         )
     if not sets:
-        return Answer(
+        return Headline(
             f"{plural(rated.rows, 'decision')} of production were rated, each for the model that "
             "answered.",
             "Import outcomes of both models to see more.",
@@ -128,14 +128,14 @@ def _answer(sets: list[SetLine], rated: RatedLine) -> Answer:
     first = max(sets, key=lambda line: line.rows)
     whole = f"{plural(len(sets), 'outcome set')} with {sum(s.rows for s in sets):,} prompts."
     if first.strong is None or first.weak is None:
-        return Answer(whole)
+        return Headline(whole)
     if not first.pays_to_ask:
-        return Answer(
+        return Headline(
             f"{whole} In {first.name} the strong model is no better than the weak one "
             f"({share(first.strong)} against {share(first.weak)}): routing cannot pay there.",
             "Check which model is which.",
         )
-    return Answer(
+    return Headline(
         f"{whole} In {first.name} the strong model reaches {share(first.strong)} and the weak one "
         f"{share(first.weak)}.",
         "See under Evaluation whether routing between them pays.",

@@ -9,13 +9,13 @@ from experiments.analysis.off_policy.estimates import Bounds, Estimates
 from experiments.core.money import NANO
 from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, number, word
 from experiments.dashboards.marks import bands, base_layout, hollow_where, mark
-from experiments.dashboards.palette import CONTROL, GREEN, INK, Look
-from experiments.lab.off_policy import Answer, LoggedPoint
+from experiments.dashboards.palette import CONTROL, GREEN, INK, SeriesStyle
+from experiments.lab.off_policy import LoggedPoint, PolicyEstimate
 from experiments.lab.off_policy_text import bounds_words, percent
 
 THOUSAND = 1000 / NANO
-CURVE, CHOSEN = Look(GREEN, "circle", "solid"), Look(GREEN, "diamond", "solid")
-LOGGED = Look(CONTROL, "square", "solid")
+CURVE, CHOSEN = SeriesStyle(GREEN, "circle", "solid"), SeriesStyle(GREEN, "diamond", "solid")
+LOGGED = SeriesStyle(CONTROL, "square", "solid")
 ESTIMATORS = (
     ("doubly_robust", "doubly robust"),
     ("self_normalised", "self-normalised"),
@@ -30,7 +30,7 @@ def answered(points: Sequence[CurvePoint]) -> list[CurvePoint]:
     return [one for one in points if one.quality.value is not None and one.cost.value is not None]
 
 
-def curve_chart(answer: Answer) -> Chart:
+def curve_chart(answer: PolicyEstimate) -> Chart:
     known = answered(answer.points)
     title = "Every threshold, and the log"
     return chart(
@@ -42,7 +42,7 @@ def curve_chart(answer: Answer) -> Chart:
     )
 
 
-def curve_sentence(answer: Answer, known: Sequence[CurvePoint]) -> str:
+def curve_sentence(answer: PolicyEstimate, known: Sequence[CurvePoint]) -> str:
     if not answer.points:
         return "No router scored these requests, so there is no curve."
     if not known:
@@ -111,7 +111,7 @@ def _add_logged(figure: go.Figure, logged: LoggedPoint) -> None:
     )
 
 
-def _place(answer: Answer) -> tuple[float, float] | None:
+def _place(answer: PolicyEstimate) -> tuple[float, float] | None:
     cost = answer.found.cost.doubly_robust.value
     quality = answer.found.quality.doubly_robust.value
     return None if cost is None or quality is None else (cost * THOUSAND, quality)
@@ -148,7 +148,7 @@ def _scaled(bounds: Bounds) -> float | None:
     return None if bounds.value is None else bounds.value * THOUSAND
 
 
-def estimators_table(answer: Answer) -> Table:
+def estimators_table(answer: PolicyEstimate) -> Table:
     found = answer.found
     columns = (
         Column("estimate"),
@@ -166,7 +166,7 @@ def _told(estimates: Estimates, name: str, scale: float = 1.0) -> Cell:
     return Cell(bounds_words(getattr(estimates, name), scale), numeric=True)
 
 
-def domains_table(answer: Answer) -> Table | None:
+def domains_table(answer: PolicyEstimate) -> Table | None:
     if not answer.domains:
         return None
     columns = (

@@ -14,7 +14,7 @@ from experiments.background import tasks
 from experiments.core.text import storable
 from experiments.dashboards import evaluation_charts
 from experiments.dashboards.pages import page, show
-from experiments.dashboards.wording import Answer, share
+from experiments.dashboards.wording import Headline, share
 from experiments.lab.dataset_summaries import outcome_sets, overlap_with
 from experiments.lab.datasets import NoOutcomeSetError, columns, computed_costs, find_set
 from experiments.lab.evaluation_inputs import contestants, entrant
@@ -35,7 +35,7 @@ REMEMBERED_SECONDS = 3_600
 SEED = 0
 
 
-class Asked(NamedTuple):
+class EvaluationQuery(NamedTuple):
     """What the address asks for. The JSON of `evaluate_router` has the same numbers: same seed."""
 
     outcomes: str
@@ -43,7 +43,7 @@ class Asked(NamedTuple):
     domain: str
 
     @classmethod
-    def of(cls, request: HttpRequest) -> "Asked":
+    def of(cls, request: HttpRequest) -> "EvaluationQuery":
         named = [storable(name) for name in request.GET.getlist("router") if name]
         return cls(
             storable(request.GET.get("set", "")),
@@ -61,7 +61,7 @@ class Asked(NamedTuple):
 
 @page()
 def evaluation(request: HttpRequest) -> HttpResponse:
-    asked = Asked.of(request)
+    asked = EvaluationQuery.of(request)
     names = [*OutcomeSet.objects.values_list("name", flat=True), PRODUCTION]
     context = {
         "asked": asked,
@@ -96,7 +96,7 @@ def score(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(f"{reverse('dashboards:lab_evaluation')}?{query}")
 
 
-def _evaluated(asked: Asked) -> dict[str, object]:
+def _evaluated(asked: EvaluationQuery) -> dict[str, object]:
     outcome_set = find_set(asked.outcomes)
     scorers = {name: find_scorer(name, SEED) for name in with_steps(asked.routers)}
     missing = sum(missing_scores(outcome_set, one) for one in scorers.values() if one.key)
@@ -105,7 +105,7 @@ def _evaluated(asked: Asked) -> dict[str, object]:
         return {"missing": missing, "task": task if task and task.is_open else None}
     found = _compared(outcome_set, scorers, asked)
     return {
-        "answer": Answer(
+        "answer": Headline(
             " ".join(evaluation_charts.headline(one) for one in found.whole.routers[:2]),
             _warning(outcome_set, asked.routers),
         ),
@@ -124,7 +124,9 @@ def _evaluated(asked: Asked) -> dict[str, object]:
     }
 
 
-def _compared(outcome_set: OutcomeSet, scorers: Mapping[str, Scorer], asked: Asked) -> Comparison:
+def _compared(
+    outcome_set: OutcomeSet, scorers: Mapping[str, Scorer], asked: EvaluationQuery
+) -> Comparison:
     """Remembered for an hour, until the set or one of the routers changes."""
     whole = columns(outcome_set, with_inputs=outcome_set.name == PRODUCTION)
     marks = [f"{one.name}={one.key}@{one.threshold}" for one in scorers.values()]

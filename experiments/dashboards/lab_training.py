@@ -14,7 +14,7 @@ from experiments.background import tasks
 from experiments.configuration.experiment_locks import LockedError
 from experiments.core.wording import plural
 from experiments.dashboards.pages import page, show
-from experiments.dashboards.wording import Answer
+from experiments.dashboards.wording import Headline
 from experiments.experimentation.lifecycle import LifecycleError
 from experiments.lab.rated_decisions import PRODUCTION
 from experiments.lab.training import manifest_of
@@ -137,18 +137,20 @@ def _effective(manifest: Manifest) -> tuple[tuple[str, float], ...]:
     return tuple(found.items()) if isinstance(found, dict) else ()
 
 
-def _answer(trained: list[TrainedLine], runs: list[BackgroundTask]) -> Answer:
+def _answer(trained: list[TrainedLine], runs: list[BackgroundTask]) -> Headline:
     if any(run.is_open for run in runs):
-        return Answer("A router is being trained.", "It decides nothing until an experiment does.")
+        return Headline(
+            "A router is being trained.", "It decides nothing until an experiment does."
+        )
     if not trained:
-        return Answer(
+        return Headline(
             "No router was trained here yet: the shipped ones have learned from exam questions.",
             "Train one on outcomes of your own.",
         )
     newest = trained[0]
     figures = " and ".join(f"{apgr:.3f} over {name}" for name, apgr in newest.measured)
     held_out = f" It reaches an APGR of {figures} held out; a coin gets 0.5." if figures else ""
-    return Answer(
+    return Headline(
         f"{plural(len(trained), 'router')} trained here; the newest is {newest.row.name}."
         f"{held_out}",
         "Let an experiment say whether it pays.",

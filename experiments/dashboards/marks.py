@@ -7,7 +7,16 @@ from typing import Any
 
 from plotly import graph_objects as go
 
-from experiments.dashboards.palette import EDGE, HAIRLINE, INK, PAPER, QUIET, WORSE, Look, Tone
+from experiments.dashboards.palette import (
+    EDGE,
+    HAIRLINE,
+    INK,
+    PAPER,
+    QUIET,
+    WORSE,
+    SeriesStyle,
+    Tone,
+)
 
 Number = float | int
 
@@ -103,7 +112,7 @@ def whisker(estimate: Number, low: Number, high: Number, tone: Tone) -> dict[str
     }
 
 
-def mark(look: Look, *, enough: bool, size: int = 9) -> dict[str, Any]:
+def mark(look: SeriesStyle, *, enough: bool, size: int = 9) -> dict[str, Any]:
     """Filled where the sample suffices, hollow where it does not."""
     return {
         "symbol": look.symbol if enough else f"{look.symbol}-open",
@@ -113,7 +122,7 @@ def mark(look: Look, *, enough: bool, size: int = 9) -> dict[str, Any]:
     }
 
 
-def hollow_where(look: Look, enough: Sequence[bool], *, size: int = 7) -> dict[str, Any]:
+def hollow_where(look: SeriesStyle, enough: Sequence[bool], *, size: int = 7) -> dict[str, Any]:
     """The same for a line of marks."""
     return {
         "symbol": [look.symbol if one else f"{look.symbol}-open" for one in enough],

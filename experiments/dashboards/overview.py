@@ -8,7 +8,13 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from experiments.analytics.alerts import Attention, NotReady, Subject, attention
-from experiments.analytics.traffic import DomainTraffic, Held, Traffic, per_thousand, traffic
+from experiments.analytics.traffic import (
+    DomainTraffic,
+    QualityStatus,
+    Traffic,
+    per_thousand,
+    traffic,
+)
 from experiments.configuration.policy_store import store
 from experiments.core.policy import Policy
 from experiments.dashboards import traffic_charts, wording
@@ -20,11 +26,11 @@ from experiments.routing.runtime import engine
 from experiments.shadow.report import measuring_cost
 
 HELD_STATES = {
-    Held.YES: "ship",
-    Held.NO: "unhealthy",
-    Held.UNCLEAR: "waiting",
-    Held.TOO_FEW: "waiting",
-    Held.NOT_ROUTED: "draft",
+    QualityStatus.YES: "ship",
+    QualityStatus.NO: "unhealthy",
+    QualityStatus.UNCLEAR: "waiting",
+    QualityStatus.TOO_FEW: "waiting",
+    QualityStatus.NOT_ROUTED: "draft",
 }
 
 

@@ -45,7 +45,7 @@ EDGE = "var(--edge)"
 PAPER = "var(--paper)"
 
 
-class Look(NamedTuple):
+class SeriesStyle(NamedTuple):
     """How a series is told from the others: colour, and shape for whom colour says nothing."""
 
     tone: Tone
@@ -53,22 +53,22 @@ class Look(NamedTuple):
     dash: str
 
 
-_TIERS: dict[Tier, Look] = {
-    "strong": Look(STRONG, "square", "solid"),
-    "weak": Look(WEAK, "circle", "solid"),
-    "selected": Look(CONTROL, "diamond", "dot"),
+_TIERS: dict[Tier, SeriesStyle] = {
+    "strong": SeriesStyle(STRONG, "square", "solid"),
+    "weak": SeriesStyle(WEAK, "circle", "solid"),
+    "selected": SeriesStyle(CONTROL, "diamond", "dot"),
 }
-_CONTROL = Look(CONTROL, "square", "dot")
+_CONTROL = SeriesStyle(CONTROL, "square", "dot")
 _HUES = (GREEN, PURPLE, SKY, STRONG, WEAK)
 _SYMBOLS = ("circle", "diamond", "triangle-up", "star")
 _DASHES = ("solid", "dash", "dashdot", "longdash")
 
 
-def of_tier(tier: Tier) -> Look:
+def of_tier(tier: Tier) -> SeriesStyle:
     return _TIERS[tier]
 
 
-def of_series(names: Iterable[str], *, control: str | None = None) -> dict[str, Look]:
+def of_series(names: Iterable[str], *, control: str | None = None) -> dict[str, SeriesStyle]:
     """A look for each model or arm, by its place among `names`; the control arm is grey.
 
     Pass all names, in the order they were created, wherever they are drawn: then a model or an
@@ -79,9 +79,9 @@ def of_series(names: Iterable[str], *, control: str | None = None) -> dict[str, 
     return looks if control is None else {control: _CONTROL, **looks}
 
 
-def _series(place: int) -> Look:
+def _series(place: int) -> SeriesStyle:
     turn = place + place // len(_HUES)
-    return Look(
+    return SeriesStyle(
         _HUES[place % len(_HUES)],
         _SYMBOLS[turn % len(_SYMBOLS)],
         _DASHES[turn % len(_DASHES)],

@@ -7,7 +7,7 @@ from experiments.analytics.cost_quality import Place, Plane
 from experiments.analytics.traffic import MIN_DRAWN
 from experiments.dashboards import plane_wording, wording
 from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, money, number, word
-from experiments.dashboards.palette import Look
+from experiments.dashboards.palette import SeriesStyle
 from experiments.dashboards.plane_figures import Named, Ranges, arms_plane, domains_plane, ranges
 
 
@@ -18,7 +18,7 @@ class PlaneCharts(NamedTuple):
     panels: tuple[Chart, ...]
 
 
-def plane_charts(found: Plane, looks: Mapping[str, Look]) -> PlaneCharts:
+def plane_charts(found: Plane, looks: Mapping[str, SeriesStyle]) -> PlaneCharts:
     """`looks` by the name of an arm's point. Domains without arms have no panel of their own."""
     points = [place.point for place in (*found.domains, *found.arms)]
     within = ranges(points, found.coins)
@@ -42,7 +42,7 @@ def _domains(found: Plane) -> Chart:
 
 
 def _panel(
-    place: Place, found: Plane, looks: Mapping[str, Look], within: Ranges
+    place: Place, found: Plane, looks: Mapping[str, SeriesStyle], within: Ranges
 ) -> tuple[Chart, int]:
     arms = [arm for arm in found.arms if arm.domain == place.domain]
     coin = next((coin for coin in found.coins if coin.name == place.domain), None)

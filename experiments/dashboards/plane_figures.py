@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 from plotly import graph_objects as go
 
-from experiments.analytics.chart_rows import CoinLine, PlanePoint
+from experiments.analytics.chart_rows import PlanePoint, RandomBaseline
 from experiments.core.money import NANO
 from experiments.dashboards.marks import base_layout, mark, whisker
-from experiments.dashboards.palette import EDGE, INK, STRONG, WEAK, WORSE, Look, Tone
+from experiments.dashboards.palette import EDGE, INK, STRONG, WEAK, WORSE, SeriesStyle, Tone
 
-EVERYTHING = Look(Tone("ink", "#1c2126", "#e7eaed"), "circle", "solid")
+EVERYTHING = SeriesStyle(Tone("ink", "#1c2126", "#e7eaed"), "circle", "solid")
 """A domain's requests together, beside its arms; drawn in the text's colour."""
 LABEL_WIDTH, LABEL_HEIGHT = 0.011, 0.07
 """About one letter's width and a line's height, as shares of the plot on a screen."""
@@ -41,7 +41,7 @@ class Ranges(NamedTuple):
     quality: tuple[float, float]
 
 
-def ranges(points: Iterable[PlanePoint], coins: Iterable[CoinLine]) -> Ranges:
+def ranges(points: Iterable[PlanePoint], coins: Iterable[RandomBaseline]) -> Ranges:
     """Holds every line and every whisker, but for those of hollow points."""
     drawn = [point for point in points if point.quality is not None]
     costs = [point.cost_high for point in drawn] + [coin.strong_cost for coin in coins]
@@ -55,7 +55,7 @@ def ranges(points: Iterable[PlanePoint], coins: Iterable[CoinLine]) -> Ranges:
     return Ranges((0.0, 1.06 * max(costs, default=NANO) / NANO), (low - room, high + room))
 
 
-def domains_plane(points: Sequence[PlanePoint], coins: Sequence[CoinLine]) -> go.Figure:
+def domains_plane(points: Sequence[PlanePoint], coins: Sequence[RandomBaseline]) -> go.Figure:
     """Each domain as a named point with its intervals, over the coins' lines."""
     within = ranges(points, coins)
     figure = _plane(within, legend=False)
@@ -70,8 +70,8 @@ def domains_plane(points: Sequence[PlanePoint], coins: Sequence[CoinLine]) -> go
 def arms_plane(
     domain: PlanePoint,
     arms: Sequence[Named],
-    looks: Mapping[str, Look],
-    coin: CoinLine | None,
+    looks: Mapping[str, SeriesStyle],
+    coin: RandomBaseline | None,
     within: Ranges,
 ) -> go.Figure:
     """One domain: its arms in their colours, all its requests, and the coin where there is one."""
@@ -99,7 +99,7 @@ def _plane(within: Ranges, *, legend: bool) -> go.Figure:
     return figure
 
 
-def _add_coin(figure: go.Figure, coin: CoinLine, *, legend: bool = False) -> None:
+def _add_coin(figure: go.Figure, coin: RandomBaseline, *, legend: bool = False) -> None:
     figure.add_scatter(
         x=[coin.weak_cost / NANO, coin.strong_cost / NANO],
         y=[coin.weak_quality, coin.strong_quality],
@@ -113,11 +113,11 @@ def _add_coin(figure: go.Figure, coin: CoinLine, *, legend: bool = False) -> Non
 
 
 def _add_point(
-    figure: go.Figure, point: PlanePoint, look: Look, *, label: str, label_at: str = ""
+    figure: go.Figure, point: PlanePoint, look: SeriesStyle, *, label: str, label_at: str = ""
 ) -> None:
     quality = point.quality or 0.0
     if point.below_coin:
-        look = Look(WORSE, "x", "solid")
+        look = SeriesStyle(WORSE, "x", "solid")
     cost = (point.cost / NANO, point.cost_low / NANO, point.cost_high / NANO)
     colour = INK if look is EVERYTHING else look.tone.css
     marker = mark(look, enough=point.rated >= point.minimum, size=11)

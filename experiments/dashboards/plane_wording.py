@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from experiments.analytics.chart_rows import CoinLine
+from experiments.analytics.chart_rows import RandomBaseline
 from experiments.analytics.cost_quality import Place, Plane
 from experiments.core.policy import Method
 from experiments.core.wording import plural
-from experiments.dashboards.wording import Answer, listed, share, signed
+from experiments.dashboards.wording import Headline, listed, share, signed
 
 POLICIES: dict[Method, str] = {
     Method.ALWAYS_WEAK: "always weak",
@@ -14,13 +14,13 @@ POLICIES: dict[Method, str] = {
 }
 
 
-def plane(found: Plane) -> Answer:
+def plane(found: Plane) -> Headline:
     """Which domains and arms do worse than a coin, and which better."""
     drawn = [place for place in (*found.domains, *found.arms) if place.point.quality is not None]
     if not drawn:
-        return Answer("No answer was rated, so there is nothing to compare cost with.")
+        return Headline("No answer was rated, so there is nothing to compare cost with.")
     if not found.coins:
-        return Answer(
+        return Headline(
             "Nothing can be said against a coin yet: no domain has ratings of both always strong "
             "and always weak.",
             "Next: start an experiment with those two as arms.",
@@ -28,7 +28,7 @@ def plane(found: Plane) -> Answer:
     if found.below:
         worst = [place.point.name for place in found.below]
         does = "does" if len(worst) == 1 else "do"
-        return Answer(
+        return Headline(
             f"{listed(worst)} {does} worse than a coin: rated lower than what tossing one between "
             "always weak and always strong would reach for the same money.",
             "Next: change the router or its threshold there, or take the weak model for all.",
@@ -36,7 +36,7 @@ def plane(found: Plane) -> Answer:
     better = [place.point.name for place in found.above]
     said = f"{listed(better)} {'does' if len(better) == 1 else 'do'} better than a coin; nothing"
     first = f"{said if better else 'Nothing'} is shown to do worse"
-    return Answer(f"{first}{' than a coin' if not better else ''}. {_comparable(found)}")
+    return Headline(f"{first}{' than a coin' if not better else ''}. {_comparable(found)}")
 
 
 def _comparable(found: Plane) -> str:
@@ -50,7 +50,7 @@ def _comparable(found: Plane) -> str:
     )
 
 
-def key(places: Sequence[Place], coins: Sequence[CoinLine]) -> str:
+def key(places: Sequence[Place], coins: Sequence[RandomBaseline]) -> str:
     """What the chart holds and which way is good."""
     points = [place.point for place in places]
     drawn = [point for point in points if point.quality is not None]

@@ -8,7 +8,7 @@ from django.shortcuts import render
 
 from experiments.core.wording import dollars
 from experiments.dashboards.pages import page, show
-from experiments.dashboards.wording import Answer, share
+from experiments.dashboards.wording import Headline, share
 from experiments.models import Domain
 from experiments.routing.playground import LABELS, Side, Tried, Variant, try_prompt
 
@@ -72,23 +72,23 @@ def _threshold(sent: Mapping[str, str], name: str) -> float:
     return value if 0.0 <= value <= 1.0 else Side().threshold
 
 
-def _answer(tried: list[Tried]) -> Answer:
+def _answer(tried: list[Tried]) -> Headline:
     """One side's sentence, or how the two differ."""
     if len(tried) == 1:
-        return Answer(tried[0].sentence)
+        return Headline(tried[0].sentence)
     rows = [one.decision for one in tried if one.decision is not None]
     if len(rows) < 2:
-        return Answer("One of the two could not be routed.")
+        return Headline("One of the two could not be routed.")
     first, second = rows
     if first.model == second.model:
-        return Answer(f"Both go to {first.model}.")
+        return Headline(f"Both go to {first.model}.")
     left, right = tried[0].title, tried[1].title
     lower = f"{right[:1].lower()}{right[1:]}"
     if not first.cost or second.cost is None:
-        return Answer(f"{left}: {first.model}; {lower}: {second.model}.")
+        return Headline(f"{left}: {first.model}; {lower}: {second.model}.")
     change = second.cost / first.cost - 1
     word = "less" if change < 0 else "more"
-    return Answer(
+    return Headline(
         f"{left}: {first.model}, {dollars(first.cost)}; {lower}: {second.model}, "
         f"{dollars(second.cost)}, which is {share(abs(change))} {word}."
     )

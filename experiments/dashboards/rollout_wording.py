@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from experiments.core.explanation import FAULT, OFF, PASSED, TAKEN, Station
+from experiments.core.explanation import FAULT, OFF, PASSED, TAKEN, ExplanationStep
 from experiments.core.wording import percent, plural
 from experiments.dashboards.experiment_wording import State
-from experiments.dashboards.wording import Answer, listed, title
+from experiments.dashboards.wording import Headline, listed, title
 from experiments.models import Rollout
 from experiments.rollouts.lifecycle import worst_case_of
 from experiments.rollouts.summaries import GuardLine, RolloutLine, StepLine
@@ -28,7 +28,7 @@ def state_of(rollout: Rollout) -> State:
     return STATES[Rolling(rollout.state)]
 
 
-def lines(rows: Sequence[RolloutLine]) -> Answer:
+def lines(rows: Sequence[RolloutLine]) -> Headline:
     """What rises, what waits for somebody, what came back."""
     parts = []
     for state, said in (
@@ -48,7 +48,7 @@ def lines(rows: Sequence[RolloutLine]) -> Answer:
     sentence = title("; ".join(parts)) if parts else "No flag is being rolled out"
     held = [row.domain for row in rows if row.rollout.state == Rolling.HELD]
     next_ = f"Next: look at why {listed(held)} is held." if held else ""
-    return Answer(f"{sentence}.", next_)
+    return Headline(f"{sentence}.", next_)
 
 
 def sentence(line: RolloutLine) -> str:
@@ -85,16 +85,16 @@ def _guard(one: GuardLine) -> GuardLine:
     return one._replace(known=title(known), needs=title(needs) if needs else "Nothing")
 
 
-def stations(line: RolloutLine) -> list[Station]:
+def stations(line: RolloutLine) -> list[ExplanationStep]:
     """Each step as a station: passed, where it is, what is to come."""
     return [_station(line, index, step) for index, step in enumerate(line.steps)]
 
 
-def _station(line: RolloutLine, index: int, one: StepLine) -> Station:
+def _station(line: RolloutLine, index: int, one: StepLine) -> ExplanationStep:
     rollout, step = line.rollout, one.step
     here = index == line.current
     back = here and rollout.state == Rolling.ROLLED_BACK
-    return Station(
+    return ExplanationStep(
         name=_when(one.begins, later=index > line.current),
         fact=percent(float(step.percentage)),
         state=_station_state(line, index),

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from experiments.core.explanation import Station
+from experiments.core.explanation import ExplanationStep
 from experiments.dashboards import rollout_wording
 from experiments.dashboards.actions import Action
 from experiments.dashboards.experiment_wording import State
@@ -26,7 +26,7 @@ class RolloutRow(NamedTuple):
     sentence: str
     compared: str
     guards: list[GuardLine]
-    stations: list[Station]
+    stations: list[ExplanationStep]
     actions: list[Action]
 
 

@@ -23,14 +23,14 @@ from experiments.dashboards.lab_charts import (
 )
 from experiments.dashboards.lab_filters import METHODS, More, Question
 from experiments.dashboards.pages import page, show
-from experiments.dashboards.wording import Answer as Said
+from experiments.dashboards.wording import Headline as Said
 from experiments.experimentation.lifecycle import LifecycleError
 from experiments.lab.actions import LabError, draft_experiment, explore
 from experiments.lab.candidates import CannotAskError
 from experiments.lab.decision_log import MOST_ON_A_PAGE, Logged, read_log
 from experiments.lab.off_policy import (
     MOST_SCORED_ON_A_PAGE,
-    Answer,
+    PolicyEstimate,
     answer,
     question,
     routers_of,
@@ -110,7 +110,7 @@ def _answered(request: HttpRequest, asked: Question, logged: Logged) -> dict[str
     }
 
 
-def _moves(asked: Question, found: Answer) -> list[dict[str, Any]]:
+def _moves(asked: Question, found: PolicyEstimate) -> list[dict[str, Any]]:
     """What the slider says at each threshold that the log can answer for."""
     return [
         {
@@ -133,7 +133,9 @@ def _within(value: float | None, low: float | None, high: float | None) -> str:
     return f"between {low:.3f} and {high:.3f}"
 
 
-def _steps(request: HttpRequest, asked: Question, found: Answer) -> list[tuple[Action, str]]:
+def _steps(
+    request: HttpRequest, asked: Question, found: PolicyEstimate
+) -> list[tuple[Action, str]]:
     """What the answer can be turned into, where a domain is chosen and the reader may."""
     if not asked.candidate.domain:
         return []

@@ -12,8 +12,8 @@ from experiments.analytics.traffic import (
     Baseline,
     Comparison,
     DomainTraffic,
-    Held,
     Quality,
+    QualityStatus,
     Traffic,
     quality_of,
 )
@@ -24,7 +24,7 @@ from experiments.decisions.rollup_queries import DAY, HOUR
 MINUS = "\N{MINUS SIGN}"
 
 
-class Answer(NamedTuple):
+class Headline(NamedTuple):
     """A page's sentence, and what to do next where there is something."""
 
     sentence: str
@@ -79,13 +79,13 @@ def listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def overview(traffic: Traffic, filters: Filters, verdicts: Sequence[str] = ()) -> Answer:
+def overview(traffic: Traffic, filters: Filters, verdicts: Sequence[str] = ()) -> Headline:
     """How much did routing save, and did quality hold? `verdicts` of experiments come first in
     what to do: they compare like with like."""
     money = saving(traffic.compared, traffic.baseline, filters.when)
     parts = [money, *_coin(traffic), quality_held(traffic.domains)]
     todo = f"Next: {'; '.join(verdicts)}." if verdicts else _next(traffic)
-    return Answer(" ".join(part for part in parts if part), todo)
+    return Headline(" ".join(part for part in parts if part), todo)
 
 
 def saving(compared: Comparison, baseline: Baseline, when: str, subject: str = "Routing") -> str:
@@ -118,25 +118,27 @@ def _coin(traffic: Traffic) -> list[str]:
 
 def quality_held(domains: Sequence[DomainTraffic]) -> str:
     """In how many domains the weak model's answers are rated about as well as the strong's."""
-    routed = [one for one in domains if one.quality.held is not Held.NOT_ROUTED]
+    routed = [one for one in domains if one.quality.held is not QualityStatus.NOT_ROUTED]
     if not routed:
         return "Quality cannot be compared: no domain was answered by both of its models."
     if len(routed) == 1:
         return _one_domain(routed[0].quality, routed[0].name)
-    by_held = {held: [one.name for one in routed if one.quality.held is held] for held in Held}
-    yes = len(by_held[Held.YES])
+    by_held = {
+        held: [one.name for one in routed if one.quality.held is held] for held in QualityStatus
+    }
+    yes = len(by_held[QualityStatus.YES])
     if yes == len(routed):
         return f"Quality held in all {yes} routed domains."
-    if len(by_held[Held.TOO_FEW]) == len(routed):
+    if len(by_held[QualityStatus.TOO_FEW]) == len(routed):
         all_of = f"all {len(routed)} routed domains"
         return f"Whether quality held cannot be said yet: {all_of} have too few ratings."
     where = f"{yes} of {len(routed)} routed domains" if yes else "no domain that can be shown yet"
     reasons = [
         f"{listed(by_held[held])} {verb if len(by_held[held]) == 1 else verbs}"
         for held, verb, verbs in (
-            (Held.NO, "fell", "fell"),
-            (Held.UNCLEAR, "is too close to say", "are too close to say"),
-            (Held.TOO_FEW, "has too few ratings to say", "have too few ratings to say"),
+            (QualityStatus.NO, "fell", "fell"),
+            (QualityStatus.UNCLEAR, "is too close to say", "are too close to say"),
+            (QualityStatus.TOO_FEW, "has too few ratings to say", "have too few ratings to say"),
         )
         if by_held[held]
     ]
@@ -145,29 +147,31 @@ def quality_held(domains: Sequence[DomainTraffic]) -> str:
 
 def _one_domain(quality: Quality, name: str) -> str:
     gap = quality.gap
-    if quality.held is Held.TOO_FEW or gap is None:
+    if quality.held is QualityStatus.TOO_FEW or gap is None:
         return (
             f"Whether quality held in {name} cannot be said: too few ratings, "
             f"{quality.scarcer} of {MIN_RATED} for the model that has fewer."
         )
     apart = f"{signed(gap.value)} (between {signed(gap.low)} and {signed(gap.high)})"
     said = {
-        Held.YES: f"Quality held in {name}",
-        Held.NO: f"Quality fell in {name}",
-        Held.UNCLEAR: f"Whether quality held in {name} is too close to say",
+        QualityStatus.YES: f"Quality held in {name}",
+        QualityStatus.NO: f"Quality fell in {name}",
+        QualityStatus.UNCLEAR: f"Whether quality held in {name} is too close to say",
     }[quality.held]
     return f"{said}: the weak model's answers are rated {apart} against the strong model's."
 
 
 def _next(traffic: Traffic) -> str:
-    fallen = [one.name for one in traffic.domains if one.quality.held is Held.NO]
+    fallen = [one.name for one in traffic.domains if one.quality.held is QualityStatus.NO]
     if fallen:
         flags = "its flag" if len(fallen) == 1 else "their flags"
         return f"Next: lower the threshold of {listed(fallen)}, or switch {flags} off."
-    few = [one.name for one in traffic.domains if one.quality.held is Held.TOO_FEW]
+    few = [one.name for one in traffic.domains if one.quality.held is QualityStatus.TOO_FEW]
     if few:
         return f"Next: send ratings for {listed(few)} with POST /api/v1/feedback."
-    if traffic.domains and all(one.quality.held is Held.NOT_ROUTED for one in traffic.domains):
+    if traffic.domains and all(
+        one.quality.held is QualityStatus.NOT_ROUTED for one in traffic.domains
+    ):
         return "Next: raise a domain's flag, so that a router decides there."
     return ""
 
@@ -212,7 +216,7 @@ def _merged(traffic: Traffic) -> str:
     return f" Each point covers {apart // size} {unit}, so that enough were rated."
 
 
-def domains(traffic: Traffic, filters: Filters) -> Answer:
+def domains(traffic: Traffic, filters: Filters) -> Headline:
     """Where the money is saved, and where it is not."""
     ranked = sorted(traffic.domains, key=lambda one: -one.compared.saving)
     best, worst = ranked[0], ranked[-1]
@@ -225,27 +229,27 @@ def domains(traffic: Traffic, filters: Filters) -> Answer:
         )
     if worst.compared.saving < 0:
         first += f" {title(worst.name)} cost {dollars(-worst.compared.saving)} more."
-    return Answer(f"{first} {quality_held(traffic.domains)}", _next(traffic))
+    return Headline(f"{first} {quality_held(traffic.domains)}", _next(traffic))
 
 
-def domain(one: DomainTraffic, filters: Filters) -> Answer:
+def domain(one: DomainTraffic, filters: Filters) -> Headline:
     parts = [saving(one.compared, filters.baseline, filters.when, title(one.name))]
-    if one.quality.held is Held.NOT_ROUTED:
+    if one.quality.held is QualityStatus.NOT_ROUTED:
         parts.append("One model answered everything, so there is nothing to compare.")
     else:
         parts.append(_one_domain(one.quality, one.name))
-    return Answer(" ".join(parts), _next_of(one))
+    return Headline(" ".join(parts), _next_of(one))
 
 
 def _next_of(one: DomainTraffic) -> str:
     match one.quality.held:
-        case Held.NO:
+        case QualityStatus.NO:
             return "Next: lower the threshold, or switch the flag off."
-        case Held.TOO_FEW:
+        case QualityStatus.TOO_FEW:
             return "Next: send ratings with POST /api/v1/feedback."
-        case Held.UNCLEAR:
+        case QualityStatus.UNCLEAR:
             return "Next: wait for more ratings, or start an experiment."
-        case Held.NOT_ROUTED:
+        case QualityStatus.NOT_ROUTED:
             return "Next: raise the domain's flag, so that the router decides."
     return ""
 
@@ -258,19 +262,19 @@ def threshold(moved: Moved, at_work: float | None) -> str:
     return f"At {moved.threshold:.2f}, {share(moved.strong_share)} {go} to the strong model{cost}."
 
 
-def models(uses: Sequence[ModelUse], when: str, failing: Sequence[str] = ()) -> Answer:
+def models(uses: Sequence[ModelUse], when: str, failing: Sequence[str] = ()) -> Headline:
     """What the models cost, whether the estimates can be trusted, and which keep failing."""
     found = _costs(uses, when)
     if not failing:
         return found
     keep = "keeps failing and is" if len(failing) == 1 else "keep failing and are"
-    return Answer(f"{listed(failing)} {keep} left alone. {found.sentence}", found.next)
+    return Headline(f"{listed(failing)} {keep} left alone. {found.sentence}", found.next)
 
 
-def _costs(uses: Sequence[ModelUse], when: str) -> Answer:
+def _costs(uses: Sequence[ModelUse], when: str) -> Headline:
     used = [use for use in uses if use.sums.decisions]
     if not used:
-        return Answer(f"No model answered {when}.")
+        return Headline(f"No model answered {when}.")
     cost = sum(use.sums.cost for use in used)
     first = f"{plural(len(used), 'model')} answered {when} for {dollars(cost)}."
     dearest = used[0]
@@ -289,8 +293,8 @@ def _costs(uses: Sequence[ModelUse], when: str) -> Answer:
         first += " the estimate."
     if unpriced:
         has = "has" if len(unpriced) == 1 else "have"
-        return Answer(
+        return Headline(
             f"{first} {listed(unpriced)} {has} no price.",
             "Next: enter a price in the admin, or run manage.py refresh_prices.",
         )
-    return Answer(first)
+    return Headline(first)

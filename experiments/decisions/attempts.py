@@ -11,8 +11,8 @@ OK = "ok"
 class Attempted(NamedTuple):
     """One call of a model, as `experiments.models.Attempt` keeps it.
 
-    `blames` says whether the call speaks about the model's health at all: a request the caller got
-    wrong, or hung up on, does not.
+    `counts_for_breaker` says whether the circuit breaker of the model counts the call. It does not
+    count requests that were wrong, or whose caller hung up.
     """
 
     model: str
@@ -35,4 +35,4 @@ class Attempted(NamedTuple):
     cost: int | None = None
     error: str = ""
     changes: tuple[Change, ...] = ()
-    blames: bool = True
+    counts_for_breaker: bool = True

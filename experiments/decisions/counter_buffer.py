@@ -17,7 +17,7 @@ from experiments.storage import bulk_sql
 Key = tuple[tuple[str, Any], ...]
 
 
-class Ledger:
+class CounterBuffer:
     """Changes that are not written yet. Use one for a transaction, and `write` at its end."""
 
     def __init__(self) -> None:

@@ -14,14 +14,21 @@ from experiments.core.detection import Candidate
 from experiments.core.money import PARTS, Price
 from experiments.core.selection import ModelSelectionCriteria
 from experiments.core.units import HashedBuckets, RecordedBuckets, Unit
-from experiments.core.values import Asked, Decision, Failure, Fallback, Score, Situation
+from experiments.core.values import (
+    Decision,
+    DecisionInputs,
+    Failure,
+    Fallback,
+    RequestedTarget,
+    Score,
+)
 from experiments.models import Decision as DecisionRow
 
 LONGEST_COMPACT = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class DecisionMetadata:
     """What is stored beside the decision: who asked, when, how long it took, what is kept."""
 
     created_at: datetime
@@ -35,7 +42,7 @@ class Circumstances:
     features: Mapping[str, Any] | None = None
 
 
-def to_row(decision: Decision, situation: Situation, around: Circumstances) -> DecisionRow:
+def to_row(decision: Decision, situation: DecisionInputs, around: DecisionMetadata) -> DecisionRow:
     """The row of a decision. Nothing is saved."""
     costs, choice, assignment = decision.costs, decision.choice, decision.assignment
     return DecisionRow(
@@ -104,7 +111,9 @@ def compact(numbers: Mapping[str, float]) -> str:
     return text if len(text) <= LONGEST_COMPACT else ""
 
 
-def _detail(decision: Decision, situation: Situation, around: Circumstances) -> dict[str, Any]:
+def _detail(
+    decision: Decision, situation: DecisionInputs, around: DecisionMetadata
+) -> dict[str, Any]:
     detail: dict[str, Any] = {
         "candidates": [list(candidate) for candidate in decision.candidates],
         "detector": around.detector,
@@ -145,7 +154,7 @@ def _price(price: Price) -> dict[str, Any]:
     }
 
 
-def _inputs(decision: Decision, situation: Situation) -> dict[str, Any]:
+def _inputs(decision: Decision, situation: DecisionInputs) -> dict[str, Any]:
     """What `decide` was given that neither the revision nor a column holds."""
     domain = decision.domain.name
     buckets = situation.unit.buckets
@@ -162,11 +171,11 @@ def _inputs(decision: Decision, situation: Situation) -> dict[str, Any]:
     }
 
 
-def situation_of(row: DecisionRow) -> Situation:
+def situation_of(row: DecisionRow) -> DecisionInputs:
     """The inputs of a stored decision. The prompt's text is not among them."""
     inputs = row.detail["inputs"]
     criteria = inputs["criteria"]
-    return Situation(
+    return DecisionInputs(
         decision_id=str(row.id),
         unit=Unit(RecordedBuckets(inputs["buckets"]), row.unit_hash, row.sticky),
         candidates=[Candidate(*candidate) for candidate in row.detail["candidates"]],
@@ -177,7 +186,7 @@ def situation_of(row: DecisionRow) -> Situation:
         force_arm=inputs["force_arm"],
         unavailable=frozenset(inputs["unavailable"]),
         pair_stands_in=inputs.get("pair_stands_in", False),
-        asked=Asked(*asked) if (asked := inputs.get("asked")) else None,
+        asked=RequestedTarget(*asked) if (asked := inputs.get("asked")) else None,
         output_tokens={(row.domain, model): n for model, n in inputs["expected"].items()},
         default_output_tokens=inputs["default_output_tokens"],
     )

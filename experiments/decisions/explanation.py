@@ -5,7 +5,7 @@ from typing import Any
 from experiments.core import explanation
 from experiments.core.assignment import FlagState
 from experiments.core.detection import Candidate
-from experiments.core.explanation import Facts, Rating, Report, Station
+from experiments.core.explanation import DecisionView, ExplanationStep, Rating, Report
 from experiments.core.values import Failure, Score
 from experiments.decisions.decision_rows import fallbacks_of
 from experiments.models import Decision, Outcome
@@ -13,7 +13,7 @@ from experiments.models import Decision, Outcome
 HASH_DIGITS = 12
 
 
-def stations(row: Decision) -> tuple[Station, ...]:
+def stations(row: Decision) -> tuple[ExplanationStep, ...]:
     """The track of a decision. Costs two queries where outcome and feedback are not loaded."""
     return explanation.stations(facts_of(row))
 
@@ -27,11 +27,11 @@ def as_text(row: Decision) -> str:
     return f"{explanation.as_text(facts_of(row))}\n\nDecision {row.id}, revision {row.revision}"
 
 
-def facts_of(row: Decision) -> Facts:
+def facts_of(row: Decision) -> DecisionView:
     """A stored decision, or one just made, as plain values."""
     detail = row.detail
     is_new = row._state.adding
-    return Facts(
+    return DecisionView(
         input_tokens=row.input_tokens,
         text=row.text,
         unit=f"{row.unit_hash[:HASH_DIGITS]}…",

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from django.conf import settings
 from django.db import OperationalError, connection
 
-from experiments.decisions.running_totals import Books
+from experiments.decisions.running_totals import RunningTotals
 from experiments.models import Decision
 from experiments.storage.bulk_sql import insert
 from experiments.storage.deadlines import deadline, deadline_in, meter_of_this_thread, seconds_left
@@ -128,8 +128,8 @@ def _write(rows: Sequence[Decision]) -> None:
 
 
 def _insert(rows: Sequence[Decision]) -> None:
-    books = Books()
+    totals = RunningTotals()
     for row in rows:
         insert(row)
-        books.decided(row)
-    books.close()
+        totals.add_decision(row)
+    totals.flush()

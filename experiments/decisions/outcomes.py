@@ -16,7 +16,7 @@ from experiments.core.money import PARTS, Price
 from experiments.core.usage import Usage
 from experiments.decisions import unit_totals
 from experiments.decisions.lookup import DecisionNotFoundError, DecisionPrunedError, absence
-from experiments.decisions.running_totals import Books, Known
+from experiments.decisions.running_totals import Known, RunningTotals
 from experiments.models import Decision, Feedback, Metric, Outcome
 from experiments.models.experiments import BUILT_IN_METRICS
 from experiments.storage.bulk_sql import insert, present
@@ -62,7 +62,7 @@ class OutcomeReport(NamedTuple):
     error: str = ""
 
 
-class Answer(NamedTuple):
+class FinalAnswer(NamedTuple):
     """Which model answered in the end, and what all calls for it cost; None is unknown.
 
     `usage` tells the tokens that have prices of their own.
@@ -106,7 +106,7 @@ def record_outcome(decision_id: UUID, report: OutcomeReport, received_at: dateti
 def record_outcomes(
     reports: Mapping[UUID, OutcomeReport],
     received_at: datetime,
-    answers: Mapping[UUID, Answer] = MappingProxyType({}),
+    answers: Mapping[UUID, FinalAnswer] = MappingProxyType({}),
 ) -> frozenset[UUID]:
     """Keeps each report that wins, in one transaction; returns the ids of decisions there are."""
 
@@ -133,13 +133,13 @@ def enter_outcomes(
     decisions: Mapping[UUID, Decision],
     reports: Mapping[UUID, OutcomeReport],
     received_at: datetime,
-    answers: Mapping[UUID, Answer] = MappingProxyType({}),
+    answers: Mapping[UUID, FinalAnswer] = MappingProxyType({}),
 ) -> None:
     """Keeps the reports about these decisions that win. Their rows are locked already."""
     known = Outcome.objects.in_bulk(present(Outcome, "decision_id", decisions))
     rated = present(Feedback, "decision_id", decisions)
     ratings = list(_ratings(rated, {QUALITY})) if rated else []
-    books = Books()
+    totals = RunningTotals()
     for decision_id, decision in decisions.items():
         report, before = reports[decision_id], known.get(decision_id)
         if before is not None and _rank(_report_of(before)) >= _rank(report):
@@ -147,12 +147,12 @@ def enter_outcomes(
         after = _outcome(decision, report, received_at, answers.get(decision_id))
         _replace(before, after)
         quality = _combined(ratings, decision_id, QUALITY)
-        books.learned(decision, Known(before, quality), Known(after, quality))
-    books.close()
+        totals.update_outcome(decision, Known(before, quality), Known(after, quality))
+    totals.flush()
 
 
 def _outcome(
-    decision: Decision, report: OutcomeReport, received_at: datetime, answer: Answer | None
+    decision: Decision, report: OutcomeReport, received_at: datetime, answer: FinalAnswer | None
 ) -> Outcome:
     usage = answer.usage if answer else None
     costs = actual_costs(decision, report.input_tokens, report.output_tokens, usage)
@@ -167,7 +167,7 @@ def _outcome(
     )
 
 
-def _really(costs: ActualCosts, answer: Answer, report: OutcomeReport) -> ActualCosts:
+def _really(costs: ActualCosts, answer: FinalAnswer, report: OutcomeReport) -> ActualCosts:
     """A call that failed saved nothing: what it cost is its own baseline."""
     if report.success is False and costs.cost_baseline is not None:
         return ActualCosts(answer.cost, None, None, answer.cost)
@@ -270,26 +270,26 @@ def _keep(
         unique_fields=["decision", "metric", "source"],
         update_fields=["value", "comment", "occurred_at", "received_at"],
     )
-    books = Books()
+    totals = RunningTotals()
     for decision_id, metric in sorted({(row.decision_id, row.metric) for row in changed}):
         _enter(
-            books,
+            totals,
             decisions[decision_id],
             metric,
             _combined(before.values(), decision_id, metric),
             _combined(kept.values(), decision_id, metric),
         )
-    books.close()
+    totals.flush()
 
 
 def _enter(
-    books: Books, decision: Decision, metric: str, before: int | None, after: int | None
+    totals: RunningTotals, decision: Decision, metric: str, before: int | None, after: int | None
 ) -> None:
     if metric == QUALITY:
         outcome = Outcome.objects.filter(pk=decision.pk).first()
-        books.learned(decision, Known(outcome, before), Known(outcome, after))
+        totals.update_outcome(decision, Known(outcome, before), Known(outcome, after))
     else:
-        books.rated(decision, metric, before, after)
+        totals.update_rating(decision, metric, before, after)
 
 
 def _combined(rows: Iterable[Feedback], decision_id: UUID, metric: str) -> int | None:

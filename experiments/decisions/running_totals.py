@@ -8,7 +8,7 @@ late, repeated and reordered events leave exactly what counting anew would.
 from typing import NamedTuple
 
 from experiments.decisions import rollups, unit_totals
-from experiments.decisions.counter_buffer import Ledger
+from experiments.decisions.counter_buffer import CounterBuffer
 from experiments.models import Decision, MetricSum, Outcome, Rollup, RollupBin, UnitSum
 
 
@@ -19,25 +19,25 @@ class Known(NamedTuple):
     quality: int | None = None
 
 
-class Books:
-    """Entries of one transaction. Nothing is written before `close`."""
+class RunningTotals:
+    """Entries of one transaction. Nothing is written before `flush`."""
 
     def __init__(self) -> None:
-        self._ledger = Ledger()
+        self._buffer = CounterBuffer()
 
-    def decided(self, decision: Decision) -> None:
+    def add_decision(self, decision: Decision) -> None:
         """A new decision."""
-        self._ledger.add(Rollup, rollups.key_of(decision), rollups.contribution(decision))
+        self._buffer.add(Rollup, rollups.key_of(decision), rollups.contribution(decision))
         for key in rollups.bins_of(decision):
-            self._ledger.add(RollupBin, key, {"count": 1})
+            self._buffer.add(RollupBin, key, {"count": 1})
         if unit_totals.is_counted(decision):
-            self._ledger.add(
+            self._buffer.add(
                 UnitSum, unit_totals.key_of(decision), unit_totals.contribution(decision)
             )
 
-    def learned(self, decision: Decision, before: Known, after: Known) -> None:
+    def update_outcome(self, decision: Decision, before: Known, after: Known) -> None:
         """An outcome or a rating of quality came, or a better one."""
-        self._ledger.add(
+        self._buffer.add(
             Rollup,
             rollups.key_of(decision),
             _difference(
@@ -49,9 +49,11 @@ class Books:
                 unit_totals.contribution(decision, *before),
                 unit_totals.contribution(decision, *after),
             )
-            self._ledger.add(UnitSum, unit_totals.key_of(decision), change)
+            self._buffer.add(UnitSum, unit_totals.key_of(decision), change)
 
-    def rated(self, decision: Decision, metric: str, before: int | None, after: int | None) -> None:
+    def update_rating(
+        self, decision: Decision, metric: str, before: int | None, after: int | None
+    ) -> None:
         """A custom metric's combined rating changed."""
         if unit_totals.is_counted(decision):
             key = {**unit_totals.key_of(decision), "metric": metric}
@@ -59,11 +61,11 @@ class Books:
                 "total": (after or 0) - (before or 0),
                 "rated": int(after is not None) - int(before is not None),
             }
-            self._ledger.add(MetricSum, key, change)
+            self._buffer.add(MetricSum, key, change)
 
-    def close(self) -> None:
+    def flush(self) -> None:
         """Writes every row that changed."""
-        self._ledger.write()
+        self._buffer.write()
 
 
 def _difference(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:

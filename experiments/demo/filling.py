@@ -10,7 +10,7 @@ from django.db.models import F
 
 from experiments.configuration.policy_store import store
 from experiments.configuration.seeding import seed
-from experiments.demo.people import DAYS, Asked, asked
+from experiments.demo.people import DAYS, DemoRequest, asked
 from experiments.demo.recording import Recorder
 from experiments.demo.story import Step, Story, is_lost
 from experiments.demo.trial import record_trial
@@ -59,7 +59,7 @@ def fill(now: datetime, scale: float = 1.0, told: Callable[[str], None] = lambda
     steps = sorted((*Story(world, now, scale).steps(), *_rounds(begin, now)), key=lambda s: s.at)
     for step, until in _stretches(steps, now):
         _take(step)
-        token_estimates.forget()
+        token_estimates.invalidate()
         batch = _between(questions, step.at, until)
         stored += recorder.record(store.current(), batch, token_estimates.expected_output_tokens())
         told(f"{step.at:%Y-%m-%d %H:%M}  {stored:,} decisions")
@@ -89,7 +89,7 @@ def _take(step: Step) -> None:
     before = PolicyRevision.objects.count()
     step.do(step.at)
     _date_back(before, step.at)
-    store.forget()
+    store.invalidate()
 
 
 def _date_back(before: int, at: datetime) -> None:
@@ -98,5 +98,5 @@ def _date_back(before: int, at: datetime) -> None:
     Rollout.objects.filter(started_at=at).update(created_at=F("started_at"))
 
 
-def _between(questions: list[Asked], since: datetime, until: datetime) -> list[Asked]:
+def _between(questions: list[DemoRequest], since: datetime, until: datetime) -> list[DemoRequest]:
     return [one for one in questions if since <= one.at < until]

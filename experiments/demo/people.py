@@ -30,7 +30,7 @@ SHARES = {
 BUSY = np.array([2, 1, 1, 1, 2, 3, 5, 8, 11, 13, 14, 13, 12, 14, 14, 13, 12, 10, 8, 7, 6, 5, 4, 3])
 
 
-class Asked(NamedTuple):
+class DemoRequest(NamedTuple):
     """One prompt sent by somebody. `unit_id` is None where the caller names nobody."""
 
     at: datetime
@@ -41,10 +41,10 @@ class Asked(NamedTuple):
 
 def asked(
     pools: Mapping[str, Sequence[Prompt]], now: datetime, rng: Generator, scale: float = 1.0
-) -> list[Asked]:
+) -> list[DemoRequest]:
     """Everything asked in the `DAYS` days up to `now`, in order. `scale` thins it out."""
     first = now.astimezone(UTC).date() - timedelta(days=DAYS)
-    found: list[Asked] = []
+    found: list[DemoRequest] = []
     person = 0
     for number in range(DAYS + 1):
         day = datetime.combine(first + timedelta(days=number), time(), UTC)
@@ -58,13 +58,13 @@ def asked(
 
 def _questions(
     pools: Mapping[str, Sequence[Prompt]], day: datetime, unit_id: str, rng: Generator
-) -> Iterator[Asked]:
+) -> Iterator[DemoRequest]:
     names, weights = list(SHARES), np.array(list(SHARES.values()))
     own, app = str(rng.choice(names, p=weights)), str(rng.choice(APPS))
     for _ in range(1 + int(rng.poisson(MORE_QUESTIONS))):
         name = own if rng.random() >= STRAYS else str(rng.choice(names, p=weights))
         pool = pools[name]
-        yield Asked(
+        yield DemoRequest(
             at=day + timedelta(days=int(rng.random() < 0.3)) + _time_of_day(rng),
             unit_id=None if rng.random() < WITHOUT_UNIT else unit_id,
             prompt=pool[int(rng.integers(len(pool)))],

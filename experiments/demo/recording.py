@@ -15,12 +15,12 @@ from numpy.random import Generator
 from experiments.core.decision import decide
 from experiments.core.policy import Policy
 from experiments.core.units import HashedBuckets, Unit
-from experiments.core.values import Situation
-from experiments.decisions.decision_rows import Circumstances, to_row
+from experiments.core.values import DecisionInputs
+from experiments.decisions.decision_rows import DecisionMetadata, to_row
 from experiments.decisions.outcomes import actual_costs
-from experiments.decisions.running_totals import Books, Known
+from experiments.decisions.running_totals import Known, RunningTotals
 from experiments.decisions.unit_totals import JUDGE, QUALITY, combined_rating
-from experiments.demo.people import Asked
+from experiments.demo.people import DemoRequest
 from experiments.demo.world import FAILURES, Prompt, World
 from experiments.models import Decision, Feedback, Outcome
 from experiments.storage.bulk_sql import insert_all
@@ -54,7 +54,7 @@ class Recorder:
     now: datetime
     is_lost: Callable[[Decision], bool] = lambda _: False
 
-    def record(self, policy: Policy, questions: Iterable[Asked], expected: Expected) -> int:
+    def record(self, policy: Policy, questions: Iterable[DemoRequest], expected: Expected) -> int:
         """How many decisions were stored. One transaction for each batch."""
         events: list[Event] = []
         stored = 0
@@ -67,17 +67,17 @@ class Recorder:
                 events = []
         return stored + _store(events)
 
-    def _event(self, policy: Policy, question: Asked, expected: Expected) -> Event:
+    def _event(self, policy: Policy, question: DemoRequest, expected: Expected) -> Event:
         decision = self._decision(policy, question, expected)
         outcome = self._outcome(decision, question)
         ratings = self._ratings(decision, question.prompt) if outcome.success else []
         return Event(decision, outcome, [one for one in ratings if one.received_at <= self.now])
 
-    def _decision(self, policy: Policy, question: Asked, expected: Expected) -> Decision:
+    def _decision(self, policy: Policy, question: DemoRequest, expected: Expected) -> Decision:
         prompt = question.prompt
         decision_id = self._id(question.at)
         unit_id = question.unit_id or decision_id
-        situation = Situation(
+        situation = DecisionInputs(
             decision_id=decision_id,
             unit=Unit(HashedBuckets(unit_id), hash_unit(unit_id), question.unit_id is not None),
             candidates=prompt.candidates,
@@ -87,7 +87,7 @@ class Recorder:
         )
         decision = decide(policy, situation, prompt.scores.__getitem__)
         stored = decision.domain.prompt_storage == "text"
-        around = Circumstances(
+        around = DecisionMetadata(
             created_at=question.at,
             unit_hash=situation.unit.hashed,
             detector=prompt.detector,
@@ -106,7 +106,7 @@ class Recorder:
         milliseconds = int(at.timestamp() * 1000)
         return str(UUID(int=milliseconds << 80 | version | middle << 64 | variant | low))
 
-    def _outcome(self, decision: Decision, question: Asked) -> Outcome:
+    def _outcome(self, decision: Decision, question: DemoRequest) -> Outcome:
         """Tokens vary around what the world says; an answer that fails has none."""
         failed = self.rng.random() < FAILURES
         mean = question.prompt.answer_tokens()
@@ -153,13 +153,13 @@ class Recorder:
 def _store(events: list[Event]) -> int:
     if not events:
         return 0
-    books = Books()
+    totals = RunningTotals()
     for decision, outcome, ratings in events:
-        books.decided(decision)
-        books.learned(decision, Known(), Known(outcome, combined_rating(ratings)))
+        totals.add_decision(decision)
+        totals.update_outcome(decision, Known(), Known(outcome, combined_rating(ratings)))
     with transaction.atomic():
         insert_all([event.decision for event in events])
         insert_all([event.outcome for event in events])
         insert_all([rating for event in events for rating in event.ratings])
-        books.close()
+        totals.flush()
     return len(events)

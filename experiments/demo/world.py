@@ -21,7 +21,7 @@ from experiments.core.detection import Candidate
 from experiments.core.money import price_on
 from experiments.core.policy import Method, Policy, RoutingPolicy
 from experiments.core.units import RecordedBuckets, Unit
-from experiments.core.values import Failure, Score, Situation
+from experiments.core.values import DecisionInputs, Failure, Score
 from experiments.demo.prompts import prompts
 from experiments.routers.features import featurise
 from experiments.routing.runtime import engine
@@ -147,7 +147,7 @@ def _look_at(policy: Policy, text: str, day: date) -> Prompt:
     found = engine.detect(policy, text, features)
     nobody = Unit(RecordedBuckets({}), "")
     tokens = CONTEXT_TOKENS + estimate_tokens(text)
-    domain, _ = detected_domain(policy, Situation("", nobody, found.candidates, tokens, day))
+    domain, _ = detected_domain(policy, DecisionInputs("", nobody, found.candidates, tokens, day))
     scores = {name: engine.score(name, features) for name in policy.routers}
     return Prompt(text, domain.name, found.candidates, found.detector, scores, tokens, 0.0)
 

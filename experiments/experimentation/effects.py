@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 from experiments.analysis.experiment.effects import Effect
 from experiments.analysis.experiment.health import MINIMUM_SHOWN
-from experiments.analysis.experiment.multiplicity import Answer, Question, answer_together
+from experiments.analysis.experiment.multiplicity import CorrectedEffect, Question, answer_together
 from experiments.analysis.experiment.sequential import phase_alpha
 from experiments.experimentation.aggregates import observed, ratio, summarise
 from experiments.experimentation.metrics import MetricSpec
-from experiments.experimentation.study import COST, Study
+from experiments.experimentation.study import COST, PhaseData
 from experiments.experimentation.units import Sums
 from experiments.models import ExperimentMetric
 
@@ -39,7 +39,7 @@ class DomainEffect(NamedTuple):
     arm: str
     domain: str
     metric: str
-    answer: Answer
+    answer: CorrectedEffect
     observed: int
     minimum: int = MINIMUM_SHOWN
 
@@ -51,7 +51,7 @@ class _Asked(NamedTuple):
     observed: int
 
 
-def effects_of(study: Study) -> tuple[MetricEffect, ...]:
+def effects_of(study: PhaseData) -> tuple[MetricEffect, ...]:
     """Each treatment's metrics; the secondary ones corrected together."""
     found: list[MetricEffect] = []
     for arm in study.treatments if study.compares else ():
@@ -60,7 +60,7 @@ def effects_of(study: Study) -> tuple[MetricEffect, ...]:
     return tuple(found)
 
 
-def breakdown_of(study: Study) -> tuple[DomainEffect, ...]:
+def breakdown_of(study: PhaseData) -> tuple[DomainEffect, ...]:
     """Cost and quality by domain, where there is more than one."""
     domains = sorted(study.units.domains) if study.compares else []
     if len(domains) < 2:
@@ -74,13 +74,13 @@ def breakdown_of(study: Study) -> tuple[DomainEffect, ...]:
     return tuple(found)
 
 
-def level_of(study: Study) -> float:
+def level_of(study: PhaseData) -> float:
     """What one comparison of this phase may spend."""
     alpha = phase_alpha(study.experiment.alpha, study.number)
     return alpha / max(1, len(study.treatments))
 
 
-def least_scale_of(study: Study, spec: MetricSpec) -> float | None:
+def least_scale_of(study: PhaseData, spec: MetricSpec) -> float | None:
     """The difference that counts, of metrics without a range: they may be the same in every unit,
     and the verdict has a result then too."""
     if spec.name == COST.name:
@@ -99,7 +99,7 @@ def shown(effect: Effect, units: int) -> Effect:
     )
 
 
-def _role_effects(study: Study, arm: str, role: ExperimentMetric.Role) -> list[MetricEffect]:
+def _role_effects(study: PhaseData, arm: str, role: ExperimentMetric.Role) -> list[MetricEffect]:
     metrics = study.with_role(role)
     asked = [_ask(study, arm, study.spec(metric.metric)) for metric in metrics]
     is_secondary = role == ExperimentMetric.Role.SECONDARY
@@ -113,7 +113,7 @@ def _metric_effect(
     spec: MetricSpec,
     arm: str,
     metric: ExperimentMetric,
-    answer: Answer,
+    answer: CorrectedEffect,
     units: int,
     is_secondary: bool,
 ) -> MetricEffect:
@@ -131,7 +131,9 @@ def _metric_effect(
     )
 
 
-def _answers(study: Study, asked: list[_Asked], *, exploratory: bool = False) -> list[Answer]:
+def _answers(
+    study: PhaseData, asked: list[_Asked], *, exploratory: bool = False
+) -> list[CorrectedEffect]:
     """Corrected as one family, whether shown or not: too few today may be enough tomorrow."""
     answers = answer_together(
         [one.question for one in asked],
@@ -142,12 +144,12 @@ def _answers(study: Study, asked: list[_Asked], *, exploratory: bool = False) ->
     return [_shown(answer, one.observed) for answer, one in zip(answers, asked, strict=True)]
 
 
-def _shown(answer: Answer, units: int) -> Answer:
+def _shown(answer: CorrectedEffect, units: int) -> CorrectedEffect:
     p = answer.adjusted_p_value if units >= MINIMUM_SHOWN else None
     return answer._replace(effect=shown(answer.effect, units), adjusted_p_value=p)
 
 
-def _ask(study: Study, arm: str, spec: MetricSpec) -> _Asked:
+def _ask(study: PhaseData, arm: str, spec: MetricSpec) -> _Asked:
     control, treatment = (study.units.of(name) for name in (_control(study), arm))
     history = study.units.has_history
     question = Question(
@@ -159,7 +161,7 @@ def _ask(study: Study, arm: str, spec: MetricSpec) -> _Asked:
     return _Asked(question, _fewer(spec, control, treatment))
 
 
-def _ask_domain(study: Study, arm: str, spec: MetricSpec, domain: str) -> _Asked:
+def _ask_domain(study: PhaseData, arm: str, spec: MetricSpec, domain: str) -> _Asked:
     units = study.units
     control, treatment = (units.in_domain(name, domain) for name in (_control(study), arm))
     scale = least_scale_of(study, spec)
@@ -167,7 +169,7 @@ def _ask_domain(study: Study, arm: str, spec: MetricSpec, domain: str) -> _Asked
     return _Asked(question, _fewer(spec, control, treatment))
 
 
-def _control(study: Study) -> str:
+def _control(study: PhaseData) -> str:
     return next(arm.name for arm in study.arms if arm.is_control)
 
 

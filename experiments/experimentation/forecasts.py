@@ -23,7 +23,7 @@ from experiments.core.policy import Domain, Method, Policy, RoutingPolicy
 from experiments.core.propensity import explored_buckets
 from experiments.core.selection import GENERAL, NoEligibleModelsError
 from experiments.core.units import RecordedBuckets, Unit
-from experiments.core.values import Choice, Failure, Score, Situation
+from experiments.core.values import Choice, DecisionInputs, Failure, Score
 from experiments.models import Decision, OutcomeScores, OutcomeSet, RecordedOutcome, Router
 from experiments.routers.domain_prompts import load_sources
 from experiments.routers.errors import RouterConfigurationError
@@ -176,7 +176,7 @@ def _picks(
 
 
 def _pick(policy: Policy, wanted: RoutingPolicy, prompt: Prompt, today: date) -> _Picked:
-    situation = Situation("", Unit(RecordedBuckets({}), ""), (), prompt.tokens, today)
+    situation = DecisionInputs("", Unit(RecordedBuckets({}), ""), (), prompt.tokens, today)
     scorer = Scorer(policy, lambda name: _score(prompt, name))
     choice = Chooser(policy, policy.domains[prompt.domain], situation, scorer).choose(wanted)
     explored = explored_buckets(wanted.epsilon) / BUCKETS if choice.other else 0.0

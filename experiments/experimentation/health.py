@@ -15,10 +15,10 @@ from experiments.analysis.experiment.health import (
 )
 from experiments.analysis.experiment.plan import both_rated
 from experiments.experimentation.metrics import QUALITY
-from experiments.experimentation.study import Study
+from experiments.experimentation.study import PhaseData
 
 
-def health_of(study: Study, now: datetime) -> Health:
+def health_of(study: PhaseData, now: datetime) -> Health:
     """Every check that has something to look at; none before the start."""
     if not study.compares:
         return Health()
@@ -36,7 +36,7 @@ def health_of(study: Study, now: datetime) -> Health:
     return Health(tuple(checks))
 
 
-def _tables(study: Study) -> list[Table]:
+def _tables(study: PhaseData) -> list[Table]:
     """The experiment's units, and each domain's where more than one takes part."""
     domains: list[str | None] = [None]
     if len(study.units.domains) > 1:
@@ -52,12 +52,12 @@ def _tables(study: Study) -> list[Table]:
     ]
 
 
-def _priced(study: Study, arm: str) -> tuple[int, int]:
+def _priced(study: PhaseData, arm: str) -> tuple[int, int]:
     units = study.units.of(arm)
     return units.total("priced"), units.total("decisions")
 
 
-def _rated_checks(study: Study) -> list[HealthCheck]:
+def _rated_checks(study: PhaseData) -> list[HealthCheck]:
     """Of quality, where its ratings come from feedback and not from an audit."""
     if QUALITY.name not in study.specs or study.control is None:
         return []
@@ -70,7 +70,7 @@ def _rated_checks(study: Study) -> list[HealthCheck]:
     return checks
 
 
-def _hours_quiet(study: Study, now: datetime) -> float:
+def _hours_quiet(study: PhaseData, now: datetime) -> float:
     """Since the end of the last day with a request, or since the phase began."""
     last = study.units.last_day
     begin = study.phase.started_at if study.phase else study.experiment.started_at

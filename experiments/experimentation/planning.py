@@ -23,7 +23,14 @@ from experiments.analysis.experiment.power import (
 from experiments.analysis.experiment.summaries import MeanSummary, Summary
 from experiments.experimentation.aggregates import summarise
 from experiments.experimentation.metrics import BUILT_IN, NANO, MetricSpec, spec_of
-from experiments.experimentation.study import COST, Study, cap_of, counters_of, plan_of, window_of
+from experiments.experimentation.study import (
+    COST,
+    PhaseData,
+    cap_of,
+    counters_of,
+    plan_of,
+    window_of,
+)
 from experiments.experimentation.units import read_recent
 from experiments.models import Arm, Experiment, Rollup
 from experiments.models.sums import FIXED_POINT
@@ -77,7 +84,7 @@ def recent_cap(experiment: Experiment, as_of: date) -> float | None:
     return float(np.quantile(spent, CAP_QUANTILE)) / NANO if len(spent) >= MINIMUM_UNITS else None
 
 
-def remaining_of(study: Study, now: datetime) -> Remaining | NoSize | None:
+def remaining_of(study: PhaseData, now: datetime) -> Remaining | NoSize | None:
     """The same question while it runs, with the variance seen since. None unless it runs."""
     experiment = study.experiment
     if not study.compares or not experiment.is_running:

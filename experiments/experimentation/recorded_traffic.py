@@ -25,7 +25,7 @@ class ReplayError(Exception):
     """A replay that cannot be done, with what to do."""
 
 
-class Asked(NamedTuple):
+class RecordedQuestion(NamedTuple):
     """One question by one unit. `day` counts from the first of the replay."""
 
     day: int
@@ -42,7 +42,7 @@ class Truth(NamedTuple):
 
 def draw(
     questions: Sequence[Outcome], units: int, days: int, window: int, chance: random.Random
-) -> Iterator[Asked]:
+) -> Iterator[RecordedQuestion]:
     """Units come evenly over the days, each with one to five questions of one subject.
 
     Everything is drawn with replacement and each question is as likely as any other, so the whole
@@ -55,10 +55,14 @@ def draw(
         own = subjects[chance.choice(questions).group]
         for _ in range(chance.randint(1, MOST_REQUESTS)):
             visit = chance.randrange(min(LONGEST_VISIT, window))
-            yield Asked(number * days // units + visit, f"replayed-{number}", chance.choice(own))
+            yield RecordedQuestion(
+                number * days // units + visit, f"replayed-{number}", chance.choice(own)
+            )
 
 
-def request_of(asked: Asked, experiment: Experiment, at: datetime, salt: str) -> RouteRequest:
+def request_of(
+    asked: RecordedQuestion, experiment: Experiment, at: datetime, salt: str
+) -> RouteRequest:
     """As a caller would send it. Of a domain's experiment the domain is told, not detected."""
     return RouteRequest(
         asked.question.prompt,
@@ -115,8 +119,8 @@ def cost_of(row: Decision, question: Outcome) -> int:
     return found
 
 
-def days_of(drawn: Iterator[Asked]) -> dict[int, list[Asked]]:
-    by_day: dict[int, list[Asked]] = defaultdict(list)
+def days_of(drawn: Iterator[RecordedQuestion]) -> dict[int, list[RecordedQuestion]]:
+    by_day: dict[int, list[RecordedQuestion]] = defaultdict(list)
     for asked in drawn:
         by_day[asked.day].append(asked)
     return by_day

@@ -19,7 +19,7 @@ from experiments.experimentation.health import health_of
 from experiments.experimentation.metrics import BUILT_IN, QUALITY
 from experiments.experimentation.planning import remaining_of
 from experiments.experimentation.series import SeriesPoint, series_of
-from experiments.experimentation.study import COST, ArmOfPhase, Study, plan_of, window_of
+from experiments.experimentation.study import COST, ArmOfPhase, PhaseData, plan_of, window_of
 from experiments.models import DailyResult, Experiment
 
 __all__ = [
@@ -105,7 +105,7 @@ class Results(NamedTuple):
 
 def results(experiment: Experiment, now: datetime, *, series: bool = True) -> Results:
     """The results at `now`. Reads running sums only, never decisions."""
-    study = Study(experiment, now.date())
+    study = PhaseData(experiment, now.date())
     health = health_of(study, now)
     verdict = _verdict(study, health)
     return Results(
@@ -134,7 +134,7 @@ def seen_days(experiment: Experiment) -> tuple[SeenDay, ...]:
     )
 
 
-def _verdict(study: Study, health: Health) -> Verdict | None:
+def _verdict(study: PhaseData, health: Health) -> Verdict | None:
     """None where there is nothing to judge: before the start, or without a guardrail."""
     if not study.compares or not study.with_role("guardrail"):
         return None
@@ -145,14 +145,14 @@ def _verdict(study: Study, health: Health) -> Verdict | None:
     return judge(plan, control, treatments, days=study.counted_days, health=health)
 
 
-def _arm_data(study: Study, plan: Plan, arm: ArmOfPhase) -> ArmData:
+def _arm_data(study: PhaseData, plan: Plan, arm: ArmOfPhase) -> ArmData:
     units = study.units.of(arm.name)
     cost = summarise(units, COST, history=study.units.has_history)
     guardrails = tuple(study.measured(units, guardrail.name) for guardrail in plan.guardrails)
     return ArmData(arm.name, units.n, cost, guardrails)
 
 
-def _sentence(study: Study, verdict: Verdict | None, health: Health) -> str:
+def _sentence(study: PhaseData, verdict: Verdict | None, health: Health) -> str:
     experiment = study.experiment
     if verdict is None:
         if experiment.status == Experiment.Status.DRAFT:
@@ -174,7 +174,7 @@ def _note(verdict: Verdict, health: Health) -> Iterator[str]:
         yield health.traffic_stopped.message
 
 
-def _arm_summary(study: Study, arm: ArmOfPhase) -> ArmSummary:
+def _arm_summary(study: PhaseData, arm: ArmOfPhase) -> ArmSummary:
     units = study.units.of(arm.name)
     return ArmSummary(
         name=arm.name,
@@ -191,14 +191,14 @@ def _arm_summary(study: Study, arm: ArmOfPhase) -> ArmSummary:
     )
 
 
-def _earlier_series(study: Study) -> list[SeriesPoint]:
+def _earlier_series(study: PhaseData) -> list[SeriesPoint]:
     """Of the phases before, each on its own: results never mix two."""
     earlier = study.experiment.phases.filter(number__lt=study.number).order_by("number")
-    studies = (Study(study.experiment, study.as_of, phase) for phase in earlier)
+    studies = (PhaseData(study.experiment, study.as_of, phase) for phase in earlier)
     return [point for phase in studies for point in series_of(phase)]
 
 
-def _progress(study: Study, now: datetime) -> Progress:
+def _progress(study: PhaseData, now: datetime) -> Progress:
     return Progress(
         study.units.counted,
         study.experiment.planned_units,

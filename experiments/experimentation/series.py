@@ -15,7 +15,7 @@ from experiments.experimentation.aggregates import running
 from experiments.experimentation.columns import Column
 from experiments.experimentation.effects import least_scale_of, shown
 from experiments.experimentation.metrics import MetricSpec
-from experiments.experimentation.study import Study, window_of
+from experiments.experimentation.study import PhaseData, window_of
 from experiments.experimentation.units import Sums
 from experiments.models import ExperimentMetric
 
@@ -35,7 +35,7 @@ class _Ordered(NamedTuple):
     ends: list[int]
 
 
-def series_of(study: Study) -> tuple[SeriesPoint, ...]:
+def series_of(study: PhaseData) -> tuple[SeriesPoint, ...]:
     """Cost and guardrails of every treatment, on each day of the phase that closed a window."""
     if not study.compares or not study.units.counted:
         return ()
@@ -50,7 +50,7 @@ def series_of(study: Study) -> tuple[SeriesPoint, ...]:
     )
 
 
-def _days(study: Study) -> list[date]:
+def _days(study: PhaseData) -> list[date]:
     """From the first window that closed to the last, or to today where more may come."""
     closing = study.units.first_days[study.units.closed] + window_of(study.experiment)
     first, last = int(closing.min()), int(closing.max())
@@ -59,7 +59,7 @@ def _days(study: Study) -> list[date]:
     return [date.fromordinal(day) for day in range(first, end + 1)]
 
 
-def _ordered(study: Study, arm: str, days: list[date]) -> _Ordered:
+def _ordered(study: PhaseData, arm: str, days: list[date]) -> _Ordered:
     mine = study.units.is_counted(arm)
     closing: Column = study.units.first_days[mine] + window_of(study.experiment)
     order = np.argsort(closing, kind="stable")
@@ -69,7 +69,7 @@ def _ordered(study: Study, arm: str, days: list[date]) -> _Ordered:
 
 
 def _points(
-    study: Study, arm: str, spec: MetricSpec, arms: dict[str, _Ordered], days: list[date]
+    study: PhaseData, arm: str, spec: MetricSpec, arms: dict[str, _Ordered], days: list[date]
 ) -> list[SeriesPoint]:
     control = next(a.name for a in study.arms if a.is_control)
     looks = [
@@ -94,7 +94,7 @@ def _points(
     ]
 
 
-def _summaries(study: Study, arm: _Ordered, spec: MetricSpec) -> list[Summary]:
+def _summaries(study: PhaseData, arm: _Ordered, spec: MetricSpec) -> list[Summary]:
     return running(arm.units, spec, arm.ends, history=study.units.has_history)
 
 

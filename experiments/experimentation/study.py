@@ -24,7 +24,7 @@ class ArmOfPhase(NamedTuple):
     is_control: bool
 
 
-class Study:
+class PhaseData:
     """One phase of an experiment as it stands on a day. The current phase unless told."""
 
     def __init__(self, experiment: Experiment, as_of: date, phase: Phase | None = None) -> None:

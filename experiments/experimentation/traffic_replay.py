@@ -26,7 +26,7 @@ from experiments.experimentation import lifecycle
 from experiments.experimentation.daily_results import record
 from experiments.experimentation.effects import MetricEffect
 from experiments.experimentation.recorded_traffic import (
-    Asked,
+    RecordedQuestion,
     ReplayError,
     Truth,
     days_of,
@@ -206,7 +206,7 @@ def compare(
     return Replayed(decisions, truths, compared, found.verdict, found.sentence)
 
 
-def _send(run: Replay, batch: Sequence[Asked], at: datetime, start: int) -> None:
+def _send(run: Replay, batch: Sequence[RecordedQuestion], at: datetime, start: int) -> None:
     """Decisions, outcomes and ratings of some requests, each kind in a transaction of its own.
 
     Each decision carries its place in the replay, so that those that an interrupted one has stored

@@ -20,24 +20,24 @@ from experiments.core.eligibility import (
     NOT_ALLOWED,
     REFUSES,
     SWITCHED_OFF,
-    Course,
-    Needs,
+    FallbackPlan,
+    Requirements,
     avoided,
-    unfit,
+    ineligible_models,
     without_avoided,
 )
 from experiments.core.money import price_on
 from experiments.core.policy import Method, Policy
 from experiments.core.selection import NoEligibleModelsError
-from experiments.core.values import Asked, Pair
-from experiments.decisions.running_totals import Books
+from experiments.core.values import Pair, RequestedTarget
+from experiments.decisions.running_totals import RunningTotals
 from experiments.gateway import in_flight, processes
 from experiments.limits import circuit_breakers, credentials
 from experiments.limits.budgets import (
-    Charge,
     Limits,
     OverLimitError,
-    Standing,
+    QuotaStatus,
+    Reservation,
     limits_of,
     reserve,
 )
@@ -127,17 +127,17 @@ class Admitted(NamedTuple):
 
     decision: Decision
     policy: Policy
-    course: Course
+    course: FallbackPlan
     unavailable: Mapping[str, str]
-    standing: Standing
-    charge: Charge
+    standing: QuotaStatus
+    charge: Reservation
     learned: Learned = {}
 
 
 class Prepared(NamedTuple):
     call: Call
     decision: Decision
-    course: Course
+    course: FallbackPlan
     unavailable: Mapping[str, str]
     learned: Learned
 
@@ -209,13 +209,13 @@ def _attempt(policy: Policy, expected: Expected, ask: Asking, down: Down) -> Pre
 
 def _prepare(policy: Policy, expected: Expected, call: Call, down: Down) -> Prepared:
     tokens = (call.request.input_tokens or 0) + (call.output_limit or 0)
-    needs = Needs(call.capabilities, tokens, call.rules.models or None, call.parameters)
-    unavailable = {**down.closed, **unfit(policy, needs, down.learned)}
+    needs = Requirements(call.capabilities, tokens, call.rules.models or None, call.parameters)
+    unavailable = {**down.closed, **ineligible_models(policy, needs, down.learned)}
     unavailable |= avoided(policy, needs, down.learned, unavailable)
     request = call.request._replace(unavailable=frozenset(unavailable), pair_stands_in=True)
     if call.named:
         model = _first_fit(policy, call.named, without_avoided(unavailable))
-        request = request._replace(asked=Asked(model=model))
+        request = request._replace(asked=RequestedTarget(model=model))
     elif unavailable.keys() >= policy.models.keys():
         raise NoModelError(policy, unavailable)
     row = _decided(policy, expected, request)
@@ -247,10 +247,10 @@ def _decided(policy: Policy, expected: Expected, request: RouteRequest) -> Decis
         return decide_blindly(simple, expected, request, f"{type(error).__name__}: {error}")
 
 
-def _course(call: Call, row: Decision) -> Course:
+def _course(call: Call, row: Decision) -> FallbackPlan:
     pair = Pair(row.strong_model, row.weak_model) if row.strong_model else None
     listed = call.named or call.listed
-    return Course(row.domain, pair, listed, row.method == Method.DIRECT)
+    return FallbackPlan(row.domain, pair, listed, row.method == Method.DIRECT)
 
 
 def _store(policy: Policy, prepared: Sequence[Prepared]) -> list[Admitted | Exception]:
@@ -289,17 +289,17 @@ def _write(policy: Policy, prepared: Sequence[Prepared]) -> list[Admitted | Exce
 
 
 def _insert(
-    policy: Policy, prepared: Sequence[Prepared], charges: Sequence[Charge], process: UUID
+    policy: Policy, prepared: Sequence[Prepared], charges: Sequence[Reservation], process: UUID
 ) -> list[Admitted | Exception]:
     results: list[Admitted | Exception] = []
-    books = Books()
+    totals = RunningTotals()
     for each, charge, answer in zip(prepared, charges, reserve(charges), strict=True):
         if isinstance(answer, OverLimitError):
             results.append(answer)
             continue
         each.decision.detail["charge"] = charge.as_detail()
         insert(each.decision)
-        books.decided(each.decision)
+        totals.add_decision(each.decision)
         results.append(
             Admitted(
                 each.decision,
@@ -313,11 +313,11 @@ def _insert(
         )
     admitted = [result for result in results if isinstance(result, Admitted)]
     in_flight.begin(process, [(one.decision, one.charge) for one in admitted])
-    books.close()
+    totals.flush()
     return results
 
 
-def _charge(policy: Policy, prepared: Prepared) -> Charge:
+def _charge(policy: Policy, prepared: Prepared) -> Reservation:
     """What the call is expected to use: as many tokens as it may write, else as its model usually
     does."""
     row, call = prepared.decision, prepared.call
@@ -326,7 +326,7 @@ def _charge(policy: Policy, prepared: Prepared) -> Charge:
     )
     written = usual if call.output_limit is None else call.output_limit
     price = price_on(policy.prices.get(row.model, ()), row.created_at.date())
-    return Charge(
+    return Reservation(
         call.rules.key_id,
         call.rules.limits,
         row.created_at,

@@ -12,14 +12,21 @@ import aiohttp
 from experiments.access.cors import preflight_headers
 from experiments.core.endpoints import Protocol
 from experiments.core.text import find_unstorable
-from experiments.gateway.asgi import HungUpError, Receive, Request, Scope, Send
-from experiments.gateway.call_request import KEY_HEADERS, Who, asking_as, by_key, key_of, secret_of
+from experiments.gateway.asgi import ClientDisconnectedError, Receive, Request, Scope, Send
+from experiments.gateway.call_request import (
+    KEY_HEADERS,
+    Principal,
+    by_key,
+    call_factory,
+    key_of,
+    secret_of,
+)
 from experiments.gateway.chat_request import Chat, read_chat
-from experiments.gateway.concurrency import Crowds
-from experiments.gateway.db_worker import Desk
+from experiments.gateway.concurrency import ConcurrencyLimiter
+from experiments.gateway.db_worker import DatabaseWorker
 from experiments.gateway.error_responses import answer_to
 from experiments.gateway.errors import CallerError
-from experiments.gateway.execution import Door, Exchange, Surroundings
+from experiments.gateway.execution import CallExecution, ProviderClient, SharedClients
 from experiments.gateway.litellm_client import LiteLLMDoor
 from experiments.gateway.model_list import listing
 from experiments.gateway.openai_client import OpenAIDoor, new_session
@@ -46,16 +53,16 @@ class Gateway:
     """One for a process."""
 
     def __init__(self) -> None:
-        self.desk = Desk()
+        self.desk = DatabaseWorker()
         self._session: aiohttp.ClientSession | None = None
-        self._surroundings: Surroundings | None = None
+        self._surroundings: SharedClients | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
         try:
             request.always = security_headers(scope)
             await self._route(request)
-        except HungUpError:
+        except ClientDisconnectedError:
             return
         except Exception as error:
             answer = answer_to(error)
@@ -95,19 +102,19 @@ class Gateway:
         identify = _identify(request)
         chat = read_chat(await request.body(), request.headers.get(SESSION_HEADER))
         surroundings = self._shared()
-        admitted = await self.desk.admit(asking_as(chat, identify, request.id))
-        exchange = Exchange(chat, admitted, surroundings)
+        admitted = await self.desk.admit(call_factory(chat, identify, request.id))
+        exchange = CallExecution(chat, admitted, surroundings)
         try:
             exchange.listener = listener_for(chat, admitted)
             await request.unless_hung_up(_answer(request, chat, exchange, started))
         except Exception as error:
-            if request.has_begun or isinstance(error, HungUpError):
+            if request.has_begun or isinstance(error, ClientDisconnectedError):
                 raise
             await _refuse(request, exchange, error, started)
         finally:
             self._settle(exchange)
 
-    def _settle(self, exchange: Exchange) -> None:
+    def _settle(self, exchange: CallExecution) -> None:
         try:
             self.desk.settle(exchange.settlement())
         except Exception:
@@ -115,19 +122,19 @@ class Gateway:
             log.exception("A call has no outcome", extra={"decision_id": str(decision_id)})
             self.desk.give_up(decision_id)
 
-    def _shared(self) -> Surroundings:
+    def _shared(self) -> SharedClients:
         """Connections belong to the event loop that runs when the first call comes."""
         if self._surroundings is None:
             self._session = new_session()
-            doors: dict[Protocol, Door] = {
+            doors: dict[Protocol, ProviderClient] = {
                 Protocol.OPENAI: OpenAIDoor(self._session),
                 Protocol.LITELLM: LiteLLMDoor(),
             }
-            self._surroundings = Surroundings(doors, Crowds())
+            self._surroundings = SharedClients(doors, ConcurrencyLimiter())
         return self._surroundings
 
 
-def _identify(request: Request) -> Callable[[], Who]:
+def _identify(request: Request) -> Callable[[], Principal]:
     """By the key; without one, by the session of somebody who chats on the page."""
     sends_key = any(name in request.headers for name in KEY_HEADERS)
     if not sends_key and has_session(request.scope):
@@ -135,7 +142,7 @@ def _identify(request: Request) -> Callable[[], Who]:
     return partial(by_key, secret_of(request.headers))
 
 
-async def _answer(request: Request, chat: Chat, exchange: Exchange, started: float) -> None:
+async def _answer(request: Request, chat: Chat, exchange: CallExecution, started: float) -> None:
     try:
         if chat.streams:
             await answer_stream(request, exchange, started)
@@ -145,7 +152,9 @@ async def _answer(request: Request, chat: Chat, exchange: Exchange, started: flo
         await exchange.close()
 
 
-async def _refuse(request: Request, exchange: Exchange, error: Exception, started: float) -> None:
+async def _refuse(
+    request: Request, exchange: CallExecution, error: Exception, started: float
+) -> None:
     """An error of a call that was let in names its decision like an answer does."""
     answer = answer_to(error)
     elapsed = (time.perf_counter() - started) * 1e3

@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
-class HungUpError(Exception):
+class ClientDisconnectedError(Exception):
     """The caller closed the connection."""
 
 
@@ -48,7 +48,7 @@ class Request:
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                raise HungUpError
+                raise ClientDisconnectedError
             chunk = message.get("body", b"")
             chunks.append(chunk)
             size += len(chunk)
@@ -65,7 +65,7 @@ class Request:
         try:
             await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
-                raise HungUpError
+                raise ClientDisconnectedError
             return task.result()
         finally:
             watch.cancel()

@@ -10,7 +10,7 @@ from experiments.core.policy import Policy
 from experiments.gateway.admission import Asking, Call, KeyRules, rules_of
 from experiments.gateway.chat_request import Chat
 from experiments.gateway.errors import CallerError
-from experiments.gateway.model_names import registered, unknown, wish_of
+from experiments.gateway.model_names import registered, requested_model, unknown
 from experiments.limits.api_keys import HOW_TO_SEND, NotAKeyError, find_caller, secret_in
 from experiments.models import APIKey, Scope
 from experiments.routing.route import RouteRequest
@@ -44,30 +44,30 @@ def key_of(secret: str, *scopes: Scope) -> APIKey:
     return caller.key
 
 
-class Who(NamedTuple):
+class Principal(NamedTuple):
     """Who calls. A reader of the pages has no key, and rules all the same."""
 
     key_id: int | None
     rules: KeyRules
 
 
-def by_key(secret: str) -> Who:
+def by_key(secret: str) -> Principal:
     """Raises CallerError."""
     key = key_of(secret, Scope.ROUTE)
-    return Who(key.pk, rules_of(key))
+    return Principal(key.pk, rules_of(key))
 
 
 def asking(chat: Chat, secret: str, request_id: str) -> Asking:
     """What the desk turns into a call. Raises CallerError when it is called."""
-    return asking_as(chat, partial(by_key, secret), request_id)
+    return call_factory(chat, partial(by_key, secret), request_id)
 
 
-def asking_as(chat: Chat, identify: Callable[[], Who], request_id: str) -> Asking:
+def call_factory(chat: Chat, identify: Callable[[], Principal], request_id: str) -> Asking:
     """The same for whoever `identify` says it is."""
 
     def ask(policy: Policy) -> Call:
         who = identify()
-        wish = wish_of(policy, chat.model)
+        wish = requested_model(policy, chat.model)
         listed = tuple(_registered(policy, name) for name in chat.listed)
         return Call(
             request=RouteRequest(

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from experiments.gateway.host_slots import Places, of_this_machine
+from experiments.gateway.host_slots import HostSlots, of_this_machine
 
 LOOK_SECONDS = 0.005
 LOOK_SECONDS_PER_PLACE = 1e-4
@@ -16,11 +16,11 @@ class BusyError(Exception):
     """No place became free in time."""
 
 
-class Crowds:
+class ConcurrencyLimiter:
     """Within a process places are given in the order they were asked for; between processes to
     whoever looks first, and none looks more often than the others."""
 
-    def __init__(self, places: Callable[[], Places] = of_this_machine) -> None:
+    def __init__(self, places: Callable[[], HostSlots] = of_this_machine) -> None:
         self._places = places
         self._queues: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 

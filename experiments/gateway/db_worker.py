@@ -70,7 +70,7 @@ class _Job(NamedTuple):
             self.future.set_result(answer)
 
 
-class Desk:
+class DatabaseWorker:
     def __init__(self) -> None:
         self._jobs: deque[_Job] = deque()
         self._ended: list[Settlement] = []

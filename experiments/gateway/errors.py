@@ -77,33 +77,33 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What to do about a failure: `again` the same model, `elsewhere` another one; `blames` says
-    whether it speaks against the model."""
+class ErrorPolicy:
+    """What to do about a failure: `retryable` on the same model, `failover` to another;
+    `counts_for_breaker`: the failure counts against the model's circuit breaker."""
 
-    again: bool = False
-    elsewhere: bool = True
-    blames: bool = True
+    retryable: bool = False
+    failover: bool = True
+    counts_for_breaker: bool = True
 
 
-VERDICTS: dict[Status, Verdict] = {
-    Status.UNREACHABLE: Verdict(again=True),
-    Status.CONNECT_TIMEOUT: Verdict(),
-    Status.FIRST_TOKEN_TIMEOUT: Verdict(),
-    Status.TOTAL_TIMEOUT: Verdict(),
-    Status.CUT: Verdict(again=True),
-    Status.MALFORMED: Verdict(again=True),
-    Status.TOO_LARGE: Verdict(),
-    Status.CONTEXT_LENGTH: Verdict(blames=False),
-    Status.REFUSED: Verdict(elsewhere=False, blames=False),
-    Status.RATE_LIMITED: Verdict(again=True),
-    Status.CREDENTIALS: Verdict(),
-    Status.FAILED: Verdict(again=True),
-    Status.BUSY: Verdict(blames=False),
-    Status.HUNG_UP: Verdict(elsewhere=False, blames=False),
-    Status.BROKEN: Verdict(elsewhere=False, blames=False),
-    Status.LIBRARY: Verdict(blames=False),
-    Status.UNSUPPORTED: Verdict(blames=False),
+ERROR_POLICIES: dict[Status, ErrorPolicy] = {
+    Status.UNREACHABLE: ErrorPolicy(retryable=True),
+    Status.CONNECT_TIMEOUT: ErrorPolicy(),
+    Status.FIRST_TOKEN_TIMEOUT: ErrorPolicy(),
+    Status.TOTAL_TIMEOUT: ErrorPolicy(),
+    Status.CUT: ErrorPolicy(retryable=True),
+    Status.MALFORMED: ErrorPolicy(retryable=True),
+    Status.TOO_LARGE: ErrorPolicy(),
+    Status.CONTEXT_LENGTH: ErrorPolicy(counts_for_breaker=False),
+    Status.REFUSED: ErrorPolicy(failover=False, counts_for_breaker=False),
+    Status.RATE_LIMITED: ErrorPolicy(retryable=True),
+    Status.CREDENTIALS: ErrorPolicy(),
+    Status.FAILED: ErrorPolicy(retryable=True),
+    Status.BUSY: ErrorPolicy(counts_for_breaker=False),
+    Status.HUNG_UP: ErrorPolicy(failover=False, counts_for_breaker=False),
+    Status.BROKEN: ErrorPolicy(failover=False, counts_for_breaker=False),
+    Status.LIBRARY: ErrorPolicy(counts_for_breaker=False),
+    Status.UNSUPPORTED: ErrorPolicy(counts_for_breaker=False),
 }
 
 
@@ -130,8 +130,8 @@ class UpstreamError(Exception):
         super().__init__(self.message)
 
     @property
-    def verdict(self) -> Verdict:
-        return VERDICTS[self.status]
+    def policy(self) -> ErrorPolicy:
+        return ERROR_POLICIES[self.status]
 
     def as_answer(self) -> GatewayError:
         """What the caller is told once nobody else is left to ask."""

@@ -23,14 +23,14 @@ from experiments.decisions.outcomes import OutcomeReport
 from experiments.gateway.admission import Admitted
 from experiments.gateway.chat_request import Chat, upstream_body
 from experiments.gateway.chunks import FINISHED, Data, with_choices
-from experiments.gateway.concurrency import BusyError, Crowds
+from experiments.gateway.concurrency import BusyError, ConcurrencyLimiter
 from experiments.gateway.errors import Status, UpstreamError
 from experiments.gateway.settlement import Settlement
-from experiments.gateway.shadow_capture import Listener
+from experiments.gateway.shadow_capture import ShadowRecorder
 from experiments.gateway.unsupported import Refused, refused_parameters
 from experiments.gateway.usage import (
     Expected,
-    Written,
+    OutputCounter,
     merged,
     reported_in,
     usage_of,
@@ -38,7 +38,7 @@ from experiments.gateway.usage import (
 )
 from experiments.limits.credentials import CredentialMissingError, key_of
 from experiments.limits.learned_parameters import Refusal
-from experiments.shadow.queue import Overheard
+from experiments.shadow.queue import ShadowCandidate
 
 FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 2.0
@@ -56,7 +56,7 @@ WORKED = {
 }
 
 
-class Door(Protocol):
+class ProviderClient(Protocol):
     """How an endpoint's protocol is spoken. Both raise UpstreamError."""
 
     async def complete(self, endpoint: Endpoint, key: str | None, body: Data) -> Data: ...
@@ -64,14 +64,14 @@ class Door(Protocol):
     def stream(self, endpoint: Endpoint, key: str | None, body: Data) -> AsyncIterator[Data]: ...
 
 
-class Surroundings(NamedTuple):
+class SharedClients(NamedTuple):
     """What all exchanges of a process share."""
 
-    doors: dict[Spoken, Door]
-    crowds: Crowds
+    doors: dict[Spoken, ProviderClient]
+    crowds: ConcurrencyLimiter
 
 
-class Try:
+class CallAttempt:
     """One call of one model, while it runs. `data` is a whole answer. A stream has its
     `first_chunks`, up to the first with a choice, then `chunks`; `is_done` once its provider says
     so. `reported` is the provider's word on the usage so far, `written` what came of the answer.
@@ -92,7 +92,7 @@ class Try:
         self.has_spoken = False
         self.is_done = False
         self.reported: Mapping[str, Any] | None = None
-        self.written = Written()
+        self.written = OutputCounter()
         self._clock = time.perf_counter()
 
     def elapsed_ms(self) -> float:
@@ -102,17 +102,17 @@ class Try:
         self.first_token_ms = self.elapsed_ms()
 
 
-class Exchange:
+class CallExecution:
     """`attempts` are those that have ended; `waited_ms` is the time spent on providers."""
 
-    def __init__(self, chat: Chat, admitted: Admitted, surroundings: Surroundings) -> None:
+    def __init__(self, chat: Chat, admitted: Admitted, surroundings: SharedClients) -> None:
         self.chat = chat
         self.admitted = admitted
         self.attempts: list[Attempted] = []
         self.usage: Usage | None = None
         self.error = ""
         self.waited_ms = 0.0
-        self.listener: Listener | None = None
+        self.listener: ShadowRecorder | None = None
         self._surroundings = surroundings
         self._changes: tuple[Change, ...] = ()
         self._refused: dict[str, list[tuple[Refused, str]]] = {}
@@ -146,7 +146,7 @@ class Exchange:
         """Nano-dollars of all attempts; None where one has no price."""
         return total(attempt.cost for attempt in self.attempts)
 
-    async def open(self) -> Try:
+    async def open(self) -> CallAttempt:
         """The first model that answers, or whose stream has begun. Raises the last model's
         UpstreamError."""
         tried: list[str] = []
@@ -157,7 +157,7 @@ class Exchange:
                 return await self._patiently(model, is_fallback=bool(tried))
             except UpstreamError as error:
                 self.error = error.message
-                if not error.verdict.elsewhere:
+                if not error.policy.failover:
                     raise
                 tried.append(model)
                 if error.status is Status.CONTEXT_LENGTH:
@@ -173,7 +173,7 @@ class Exchange:
         others = (unavailable, without_avoided(unavailable))
         return next(filter(None, (next_model(policy, course, tried, o) for o in others)), None)
 
-    async def _last_resort(self, error: UpstreamError) -> Try:
+    async def _last_resort(self, error: UpstreamError) -> CallAttempt:
         """The first model that only refused what the answer can be given without. Raises the error
         where there is none."""
         ended = {attempt.model: attempt.status for attempt in self.attempts}
@@ -189,21 +189,21 @@ class Exchange:
         """Ends what still runs: a stream's connection, and the place it takes."""
         await self._held.aclose()
 
-    def finished(self, attempt: Try) -> None:
+    def finished(self, attempt: CallAttempt) -> None:
         """Records an attempt that answered."""
         self.usage = usage_of(attempt.reported, self._expected(attempt), attempt.written)
         self._end(attempt, Status.OK, self.usage)
 
-    def failed(self, attempt: Try, error: UpstreamError) -> None:
+    def failed(self, attempt: CallAttempt, error: UpstreamError) -> None:
         """Records an attempt that failed. What its provider worked on is billed all the same."""
         self.error = error.message
         self._end(attempt, error.status, self._used_in_vain(attempt, error), error)
 
-    def hung_up(self, attempt: Try) -> None:
+    def hung_up(self, attempt: CallAttempt) -> None:
         """The caller has gone: what was used until then is billed."""
         self.failed(attempt, UpstreamError(Status.HUNG_UP, "The caller hung up."))
 
-    def _used_in_vain(self, attempt: Try, error: UpstreamError) -> Usage | None:
+    def _used_in_vain(self, attempt: CallAttempt, error: UpstreamError) -> Usage | None:
         """None where the provider refused to work, or was never reached."""
         attempt.reported = merged(attempt.reported, error.usage)
         if not attempt.is_sent:
@@ -238,12 +238,12 @@ class Exchange:
             refusals=self._confirmed() if ended == Status.OK else (),
         )
 
-    def _overheard(self) -> Overheard | None:
+    def _overheard(self) -> ShadowCandidate | None:
         return self.listener.overheard(self.model) if self.listener else None
 
     async def _patiently(
         self, model: str, adapted: Sequence[ParameterRule] = (), *, is_fallback: bool
-    ) -> Try:
+    ) -> CallAttempt:
         """Sent again where that may help: after a wait, or without what the provider refused."""
         upstream = self.admitted.policy.upstreams[model]
         wait, left, rules = FIRST_WAIT_SECONDS, upstream.endpoint.retries, list(adapted)
@@ -257,7 +257,7 @@ class Exchange:
                         raise
                     rules += again
                     continue
-                if not left or not error.verdict.again:
+                if not left or not error.policy.retryable:
                     raise
                 left -= 1
                 asked_for = error.retry_after or 0.0
@@ -272,8 +272,8 @@ class Exchange:
 
     async def _once(
         self, model: str, upstream: Upstream, rules: Sequence[ParameterRule], *, is_fallback: bool
-    ) -> Try:
-        attempt = Try(model, upstream, is_fallback=is_fallback)
+    ) -> CallAttempt:
+        attempt = CallAttempt(model, upstream, is_fallback=is_fallback)
         learned = (*self.admitted.learned.get(model, ()), *rules)
         attempt.body, attempt.changes = upstream_body(self.chat, upstream, learned)
         self._changes = attempt.changes
@@ -293,7 +293,7 @@ class Exchange:
             self.waited_ms += attempt.elapsed_ms()
         return attempt
 
-    def _note_refusal(self, attempt: Try, error: UpstreamError) -> None:
+    def _note_refusal(self, attempt: CallAttempt, error: UpstreamError) -> None:
         """Tells a parameter that this model does not take from a call that nobody would take."""
         refused = refused_parameters(error, attempt.body, self.chat.capabilities)
         if refused is not None:
@@ -309,7 +309,7 @@ class Exchange:
             for rule in (each.rules if each.lasting else ())
         )
 
-    async def _first(self, attempt: Try) -> None:
+    async def _first(self, attempt: CallAttempt) -> None:
         """Until the answer, or the first event of it, is here."""
         endpoint = attempt.upstream.endpoint
         try:
@@ -334,7 +334,7 @@ class Exchange:
             attempt.data = _checked(data)
             attempt.first_byte()
 
-    async def _first_choice(self, attempt: Try, events: AsyncIterator[Data]) -> None:
+    async def _first_choice(self, attempt: CallAttempt, events: AsyncIterator[Data]) -> None:
         """Until the first chunk with a choice is here: before that another model may still answer,
         and chunks without choices wait."""
         chunks = _chunks(attempt, events)
@@ -352,7 +352,7 @@ class Exchange:
 
     def _end(
         self,
-        attempt: Try,
+        attempt: CallAttempt,
         status: Status,
         usage: Usage | None,
         error: UpstreamError | None = None,
@@ -373,12 +373,14 @@ class Exchange:
                 cost=self._cost(attempt.model, usage),
                 error=error.message[:500] if error else "",
                 changes=attempt.changes,
-                blames=error.verdict.blames if error else status is Status.OK,
+                counts_for_breaker=error.policy.counts_for_breaker
+                if error
+                else status is Status.OK,
                 **tokens,
             )
         )
 
-    def _expected(self, attempt: Try) -> Expected:
+    def _expected(self, attempt: CallAttempt) -> Expected:
         """No token is shorter than a byte, but for what a provider adds within the window."""
         window = self.admitted.policy.models[attempt.model].capabilities.context_window
         return Expected(self.chat.input_tokens, max(window, self.chat.size), self.chat.choices)
@@ -405,7 +407,7 @@ class Exchange:
         }
 
 
-async def _chunks(attempt: Try, events: AsyncIterator[Data]) -> AsyncIterator[Data]:
+async def _chunks(attempt: CallAttempt, events: AsyncIterator[Data]) -> AsyncIterator[Data]:
     """The chunks of a stream that mean something to its reader. The usage is taken note of wherever
     it is reported."""
     async for data in events:

@@ -18,7 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
 
-class Places:
+class HostSlots:
     """One for a process: the kernel does not tell apart who holds a place within one."""
 
     def __init__(self, folder: Path) -> None:
@@ -69,10 +69,10 @@ def _lock(file: int, number: int) -> bool:
 
 
 @cache
-def of_this_machine() -> Places:
+def of_this_machine() -> HostSlots:
     """Raises ImproperlyConfigured where the folder cannot be used."""
     try:
-        return Places(_folder())
+        return HostSlots(_folder())
     except OSError as error:
         raise ImproperlyConfigured(
             f"Set RUNTIME_DIR to a folder that can be used: {error}."

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from experiments.decisions.outcomes import OutcomeReport, enter_outcomes, lock_decisions
 from experiments.gateway import processes
-from experiments.limits.budgets import Charge
+from experiments.limits.budgets import Reservation
 from experiments.models import Attempt, Decision, InFlightCall
 from experiments.storage.bulk_sql import insert_all, present
 from experiments.storage.transactions import (
@@ -30,7 +30,7 @@ NOT_STORED = "The database refused the call's outcome."
 BATCH = 200
 
 
-def begin(process: UUID, calls: Iterable[tuple[Decision, Charge]]) -> None:
+def begin(process: UUID, calls: Iterable[tuple[Decision, Reservation]]) -> None:
     """Records calls that are let in. Runs inside the caller's transaction."""
     insert_all(
         [

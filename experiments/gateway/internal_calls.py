@@ -10,20 +10,20 @@ from uuid import uuid4
 
 import orjson
 
-from experiments.core.eligibility import Course
+from experiments.core.eligibility import FallbackPlan
 from experiments.core.endpoints import Protocol
 from experiments.core.money import total
 from experiments.core.policy import Policy
 from experiments.decisions.attempts import Attempted
 from experiments.gateway.admission import Admitted
 from experiments.gateway.chat_request import read_chat
-from experiments.gateway.concurrency import Crowds
+from experiments.gateway.concurrency import ConcurrencyLimiter
 from experiments.gateway.errors import UpstreamError
-from experiments.gateway.execution import Door, Exchange, Surroundings
+from experiments.gateway.execution import CallExecution, ProviderClient, SharedClients
 from experiments.gateway.litellm_client import LiteLLMDoor
 from experiments.gateway.openai_client import OpenAIDoor, new_session
 from experiments.gateway.shadow_capture import answer_of
-from experiments.limits.budgets import Charge, Limits, Standing
+from experiments.limits.budgets import Limits, QuotaStatus, Reservation
 from experiments.models import Decision
 
 AT_A_TIME = 8
@@ -52,17 +52,17 @@ class Reply(NamedTuple):
         return total(attempt.cost for attempt in self.attempts)
 
 
-class Asides:
+class InternalClient:
     """An event loop of its own, with connections that are kept between questions."""
 
-    def __enter__(self) -> "Asides":
+    def __enter__(self) -> "InternalClient":
         self._runner = asyncio.Runner()
         self._session = self._runner.run(_new_session())
-        doors: dict[Protocol, Door] = {
+        doors: dict[Protocol, ProviderClient] = {
             Protocol.OPENAI: OpenAIDoor(self._session),
             Protocol.LITELLM: LiteLLMDoor(),
         }
-        self._surroundings = Surroundings(doors, Crowds())
+        self._surroundings = SharedClients(doors, ConcurrencyLimiter())
         return self
 
     def __exit__(
@@ -92,12 +92,12 @@ async def _new_session() -> Any:
     return new_session()
 
 
-async def _asked(policy: Policy, question: Question, surroundings: Surroundings) -> Reply:
+async def _asked(policy: Policy, question: Question, surroundings: SharedClients) -> Reply:
     """What goes wrong with one question is its own reply, never another's."""
     if question.model not in policy.upstreams:
         return Reply((), None, f"Model '{question.model}' has no endpoint to be called at.")
     chat = read_chat(orjson.dumps({**question.body, "model": question.model}), None)
-    exchange = Exchange(chat, _admitted(policy, question.model), surroundings)
+    exchange = CallExecution(chat, _admitted(policy, question.model), surroundings)
     try:
         attempt = await exchange.open()
         for choice in attempt.data["choices"]:
@@ -115,6 +115,6 @@ def _admitted(policy: Policy, model: str) -> Admitted:
     """Of no decision of anybody's: only the model and today's prices are read of the row."""
     now = datetime.now(UTC)
     row = Decision(id=uuid4(), created_at=now, model=model)
-    course = Course(domain="", pair=None, listed=(model,), direct=True)
-    charge = Charge(0, Limits(), now, 0, None)
-    return Admitted(row, policy, course, {}, Standing(Limits()), charge)
+    course = FallbackPlan(domain="", pair=None, listed=(model,), direct=True)
+    charge = Reservation(0, Limits(), now, 0, None)
+    return Admitted(row, policy, course, {}, QuotaStatus(Limits()), charge)

@@ -4,7 +4,7 @@ import re
 from typing import NamedTuple
 
 from experiments.core.policy import Policy
-from experiments.core.values import Asked
+from experiments.core.values import RequestedTarget
 from experiments.gateway.errors import CallerError
 from experiments.routers.kinds import KINDS
 
@@ -14,28 +14,28 @@ ROUTER = "router-"
 _THRESHOLD = re.compile(r"\d+(\.\d+)?|\.\d+")
 
 
-class Wish(NamedTuple):
+class RequestedModel(NamedTuple):
     """What a model name asks for: a domain, a router with its threshold, or a registered model."""
 
     domain: str | None = None
-    asked: Asked | None = None
+    asked: RequestedTarget | None = None
     model: str | None = None
 
 
-def wish_of(policy: Policy, name: str) -> Wish:
+def requested_model(policy: Policy, name: str) -> RequestedModel:
     """Raises CallerError (404) naming what exists."""
     if name == AUTO:
-        return Wish()
+        return RequestedModel()
     if name.startswith(DOMAIN):
         domain = name.removeprefix(DOMAIN)
         if domain in policy.domains:
-            return Wish(domain=domain)
+            return RequestedModel(domain=domain)
     elif name.startswith(ROUTER):
         asked = _router(policy, name.removeprefix(ROUTER))
         if asked:
-            return Wish(asked=asked)
+            return RequestedModel(asked=asked)
     elif model := registered(policy, name):
-        return Wish(model=model)
+        return RequestedModel(model=model)
     raise unknown(policy, name)
 
 
@@ -64,14 +64,14 @@ def names(policy: Policy) -> list[str]:
     return [AUTO, *domains, *sorted(policy.upstreams)]
 
 
-def _router(policy: Policy, rest: str) -> Asked | None:
+def _router(policy: Policy, rest: str) -> RequestedTarget | None:
     """`mf-0.11593`. One of RouteLLM's routers that is not enabled here is asked all the same: the
     decision then falls back and says so, and its clients work before it is set up."""
     router, _, threshold = rest.rpartition("-")
     if router not in _routers(policy) or not _THRESHOLD.fullmatch(threshold):
         return None
     value = float(threshold)
-    return Asked(router=router, threshold=value) if value <= 1 else None
+    return RequestedTarget(router=router, threshold=value) if value <= 1 else None
 
 
 def _routers(policy: Policy) -> list[str]:

@@ -7,8 +7,8 @@ from experiments.core.money import usd
 from experiments.decisions.outcomes import actual_costs
 from experiments.decisions.payload import decision_payload
 from experiments.gateway.asgi import Request
-from experiments.gateway.execution import Exchange
-from experiments.limits.budgets import Standing
+from experiments.gateway.execution import CallExecution
+from experiments.limits.budgets import QuotaStatus
 
 PREFIX = "x-switchyard-"
 EXPLAIN = PREFIX + "explain"
@@ -20,24 +20,24 @@ def wants_explanation(request: Request) -> bool:
     return request.headers.get(EXPLAIN, "").lower() in {"1", "true", "yes"}
 
 
-def headers(exchange: Exchange, model: str, elapsed_ms: float) -> dict[str, str]:
+def headers(exchange: CallExecution, model: str, elapsed_ms: float) -> dict[str, str]:
     """`x-switchyard-…`. Costs are actual once the tokens are known, before that as estimated."""
     return _headers(exchange, model, elapsed_ms, *_money(exchange))
 
 
-def error_headers(exchange: Exchange, elapsed_ms: float) -> dict[str, str]:
+def error_headers(exchange: CallExecution, elapsed_ms: float) -> dict[str, str]:
     """The same without money: a call that failed has no price to compare."""
     return _headers(exchange, exchange.model, elapsed_ms, None, None)
 
 
-def early_headers(exchange: Exchange) -> dict[str, str]:
+def early_headers(exchange: CallExecution) -> dict[str, str]:
     """What is certain before it is known who answers."""
     named = _headers(exchange, "", 0.0, None, None)
     return {name: value for name, value in named.items() if name not in _LATE}
 
 
 def _headers(
-    exchange: Exchange, model: str, elapsed_ms: float, cost: int | None, saving: int | None
+    exchange: CallExecution, model: str, elapsed_ms: float, cost: int | None, saving: int | None
 ) -> dict[str, str]:
     row = exchange.admitted.decision
     values = {
@@ -56,7 +56,7 @@ def _headers(
     return named | limit_headers(exchange.admitted.standing)
 
 
-def limit_headers(standing: Standing) -> dict[str, str]:
+def limit_headers(standing: QuotaStatus) -> dict[str, str]:
     """OpenAI's `x-ratelimit-…`, for keys that have a limit by the minute."""
     found = {}
     limits = standing.limits
@@ -71,7 +71,7 @@ def limit_headers(standing: Standing) -> dict[str, str]:
     return found
 
 
-def explanation(exchange: Exchange) -> Mapping[str, Any]:
+def explanation(exchange: CallExecution) -> Mapping[str, Any]:
     """The decision as the REST API explains it, who answered, and every attempt."""
     cost, saving = _money(exchange)
     usage = exchange.usage
@@ -95,7 +95,7 @@ def explanation(exchange: Exchange) -> Mapping[str, Any]:
     }
 
 
-def _money(exchange: Exchange) -> tuple[int | None, int | None]:
+def _money(exchange: CallExecution) -> tuple[int | None, int | None]:
     """Cost and saving in nano-dollars. A call that failed has what its attempts cost, and saved
     nothing."""
     row, usage = exchange.admitted.decision, exchange.usage

@@ -17,9 +17,9 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.module_loading import import_string
 
 from experiments.gateway.admission import KeyRules
-from experiments.gateway.call_request import Who
+from experiments.gateway.call_request import Principal
 from experiments.gateway.errors import CallerError
-from experiments.limits.budgets import limits_of_person, person
+from experiments.limits.budgets import limits_of_person, user_account
 
 PERMISSION = "experiments.use_chat"
 # What of a call says who it is from, and from where.
@@ -38,7 +38,7 @@ def session_cookie(scope: Scope) -> Iterator[tuple[str, str]]:
         yield name, _request(scope).COOKIES.get(name, "")
 
 
-def by_session(scope: Scope) -> Who:
+def by_session(scope: Scope) -> Principal:
     """Reads the session and its user: three queries. Raises CallerError."""
     request = _request(scope)
     _check_token(request)
@@ -49,7 +49,9 @@ def by_session(scope: Scope) -> Who:
     if not user.has_perm(PERMISSION):
         text = "Your account may not chat. Ask an administrator for the role operator."
         raise CallerError(403, text, code="forbidden")
-    return Who(None, KeyRules(person(int(user.pk)), limits_of_person(), frozenset(), frozenset()))
+    return Principal(
+        None, KeyRules(user_account(int(user.pk)), limits_of_person(), frozenset(), frozenset())
+    )
 
 
 def _request(scope: Scope) -> Any:

@@ -10,7 +10,12 @@ from django.db import OperationalError
 
 from experiments.core.usage import Usage
 from experiments.decisions.attempts import OK, Attempted
-from experiments.decisions.outcomes import Answer, OutcomeReport, enter_outcomes, lock_decisions
+from experiments.decisions.outcomes import (
+    FinalAnswer,
+    OutcomeReport,
+    enter_outcomes,
+    lock_decisions,
+)
 from experiments.gateway.in_flight import (
     INTERRUPTED,
     NOT_STORED,
@@ -19,11 +24,11 @@ from experiments.gateway.in_flight import (
     remove,
     settle_as_estimated,
 )
-from experiments.limits.budgets import Charge, Correction, correct
+from experiments.limits.budgets import Reservation, UsageCorrection, reconcile
 from experiments.limits.circuit_breakers import CallResult, record
 from experiments.limits.learned_parameters import Refusal, remember
 from experiments.models import Attempt, Decision, InFlightCall
-from experiments.shadow.queue import Overheard, queue
+from experiments.shadow.queue import ShadowCandidate, queue
 from experiments.storage.bulk_sql import insert_all
 from experiments.storage.transactions import (
     is_conflict,
@@ -40,14 +45,14 @@ class Settlement(NamedTuple):
     """One call that has ended. `cost` is that of all its attempts; None is unknown."""
 
     decision: Decision
-    charge: Charge
+    charge: Reservation
     attempts: tuple[Attempted, ...]
     report: OutcomeReport
     model: str
     tokens: int
     cost: int | None
     usage: Usage | None = None
-    shadow: Overheard | None = None
+    shadow: ShadowCandidate | None = None
     refusals: tuple[Refusal, ...] = ()
 
 
@@ -70,7 +75,7 @@ def settle(settlements: Sequence[Settlement]) -> list[Settlement]:
     return left
 
 
-def abandoned(admitted_decision: Decision, charge: Charge) -> Settlement:
+def abandoned(admitted_decision: Decision, charge: Reservation) -> Settlement:
     """Of a call whose caller had gone before a model was asked: nothing was used."""
     report = OutcomeReport(datetime.now(UTC), error="The caller hung up.")
     return Settlement(admitted_decision, charge, (), report, admitted_decision.model, 0, 0)
@@ -128,7 +133,7 @@ def _enter(settlements: Sequence[Settlement]) -> None:
     ours = {pk: each for pk, each in by_id.items() if pk in in_flight | interrupted}
     if not ours:
         return
-    correct(Correction(each.charge, each.tokens, each.cost) for each in ours.values())
+    reconcile(UsageCorrection(each.charge, each.tokens, each.cost) for each in ours.values())
     known = lock_decisions(ours, {pk: each.decision for pk, each in ours.items()})
     if interrupted:
         Attempt.objects.filter(decision_id__in=interrupted, status=INTERRUPTED).delete()
@@ -140,7 +145,9 @@ def _enter(settlements: Sequence[Settlement]) -> None:
 
 def _enter_outcomes(known: Mapping[UUID, Decision], settlements: Mapping[UUID, Settlement]) -> None:
     reports = {pk: each.report for pk, each in settlements.items()}
-    answers = {pk: Answer(each.model, each.cost, each.usage) for pk, each in settlements.items()}
+    answers = {
+        pk: FinalAnswer(each.model, each.cost, each.usage) for pk, each in settlements.items()
+    }
     enter_outcomes(known, reports, datetime.now(UTC), answers)
 
 
@@ -161,5 +168,5 @@ def _results(settlement: Settlement) -> list[CallResult]:
     return [
         CallResult(attempt.model, attempt.status != OK, attempt.error or attempt.status)
         for attempt in settlement.attempts
-        if attempt.blames
+        if attempt.counts_for_breaker
     ]

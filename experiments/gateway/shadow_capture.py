@@ -11,14 +11,14 @@ from experiments.core.shadowing import is_shadowed, other_of
 from experiments.core.values import Pair
 from experiments.gateway.admission import Admitted
 from experiments.gateway.chat_request import Chat
-from experiments.shadow.queue import Overheard
+from experiments.shadow.queue import ShadowCandidate
 
 LARGEST_BODY = 256 * 1024
 # How the answer was to be sent, and whom it was for: none of the other model's business.
 NOT_ASKED = ("model", "models", "metadata", "n", "store", "stream", "stream_options", "user")
 
 
-class Ear:
+class ResponseAccumulator:
     """Hears the first choice of an answer, whole or in pieces."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Ear:
             known[name] = known.get(name, "") + str(function.get(name) or "")
 
 
-class Listener(Ear):
+class ShadowRecorder(ResponseAccumulator):
     """Hears one call's answer, and knows what it was asked."""
 
     def __init__(self, chat: Chat, admitted: Admitted) -> None:
@@ -64,7 +64,7 @@ class Listener(Ear):
         self._chat = chat
         self._admitted = admitted
 
-    def overheard(self, model: str) -> Overheard | None:
+    def overheard(self, model: str) -> ShadowCandidate | None:
         """What is to be compared with the answer of `model`, if the other one can answer it."""
         row = self._admitted.decision
         other = other_of(Pair(row.strong_model, row.weak_model), model)
@@ -73,7 +73,7 @@ class Listener(Ear):
         body = {name: value for name, value in self._chat.body.items() if name not in NOT_ASKED}
         if len(orjson.dumps(body)) > LARGEST_BODY:
             return None
-        return Overheard(row, model, other, body, self.answer)
+        return ShadowCandidate(row, model, other, body, self.answer)
 
     def _may_read(self, other: str) -> bool:
         """A prompt goes to nobody to whom its key or its domain would not have sent it."""
@@ -85,19 +85,19 @@ class Listener(Ear):
         return judge is None or unavailable.get(judge) != NOT_ALLOWED
 
 
-def listener_for(chat: Chat, admitted: Admitted) -> Listener | None:
+def listener_for(chat: Chat, admitted: Admitted) -> ShadowRecorder | None:
     """Somebody who named the model themselves is not listened to: there is no other of a pair."""
     row = admitted.decision
     if row.method == Method.DIRECT or not row.strong_model:
         return None
     if not is_shadowed(admitted.policy, row.domain, str(row.pk)):
         return None
-    return Listener(chat, admitted)
+    return ShadowRecorder(chat, admitted)
 
 
 def answer_of(data: Mapping[str, Any]) -> str:
     """The first choice of a whole answer."""
-    ear = Ear()
+    ear = ResponseAccumulator()
     for choice in data.get("choices") or ():
         ear.hear(choice)
     return ear.answer

@@ -2,10 +2,10 @@
 
 from enum import Enum
 
-from experiments.core.judging import Verdict, preference
+from experiments.core.judging import JudgeVerdict, preference
 from experiments.core.money import total
 from experiments.gateway.internal_calls import Reply
-from experiments.limits.budgets import Charge
+from experiments.limits.budgets import Reservation
 from experiments.models import OwnCall, ShadowPair
 from experiments.shadow.evaluation import Ending, Waiting
 from experiments.shadow.queue import Material
@@ -27,9 +27,9 @@ class Case:
     def __init__(self, pair: ShadowPair) -> None:
         self.pair = pair
         self.material = Material({}, "")
-        self.charge: Charge | None = None
+        self.charge: Reservation | None = None
         self.other: str | None = None
-        self.verdicts: dict[Order, Verdict] = {}
+        self.verdicts: dict[Order, JudgeVerdict] = {}
         self.problem = ""
         self.replies: list[Reply] = []
         self.status: ShadowPair.Status | None = None
@@ -83,11 +83,11 @@ class Case:
         return preference(self.verdicts[Order.GIVEN_FIRST], self.verdicts[Order.OTHER_FIRST])
 
 
-def verdicts_of(pair: ShadowPair, judge: str | None) -> dict[Order, Verdict]:
+def verdicts_of(pair: ShadowPair, judge: str | None) -> dict[Order, JudgeVerdict]:
     """What this judge said of a pair before it had to wait. One query."""
     calls = pair.calls.filter(purpose=OwnCall.Purpose.JUDGE, model=judge).exclude(winner="")
     return {
-        Order.GIVEN_FIRST if call.given_first else Order.OTHER_FIRST: Verdict(
+        Order.GIVEN_FIRST if call.given_first else Order.OTHER_FIRST: JudgeVerdict(
             _first(call), call.criterion, call.reason
         )
         for call in calls

@@ -14,17 +14,17 @@ from experiments.background.tasks import Running
 from experiments.configuration.policy_store import store
 from experiments.core.costs import estimate_tokens
 from experiments.core.judging import (
+    JudgeVerdict,
     MalformedVerdictError,
-    Verdict,
     judge_messages,
     read_verdict,
 )
 from experiments.core.money import price_on, total
 from experiments.core.policy import Policy
-from experiments.gateway.internal_calls import Asides, Question, Reply
+from experiments.gateway.internal_calls import InternalClient, Question, Reply
 from experiments.gateway.shadow_pair import LEFT_ALONE, Case, Order, verdicts_of
 from experiments.limits import circuit_breakers
-from experiments.limits.budgets import Charge
+from experiments.limits.budgets import Reservation
 from experiments.models import OwnCall, ShadowPair
 from experiments.shadow import evaluation
 from experiments.shadow.evaluation import Own
@@ -46,7 +46,7 @@ def work(running: Running) -> dict[str, Any]:
     expire(datetime.now(UTC))
     end_interrupted(running.row.pk, datetime.now(UTC))
     pairs = _callable(waiting(running.row.pk))
-    with Asides() as asides:
+    with InternalClient() as asides:
         for number, some in enumerate(_batched(pairs), start=1):
             _work_off([Case(pair) for pair in some], asides)
             running.advance(min(number * TOGETHER, len(pairs)), len(pairs))
@@ -77,7 +77,7 @@ def _callable(pairs: Sequence[ShadowPair]) -> list[ShadowPair]:
     return free
 
 
-def _work_off(cases: Sequence[Case], asides: Asides) -> None:
+def _work_off(cases: Sequence[Case], asides: InternalClient) -> None:
     policy = store.current()
     _unseal(policy, cases)
     begun = _begin(policy, _open(cases))
@@ -117,7 +117,7 @@ def _begin(policy: Policy, cases: Sequence[Case]) -> list[Case]:
     return _open(begun)
 
 
-def _charge(policy: Policy, case: Case) -> Charge:
+def _charge(policy: Policy, case: Case) -> Reservation:
     """What is still to be asked: the other model's usual answer, and two verdicts that read
     everything."""
     row, now = case.pair.decision, datetime.now(UTC)
@@ -140,7 +140,9 @@ def _cost(policy: Policy, model: str, now: datetime, read: int, written: int) ->
     return price.cost(read, written) if price else None
 
 
-def _ask(policy: Policy, questions: Sequence[Question], asides: Asides) -> list[Reply | None]:
+def _ask(
+    policy: Policy, questions: Sequence[Question], asides: InternalClient
+) -> list[Reply | None]:
     """For each, in order, the reply; None where the model's circuit is open. Where it waits for a
     probe, the first question is the probe."""
     now = datetime.now(UTC)
@@ -159,7 +161,7 @@ def _ask(policy: Policy, questions: Sequence[Question], asides: Asides) -> list[
     return [found.get(number) for number in range(len(questions))]
 
 
-def _shadow(policy: Policy, cases: Sequence[Case], asides: Asides) -> None:
+def _shadow(policy: Policy, cases: Sequence[Case], asides: InternalClient) -> None:
     questions = [Question(case.pair.other_model, case.material.body) for case in cases]
     replies = _ask(policy, questions, asides)
     evaluation.book(
@@ -197,7 +199,7 @@ def _judge_of(policy: Policy, case: Case) -> str | None:
     return judge if judge in policy.permitted(domain, None, frozenset()) else None
 
 
-def _judge(policy: Policy, cases: Sequence[Case], asides: Asides) -> None:
+def _judge(policy: Policy, cases: Sequence[Case], asides: InternalClient) -> None:
     """Both orders, each asked again a few times where the judge gives no verdict."""
     for _ in range(MOST_TRIES):
         left = [(case, order) for case in cases for order in Order if order not in case.verdicts]
@@ -234,7 +236,7 @@ def _read(case: Case, order: Order, reply: Reply) -> Own:
     return own._replace(winner=winner, criterion=verdict.criterion, reason=verdict.reason)
 
 
-def _winner(verdict: Verdict, order: Order) -> str:
+def _winner(verdict: JudgeVerdict, order: Order) -> str:
     if verdict.first not in {0.0, 1.0}:
         return Winner.TIE
     is_given = (verdict.first == 1.0) == (order is Order.GIVEN_FIRST)

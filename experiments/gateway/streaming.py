@@ -11,7 +11,7 @@ from experiments.gateway.asgi import Request
 from experiments.gateway.chunks import Data
 from experiments.gateway.error_responses import answer_to
 from experiments.gateway.errors import Status, UpstreamError
-from experiments.gateway.execution import Exchange, Try
+from experiments.gateway.execution import CallAttempt, CallExecution
 from experiments.gateway.response_headers import (
     OWN_KEY,
     early_headers,
@@ -22,7 +22,7 @@ from experiments.gateway.response_headers import (
 from experiments.gateway.sse import DONE, KEEP_ALIVE, event
 
 
-async def answer_whole(request: Request, exchange: Exchange, started: float) -> None:
+async def answer_whole(request: Request, exchange: CallExecution, started: float) -> None:
     """Raises UpstreamError when no model answers."""
     attempt = await exchange.open()
     for choice in attempt.data["choices"]:
@@ -37,7 +37,7 @@ async def answer_whole(request: Request, exchange: Exchange, started: float) -> 
     await request.answer(200, data, headers(exchange, attempt.model, elapsed))
 
 
-async def answer_stream(request: Request, exchange: Exchange, started: float) -> None:
+async def answer_stream(request: Request, exchange: CallExecution, started: float) -> None:
     """Raises UpstreamError when no model answers in time for a status of its own; once the response
     has begun, what goes wrong is the stream's last event."""
     async with _Response(request, exchange) as response:
@@ -83,7 +83,7 @@ class _Response:
     model may still answer.
     """
 
-    def __init__(self, request: Request, exchange: Exchange) -> None:
+    def __init__(self, request: Request, exchange: CallExecution) -> None:
         self._request = request
         self._exchange = exchange
         self._lock = asyncio.Lock()
@@ -136,7 +136,7 @@ class _Stream:
     """One model's stream: every chunk under the model's registered name, the usage passed on only
     where the caller asked for it."""
 
-    def __init__(self, exchange: Exchange, attempt: Try) -> None:
+    def __init__(self, exchange: CallExecution, attempt: CallAttempt) -> None:
         self._exchange = exchange
         self._attempt = attempt
         self._open: set[int] = set()

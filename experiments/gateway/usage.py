@@ -37,7 +37,7 @@ _REASONING = ("reasoning_tokens", "thoughtsTokenCount")
 _HIGHEST_COST = 1_000_000 * NANO  # a call of a million dollars is no call
 
 
-class Written:
+class OutputCounter:
     """Counts what a model writes, for when its provider does not."""
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ def merged(known: Reported | None, later: Reported | None) -> Reported | None:
     return {**known, **{name: value for name, value in later.items() if value is not None}}
 
 
-def usage_of(reported: Any, expected: Expected, written: Written) -> Usage:
+def usage_of(reported: Any, expected: Expected, written: OutputCounter) -> Usage:
     """The provider's numbers where they can be true, else our own, marked as estimated."""
     known: Reported = reported if isinstance(reported, dict) else {}
     without_total = {name: value for name, value in known.items() if name not in _TOTAL}
@@ -110,7 +110,7 @@ def usage_of(reported: Any, expected: Expected, written: Written) -> Usage:
     return Usage(expected.input_tokens, written.tokens, estimated=True, reported_cost=cost)
 
 
-def usage_of_part(reported: Any, expected: Expected, written: Written) -> Usage:
+def usage_of_part(reported: Any, expected: Expected, written: OutputCounter) -> Usage:
     """The same for an answer that was not completed: the provider's last word on what it wrote may
     be older than the last of what came."""
     usage = usage_of(reported, expected, written)
@@ -119,7 +119,7 @@ def usage_of_part(reported: Any, expected: Expected, written: Written) -> Usage:
     return usage._replace(output_tokens=written.tokens, estimated=True)
 
 
-def _can_be_true(usage: Usage, expected: Expected, written: Written) -> bool:
+def _can_be_true(usage: Usage, expected: Expected, written: OutputCounter) -> bool:
     if not 0 < usage.input_tokens <= expected.most:
         return False
     if usage.output_tokens > expected.most * expected.answers:

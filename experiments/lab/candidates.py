@@ -61,7 +61,7 @@ def filled(candidate: Candidate, policy: Policy) -> Candidate:
     return replace(candidate, router=router, threshold=threshold)
 
 
-class Asked(NamedTuple):
+class CandidateLog(NamedTuple):
     """The log as the candidate sees it, and which requests it sends to its strong model; of those
     that are not `decided` nobody knows, for want of a score."""
 
@@ -71,7 +71,7 @@ class Asked(NamedTuple):
     decided: Rows
 
 
-def ask(logged: Logged, candidate: Candidate) -> Asked:
+def ask(logged: Logged, candidate: Candidate) -> CandidateLog:
     """Raises CannotAskError where nothing in the log could answer."""
     _check(logged, candidate)
     rows = logged.of_domain(candidate.domain)
@@ -84,7 +84,7 @@ def ask(logged: Logged, candidate: Candidate) -> Asked:
     else:
         to_strong = np.nan_to_num(score, nan=-1.0) >= (candidate.threshold or 0.0)
     decided = np.isfinite(score) | (candidate.method is not Method.ROUTELLM)
-    return Asked(log, to_strong, rows, decided)
+    return CandidateLog(log, to_strong, rows, decided)
 
 
 def _check(logged: Logged, candidate: Candidate) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.lab.columns import Floats, Inputs, OutcomeColumns
 from experiments.lab.datasets import columns, computed_costs, find_set
-from experiments.lab.evaluations import Contestant, Entrant
+from experiments.lab.evaluations import MultiModelScores, RouterScores
 from experiments.lab.multi_model import answers, cascade_of, with_steps
 from experiments.lab.rated_decisions import PRODUCTION
 from experiments.lab.scores import Advance, scores
@@ -19,24 +19,24 @@ from experiments.routers.outcomes import Outcomes, read_outcomes
 from experiments.routing.router_lookup import Scorer, find_scorer
 
 
-class Ready(NamedTuple):
+class EvaluationInputs(NamedTuple):
     """`computed`: of so many prompts of the whole set a cost follows from tokens and prices."""
 
     columns: OutcomeColumns
-    entrants: tuple[Entrant, ...]
-    several: tuple[Contestant, ...] = ()
+    entrants: tuple[RouterScores, ...]
+    several: tuple[MultiModelScores, ...] = ()
     computed: int = 0
 
-    def where(self, kept: Sequence[bool]) -> "Ready":
+    def where(self, kept: Sequence[bool]) -> "EvaluationInputs":
         rows = np.array(kept, dtype=bool)
         entrants = (one._replace(values=one.values[rows]) for one in self.entrants)
         several = tuple(one.where(rows) for one in self.several)
-        return Ready(self.columns.where(rows), tuple(entrants), several, self.computed)
+        return EvaluationInputs(self.columns.where(rows), tuple(entrants), several, self.computed)
 
 
 def of_set(
     name: str, routers: Sequence[str], seed: int, advance: Advance = lambda done, total: None
-) -> Ready:
+) -> EvaluationInputs:
     """A set of the lab and configured routers. Raises NoOutcomeSetError, NoRouterError."""
     outcome_set = find_set(name)
     whole = columns(outcome_set, with_inputs=outcome_set.name == PRODUCTION)
@@ -48,12 +48,12 @@ def of_set(
     entrants = [entrant(scored[name][0], *scored[name][1]) for name in routers]
     values = {name: found.values for name, (_, found) in scored.items()}
     several = contestants(outcome_set, routers, values)
-    return Ready(whole, tuple(entrants), several, computed_costs(outcome_set))
+    return EvaluationInputs(whole, tuple(entrants), several, computed_costs(outcome_set))
 
 
 def contestants(
     outcome_set: OutcomeSet, routers: Sequence[str], values: Mapping[str, Floats]
-) -> tuple[Contestant, ...]:
+) -> tuple[MultiModelScores, ...]:
     """The cascades among `routers`. `values` has the scores of all that `with_steps` names."""
     found = []
     for cascade in filter(None, map(cascade_of, routers)):
@@ -62,16 +62,20 @@ def contestants(
         first, *others = cascade.routers
         chosen = cascade.chosen({first: values[cascade.name], **{n: values[n] for n in others}})
         found.append(
-            Contestant(cascade.name, cascade.models, chosen, *answers(outcome_set, cascade.models))
+            MultiModelScores(
+                cascade.name, cascade.models, chosen, *answers(outcome_set, cascade.models)
+            )
         )
     return tuple(found)
 
 
-def entrant(scorer: Scorer, values: Floats, microseconds: float) -> Entrant:
-    return Entrant(scorer.name, values, microseconds, scorer.threshold, scorer.ties)
+def entrant(scorer: Scorer, values: Floats, microseconds: float) -> RouterScores:
+    return RouterScores(scorer.name, values, microseconds, scorer.threshold, scorer.ties)
 
 
-def of_file(path: Path, routers: Sequence[str], seed: int, strong: str, weak: str) -> Ready:
+def of_file(
+    path: Path, routers: Sequence[str], seed: int, strong: str, weak: str
+) -> EvaluationInputs:
     """A file and shipped routers or checkpoints: needs no database.
 
     Raises OutcomesError, CheckpointError.
@@ -79,14 +83,14 @@ def of_file(path: Path, routers: Sequence[str], seed: int, strong: str, weak: st
     return of_outcomes(read_outcomes(path, strong_model=strong, weak_model=weak), routers, seed)
 
 
-def of_outcomes(outcomes: Outcomes, routers: Sequence[str], seed: int) -> Ready:
+def of_outcomes(outcomes: Outcomes, routers: Sequence[str], seed: int) -> EvaluationInputs:
     loaded = {name: load_router(name, seed) for name in routers}
     entrants = []
     for name, router in loaded.items():
         values = np.array([router.score(featurise(prompt)) for prompt in outcomes.prompts])
         ties = None if name == RANDOM else router.counts_ties
-        entrants.append(Entrant(name, values, ties=ties))
-    return Ready(as_columns(outcomes), tuple(entrants))
+        entrants.append(RouterScores(name, values, ties=ties))
+    return EvaluationInputs(as_columns(outcomes), tuple(entrants))
 
 
 def as_columns(outcomes: Outcomes, name: str = "") -> OutcomeColumns:

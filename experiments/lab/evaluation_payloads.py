@@ -6,7 +6,7 @@ from experiments.analysis.ratings import Estimate
 from experiments.analysis.routing.measures import Evaluation
 from experiments.analysis.routing.router_evaluation import Reliability
 from experiments.core.money import NANO
-from experiments.lab.evaluations import Comparison, Measured, Operating, Several, Slice
+from experiments.lab.evaluations import Comparison, Measured, MultiModelResult, Operating, Slice
 from experiments.lab.multi_model_text import several_lines, several_sentence
 
 Payload = dict[str, Any]
@@ -62,7 +62,7 @@ def _slice(part: Slice) -> Payload:
     }
 
 
-def _several(one: Several) -> Payload:
+def _several(one: MultiModelResult) -> Payload:
     found = one.figures
     return {
         "sentence": several_sentence(one),

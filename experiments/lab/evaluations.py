@@ -16,7 +16,7 @@ FEW = 30
 """Below this many prompts a domain has no figures of its own."""
 
 
-class Entrant(NamedTuple):
+class RouterScores(NamedTuple):
     """A router with its scores of all rows. `microseconds` is 0 where it was not timed."""
 
     name: str
@@ -26,7 +26,7 @@ class Entrant(NamedTuple):
     ties: bool | None = False
 
 
-class Contestant(NamedTuple):
+class MultiModelScores(NamedTuple):
     """A policy over several models: the number of the model it takes of each row (below 0: it
     cannot say), and every model's quality and cost, a column each, NaN where not known."""
 
@@ -36,13 +36,13 @@ class Contestant(NamedTuple):
     quality: Floats
     cost: Floats
 
-    def where(self, rows: Flags) -> "Contestant":
+    def where(self, rows: Flags) -> "MultiModelScores":
         return self._replace(
             chosen=self.chosen[rows], quality=self.quality[rows], cost=self.cost[rows]
         )
 
 
-class Several(NamedTuple):
+class MultiModelResult(NamedTuple):
     """A policy over several models. `left_out` prompts lack a model's answer or a score; `figures`
     is None where that is all of them, and `lacks` names the models without any answer."""
 
@@ -75,7 +75,7 @@ class Measured(NamedTuple):
     operating: Operating | None
 
 
-class Beside(NamedTuple):
+class Baselines(NamedTuple):
     """What every router stands beside. Costs are means in nano-dollars, None where not known."""
 
     random: Assessment
@@ -90,7 +90,7 @@ class Slice(NamedTuple):
     domain: str
     n: int
     routers: tuple[Measured, ...]
-    beside: Beside | None
+    beside: Baselines | None
 
     @property
     def enough(self) -> bool:
@@ -102,10 +102,10 @@ class Comparison(NamedTuple):
 
     name: str
     whole: Slice
-    beside: Beside
+    beside: Baselines
     domains: tuple[Slice, ...]
     weighed: Weighed | None
-    several: tuple[Several, ...] = ()
+    several: tuple[MultiModelResult, ...] = ()
 
 
 class NothingToMeasureError(ValueError):
@@ -114,12 +114,12 @@ class NothingToMeasureError(ValueError):
 
 def compare(
     columns: OutcomeColumns,
-    entrants: Sequence[Entrant],
+    entrants: Sequence[RouterScores],
     *,
     domain: str = "",
     seed: int = 0,
     by_domain: bool = True,
-    several: Sequence[Contestant] = (),
+    several: Sequence[MultiModelScores] = (),
 ) -> Comparison:
     """All entrants on the same rows, overall and in each domain; policies over several models on
     the rows where all of their models' answers are known. Raises NothingToMeasureError."""
@@ -151,7 +151,9 @@ def compare(
     )
 
 
-def _several(one: Contestant, columns: OutcomeColumns, domain: str, seed: int) -> Several:
+def _several(
+    one: MultiModelScores, columns: OutcomeColumns, domain: str, seed: int
+) -> MultiModelResult:
     of_domain = columns.domains == domain if domain else np.ones(len(columns), bool)
     rows = of_domain & np.isfinite(one.quality).all(axis=1) & (one.chosen >= 0)
     answered = np.isfinite(one.quality[of_domain]).any(axis=0)
@@ -159,7 +161,7 @@ def _several(one: Contestant, columns: OutcomeColumns, domain: str, seed: int) -
     if rows.any():
         units = _units(columns.where(rows))
         found = assess_several(part.chosen, part.quality, part.cost, seed=seed, units=units)
-    return Several(
+    return MultiModelResult(
         one.name,
         one.models,
         int(np.count_nonzero(of_domain & ~rows)),
@@ -192,7 +194,7 @@ def _weighed(columns: OutcomeColumns) -> tuple[Weighed | None, OutcomeColumns, F
 
 class _Table(NamedTuple):
     outcomes: OutcomeColumns
-    entrants: Sequence[Entrant]
+    entrants: Sequence[RouterScores]
     usable: Flags
     seed: int
 
@@ -215,9 +217,9 @@ class _Table(NamedTuple):
         )
         return Slice(domain, n, measured, self.beside(rows))
 
-    def beside(self, rows: Flags) -> Beside:
+    def beside(self, rows: Flags) -> Baselines:
         part = self.outcomes.where(rows)
-        return Beside(
+        return Baselines(
             random=self._assess(part, np.zeros(len(part)), ties=None),
             oracle=self._assess(part, part.strong - part.weak, ties=None),
             strong_cost=float(part.strong_cost.mean()) if part.priced else None,

@@ -35,7 +35,7 @@ MOST_LISTED = 500
 OUTCOME = ("strong_score", "weak_score", "strong_cost", "weak_cost", "scores", "costs")
 ANOTHER = "another outcome of the same prompt is in the set; the first counts"
 
-Told = Callable[["Refusal"], object]
+Report = Callable[["Refusal"], object]
 
 
 class Refusal(NamedTuple):
@@ -55,7 +55,7 @@ class Tally:
     refused: int = 0
     refusals: list[Refusal] = field(default_factory=list)
 
-    def refuse(self, refusal: Refusal, told: Told) -> None:
+    def refuse(self, refusal: Refusal, told: Report) -> None:
         self.refused += 1
         if len(self.refusals) < MOST_LISTED:
             self.refusals.append(refusal)
@@ -91,7 +91,7 @@ class Import:
     def run(
         self,
         advance: Callable[[int], object] = lambda _: None,
-        refused: Told = lambda _: None,
+        refused: Report = lambda _: None,
     ) -> Tally:
         """Raises OutcomesError where the file cannot be read, or holds no outcome at all."""
         _check_name(self.name)
@@ -133,7 +133,7 @@ class Import:
         outcome_set: OutcomeSet,
         rows: Sequence[tuple[str, Row]],
         tally: Tally,
-        refused: Told,
+        refused: Report,
     ) -> None:
         """Of two rows about the same prompt and group the first counts."""
         digests = [digest_of(row) for _, row in rows]
@@ -284,7 +284,7 @@ def _known(outcome_set: OutcomeSet, digests: Sequence[str]) -> dict[str, tuple[A
     return {digest: tuple(outcome) for digest, *outcome in found}
 
 
-def _leave_out(item: Item, tally: Tally, refused: Told) -> None:
+def _leave_out(item: Item, tally: Tally, refused: Report) -> None:
     if item.contaminated:
         tally.contaminated += 1
         return

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from experiments.analysis.ratings import Estimate
 from experiments.analysis.routing.multi_model import Figures
 from experiments.core.wording import plural
-from experiments.lab.evaluations import Several
+from experiments.lab.evaluations import MultiModelResult
 from experiments.lab.off_policy_text import MINUS, percent
 
 
@@ -18,7 +18,7 @@ class Line(NamedTuple):
     figures: Figures
 
 
-def several_lines(one: Several) -> Iterator[Line]:
+def several_lines(one: MultiModelResult) -> Iterator[Line]:
     found = one.figures
     if found is None:
         return
@@ -29,7 +29,7 @@ def several_lines(one: Several) -> Iterator[Line]:
     yield Line("knows all answers", None, found.oracle)
 
 
-def several_sentence(one: Several) -> str:
+def several_sentence(one: MultiModelResult) -> str:
     """'policy:legal over 3 models, on 90 prompts: its quality is 0.020 above (…) a coin's …'."""
     whole = f"{one.name} over {len(one.models)} models"
     found = one.figures

@@ -10,7 +10,7 @@ from experiments.analysis.off_policy.estimates import STRONG, Evidence, WhatIf, 
 from experiments.analysis.off_policy.exploration import Advice, advise, wants_exploration
 from experiments.analysis.off_policy.nuisance import Floats
 from experiments.decisions.rollup_queries import DAY, Span
-from experiments.lab.candidates import Asked, Candidate, ask
+from experiments.lab.candidates import Candidate, CandidateLog, ask
 from experiments.lab.decision_log import Logged, Rescored, read_log
 from experiments.lab.rescoring import with_scores
 
@@ -31,7 +31,7 @@ class LoggedPoint(NamedTuple):
     cost: float | None
 
 
-class Answer(NamedTuple):
+class PolicyEstimate(NamedTuple):
     """What the log says about the candidate. Money in nano-dollars a request.
 
     `points` is the curve over the thresholds of the candidate's router; `advice` what to do where
@@ -54,7 +54,7 @@ class Question(NamedTuple):
     """The log as one candidate's router and pair see it, ready for any threshold."""
 
     logged: Logged
-    asked: Asked
+    asked: CandidateLog
     known: Evidence
 
     @property
@@ -68,18 +68,18 @@ def question(logged: Logged, candidate: Candidate) -> Question:
     return Question(logged, asked, evidence(asked.log))
 
 
-def what_if(span: Span, candidate: Candidate, *, limit: int | None = None) -> Answer:
+def what_if(span: Span, candidate: Candidate, *, limit: int | None = None) -> PolicyEstimate:
     """Three or four queries, and more where prompts have to be scored. Raises CannotAskError."""
     logged = with_scores(read_log(span, candidate.domain, limit=limit), candidate)
     return answer(question(logged, candidate), candidate)
 
 
-def answer(about: Question, candidate: Candidate, *, with_curve: bool = True) -> Answer:
+def answer(about: Question, candidate: Candidate, *, with_curve: bool = True) -> PolicyEstimate:
     """`about` may have been made for another threshold of the same router and pair."""
     logged, known = about.logged, about.known
     asked = ask(logged, candidate)
     found = estimate(known, asked.to_strong, rows=asked.rows, decided=asked.decided)
-    return Answer(
+    return PolicyEstimate(
         candidate=candidate,
         span=logged.span,
         is_whole=logged.is_whole,
@@ -92,7 +92,9 @@ def answer(about: Question, candidate: Candidate, *, with_curve: bool = True) ->
     )
 
 
-def _domains(about: Question, asked: Asked, candidate: Candidate) -> tuple[DomainAnswer, ...]:
+def _domains(
+    about: Question, asked: CandidateLog, candidate: Candidate
+) -> tuple[DomainAnswer, ...]:
     if candidate.domain:
         return ()
     named = sorted(enumerate(about.logged.domain_names), key=lambda one: one[1])
@@ -110,12 +112,12 @@ def _domains(about: Question, asked: Asked, candidate: Candidate) -> tuple[Domai
     )
 
 
-def _points(about: Question, asked: Asked) -> tuple[CurvePoint, ...]:
+def _points(about: Question, asked: CandidateLog) -> tuple[CurvePoint, ...]:
     scores = asked.log.score[asked.rows]
     return curve(about.known, thresholds_of(scores, STEPS), rows=asked.rows)
 
 
-def _logged(about: Question, asked: Asked) -> LoggedPoint:
+def _logged(about: Question, asked: CandidateLog) -> LoggedPoint:
     rows, log = asked.rows, about.known.log
     if not rows.any():
         return LoggedPoint(0.0, None, None)
@@ -132,7 +134,7 @@ def _share(values: Floats) -> float:
     return min(max(float(values.mean()), 0.0), 1.0)
 
 
-def _advice(about: Question, asked: Asked, found: WhatIf) -> Advice | None:
+def _advice(about: Question, asked: CandidateLog, found: WhatIf) -> Advice | None:
     """Only where exploring would help: something has no overlap, or too few explored."""
     if found.quality.has_enough and not wants_exploration(asked.log, asked.to_strong, asked.rows):
         return None

@@ -6,7 +6,7 @@ from experiments.analysis.off_policy.estimates import Bounds, Estimates, WhatIf
 from experiments.analysis.off_policy.exploration import Advice
 from experiments.core.money import NANO
 from experiments.lab.decision_log import Rescored
-from experiments.lab.off_policy import Answer
+from experiments.lab.off_policy import PolicyEstimate
 from experiments.lab.off_policy_text import (
     advice_words,
     condition_words,
@@ -19,7 +19,7 @@ from experiments.lab.off_policy_text import (
 Payload = dict[str, Any]
 
 
-def what_if_payload(answer: Answer) -> Payload:
+def what_if_payload(answer: PolicyEstimate) -> Payload:
     candidate = answer.candidate
     return {
         "sentence": sentence(answer),

@@ -13,7 +13,7 @@ from experiments.core.policy import Method
 from experiments.core.wording import dollars, plural
 from experiments.lab.candidates import Candidate
 from experiments.lab.decision_log import Rescored
-from experiments.lab.off_policy import Answer
+from experiments.lab.off_policy import PolicyEstimate
 
 MINUS = "\N{MINUS SIGN}"
 NOTEWORTHY = 0.005
@@ -28,7 +28,7 @@ def name_of(candidate: Candidate) -> str:
     return f"{name} over {candidate.strong} and {candidate.weak}" if candidate.strong else name
 
 
-def sentence(answer: Answer) -> str:
+def sentence(answer: PolicyEstimate) -> str:
     """Cost, then quality, then of how much of the traffic this is true."""
     found, where = answer.found, answer.candidate.domain or "all domains"
     if not found.decisions:
@@ -162,7 +162,7 @@ def tail_words(cost: Estimates) -> str:
     return ""
 
 
-def tails(answer: Answer) -> str:
+def tails(answer: PolicyEstimate) -> str:
     """The same of the whole and of each domain, or ""."""
     parts = [tail_words(answer.found.cost)]
     for one in answer.domains:
@@ -196,7 +196,7 @@ def advice_words(advice: Advice, domain: str) -> str:
     return f"{start}: {money}."
 
 
-def weights_words(answer: Answer) -> str:
+def weights_words(answer: PolicyEstimate) -> str:
     """How much of the log the estimate hangs on, and what was clipped."""
     quality = answer.found.quality
     parts = [

@@ -58,6 +58,6 @@ def find_caller(secret: str) -> Caller | None:
     return caller
 
 
-def forget() -> None:
+def invalidate() -> None:
     """The next request reads its key from the database."""
     _callers.clear()

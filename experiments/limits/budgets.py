@@ -63,7 +63,7 @@ def limits_of(key: APIKey) -> Limits:
     )
 
 
-def person(user_id: int) -> int:
+def user_account(user_id: int) -> int:
     """Whom calls of somebody without a key are charged to: a number that no key has."""
     return -user_id
 
@@ -82,7 +82,7 @@ def spent_today(key_id: int, now: datetime) -> int:
     return row.cost if row else 0
 
 
-class Charge(NamedTuple):
+class Reservation(NamedTuple):
     """What one call is expected to use. `cost` is None where the price is unknown."""
 
     key_id: int
@@ -96,7 +96,7 @@ class Charge(NamedTuple):
         return {"key": self.key_id, "tokens": self.tokens, "cost": self.cost}
 
 
-class Standing(NamedTuple):
+class QuotaStatus(NamedTuple):
     """What a key has left this minute, and which soft budgets it is above."""
 
     limits: Limits
@@ -109,7 +109,7 @@ class Standing(NamedTuple):
 class OverLimitError(Exception):
     """A call that a key's limit refuses. `code` names the limit, `retry_after` is in seconds."""
 
-    def __init__(self, code: str, message: str, retry_after: int, standing: Standing) -> None:
+    def __init__(self, code: str, message: str, retry_after: int, standing: QuotaStatus) -> None:
         self.code = code
         self.retry_after = retry_after
         self.standing = standing
@@ -124,25 +124,25 @@ class Used(NamedTuple):
     day: int
     month: int
 
-    def plus(self, charge: Charge) -> "Used":
+    def plus(self, charge: Reservation) -> "Used":
         cost = charge.cost or 0
         return Used(
             self.requests + 1, self.tokens + charge.tokens, self.day + cost, self.month + cost
         )
 
 
-def reserve(charges: Sequence[Charge]) -> list[Standing | OverLimitError]:
+def reserve(charges: Sequence[Reservation]) -> list[QuotaStatus | OverLimitError]:
     """Charges each call that its key's limits admit; for each, in order, what is left or why not.
 
     Runs inside the caller's transaction: the usage of limited keys is locked until it ends.
     """
-    results: list[Standing | OverLimitError] = [Standing(charge.limits) for charge in charges]
+    results: list[QuotaStatus | OverLimitError] = [QuotaStatus(charge.limits) for charge in charges]
     counters = _Counters(charges)
     for index, charge in enumerate(charges):
         if charge.limits.by_money or charge.limits.by_minute:
             results[index] = _admit(charge, counters)
     admitted = zip(charges, results, strict=True)
-    _add([(charge, 1) for charge, result in admitted if isinstance(result, Standing)])
+    _add([(charge, 1) for charge, result in admitted if isinstance(result, QuotaStatus)])
     return results
 
 
@@ -171,15 +171,15 @@ def count_request(key: APIKey, now: datetime) -> bool:
     return run_transaction(count)
 
 
-class Correction(NamedTuple):
+class UsageCorrection(NamedTuple):
     """What a call really used, in place of what it was charged with."""
 
-    charge: Charge
+    charge: Reservation
     tokens: int
     cost: int | None
 
 
-def correct(corrections: Iterable[Correction]) -> None:
+def reconcile(corrections: Iterable[UsageCorrection]) -> None:
     """Replaces estimates. An unknown cost leaves the estimate standing."""
     changes = []
     for charge, tokens, cost in corrections:
@@ -192,7 +192,7 @@ def correct(corrections: Iterable[Correction]) -> None:
     _add(changes)
 
 
-def _admit(charge: Charge, counters: "_Counters") -> Standing | OverLimitError:
+def _admit(charge: Reservation, counters: "_Counters") -> QuotaStatus | OverLimitError:
     used = counters.used(charge)
     after = used.plus(charge)
     refusal = _refusal(charge, after)
@@ -203,7 +203,7 @@ def _admit(charge: Charge, counters: "_Counters") -> Standing | OverLimitError:
     return OverLimitError(code, message, retry_after, _standing(charge, used))
 
 
-def _refusal(charge: Charge, after: Used) -> tuple[str, str, int] | None:
+def _refusal(charge: Reservation, after: Used) -> tuple[str, str, int] | None:
     limits, at = charge.limits, charge.at
     who, whose, has = _WORDS[charge.key_id < 0]
     if limits.requests is not None and after.requests > limits.requests:
@@ -230,10 +230,10 @@ def _refusal(charge: Charge, after: Used) -> tuple[str, str, int] | None:
 _WORDS = {False: ("This key", "This key's", "has"), True: ("You", "Your", "have")}
 
 
-def _standing(charge: Charge, used: Used) -> Standing:
+def _standing(charge: Reservation, used: Used) -> QuotaStatus:
     limits = charge.limits
     soft = (("day", limits.soft_day, used.day), ("month", limits.soft_month, used.month))
-    return Standing(
+    return QuotaStatus(
         limits,
         None if limits.requests is None else max(0, limits.requests - used.requests),
         None if limits.tokens is None else max(0, limits.tokens - used.tokens),
@@ -245,12 +245,12 @@ def _standing(charge: Charge, used: Used) -> Standing:
 class _Counters:
     """What keys have used, with the charges admitted so far in this transaction."""
 
-    def __init__(self, charges: Sequence[Charge]) -> None:
+    def __init__(self, charges: Sequence[Reservation]) -> None:
         self._rows = _locked(charges)
         self._earlier: dict[tuple[int, datetime], int] = {}
         self._added: defaultdict[tuple[int, datetime], int] = defaultdict(int)
 
-    def used(self, charge: Charge) -> Used:
+    def used(self, charge: Reservation) -> Used:
         """One query for each key with a budget and day."""
         limits, day = charge.limits, _day(charge.at)
         requests = tokens = today = before = 0
@@ -261,7 +261,7 @@ class _Counters:
             requests, tokens, _ = self._rows[charge.key_id, MINUTE, _minute(charge.at)]
         return Used(requests, tokens, today, before + today)
 
-    def add(self, charge: Charge) -> None:
+    def add(self, charge: Reservation) -> None:
         for span in _spans(charge):
             requests, tokens, cost = self._rows[span]
             self._rows[span] = requests + 1, tokens + charge.tokens, cost + (charge.cost or 0)
@@ -278,7 +278,7 @@ class _Counters:
         return self._earlier[key_id, day] + sum(added)
 
 
-def _locked(charges: Sequence[Charge]) -> dict[Span, Sequence[int]]:
+def _locked(charges: Sequence[Reservation]) -> dict[Span, Sequence[int]]:
     """The counters of every row that `charges` may change, locked in one order by one statement.
     Rows that are new are made. Where no key has a limit, nothing is locked before it is added."""
     if not any(charge.limits.by_money or charge.limits.by_minute for charge in charges):
@@ -303,7 +303,7 @@ def _aware(at: datetime) -> datetime:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def _spans(charge: Charge) -> list[Span]:
+def _spans(charge: Reservation) -> list[Span]:
     """The rows a charge counts in: its day, and its minute where its key has a limit by it."""
     spans = [(charge.key_id, DAY, _day(charge.at))]
     if charge.limits.by_minute:
@@ -318,7 +318,7 @@ def _spent_before(key_id: int, day: datetime) -> int:
     return int(days.aggregate(spent=Sum("cost"))["spent"] or 0)
 
 
-def _add(changes: Sequence[tuple[Charge, int]]) -> None:
+def _add(changes: Sequence[tuple[Reservation, int]]) -> None:
     """Adds to every row that the charges count in, always in the same order."""
     rows: defaultdict[Span, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for charge, requests in changes:

@@ -52,7 +52,7 @@ def tripped(now: datetime) -> Tripped:
     return Tripped(closed, frozenset(opened) - closed)
 
 
-def forget() -> None:
+def invalidate() -> None:
     """The next call reads the circuits anew."""
     global _read  # noqa: PLW0603
     _read = (float("-inf"), {})
@@ -82,7 +82,7 @@ def record(results: Sequence[CallResult], now: datetime) -> None:
         if state != before:
             changed.append(_columns(row, state, reasons.get(row.model, "")))
         if state.open_until != before.open_until:
-            forget()
+            invalidate()
     if changed:
         put(Circuit, ["model"], changed)
 

@@ -49,7 +49,7 @@ def learned(now: datetime) -> Learned:
     return rules
 
 
-def forget() -> None:
+def invalidate() -> None:
     """The next call reads them again."""
     global _read  # noqa: PLW0603
     _read = (float("-inf"), {})
@@ -65,7 +65,7 @@ def remember(refusals: Sequence[Refusal], now: datetime) -> None:
     rows = {_key(each): _row(each, now, now + kept) for each in refusals}
     for key in sorted(rows):
         run_transaction(partial(_put, rows[key]))
-    forget()
+    invalidate()
 
 
 def _delete_expired(now: datetime) -> None:

@@ -24,7 +24,7 @@ from experiments.core.selection import (
     permitted,
 )
 from experiments.core.units import HashedBuckets, Unit
-from experiments.core.values import Score, Situation
+from experiments.core.values import DecisionInputs, Score
 from experiments.python_api.answers import explain, router_fallbacks
 from experiments.python_api.flags import FeatureFlags
 from experiments.python_api.policy import DETECTION_THRESHOLD, Catalogue, build_policy
@@ -248,11 +248,11 @@ def checked_text(text: str) -> str:
     return text
 
 
-def describe_situation(prompt: Prompt, catalogue: Catalogue, day: date) -> Situation:
+def describe_situation(prompt: Prompt, catalogue: Catalogue, day: date) -> DecisionInputs:
     """What `decide` is given. Models the criteria forbid count as unavailable: a router chooses
     between two models and knows nothing of exclusions and certifications."""
     allowed = {model.key for model in permitted(catalogue.models.values(), prompt.criteria)}
-    return Situation(
+    return DecisionInputs(
         decision_id="",
         unit=Unit(HashedBuckets(""), "", sticky=False),
         candidates=prompt.candidates,

@@ -21,7 +21,7 @@ from experiments.configuration.revisions import Author, lock_configuration, revi
 from experiments.experimentation.metrics import UnknownMetricError
 from experiments.models import Flag, Rollout, RolloutStep
 from experiments.rollouts.guards import guards_of
-from experiments.rollouts.monitoring import Look, look_at, recorded
+from experiments.rollouts.monitoring import Check, look_at, recorded
 from experiments.rollouts.steps import HUNDRED, Step, percentage_at, problem_of, steps_of
 from experiments.storage.transactions import retried
 
@@ -185,7 +185,7 @@ def _held(rollout: Rollout, step: str = "", *states: str) -> Iterator[None]:
         yield
 
 
-def _advance(rollout: Rollout, look: Look, now: datetime) -> None:
+def _advance(rollout: Rollout, look: Check, now: datetime) -> None:
     step = steps_of(rollout)[rollout.step]
     over_at = _over_at(rollout, step)
     if look.harm:
@@ -205,7 +205,7 @@ def _advance(rollout: Rollout, look: Look, now: datetime) -> None:
         _settle(rollout, State.READY, AUTHOR, now, "The step is sound and waits for an operator")
 
 
-def _problem(rollout: Rollout, look: Look) -> str | None:
+def _problem(rollout: Rollout, look: Check) -> str | None:
     """Why nothing may move, or None. At the last step there is nothing left to move."""
     alarm = _alarm(look.checks) if look.next_share is not None else None
     return _moved_by_hand(rollout) or alarm
@@ -235,7 +235,7 @@ def _over_at(rollout: Rollout, step: Step) -> datetime | None:
     return rollout.step_started_at + timedelta(hours=step.hours)
 
 
-def _go_on(rollout: Rollout, look: Look, author: Author, now: datetime, reason: str) -> None:
+def _go_on(rollout: Rollout, look: Check, author: Author, now: datetime, reason: str) -> None:
     if rollout.step + 1 < len(steps_of(rollout)):
         _enter(rollout, rollout.step + 1, author, now, reason)
     else:

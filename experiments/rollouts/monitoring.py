@@ -34,7 +34,7 @@ SHORTEST = timedelta(hours=1)
 DAY = timedelta(days=1)
 
 
-class Look(NamedTuple):
+class Check(NamedTuple):
     """What the guards say, what is missing for `next_share`, and whether the numbers can be
     believed. `compared` is the number of units on the smaller side; `next_share` is None at the
     last step."""
@@ -75,7 +75,7 @@ class Look(NamedTuple):
         return f"{said[:1].upper()}{said[1:].rstrip('.')}."
 
 
-def look_at(rollout: Rollout, now: datetime) -> Look:
+def look_at(rollout: Rollout, now: datetime) -> Check:
     """The guards as they stand. One query, one more for custom metrics."""
     guards = guards_of(rollout)
     data = read_rollout(rollout.key, (guard.spec for guard in guards), now.date())
@@ -94,7 +94,7 @@ def look_at(rollout: Rollout, now: datetime) -> Look:
         if share is not None
         else []
     )
-    return Look(
+    return Check(
         at=now,
         guards=results,
         missing=tuple(one for one in lacking if one is not None),
@@ -111,7 +111,7 @@ def seen_by(rollout: Rollout, now: datetime) -> dict[str, Any]:
     return seen or recorded(look_at(rollout, now))
 
 
-def recorded(look: Look) -> dict[str, Any]:
+def recorded(look: Check) -> dict[str, Any]:
     """A look as JSON: stored with the rollout, answered over REST, shown on pages."""
     needs = {one.result.guard.name: lacking(one) for one in look.missing}
     return {

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from experiments.configuration.policy_store import NoPolicyError
-from experiments.core.explanation import Station
+from experiments.core.explanation import ExplanationStep
 from experiments.core.selection import NoEligibleModelsError
 from experiments.decisions import explanation
 from experiments.models import Domain
@@ -20,7 +20,7 @@ class Trial(NamedTuple):
 
     title: str
     sentence: str
-    stations: tuple[Station, ...] = ()
+    stations: tuple[ExplanationStep, ...] = ()
 
 
 def trials(domain: Domain, text: str) -> list[Trial]:

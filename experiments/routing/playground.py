@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from experiments.configuration.policy_store import NoPolicyError
-from experiments.core.explanation import Station
+from experiments.core.explanation import ExplanationStep
 from experiments.core.policy import Domain, Holdout, Method, Policy, RoutingPolicy
 from experiments.core.selection import NoEligibleModelsError
 from experiments.decisions import explanation
@@ -64,7 +64,7 @@ class Tried(NamedTuple):
 
     title: str
     sentence: str
-    stations: tuple[Station, ...] = ()
+    stations: tuple[ExplanationStep, ...] = ()
     decision: Decision | None = None
 
 

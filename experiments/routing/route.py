@@ -19,8 +19,8 @@ from experiments.core.policy import Policy
 from experiments.core.selection import ModelSelectionCriteria, NoEligibleModelsError
 from experiments.core.text import storable
 from experiments.core.units import HashedBuckets, Unit
-from experiments.core.values import Asked, Decision, Failure, Fallback, Situation
-from experiments.decisions.decision_rows import Circumstances, to_row
+from experiments.core.values import Decision, DecisionInputs, Failure, Fallback, RequestedTarget
+from experiments.decisions.decision_rows import DecisionMetadata, to_row
 from experiments.decisions.group_commit import store_decisions
 from experiments.models import Decision as DecisionRow
 from experiments.routers.features import Features, featurise
@@ -70,7 +70,7 @@ class RouteRequest(NamedTuple):
     request_id: str = ""
     unavailable: frozenset[str] = frozenset()
     pair_stands_in: bool = False
-    asked: Asked | None = None
+    asked: RequestedTarget | None = None
     at: datetime | None = None
 
 
@@ -156,7 +156,7 @@ def decide_blindly(
     return row
 
 
-def _decision(policy: Policy, situation: Situation, score: ScoreRouter) -> Decision:
+def _decision(policy: Policy, situation: DecisionInputs, score: ScoreRouter) -> Decision:
     try:
         return decide(policy, situation, score)
     except NoEligibleModelsError as error:
@@ -185,11 +185,11 @@ def _situation(
     detected: Detected,
     expected: Expected,
     now: datetime,
-) -> Situation:
+) -> DecisionInputs:
     decision_id = str(uuid7())
     unit_id = request.unit_id or decision_id
     tokens = request.input_tokens
-    return Situation(
+    return DecisionInputs(
         decision_id=decision_id,
         unit=Unit(HashedBuckets(unit_id), hash_unit(unit_id), request.unit_id is not None),
         candidates=detected.candidates,
@@ -209,15 +209,15 @@ def _circumstances(
     policy: Policy,
     request: RouteRequest,
     decision: Decision,
-    situation: Situation,
+    situation: DecisionInputs,
     features: Features | None,
     detected: Detected,
     now: datetime,
     started: float,
-) -> Circumstances:
+) -> DecisionMetadata:
     storage = decision.domain.prompt_storage
     monitored = policy.switches.performance_monitoring
-    return Circumstances(
+    return DecisionMetadata(
         created_at=now,
         unit_hash=situation.unit.hashed,
         detector=detected.detector,

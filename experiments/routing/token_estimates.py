@@ -23,7 +23,7 @@ def expected_output_tokens() -> Mapping[tuple[str, str], int]:
     return expected
 
 
-def forget() -> None:
+def invalidate() -> None:
     """The next call reads the outcomes anew."""
     global _cache  # noqa: PLW0603
     _cache = (float("-inf"), {})

@@ -19,12 +19,12 @@ from experiments.decisions.unit_totals import JUDGE
 from experiments.limits import circuit_breakers
 from experiments.limits.budgets import (
     OWN_KEY,
-    Charge,
-    Correction,
     Limits,
     OverLimitError,
-    Standing,
-    correct,
+    QuotaStatus,
+    Reservation,
+    UsageCorrection,
+    reconcile,
     reserve,
 )
 from experiments.limits.circuit_breakers import CallResult
@@ -57,7 +57,7 @@ class Waiting(NamedTuple):
     pair: ShadowPair
     material: Material
     why: str
-    charge: Charge | None
+    charge: Reservation | None
     tokens: int
     cost: int | None
 
@@ -67,7 +67,7 @@ class Ending(NamedTuple):
 
     pair: ShadowPair
     status: ShadowPair.Status
-    charge: Charge | None = None
+    charge: Reservation | None = None
     tokens: int = 0
     cost: int | None = 0
     detail: str = ""
@@ -78,12 +78,12 @@ class Ending(NamedTuple):
     preference: float | None = None
 
 
-def charge_for(at: datetime, tokens: int, cost: int | None) -> Charge:
+def charge_for(at: datetime, tokens: int, cost: int | None) -> Reservation:
     """What a pair is expected to use, under the day's budget of the moment."""
-    return Charge(OWN_KEY, Limits(day=store.current().shadowing.budget), at, tokens, cost)
+    return Reservation(OWN_KEY, Limits(day=store.current().shadowing.budget), at, tokens, cost)
 
 
-def begin(claims: Mapping[UUID, Charge]) -> dict[UUID, str]:
+def begin(claims: Mapping[UUID, Reservation]) -> dict[UUID, str]:
     """Marks the pairs that the budget covers as being asked, and charges them. For each "" or why
     not; those that somebody else has begun, or ended, are left out.
 
@@ -91,11 +91,11 @@ def begin(claims: Mapping[UUID, Charge]) -> dict[UUID, str]:
     """
     waiting = ShadowPair.objects.filter(pk__in=claims, status=Status.WAITING)
 
-    def write() -> dict[UUID, Standing | OverLimitError]:
+    def write() -> dict[UUID, QuotaStatus | OverLimitError]:
         ours = locked_ids(waiting)
         answers = dict(zip(ours, reserve([claims[pk] for pk in ours]), strict=True))
         for pk, answer in answers.items():
-            if isinstance(answer, Standing):
+            if isinstance(answer, QuotaStatus):
                 ShadowPair.objects.filter(pk=pk).update(
                     status=Status.ASKING, sealed="", charged=claims[pk].cost, detail=""
                 )
@@ -113,7 +113,7 @@ def book(calls: Iterable[Own]) -> None:
         CallResult(attempt.model, attempt.status != OK, attempt.error or attempt.status)
         for call in calls
         for attempt in call.attempts
-        if attempt.blames
+        if attempt.counts_for_breaker
     ]
 
     def write() -> None:
@@ -163,9 +163,9 @@ def _end(ending: Ending, now: datetime) -> None:
         feed(pair, ending.preference)
 
 
-def _correct(charge: Charge | None, tokens: int, cost: int | None) -> None:
+def _correct(charge: Reservation | None, tokens: int, cost: int | None) -> None:
     if charge is not None:
-        correct([Correction(charge, tokens, cost)])
+        reconcile([UsageCorrection(charge, tokens, cost)])
 
 
 def _rate(decision_id: UUID, preference: float, now: datetime) -> None:

@@ -28,7 +28,7 @@ INTERRUPTED = "interrupted"
 INTERRUPTION = "Its process ended before what was asked was booked. Nothing is asked twice."
 
 
-class Overheard(NamedTuple):
+class ShadowCandidate(NamedTuple):
     """An answered call that `other` is to answer too: what it was asked, and what the user got."""
 
     decision: Decision
@@ -46,7 +46,7 @@ class Material(NamedTuple):
     other: str | None = None
 
 
-def queue(overheard: Sequence[Overheard]) -> None:
+def queue(overheard: Sequence[ShadowCandidate]) -> None:
     """Stores what is to be asked, sealed, and sees that somebody asks. Once the day's budget is
     used up nothing is stored but that the call was not made."""
     now = datetime.now(UTC)
@@ -165,7 +165,7 @@ def _sealed(material: Material, at: datetime) -> str:
     return seal(orjson.dumps(material._asdict()), at)
 
 
-def _row(each: Overheard, now: datetime, *, is_used_up: bool) -> ShadowPair:
+def _row(each: ShadowCandidate, now: datetime, *, is_used_up: bool) -> ShadowPair:
     row = ShadowPair(
         decision_id=each.decision.pk,
         domain=each.decision.domain,

@@ -31,7 +31,7 @@ def refused(parameter: str, model: str = MODEL, **values: Any) -> Refusal:
 
 @pytest.fixture
 def now() -> datetime:
-    learned_parameters.forget()
+    learned_parameters.invalidate()
     return datetime.now(UTC)
 
 
@@ -51,7 +51,7 @@ def test_rule_is_added_in_one_revision_and_holds_for_its_models(
     newest = PolicyRevision.objects.first()
     assert newest is not None
     assert newest.document["parameter_rules"]["gpt-4-top-k"]["model_patterns"] == ["gpt-4*"]
-    store.forget()
+    store.invalidate()
     upstreams = store.current().upstreams
     named = {name for name, each in upstreams.items() if "gpt-4-top-k" in map(_name, each.rules)}
     assert named == {"openai/gpt-4.1", "openai/gpt-4.1-mini"}
@@ -118,7 +118,7 @@ def test_learned_parameter_expires(now: datetime, settings: Any) -> None:
     settings.LEARNED_PARAMETER_HOURS = 2
     remember([refused("seed")], now)
     assert MODEL in learned(now)
-    learned_parameters.forget()
+    learned_parameters.invalidate()
     assert learned(now + timedelta(hours=3)) == {}
     remember([refused("user")], now + timedelta(hours=3))
     assert list(LearnedParameter.objects.values_list("parameter", flat=True)) == ["user"]

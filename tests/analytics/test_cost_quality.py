@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from experiments.analytics.chart_rows import CoinLine
+from experiments.analytics.chart_rows import RandomBaseline
 from experiments.analytics.cost_quality import plane
 from experiments.decisions.rollup_queries import Span
 from tests.rollup_rows import CENT, hour
@@ -55,7 +55,7 @@ def test_it_works(django_assert_num_queries: DjangoAssertNumQueries) -> None:
 
 def test_the_line_joins_always_weak_and_always_strong() -> None:
     coin_arms()
-    assert plane(SPAN).coins == (CoinLine("technical", 100 * CENT, 0.75, 1000 * CENT, 0.95),)
+    assert plane(SPAN).coins == (RandomBaseline("technical", 100 * CENT, 0.75, 1000 * CENT, 0.95),)
 
 
 def test_tiers_of_a_router_make_no_line() -> None:

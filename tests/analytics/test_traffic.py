@@ -8,7 +8,7 @@ from django.db.models import Sum
 from django.db.models.functions import Coalesce
 from pytest_django import DjangoAssertNumQueries
 
-from experiments.analytics.traffic import Baseline, Comparison, Held, traffic
+from experiments.analytics.traffic import Baseline, Comparison, QualityStatus, traffic
 from experiments.decisions.rollup_queries import Span
 from experiments.models import Decision
 from tests.decisions import recount
@@ -110,13 +110,13 @@ def test_a_bucket_of_another_domain_is_not_counted() -> None:
 @pytest.mark.parametrize(
     ("strong", "weak", "held"),
     [
-        ((950, 1000), (945, 1000), Held.YES),
-        ((950, 1000), (800, 1000), Held.NO),
-        ((95, 100), (90, 100), Held.UNCLEAR),
-        ((90, 100), (89, 99), Held.TOO_FEW),
+        ((950, 1000), (945, 1000), QualityStatus.YES),
+        ((950, 1000), (800, 1000), QualityStatus.NO),
+        ((95, 100), (90, 100), QualityStatus.UNCLEAR),
+        ((90, 100), (89, 99), QualityStatus.TOO_FEW),
     ],
 )
-def test_quality_held(strong: tuple[int, int], weak: tuple[int, int], held: Held) -> None:
+def test_quality_held(strong: tuple[int, int], weak: tuple[int, int], held: QualityStatus) -> None:
     hour(tier="strong", liked=strong[0], rated=strong[1])
     hour(tier="weak", liked=weak[0], rated=weak[1])
     assert traffic(SPAN, Baseline.ALWAYS_STRONG).domains[0].quality.held is held
@@ -125,7 +125,7 @@ def test_quality_held(strong: tuple[int, int], weak: tuple[int, int], held: Held
 def test_quality_of_one_model_has_nothing_to_be_compared_with() -> None:
     hour(tier="selected", liked=900, rated=1000)
     quality = traffic(SPAN, Baseline.ALWAYS_STRONG).domains[0].quality
-    assert quality.held is Held.NOT_ROUTED
+    assert quality.held is QualityStatus.NOT_ROUTED
     assert quality.mean is not None
     assert quality.mean.value == 0.9
 

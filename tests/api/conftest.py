@@ -22,9 +22,9 @@ def openapi() -> Document:
 
 @pytest.fixture(autouse=True)
 def _fresh_keys() -> Iterator[None]:
-    api_keys.forget()
+    api_keys.invalidate()
     yield
-    api_keys.forget()
+    api_keys.invalidate()
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ def test_it_is_loaded_with_the_next_revision_and_decides_nothing(evals: Path) ->
 
     assert PolicyRevision.objects.latest("number").number == before + 1
     assert list(Domain.objects.values("name", "router", "threshold")) == policies
-    store.forget()
+    store.invalidate()
     engine.warm_up(store.current())
     row = route(RouteRequest("Why?", "u", domain="technical"))
     row.refresh_from_db()
@@ -112,7 +112,7 @@ def test_it_learns_which_questions_are_hard(lab: Path, kind: str) -> None:
 
     train("mine", write_csv(lab / "own.csv", rows), "--kind", kind)
 
-    store.forget()
+    store.invalidate()
     engine.warm_up(store.current())
     found = {text: engine.score("mine", featurise(f"{text} 500")) for text in (hard, easy)}
     assert found[hard].value > found[easy].value + 0.1  # type: ignore[union-attr]

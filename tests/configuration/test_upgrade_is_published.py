@@ -14,7 +14,7 @@ def test_prices_and_timeouts_that_a_migration_changed(seeded: None) -> None:
     prices.update(cache_write_1h_per_million=Decimal(9))
     seed()
     assert PolicyRevision.objects.count() == before + 1
-    store.forget()
+    store.invalidate()
     policy = store.current()
     assert policy.upstreams["openai/gpt-4.1"].endpoint.first_token_seconds == 123.0
     [price] = policy.prices["anthropic/claude-opus-5-5"]

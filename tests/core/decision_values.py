@@ -10,7 +10,7 @@ from experiments.core.detection import Candidate, DomainConfig
 from experiments.core.money import Price
 from experiments.core.policy import Domain, FlagRule, Method, Policy, Router, RoutingPolicy
 from experiments.core.units import HashedBuckets, Unit
-from experiments.core.values import Decision, Failure, Score, Situation
+from experiments.core.values import Decision, DecisionInputs, Failure, Score
 
 ALL = 10_000
 STRONG, WEAK, OTHER = "a/strong", "a/weak", "b/other"
@@ -47,7 +47,7 @@ def policy(*domains: Domain, **values: Any) -> Policy:
     return Policy(**{**fields, **values})
 
 
-def situation(unit_id: str = "user-42", **values: Any) -> Situation:
+def situation(unit_id: str = "user-42", **values: Any) -> DecisionInputs:
     fields: dict[str, Any] = {
         "decision_id": f"decision-of-{unit_id}",
         "unit": Unit(HashedBuckets(unit_id), f"hash-of-{unit_id}"),
@@ -55,7 +55,7 @@ def situation(unit_id: str = "user-42", **values: Any) -> Situation:
         "input_tokens": 1000,
         "day": date(2026, 11, 22),
     }
-    return Situation(**{**fields, **values})
+    return DecisionInputs(**{**fields, **values})
 
 
 def scoring(value: float) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from experiments.core.eligibility import Course, Needs, next_model, unfit
+from experiments.core.eligibility import FallbackPlan, Requirements, ineligible_models, next_model
 from experiments.core.endpoints import Endpoint, Protocol, Upstream, upstream_name
 from experiments.core.policy import Policy
 from experiments.core.values import Pair
@@ -26,34 +26,34 @@ def able(rules: Policy, name: str, **values: Any) -> Policy:
 
 
 def test_everything_fits_a_call_that_needs_nothing() -> None:
-    assert unfit(callable_everywhere(), Needs()) == {}
+    assert ineligible_models(callable_everywhere(), Requirements()) == {}
 
 
 @pytest.mark.parametrize(
     ("needs", "reason"),
     [
-        (Needs(frozenset({"vision"})), "lacks_vision"),
-        (Needs(frozenset({"tools", "audio"})), "lacks_audio"),
-        (Needs(tokens=4097), "context_window"),
-        (Needs(allowed=frozenset({STRONG})), "not_allowed_for_key"),
+        (Requirements(frozenset({"vision"})), "lacks_vision"),
+        (Requirements(frozenset({"tools", "audio"})), "lacks_audio"),
+        (Requirements(tokens=4097), "context_window"),
+        (Requirements(allowed=frozenset({STRONG})), "not_allowed_for_key"),
     ],
 )
-def test_reason_against_a_model(needs: Needs, reason: str) -> None:
+def test_reason_against_a_model(needs: Requirements, reason: str) -> None:
     rules = callable_everywhere()
     rules = able(rules, STRONG, vision_capable=True, supports_tools=True, audio_capable=True)
     rules = able(rules, STRONG, context_window=5000)
-    found = unfit(rules, needs)
+    found = ineligible_models(rules, needs)
     assert found == {WEAK: reason, OTHER: reason}
 
 
 def test_window_that_is_just_large_enough() -> None:
-    assert unfit(callable_everywhere(), Needs(tokens=4096)) == {}
+    assert ineligible_models(callable_everywhere(), Requirements(tokens=4096)) == {}
 
 
 def test_model_that_is_off_or_nowhere() -> None:
     rules = unavailable(callable_everywhere(), WEAK)
     upstreams = {name: at for name, at in rules.upstreams.items() if name != OTHER}
-    found = unfit(replace(rules, upstreams=upstreams), Needs())
+    found = ineligible_models(replace(rules, upstreams=upstreams), Requirements())
     assert found == {WEAK: "switched_off", OTHER: "no_endpoint"}
 
 
@@ -67,7 +67,7 @@ def test_other_of_the_pair_then_preferred_then_selected() -> None:
         domains={**rules.domains, "code": replace(preferring, config=config)},
         models={**rules.models, "c/preferred": third},
     )
-    course = Course("code", Pair(STRONG, WEAK))
+    course = FallbackPlan("code", Pair(STRONG, WEAK))
     tried = [STRONG]
     while following := next_model(rules, course, tried, {}):
         tried.append(following)
@@ -76,20 +76,20 @@ def test_other_of_the_pair_then_preferred_then_selected() -> None:
 
 def test_callers_list_comes_first_and_skips_what_cannot_answer() -> None:
     rules = callable_everywhere()
-    course = Course("code", Pair(STRONG, WEAK), listed=("gone/model", OTHER, WEAK))
+    course = FallbackPlan("code", Pair(STRONG, WEAK), listed=("gone/model", OTHER, WEAK))
     assert next_model(rules, course, [STRONG], {}) == OTHER
     assert next_model(rules, course, [STRONG], {OTHER: "circuit_open"}) == WEAK
 
 
 def test_named_model_has_no_stand_in_of_ours() -> None:
     rules = callable_everywhere()
-    assert next_model(rules, Course("code", None, direct=True), [STRONG], {}) is None
-    course = Course("code", None, listed=(OTHER,), direct=True)
+    assert next_model(rules, FallbackPlan("code", None, direct=True), [STRONG], {}) is None
+    course = FallbackPlan("code", None, listed=(OTHER,), direct=True)
     assert next_model(rules, course, [STRONG], {}) == OTHER
 
 
 def test_nobody_is_left() -> None:
-    course = Course("code", Pair(STRONG, WEAK))
+    course = FallbackPlan("code", Pair(STRONG, WEAK))
     assert next_model(callable_everywhere(), course, [STRONG, WEAK, OTHER], {}) is None
 
 

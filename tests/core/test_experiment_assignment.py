@@ -29,7 +29,7 @@ from experiments.core.policy import (
     Switches,
 )
 from experiments.core.units import HashedBuckets, Unit
-from experiments.core.values import Decision, Score, Situation
+from experiments.core.values import Decision, DecisionInputs, Score
 
 STRONG, WEAK = "acme/strong", "acme/weak"
 PAIR = RoutingPolicy(strong=STRONG, weak=WEAK)
@@ -79,7 +79,7 @@ def decided(
     score: float = 0.5,
 ) -> Decision:
     decision_id = str(UUID(int=number * 7919 + 1))
-    situation = Situation(
+    situation = DecisionInputs(
         decision_id=decision_id,
         unit=Unit(HashedBuckets(unit), f"hash of {unit}"),
         candidates=(),

@@ -6,13 +6,13 @@ import pytest
 
 from experiments.core.assignment import FlagState
 from experiments.core.detection import Candidate
-from experiments.core.explanation import Facts, Rating, Report, as_text, sentence, stations
+from experiments.core.explanation import DecisionView, Rating, Report, as_text, sentence, stations
 from experiments.core.values import Failure, Fallback, Score
 from experiments.core.wording import comparison, dollars, percent
 
 STRONG, WEAK = "openai/gpt-4.1", "openai/gpt-4.1-mini"
 ON = FlagState("routellm_enabled", True, "rollout", 0.5, 100.0)
-FACTS = Facts(
+FACTS = DecisionView(
     input_tokens=142,
     text=None,
     unit="ab12…",
@@ -53,7 +53,7 @@ FACTS = Facts(
 )
 
 
-def station(facts: Facts, name: str) -> tuple[str, str]:
+def station(facts: DecisionView, name: str) -> tuple[str, str]:
     found = next(s for s in stations(facts) if s.name == name)
     return found.fact, found.state
 

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from experiments.core.judging import (
+    JudgeVerdict,
     MalformedVerdictError,
-    Verdict,
     judge_messages,
     preference,
     read_verdict,
 )
 
-A, B, TIE = Verdict(1.0, "", ""), Verdict(0.0, "", ""), Verdict(0.5, "", "")
+A, B, TIE = JudgeVerdict(1.0, "", ""), JudgeVerdict(0.0, "", ""), JudgeVerdict(0.5, "", "")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_anything_else_is_malformed(text: str) -> None:
     [(A, B, 1.0), (B, A, 0.0), (A, A, 0.5), (B, B, 0.5), (TIE, TIE, 0.5), (A, TIE, 0.75)],
 )
 def test_two_orders_make_one_preference(
-    given_first: Verdict, given_second: Verdict, value: float
+    given_first: JudgeVerdict, given_second: JudgeVerdict, value: float
 ) -> None:
     assert preference(given_first, given_second) == value
 

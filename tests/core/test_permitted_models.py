@@ -3,7 +3,7 @@
 from datetime import date
 
 from experiments.core.catalog import Model, ModelCapabilities, ModelCost
-from experiments.core.decision import Decision, Score, Situation, decide
+from experiments.core.decision import Decision, DecisionInputs, Score, decide
 from experiments.core.detection import DomainConfig
 from experiments.core.policy import Domain, FlagRule, Method, Policy, RoutingPolicy
 from experiments.core.selection import GENERAL, ModelSelectionCriteria
@@ -27,7 +27,7 @@ def decided(criteria: ModelSelectionCriteria | None = None) -> Decision:
         m.name: m for m in (model("plain"), model("certified", "HIPAA"), model("c2", "HIPAA"))
     }
     policy = Policy(1, FlagRule("routellm_enabled", ALL, "m"), domains, models, {})
-    situation = Situation(
+    situation = DecisionInputs(
         "d",
         Unit(HashedBuckets("u"), "h"),
         [],

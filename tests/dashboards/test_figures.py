@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from experiments.analytics.chart_rows import (
-    CoinLine,
     CostDay,
     Effect,
     EstimatePoint,
     PlanePoint,
     QualityPoint,
+    RandomBaseline,
     ScoreBin,
 )
 from experiments.dashboards.experiment_figures import effects_forest, estimate_over_time
@@ -249,7 +249,7 @@ def test_a_point_with_few_ratings_is_hollow_and_one_with_none_is_left_out() -> N
 
 
 def test_the_coin_runs_from_always_weak_to_always_strong() -> None:
-    coin = CoinLine("legal", 300_000_000, 0.8, 5_100_000_000, 0.93)
+    coin = RandomBaseline("legal", 300_000_000, 0.8, 5_100_000_000, 0.93)
     (line,) = domains_plane([], [coin]).data
     assert (list(line.x), list(line.y)) == ([0.3, 5.1], [0.8, 0.93])
     assert list(line.text) == ["always weak", "always strong"]
@@ -275,7 +275,7 @@ def test_arms_have_the_colours_of_their_experiments_page() -> None:
         plane_point(name="e: silent", kind="arm", quality=None),
     ]
     looks = {f"e: {name}": look for name, look in LOOKS.items()}
-    coin = CoinLine("legal", 300_000_000, 0.8, 5_100_000_000, 0.93)
+    coin = RandomBaseline("legal", 300_000_000, 0.8, 5_100_000_000, 0.93)
     within = ranges([plane_point(), *arms], [coin])
     named = [Named(arm.name.removeprefix("e: "), arm) for arm in arms]
     line, control, local, whole = arms_plane(plane_point(), named, looks, coin, within).data
@@ -288,7 +288,7 @@ def test_arms_have_the_colours_of_their_experiments_page() -> None:
 
 def test_all_panels_have_the_same_axes_and_hold_their_whiskers() -> None:
     hollow = plane_point(rated=12, quality_low=0.1)
-    coin = CoinLine("legal", 300_000_000, 0.75, 5_100_000_000, 0.93)
+    coin = RandomBaseline("legal", 300_000_000, 0.75, 5_100_000_000, 0.93)
     within = ranges([plane_point(), hollow], [coin])
     assert within.cost == pytest.approx((0, 5.406))
     assert within.quality == pytest.approx((0.75 - 0.0144, 0.93 + 0.0144))

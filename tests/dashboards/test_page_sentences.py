@@ -11,8 +11,8 @@ from experiments.analytics.traffic import (
     Baseline,
     Comparison,
     DomainTraffic,
-    Held,
     Quality,
+    QualityStatus,
     Traffic,
 )
 from experiments.dashboards import wording
@@ -24,7 +24,7 @@ WEEK = Filters()
 SPAN = Span(datetime(2026, 11, 16, tzinfo=UTC), datetime(2026, 11, 23, tzinfo=UTC))
 
 
-def domain(name: str, held: Held = Held.YES, saving: int = 10) -> DomainTraffic:
+def domain(name: str, held: QualityStatus = QualityStatus.YES, saving: int = 10) -> DomainTraffic:
     gap = Estimate(-0.012, -0.034, 0.011)
     return DomainTraffic(
         name=name,
@@ -55,7 +55,7 @@ def traffic(
 
 
 def test_the_overview_in_one_sentence() -> None:
-    few = domain("legal", Held.TOO_FEW)
+    few = domain("legal", QualityStatus.TOO_FEW)
     found = traffic(domain("technical"), domain("creative"), few)
     answer = wording.overview(found, WEEK)
     assert answer.sentence == (
@@ -107,11 +107,11 @@ def test_saving(compared: Comparison, sentence: str) -> None:
 def test_quality_names_what_fell_and_what_is_open() -> None:
     rows = [
         domain("technical"),
-        domain("creative", Held.NO),
-        domain("legal", Held.UNCLEAR),
-        domain("medical", Held.TOO_FEW),
-        domain("general", Held.TOO_FEW),
-        domain("financial", Held.NOT_ROUTED),
+        domain("creative", QualityStatus.NO),
+        domain("legal", QualityStatus.UNCLEAR),
+        domain("medical", QualityStatus.TOO_FEW),
+        domain("general", QualityStatus.TOO_FEW),
+        domain("financial", QualityStatus.NOT_ROUTED),
     ]
     assert wording.quality_held(rows) == (
         "Quality held in 1 of 5 routed domains; creative fell; legal is too close to say; "
@@ -120,31 +120,31 @@ def test_quality_names_what_fell_and_what_is_open() -> None:
 
 
 def test_where_no_domain_has_enough_ratings_none_is_listed() -> None:
-    rows = [domain(name, Held.TOO_FEW) for name in ("legal", "medical", "creative")]
-    assert wording.quality_held([*rows, domain("financial", Held.NOT_ROUTED)]) == (
+    rows = [domain(name, QualityStatus.TOO_FEW) for name in ("legal", "medical", "creative")]
+    assert wording.quality_held([*rows, domain("financial", QualityStatus.NOT_ROUTED)]) == (
         "Whether quality held cannot be said yet: all 3 routed domains have too few ratings."
     )
 
 
 def test_quality_nowhere_comparable() -> None:
-    assert wording.quality_held([domain("technical", Held.NOT_ROUTED)]) == (
+    assert wording.quality_held([domain("technical", QualityStatus.NOT_ROUTED)]) == (
         "Quality cannot be compared: no domain was answered by both of its models."
     )
 
 
 def test_what_to_do_first_is_about_what_fell() -> None:
-    found = traffic(domain("legal", Held.TOO_FEW), domain("creative", Held.NO))
+    found = traffic(domain("legal", QualityStatus.TOO_FEW), domain("creative", QualityStatus.NO))
     assert wording.overview(found, WEEK).next == (
         "Next: lower the threshold of creative, or switch its flag off."
     )
-    both = traffic(domain("legal", Held.NO), domain("creative", Held.NO))
+    both = traffic(domain("legal", QualityStatus.NO), domain("creative", QualityStatus.NO))
     assert wording.overview(both, WEEK).next == (
         "Next: lower the threshold of legal and creative, or switch their flags off."
     )
 
 
 def test_verdicts_come_before_what_ratings_suggest() -> None:
-    found = traffic(domain("creative", Held.NO))
+    found = traffic(domain("creative", QualityStatus.NO))
     verdicts = ["weak should roll back", "local can ship"]
     assert wording.overview(found, WEEK, verdicts).next == (
         "Next: weak should roll back; local can ship."

@@ -10,7 +10,7 @@ from experiments.decisions.attempts import Attempted
 from experiments.decisions.group_commit import store_decisions
 from experiments.decisions.outcomes import OutcomeReport
 from experiments.gateway.settlement import Settlement, settle
-from experiments.limits.budgets import Charge, Limits
+from experiments.limits.budgets import Limits, Reservation
 from experiments.models import Attempt, Circuit, Decision, InFlightCall, Outcome
 from experiments.routing.route import RouteRequest, route
 from experiments.storage.bulk_sql import insert
@@ -36,7 +36,7 @@ def test_what_a_router_said() -> None:
 
 
 def test_what_a_provider_said() -> None:
-    row, charge = route(RouteRequest("Prove it.")), Charge(1, Limits(), NOW, 10, 100)
+    row, charge = route(RouteRequest("Prove it.")), Reservation(1, Limits(), NOW, 10, 100)
     attempt = Attempted("m", "e", False, NOW, 5.0, "failed", error="no\x00 \ud800")
     report = OutcomeReport(NOW, success=False, error="no\x00 \ud800")
     InFlightCall.objects.create(

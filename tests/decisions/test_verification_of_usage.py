@@ -19,7 +19,7 @@ from experiments.gateway.chat_request import read_chat
 from experiments.gateway.in_flight import PROCESS_ENDED, settle_as_estimated
 from experiments.gateway.settlement import Settlement, settle
 from experiments.limits import circuit_breakers
-from experiments.limits.budgets import Limits, count_request, person
+from experiments.limits.budgets import Limits, count_request, user_account
 from experiments.models import APIKey, Decision, InFlightCall, KeyUsage, Scope
 from experiments.routing.route import RouteRequest, route
 from tests.installation import install
@@ -34,9 +34,9 @@ CHAT = (
 def _installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-none-at-all")
     install()
-    circuit_breakers.forget()
+    circuit_breakers.invalidate()
     yield
-    circuit_breakers.forget()
+    circuit_breakers.invalidate()
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_wrong_usage_is_named_and_corrected(key: Any) -> None:
 
 def test_people_without_a_key_count_too() -> None:
     def ask(policy: Policy, text: str) -> Call:
-        rules = KeyRules(person(5), Limits(day=10**9), frozenset(), frozenset())
+        rules = KeyRules(user_account(5), Limits(day=10**9), frozenset(), frozenset())
         return Call(RouteRequest(text), rules, frozenset(), 20)
 
     first, _ = admitted(partial(ask, text="Hi"), partial(ask, text="Prove it."))

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from experiments.gateway.concurrency import BusyError, Crowds
-from experiments.gateway.host_slots import Places, of_this_machine
+from experiments.gateway.concurrency import BusyError, ConcurrencyLimiter
+from experiments.gateway.host_slots import HostSlots, of_this_machine
 from tests.api.server import ROOT
 
 HOLD = """
@@ -24,9 +24,9 @@ time.sleep(60)
 
 
 @pytest.fixture
-def crowds(tmp_path: Path) -> Crowds:
-    places = Places(tmp_path)
-    return Crowds(lambda: places)
+def crowds(tmp_path: Path) -> ConcurrencyLimiter:
+    places = HostSlots(tmp_path)
+    return ConcurrencyLimiter(lambda: places)
 
 
 def another_process(folder: Path, limit: int) -> subprocess.Popen[str]:
@@ -50,12 +50,14 @@ def end(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
-async def hold(crowds: Crowds, seconds: float, patience: float = 5.0, limit: int = 1) -> None:
+async def hold(
+    crowds: ConcurrencyLimiter, seconds: float, patience: float = 5.0, limit: int = 1
+) -> None:
     async with crowds.place("m", limit, patience):
         await asyncio.sleep(seconds)
 
 
-def test_places_are_given_in_order(crowds: Crowds) -> None:
+def test_places_are_given_in_order(crowds: ConcurrencyLimiter) -> None:
     order: list[int] = []
 
     async def one(number: int) -> None:
@@ -70,7 +72,7 @@ def test_places_are_given_in_order(crowds: Crowds) -> None:
     assert order == list(range(20))
 
 
-def test_patience_ends(crowds: Crowds) -> None:
+def test_patience_ends(crowds: ConcurrencyLimiter) -> None:
     async def two() -> None:
         first = asyncio.ensure_future(hold(crowds, 0.2))
         await asyncio.sleep(0)
@@ -82,7 +84,7 @@ def test_patience_ends(crowds: Crowds) -> None:
     asyncio.run(two())
 
 
-def test_whoever_gives_up_waiting_takes_no_place(crowds: Crowds) -> None:
+def test_whoever_gives_up_waiting_takes_no_place(crowds: ConcurrencyLimiter) -> None:
     async def three() -> None:
         first = asyncio.ensure_future(hold(crowds, 0.05))
         await asyncio.sleep(0)
@@ -95,7 +97,9 @@ def test_whoever_gives_up_waiting_takes_no_place(crowds: Crowds) -> None:
     asyncio.run(three())
 
 
-def test_waiter_that_is_cancelled_as_its_place_comes_leaves_it_to_others(crowds: Crowds) -> None:
+def test_waiter_that_is_cancelled_as_its_place_comes_leaves_it_to_others(
+    crowds: ConcurrencyLimiter,
+) -> None:
     async def race() -> None:
         entered = asyncio.Event()
 
@@ -116,7 +120,7 @@ def test_waiter_that_is_cancelled_as_its_place_comes_leaves_it_to_others(crowds:
     asyncio.run(race())
 
 
-def test_no_limit(crowds: Crowds) -> None:
+def test_no_limit(crowds: ConcurrencyLimiter) -> None:
     async def many() -> None:
         await asyncio.gather(*(hold(crowds, 0.01, 0.0, limit=0) for _ in range(100)))
 
@@ -124,14 +128,14 @@ def test_no_limit(crowds: Crowds) -> None:
 
 
 def test_models_do_not_stand_in_each_others_way(tmp_path: Path) -> None:
-    places = Places(tmp_path)
+    places = HostSlots(tmp_path)
     assert places.take("m", 1) == 0
     assert places.take("m", 1) is None
     assert places.take("another", 1) == 0
 
 
 def test_all_places_are_given_and_no_more(tmp_path: Path) -> None:
-    places = Places(tmp_path)
+    places = HostSlots(tmp_path)
     assert {places.take("m", 5) for _ in range(5)} == {0, 1, 2, 3, 4}
     assert places.take("m", 5) is None
     places.leave("m", 3)
@@ -139,14 +143,14 @@ def test_all_places_are_given_and_no_more(tmp_path: Path) -> None:
 
 
 def test_limit_that_was_lowered_holds_for_whoever_comes_next(tmp_path: Path) -> None:
-    places = Places(tmp_path)
+    places = HostSlots(tmp_path)
     taken = [places.take("m", 3) for _ in range(3)]
     places.leave("m", taken[0] or 0)
     assert places.take("m", 2) is None
 
 
 def test_processes_share_the_places_and_a_killed_one_leaves_its_own(tmp_path: Path) -> None:
-    places = Places(tmp_path)
+    places = HostSlots(tmp_path)
     other = another_process(tmp_path, 1)
     try:
         assert said(other) == "0"
@@ -162,7 +166,7 @@ def test_processes_share_the_places_and_a_killed_one_leaves_its_own(tmp_path: Pa
 
 
 def test_a_file_that_was_tidied_away_is_made_anew(tmp_path: Path) -> None:
-    places = Places(tmp_path)
+    places = HostSlots(tmp_path)
     places.leave("m", places.take("m", 1) or 0)
     [file] = tmp_path.iterdir()
     file.unlink()

@@ -12,9 +12,9 @@ import pytest
 
 from experiments.gateway import db_worker as module
 from experiments.gateway.admission import Admitted
-from experiments.gateway.db_worker import Desk
+from experiments.gateway.db_worker import DatabaseWorker
 from experiments.gateway.settlement import Settlement, abandoned
-from experiments.limits.budgets import Charge, Limits
+from experiments.limits.budgets import Limits, Reservation
 from experiments.models import Decision
 from experiments.routing.route import StorageUnavailableError
 
@@ -23,13 +23,13 @@ pytestmark = pytest.mark.django_db  # its thread tidies connections up
 
 @pytest.fixture
 def desk() -> Any:
-    desk = Desk()
+    desk = DatabaseWorker()
     yield desk
     desk.close()
 
 
 def test_calls_that_arrive_meanwhile_are_let_in_together(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batches: list[int] = []
     working, go_on = threading.Event(), threading.Event()
@@ -54,7 +54,9 @@ def test_calls_that_arrive_meanwhile_are_let_in_together(
     assert batches == [1, 4]
 
 
-def test_each_is_told_its_own_refusal(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_is_told_its_own_refusal(
+    desk: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "admit", lambda asked: [ValueError(a) for a in asked])
 
     async def one() -> None:
@@ -65,7 +67,7 @@ def test_each_is_told_its_own_refusal(desk: Desk, monkeypatch: pytest.MonkeyPatc
 
 
 def test_fault_is_everybodys_and_the_thread_goes_on(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(_: Any) -> Any:
         raise RuntimeError("away")
@@ -83,7 +85,7 @@ def test_fault_is_everybodys_and_the_thread_goes_on(
 def ended(number: int) -> Settlement:
     """The end of a call that was never stored."""
     decision = Decision(id=UUID(int=number), model="m")
-    return abandoned(decision, Charge(1, Limits(), datetime.now(UTC), 1, 1))
+    return abandoned(decision, Reservation(1, Limits(), datetime.now(UTC), 1, 1))
 
 
 def numbers(settlements: Sequence[Settlement]) -> list[int]:
@@ -98,7 +100,7 @@ def wait_until(holds: Callable[[], object]) -> None:
 
 
 def test_what_has_ended_is_booked_soon_and_together(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     booked: list[list[int]] = []
 
@@ -114,7 +116,7 @@ def test_what_has_ended_is_booked_soon_and_together(
 
 
 def test_outcome_that_cannot_be_booked_is_kept_until_it_is(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    desk: DatabaseWorker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     tried: list[list[int]] = []
 
@@ -136,7 +138,7 @@ def test_outcome_that_cannot_be_booked_is_kept_until_it_is(
     assert said[-1] == "Outcomes that waited for the database are recorded"
 
 
-def test_end_books_everything(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_end_books_everything(desk: DatabaseWorker, monkeypatch: pytest.MonkeyPatch) -> None:
     booked: list[int] = []
 
     def settle(some: Sequence[Settlement]) -> list[Settlement]:
@@ -150,7 +152,9 @@ def test_end_books_everything(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> No
     assert booked == list(range(200))
 
 
-def test_end_tries_again_for_as_long_as_it_may(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_end_tries_again_for_as_long_as_it_may(
+    desk: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tried: list[int] = []
 
     def settle(some: Sequence[Settlement]) -> list[Settlement]:
@@ -164,7 +168,7 @@ def test_end_tries_again_for_as_long_as_it_may(desk: Desk, monkeypatch: pytest.M
 
 
 def test_end_does_not_wait_for_ever_and_says_what_is_left_to_the_sweep(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    desk: DatabaseWorker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "settle", list)
     desk.settle(ended(7))
@@ -175,7 +179,7 @@ def test_end_does_not_wait_for_ever_and_says_what_is_left_to_the_sweep(
 
 
 def test_no_call_is_let_in_while_too_many_outcomes_wait(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, settings: Any
+    desk: DatabaseWorker, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     settings.GATEWAY_MAX_PENDING_OUTCOMES = 2
     away = threading.Event()
@@ -197,7 +201,7 @@ def test_no_call_is_let_in_while_too_many_outcomes_wait(
 
 
 def test_a_call_let_in_for_a_caller_who_had_gone_is_settled(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing else would settle it: its model is never asked."""
     working, go_on = threading.Event(), threading.Event()

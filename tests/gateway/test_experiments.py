@@ -10,7 +10,7 @@ from experiments.decisions.outcomes import OutcomeReport
 from experiments.gateway.admission import Admitted, admit
 from experiments.gateway.call_request import asking
 from experiments.gateway.chat_request import read_chat
-from experiments.gateway.execution import Exchange
+from experiments.gateway.execution import CallExecution
 from experiments.gateway.response_headers import headers
 from experiments.gateway.settlement import Settlement, settle
 from experiments.limits import circuit_breakers
@@ -25,7 +25,7 @@ CHAT = (
 @pytest.fixture(autouse=True)
 def _experiment(seeded: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-none-at-all")
-    circuit_breakers.forget()
+    circuit_breakers.invalidate()
     running("cheaper", now=datetime.now(UTC))
 
 
@@ -60,7 +60,7 @@ def test_arm_is_sticky_and_in_the_headers(secret: str) -> None:
     assert arms["weak"].decision.model != arms["control"].decision.model
     chat = read_chat((CHAT % ("router/technical", 1)).encode(), None)
     nothing: Any = None
-    exchange = Exchange(chat, arms["weak"], nothing)
+    exchange = CallExecution(chat, arms["weak"], nothing)
     assert headers(exchange, "m", 1.0)["x-switchyard-arm"] == "weak"
 
 

@@ -23,7 +23,7 @@ PROMPT = b'{"model": "%s", "messages": [{"role": "user", "content": "Prove that 
 @pytest.fixture(autouse=True)
 def _keys(seeded: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-none-at-all")
-    circuit_breakers.forget()
+    circuit_breakers.invalidate()
 
 
 @pytest.fixture

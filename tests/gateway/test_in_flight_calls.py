@@ -51,7 +51,7 @@ def _installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-none-at-all")
     monkeypatch.setattr(processes, "_own", None)
     install()
-    circuit_breakers.forget()
+    circuit_breakers.invalidate()
     yield
     monkeypatch.setattr(processes, "_own", None)
 

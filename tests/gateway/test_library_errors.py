@@ -117,7 +117,7 @@ def test_answer_of_no_sense_is_the_providers_fault(
     says(native, model, 200, answer, **{"Content-Type": "application/json"})
     error = error_of(native, model)
     assert error.status is Status.MALFORMED
-    assert error.verdict.blames
+    assert error.policy.counts_for_breaker
 
 
 @models
@@ -141,7 +141,7 @@ def test_module_that_is_missing_blames_no_model(
         monkeypatch.setitem(sys.modules, name, None)
     error = error_of(native, "vertex_ai/gemini-2.5-pro", streams=streams, url=native.url)
     assert error.status is Status.LIBRARY
-    assert (error.verdict.blames, error.verdict.elsewhere) == (False, True)
+    assert (error.policy.counts_for_breaker, error.policy.failover) == (False, True)
     assert error.as_answer().status == 500
     assert "google" in error.message
     assert native.seen == []
@@ -174,7 +174,7 @@ def test_messages_that_cannot_be_translated_are_not_repeated(
     messages = [{"role": "wizard", "content": PROMPT}]
     error = error_of(native, model, messages=messages)
     assert error.as_answer().status == 400
-    assert not error.verdict.blames
+    assert not error.policy.counts_for_breaker
     assert "Invalid Message" in error.message
 
 

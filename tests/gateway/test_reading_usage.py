@@ -8,7 +8,7 @@ from experiments.core.money import Price
 from experiments.core.usage import Usage
 from experiments.gateway.usage import (
     Expected,
-    Written,
+    OutputCounter,
     merged,
     read_usage,
     reported_in,
@@ -210,11 +210,11 @@ def test_several_events_of_a_stream() -> None:
 
 def test_total_that_cannot_be_true_is_ignored() -> None:
     usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 10**9}
-    assert usage_of(usage, Expected(3, 1000), Written()) == Usage(10, 5)
+    assert usage_of(usage, Expected(3, 1000), OutputCounter()) == Usage(10, 5)
 
 
 def test_last_word_on_an_answer_that_was_cut_may_be_too_old() -> None:
-    written = Written()
+    written = OutputCounter()
     written.add({"content": "x" * 80})
     started = {"prompt_tokens": 10, "completion_tokens": 1}
     assert usage_of_part(started, Expected(3, 1000), written) == Usage(10, 20, estimated=True)
@@ -235,7 +235,7 @@ def test_last_word_on_an_answer_that_was_cut_may_be_too_old() -> None:
     ],
 )
 def test_what_is_written_is_counted_wherever_it_is(delta: dict[str, Any]) -> None:
-    written = Written()
+    written = OutputCounter()
     written.add(delta)
     assert written.tokens == 2
 

@@ -7,15 +7,15 @@ import pytest
 from django.db import transaction
 
 from experiments.limits.budgets import (
-    Charge,
-    Correction,
     Limits,
     OverLimitError,
-    Standing,
-    correct,
+    QuotaStatus,
+    Reservation,
+    UsageCorrection,
     limits_of_person,
-    person,
+    reconcile,
     reserve,
+    user_account,
 )
 from experiments.models import KeyUsage
 
@@ -25,11 +25,11 @@ NOON = datetime(2026, 11, 30, 12, 0, 30, tzinfo=UTC)
 
 def charge(
     limits: Limits, at: datetime = NOON, tokens: int = 10, cost: int | None = 100, key: int = 1
-) -> Charge:
-    return Charge(key, limits, at, tokens, cost)
+) -> Reservation:
+    return Reservation(key, limits, at, tokens, cost)
 
 
-def take(*charges: Charge) -> list[str]:
+def take(*charges: Reservation) -> list[str]:
     with transaction.atomic():
         found = reserve(charges)
     return [one.code if isinstance(one, OverLimitError) else "ok" for one in found]
@@ -64,8 +64,8 @@ def test_somebody_without_a_key_is_spoken_to(settings: Any) -> None:
     with transaction.atomic():
         [refusal, unpriced] = reserve(
             [
-                charge(limits, cost=250_000_001, key=person(7)),
-                charge(limits, cost=None, key=person(7)),
+                charge(limits, cost=250_000_001, key=user_account(7)),
+                charge(limits, cost=None, key=user_account(7)),
             ]
         )
     assert str(refusal) == "Your budget of $0.25 a day (UTC) does not cover this call."
@@ -111,7 +111,7 @@ def test_correction_gives_back_what_was_not_used() -> None:
     call = charge(limits, tokens=80, cost=900)
     assert take(call) == ["ok"]
     with transaction.atomic():
-        correct([Correction(call, 20, 100)])
+        reconcile([UsageCorrection(call, 20, 100)])
     assert take(charge(limits, tokens=80, cost=900)) == ["ok"]
 
 
@@ -119,7 +119,7 @@ def test_unknown_cost_leaves_the_estimate_standing() -> None:
     call = charge(Limits(day=1000), cost=900)
     take(call)
     with transaction.atomic():
-        correct([Correction(call, 10, None)])
+        reconcile([UsageCorrection(call, 10, None)])
     assert KeyUsage.objects.get().cost == 900
 
 
@@ -127,14 +127,14 @@ def test_correction_of_a_call_that_ran_past_midnight_counts_where_it_began() -> 
     call = charge(Limits(day=1000), NOON, cost=900)
     take(call)
     with transaction.atomic():
-        correct([Correction(call, 10, 100)])
+        reconcile([UsageCorrection(call, 10, 100)])
     assert KeyUsage.objects.get(starts_at__day=30).cost == 100
 
 
 def test_soft_budget_admits_and_says_so() -> None:
     with transaction.atomic():
         found = reserve([charge(Limits(soft_day=150, soft_month=250))] * 3)
-    above = [one.above_soft for one in found if isinstance(one, Standing)]
+    above = [one.above_soft for one in found if isinstance(one, QuotaStatus)]
     assert above == [(), ("day",), ("day", "month")]
 
 

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from experiments.decisions.outcomes import Answer, OutcomeReport, record_outcomes
+from experiments.decisions.outcomes import FinalAnswer, OutcomeReport, record_outcomes
 from experiments.models import Attempt, Circuit, Decision
 from experiments.routing.route import RouteRequest, route
 
@@ -156,7 +156,9 @@ def test_admin_shows_the_calls_and_changes_none(admin_client: Client, seeded: No
 def test_answer_of_another_model_is_told_and_counts_as_a_fallback(viewer: Client) -> None:
     row = routed()
     report = OutcomeReport(timezone.now(), 1200, 34, 90.0, success=True)
-    record_outcomes({row.pk: report}, timezone.now(), {row.pk: Answer("openai/gpt-5-nano", 1000)})
+    record_outcomes(
+        {row.pk: report}, timezone.now(), {row.pk: FinalAnswer("openai/gpt-5-nano", 1000)}
+    )
     assert "openai/gpt-5-nano answered in its place, because it failed" in page(viewer, row)
     overview = viewer.get("/").content.decode()
     assert "<dt>fell back</dt><dd>100 %</dd>" in overview
@@ -165,8 +167,10 @@ def test_answer_of_another_model_is_told_and_counts_as_a_fallback(viewer: Client
 def test_cost_of_another_model_says_nothing_about_the_estimate(viewer: Client) -> None:
     row = routed()
     report = OutcomeReport(timezone.now(), 1200, 34, 90.0, success=True)
-    record_outcomes({row.pk: report}, timezone.now(), {row.pk: Answer("openai/gpt-5-nano", 1000)})
+    record_outcomes(
+        {row.pk: report}, timezone.now(), {row.pk: FinalAnswer("openai/gpt-5-nano", 1000)}
+    )
     assert "the estimate." not in viewer.get("/models/").content.decode()
     other = routed()
-    record_outcomes({other.pk: report}, timezone.now(), {other.pk: Answer(other.model, 1000)})
+    record_outcomes({other.pk: report}, timezone.now(), {other.pk: FinalAnswer(other.model, 1000)})
     assert "below the estimate." in viewer.get("/models/").content.decode()

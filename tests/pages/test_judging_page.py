@@ -23,9 +23,9 @@ PAGE = "/judging/"
 
 @pytest.fixture(autouse=True)
 def _fresh_circuits() -> Iterator[None]:
-    circuit_breakers.forget()
+    circuit_breakers.invalidate()
     yield
-    circuit_breakers.forget()
+    circuit_breakers.invalidate()
 
 
 @pytest.fixture

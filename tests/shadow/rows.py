@@ -14,7 +14,7 @@ from experiments.models import (
     RoutingSettings,
 )
 from experiments.routing.route import RouteRequest, route
-from experiments.shadow.queue import Overheard, queue
+from experiments.shadow.queue import ShadowCandidate, queue
 
 PROMPT = "Prove that the square root of two is irrational."
 STRONG, WEAK, JUDGE = "stub/strong", "stub/weak", "stub/judge"
@@ -58,7 +58,9 @@ def answered(text: str = PROMPT, answer: str = "Badly answered.", **asked: Any) 
     return row
 
 
-def overheard(row: Decision, answer: str = "Badly answered.", text: str = PROMPT) -> Overheard:
-    store.forget()
+def overheard(
+    row: Decision, answer: str = "Badly answered.", text: str = PROMPT
+) -> ShadowCandidate:
+    store.invalidate()
     body = {"messages": [{"role": "user", "content": text}], "temperature": 0}
-    return Overheard(row, WEAK, STRONG, body, answer)
+    return ShadowCandidate(row, WEAK, STRONG, body, answer)

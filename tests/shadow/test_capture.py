@@ -11,7 +11,12 @@ from experiments.configuration.revisions import revision
 from experiments.gateway.admission import Admitted, admit
 from experiments.gateway.call_request import asking
 from experiments.gateway.chat_request import Chat, read_chat
-from experiments.gateway.shadow_capture import LARGEST_BODY, Ear, Listener, listener_for
+from experiments.gateway.shadow_capture import (
+    LARGEST_BODY,
+    ResponseAccumulator,
+    ShadowRecorder,
+    listener_for,
+)
 from experiments.limits import circuit_breakers
 from experiments.models import APIKey, LanguageModel, Scope
 from tests.shadow.rows import JUDGE, PROMPT, STRONG, WEAK, set_up
@@ -21,12 +26,12 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _installed(seeded: None) -> Iterator[None]:
-    circuit_breakers.forget()
+    circuit_breakers.invalidate()
     yield
-    circuit_breakers.forget()
+    circuit_breakers.invalidate()
 
 
-def call(model: str = "router/technical", *, key: Any = None, **body: Any) -> Listener | None:
+def call(model: str = "router/technical", *, key: Any = None, **body: Any) -> ShadowRecorder | None:
     """Somebody who listens to this call's answer, or nobody."""
     messages = [{"role": "user", "content": PROMPT}]
     chat: Chat = read_chat(orjson.dumps({"model": model, "messages": messages, **body}), None)
@@ -36,7 +41,7 @@ def call(model: str = "router/technical", *, key: Any = None, **body: Any) -> Li
     return listener_for(chat, admitted)
 
 
-def heard(model: str = "router/technical", **more: Any) -> Listener:
+def heard(model: str = "router/technical", **more: Any) -> ShadowRecorder:
     listener = call(model, **more)
     assert listener is not None
     listener.hear({"index": 0, "message": {"content": "An answer."}})
@@ -99,7 +104,7 @@ def test_a_very_large_call_is_let_go() -> None:
 
 
 def test_a_stream_is_heard_as_it_would_be_read_whole() -> None:
-    ear = Ear()
+    ear = ResponseAccumulator()
     for delta in (
         {"role": "assistant"},
         {"content": "Look"},
@@ -118,6 +123,6 @@ def test_a_stream_is_heard_as_it_would_be_read_whole() -> None:
     "choice", [None, {}, {"message": "x"}, {"delta": {"content": 7, "tool_calls": [3, {}]}}]
 )
 def test_nonsense_is_not_heard(choice: Any) -> None:
-    ear = Ear()
+    ear = ResponseAccumulator()
     ear.hear(choice)
     assert ear.answer == ""

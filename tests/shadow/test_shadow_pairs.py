@@ -38,9 +38,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _fresh_circuits(seeded: None) -> Iterator[None]:
-    circuit_breakers.forget()
+    circuit_breakers.invalidate()
     yield
-    circuit_breakers.forget()
+    circuit_breakers.invalidate()
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def waited_out() -> None:
     """The wait of open circuits is over."""
     opened = Circuit.objects.filter(open_until__isnull=False)
     opened.update(open_until=timezone.now() - timedelta(seconds=1))
-    circuit_breakers.forget()
+    circuit_breakers.invalidate()
 
 
 def work_later() -> None:
@@ -286,7 +286,7 @@ def test_pairs_that_waited_an_hour_for_their_model_say_so(stub: Provider) -> Non
     later = timezone.now() + timedelta(minutes=1)
     row = answered()
     Circuit.objects.create(model=STRONG, window_at=timezone.now(), open_until=later, trips=1)
-    circuit_breakers.forget()
+    circuit_breakers.invalidate()
     work()
     assert stub.bodies == []
     assert expire(timezone.now() + timedelta(hours=2)) == 1

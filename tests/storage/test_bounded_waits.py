@@ -135,5 +135,5 @@ def test_a_call_whose_time_is_up_does_not_take_the_others_down(seeded: None) -> 
 
 def made() -> Decision:
     """A decision that is not stored."""
-    store.forget()
+    store.invalidate()
     return route(RouteRequest("Fix my loop.", unit_id="u", dry_run=True))

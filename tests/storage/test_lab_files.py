@@ -73,7 +73,7 @@ def test_a_router_still_answers_after_the_folder_has_moved(
     lab.rename(tmp_path / "moved")
     settings.LAB_DIR = str(tmp_path / "moved")
     publish("ann")
-    store.forget()
+    store.invalidate()
     engine.pool.configure({})
     engine.warm_up(store.current())
     assert engine.pool.status("mine").ready

@@ -37,7 +37,7 @@ from experiments.gateway.settlement import Settlement, settle
 from experiments.lab.actions import explore
 from experiments.lab.share_calibration import calibrate
 from experiments.limits import budgets, circuit_breakers
-from experiments.limits.budgets import Charge, Limits
+from experiments.limits.budgets import Limits, Reservation
 from experiments.limits.learned_parameters import Refusal, remember
 from experiments.models import (
     APIKey,
@@ -90,10 +90,10 @@ CHAT = '{"model": "router/%s", "user": "%s", "messages": [{"role": "user", "cont
 def _installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-none-at-all")
     install()
-    circuit_breakers.forget()
+    circuit_breakers.invalidate()
     Metric.objects.create(name="helpful", kind="boolean")
     yield
-    circuit_breakers.forget()
+    circuit_breakers.invalidate()
 
 
 def _routed(**values: Any) -> Decision:
@@ -155,7 +155,7 @@ def _pairs(count: int = 3) -> list[ShadowPair]:
     return list(ShadowPair.objects.order_by("pk"))
 
 
-def _begun(*, keeps_text: bool = False) -> tuple[list[ShadowPair], Charge]:
+def _begun(*, keeps_text: bool = False) -> tuple[list[ShadowPair], Reservation]:
     if keeps_text:
         Domain.objects.update(prompt_storage="text")
     pairs = _pairs()
@@ -169,7 +169,7 @@ def _own_call(pair: ShadowPair) -> evaluation.Own:
     return evaluation.Own(pair, OwnCall.Purpose.SHADOW, (attempt,))
 
 
-def _ending(pair: ShadowPair, charge: Charge, preference: float | None) -> evaluation.Ending:
+def _ending(pair: ShadowPair, charge: Reservation, preference: float | None) -> evaluation.Ending:
     judged = ShadowPair.Status.JUDGED
     return evaluation.Ending(pair, judged, charge, 5, 50, preference=preference)
 
@@ -491,11 +491,11 @@ def test_usage_rows_are_locked_in_one_order_whatever_the_order_of_calls() -> Non
     """A batch over the end of a minute, of two keys with different limits."""
     noon = datetime(2026, 11, 30, 12, 0, 59, tzinfo=UTC)
     charges = [
-        Charge(2, Limits(requests=9), noon, 1, 1),
-        Charge(1, Limits(day=99), noon + timedelta(seconds=2), 1, 1),
-        Charge(1, Limits(tokens=99), noon + timedelta(seconds=2), 1, 1),
-        Charge(2, Limits(requests=9), noon + timedelta(seconds=2), 1, 1),
-        Charge(3, Limits(), noon, 1, 1),
+        Reservation(2, Limits(requests=9), noon, 1, 1),
+        Reservation(1, Limits(day=99), noon + timedelta(seconds=2), 1, 1),
+        Reservation(1, Limits(tokens=99), noon + timedelta(seconds=2), 1, 1),
+        Reservation(2, Limits(requests=9), noon + timedelta(seconds=2), 1, 1),
+        Reservation(3, Limits(), noon, 1, 1),
     ]
     statements: set[tuple[str, ...]] = set()
     for some in (charges, charges[::-1]):
@@ -508,7 +508,7 @@ def test_usage_rows_are_locked_in_one_order_whatever_the_order_of_calls() -> Non
     assert len(rows) == 6
 
 
-def admitted_all(charges: list[Charge]) -> None:
+def admitted_all(charges: list[Reservation]) -> None:
     from experiments.storage.transactions import run_transaction
 
     run_transaction(lambda: budgets.reserve(charges))

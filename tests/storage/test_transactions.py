@@ -251,7 +251,7 @@ def test_a_group_of_chat_calls_loses_only_the_one_that_is_refused(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-none-at-all")
     install()
-    circuit_breakers.forget()
+    circuit_breakers.invalidate()
     secret = APIKey.issue("tests", [Scope.ROUTE]).secret
     chats = [read_chat(CHAT % domain, None) for domain in (b"technical", b"creative", b"technical")]
     with refusing(Decision, "NEW.domain = 'creative'", code):

@@ -20,7 +20,7 @@ class Question(NamedTuple):
     least_scale: float | None = None
 
 
-class Answer(NamedTuple):
+class CorrectedEffect(NamedTuple):
     """An effect with its always-valid p-value corrected for all questions asked beside it.
 
     `exploratory` answers suggest the next experiment; they decide nothing in this one.
@@ -52,7 +52,7 @@ def answer_together(
     alpha: float = 0.05,
     tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE,
     exploratory: bool = False,
-) -> tuple[Answer, ...]:
+) -> tuple[CorrectedEffect, ...]:
     """Secondary metrics, or with `exploratory` a breakdown, corrected as one family."""
     effects = [
         difference(
@@ -66,6 +66,6 @@ def answer_together(
     ]
     adjusted = holm([effect.sequential_p_value for effect in effects])
     return tuple(
-        Answer(question.name, effect, p, exploratory)
+        CorrectedEffect(question.name, effect, p, exploratory)
         for question, effect, p in zip(questions, effects, adjusted, strict=True)
     )

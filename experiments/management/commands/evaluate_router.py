@@ -12,13 +12,13 @@ from experiments.analysis.routing.measures import Evaluation
 from experiments.core.money import NANO
 from experiments.core.wording import plural
 from experiments.lab.datasets import NoOutcomeSetError
-from experiments.lab.evaluation_inputs import Ready, of_file, of_set
+from experiments.lab.evaluation_inputs import EvaluationInputs, of_file, of_set
 from experiments.lab.evaluation_payloads import comparison_payload
 from experiments.lab.evaluations import (
     Comparison,
     Measured,
+    MultiModelResult,
     NothingToMeasureError,
-    Several,
     Slice,
     compare,
 )
@@ -105,7 +105,7 @@ class Command(BaseCommand):
                 )
 
 
-def _ready(options: dict[str, Any]) -> Ready:
+def _ready(options: dict[str, Any]) -> EvaluationInputs:
     """A path is one where it exists, or could only be one; anything else names a set."""
     routers = list(dict.fromkeys((options["router"], *options["also"])))
     path, seed = Path(options["file"]), options["seed"]
@@ -115,7 +115,7 @@ def _ready(options: dict[str, Any]) -> Ready:
     return of_set(options["file"], routers, seed)
 
 
-def _chosen(ready: Ready, options: dict[str, Any]) -> Ready:
+def _chosen(ready: EvaluationInputs, options: dict[str, Any]) -> EvaluationInputs:
     """Without the groups that are not wanted."""
     wanted, unwanted = options["group"], options["leave_out"]
     if not wanted and not unwanted:
@@ -165,7 +165,7 @@ def _table(part: Slice) -> Iterator[str]:
         yield from (f"{one.name}: {line}" if several else line for line in _lines(one))
 
 
-def _several(one: Several) -> Iterator[str]:
+def _several(one: MultiModelResult) -> Iterator[str]:
     yield several_sentence(one)
     if one.figures is None:
         return

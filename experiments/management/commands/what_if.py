@@ -13,7 +13,7 @@ from experiments.core.money import NANO
 from experiments.core.policy import Method
 from experiments.decisions.rollup_queries import Span
 from experiments.lab.candidates import ASKABLE, Candidate, CannotAskError, filled
-from experiments.lab.off_policy import Answer, what_if
+from experiments.lab.off_policy import PolicyEstimate, what_if
 from experiments.lab.off_policy_payload import what_if_payload
 from experiments.lab.off_policy_text import (
     advice_words,
@@ -98,7 +98,7 @@ def _instant(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _told(answer: Answer) -> list[str]:
+def _told(answer: PolicyEstimate) -> list[str]:
     found = answer.found
     lines = [sentence(answer)]
     if answer.advice:
