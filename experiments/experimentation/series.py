@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.analysis.experiment.series import Look, Point, over_time
+from experiments.analysis.experiment.series import InterimResult, Point, over_time
 from experiments.analysis.experiment.summaries import Summary
 from experiments.experimentation.aggregates import running
 from experiments.experimentation.columns import Column
@@ -73,7 +73,7 @@ def _points(
 ) -> list[SeriesPoint]:
     control = next(a.name for a in study.arms if a.is_control)
     looks = [
-        Look(day, study.number, before, after, least_scale_of(study, spec))
+        InterimResult(day, study.number, before, after, least_scale_of(study, spec))
         for day, before, after in zip(
             days,
             _summaries(study, arms[control], spec),

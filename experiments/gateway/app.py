@@ -37,7 +37,7 @@ from experiments.gateway.response_headers import (
     wants_explanation,
 )
 from experiments.gateway.session_auth import by_session, has_session, session_cookie
-from experiments.gateway.shadow_capture import listener_for
+from experiments.gateway.shadow_capture import recorder_for
 from experiments.gateway.streaming import answer_stream, answer_whole
 from experiments.gateway.transport_security import security_headers
 from experiments.models import Scope as KeyScope
@@ -53,7 +53,7 @@ class Gateway:
     """One for a process."""
 
     def __init__(self) -> None:
-        self.desk = DatabaseWorker()
+        self.db_worker = DatabaseWorker()
         self._session: aiohttp.ClientSession | None = None
         self._surroundings: SharedClients | None = None
 
@@ -71,7 +71,7 @@ class Gateway:
 
     async def close(self) -> None:
         """Books what has ended and closes connections."""
-        await asyncio.to_thread(self.desk.close)
+        await asyncio.to_thread(self.db_worker.close)
         if self._session is not None:
             await self._session.close()
 
@@ -94,43 +94,43 @@ class Gateway:
     async def _models(self, request: Request, name: str) -> None:
         secret = secret_of(request.headers)
         key = partial(key_of, secret, KeyScope.ROUTE, KeyScope.READ)
-        data = await self.desk.run(lambda: listing(key(), name))
+        data = await self.db_worker.run(lambda: listing(key(), name))
         await request.answer(200, data, {})
 
     async def _chat(self, request: Request) -> None:
         started = time.perf_counter()
         identify = _identify(request)
         chat = read_chat(await request.body(), request.headers.get(SESSION_HEADER))
-        surroundings = self._shared()
-        admitted = await self.desk.admit(call_factory(chat, identify, request.id))
-        exchange = CallExecution(chat, admitted, surroundings)
+        shared = self._shared()
+        admitted = await self.db_worker.admit(call_factory(chat, identify, request.id))
+        execution = CallExecution(chat, admitted, shared)
         try:
-            exchange.listener = listener_for(chat, admitted)
-            await request.unless_hung_up(_answer(request, chat, exchange, started))
+            execution.recorder = recorder_for(chat, admitted)
+            await request.unless_hung_up(_answer(request, chat, execution, started))
         except Exception as error:
             if request.has_begun or isinstance(error, ClientDisconnectedError):
                 raise
-            await _refuse(request, exchange, error, started)
+            await _refuse(request, execution, error, started)
         finally:
-            self._settle(exchange)
+            self._settle(execution)
 
-    def _settle(self, exchange: CallExecution) -> None:
+    def _settle(self, execution: CallExecution) -> None:
         try:
-            self.desk.settle(exchange.settlement())
+            self.db_worker.settle(execution.settlement())
         except Exception:
-            decision_id = exchange.admitted.decision.pk
+            decision_id = execution.admitted.decision.pk
             log.exception("A call has no outcome", extra={"decision_id": str(decision_id)})
-            self.desk.give_up(decision_id)
+            self.db_worker.give_up(decision_id)
 
     def _shared(self) -> SharedClients:
         """Connections belong to the event loop that runs when the first call comes."""
         if self._surroundings is None:
             self._session = new_session()
-            doors: dict[Protocol, ProviderClient] = {
+            clients: dict[Protocol, ProviderClient] = {
                 Protocol.OPENAI: OpenAIDoor(self._session),
                 Protocol.LITELLM: LiteLLMDoor(),
             }
-            self._surroundings = SharedClients(doors, ConcurrencyLimiter())
+            self._surroundings = SharedClients(clients, ConcurrencyLimiter())
         return self._surroundings
 
 
@@ -142,26 +142,26 @@ def _identify(request: Request) -> Callable[[], Principal]:
     return partial(by_key, secret_of(request.headers))
 
 
-async def _answer(request: Request, chat: Chat, exchange: CallExecution, started: float) -> None:
+async def _answer(request: Request, chat: Chat, execution: CallExecution, started: float) -> None:
     try:
         if chat.streams:
-            await answer_stream(request, exchange, started)
+            await answer_stream(request, execution, started)
         else:
-            await answer_whole(request, exchange, started)
+            await answer_whole(request, execution, started)
     finally:
-        await exchange.close()
+        await execution.close()
 
 
 async def _refuse(
-    request: Request, exchange: CallExecution, error: Exception, started: float
+    request: Request, execution: CallExecution, error: Exception, started: float
 ) -> None:
     """An error of a call that was let in names its decision like an answer does."""
     answer = answer_to(error)
     elapsed = (time.perf_counter() - started) * 1e3
     body = answer.body
     if wants_explanation(request):
-        body[OWN_KEY] = explanation(exchange)
-    own = error_headers(exchange, elapsed)
+        body[OWN_KEY] = explanation(execution)
+    own = error_headers(execution, elapsed)
     await request.answer(answer.status, body, {**own, **answer.headers})
 
 

@@ -1,4 +1,4 @@
-"""Who calls, and what for: from a chat call and its key to what is let in. Runs at the desk."""
+"""Who calls, and what for: from a chat call and its key to what is let in. Runs in the database thread."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -58,7 +58,7 @@ def by_key(secret: str) -> Principal:
 
 
 def asking(chat: Chat, secret: str, request_id: str) -> Asking:
-    """What the desk turns into a call. Raises CallerError when it is called."""
+    """What the database thread turns into a call. Raises CallerError when it is called."""
     return call_factory(chat, partial(by_key, secret), request_id)
 
 
@@ -67,23 +67,23 @@ def call_factory(chat: Chat, identify: Callable[[], Principal], request_id: str)
 
     def ask(policy: Policy) -> Call:
         who = identify()
-        wish = requested_model(policy, chat.model)
+        requested = requested_model(policy, chat.model)
         listed = tuple(_registered(policy, name) for name in chat.listed)
         return Call(
             request=RouteRequest(
                 text=chat.text,
                 unit_id=chat.unit_id,
-                domain=wish.domain,
+                domain=requested.domain,
                 metadata=chat.metadata,
                 input_tokens=chat.input_tokens,
                 key_id=who.key_id,
                 request_id=request_id,
-                asked=wish.asked,
+                asked=requested.asked,
             ),
             rules=who.rules,
             capabilities=chat.capabilities,
             output_limit=chat.output_limit,
-            named=(wish.model, *listed) if wish.model else (),
+            named=(requested.model, *listed) if requested.model else (),
             listed=listed,
             parameters=chat.body,
         )

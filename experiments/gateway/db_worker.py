@@ -148,7 +148,7 @@ class DatabaseWorker:
         if self._thread is None or not self._thread.is_alive():
             self._closes_at = None
             self._beat_at = time.monotonic() + processes.HEARTBEAT_SECONDS
-            self._thread = threading.Thread(target=self._work, name="desk", daemon=True)
+            self._thread = threading.Thread(target=self._work, name="db-worker", daemon=True)
             self._thread.start()
 
     def _work(self) -> None:

@@ -67,8 +67,8 @@ class ProviderClient(Protocol):
 class SharedClients(NamedTuple):
     """What all exchanges of a process share."""
 
-    doors: dict[Spoken, ProviderClient]
-    crowds: ConcurrencyLimiter
+    clients: dict[Spoken, ProviderClient]
+    limiter: ConcurrencyLimiter
 
 
 class CallAttempt:
@@ -105,15 +105,15 @@ class CallAttempt:
 class CallExecution:
     """`attempts` are those that have ended; `waited_ms` is the time spent on providers."""
 
-    def __init__(self, chat: Chat, admitted: Admitted, surroundings: SharedClients) -> None:
+    def __init__(self, chat: Chat, admitted: Admitted, shared: SharedClients) -> None:
         self.chat = chat
         self.admitted = admitted
         self.attempts: list[Attempted] = []
         self.usage: Usage | None = None
         self.error = ""
         self.waited_ms = 0.0
-        self.listener: ShadowRecorder | None = None
-        self._surroundings = surroundings
+        self.recorder: ShadowRecorder | None = None
+        self._surroundings = shared
         self._changes: tuple[Change, ...] = ()
         self._refused: dict[str, list[tuple[Refused, str]]] = {}
         self._held = AsyncExitStack()
@@ -215,7 +215,7 @@ class CallExecution:
         return usage
 
     def settlement(self) -> Settlement:
-        """What is booked for the whole exchange."""
+        """What is booked for the whole execution."""
         usage, ended = self.usage, self.attempts[-1].status if self.attempts else Status.HUNG_UP
         report = OutcomeReport(
             occurred_at=datetime.now(UTC),
@@ -239,7 +239,7 @@ class CallExecution:
         )
 
     def _overheard(self) -> ShadowCandidate | None:
-        return self.listener.overheard(self.model) if self.listener else None
+        return self.recorder.candidate(self.model) if self.recorder else None
 
     async def _patiently(
         self, model: str, adapted: Sequence[ParameterRule] = (), *, is_fallback: bool
@@ -314,7 +314,7 @@ class CallExecution:
         endpoint = attempt.upstream.endpoint
         try:
             key = key_of(endpoint)
-            place = self._surroundings.crowds.place(
+            place = self._surroundings.limiter.place(
                 attempt.model, endpoint.concurrency, endpoint.connect_seconds
             )
             await self._held.enter_async_context(place)
@@ -324,12 +324,12 @@ class CallExecution:
             raise UpstreamError(
                 Status.BUSY, f"Model '{attempt.model}' has as many calls as it takes."
             ) from None
-        door = self._surroundings.doors[endpoint.protocol]
+        client = self._surroundings.clients[endpoint.protocol]
         attempt.is_sent = True
         if self.chat.streams:
-            await self._first_choice(attempt, door.stream(endpoint, key, attempt.body))
+            await self._first_choice(attempt, client.stream(endpoint, key, attempt.body))
         else:
-            data = await door.complete(endpoint, key, attempt.body)
+            data = await client.complete(endpoint, key, attempt.body)
             attempt.reported = reported_in(data)
             attempt.data = _checked(data)
             attempt.first_byte()

@@ -58,11 +58,11 @@ class InternalClient:
     def __enter__(self) -> "InternalClient":
         self._runner = asyncio.Runner()
         self._session = self._runner.run(_new_session())
-        doors: dict[Protocol, ProviderClient] = {
+        clients: dict[Protocol, ProviderClient] = {
             Protocol.OPENAI: OpenAIDoor(self._session),
             Protocol.LITELLM: LiteLLMDoor(),
         }
-        self._surroundings = SharedClients(doors, ConcurrencyLimiter())
+        self._surroundings = SharedClients(clients, ConcurrencyLimiter())
         return self
 
     def __exit__(
@@ -92,23 +92,23 @@ async def _new_session() -> Any:
     return new_session()
 
 
-async def _asked(policy: Policy, question: Question, surroundings: SharedClients) -> Reply:
+async def _asked(policy: Policy, question: Question, shared: SharedClients) -> Reply:
     """What goes wrong with one question is its own reply, never another's."""
     if question.model not in policy.upstreams:
         return Reply((), None, f"Model '{question.model}' has no endpoint to be called at.")
     chat = read_chat(orjson.dumps({**question.body, "model": question.model}), None)
-    exchange = CallExecution(chat, _admitted(policy, question.model), surroundings)
+    execution = CallExecution(chat, _admitted(policy, question.model), shared)
     try:
-        attempt = await exchange.open()
+        attempt = await execution.open()
         for choice in attempt.data["choices"]:
             attempt.written.add(choice.get("message"))
-        exchange.finished(attempt)
+        execution.finished(attempt)
         answer = answer_of(attempt.data)
-        return Reply(tuple(exchange.attempts), answer, "" if answer else "It answered nothing.")
+        return Reply(tuple(execution.attempts), answer, "" if answer else "It answered nothing.")
     except UpstreamError as error:
-        return Reply(tuple(exchange.attempts), None, error.message)
+        return Reply(tuple(execution.attempts), None, error.message)
     finally:
-        await exchange.close()
+        await execution.close()
 
 
 def _admitted(policy: Policy, model: str) -> Admitted:

@@ -20,26 +20,26 @@ def wants_explanation(request: Request) -> bool:
     return request.headers.get(EXPLAIN, "").lower() in {"1", "true", "yes"}
 
 
-def headers(exchange: CallExecution, model: str, elapsed_ms: float) -> dict[str, str]:
+def headers(execution: CallExecution, model: str, elapsed_ms: float) -> dict[str, str]:
     """`x-switchyard-…`. Costs are actual once the tokens are known, before that as estimated."""
-    return _headers(exchange, model, elapsed_ms, *_money(exchange))
+    return _headers(execution, model, elapsed_ms, *_money(execution))
 
 
-def error_headers(exchange: CallExecution, elapsed_ms: float) -> dict[str, str]:
+def error_headers(execution: CallExecution, elapsed_ms: float) -> dict[str, str]:
     """The same without money: a call that failed has no price to compare."""
-    return _headers(exchange, exchange.model, elapsed_ms, None, None)
+    return _headers(execution, execution.model, elapsed_ms, None, None)
 
 
-def early_headers(exchange: CallExecution) -> dict[str, str]:
+def early_headers(execution: CallExecution) -> dict[str, str]:
     """What is certain before it is known who answers."""
-    named = _headers(exchange, "", 0.0, None, None)
+    named = _headers(execution, "", 0.0, None, None)
     return {name: value for name, value in named.items() if name not in _LATE}
 
 
 def _headers(
-    exchange: CallExecution, model: str, elapsed_ms: float, cost: int | None, saving: int | None
+    execution: CallExecution, model: str, elapsed_ms: float, cost: int | None, saving: int | None
 ) -> dict[str, str]:
-    row = exchange.admitted.decision
+    row = execution.admitted.decision
     values = {
         "decision-id": str(row.pk),
         "model": model,
@@ -47,13 +47,15 @@ def _headers(
         "arm": row.arm,
         "cost": usd(cost),
         "saving": usd(saving),
-        "fallback": exchange.fallback or row.fallback,
-        "changed": exchange.changed,
-        "overhead-ms": f"{max(0.0, elapsed_ms - exchange.waited_ms):.2f}",
-        "budget": ", ".join(f"above soft {each}" for each in exchange.admitted.standing.above_soft),
+        "fallback": execution.fallback or row.fallback,
+        "changed": execution.changed,
+        "overhead-ms": f"{max(0.0, elapsed_ms - execution.waited_ms):.2f}",
+        "budget": ", ".join(
+            f"above soft {each}" for each in execution.admitted.standing.above_soft
+        ),
     }
     named = {PREFIX + name: value for name, value in values.items() if value}
-    return named | limit_headers(exchange.admitted.standing)
+    return named | limit_headers(execution.admitted.standing)
 
 
 def limit_headers(standing: QuotaStatus) -> dict[str, str]:
@@ -71,14 +73,14 @@ def limit_headers(standing: QuotaStatus) -> dict[str, str]:
     return found
 
 
-def explanation(exchange: CallExecution) -> Mapping[str, Any]:
+def explanation(execution: CallExecution) -> Mapping[str, Any]:
     """The decision as the REST API explains it, who answered, and every attempt."""
-    cost, saving = _money(exchange)
-    usage = exchange.usage
+    cost, saving = _money(execution)
+    usage = execution.usage
     return {
-        "decision": decision_payload(exchange.admitted.decision),
-        "answered_by": exchange.model,
-        "unavailable": dict(exchange.admitted.unavailable),
+        "decision": decision_payload(execution.admitted.decision),
+        "answered_by": execution.model,
+        "unavailable": dict(execution.admitted.unavailable),
         "attempts": [
             {
                 "model": attempt.model,
@@ -88,22 +90,22 @@ def explanation(exchange: CallExecution) -> Mapping[str, Any]:
                 "error": attempt.error or None,
                 "changes": [change._asdict() for change in attempt.changes],
             }
-            for attempt in exchange.attempts
+            for attempt in execution.attempts
         ],
         "cost": {"currency": "USD", "actual": usd(cost), "saving": usd(saving)},
         "usage_estimated": usage.estimated if usage else None,
     }
 
 
-def _money(exchange: CallExecution) -> tuple[int | None, int | None]:
+def _money(execution: CallExecution) -> tuple[int | None, int | None]:
     """Cost and saving in nano-dollars. A call that failed has what its attempts cost, and saved
     nothing."""
-    row, usage = exchange.admitted.decision, exchange.usage
-    if exchange.has_failed:
-        return exchange.cost, None
+    row, usage = execution.admitted.decision, execution.usage
+    if execution.has_failed:
+        return execution.cost, None
     cost, baseline = row.cost, row.cost_baseline
     if usage is not None:
-        cost = exchange.cost
+        cost = execution.cost
         actual = actual_costs(row, usage.input_tokens, usage.output_tokens, usage)
         baseline = actual.cost_baseline
     return cost, None if cost is None or baseline is None else baseline - cost

@@ -102,13 +102,13 @@ def _is_estimated(settlement: Settlement, error: Exception) -> bool:
 
 def _queue_shadows(settlements: Sequence[Settlement]) -> None:
     """A shadow call that cannot be queued costs nothing but itself."""
-    overheard = [each.shadow for each in settlements if each.shadow is not None]
-    if not overheard:
+    candidate = [each.shadow for each in settlements if each.shadow is not None]
+    if not candidate:
         return
     try:
-        queue(overheard)
+        queue(candidate)
     except Exception:
-        log.exception("Shadow calls were not queued", extra={"count": len(overheard)})
+        log.exception("Shadow calls were not queued", extra={"count": len(candidate)})
 
 
 def _remember(refusals: Sequence[Refusal]) -> None:

@@ -25,7 +25,7 @@ class ResponseAccumulator:
         self._words: list[str] = []
         self._calls: dict[int, dict[str, str]] = {}
 
-    def hear(self, choice: Any) -> None:
+    def add(self, choice: Any) -> None:
         """A choice with its `message`, or with a `delta` of it."""
         if not isinstance(choice, dict) or choice.get("index", 0) != 0:
             return
@@ -64,7 +64,7 @@ class ShadowRecorder(ResponseAccumulator):
         self._chat = chat
         self._admitted = admitted
 
-    def overheard(self, model: str) -> ShadowCandidate | None:
+    def candidate(self, model: str) -> ShadowCandidate | None:
         """What is to be compared with the answer of `model`, if the other one can answer it."""
         row = self._admitted.decision
         other = other_of(Pair(row.strong_model, row.weak_model), model)
@@ -85,7 +85,7 @@ class ShadowRecorder(ResponseAccumulator):
         return judge is None or unavailable.get(judge) != NOT_ALLOWED
 
 
-def listener_for(chat: Chat, admitted: Admitted) -> ShadowRecorder | None:
+def recorder_for(chat: Chat, admitted: Admitted) -> ShadowRecorder | None:
     """Somebody who named the model themselves is not listened to: there is no other of a pair."""
     row = admitted.decision
     if row.method == Method.DIRECT or not row.strong_model:
@@ -97,7 +97,7 @@ def listener_for(chat: Chat, admitted: Admitted) -> ShadowRecorder | None:
 
 def answer_of(data: Mapping[str, Any]) -> str:
     """The first choice of a whole answer."""
-    ear = ResponseAccumulator()
+    accumulator = ResponseAccumulator()
     for choice in data.get("choices") or ():
-        ear.hear(choice)
-    return ear.answer
+        accumulator.add(choice)
+    return accumulator.answer

@@ -46,9 +46,9 @@ def work(running: Running) -> dict[str, Any]:
     expire(datetime.now(UTC))
     end_interrupted(running.row.pk, datetime.now(UTC))
     pairs = _callable(waiting(running.row.pk))
-    with InternalClient() as asides:
+    with InternalClient() as internal_client:
         for number, some in enumerate(_batched(pairs), start=1):
-            _work_off([Case(pair) for pair in some], asides)
+            _work_off([Case(pair) for pair in some], internal_client)
             running.advance(min(number * TOGETHER, len(pairs)), len(pairs))
     defer(running.row.pk, datetime.now(UTC))
     ended = ShadowPair.objects.filter(task_id=running.row.pk)
@@ -77,13 +77,13 @@ def _callable(pairs: Sequence[ShadowPair]) -> list[ShadowPair]:
     return free
 
 
-def _work_off(cases: Sequence[Case], asides: InternalClient) -> None:
+def _work_off(cases: Sequence[Case], internal_client: InternalClient) -> None:
     policy = store.current()
     _unseal(policy, cases)
     begun = _begin(policy, _open(cases))
-    _shadow(policy, [case for case in begun if case.other is None], asides)
+    _shadow(policy, [case for case in begun if case.other is None], internal_client)
     _choose_judge(policy, _open(begun))
-    _judge(policy, _open(begun), asides)
+    _judge(policy, _open(begun), internal_client)
     evaluation.wait(case.waiting() for case in begun if case.waits_for)
     evaluation.end(case.ending() for case in cases if case.status is not None)
 
@@ -141,7 +141,7 @@ def _cost(policy: Policy, model: str, now: datetime, read: int, written: int) ->
 
 
 def _ask(
-    policy: Policy, questions: Sequence[Question], asides: InternalClient
+    policy: Policy, questions: Sequence[Question], internal_client: InternalClient
 ) -> list[Reply | None]:
     """For each, in order, the reply; None where the model's circuit is open. Where it waits for a
     probe, the first question is the probe."""
@@ -156,14 +156,14 @@ def _ask(
         elif question.model in state.closed_to_all | state.to_probe:
             continue
         asked.append(number)
-    replies = asides.ask(policy, [questions[number] for number in asked])
+    replies = internal_client.ask(policy, [questions[number] for number in asked])
     found = dict(zip(asked, replies, strict=True))
     return [found.get(number) for number in range(len(questions))]
 
 
-def _shadow(policy: Policy, cases: Sequence[Case], asides: InternalClient) -> None:
+def _shadow(policy: Policy, cases: Sequence[Case], internal_client: InternalClient) -> None:
     questions = [Question(case.pair.other_model, case.material.body) for case in cases]
-    replies = _ask(policy, questions, asides)
+    replies = _ask(policy, questions, internal_client)
     evaluation.book(
         Own(case.pair, Purpose.SHADOW, reply.attempts)
         for case, reply in zip(cases, replies, strict=True)
@@ -199,12 +199,12 @@ def _judge_of(policy: Policy, case: Case) -> str | None:
     return judge if judge in policy.permitted(domain, None, frozenset()) else None
 
 
-def _judge(policy: Policy, cases: Sequence[Case], asides: InternalClient) -> None:
+def _judge(policy: Policy, cases: Sequence[Case], internal_client: InternalClient) -> None:
     """Both orders, each asked again a few times where the judge gives no verdict."""
     for _ in range(MOST_TRIES):
         left = [(case, order) for case in cases for order in Order if order not in case.verdicts]
         questions = [_question(policy, case, order) for case, order in left]
-        replies = _ask(policy, questions, asides)
+        replies = _ask(policy, questions, internal_client)
         told = [
             (*each, reply) for each, reply in zip(left, replies, strict=True) if reply is not None
         ]

@@ -22,36 +22,36 @@ from experiments.gateway.response_headers import (
 from experiments.gateway.sse import DONE, KEEP_ALIVE, event
 
 
-async def answer_whole(request: Request, exchange: CallExecution, started: float) -> None:
+async def answer_whole(request: Request, execution: CallExecution, started: float) -> None:
     """Raises UpstreamError when no model answers."""
-    attempt = await exchange.open()
+    attempt = await execution.open()
     for choice in attempt.data["choices"]:
         attempt.written.add(choice.get("message"))
-        if exchange.listener:
-            exchange.listener.hear(choice)
-    exchange.finished(attempt)
+        if execution.recorder:
+            execution.recorder.add(choice)
+    execution.finished(attempt)
     data = {**attempt.data, "model": attempt.model}
     if wants_explanation(request):
-        data[OWN_KEY] = explanation(exchange)
+        data[OWN_KEY] = explanation(execution)
     elapsed = (time.perf_counter() - started) * 1e3
-    await request.answer(200, data, headers(exchange, attempt.model, elapsed))
+    await request.answer(200, data, headers(execution, attempt.model, elapsed))
 
 
-async def answer_stream(request: Request, exchange: CallExecution, started: float) -> None:
+async def answer_stream(request: Request, execution: CallExecution, started: float) -> None:
     """Raises UpstreamError when no model answers in time for a status of its own; once the response
     has begun, what goes wrong is the stream's last event."""
-    async with _Response(request, exchange) as response:
+    async with _Response(request, execution) as response:
         try:
-            attempt = await exchange.open()
+            attempt = await execution.open()
         except Exception as error:
             if not request.has_begun:
                 raise
             await response.end_with(error)
             return
-        stream = _Stream(exchange, attempt)
+        stream = _Stream(execution, attempt)
         elapsed = (time.perf_counter() - started) * 1e3
         try:
-            await response.begin(headers(exchange, attempt.model, elapsed))
+            await response.begin(headers(execution, attempt.model, elapsed))
             async for chunk in stream.chunks():
                 await response.write(chunk)
         except asyncio.CancelledError:
@@ -63,7 +63,7 @@ async def answer_stream(request: Request, exchange: CallExecution, started: floa
         else:
             stream.finished()
             if wants_explanation(request):
-                await response.write(event(stream.explained(explanation(exchange))))
+                await response.write(event(stream.explained(explanation(execution))))
             await response.end_with(None)
 
 
@@ -83,9 +83,9 @@ class _Response:
     model may still answer.
     """
 
-    def __init__(self, request: Request, exchange: CallExecution) -> None:
+    def __init__(self, request: Request, execution: CallExecution) -> None:
         self._request = request
-        self._exchange = exchange
+        self._execution = execution
         self._lock = asyncio.Lock()
         self._sent_at = time.monotonic()
         self._comments: asyncio.Task[None] | None = None
@@ -120,7 +120,7 @@ class _Response:
             await asyncio.sleep(max(0.0, self._sent_at + seconds - time.monotonic()))
             async with self._lock:
                 if time.monotonic() >= self._sent_at + seconds:
-                    await self._begin(early_headers(self._exchange))
+                    await self._begin(early_headers(self._execution))
                     await self._write(KEEP_ALIVE)
 
     async def _begin(self, named: Mapping[str, str]) -> None:
@@ -136,8 +136,8 @@ class _Stream:
     """One model's stream: every chunk under the model's registered name, the usage passed on only
     where the caller asked for it."""
 
-    def __init__(self, exchange: CallExecution, attempt: CallAttempt) -> None:
-        self._exchange = exchange
+    def __init__(self, execution: CallExecution, attempt: CallAttempt) -> None:
+        self._execution = execution
         self._attempt = attempt
         self._open: set[int] = set()
         self._over: set[int] = set()
@@ -156,11 +156,11 @@ class _Stream:
 
     def finished(self) -> None:
         self._is_booked = True
-        self._exchange.finished(self._attempt)
+        self._execution.finished(self._attempt)
 
     def failed(self, error: UpstreamError) -> None:
         self._is_booked = True
-        self._exchange.failed(self._attempt, error)
+        self._execution.failed(self._attempt, error)
 
     def hung_up(self) -> None:
         """Whoever hangs up after the last chunk has had the whole answer."""
@@ -169,7 +169,7 @@ class _Stream:
         if self._is_complete:
             self.finished()
         else:
-            self._exchange.hung_up(self._attempt)
+            self._execution.hung_up(self._attempt)
 
     @property
     def _is_complete(self) -> bool:
@@ -188,8 +188,8 @@ class _Stream:
     def _take_note(self, data: Data) -> None:
         for choice in data["choices"]:
             self._attempt.written.add(choice.get("delta"))
-            if self._exchange.listener:
-                self._exchange.listener.hear(choice)
+            if self._execution.recorder:
+                self._execution.recorder.add(choice)
             self._note_end(choice)
         if not self._frame:
             self._frame = {
@@ -208,7 +208,7 @@ class _Stream:
 
     def _passed_on(self, data: Data) -> bytes | None:
         data = {**data, "model": self._attempt.model}
-        if not self._exchange.chat.wants_usage and "usage" in data:
+        if not self._execution.chat.wants_usage and "usage" in data:
             del data["usage"]
             if not data["choices"]:
                 return None

@@ -46,13 +46,13 @@ class Material(NamedTuple):
     other: str | None = None
 
 
-def queue(overheard: Sequence[ShadowCandidate]) -> None:
+def queue(candidate: Sequence[ShadowCandidate]) -> None:
     """Stores what is to be asked, sealed, and sees that somebody asks. Once the day's budget is
     used up nothing is stored but that the call was not made."""
     now = datetime.now(UTC)
     expire(now)
     is_used_up = spent(now) >= store.current().shadowing.budget
-    rows = [_row(each, now, is_used_up=is_used_up) for each in overheard]
+    rows = [_row(each, now, is_used_up=is_used_up) for each in candidate]
 
     def write() -> None:
         if not is_used_up:

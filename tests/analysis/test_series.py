@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from experiments.analysis.experiment.effects import difference_in_means
-from experiments.analysis.experiment.series import Look, over_time
+from experiments.analysis.experiment.series import InterimResult, over_time
 from experiments.analysis.experiment.summaries import MeanSummary
 
 
@@ -14,26 +14,28 @@ def arms(n: int) -> tuple[MeanSummary, MeanSummary]:
 
 
 def test_points_are_in_order_of_day() -> None:
-    looks = [Look(date(2026, 11, day), 1, *arms(100 * day)) for day in (3, 1, 2)]
+    looks = [InterimResult(date(2026, 11, day), 1, *arms(100 * day)) for day in (3, 1, 2)]
     points = over_time(looks)
     assert [point.day.day for point in points] == [1, 2, 3]
     assert [point.effect.n_control for point in points] == [100, 200, 300]
 
 
 def test_band_is_at_the_level_of_the_phase_split_by_treatments() -> None:
-    looks = [Look(date(2026, 11, phase), phase, *arms(500)) for phase in (1, 2)]
+    looks = [InterimResult(date(2026, 11, phase), phase, *arms(500)) for phase in (1, 2)]
     first, second = over_time(looks, alpha=0.05, treatments=2)
     assert first.effect == difference_in_means(*arms(500), alpha=0.0125)
     assert second.effect == difference_in_means(*arms(500), alpha=0.05 / 12)
 
 
 def test_day_without_enough_data_has_an_empty_effect() -> None:
-    (point,) = over_time([Look(date(2026, 11, 1), 1, *arms(1))])
+    (point,) = over_time([InterimResult(date(2026, 11, 1), 1, *arms(1))])
     assert point.effect.estimate is None
 
 
 def test_band_narrows_as_units_arrive() -> None:
-    points = over_time([Look(date(2026, 11, day), 1, *arms(50 * day)) for day in range(1, 29)])
+    points = over_time(
+        [InterimResult(date(2026, 11, day), 1, *arms(50 * day)) for day in range(1, 29)]
+    )
     widths = [
         interval.upper - interval.lower
         for point in points

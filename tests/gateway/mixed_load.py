@@ -25,7 +25,7 @@ class Answers:
     faults: list[str] = field(default_factory=list)
 
     def failed(self) -> dict[str, int]:
-        return {f"{door} {code}": n for (door, code), n in self.statuses.items() if code >= 400}
+        return {f"{client} {code}": n for (client, code), n in self.statuses.items() if code >= 400}
 
 
 def run(server: Server, each: int, key: str) -> Answers:
@@ -91,12 +91,12 @@ async def _rates(session: aiohttp.ClientSession, answers: Answers, chance: rando
 
 
 async def _post(
-    session: aiohttp.ClientSession, answers: Answers, door: str, path: str, body: Any, key: str
+    session: aiohttp.ClientSession, answers: Answers, client: str, path: str, body: Any, key: str
 ) -> tuple[int, Any]:
     headers = {"Authorization": f"Bearer {key}"}
     async with session.post(path, json=body, headers=headers) as answer:
         text = await answer.text()
-        answers.statuses[door, answer.status] += 1
+        answers.statuses[client, answer.status] += 1
         if answer.status >= 400:
-            answers.faults.append(f"{door} {answer.status} {text[:200]}")
+            answers.faults.append(f"{client} {answer.status} {text[:200]}")
         return answer.status, answer.headers

@@ -24,7 +24,7 @@ time.sleep(60)
 
 
 @pytest.fixture
-def crowds(tmp_path: Path) -> ConcurrencyLimiter:
+def limiter(tmp_path: Path) -> ConcurrencyLimiter:
     places = HostSlots(tmp_path)
     return ConcurrencyLimiter(lambda: places)
 
@@ -51,17 +51,17 @@ def end(process: subprocess.Popen[str]) -> None:
 
 
 async def hold(
-    crowds: ConcurrencyLimiter, seconds: float, patience: float = 5.0, limit: int = 1
+    limiter: ConcurrencyLimiter, seconds: float, patience: float = 5.0, limit: int = 1
 ) -> None:
-    async with crowds.place("m", limit, patience):
+    async with limiter.place("m", limit, patience):
         await asyncio.sleep(seconds)
 
 
-def test_places_are_given_in_order(crowds: ConcurrencyLimiter) -> None:
+def test_places_are_given_in_order(limiter: ConcurrencyLimiter) -> None:
     order: list[int] = []
 
     async def one(number: int) -> None:
-        async with crowds.place("m", 1, 5.0):
+        async with limiter.place("m", 1, 5.0):
             order.append(number)
             await asyncio.sleep(0.001)
 
@@ -72,57 +72,57 @@ def test_places_are_given_in_order(crowds: ConcurrencyLimiter) -> None:
     assert order == list(range(20))
 
 
-def test_patience_ends(crowds: ConcurrencyLimiter) -> None:
+def test_patience_ends(limiter: ConcurrencyLimiter) -> None:
     async def two() -> None:
-        first = asyncio.ensure_future(hold(crowds, 0.2))
+        first = asyncio.ensure_future(hold(limiter, 0.2))
         await asyncio.sleep(0)
         with pytest.raises(BusyError):
-            await hold(crowds, 0, patience=0.02)
+            await hold(limiter, 0, patience=0.02)
         await first
-        await hold(crowds, 0, patience=0.02)  # free again
+        await hold(limiter, 0, patience=0.02)  # free again
 
     asyncio.run(two())
 
 
-def test_whoever_gives_up_waiting_takes_no_place(crowds: ConcurrencyLimiter) -> None:
+def test_whoever_gives_up_waiting_takes_no_place(limiter: ConcurrencyLimiter) -> None:
     async def three() -> None:
-        first = asyncio.ensure_future(hold(crowds, 0.05))
+        first = asyncio.ensure_future(hold(limiter, 0.05))
         await asyncio.sleep(0)
-        waiting = asyncio.ensure_future(hold(crowds, 0))
+        waiting = asyncio.ensure_future(hold(limiter, 0))
         await asyncio.sleep(0.01)
         waiting.cancel()
         await asyncio.gather(first, waiting, return_exceptions=True)
-        await hold(crowds, 0, patience=0.02)
+        await hold(limiter, 0, patience=0.02)
 
     asyncio.run(three())
 
 
 def test_waiter_that_is_cancelled_as_its_place_comes_leaves_it_to_others(
-    crowds: ConcurrencyLimiter,
+    limiter: ConcurrencyLimiter,
 ) -> None:
     async def race() -> None:
         entered = asyncio.Event()
 
         async def holder() -> None:
-            async with crowds.place("m", 1, 5.0):
+            async with limiter.place("m", 1, 5.0):
                 await entered.wait()
 
         first = asyncio.ensure_future(holder())
         await asyncio.sleep(0)
-        second = asyncio.ensure_future(hold(crowds, 0))
+        second = asyncio.ensure_future(hold(limiter, 0))
         await asyncio.sleep(0)
         entered.set()
         await first
         second.cancel()
         await asyncio.gather(second, return_exceptions=True)
-        await hold(crowds, 0, patience=0.02)
+        await hold(limiter, 0, patience=0.02)
 
     asyncio.run(race())
 
 
-def test_no_limit(crowds: ConcurrencyLimiter) -> None:
+def test_no_limit(limiter: ConcurrencyLimiter) -> None:
     async def many() -> None:
-        await asyncio.gather(*(hold(crowds, 0.01, 0.0, limit=0) for _ in range(100)))
+        await asyncio.gather(*(hold(limiter, 0.01, 0.0, limit=0) for _ in range(100)))
 
     asyncio.run(many())
 

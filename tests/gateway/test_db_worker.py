@@ -22,14 +22,14 @@ pytestmark = pytest.mark.django_db  # its thread tidies connections up
 
 
 @pytest.fixture
-def desk() -> Any:
-    desk = DatabaseWorker()
-    yield desk
-    desk.close()
+def db_worker() -> Any:
+    db_worker = DatabaseWorker()
+    yield db_worker
+    db_worker.close()
 
 
 def test_calls_that_arrive_meanwhile_are_let_in_together(
-    desk: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
+    db_worker: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batches: list[int] = []
     working, go_on = threading.Event(), threading.Event()
@@ -43,9 +43,9 @@ def test_calls_that_arrive_meanwhile_are_let_in_together(
     monkeypatch.setattr(module, "admit", admit)
 
     async def five() -> list[Any]:
-        first = asyncio.ensure_future(desk.admit("0"))  # type: ignore[arg-type]
+        first = asyncio.ensure_future(db_worker.admit("0"))  # type: ignore[arg-type]
         await asyncio.to_thread(working.wait, 5)
-        others = [asyncio.ensure_future(desk.admit(str(n))) for n in range(1, 5)]  # type: ignore[arg-type]
+        others = [asyncio.ensure_future(db_worker.admit(str(n))) for n in range(1, 5)]  # type: ignore[arg-type]
         await asyncio.sleep(0)
         go_on.set()
         return await asyncio.gather(first, *others)
@@ -55,19 +55,19 @@ def test_calls_that_arrive_meanwhile_are_let_in_together(
 
 
 def test_each_is_told_its_own_refusal(
-    desk: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
+    db_worker: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "admit", lambda asked: [ValueError(a) for a in asked])
 
     async def one() -> None:
         with pytest.raises(ValueError, match="mine"):
-            await desk.admit("mine")  # type: ignore[arg-type]
+            await db_worker.admit("mine")  # type: ignore[arg-type]
 
     asyncio.run(one())
 
 
 def test_fault_is_everybodys_and_the_thread_goes_on(
-    desk: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
+    db_worker: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(_: Any) -> Any:
         raise RuntimeError("away")
@@ -75,9 +75,9 @@ def test_fault_is_everybodys_and_the_thread_goes_on(
     async def twice() -> None:
         monkeypatch.setattr(module, "admit", broken)
         with pytest.raises(RuntimeError, match="away"):
-            await desk.admit("a")  # type: ignore[arg-type]
+            await db_worker.admit("a")  # type: ignore[arg-type]
         monkeypatch.setattr(module, "admit", lambda asked: asked)
-        assert await desk.admit("b") == "b"  # type: ignore[arg-type, comparison-overlap]
+        assert await db_worker.admit("b") == "b"  # type: ignore[arg-type, comparison-overlap]
 
     asyncio.run(twice())
 
@@ -100,7 +100,7 @@ def wait_until(holds: Callable[[], object]) -> None:
 
 
 def test_what_has_ended_is_booked_soon_and_together(
-    desk: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
+    db_worker: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     booked: list[list[int]] = []
 
@@ -110,13 +110,13 @@ def test_what_has_ended_is_booked_soon_and_together(
 
     monkeypatch.setattr(module, "settle", settle)
     for number in range(3):
-        desk.settle(ended(number))
+        db_worker.settle(ended(number))
     wait_until(lambda: booked)
     assert booked == [[0, 1, 2]]
 
 
 def test_outcome_that_cannot_be_booked_is_kept_until_it_is(
-    desk: DatabaseWorker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    db_worker: DatabaseWorker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     tried: list[list[int]] = []
 
@@ -127,18 +127,18 @@ def test_outcome_that_cannot_be_booked_is_kept_until_it_is(
         return [each for each in some if len(tried) < 4 and each.decision.pk.int == 1]
 
     monkeypatch.setattr(module, "settle", settle)
-    desk.settle(ended(1))
+    db_worker.settle(ended(1))
     wait_until(lambda: tried)
-    desk.settle(ended(2))
+    db_worker.settle(ended(2))
     wait_until(lambda: len(tried) == 4)
-    desk.close()
+    db_worker.close()
     assert tried == [[1], [1, 2], [1], [1]]
     said = [record.getMessage() for record in caplog.records]
     assert said.count("Outcomes wait for the database, and are kept") == 1
     assert said[-1] == "Outcomes that waited for the database are recorded"
 
 
-def test_end_books_everything(desk: DatabaseWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_end_books_everything(db_worker: DatabaseWorker, monkeypatch: pytest.MonkeyPatch) -> None:
     booked: list[int] = []
 
     def settle(some: Sequence[Settlement]) -> list[Settlement]:
@@ -147,13 +147,13 @@ def test_end_books_everything(desk: DatabaseWorker, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(module, "settle", settle)
     for number in range(200):
-        desk.settle(ended(number))
-    desk.close()
+        db_worker.settle(ended(number))
+    db_worker.close()
     assert booked == list(range(200))
 
 
 def test_end_tries_again_for_as_long_as_it_may(
-    desk: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
+    db_worker: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[int] = []
 
@@ -162,24 +162,24 @@ def test_end_tries_again_for_as_long_as_it_may(
         return list(some) if len(tried) < 3 else []
 
     monkeypatch.setattr(module, "settle", settle)
-    desk.settle(ended(1))
-    desk.close(seconds=30)
+    db_worker.settle(ended(1))
+    db_worker.close(seconds=30)
     assert tried == [1, 1, 1]
 
 
 def test_end_does_not_wait_for_ever_and_says_what_is_left_to_the_sweep(
-    desk: DatabaseWorker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    db_worker: DatabaseWorker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "settle", list)
-    desk.settle(ended(7))
-    desk.close(seconds=0.5)
+    db_worker.settle(ended(7))
+    db_worker.close(seconds=0.5)
     last = caplog.records[-1]
     assert last.getMessage().startswith("Outcomes were not recorded before the end")
     assert getattr(last, "decision_ids") == [str(UUID(int=7))]  # noqa: B009
 
 
 def test_no_call_is_let_in_while_too_many_outcomes_wait(
-    desk: DatabaseWorker, monkeypatch: pytest.MonkeyPatch, settings: Any
+    db_worker: DatabaseWorker, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     settings.GATEWAY_MAX_PENDING_OUTCOMES = 2
     away = threading.Event()
@@ -187,21 +187,21 @@ def test_no_call_is_let_in_while_too_many_outcomes_wait(
     monkeypatch.setattr(module, "admit", lambda asked: asked)
 
     async def ask() -> Any:
-        return await desk.admit("a")  # type: ignore[arg-type]
+        return await db_worker.admit("a")  # type: ignore[arg-type]
 
-    desk.settle(ended(1))
+    db_worker.settle(ended(1))
     assert asyncio.run(ask()) == "a"
-    desk.settle(ended(2))
+    db_worker.settle(ended(2))
     time.sleep(0.3)
     with pytest.raises(StorageUnavailableError):
         asyncio.run(ask())
     away.set()
-    wait_until(lambda: not desk._ended)
+    wait_until(lambda: not db_worker._ended)
     assert asyncio.run(ask()) == "a"
 
 
 def test_a_call_let_in_for_a_caller_who_had_gone_is_settled(
-    desk: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
+    db_worker: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing else would settle it: its model is never asked."""
     working, go_on = threading.Event(), threading.Event()
@@ -223,7 +223,7 @@ def test_a_call_let_in_for_a_caller_who_had_gone_is_settled(
     monkeypatch.setattr(module, "settle", settle)
 
     async def gone() -> None:
-        asked = asyncio.ensure_future(desk.admit("a"))  # type: ignore[arg-type]
+        asked = asyncio.ensure_future(db_worker.admit("a"))  # type: ignore[arg-type]
         await asyncio.to_thread(working.wait, 5)
         asked.cancel()
         await asyncio.sleep(0)
@@ -233,4 +233,4 @@ def test_a_call_let_in_for_a_caller_who_had_gone_is_settled(
     asyncio.run(gone())
     [one] = booked
     assert (one.decision.pk.int, one.tokens, one.cost) == (5, 0, 0)
-    assert not desk._serving
+    assert not db_worker._serving

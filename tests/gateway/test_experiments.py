@@ -60,8 +60,8 @@ def test_arm_is_sticky_and_in_the_headers(secret: str) -> None:
     assert arms["weak"].decision.model != arms["control"].decision.model
     chat = read_chat((CHAT % ("router/technical", 1)).encode(), None)
     nothing: Any = None
-    exchange = CallExecution(chat, arms["weak"], nothing)
-    assert headers(exchange, "m", 1.0)["x-switchyard-arm"] == "weak"
+    execution = CallExecution(chat, arms["weak"], nothing)
+    assert headers(execution, "m", 1.0)["x-switchyard-arm"] == "weak"
 
 
 def test_fallback_counts_in_the_arm_that_meant_another_model(secret: str) -> None:

@@ -43,13 +43,13 @@ def error_of(
     sent = {"model": model, "messages": messages, "stream": streams, **body}
 
     async def call() -> None:
-        door = LiteLLMDoor()
+        client = LiteLLMDoor()
         try:
             if streams:
-                async for _ in door.stream(endpoint, KEY, sent):
+                async for _ in client.stream(endpoint, KEY, sent):
                     pass
             else:
-                await door.complete(endpoint, KEY, sent)
+                await client.complete(endpoint, KEY, sent)
         finally:
             await load().close_litellm_async_clients()  # they belong to this event loop
 

@@ -54,11 +54,11 @@ def _model(name: str, endpoint: ProviderEndpoint) -> LanguageModel:
 def answered(text: str = PROMPT, answer: str = "Badly answered.", **asked: Any) -> Decision:
     """A decision that the weak model answered, queued for the strong one."""
     row = route(RouteRequest(text, **{"unit_id": "ada", "domain": "technical", **asked}))
-    queue([overheard(row, answer, text)])
+    queue([candidate(row, answer, text)])
     return row
 
 
-def overheard(
+def candidate(
     row: Decision, answer: str = "Badly answered.", text: str = PROMPT
 ) -> ShadowCandidate:
     store.invalidate()

@@ -15,7 +15,7 @@ from experiments.gateway.shadow_capture import (
     LARGEST_BODY,
     ResponseAccumulator,
     ShadowRecorder,
-    listener_for,
+    recorder_for,
 )
 from experiments.limits import circuit_breakers
 from experiments.models import APIKey, LanguageModel, Scope
@@ -38,21 +38,21 @@ def call(model: str = "router/technical", *, key: Any = None, **body: Any) -> Sh
     secret = APIKey.issue(str(uuid4()), [Scope.ROUTE], **(key or {})).secret
     [admitted] = admit([asking(chat, secret, "r-1")])
     assert isinstance(admitted, Admitted), admitted
-    return listener_for(chat, admitted)
+    return recorder_for(chat, admitted)
 
 
 def heard(model: str = "router/technical", **more: Any) -> ShadowRecorder:
-    listener = call(model, **more)
-    assert listener is not None
-    listener.hear({"index": 0, "message": {"content": "An answer."}})
-    return listener
+    recorder = call(model, **more)
+    assert recorder is not None
+    recorder.add({"index": 0, "message": {"content": "An answer."}})
+    return recorder
 
 
 def test_the_other_model_gets_what_was_asked_but_not_by_whom_nor_how_it_is_delivered() -> None:
     set_up("http://127.0.0.1:9/v1")
     found = heard(
         stream=True, n=2, user="ada", metadata={"a": "b"}, temperature=0.3, seed=7, models=[WEAK]
-    ).overheard(WEAK)
+    ).candidate(WEAK)
     assert found is not None
     assert (found.model, found.other, found.answer) == (WEAK, STRONG, "An answer.")
     assert set(found.body) == {"messages", "temperature", "seed"}
@@ -71,21 +71,21 @@ def test_without_a_share_nobody_is_listened_to() -> None:
 
 def test_an_answer_by_a_model_of_neither_pair_is_not_compared() -> None:
     set_up("http://127.0.0.1:9/v1")
-    assert heard().overheard(JUDGE) is None
+    assert heard().candidate(JUDGE) is None
 
 
 def test_a_prompt_goes_to_no_model_that_its_key_forbids() -> None:
     set_up("http://127.0.0.1:9/v1")
-    assert heard(key={"allowed_models": [WEAK, JUDGE]}).overheard(WEAK) is None
-    assert heard(key={"allowed_models": [WEAK, STRONG]}).overheard(WEAK) is None
-    assert heard(key={"allowed_models": [WEAK, STRONG, JUDGE]}).overheard(WEAK) is not None
+    assert heard(key={"allowed_models": [WEAK, JUDGE]}).candidate(WEAK) is None
+    assert heard(key={"allowed_models": [WEAK, STRONG]}).candidate(WEAK) is None
+    assert heard(key={"allowed_models": [WEAK, STRONG, JUDGE]}).candidate(WEAK) is not None
 
 
 def test_a_prompt_goes_to_no_model_that_its_domain_forbids() -> None:
     set_up("http://127.0.0.1:9/v1", required_certifications=["HIPAA"])
     with revision("tests"):
         LanguageModel.objects.filter(name=WEAK).update(certifications=["HIPAA"])
-    assert heard().overheard(WEAK) is None
+    assert heard().candidate(WEAK) is None
 
 
 def test_a_model_that_lacks_what_the_call_needs_is_not_asked() -> None:
@@ -93,36 +93,36 @@ def test_a_model_that_lacks_what_the_call_needs_is_not_asked() -> None:
     with revision("tests"):
         LanguageModel.objects.filter(name=WEAK).update(capabilities=["tools"])
     tools = [{"type": "function", "function": {"name": "look"}}]
-    assert heard(tools=tools).overheard(WEAK) is None
+    assert heard(tools=tools).candidate(WEAK) is None
 
 
 def test_a_very_large_call_is_let_go() -> None:
     set_up("http://127.0.0.1:9/v1")
     with revision("tests"):
         LanguageModel.objects.update(context_window=2_000_000)
-    assert heard(extra="x" * LARGEST_BODY).overheard(WEAK) is None
+    assert heard(extra="x" * LARGEST_BODY).candidate(WEAK) is None
 
 
 def test_a_stream_is_heard_as_it_would_be_read_whole() -> None:
-    ear = ResponseAccumulator()
+    accumulator = ResponseAccumulator()
     for delta in (
         {"role": "assistant"},
         {"content": "Look"},
         {"content": None},
         {"content": "ing"},
     ):
-        ear.hear({"index": 0, "delta": delta})
+        accumulator.add({"index": 0, "delta": delta})
     for piece in ('{"city": ', '"Oslo"}'):
-        ear.hear({"delta": {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}})
-    ear.hear({"delta": {"tool_calls": [{"index": 0, "function": {"name": "weather"}}]}})
-    ear.hear({"index": 1, "delta": {"content": "another choice"}})
-    assert ear.answer == 'Looking\n(calls weather with {"city": "Oslo"})'
+        accumulator.add({"delta": {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}})
+    accumulator.add({"delta": {"tool_calls": [{"index": 0, "function": {"name": "weather"}}]}})
+    accumulator.add({"index": 1, "delta": {"content": "another choice"}})
+    assert accumulator.answer == 'Looking\n(calls weather with {"city": "Oslo"})'
 
 
 @pytest.mark.parametrize(
     "choice", [None, {}, {"message": "x"}, {"delta": {"content": 7, "tool_calls": [3, {}]}}]
 )
 def test_nonsense_is_not_heard(choice: Any) -> None:
-    ear = ResponseAccumulator()
-    ear.hear(choice)
-    assert ear.answer == ""
+    accumulator = ResponseAccumulator()
+    accumulator.add(choice)
+    assert accumulator.answer == ""

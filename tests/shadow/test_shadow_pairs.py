@@ -31,7 +31,7 @@ from experiments.models import (
 from experiments.shadow import evaluation
 from experiments.shadow.queue import TRIED_AGAIN_AFTER, expire, queue, spent
 from tests.shadow.provider import FailError, Provider, provider, usual
-from tests.shadow.rows import JUDGE, PROMPT, STRONG, WEAK, answered, change, overheard, set_up
+from tests.shadow.rows import JUDGE, PROMPT, STRONG, WEAK, answered, candidate, change, set_up
 
 pytestmark = pytest.mark.django_db
 
@@ -479,7 +479,7 @@ def test_a_pair_is_queued_once(stub: Provider) -> None:
     set_up(stub.url)
     row = answered()
     with pytest.raises(Exception, match=r"(?i)unique"):
-        queue([overheard(row)])
+        queue([candidate(row)])
 
 
 # The lab

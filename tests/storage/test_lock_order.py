@@ -77,7 +77,7 @@ from experiments.shadow.queue import (
 )
 from tests.experiment_rows import START, draft, rollout, running
 from tests.installation import install
-from tests.shadow.rows import overheard, set_up
+from tests.shadow.rows import candidate, set_up
 from tests.statement_recorder import Transaction, recorded
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -144,14 +144,14 @@ def _old_decisions() -> None:
         row = _routed(unit_id=f"u{unit}")
         record_outcome(row.pk, OutcomeReport(NOW, 1, 2, 3.0, success=True), NOW)
         _rated(row, "quality")
-    queue([overheard(row)])
+    queue([candidate(row)])
     Decision.objects.update(created_at=datetime(2026, 9, 1, tzinfo=UTC))
 
 
 def _pairs(count: int = 3) -> list[ShadowPair]:
     set_up("http://127.0.0.1:9")
     rows = [_routed(unit_id=f"u{n}", domain="technical") for n in range(count)]
-    queue([overheard(row) for row in rows])
+    queue([candidate(row) for row in rows])
     return list(ShadowPair.objects.order_by("pk"))
 
 
@@ -303,7 +303,7 @@ PATHS: dict[str, Path_] = {
     ),
     "shadow queue": _with(
         _routed_with_shadows,
-        lambda row: queue([overheard(row)]),
+        lambda row: queue([candidate(row)]),
     ),
     "shadow begin": _with(
         _pairs,

@@ -9,7 +9,7 @@ from experiments.analysis.experiment.sequential import DEFAULT_TUNING_SAMPLE_SIZ
 from experiments.analysis.experiment.summaries import Summary
 
 
-class Look(NamedTuple):
+class InterimResult(NamedTuple):
     """Both arms as they stood at the end of a day: all of the phase up to then."""
 
     day: date
@@ -28,7 +28,7 @@ class Point(NamedTuple):
 
 
 def over_time(
-    looks: Sequence[Look],
+    looks: Sequence[InterimResult],
     *,
     alpha: float = 0.05,
     treatments: int = 1,
