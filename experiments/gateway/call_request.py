@@ -1,4 +1,4 @@
-"""Who calls, and what for: from a chat call and its key to what is let in. Runs in the database thread."""
+"""Who calls, and what for: turns a chat call and its key into an admitted call."""
 
 from collections.abc import Callable, Mapping
 from functools import partial

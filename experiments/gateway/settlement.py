@@ -160,7 +160,7 @@ def _rows(settlement: Settlement) -> list[Attempt]:
 
 def _columns(attempt: Attempted) -> Mapping[str, object]:
     values = attempt._asdict()
-    del values["blames"]
+    del values["counts_for_breaker"]
     return {**values, "changes": [change._asdict() for change in attempt.changes]}
 
 
