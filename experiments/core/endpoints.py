@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from experiments.core.parameters import ParameterRule
 
@@ -116,4 +117,9 @@ USUAL_KEY_NAMES = (
 
 def may_hold_provider_key(name: str, allowed: Iterable[str]) -> bool:
     """Whether `allowed` has this variable, as it is or by a pattern with `*`."""
-    return any(fnmatchcase(name, pattern) for pattern in allowed)
+    return _matches_one(name, tuple(allowed))
+
+
+@lru_cache(maxsize=1024)
+def _matches_one(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -14,7 +14,7 @@ from experiments.decisions.outcomes import OutcomeReport, enter_outcomes, lock_d
 from experiments.gateway import processes
 from experiments.limits.budgets import Reservation
 from experiments.models import Attempt, Decision, InFlightCall
-from experiments.storage.bulk_sql import insert_all, present
+from experiments.storage.bulk_sql import delete, insert_all, present
 from experiments.storage.transactions import (
     ConcurrentUpdateError,
     is_unavailable,
@@ -62,7 +62,7 @@ def interrupted_among(ids: Collection[UUID]) -> set[UUID]:
 
 def remove(ids: Collection[UUID]) -> None:
     """Raises ConcurrentUpdateError where another transaction has removed one of them."""
-    if InFlightCall.objects.filter(pk__in=ids).delete()[0] != len(ids):
+    if delete(InFlightCall, "decision_id", sorted(ids)) != len(ids):
         raise ConcurrentUpdateError("A call in flight was settled at the same time.")
 
 

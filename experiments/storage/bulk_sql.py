@@ -69,6 +69,23 @@ def present(
     return [value for key, value in by_stored.items() if key in found]
 
 
+def delete(model: type[models.Model], column: str, values: Iterable[Any]) -> int:
+    """Deletes the rows that have one of `values` in this column; returns how many there were.
+
+    For models that nothing references: no related row is looked for.
+    """
+    adapt, database = _adapters(model)[column], _database()
+    stored = [adapt(value, database) for value in values]
+    limit = database.features.max_query_params or 10_000
+    count = 0
+    for start in range(0, len(stored), limit):
+        chunk = stored[start : start + limit]
+        with _cursor() as (cursor, mark):
+            cursor.execute(_deletion(model, column, len(chunk), mark), chunk)
+            count += cursor.rowcount
+    return count
+
+
 def _upsert(
     model: type[models.Model], key: Sequence[str], rows: Sequence[Row], *, adds: bool
 ) -> None:
@@ -215,6 +232,12 @@ def _selection(
     locking = " FOR NO KEY UPDATE" if can_lock else ""
     where = f"{name} IN ({_list([mark] * values)})"
     return f"SELECT {name} FROM {table} WHERE {where} ORDER BY {name}{locking}"  # noqa: S608
+
+
+@lru_cache(maxsize=256)
+def _deletion(model: type[models.Model], column: str, values: int, mark: str) -> str:
+    table = _quoted(model._meta.db_table)
+    return f"DELETE FROM {table} WHERE {_quoted(column)} IN ({_list([mark] * values)})"  # noqa: S608
 
 
 def _list(parts: Iterable[str]) -> str:

@@ -7,9 +7,9 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from experiments.models import Circuit, Decision, Outcome, Rollup
+from experiments.models import Circuit, Decision, InFlightCall, Outcome, Rollup
 from experiments.routing.route import RouteRequest, route
-from experiments.storage.bulk_sql import insert, present, put
+from experiments.storage.bulk_sql import delete, insert, insert_all, present, put
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
@@ -48,3 +48,13 @@ def test_put_takes_the_place_of_what_was_there() -> None:
     stored = Circuit.objects.get(model="m")
     assert (stored.calls, stored.failures, stored.window_at) == (1, 1, now)
     assert stored.open_until is None
+
+
+def test_delete_counts_the_rows_it_deleted() -> None:
+    now, ids = timezone.now(), [uuid4() for _ in range(3)]
+    insert_all(
+        [InFlightCall(decision_id=one, started_at=now, key_id=1, tokens=5, cost=7) for one in ids]
+    )
+    assert delete(InFlightCall, "decision_id", [ids[0], uuid4(), ids[2]]) == 2
+    assert list(InFlightCall.objects.values_list("pk", flat=True)) == [ids[1]]
+    assert delete(InFlightCall, "decision_id", []) == 0
