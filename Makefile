@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 MANAGE := $(BIN)/python manage.py
 PIP := $(BIN)/python -m pip install --disable-pip-version-check $(PIP_OPTIONS)
 
-.PHONY: serve demo test lint types migrations-check deploy-check test-sqlite test-postgres bench bench-pages screenshots help
+.PHONY: serve demo test lint types migrations-check deploy-check test-sqlite test-postgres mutants bench bench-pages screenshots help
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -51,6 +51,9 @@ test-postgres: $(VENV)/installed-dev
 	else \
 		echo "SKIPPED: NO POSTGRESQL ANSWERS. Set TEST_DATABASE_URL to run the database tests on it."; \
 	fi
+
+mutants: $(VENV)/installed-dev ## Change core and analysis at random and see whether tests notice (MUTANTS=24|all, SEED, ONLY)
+	@DATABASE_URL=sqlite:///switchyard-test.sqlite3 MUTANTS=$(MUTANTS) SEED=$(SEED) $(BIN)/python scripts/mutants.py $(ONLY)
 
 bench: $(VENV)/installed-dev ## Measure speed; writes benchmarks/results/latest.json
 	$(BIN)/python -m benchmarks.bench

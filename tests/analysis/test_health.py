@@ -202,3 +202,52 @@ def test_stopped_traffic_is_found_among_the_checks() -> None:
     stopped = check_traffic(99.0)
     assert Health((check_units({"a": 99}), stopped)).traffic_stopped == stopped
     assert Health((check_traffic(1.0),)).traffic_stopped is None
+
+
+def test_a_share_at_its_limit_passes() -> None:
+    assert check_multiple_exposures(1, 99).status is Status.OK
+    assert check_price_coverage({"control": (95, 100)}).status is Status.OK
+    assert check_traffic(24.0).message == "Requests are arriving."
+    assert check_traffic(24.0, waiting=1).message == "Requests are arriving."
+
+
+def test_one_unit_or_several_were_seen_in_two_arms() -> None:
+    assert check_multiple_exposures(1, 999).message == (
+        "1 unit was seen in two arms and is left out (0.1 %)."
+    )
+    assert check_multiple_exposures(2, 998).message == (
+        "2 units were seen in two arms and are left out (0.2 %)."
+    )
+
+
+def test_one_arm_alone_has_no_chi_square() -> None:
+    assert sample_ratio(Table("all", (7,), (1.0,))).chi_square_p_value == 1.0
+
+
+def test_no_units_fit_any_split() -> None:
+    assert sample_ratio(Table("all", (0, 0), HALVES)).chi_square_p_value == 1.0
+
+
+def test_one_unit_has_a_chi_square_of_one() -> None:
+    """(1 - 0.5)^2 / 0.5 twice is 1, which 31.7 % of samples exceed."""
+    result = sample_ratio(Table("all", (1, 0), HALVES))
+    assert result.chi_square_p_value == pytest.approx(0.31731051, abs=1e-8)
+
+
+def test_an_e_value_is_cut_at_the_exponent_700() -> None:
+    assert sample_ratio(Table("all", (10_000_000, 0), HALVES)).e_value == exp(700)
+
+
+def test_the_rated_shares_need_decisions_in_both_arms() -> None:
+    nothing = RatioSummary(0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    assert check_rated_share(Rated(rated_share(2000, 0.3), nothing)).value is None
+    assert check_rated_share(Rated(nothing, rated_share(2000, 0.3))).value is None
+
+
+def test_prices_say_which_share_is_covered_at_least() -> None:
+    check = check_price_coverage({"control": (96, 100), "local": (100, 100)})
+    assert check.message == "At least 96.0 % of every arm's decisions have a price."
+
+
+def test_traffic_that_stopped_says_for_how_long() -> None:
+    assert check_traffic(30.4).message.startswith("No request has arrived for 30 hours. ")
