@@ -53,7 +53,10 @@ def test_put_takes_the_place_of_what_was_there() -> None:
 def test_delete_counts_the_rows_it_deleted() -> None:
     now, ids = timezone.now(), [uuid4() for _ in range(3)]
     insert_all(
-        [InFlightCall(decision_id=one, started_at=now, key_id=1, tokens=5, cost=7) for one in ids]
+        [
+            InFlightCall(decision_id=one, started_at=now, key_id=1, by_minute=True, tokens=5)
+            for one in ids
+        ]
     )
     assert delete(InFlightCall, "decision_id", [ids[0], uuid4(), ids[2]]) == 2
     assert list(InFlightCall.objects.values_list("pk", flat=True)) == [ids[1]]
