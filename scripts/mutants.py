@@ -332,6 +332,9 @@ def main(arguments: Sequence[str]) -> int:
         if passes(imports.tests_for(mutant), mutant):
             survivors.append(mutant)
             print(f"{mutant.file}:{mutant.line} {mutant.function}: {mutant.change}", flush=True)
+    if not passes(list(TESTS.values())[:1]):
+        print("The tests no longer pass without a mutant: something changed meanwhile. Run again.")
+        return 2
     share = len(survivors) / len(mutants) if mutants else 0.0
     print(f"{len(survivors)} of {len(mutants)} survived ({share:.1%}).")
     return 1 if survivors else 0

@@ -14,6 +14,8 @@ from experiments.analysis.routing.calibration import (
     Promise,
     Test,
     _blocks,
+    _covered_to,
+    _divergence,
     betting_p_value,
     graded_quality,
     grid_of,
@@ -392,3 +394,77 @@ def test_audited_ratings_alone_carry_the_promise_where_they_suffice() -> None:
     pooled = rated_in_production(evidence(replace(log, audited=None)), everything(log))
     assert isinstance(pooled, Graded)
     assert pooled.strong.mean() < 0.7
+
+
+def prompts(score: float, possible: int, certain: int) -> "tuple[np.ndarray, np.ndarray]":
+    used = np.arange(possible + certain) < possible
+    return np.full(len(used), score), used
+
+
+def covered_to(*bands: "tuple[np.ndarray, np.ndarray]") -> float:
+    return _covered_to(np.concatenate([b[0] for b in bands]), np.concatenate([b[1] for b in bands]))
+
+
+def test_nothing_is_covered_where_the_lowest_scores_were_certain() -> None:
+    assert covered_to(prompts(0.1, 0, 100), prompts(0.9, 100, 0)) == 0.1
+
+
+def test_a_band_is_covered_from_a_fifth_of_what_an_even_spread_would_bring() -> None:
+    """Half of all could have gone either way, so 50 of a hundred are expected and 10 needed."""
+    low, high = prompts(0.1, 90, 10), prompts(0.9, 10, 90)
+    assert covered_to(low, high) == np.inf
+    low, high = prompts(0.1, 91, 9), prompts(0.9, 9, 91)
+    assert covered_to(low, high) == 0.9
+
+
+def test_each_band_is_counted_from_nothing() -> None:
+    """A band before does not lend its prompts to the next one."""
+    first, last = prompts(0.1, 100, 0), prompts(0.9, 9, 91)
+    assert covered_to(first, prompts(0.5, 41, 59), last) == 0.9
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "divergence"),
+    [(0.0, 0.2, 0.22314355), (1.0, 0.2, 1.60943791), (0.1, 0.2, 0.03669001), (0.2, 0.2, 0.0)],
+)
+def test_divergence_of_two_coins(a: float, b: float, divergence: float) -> None:
+    """-ln 0.8 where the first never falls on heads, -ln 0.2 where it always does."""
+    assert _divergence(a, b) == pytest.approx(divergence, abs=1e-8)
+
+
+def test_p_values_where_the_null_leaves_nothing_to_test() -> None:
+    ones, nothing = np.ones(3), np.array([])
+    assert betting_p_value(ones, 0.0, 0.1) == 0.0
+    assert betting_p_value(nothing, 0.5, 0.1) == 1.0
+    assert hoeffding_bentkus_p_value(ones, 0.0, 0.1) == 0.0
+    assert hoeffding_bentkus_p_value(ones, 1.0, 0.1) == 1.0
+    assert hoeffding_bentkus_p_value(nothing, 0.5, 0.1) == 1.0
+
+
+def test_thirty_units_are_enough_to_begin_with() -> None:
+    def walk(units: int) -> str:
+        data = Graded(np.arange(units), np.full(units, 0.5), np.zeros(units), np.zeros(units))
+        return guarantee(data, GRID, Promise(0.9)).problem
+
+    assert walk(29) == "too few graded units, 29 of 30"
+    assert walk(30) == ""
+
+
+def test_a_budget_equal_to_the_weak_models_cost_is_always_weak() -> None:
+    scores, strong, weak = np.array([0.2, 0.8]), np.array([10.0, 10.0]), np.array([1.0, 3.0])
+    assert threshold_for_budget(scores, strong, weak, 2.0) == Cut(None, 0.0)
+    assert threshold_for_budget(scores, strong, weak, 1.99) is None
+    assert threshold_for_budget(scores, strong, weak, 5.5) == Cut(0.8, 0.5)
+    assert threshold_for_budget(scores, strong, weak, 5.49) == Cut(None, 0.0)
+    assert threshold_for_budget(np.array([]), np.array([]), np.array([]), 5.0) is None
+
+
+def test_grades_at_the_ends_of_their_range_are_grades() -> None:
+    ends = np.array([0.0, 1.0])
+    assert len(Graded(np.arange(2), ends, ends, ends)) == 2
+
+
+def test_grades_on_a_scale_reach_as_far_as_the_scale() -> None:
+    two = np.array([1.0, 5.0])
+    reach = Graded(np.arange(2), np.zeros(2), two, two, low=1.0, high=5.0).bounds
+    assert (reach.weak_low[0], reach.strong_high[0], reach.weak_weight[0]) == (1.0, 5.0, 16.0)

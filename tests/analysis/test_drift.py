@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.analysis.routing.drift import FALSE_ALARM, band, shift
+from experiments.analysis.routing.drift import FALSE_ALARM, Band, Shift, band, shift
 
 
 def day(rng: np.random.Generator, units: int = 120, move: float = 0.0) -> np.ndarray:
@@ -73,3 +73,37 @@ def test_band_without_history_and_of_equal_days() -> None:
 
 def test_the_rate_is_stated() -> None:
     assert FALSE_ALARM == 0.001
+
+
+def test_the_ends_of_a_band_are_inside() -> None:
+    assert Band(0.2, 0.4).holds(0.2)
+    assert Band(0.2, 0.4).holds(0.4)
+    assert not Band(0.2, 0.4).holds(0.401)
+
+
+def test_seven_days_with_fifty_scores_are_a_history() -> None:
+    assert band(0.5, np.full(7, 0.5)) == pytest.approx((0.48, 0.52))
+    assert band(0.5, np.full(6, 0.5)) == pytest.approx((0.4, 0.6))
+    days = np.full((7, 2), 25.0)
+    assert shift(days, np.array([25.0, 25.0])) == (1.0, 0.0)
+    assert shift(days, np.array([25.0, 24.0])) is None
+    assert shift(days - [0, 1], np.array([25.0, 25.0])) is None
+
+
+def test_a_band_ends_where_shares_do() -> None:
+    assert band(0.95, np.array([])) == pytest.approx((0.85, 1.0))
+
+
+def test_a_false_alarm_is_below_the_rate() -> None:
+    assert not Shift(0.001, 0.2).is_certain
+    assert Shift(0.00099, 0.2).is_certain
+
+
+def test_three_cuts_are_corrected_for_being_three() -> None:
+    """Four bins alike, 100 scores a day for seven days. The day has 40, 20, 20, 20: 0.6 above the
+    first cut instead of 0.75, over sqrt(0.6 * 0.4 / 100) * sqrt(8 / 7) a ratio of 2.8641. Student's
+    t with 6 degrees exceeds it in 0.02864, both sides together; three times that is 0.0859."""
+    found = shift(np.full((7, 4), 25.0), np.array([40.0, 20.0, 20.0, 20.0]))
+    assert found is not None
+    assert found.p_value == pytest.approx(0.0859, abs=1e-4)
+    assert found.distance == pytest.approx(0.15)

@@ -7,6 +7,7 @@ import pytest
 
 from experiments.analysis.rollout.failing import (
     StepCounts,
+    _at_the_margin,
     counts_by_step,
     log_evidence,
     shows_harm,
@@ -70,3 +71,18 @@ def test_looking_after_every_call_gives_no_more_false_alarms_than_alpha() -> Non
             for n in range(0, 400, 8)
         )
     assert alarms <= 0.05 * 200
+
+
+@pytest.mark.parametrize("margin", [0.02, 0.5])
+def test_at_the_margin_both_rates_explain_the_calls_best(margin: float) -> None:
+    """The slope is 0 at the likeliest rate: 1 of 10 against 8 of 10 calls, a grid of rates."""
+    step = StepCounts(10, 1, 10, 8)
+    rates = np.linspace(1e-4, 1 - margin - 1e-4, 200_001)
+    likelihood = np.log(rates) + 9 * np.log(1 - rates)
+    likelihood += 8 * np.log(rates + margin) + 2 * np.log(1 - rates - margin)
+    assert _at_the_margin(step, margin) == pytest.approx(rates[likelihood.argmax()], abs=1e-5)
+
+
+def test_at_the_margin_when_every_call_failed() -> None:
+    """Both likelihoods rise up to the end of what rates can be."""
+    assert _at_the_margin(StepCounts(10, 10, 10, 10), 0.02) == pytest.approx(0.98)

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.analysis.errors import CountError
+from experiments.analysis.errors import CountError, GradeError
 from experiments.analysis.off_policy.curve import curve, thresholds_of
 from experiments.analysis.off_policy.estimates import (
+    LEAST_ODDS,
     MIN_EXPLORATIONS,
+    NOTHING,
     OTHER,
     STRONG,
     WEAK,
@@ -18,9 +20,15 @@ from experiments.analysis.off_policy.estimates import (
     Log,
     Metric,
     WhatIf,
+    _merged,
     estimate,
     evidence,
+    interval,
+    is_yes_or_no,
+    parts_of,
+    share_of_largest,
     unseen_variance,
+    within,
 )
 from experiments.analysis.off_policy.exploration import advise, wants_exploration
 from experiments.analysis.off_policy.nuisance import Floats
@@ -419,3 +427,124 @@ def test_no_share_is_larger_than_one() -> None:
         assert told.value is not None
         assert told.value <= 1.0
         assert (told.high or 0.0) <= 1.0
+
+
+def test_an_estimate_without_overlap_counts_nothing() -> None:
+    log = small(odds=np.tile([1.0, 0.0], (200, 1)), took=np.zeros(200, np.int64))
+    found = ask(log).quality
+    assert (found.matching, found.explorations, found.effective_size) == (0, 0, 0.0)
+    assert found.needs
+    assert found.doubly_robust == NOTHING
+    assert not found.has_enough
+
+
+def test_odds_at_the_least_overlap_do_count() -> None:
+    at = small(odds=np.tile([1 - LEAST_ODDS, LEAST_ODDS], (200, 1)))
+    below = small(odds=np.tile([1 - 0.0019, 0.0019], (200, 1)))
+    assert (LEAST_ODDS, ask(at).overlap, ask(below).overlap) == (0.002, 200, 0)
+    assert ask(at).without_overlap == 0.0
+    assert ask(below).without_overlap == 1.0
+
+
+def test_parts_of_similar_odds_end_where_weights_differ_fourfold() -> None:
+    odds = np.array([0.002, 0.008, 0.0081, 0.032, 0.0321, 0.128, 0.1281, 0.5, 0.5001, 1.0])
+    assert parts_of(odds).tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+
+
+def test_a_part_needs_a_hundredth_of_the_requests() -> None:
+    def shares(rare: int) -> list[float]:
+        weak = np.where(np.arange(200) < rare, 0.004, 0.5)
+        log = small(odds=np.stack([weak, 1 - weak], axis=1))
+        return [part.share for part in ask(log, np.zeros(200, bool)).quality.parts]
+
+    assert shares(2) == [0.01, 0.99]
+    assert shares(1) == [0.995]
+
+
+def test_sixty_explorations_are_enough_and_fifty_nine_are_not() -> None:
+    assert ask(small(120)).quality.has_enough
+    assert not ask(small(118)).quality.has_enough
+
+
+def test_an_interval_needs_two_units() -> None:
+    assert interval(0.5, np.array([0.3]), 1, 10.0, 0.05) == Bounds(0.5)
+    assert interval(0.5, np.array([0.3, -0.3]), 2, 0.0, 0.05) == Bounds(0.5)
+
+
+def test_an_interval_of_two_units_by_hand() -> None:
+    """Sums of 1 and -1 over 10: the error is sqrt(2 * 2 / 1) / 10 = 0.2. The kurtosis counts
+    as 1 + 2 / 2 at least, so 2 * 2 / (2 - 1) = 4 degrees of freedom: 2.776445 at 97.5 %."""
+    found = interval(0.5, np.array([1.0, -1.0]), 2, 10.0, 0.05)
+    assert found.low == pytest.approx(0.5 - 0.2 * 2.776445, abs=1e-6)
+    assert found.high == pytest.approx(0.5 + 0.2 * 2.776445, abs=1e-6)
+    assert found.skew == 0.0
+
+
+def test_one_large_unit_makes_an_interval_lopsided() -> None:
+    """Sums 3, -1, -1, -1: the cubes add up to 24, and 24 / 12^1.5 is 0.577."""
+    found = interval(0.0, np.array([3.0, -1.0, -1.0, -1.0]), 4, 4.0, 0.05)
+    assert found.skew == pytest.approx(0.57735027)
+    assert found.is_lopsided
+    assert not Bounds(0.0, -1.0, 1.0, 0.15).is_lopsided
+    assert Bounds(0.0, -1.0, 1.0, -0.16).is_lopsided
+
+
+def test_sums_without_variation_are_certain() -> None:
+    assert interval(0.5, np.zeros(3), 3, 3.0, 0.05) == Bounds(0.5, 0.5, 0.5)
+
+
+def test_the_share_of_the_largest_ten() -> None:
+    assert share_of_largest(np.r_[np.full(10, 5.0), np.full(50, 1.0)]) == 0.5
+    assert share_of_largest(np.ones(10)) == 1.0
+    assert share_of_largest(np.ones(11)) == pytest.approx(10 / 11)
+    assert share_of_largest(np.zeros(11)) == 0.0
+    assert share_of_largest(np.array([0.25, 0.25])) == 1.0
+
+
+def test_one_good_and_one_bad_rating_by_hand() -> None:
+    """Of sixty good ones: 61 / 62 * 1 / 62, and none before."""
+    assert unseen_variance(60, 60) == pytest.approx(61 / 62 / 62)
+    assert unseen_variance(1, 1) == pytest.approx(2 / 9)
+    assert unseen_variance(0, 0) == 0.0
+
+
+def test_what_is_yes_or_no() -> None:
+    assert is_yes_or_no(np.r_[np.ones(19), 0.5])
+    assert not is_yes_or_no(np.r_[np.ones(18), 0.5])
+    assert not is_yes_or_no(np.array([]))
+
+
+def test_bounds_within_limits() -> None:
+    assert within(Bounds(0.5, -0.2, 1.3), (0.0, 1.0)) == Bounds(0.5, 0.0, 1.0)
+    assert within(Bounds(-3.0, -4.0, -2.0), None) == Bounds(-3.0, -4.0, -2.0)
+    assert within(NOTHING, (0.0, 1.0)) == NOTHING
+
+
+def test_ratings_at_the_ends_are_ratings() -> None:
+    with pytest.raises(GradeError, match="1 ratings lie outside 0 to 1"):
+        evidence(small(2, rating=np.array([0.0, 1.01])))
+    assert evidence(small(2, rating=np.array([0.0, 1.0]))).quality.seen.all()
+
+
+def test_exploring_counts_from_half_a_percent() -> None:
+    on = small(2, odds=np.tile([0.995, 0.005], (2, 1)))
+    off = small(2, odds=np.tile([0.996, 0.004], (2, 1)))
+    found, without = (advise(log, log.took == STRONG, 10) for log in (on, off))
+    assert (found.is_on, found.rate) == (True, 0.005)
+    assert (without.is_on, without.rate) == (False, 0.02)
+
+
+def test_exploring_the_cheaper_model_saves() -> None:
+    """All went to the strong one at 10; 2 % of 20 a day at the weak one's 1 save 3.6 a day."""
+    log = small(took=np.ones(200, np.int64), odds=np.tile([0.0, 1.0], (200, 1)))
+    found = advise(log, np.zeros(200, bool), 10)
+    assert found.daily_requests == 20
+    assert found.daily_cost == pytest.approx(20 * 0.02 * -9)
+    assert advise(log, np.zeros(200, bool), 0).daily_requests == 0.0
+
+
+def test_neighbouring_strata_merge_until_each_has_sixty() -> None:
+    strata = np.repeat([0, 1, 2, 3], [30, 30, 60, 59])
+    assert np.bincount(_merged(strata, np.ones(179, bool))).tolist() == [60, 119]
+    strata = np.repeat([0, 1, 2, 3], [30, 30, 60, 60])
+    assert np.bincount(_merged(strata, np.ones(180, bool))).tolist() == [60, 60, 60]
