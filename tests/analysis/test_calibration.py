@@ -14,6 +14,7 @@ from experiments.analysis.routing.calibration import (
     Promise,
     Test,
     _blocks,
+    _centres,
     _covered_to,
     _divergence,
     betting_p_value,
@@ -468,3 +469,28 @@ def test_grades_on_a_scale_reach_as_far_as_the_scale() -> None:
     two = np.array([1.0, 5.0])
     reach = Graded(np.arange(2), np.zeros(2), two, two, low=1.0, high=5.0).bounds
     assert (reach.weak_low[0], reach.strong_high[0], reach.weak_weight[0]) == (1.0, 5.0, 16.0)
+
+
+def test_a_last_band_counts_from_fifteen_prompts_that_could_have_gone_either_way() -> None:
+    """Half could, overall. Of 30 prompts 15 are expected and 3 needed; 28 are too few to say."""
+    assert covered_to(prompts(0.1, 38, 12), prompts(0.9, 2, 28)) == 0.9
+    assert covered_to(prompts(0.1, 37, 13), prompts(0.9, 2, 26)) == np.inf
+
+
+def test_centres_keep_a_units_sum_within_a_quarter_of_the_root_of_units() -> None:
+    """Two units of two prompts: each may fall by 0.25 sqrt(2) / 2, over a weight of 1.5 less 1."""
+    units, weight = np.array([0, 0, 1, 1]), np.full((4, 2), 1.5)
+    most = 0.25 * 2**0.5 / 2 / 0.5
+    high = _centres(units, np.full((4, 2), 0.8), weight)
+    low = _centres(units, np.full((4, 2), 0.1), weight)
+    assert high[0] == pytest.approx([most, 0.8])
+    assert low[0] == pytest.approx([0.1, 1 - most])
+
+
+def test_a_busy_unit_makes_a_twentieth_of_the_requests() -> None:
+    """Of 1,000 requests by 100 units 50 count as one block, and the 51st begins another."""
+    others = np.repeat(np.arange(1, 100), 10)[:950]
+    fits = _blocks(np.r_[np.zeros(50, np.int64), others])
+    more = _blocks(np.r_[np.zeros(51, np.int64), others[:949]])
+    assert (fits.busy, fits.requests.max()) == (0, 50)
+    assert (more.busy, more.requests.max(), more.requests.min()) == (1, 50, 1)

@@ -164,6 +164,7 @@ def test_rated_share_that_differs() -> None:
 def test_rated_share_that_does_not_differ() -> None:
     check = check_rated_share(Rated(rated_share(2000, 0.30), rated_share(2000, 0.302)))
     assert check.status is Status.OK
+    assert check.message == "The arms are rated equally often, as far as can be seen."
 
 
 def test_rated_share_without_decisions() -> None:
@@ -251,3 +252,8 @@ def test_prices_say_which_share_is_covered_at_least() -> None:
 
 def test_traffic_that_stopped_says_for_how_long() -> None:
     assert check_traffic(30.4).message.startswith("No request has arrived for 30 hours. ")
+
+
+def test_without_decisions_no_price_is_missing() -> None:
+    check = check_price_coverage({"control": (0, 0)})
+    assert (check.status, check.value) == (Status.OK, 1.0)

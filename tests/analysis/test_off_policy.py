@@ -548,3 +548,8 @@ def test_neighbouring_strata_merge_until_each_has_sixty() -> None:
     assert np.bincount(_merged(strata, np.ones(179, bool))).tolist() == [60, 119]
     strata = np.repeat([0, 1, 2, 3], [30, 30, 60, 60])
     assert np.bincount(_merged(strata, np.ones(180, bool))).tolist() == [60, 60, 60]
+
+
+def test_no_requests_are_without_overlap() -> None:
+    nothing = estimate(evidence(small()), np.ones(200, bool), rows=np.zeros(200, bool))
+    assert (nothing.decisions, nothing.without_overlap) == (0, 1.0)

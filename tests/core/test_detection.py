@@ -124,3 +124,8 @@ def test_a_domain_needs_a_name() -> None:
 def test_a_minimum_accuracy_outside_its_scale_is_refused() -> None:
     with pytest.raises(InvalidDomainError, match="Give a number from 0 to 1"):
         DomainConfig("x", min_accuracy_score=85)
+
+
+@pytest.mark.parametrize("least", [0.0, 1.0])
+def test_a_minimum_accuracy_may_be_zero_or_one(least: float) -> None:
+    assert DomainConfig("code", min_accuracy_score=least).min_accuracy_score == least
