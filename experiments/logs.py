@@ -1,4 +1,4 @@
-"""Log lines as JSON: one object a line, with what was passed as `extra`."""
+"""Log lines as JSON: one object per line, including the fields passed as `extra`."""
 
 import logging
 from datetime import UTC, datetime

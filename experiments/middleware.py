@@ -1,5 +1,5 @@
-"""What every answer carries: the request's id, and what its page may load. What no request may
-hold: characters that no database stores."""
+"""Middleware for all responses: the request's id, the security policy, and JSON errors for API
+clients. Requests with characters that no database stores are refused."""
 
 import re
 import uuid
@@ -16,7 +16,7 @@ _ACCEPTED = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
 class RequestIdMiddleware:
-    """Takes the caller's id where it is a plain one, else makes one; the answer carries it."""
+    """Uses the caller's request id if it is plain, else creates one; the response carries it."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -30,7 +30,7 @@ class RequestIdMiddleware:
         return response
 
 
-# What OpenAI's clients ask for when their base URL lacks /v1.
+# What OpenAI's clients request when their base URL lacks /v1.
 _OPENAI = re.compile(
     r"/(chat/completions|completions|responses|embeddings|moderations|messages|models(/[^/]+)?)/?$"
 )
@@ -38,11 +38,9 @@ _READS_PAGES = ("GET", "HEAD")
 
 
 class UnknownAddressMiddleware:
-    """Tells programs in JSON that there is nothing, and where the APIs are; people get the page.
-
-    A base URL without /v1 is the usual reason. Django would send some of these to a page of the
-    same name, which asks for a login.
-    """
+    """Answers API clients on an unknown path with a JSON 404 that names the APIs; browsers get
+    the page. A base URL without /v1 is the usual reason. Django would redirect some of these to
+    a page of the same name, which requires a login."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -108,7 +106,7 @@ POLICY = "; ".join(
 
 
 class ContentSecurityPolicyMiddleware:
-    """One policy for pages, admin and the API's documentation, without an exception."""
+    """One policy for pages, admin and the API's documentation, without exceptions."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -123,9 +121,9 @@ FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 class StorableTextMiddleware:
-    """Refuses an address, a session cookie or a form that holds what no database stores: 400,
-    naming the field. JSON bodies are their parser's business, and the addresses of pages their
-    filters', which leave such a value out and say so."""
+    """Refuses a path, session cookie or form with characters that no database stores: 400,
+    naming the field. The parser checks JSON bodies, and the filters of pages check their query:
+    they drop such a value and report it."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -1,8 +1,7 @@
-"""Browsers' cross-origin rules (CORS): which pages elsewhere may call the APIs, with a key.
+"""Cross-origin rules for browsers (CORS): which other sites may call the APIs, with a key.
 
-Off unless CORS_ALLOWED_ORIGINS names origins. Cookies are never allowed: no answer carries
-`Access-Control-Allow-Credentials`, so a page elsewhere cannot use a reader's session.
-"""
+Off unless CORS_ALLOWED_ORIGINS names origins. Cookies are never allowed: no response carries
+`Access-Control-Allow-Credentials`, so another site cannot use a reader's session."""
 
 from collections.abc import Callable, Mapping
 
@@ -13,7 +12,7 @@ from django.utils.cache import patch_vary_headers
 ANY = "*"
 METHODS = "GET, POST, PATCH, DELETE"
 REMEMBERED_SECONDS = "600"
-# What scripts may read of an answer, besides the few headers they always may.
+# Response headers that scripts may read, besides the few that are always allowed.
 EXPOSED = ", ".join(
     (
         "x-request-id",
@@ -43,7 +42,7 @@ EXPOSED = ", ".join(
 
 
 def cors_headers(origin: str | None) -> Mapping[str, str]:
-    """What an answer to a page of `origin` carries. Caches must keep origins apart."""
+    """The headers of a response to a page of `origin`. Caches must keep origins separate."""
     allowed = settings.CORS_ALLOWED_ORIGINS
     if not allowed:
         return {}
@@ -59,8 +58,8 @@ def cors_headers(origin: str | None) -> Mapping[str, str]:
 
 
 def preflight_headers(method: str, headers: Mapping[str, str]) -> Mapping[str, str] | None:
-    """The answer to a browser that asks before it sends; None where it does not ask, or CORS is
-    off. `headers` in small letters. No key is sent with the question, and none is needed."""
+    """The response to a preflight request; None if it is not one, or CORS is off. `headers` in
+    lower case. A preflight request carries no key and needs none."""
     asked = headers.get("access-control-request-method")
     if method != "OPTIONS" or asked is None or not settings.CORS_ALLOWED_ORIGINS:
         return None
@@ -78,7 +77,7 @@ def preflight_headers(method: str, headers: Mapping[str, str]) -> Mapping[str, s
 
 
 class CorsMiddleware:
-    """Lets pages of other origins call the REST API, where CORS_ALLOWED_ORIGINS names them."""
+    """Lets pages of other origins call the REST API, if CORS_ALLOWED_ORIGINS names them."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -12,7 +12,8 @@ from experiments.access import logins
 
 
 class ThrottledBackend(ModelBackend):
-    """Django's own, which refuses before it hashes. `request.login_refused` then says why."""
+    """Django's backend with a throttle before the hash. If it refuses, `request.login_refused`
+    gives the reason."""
 
     def authenticate(
         self,
@@ -21,7 +22,7 @@ class ThrottledBackend(ModelBackend):
         password: str | None = None,
         **kwargs: Any,
     ) -> User | None:
-        if request is None or username is None:  # a program of ours, not a login
+        if request is None or username is None:  # a call from a program, not a login
             return super().authenticate(request, username, password, **kwargs)
         try:
             attempt = logins.begin(username, logins.address_of(request.META), timezone.now())

@@ -1,8 +1,7 @@
 """Throttles logins by account and by address, and logs every attempt.
 
-The attempt is stored before the password is looked at, so that many at once cannot pass together.
-What is over a limit is refused without hashing anything.
-"""
+The attempt is stored before the password is checked, so that concurrent attempts cannot pass
+together. An attempt over a limit is refused without hashing."""
 
 import logging
 from collections.abc import Mapping
@@ -22,8 +21,8 @@ log = logging.getLogger("switchyard.login")
 
 Result = LoginAttempt.Result
 
-# How many times LOGIN_FAILURES an account takes from addresses it was never used from, and an
-# address for all of its accounts: colleagues behind one address do not lock each other out.
+# Multiples of LOGIN_FAILURES: for an account from addresses it was never used from, and for an
+# address over all its accounts, so that colleagues behind one address do not lock each other out.
 ACCOUNT_FACTOR = 4
 ADDRESS_FACTOR = 10
 # An address from which the account was used lately stays open whatever others try on the account.
@@ -41,15 +40,15 @@ class TooManyFailuresError(Exception):
 
 
 class Source(NamedTuple):
-    """What is throttled: the account as typed, hashed, and where the attempt comes from."""
+    """What is throttled: the account as typed, hashed, and the address of the attempt."""
 
     account: str
     address: str
 
 
 def address_of(meta: Mapping[str, object]) -> str:
-    """The caller's address, behind as many proxies as PROXY_COUNT says. IPv6 is one network of 64
-    bits: a household or server has all of its addresses."""
+    """The caller's address, behind as many proxies as PROXY_COUNT says. IPv6 addresses count by
+    network of 64 bits: a household or server has all of its addresses."""
     forwarded = str(meta.get("HTTP_X_FORWARDED_FOR", "")).split(",")
     hops = [*filter(None, map(str.strip, forwarded)), str(meta.get("REMOTE_ADDR", ""))]
     text = hops[max(0, len(hops) - 1 - settings.PROXY_COUNT)]
@@ -65,7 +64,7 @@ def address_of(meta: Mapping[str, object]) -> str:
 
 
 def begin(username: str, address: str, now: datetime) -> LoginAttempt:
-    """Stores the attempt as failed. Raises TooManyFailuresError: then no password is looked at."""
+    """Stores the attempt as failed. Raises TooManyFailuresError: then no password is checked."""
     source = Source(hash_unit(f"login:{username.strip().casefold()}"), address)
     _refuse(source, None, now)
     known = get_user_model()._default_manager.filter(username=username).exists()
@@ -73,7 +72,7 @@ def begin(username: str, address: str, now: datetime) -> LoginAttempt:
         at=now, account=source.account, username=username if known else "", address=address
     )
     try:
-        _refuse(source, attempt, now)  # others may have come at the same moment
+        _refuse(source, attempt, now)  # concurrent attempts may have been stored since
     except TooManyFailuresError:
         attempt.delete()
         raise
@@ -103,7 +102,7 @@ def prune(before: datetime) -> int:
 
 
 def _seconds_to_wait(source: Source, own: LoginAttempt | None, now: datetime) -> int | None:
-    """Until enough failures are older than the window; None where the attempt may pass."""
+    """Seconds until enough failures are older than the window; None if the attempt may proceed."""
     window = timedelta(seconds=settings.LOGIN_WINDOW_SECONDS)
     allowed = settings.LOGIN_FAILURES
     if not allowed:
@@ -124,13 +123,13 @@ def _seconds_to_wait(source: Source, own: LoginAttempt | None, now: datetime) ->
 
 
 def _wait(failures: "QuerySet[LoginAttempt]", allowed: int) -> datetime | None:
-    """The failure that has to leave the window first; None where there are fewer than allowed."""
+    """The failure that must leave the window first; None if there are fewer than allowed."""
     newest = failures.order_by("-at").values_list("at", flat=True)[allowed - 1 : allowed]
     return next(iter(newest), None)
 
 
 def _since_success(source: Source) -> Q:
-    """Failures of this account from this address since it logged in there."""
+    """Failures of this account from this address since its last login from there."""
     pair = Q(account=source.account, address=source.address)
     last = LoginAttempt.objects.filter(pair, result=Result.SUCCEEDED).aggregate(at=Max("at"))["at"]
     return pair if last is None else pair & Q(at__gt=last)

@@ -1,1 +1,1 @@
-"""The REST API: shape of the input, one service call, shape of the output."""
+"""The REST API: each view validates the input, calls one service and formats the output."""

@@ -1,4 +1,4 @@
-"""`Authorization: Bearer <key>` or `x-api-key: <key>`: which key is calling, and what it may do."""
+"""`Authorization: Bearer <key>` or `x-api-key: <key>`: identifies the key and its scopes."""
 
 from typing import cast
 
@@ -11,7 +11,7 @@ from experiments.limits.api_keys import Caller, NotAKeyError, find_caller, secre
 
 
 class KeyAuthentication(BaseAuthentication):
-    """Keys are looked up once a second at most: a key that is switched off works that long."""
+    """Keys are cached for a second: a key that is switched off works that long."""
 
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
         headers = request.META
@@ -33,5 +33,5 @@ class KeyAuthentication(BaseAuthentication):
 
 
 def caller_of(request: Request) -> Caller:
-    """The key of a request that was let in."""
+    """The key of an authenticated request."""
     return cast("Caller", request.user)

@@ -16,7 +16,7 @@ from experiments.models import Scope
 
 
 class AlwaysJSON(BaseContentNegotiation):
-    """There is one renderer, so the Accept header has nothing to choose from."""
+    """The only renderer is JSON, so the Accept header is ignored."""
 
     def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         wanted = request.content_type.partition(";")[0].strip().lower()
@@ -30,7 +30,7 @@ class AlwaysJSON(BaseContentNegotiation):
 
 
 class APIView(views.APIView):
-    """A view of one scope."""
+    """A view that requires one scope."""
 
     scope: Scope = Scope.READ
     content_negotiation_class = AlwaysJSON
@@ -47,7 +47,7 @@ def request_id(request: Request | HttpRequest) -> str:
 
 
 class NothingHereView(APIView):
-    """Every other address below /api/v1/: 404 in the form of all errors, for any method."""
+    """Every other path below /api/v1/: 404 in the form of all errors, for any method."""
 
     authentication_classes = ()
     permission_classes = ()

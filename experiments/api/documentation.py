@@ -1,4 +1,4 @@
-"""How endpoints are described in the OpenAPI document."""
+"""Describes endpoints in the OpenAPI document."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from experiments.api import schemas
 
 COMMON_ERRORS = (400, 401, 403, 429, 503)
 BODY_ERRORS = (411, 413, 415)
-# Requests refuse fields they do not know.
+# Requests with unknown fields are refused.
 STRICT = (
     "Criteria",
     "RouteRequest",
@@ -33,13 +33,13 @@ STRICT = (
 EXCLUSIVE = ("text", "messages")
 
 RANGE = [
-    OpenApiParameter("since", str, description="From when on: a day or a time. 30 days ago."),
-    OpenApiParameter("until", str, description="Until when, not included. Now."),
+    OpenApiParameter("since", str, description="Start: a day or a time. Default: 30 days ago."),
+    OpenApiParameter("until", str, description="End, exclusive. Default: now."),
     OpenApiParameter("domain", str, description="Only this domain."),
 ]
 PAGING = [
-    OpenApiParameter("cursor", str, description="Where the page begins: take it from `next`."),
-    OpenApiParameter("limit", int, description="Items a page, 1 to 500. 100."),
+    OpenApiParameter("cursor", str, description="The start of the page: take it from `next`."),
+    OpenApiParameter("limit", int, description="Items per page, 1 to 500. Default: 100."),
 ]
 
 
@@ -51,10 +51,8 @@ def endpoint(
     errors: tuple[int, ...] = (),
     name: str | None = None,
 ) -> Callable[[Any], Any]:
-    """The description of one method of a view, with the errors that all can answer.
-
-    `name` is its operation's, where the one made from the path is not its own.
-    """
+    """The description of one method of a view, including the errors common to all. `name` is the
+    operation's, if the default from the path does not fit."""
     codes = (*COMMON_ERRORS, *errors, *(BODY_ERRORS if request else ()))
     return extend_schema(
         operation_id=name,
@@ -70,12 +68,12 @@ class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call
     name = "key"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
-        what = "An API key of the admin. The header `x-api-key` takes it too."
+        what = "An API key created in the admin. The header `x-api-key` works too."
         return {"type": "http", "scheme": "bearer", "description": what}
 
 
 def finish(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """What serializers cannot say: no other fields, and text or messages but not both."""
+    """Rules that serializers cannot express: no other fields, and text or messages but not both."""
     components = result["components"]["schemas"]
     for name in STRICT:
         components[name]["additionalProperties"] = False

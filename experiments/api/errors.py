@@ -36,7 +36,7 @@ RETRY_SECONDS = 1
 
 
 class APIError(Exception):
-    """Answered with `status`. `param` names the field at fault: `criteria.max_latency_ms`."""
+    """Sent with `status`. `param` names the invalid field: `criteria.max_latency_ms`."""
 
     status = 400
     type = "invalid_request_error"
@@ -68,7 +68,7 @@ class BodyTooLargeError(APIError):
 
 
 class Problem(NamedTuple):
-    """What an error answers with."""
+    """The content of an error response."""
 
     status: int
     type: str
@@ -89,7 +89,7 @@ class Problem(NamedTuple):
         }
 
 
-# What the services refuse: status, type, field at fault and code. The message is their own.
+# Errors of the services: status, type, invalid field and code. The message is their own.
 _REFUSALS: dict[type[Exception], tuple[int, str, str | None, str]] = {
     UnknownNameError: (400, "invalid_request_error", None, "unknown_name"),
     DecisionNotFoundError: (404, "not_found_error", "decision_id", "decision_not_found"),
@@ -106,7 +106,7 @@ _REFUSALS: dict[type[Exception], tuple[int, str, str | None, str]] = {
     RolloutError: (409, "conflict_error", None, "not_possible_now"),
 }
 
-# What Django REST framework raises: type and code of our form.
+# Errors of Django REST framework: type and code in our form.
 _FRAMEWORK: dict[type[exceptions.APIException], tuple[str, str]] = {
     exceptions.ParseError: ("invalid_request_error", "malformed_json"),
     exceptions.NotAuthenticated: ("authentication_error", "missing_api_key"),
@@ -120,7 +120,7 @@ _FRAMEWORK: dict[type[exceptions.APIException], tuple[str, str]] = {
 
 
 def handle(error: Exception, context: Mapping[str, Any]) -> Response:
-    """Django REST framework's exception handler: the answer to any error a view raises."""
+    """Django REST framework's exception handler: the response to any error that a view raises."""
     set_rollback()
     problem = problem_of(error)
     response = Response(problem.body, problem.status, headers=dict(problem.headers))
@@ -129,7 +129,7 @@ def handle(error: Exception, context: Mapping[str, Any]) -> Response:
 
 
 def problem_of(error: Exception) -> Problem:
-    """The answer to an error. One that nobody foresaw is logged and answered with 500."""
+    """The response to an error. An unexpected one is logged and answered with 500."""
     if isinstance(error, APIError):
         return Problem(error.status, error.type, error.message, error.param, error.code)
     if isinstance(error, exceptions.APIException):

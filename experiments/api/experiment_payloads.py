@@ -1,4 +1,4 @@
-"""Experiments and guarded rollouts as the REST API answers them."""
+"""Experiments and guarded rollouts in the JSON form of the REST API."""
 
 from dataclasses import asdict
 from typing import Any
@@ -8,7 +8,7 @@ from experiments.experimentation.checklists import Check
 from experiments.models import Arm, Experiment, Rollout
 from experiments.rollouts.steps import steps_of
 
-# The configuration of an experiment without its seed, and what became of it.
+# The configuration of an experiment without its seed, and its result.
 PLAIN = (
     "key",
     *(name for name in EXPERIMENT_FIELDS if name != "seed"),
@@ -59,7 +59,7 @@ def _arm(arm: Arm) -> dict[str, Any]:
 
 
 def check_payload(check: Check) -> dict[str, Any]:
-    """With what is predicted of each arm, in the one line that says it."""
+    """Includes the prediction for each arm, in the one line that states it."""
     shown = {"name": check.name, "passed": check.passed, "message": check.message}
     return {**shown, "arms": [arm._asdict() for arm in check.arms]} if check.arms else shown
 

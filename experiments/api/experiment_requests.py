@@ -39,19 +39,20 @@ def read_key(reader: Reader) -> str:
 
 
 def drop_unchanged(data: Any, shown: Values, editable: Iterable[str]) -> Any:
-    """`data` without what cannot be edited and is sent back as it was shown: GET, then PATCH."""
+    """`data` without fields that cannot be edited and are sent back unchanged: GET, then PATCH."""
     if not isinstance(data, dict):
         return data
     fixed = orjson.loads(orjson.dumps({k: v for k, v in shown.items() if k not in set(editable)}))
     for name in data.keys() & fixed.keys():
         if data[name] != fixed[name]:
-            message = f"'{name}' cannot be edited. Leave it out, or send it as it is."
+            message = f"'{name}' cannot be edited. Leave it out, or send it unchanged."
             raise InvalidRequestError(message, name, "read_only")
     return {name: value for name, value in data.items() if name not in fixed}
 
 
 def read_experiment(reader: Reader) -> Values:
-    """The fields that are there; null empties `NULLABLE`, an empty text `owner` and `namespace`."""
+    """The fields that are present; null clears `NULLABLE`, an empty text clears `owner` and
+    `namespace`."""
     given: Values = {
         "hypothesis": reader.text("hypothesis", LONGEST_HYPOTHESIS),
         "unit_kind": reader.text("unit_kind", 20),
@@ -87,7 +88,7 @@ def _name(reader: Reader, name: str, longest: int, *, empty: bool = False) -> st
 
 
 def _dollars(reader: Reader, name: str, most: float) -> str | None:
-    """US dollars, as the document writes them."""
+    """US dollars, in the form of the configuration document."""
     value = reader.amount(name, 1e-9, most)
     return None if value is None else f"{round(Decimal(str(value)), 9).normalize():f}"
 
@@ -146,7 +147,7 @@ def _policy(reader: Reader) -> Values:
 
 
 def _between(reader: Reader) -> list[Values]:
-    """Models between the pair's two; none where the field is left out or an empty list."""
+    """Models between the pair's two; none if the field is left out or an empty list."""
     if not reader.value("between"):
         return []
     path = reader.param("between")

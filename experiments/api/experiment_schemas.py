@@ -1,4 +1,4 @@
-"""The shapes of experiments and guarded rollouts, for the OpenAPI document only."""
+"""Schemas of experiments and guarded rollouts, for the OpenAPI document only."""
 
 from typing import Any
 
@@ -49,12 +49,12 @@ class PolicyRequest(s.Serializer[Any]):
         help_text="Needed for routellm: at or above it the strong model answers. The router that "
         "ships scores most prompts between 0.6 and 0.85, about half of them above 0.75."
     )
-    strong_model = Text(help_text="Left out: the domain's pair, or the usual one.", **NULLABLE)
+    strong_model = Text(help_text="Default: the domain's pair, or the default pair.", **NULLABLE)
     weak_model = Text(**NULLABLE)
-    epsilon = Share(help_text="Share sent to the other model of the pair on purpose. 0.")
+    epsilon = Share(help_text="Share sent to the pair's other model, for exploration. Default: 0.")
     between = PolicyStep(
         many=True,
-        help_text="For more than two models: below the threshold, the first step that is reached.",
+        help_text="For more than two models: below the threshold, the first step reached.",
         **NULLABLE,
     )
 
@@ -67,7 +67,7 @@ class ArmRequest(s.Serializer[Any]):
 
 
 class MetricRequest(s.Serializer[Any]):
-    metric = s.RegexField(NAME, max_length=60, help_text="Built in, or one of your own.")
+    metric = s.RegexField(NAME, max_length=60, help_text="Built in or custom.")
     role = s.ChoiceField(choices=ROLES)
     margin = s.FloatField(
         min_value=0,
@@ -81,7 +81,7 @@ class ExperimentEdit(s.Serializer[Any]):
     hypothesis = Text(max_length=LONGEST_HYPOTHESIS, **NULLABLE)
     owner = s.CharField(max_length=150, help_text="Empty or null: none.", **NULLABLE)
     domain = Text(help_text="Null: prompts of all domains.", **NULLABLE)
-    unit_kind = Text(max_length=20, help_text="`request` takes each decision alone.", **NULLABLE)
+    unit_kind = Text(max_length=20, help_text="`request` randomizes each decision.", **NULLABLE)
     coverage = Share(help_text="Share of units that take part. May only grow while it runs.")
     namespace = s.RegexField(
         r"^([a-z][a-z0-9_]*)?$", max_length=40, help_text="Empty or null: none.", **NULLABLE
@@ -91,7 +91,7 @@ class ExperimentEdit(s.Serializer[Any]):
     alpha = s.FloatField(min_value=0.001, max_value=0.5, **NULLABLE)
     power = s.FloatField(min_value=0.5, max_value=0.99, **NULLABLE)
     target_effect = Amount(
-        help_text="The cost difference a request, in US dollars, that is worth having. A number, "
+        help_text="The smallest relevant cost difference per request, in US dollars. A number, "
         "or a decimal string as it is answered.",
         **NULLABLE,
     )
@@ -100,7 +100,7 @@ class ExperimentEdit(s.Serializer[Any]):
     min_days = s.IntegerField(min_value=0, max_value=MOST_DAYS, **NULLABLE)
     planned_units = s.IntegerField(min_value=1, max_value=MOST_UNITS, **NULLABLE)
     cost_cap = Amount(
-        help_text="US dollars a unit counts for at most. Null: proposed at the start.", **NULLABLE
+        help_text="Cost cap per unit, in US dollars. Null: proposed at the start.", **NULLABLE
     )
     prior_sd = s.FloatField(
         min_value=0.01,
@@ -128,7 +128,7 @@ class StopRequest(s.Serializer[Any]):
 class ShipRequest(s.Serializer[Any]):
     arm = Text()
     anyway = s.BooleanField(
-        help_text="Ship it though the verdict is not to ship this arm; needs a reason.", **NULLABLE
+        help_text="Ship the arm against the verdict; needs a reason.", **NULLABLE
     )
     reason = Text(max_length=500, help_text="Why it is shipped anyway.", **NULLABLE)
 
@@ -179,14 +179,14 @@ class Experiment(s.Serializer[Any]):
     namespace_end = s.FloatField()
     alpha = s.FloatField()
     power = s.FloatField()
-    target_effect = s.CharField(help_text="US dollars a request.")
+    target_effect = s.CharField(help_text="US dollars per request.")
     expected_loss = s.FloatField()
     min_units = s.IntegerField()
     min_days = s.IntegerField()
     planned_units = s.IntegerField(allow_null=True)
     tuning_sample_size = s.IntegerField(help_text="N*, fixed at the start.")
     cost_cap = s.CharField(
-        allow_null=True, help_text="US dollars a unit counts for at most; fixed at the start."
+        allow_null=True, help_text="Cost cap per unit, in US dollars; fixed at the start."
     )
     prior_sd = s.FloatField(
         help_text="How far apart effects on cost usually are, on the log scale."
@@ -198,9 +198,9 @@ class Experiment(s.Serializer[Any]):
     stopped_at = s.DateTimeField(allow_null=True)
     stopped_by = s.CharField()
     stop_reason = s.CharField()
-    verdict = s.CharField(help_text="What it said when it was stopped.")
+    verdict = s.CharField(help_text="The verdict when it was stopped.")
     shipped_arm = s.CharField()
-    ship_reason = s.CharField(help_text="Why it was shipped though the verdict was another.")
+    ship_reason = s.CharField(help_text="Why it was shipped against the verdict.")
     arms = Arm(many=True)
     metrics = Metric(many=True)
     phases = Phase(many=True)
@@ -219,7 +219,7 @@ class ArmForecast(s.Serializer[Any]):
 class Check(s.Serializer[Any]):
     name = s.CharField()
     passed = s.BooleanField()
-    message = s.CharField(help_text="What holds, or what to do.")
+    message = s.CharField(help_text="The state, or what to do.")
     arms = ArmForecast(many=True, required=False, help_text="Of `forecast`: what is predicted.")
 
 
@@ -234,8 +234,8 @@ class Plan(s.Serializer[Any]):
     missing = s.ListField(child=s.CharField(), help_text="Metrics without enough recent data.")
     units = s.IntegerField(required=False, help_text="Of all arms together.")
     days = s.IntegerField(required=False, allow_null=True)
-    limiting = s.CharField(required=False, help_text="The metric that takes most units.")
-    single_look_units = s.IntegerField(required=False, help_text="What one look would take.")
+    limiting = s.CharField(required=False, help_text="The metric that needs the most units.")
+    single_look_units = s.IntegerField(required=False, help_text="The size for a single look.")
     times_a_single_look = s.FloatField(required=False)
 
 
@@ -252,10 +252,10 @@ class ArmVerdict(s.Serializer[Any]):
     arm = s.CharField()
     outcome = s.ChoiceField(choices=[str(outcome) for outcome in Outcome])
     sentence = s.CharField()
-    expectation = s.CharField(help_text="Where it may ship: what to expect of it afterwards.")
+    expectation = s.CharField(help_text="If it may ship: the expected effect afterwards.")
     shrunken = s.FloatField(
         allow_null=True,
-        help_text="Where it may ship: the relative change of cost, shrunk towards none.",
+        help_text="If it may ship: the relative change of cost, shrunk towards none.",
     )
     reasons = Reason(many=True)
 
@@ -286,7 +286,7 @@ class ArmResult(s.Serializer[Any]):
     name = s.CharField()
     is_control = s.BooleanField()
     weight = s.FloatField()
-    units = s.IntegerField(help_text="Units whose window is over.")
+    units = s.IntegerField(help_text="Units whose window has ended.")
     waiting = s.IntegerField(help_text="Units in their window.")
     requests = s.IntegerField()
     cost_per_request = s.FloatField(allow_null=True, help_text="US dollars.")
@@ -308,15 +308,15 @@ class Effect(s.Serializer[Any]):
 
     estimate = s.FloatField(allow_null=True)
     standard_error = s.FloatField(allow_null=True)
-    sequential_interval = Interval(help_text="Holds at every look.")
+    sequential_interval = Interval(help_text="Valid at every look.")
     sequential_p_value = s.FloatField(allow_null=True)
-    interval = Interval(help_text="Holds at one look planned beforehand.")
+    interval = Interval(help_text="Valid at one planned look.")
     p_value = s.FloatField(allow_null=True)
     relative = s.FloatField(allow_null=True, help_text="Lift over the control.")
     relative_interval = Interval()
     n_control = s.IntegerField()
     n_treatment = s.IntegerField()
-    observed = s.IntegerField(help_text="Units with a value, in the arm that has fewer.")
+    observed = s.IntegerField(help_text="Units with a value, in the smaller arm.")
     minimum = s.IntegerField()
     adjusted_p_value = s.FloatField(allow_null=True)
     arm = s.CharField()
@@ -333,7 +333,7 @@ class MetricEffect(Effect):
 
 class DomainEffect(Effect):
     domain = s.CharField()
-    exploratory = s.BooleanField(help_text="Always true: it decides nothing.")
+    exploratory = s.BooleanField(help_text="Always true: it does not affect the verdict.")
 
 
 class SeriesPoint(s.Serializer[Any]):
@@ -348,7 +348,7 @@ class SeriesPoint(s.Serializer[Any]):
 
 
 class SeenDay(s.Serializer[Any]):
-    """What was shown on a day, before later outcomes came."""
+    """The values shown on a day, before later outcomes."""
 
     day = s.DateField()
     phase = s.IntegerField()
@@ -375,7 +375,7 @@ class Results(s.Serializer[Any]):
     status = s.ChoiceField(choices=STATUSES)
     phase = s.IntegerField()
     as_of = s.DateField()
-    judged_at = s.DateTimeField(help_text="The moment of everything here.")
+    judged_at = s.DateTimeField(help_text="The time of all values here.")
     sentence = s.CharField()
     verdict = Verdict(allow_null=True, help_text="Null before the start.")
     health = Health()
@@ -399,12 +399,12 @@ class Results(s.Serializer[Any]):
     }
 )
 class StepRequest(s.ListField):
-    """A percentage, and hours to wait there; null hours wait for an operator."""
+    """A percentage, and hours to wait there; null waits for an operator."""
 
 
 class RolloutGuard(s.Serializer[Any]):
     metric = Text(help_text="error_rate, fallback_rate, quality, p95_latency, cost or any other.")
-    margin = s.FloatField(min_value=0, max_value=1e9, help_text="The worst loss accepted.")
+    margin = s.FloatField(min_value=0, max_value=1e9, help_text="The largest acceptable loss.")
     limit = s.FloatField(
         min_value=0,
         max_value=1e9,
@@ -428,10 +428,8 @@ class RolloutRequest(s.Serializer[Any]):
 
 
 class GoOnRequest(s.Serializer[Any]):
-    anyway = s.BooleanField(
-        help_text="Take the next step although a guard does not allow it.", **NULLABLE
-    )
-    reason = Text(max_length=500, help_text="Needed with `anyway`; kept and repeated.", **NULLABLE)
+    anyway = s.BooleanField(help_text="Take the next step against a guard.", **NULLABLE)
+    reason = Text(max_length=500, help_text="Required with `anyway`; stored and shown.", **NULLABLE)
 
 
 class TargetRequest(s.Serializer[Any]):
@@ -445,7 +443,7 @@ class RollBackRequest(s.Serializer[Any]):
 class Step(s.Serializer[Any]):
     percentage = s.FloatField()
     hours = s.FloatField(allow_null=True, help_text="Null: until an operator continues it.")
-    monitored = s.BooleanField(help_text="Whether anything is compared there.")
+    monitored = s.BooleanField(help_text="Whether anything is compared at this step.")
 
 
 class RolloutEvent(s.Serializer[Any]):
@@ -464,7 +462,7 @@ class Rollout(s.Serializer[Any]):
     flag = s.CharField()
     state = s.ChoiceField(choices=RolloutRow.State.values)
     step = s.IntegerField(allow_null=True, help_text="Index of the step it is at.")
-    percentage = s.FloatField(help_text="Of the flag, now.")
+    percentage = s.FloatField(help_text="The flag's current percentage.")
     steps = Step(many=True)
     guards = RolloutGuard(many=True)
     margin = s.FloatField()
@@ -484,15 +482,15 @@ class GuardResult(s.Serializer[Any]):
     metric = s.CharField()
     title = s.CharField()
     margin = s.FloatField()
-    margin_text = s.CharField(help_text="The margin in its unit.")
+    margin_text = s.CharField(help_text="The margin in the metric's unit.")
     estimate = s.FloatField(allow_null=True)
     least_gain = s.FloatField(help_text="Without data minus the metric's whole range.")
     most_gain = s.FloatField()
     units = s.IntegerField(help_text="Units with a value, on the side with fewer.")
     harmful = s.BooleanField()
     largest_percentage = s.FloatField(help_text="Steps below it are allowed, or up to 100.")
-    known = s.CharField(help_text="What is known, in words.")
-    needs = s.CharField(help_text="What the next step still needs, in words. Empty: nothing.")
+    known = s.CharField(help_text="The current result, in words.")
+    needs = s.CharField(help_text="What the next step still needs, in words. Empty if nothing.")
 
 
 class MissingEvidence(s.Serializer[Any]):

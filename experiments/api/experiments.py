@@ -28,12 +28,12 @@ from experiments.models import Experiment, Scope
 LONGEST_REASON = 500
 MISSING = "missing"
 STATUS = OpenApiParameter(
-    "status", str, enum=STATUSES, description="Only these. Left out: all that are not archived."
+    "status", str, enum=STATUSES, description="Only this status. Default: all but archived."
 )
 
 
 class ManagedView(APIView):
-    """Reading takes the scope `read`, anything else `manage`."""
+    """Reading requires the scope `read`, everything else `manage`."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         self.scope = Scope.READ if request.method in {"GET", "HEAD", "OPTIONS"} else Scope.MANAGE
@@ -81,7 +81,7 @@ class ExperimentView(ManagedView):
         return Response(experiment_payload(find(key)))
 
     @endpoint(
-        "Edit it. Of one under way, other arms start a new phase",
+        "Edit it. While it runs, changed arms start a new phase",
         {200: schemas.Experiment},
         schemas.ExperimentEdit,
         errors=(404, 409),
@@ -100,7 +100,7 @@ class ExperimentView(ManagedView):
 
 
 class StepView(ManagedView):
-    """A step of the life of an experiment, answered with how it is afterwards."""
+    """Changes the state of an experiment; the response shows the new state."""
 
     def post(self, request: Request, key: str) -> Response:
         row = find(key)
@@ -120,7 +120,7 @@ class StartView(StepView):
 
 
 @extend_schema_view(
-    post=endpoint("Take everybody out for a while", {200: schemas.Experiment}, errors=(404, 409))
+    post=endpoint("Pause it: no unit is enrolled", {200: schemas.Experiment}, errors=(404, 409))
 )
 class PauseView(StepView):
     def take(self, row: Experiment, reader: Reader, author: str) -> None:
@@ -130,7 +130,7 @@ class PauseView(StepView):
 
 @extend_schema_view(
     post=endpoint(
-        "Bring everybody back to their arms", {200: schemas.Experiment}, errors=(404, 409)
+        "Resume it: units return to their arms", {200: schemas.Experiment}, errors=(404, 409)
     )
 )
 class ResumeView(StepView):
@@ -148,14 +148,14 @@ class StopView(StepView):
     def take(self, row: Experiment, reader: Reader, author: str) -> None:
         reason = reader.text("reason", LONGEST_REASON)
         if reason is None:
-            raise reader.fail("reason", "is missing. Say why, for whoever reads it later.", MISSING)
+            raise reader.fail("reason", "is missing. Give the reason; it is stored.", MISSING)
         reader.close()
         now = timezone.now()
         lifecycle.stop(row, author, now, reason=reason, verdict=verdict_of(row))
 
 
 @extend_schema_view(
-    post=endpoint("Put it away: its results stay", {200: schemas.Experiment}, errors=(404, 409))
+    post=endpoint("Archive it: its results stay", {200: schemas.Experiment}, errors=(404, 409))
 )
 class ArchiveView(StepView):
     def take(self, row: Experiment, reader: Reader, author: str) -> None:
@@ -188,7 +188,7 @@ class ShipView(StepView):
 
 class CloneView(ManagedView):
     @endpoint(
-        "A draft that asks the same",
+        "A draft with the same configuration",
         {201: schemas.Experiment},
         schemas.CloneRequest,
         errors=(404, 409),
@@ -206,7 +206,7 @@ class CloneView(ManagedView):
 
 
 class ChecklistView(ManagedView):
-    @endpoint("What must hold before it starts", {200: schemas.Checklist}, errors=(404,))
+    @endpoint("The conditions for starting it", {200: schemas.Checklist}, errors=(404,))
     def get(self, request: Request, key: str) -> Response:
         checks = checklist(find(key), timezone.now().date())
         ready = all(check.passed for check in checks)
@@ -214,13 +214,13 @@ class ChecklistView(ManagedView):
 
 
 class PlanView(ManagedView):
-    @endpoint("The size it needs, from recent units", {200: schemas.Plan}, errors=(404,))
+    @endpoint("The required size, from recent units", {200: schemas.Plan}, errors=(404,))
     def get(self, request: Request, key: str) -> Response:
         return Response(size_payload(propose(find(key), timezone.now().date())))
 
 
 class ResultsView(ManagedView):
-    @endpoint("What it says now", {200: schemas.Results}, errors=(404,))
+    @endpoint("Its current results", {200: schemas.Results}, errors=(404,))
     def get(self, request: Request, key: str) -> Response:
         return Response(results_payload(results(find(key), timezone.now())))
 
@@ -228,7 +228,7 @@ class ResultsView(ManagedView):
 def find(key: str) -> Experiment:
     row: Experiment | None = _rows().filter(key=key).first()
     if row is None:
-        raise NotFound(f"There is no experiment '{key}'.")
+        raise NotFound(f"Unknown experiment '{key}'.")
     return row
 
 
@@ -239,18 +239,18 @@ def _rows() -> Any:
 
 
 def verdict_of(row: Experiment) -> str:
-    """The verdict at this moment, as it is kept with a stopped experiment."""
+    """The current verdict, in the form stored with a stopped experiment."""
     verdict = results(row, timezone.now(), series=False).verdict
     return str(verdict.outcome) if verdict else ""
 
 
 def author_of(request: Request) -> str:
-    """How the history names a key."""
+    """The name of a key in the history."""
     return f"API key {caller_of(request).key.name}"[:150]
 
 
 def refusal_of(error: ValidationError, key: str) -> InvalidRequestError:
-    """The first problem, with the field it is about."""
+    """The first problem, with its field."""
     if hasattr(error, "message_dict"):
         param, messages = next(iter(error.message_dict.items()))
         return InvalidRequestError(

@@ -24,7 +24,7 @@ class FlagView(ManagedView):
         return Response(flag_payload(_find(key)))
 
     @endpoint(
-        "Set its percentage, for everybody within a second",
+        "Set its percentage, everywhere within a second",
         {200: schemas.Flag},
         schemas.FlagEdit,
         errors=(404,),
@@ -44,7 +44,7 @@ class FlagView(ManagedView):
 
 @extend_schema_view(
     post=endpoint(
-        "The kill switch: routing off for everybody, at once",
+        "The kill switch: turns routing off at once",
         {200: schemas.Flag},
         schemas.KillSwitch,
     )
@@ -61,7 +61,7 @@ class KillSwitchView(ManagedView):
 def _find(key: str) -> Flag:
     row: Flag | None = flag_rows().filter(key=key).first()
     if row is None:
-        raise NotFound(f"There is no flag '{key}'.")
+        raise NotFound(f"Unknown flag '{key}'.")
     return row
 
 

@@ -1,4 +1,5 @@
-"""/healthz: the process lives. /readyz: it can decide and store decisions. Neither needs a key."""
+"""/healthz: the process is alive. /readyz: it can decide and store decisions. Neither needs a
+key."""
 
 import logging
 import os
@@ -20,9 +21,9 @@ from experiments.storage.write_lock import database_file, write_transaction
 
 log = logging.getLogger("switchyard.server")
 
-# More than a page of any database, in characters that no database compresses away.
+# More than a page of any database, in characters that no database compresses.
 FILLING_BYTES = 6 * 1024
-# Below this SQLite soon cannot store decisions, even while its log still has room for a few.
+# Below this, SQLite soon cannot store decisions, even while its log still has room for a few.
 LEAST_FREE_BYTES = 16 * 1024 * 1024
 
 
@@ -42,17 +43,17 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """The server answers this itself (`routing_site.probes`); here for other servers."""
+    """The server answers this itself (`routing_site.probes`); this view is for other servers."""
     status, body = check(settings.READINESS_SECONDS)
     return JsonResponse(body, status=status)
 
 
 def check(patience: float) -> Health:
-    """200 when there is a configuration, the local routers that it uses are loaded and a row can be
-    written; within `patience` seconds.
+    """200 if there is a configuration, its local routers are loaded and a row can be written;
+    within `patience` seconds.
 
-    Other routers are reported and not waited for: without them decisions fall back and say so.
-    """
+    Other routers are reported but not required: without them decisions fall back and record
+    that."""
     try:
         with deadline(deadline_in(patience)):
             _require_room()
@@ -86,7 +87,7 @@ def _health(problem: str | None, routers: list[dict[str, Any]]) -> Health:
     return Health(503 if problem else 200, body)
 
 
-LATE = _health("The check has not ended in time: the database is slow, locked or away.", [])
+LATE = _health("The check timed out: the database is slow, locked or away.", [])
 
 
 def _require_room() -> None:

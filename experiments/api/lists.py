@@ -1,4 +1,4 @@
-"""GET domains, models and flags: the configuration as it is now."""
+"""GET domains, models and flags: the current configuration."""
 
 import re
 from collections.abc import Callable
@@ -36,7 +36,7 @@ class Pages(CursorPagination):
         raise InvalidRequestError(message, "limit", "out_of_range")
 
     def decode_cursor(self, request: Request) -> Cursor | None:
-        message = "'cursor' is not one that a page named. Take it from 'next'."
+        message = "'cursor' is invalid. Take it from 'next'."
         try:
             cursor = super().decode_cursor(request)
         except NotFound:
@@ -47,7 +47,7 @@ class Pages(CursorPagination):
 
 
 class ListView(APIView):
-    """Rows in the order of one unique column, a page at a time."""
+    """Rows in the order of one unique column, one page at a time."""
 
     scope = Scope.READ
     ordering: ClassVar[str]
@@ -67,7 +67,7 @@ class ListView(APIView):
 class DomainsView(ListView):
     ordering = "name"
 
-    @endpoint("The domains and what answers them", {200: schemas.DomainPage}, parameters=PAGING)
+    @endpoint("The domains and their models", {200: schemas.DomainPage}, parameters=PAGING)
     def get(self, request: Request) -> Response:
         rows = Domain.objects.select_related("flag", "router", "strong_model", "weak_model")
         return self.page(request, rows, domain_payload)

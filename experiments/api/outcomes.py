@@ -23,7 +23,7 @@ MAX_LATENCY_MS = 1e9
 MAX_ERROR = 500
 MAX_COMMENT = 2000
 HUMAN = "human"
-# Clocks differ by a little; a time further ahead would beat every later correction.
+# Clocks differ by a little; a time further ahead would override every later correction.
 CLOCK_SKEW = timedelta(minutes=5)
 _METRIC = re.compile(r"[a-z][a-z0-9_]{0,59}")
 
@@ -32,7 +32,7 @@ class OutcomeView(APIView):
     scope = Scope.FEEDBACK
 
     @endpoint(
-        "What became of a decision. May be sent again; the latest holds.",
+        "Report the outcome of a decision. May be repeated; the latest applies.",
         {204: None},
         schemas.OutcomeRequest,
         errors=(404, 410),
@@ -119,7 +119,7 @@ def _rating(data: Any, now: datetime, path: str = "") -> Rating:
 
 
 def _occurred_at(reader: Reader, now: datetime) -> datetime:
-    """The time of arrival where it is left out."""
+    """The time of arrival if it is left out."""
     given = reader.time("occurred_at")
     if given is not None and given > now + CLOCK_SKEW:
         raise reader.fail(

@@ -1,4 +1,4 @@
-"""JSON in: strict, so that what a caller meant is never guessed."""
+"""Strict JSON parsing: the API never guesses what a caller meant."""
 
 import json
 from collections.abc import Mapping
@@ -27,10 +27,10 @@ class JSONParser(BaseParser):
 
 
 def parse_json(body: bytes) -> Any:
-    """One JSON value. Refused: bad UTF-8, lone surrogates, NaN, names given twice, NUL characters.
+    """Parses one JSON value. Refuses bad UTF-8, lone surrogates, NaN, duplicate names and NUL
+    characters.
 
-    Raises BodyTooLargeError, MalformedJSONError, InvalidRequestError.
-    """
+    Raises BodyTooLargeError, MalformedJSONError, InvalidRequestError."""
     if len(body) > MAX_BODY:
         raise BodyTooLargeError(TOO_LARGE)
     try:
@@ -45,7 +45,7 @@ def parse_json(body: bytes) -> Any:
 
 
 def _refuse_duplicates(body: bytes) -> None:
-    """orjson takes the last of two equal names in silence; the standard decoder shows them all."""
+    """orjson silently keeps the last of two equal names; the standard decoder reports them all."""
     try:
         _decoder.decode(body.decode())
     except RecursionError:

@@ -1,4 +1,4 @@
-"""What a key may do: each view names the scope it needs."""
+"""What a key may do: each view names the scope it requires."""
 
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ class HasScope(BasePermission):
 
 
 def require(request: Request, scope: Scope) -> None:
-    """Raises PermissionDenied, naming the scope, where the key does not have it."""
+    """Raises PermissionDenied, naming the scope, if the key does not have it."""
     if not caller_of(request).may(scope):
         raise PermissionDenied(
             f"This key lacks the scope '{scope}'. Add it in the admin, or use a key that has it."

@@ -1,8 +1,7 @@
-"""Reads the fields of a JSON object, one call a field; what was not asked for is refused.
+"""Reads the fields of a JSON object, one call per field; a field that was not read is refused.
 
-Written by hand because every decision pays for it: a serializer of ten fields costs more time than
-the decision. A field that is null counts as left out. All raise InvalidRequestError.
-"""
+Written by hand because every decision pays for it: a serializer of ten fields costs more time
+than the decision. A field that is null counts as left out. All raise InvalidRequestError."""
 
 import math
 from collections.abc import Iterable
@@ -34,7 +33,7 @@ class Reader:
         return self._data.get(name)
 
     def has(self, name: str) -> bool:
-        """Whether the field is there, be it null."""
+        """Whether the field is present, even as null."""
         return name in self._data
 
     def close(self) -> None:
@@ -42,10 +41,10 @@ class Reader:
         for name in self._data:
             if name not in self._read:
                 known = ", ".join(sorted(self._read))
-                raise self.fail(name, f"is not known here. There are: {known}.", "unknown_field")
+                raise self.fail(name, f"is unknown. Known fields: {known}.", "unknown_field")
 
     def text(self, name: str, longest: int = MAX_NAME, *, empty: bool = False) -> str | None:
-        """`empty`: an empty text is a value too, one that clears the field."""
+        """`empty`: an empty text is a valid value, which clears the field."""
         value = self.value(name)
         if value is None:
             return None
@@ -54,7 +53,7 @@ class Reader:
         if empty and not value:
             return value
         if not value.strip():
-            raise self.fail(name, "is empty. Leave it out, or send some text.", "empty")
+            raise self.fail(name, "is empty. Leave it out, or send a text.", "empty")
         if len(value) > longest:
             raise self.fail(name, f"is longer than {longest:,} characters. Shorten it.", "too_long")
         return value
@@ -72,7 +71,7 @@ class Reader:
         return value
 
     def number(self, name: str, lowest: float = -math.inf, highest: float = math.inf) -> Any:
-        """A finite number; true and false are none."""
+        """A finite number; true and false are not numbers."""
         value = self.value(name)
         if value is None:
             return None
@@ -83,7 +82,7 @@ class Reader:
         return value
 
     def amount(self, name: str, lowest: float, highest: float) -> Any:
-        """A number, or a decimal string as amounts of money are answered."""
+        """A number, or a decimal string in the form of amounts in responses."""
         value = self.value(name)
         if not isinstance(value, str):
             return self.number(name, lowest, highest)
@@ -142,7 +141,7 @@ def _limits(lowest: float, highest: float) -> str:
 
 
 def parse_time(value: str) -> datetime:
-    """In UTC. Raises ValueError, also for years that no decision can be of, or OverflowError."""
+    """In UTC. Raises ValueError, also for years that no decision can have, or OverflowError."""
     time = datetime.fromisoformat(value)
     time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     if not 1970 <= time.year <= 9000:

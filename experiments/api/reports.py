@@ -58,7 +58,7 @@ class RoutingView(APIView):
 
 
 def read_range(request: Request) -> Range:
-    """The query's `since`, `until` and `domain`; the last 30 days where it names none."""
+    """The query's `since`, `until` and `domain`; default: the last 30 days."""
     for name, values in request.query_params.lists():
         if len(values) > 1:
             raise InvalidRequestError(f"'{name}' is given twice. Send it once.", name)
@@ -68,18 +68,18 @@ def read_range(request: Request) -> Range:
     wanted = Range(since, until, reader.text("domain", MAX_NAME))
     reader.close()
     if since >= until:
-        raise InvalidRequestError("'since' must lie before 'until'.", "since", "out_of_range")
+        raise InvalidRequestError("'since' must be before 'until'.", "since", "out_of_range")
     _check_domain(wanted.domain)
     return wanted
 
 
 def _check_domain(name: str | None) -> None:
-    """A domain that was deleted can be asked about as long as its decisions are counted."""
+    """A deleted domain can be queried as long as its decisions are counted."""
     domains = store.current().domains
     if name is None or name in domains or Rollup.objects.filter(domain=name).exists():
         return
     raise UnknownNameError(
-        "domain", f"There is no domain '{name}'. There are: {', '.join(sorted(domains))}."
+        "domain", f"Unknown domain '{name}'. Known domains: {', '.join(sorted(domains))}."
     )
 
 

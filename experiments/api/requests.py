@@ -1,4 +1,4 @@
-"""What callers send to be routed, as the service takes it."""
+"""Converts routing requests into the service's input."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ LIMITS = ("max_cost_per_request", "max_cost_per_1k_tokens", "max_latency_ms")
 
 
 def route_request(data: Any, request: Request, path: str = "") -> RouteRequest:
-    """Raises InvalidRequestError, and PermissionDenied where `force_arm` is not allowed."""
+    """Raises InvalidRequestError, and PermissionDenied if `force_arm` is not allowed."""
     reader = Reader(data, path)
     text, tokens = _prompt(reader)
     wanted = RouteRequest(
@@ -60,7 +60,7 @@ def route_request(data: Any, request: Request, path: str = "") -> RouteRequest:
 
 
 def _prompt(reader: Reader) -> tuple[str, int | None]:
-    """The text to route, and the tokens of the whole conversation where there is one."""
+    """The text to route, and the tokens of the whole conversation if there is one."""
     text, messages = reader.text("text", MAX_TEXT), reader.objects("messages", MAX_MESSAGES)
     if messages is None:
         if text is None:
@@ -96,13 +96,13 @@ def _last_user_turn(messages: list[Any], path: str) -> tuple[str, int]:
 
 
 def _message(data: Any, path: str) -> tuple[str, str]:
-    """Role and text. Fields not needed for routing are the provider's business and pass."""
+    """Role and text. Fields that routing does not need are not checked."""
     reader = Reader(data, path)
     role = reader.choice("role", ROLES)
     if role is None:
         raise reader.fail("role", "is missing.", "missing")
     content = reader.value("content")
-    if content is None:  # an assistant that only calls tools
+    if content is None:  # an assistant message with only tool calls
         return role, ""
     if isinstance(content, str):
         return role, content

@@ -60,7 +60,7 @@ class RolloutsView(ManagedView, ListView):
 
 
 class RolloutView(ManagedView):
-    @endpoint("One rollout, and what it sees now", {200: schemas.RolloutDetail}, errors=(404,))
+    @endpoint("One rollout and its current checks", {200: schemas.RolloutDetail}, errors=(404,))
     def get(self, request: Request, key: str) -> Response:
         row = find(key)
         look = seen_by(row, timezone.now()) if row.started_at else None
@@ -69,7 +69,7 @@ class RolloutView(ManagedView):
 
 
 class RolloutStepView(ManagedView):
-    """A step by hand, answered with how the rollout is afterwards."""
+    """Changes the state of a rollout; the response shows the new state."""
 
     def post(self, request: Request, key: str) -> Response:
         row = find(key)
@@ -89,7 +89,7 @@ class StartView(RolloutStepView):
 
 @extend_schema_view(
     post=endpoint(
-        "Take the next step: the one that waits for an operator, or any with a reason",
+        "Take the next step: one that waits for an operator, or any with a reason",
         {200: schemas.Rollout},
         schemas.GoOnRequest,
         errors=(404, 409),
@@ -125,7 +125,7 @@ class TargetView(RolloutStepView):
 
 
 @extend_schema_view(
-    post=endpoint("Stay at this percentage", {200: schemas.Rollout}, errors=(404, 409))
+    post=endpoint("Pause it at this percentage", {200: schemas.Rollout}, errors=(404, 409))
 )
 class PauseView(RolloutStepView):
     def take(self, row: Rollout, reader: Reader, author: str) -> None:
@@ -134,7 +134,7 @@ class PauseView(RolloutStepView):
 
 
 @extend_schema_view(
-    post=endpoint("Go on where it was paused", {200: schemas.Rollout}, errors=(404, 409))
+    post=endpoint("Resume it where it was paused", {200: schemas.Rollout}, errors=(404, 409))
 )
 class ResumeView(RolloutStepView):
     def take(self, row: Rollout, reader: Reader, author: str) -> None:
@@ -144,7 +144,7 @@ class ResumeView(RolloutStepView):
 
 @extend_schema_view(
     post=endpoint(
-        "Return the flag to where it stood",
+        "Return the flag to its earlier percentage",
         {200: schemas.Rollout},
         schemas.RollBackRequest,
         errors=(404, 409),
@@ -160,7 +160,7 @@ class RollBackView(RolloutStepView):
 def find(key: str) -> Rollout:
     row: Rollout | None = _rows().filter(key=key).first()
     if row is None:
-        raise NotFound(f"There is no rollout '{key}'.")
+        raise NotFound(f"Unknown rollout '{key}'.")
     return row
 
 

@@ -38,7 +38,7 @@ class RouteBatchView(APIView):
     scope = Scope.ROUTE
 
     @endpoint(
-        "Which models should answer these prompts? Each is decided on its own.",
+        "Which models should answer these prompts? Each is decided separately.",
         {200: schemas.BatchAnswer},
         schemas.BatchRequest,
     )
@@ -60,7 +60,7 @@ class RouteBatchView(APIView):
 class DecisionView(APIView):
     scope = Scope.READ
 
-    @endpoint("A stored decision, as it was answered", {200: schemas.Decision}, errors=(404, 410))
+    @endpoint("A stored decision, as it was returned", {200: schemas.Decision}, errors=(404, 410))
     def get(self, request: Request, decision_id: UUID) -> Response:
         return Response(decision_payload(get_decision(decision_id)))
 

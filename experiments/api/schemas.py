@@ -1,8 +1,7 @@
-"""The shapes of requests and answers, for the OpenAPI document only.
+"""Schemas of requests and responses, for the OpenAPI document only.
 
-Requests are read by `readers` and `requests`, answers are written by `payloads`: on the way of a
-decision every field of a serializer costs time. Tests hold these shapes and the real ones together.
-"""
+`readers` and `requests` read requests, `payloads` writes responses: for a decision every field
+of a serializer costs time. Tests compare these schemas with the actual data."""
 
 from typing import Any
 
@@ -35,9 +34,9 @@ class Texts(s.ListField):
 
 class ErrorDetail(s.Serializer[Any]):
     type = s.CharField(help_text="The kind of error, such as invalid_request_error.")
-    message = s.CharField(help_text="What is wrong and what to do, in words.")
-    param = s.CharField(allow_null=True, help_text="The field at fault: criteria.max_latency_ms.")
-    code = s.CharField(help_text="The reason for programs, such as unknown_field.")
+    message = s.CharField(help_text="What is wrong and what to do.")
+    param = s.CharField(allow_null=True, help_text="The invalid field: criteria.max_latency_ms.")
+    code = s.CharField(help_text="The machine-readable reason, such as unknown_field.")
 
 
 class Error(s.Serializer[Any]):
@@ -45,7 +44,7 @@ class Error(s.Serializer[Any]):
 
 
 class Criteria(s.Serializer[Any]):
-    """What an answer needs. The domain's own requirements are added; the stricter holds."""
+    """Requirements for the answer. They are combined with the domain's; the stricter applies."""
 
     required_tasks = Texts()
     required_capabilities = Texts()
@@ -105,7 +104,7 @@ class Criteria(s.Serializer[Any]):
     }
 )
 class Message(s.JSONField):
-    """A message as OpenAI's chat API takes it."""
+    """A message in the format of OpenAI's chat API."""
 
 
 class RouteRequest(s.Serializer[Any]):
@@ -116,11 +115,11 @@ class RouteRequest(s.Serializer[Any]):
         child=Message(),
         min_length=1,
         max_length=requests.MAX_MESSAGES,
-        help_text="A conversation as OpenAI's chat API takes it; its last user turn is routed.",
+        help_text="A conversation in OpenAI's chat format; its last user turn is routed.",
         **NULLABLE,
     )
-    unit_id = Text(help_text="Who or what is randomised: a user, a conversation.", **NULLABLE)
-    domain = Text(help_text="The domain, where the caller knows it.", **NULLABLE)
+    unit_id = Text(help_text="The unit of randomization: a user, a conversation.", **NULLABLE)
+    domain = Text(help_text="The domain, if the caller knows it.", **NULLABLE)
     criteria = Criteria(**NULLABLE)
     metadata = s.DictField(
         child=s.CharField(max_length=requests.MAX_METADATA_VALUE, allow_blank=True),
@@ -142,7 +141,7 @@ class Candidate(s.Serializer[Any]):
 
 class DecisionDomain(s.Serializer[Any]):
     name = s.CharField()
-    confidence = s.FloatField(help_text="0 to 1; 1 where the caller named the domain.")
+    confidence = s.FloatField(help_text="0 to 1; 1 if the caller named the domain.")
     candidates = Candidate(many=True)
     overridden = s.BooleanField(help_text="The caller named the domain.")
 
@@ -150,7 +149,7 @@ class DecisionDomain(s.Serializer[Any]):
 class DecisionRouter(s.Serializer[Any]):
     name = s.CharField()
     score = s.FloatField(help_text="The strong model's estimated win rate.")
-    threshold = s.FloatField(help_text="Scores from here on go to the strong model.")
+    threshold = s.FloatField(help_text="Scores at or above it go to the strong model.")
 
 
 class DecisionFlag(s.Serializer[Any]):
@@ -182,7 +181,7 @@ class DecisionFallback(s.Serializer[Any]):
     stage = s.CharField(help_text="router or model.")
     reason = s.CharField()
     detail = s.CharField()
-    model = s.CharField(help_text="The model taken instead.")
+    model = s.CharField(help_text="The model used instead.")
 
 
 class Decision(s.Serializer[Any]):
@@ -195,8 +194,8 @@ class Decision(s.Serializer[Any]):
     router = DecisionRouter(allow_null=True)
     flags = DecisionFlag(many=True)
     experiment = DecisionExperiment(allow_null=True)
-    sticky = s.BooleanField(help_text="The same unit falls into the same buckets next time.")
-    explored = s.BooleanField(help_text="The other model of the pair was taken on purpose.")
+    sticky = s.BooleanField(help_text="The same unit gets the same buckets next time.")
+    explored = s.BooleanField(help_text="Exploration: the other model of the pair was chosen.")
     propensity = s.FloatField(allow_null=True)
     propensity_given_arm = s.FloatField(allow_null=True)
     propensity_reason = s.CharField(allow_null=True, help_text="Why there is no propensity.")
@@ -222,20 +221,20 @@ class OutcomeRequest(s.Serializer[Any]):
     latency_ms = s.FloatField(min_value=0, max_value=1e9, **NULLABLE)
     success = s.BooleanField(**NULLABLE)
     error = Text(max_length=500, **NULLABLE)
-    occurred_at = s.DateTimeField(help_text="Left out: the time of arrival.", **NULLABLE)
+    occurred_at = s.DateTimeField(help_text="Default: the time of arrival.", **NULLABLE)
 
 
 class Rating(s.Serializer[Any]):
     decision_id = s.UUIDField()
     metric = s.RegexField(r"^[a-z][a-z0-9_]*$", max_length=60)
-    value = s.FloatField(help_text="A number, or true and false for 1 and 0.")
+    value = s.FloatField(help_text="A number; true and false count as 1 and 0.")
     source = Text(  # type: ignore[assignment]
         max_length=60,
         help_text="Who rates: human (the default), or a judge: judge, llm-judge, gpt-4.1.",
         **NULLABLE,
     )
     comment = Text(max_length=2000, **NULLABLE)
-    occurred_at = s.DateTimeField(help_text="Left out: the time of arrival.", **NULLABLE)
+    occurred_at = s.DateTimeField(help_text="Default: the time of arrival.", **NULLABLE)
 
 
 class RatingList(s.Serializer[Any]):
@@ -260,7 +259,7 @@ class DomainPolicy(s.Serializer[Any]):
     method = s.CharField()
     router = s.CharField(allow_null=True)
     threshold = s.FloatField(allow_null=True)
-    strong_model = s.CharField(allow_null=True, help_text="Null: the pair in the settings.")
+    strong_model = s.CharField(allow_null=True, help_text="Null: the default pair.")
     weak_model = s.CharField(allow_null=True)
     epsilon = s.FloatField()
 
@@ -299,7 +298,7 @@ class Model(s.Serializer[Any]):
     certifications = s.ListField(child=s.CharField())
     accuracy_score = s.FloatField()
     speed_rating = s.CharField()
-    price = ModelPrice(allow_null=True, help_text="Today's; null where it is unknown.")
+    price = ModelPrice(allow_null=True, help_text="The current price; null if it is unknown.")
 
 
 class Flag(s.Serializer[Any]):
@@ -308,8 +307,8 @@ class Flag(s.Serializer[Any]):
     domain = s.CharField(allow_null=True)
     percentage = s.FloatField()
     description = s.CharField()
-    allowed_units = s.IntegerField(help_text="How many units it is always on for.")
-    denied_units = s.IntegerField(help_text="How many units it is always off for.")
+    allowed_units = s.IntegerField(help_text="Number of units for which it is always on.")
+    denied_units = s.IntegerField(help_text="Number of units for which it is always off.")
 
 
 class FlagEdit(s.Serializer[Any]):
@@ -352,14 +351,14 @@ class Alternative(s.Serializer[Any]):
 class Alternatives(s.Serializer[Any]):
     always_strong = Alternative()
     always_weak = Alternative()
-    random = Alternative(help_text="A coin with the same strong share in each domain.")
+    random = Alternative(help_text="A random router with the same strong share in each domain.")
 
 
 class SavingsLine(s.Serializer[Any]):
     domain = s.CharField(allow_null=True, help_text="Null: all of them.")
     decisions = s.IntegerField()
-    pruned = s.IntegerField(help_text="How many of them only sums are left of.")
-    priced = s.IntegerField(help_text="How many have a price; savings count no others.")
+    pruned = s.IntegerField(help_text="Decisions of which only totals are kept.")
+    priced = s.IntegerField(help_text="Decisions with a price; savings count only these.")
     actual = s.IntegerField(help_text="Priced with the tokens an outcome reported.")
     estimated = s.IntegerField(help_text="Priced with expected tokens.")
     cost = s.CharField()
@@ -373,7 +372,7 @@ class Savings(s.Serializer[Any]):
     since = s.DateTimeField()
     until = s.DateTimeField()
     currency = s.CharField()
-    baseline = s.CharField(help_text="What savings are counted against now.")
+    baseline = s.CharField(help_text="The current baseline of savings.")
     total = SavingsLine()
     domains = SavingsLine(many=True)
 

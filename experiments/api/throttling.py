@@ -1,4 +1,4 @@
-"""How often a key may ask: counted where the gateway counts its calls too."""
+"""Limits how often a key may call; gateway calls count towards the same limit."""
 
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ MINUTE = 60
 
 
 class KeyThrottle(BaseThrottle):
-    """The key's own limit, else API_KEY_REQUESTS_PER_MINUTE; 0 is no limit."""
+    """The key's own limit, else API_KEY_REQUESTS_PER_MINUTE; 0 means no limit."""
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
         caller: Caller | None = getattr(request, "user", None)

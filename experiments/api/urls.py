@@ -1,4 +1,4 @@
-"""URLs of the REST API, as the design writes them: no slash at the end."""
+"""URLs of the REST API, without a trailing slash."""
 
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView

@@ -1,4 +1,4 @@
-"""Hands tasks to Celery. A broker that is away takes seconds to say so: nobody waits for that."""
+"""Sends tasks to Celery. An unavailable broker takes seconds to fail, so no caller waits for it."""
 
 import logging
 import time
@@ -18,13 +18,13 @@ _left_alone_until = 0.0
 
 
 def send_soon(row: BackgroundTask) -> None:
-    """From a thread of its own. The row is committed already: what is not sent is sent later by
-    `tasks.send_again`."""
+    """Sends from a separate thread. The row is already committed: `tasks.send_again` sends what
+    fails here."""
     _sender().submit(send, row)
 
 
 def send(row: BackgroundTask) -> bool:
-    """Whether the broker has it. One that was away a moment ago is not tried."""
+    """Whether the broker accepted it. A broker that failed a moment ago is not tried."""
     global _left_alone_until  # noqa: PLW0603
     if time.monotonic() < _left_alone_until:
         return False
@@ -32,7 +32,7 @@ def send(row: BackgroundTask) -> bool:
     try:
         carrier = _carrier(settings.CELERY_BROKER_URL)
         carrier.send_task(CELERY_TASK, (row.pk,), eta=row.run_after, retry=False)
-    except Exception as error:  # whatever the broker's library raises
+    except Exception as error:  # any exception of the broker's library
         _left_alone_until = time.monotonic() + LEFT_ALONE_SECONDS
         log.warning("a task was not sent: %s", error, extra=told)
         return False
@@ -41,13 +41,13 @@ def send(row: BackgroundTask) -> bool:
 
 @cache
 def _sender() -> ThreadPoolExecutor:
-    """Made where it is first used: threads do not survive the server's fork."""
+    """Created on first use: threads do not survive the server's fork."""
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="carrier")
 
 
 @cache
 def _carrier(broker: str) -> Any:
-    """A producer of messages; `routing_site.celery` is what receives them."""
+    """Sends messages only; `routing_site.celery` receives them."""
     from celery import Celery  # noqa: PLC0415 - loaded only where it is used
 
     app = Celery("switchyard", broker=broker)

@@ -1,4 +1,4 @@
-"""Leases: a row belongs to one worker until a time, which the worker moves on while it works."""
+"""Leases: a row belongs to one worker until a time, which the worker extends while it works."""
 
 import logging
 import threading
@@ -24,8 +24,7 @@ def lease_end(now: datetime) -> datetime:
 def renewed(renew: Callable[[datetime], object], name: str) -> Iterator[None]:
     """Calls `renew(end)` from a thread, several times per lease, until the block ends.
 
-    A renewal that the database refuses is logged and tried again at the next turn.
-    """
+    A renewal that the database refuses is logged and retried at the next interval."""
     ended = threading.Event()
 
     def loop() -> None:

@@ -1,10 +1,10 @@
-"""Runs periodic jobs: each at its time, in one process of the installation, and caught up.
+"""Runs periodic jobs on schedule, in one process of the installation, and catches up on missed
+runs.
 
-A job is registered with a schedule and a function. Its row says when it is due. A process claims a
-due job with one UPDATE, renews the lease from a thread while it works, and writes the next due time
-at the end. A process that died loses its lease, and the next process runs the job again, so jobs
-may be repeated. Times are UTC.
-"""
+A job is registered with a schedule and a function. Its row says when it is due. A process claims
+a due job with one UPDATE, renews the lease from a thread while it works, and writes the next due
+time at the end. A process that died loses its lease, and the next process runs the job again, so
+jobs must be repeatable. Times are UTC."""
 
 import logging
 import os
@@ -32,7 +32,7 @@ POLL_SECONDS = 1.0
 MAX_TEXT = 2_000
 MAX_MISSED = 31
 WORKERS = 4
-RETRY_AFTER = timedelta(minutes=10)  # a job that failed, if it is not due before
+RETRY_AFTER = timedelta(minutes=10)  # retry delay of a failed job, unless it is due before
 
 
 class Schedule(Protocol):
@@ -76,10 +76,8 @@ Report = Callable[[str], None]
 
 
 class Job(NamedTuple):
-    """`run(due, report)` does the work of one due time; `report` keeps a line for the admin.
-
-    With `catches_up` it is called for every due time that was missed, oldest first; otherwise once.
-    """
+    """`run(due, report)` does the work of one due time; `report` stores a line for the admin.
+    With `catches_up` it runs for every missed due time, oldest first; otherwise once."""
 
     name: str
     schedule: Every | Daily
@@ -105,7 +103,7 @@ def job_named(name: str) -> Job | None:
 
 
 def prepare(now: datetime) -> None:
-    """Gives every job its row. A new job is due at once."""
+    """Creates a row for each job. A new job is due at once."""
     known = set(PeriodicJob.objects.values_list("name", flat=True))
     missing = [name for name in _jobs if name not in known]
     rows = [PeriodicJob(name=name, next_run_at=now) for name in missing]
@@ -113,19 +111,19 @@ def prepare(now: datetime) -> None:
 
 
 def due_names(now: datetime) -> list[str]:
-    """The jobs that can be claimed now, the one that waits longest first."""
+    """The jobs that can be claimed now, longest overdue first."""
     rows = PeriodicJob.objects.filter(_claimable(now), name__in=_jobs)
     return list(rows.order_by("next_run_at").values_list("name", flat=True))
 
 
 def run_due(now: datetime) -> int:
-    """Runs what is due, one job after another; returns how many this process ran."""
+    """Runs due jobs one after another; returns how many this process ran."""
     prepare(now)
     return sum(run_job(name, now) for name in due_names(now))
 
 
 def run_job(name: str, now: datetime) -> bool:
-    """Runs this job if it is due and no other process runs it. A failure ends in its row."""
+    """Runs this job if it is due and no other process runs it. A failure is stored in its row."""
     job = _jobs[name]
     row = _claim(job, now)
     if row is None:
@@ -144,12 +142,12 @@ def run_job(name: str, now: datetime) -> bool:
 
 
 def run_soon(name: str, now: datetime) -> None:
-    """Makes the job due. A run that is under way is not disturbed."""
+    """Makes the job due. A run in progress is not interrupted."""
     PeriodicJob.objects.filter(name=name).update(next_run_at=now)
 
 
 class Scheduler:
-    """A thread that runs due jobs until it is stopped. Long jobs do not hold up short ones."""
+    """A thread that runs due jobs until it is stopped. Long jobs do not delay short ones."""
 
     def __init__(self) -> None:
         self._stopped = threading.Event()
@@ -201,7 +199,7 @@ class Scheduler:
 
 
 def _claimable(now: datetime) -> Q:
-    """Due, or due in more than a day: no schedule waits so long, the clock was set back."""
+    """Due now, or due in more than a day: no schedule waits so long, so the clock was set back."""
     due = Q(next_run_at__lte=now) | Q(next_run_at__gt=now + timedelta(days=1, minutes=1))
     free = Q(leased_until=None) | Q(leased_until__lt=now)
     return due & free
@@ -219,7 +217,7 @@ def _claim(job: Job, now: datetime) -> PeriodicJob | None:
 
 
 def _due_times(job: Job, row: PeriodicJob, now: datetime) -> list[datetime]:
-    """The due times to work off, oldest first, at most the newest `MAX_MISSED`."""
+    """The due times to process, oldest first, at most the newest `MAX_MISSED`."""
     if not job.catches_up or row.last_done_at is None:
         return [now]
     times, moment = [], job.schedule.after(row.last_done_at)
@@ -230,7 +228,7 @@ def _due_times(job: Job, row: PeriodicJob, now: datetime) -> list[datetime]:
 
 
 def _held(row: PeriodicJob) -> Any:
-    """The row, as long as this run is the one that holds it."""
+    """The row, while this run holds its lease."""
     return PeriodicJob.objects.filter(pk=row.pk, runner=row.runner)
 
 

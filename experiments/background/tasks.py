@@ -1,12 +1,11 @@
-"""Work in the background: queued with a name and arguments, run by a process of its own.
+"""Background tasks: queued with a name and arguments, run by a separate process.
 
-The row is the task, however it is transported: by polling the database, which needs nothing else,
-or by Celery where `CELERY_BROKER_URL` names a broker. Both end in `run`.
+The row is the task, whichever way it is delivered: by polling the database, which needs nothing
+else, or by Celery if `CELERY_BROKER_URL` names a broker. Both end in `run`.
 
-A name is registered with the path of its function, which is called with a `Running` and the
-arguments as keywords, that may be called again after a crash, and that returns what the row keeps
-as its result.
-"""
+A name is registered with the dotted path of its function. The function receives a `Running` and
+the arguments as keywords, must be repeatable after a crash, and returns the result that the row
+stores."""
 
 import logging
 from collections.abc import Mapping
@@ -40,7 +39,7 @@ SENT_AGAIN_AFTER = timedelta(minutes=5)
 
 
 class TaskCancelledError(Exception):
-    """Somebody asked the task to stop, or another process has taken it up."""
+    """The task was cancelled, or another process has taken it over."""
 
 
 def register(name: str, function: str) -> None:
@@ -55,7 +54,7 @@ def enqueue(
     by: str = "",
     run_after: datetime | None = None,
 ) -> BackgroundTask:
-    """Queues a task for when the surrounding transaction commits. KeyError: unknown name."""
+    """Queues a task when the surrounding transaction commits. KeyError: unknown name."""
     if name not in TASKS:
         raise KeyError(name)
     now = timezone.now()
@@ -80,7 +79,7 @@ def cancel(task_id: int) -> None:
 
 
 class Running:
-    """A task's own view of itself while it runs."""
+    """A task's handle to its own row while it runs."""
 
     def __init__(self, row: BackgroundTask) -> None:
         self.row = row
@@ -105,7 +104,8 @@ class Running:
 
 
 def run_next(now: datetime) -> bool:
-    """Runs one task that is due, if there is one. Where another process is quicker, the next."""
+    """Runs one due task, if there is one. If another process claims it first, tries the next
+    one."""
     due = BackgroundTask.objects.filter(_free(now), run_after__lte=now)
     in_order = due.order_by("run_after", "id").values_list("pk", flat=True)
     while (task_id := in_order.first()) is not None:
@@ -115,7 +115,7 @@ def run_next(now: datetime) -> bool:
 
 
 def run(task_id: int, now: datetime) -> bool:
-    """Runs this task unless somebody else holds it. What goes wrong ends in its row."""
+    """Runs this task unless another process holds it. An error is stored in its row."""
     free = BackgroundTask.objects.filter(_free(now), pk=task_id)
     taken = run_transaction(
         lambda: free.update(
@@ -129,7 +129,7 @@ def run(task_id: int, now: datetime) -> bool:
         return False
     row = BackgroundTask.objects.get(pk=task_id)
     if row.attempts > MOST_ATTEMPTS:
-        _end(row, Status.FAILED, error=f"Given up: it was interrupted {MOST_ATTEMPTS} times.")
+        _end(row, Status.FAILED, error=f"Failed: it was interrupted {MOST_ATTEMPTS} times.")
         return True
     try:
         with _heartbeat(row):
@@ -144,8 +144,8 @@ def run(task_id: int, now: datetime) -> bool:
 
 
 def send_again(now: datetime) -> int:
-    """Sends what Celery has not delivered: its broker was away, or its worker died. Returns how
-    many. Sent twice does no harm: a row runs once."""
+    """Sends tasks again that Celery has not delivered, because its broker was away or its worker
+    died. Returns how many. Sending twice does no harm: a row runs once."""
     lapsed = BackgroundTask.objects.filter(status=Status.RUNNING, leased_until__lt=now)
     run_transaction(
         lambda: lapsed.filter(pk__in=locked_ids(lapsed)).update(
@@ -175,12 +175,12 @@ def _free(now: datetime) -> Q:
 
 
 def _held(row: BackgroundTask) -> Any:
-    """The row, as long as this attempt is the one that holds it."""
+    """The row, while this attempt holds its lease."""
     return BackgroundTask.objects.filter(pk=row.pk, status=Status.RUNNING, attempts=row.attempts)
 
 
 def _heartbeat(row: BackgroundTask) -> AbstractContextManager[None]:
-    """Keeps the task held, however long one of its steps takes."""
+    """Renews the lease of the task, however long one of its steps takes."""
     return renewed(lambda end: _held(row).update(leased_until=end), f"task {row.pk}")
 
 

@@ -1,5 +1,4 @@
-"""An endpoint that speaks OpenAI's protocol: routes a chat call, has it answered, keeps the books.
+"""The OpenAI-compatible endpoint: routes a chat call, runs it and records its outcome.
 
-`app` is where a call comes in; `db_worker` decides and stores in a thread of its own, because the
-database blocks; everything else runs in the event loop and waits for providers there.
-"""
+`app` receives the call; `db_worker` decides and stores in its own thread, because the database
+blocks; everything else runs in the event loop and waits for providers there."""

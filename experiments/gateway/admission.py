@@ -1,8 +1,8 @@
-"""Lets chat calls in: decides, charges the key, stores. Many at once share one transaction.
+"""Admits chat calls: decides, charges the key, stores. Calls that arrive together share one
+transaction.
 
-Detection, routers and experiments may fail without the call failing: it is then decided without
-looking at the prompt, and the decision says so. Only a decision that cannot be stored is refused.
-"""
+If detection, a router or an experiment fails, the call does not: it is decided without the
+prompt, and the decision records that. A call is refused only if its decision cannot be stored."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -65,7 +65,7 @@ Expected = Mapping[tuple[str, str], int]
 
 
 class NotAllowedError(Exception):
-    """The key may not use this model or domain. `code` says which of them."""
+    """The key may not use this model or domain. `code` says which of the two."""
 
     def __init__(self, code: str, message: str) -> None:
         self.code = code
@@ -73,7 +73,7 @@ class NotAllowedError(Exception):
 
 
 class NoModelError(Exception):
-    """No model can answer this call. `reasons` holds each model's own."""
+    """No model can answer this call. `reasons` holds one reason for each model."""
 
     def __init__(
         self, policy: Policy, reasons: Mapping[str, str], named: str | None = None
@@ -85,12 +85,12 @@ class NoModelError(Exception):
 
     @property
     def is_too_long(self) -> bool:
-        """Every model that could be called at all is too small for the prompt."""
+        """Every callable model has too small a context window for the prompt."""
         return CONTEXT in self._found and self._found <= {CONTEXT, *UNCALLABLE}
 
     @property
     def is_key_missing(self) -> bool:
-        """Nothing can be called before somebody sets a provider's key."""
+        """No model can be called until a provider's key is set."""
         return NO_KEY in self._found and self._found <= UNCALLABLE
 
     @property
@@ -99,7 +99,7 @@ class NoModelError(Exception):
 
 
 class KeyRules(NamedTuple):
-    """What a key's row says about chat calls. Empty sets allow everything."""
+    """The limits of a key's row for chat calls. Empty sets allow everything."""
 
     key_id: int
     limits: Limits
@@ -108,9 +108,9 @@ class KeyRules(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One chat call to let in. `named` are registered models the caller wants in that order, with
-    nobody routing; `listed` those it would rather fall back to than ours; `parameters` is the call
-    as it was sent."""
+    """One chat call to admit. `named` are the registered models the caller requests, in that
+    order, without routing; `listed` are the fallbacks the caller prefers to ours; `parameters`
+    is the call as sent."""
 
     request: RouteRequest
     rules: KeyRules
@@ -122,8 +122,8 @@ class Call(NamedTuple):
 
 
 class Admitted(NamedTuple):
-    """A stored decision and what the call may do. `unavailable` models come with their reason;
-    `learned` is what models were found to refuse."""
+    """A stored decision and what the call may do. `unavailable` maps models to reasons;
+    `learned` are the parameters that models are known to refuse."""
 
     decision: Decision
     policy: Policy
@@ -143,15 +143,15 @@ class Prepared(NamedTuple):
 
 
 class Down(NamedTuple):
-    """What holds for all calls of this moment: models that nobody can call, those that wait for a
-    probe, and what models were found to refuse."""
+    """What all calls of a batch share: models that cannot be called, models that wait for a
+    probe, and the parameters that models are known to refuse."""
 
     closed: Mapping[str, str]
     to_probe: frozenset[str]
     learned: Learned
 
 
-# Turns what was sent into a call, under the policy of the moment; what it raises is the answer.
+# Turns the request into a call under the current policy; an exception from it is the response.
 Asking = Callable[[Policy], Call]
 REFUSALS = (NotAllowedError, NoModelError, NoEligibleModelsError, UnknownNameError, OverLimitError)
 
@@ -162,10 +162,9 @@ def rules_of(key: APIKey) -> KeyRules:
 
 
 def admit(asked: Sequence[Asking]) -> list[Admitted | Exception]:
-    """For each, in order, its stored decision or why it is refused.
+    """For each call, in order, its stored decision or the error that refuses it.
 
-    Raises NoPolicyError, StorageUnavailableError: then nothing was stored.
-    """
+    Raises NoPolicyError, StorageUnavailableError: then nothing is stored."""
     policy, expected = configuration()
     try:
         down = _down(policy, datetime.now(UTC))
@@ -193,7 +192,8 @@ def _down(policy: Policy, now: datetime) -> Down:
 
 
 def _attempt(policy: Policy, expected: Expected, ask: Asking, down: Down) -> Prepared | Exception:
-    """A model that waits for a probe is chosen by one call only; the others decide without it."""
+    """Only one call may choose a model that waits for a probe; the others are decided without
+    it."""
     try:
         call = ask(policy)
         prepared = _prepare(policy, expected, call, down)
@@ -203,7 +203,7 @@ def _attempt(policy: Policy, expected: Expected, ask: Asking, down: Down) -> Pre
             down = down._replace(closed={**down.closed, model: CIRCUIT})
             prepared = _prepare(policy, expected, call, down)
     except Exception as error:
-        return error  # what it is about is told to whoever asked
+        return error  # the response contains the details
     return prepared
 
 
@@ -236,7 +236,7 @@ def _first_fit(policy: Policy, named: Sequence[str], unavailable: Mapping[str, s
 
 
 def _decided(policy: Policy, expected: Expected, request: RouteRequest) -> Decision:
-    """Fails open: what breaks while looking at the prompt costs the look, not the answer."""
+    """Fails open: an error while reading the prompt skips that step and does not fail the call."""
     try:
         return decide_one(policy, expected, request)
     except REFUSALS:
@@ -254,7 +254,7 @@ def _course(call: Call, row: Decision) -> FallbackPlan:
 
 
 def _store(policy: Policy, prepared: Sequence[Prepared]) -> list[Admitted | Exception]:
-    """What the database refuses of one call does not take the others down with it."""
+    """If the database refuses one call, the other calls are still stored."""
     if not prepared:
         return []
 
@@ -274,7 +274,7 @@ def _store(policy: Policy, prepared: Sequence[Prepared]) -> list[Admitted | Exce
 
 
 def _warn(admitted: Admitted) -> None:
-    """A soft budget stops nothing; somebody should know all the same."""
+    """A soft budget does not stop calls; exceeding it is logged."""
     for span in admitted.standing.above_soft:
         log.warning(
             "A key is above its soft budget",
@@ -318,8 +318,8 @@ def _insert(
 
 
 def _charge(policy: Policy, prepared: Prepared) -> Reservation:
-    """What the call is expected to use: as many tokens as it may write, else as its model usually
-    does."""
+    """The expected usage of a call: the most tokens it may write, or else the model's usual
+    number."""
     row, call = prepared.decision, prepared.call
     usual = row.detail["output_tokens"].get(
         row.model, row.detail["inputs"]["default_output_tokens"]
@@ -341,7 +341,7 @@ _WORDS: dict[str, str] = {
     NOT_ALLOWED: "is not allowed for this key",
     CONTEXT: "has a context window that is too small",
     NO_KEY: "has an endpoint whose key is not set",
-    CIRCUIT: "has kept failing and is left alone for a moment",
+    CIRCUIT: "is temporarily unavailable (circuit breaker open)",
 }
 
 
@@ -371,7 +371,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _places(policy: Policy, reasons: Mapping[str, str], named: str | None) -> list[str]:
-    """Where the keys that are missing would be looked for."""
+    """The environment variables and files that hold the missing keys."""
     models = [named] if named else [name for name, why in reasons.items() if why == NO_KEY]
     endpoints = (policy.upstreams[name].endpoint for name in models)
     return list(dict.fromkeys(each.api_key_env or each.api_key_file for each in endpoints))

@@ -50,7 +50,7 @@ SESSION_HEADER = "x-session-id"
 
 
 class Gateway:
-    """One for a process."""
+    """One per process."""
 
     def __init__(self) -> None:
         self.db_worker = DatabaseWorker()
@@ -70,7 +70,7 @@ class Gateway:
                 await request.answer(answer.status, answer.body, answer.headers)
 
     async def close(self) -> None:
-        """Books what has ended and closes connections."""
+        """Records the outcomes of ended calls and closes connections."""
         await asyncio.to_thread(self.db_worker.close)
         if self._session is not None:
             await self._session.close()
@@ -123,7 +123,7 @@ class Gateway:
             self.db_worker.give_up(decision_id)
 
     def _shared(self) -> SharedClients:
-        """Connections belong to the event loop that runs when the first call comes."""
+        """Connections belong to the event loop that runs when the first call arrives."""
         if self._surroundings is None:
             self._session = new_session()
             clients: dict[Protocol, ProviderClient] = {
@@ -135,7 +135,7 @@ class Gateway:
 
 
 def _identify(request: Request) -> Callable[[], Principal]:
-    """By the key; without one, by the session of somebody who chats on the page."""
+    """Authenticates by API key or, without one, by the session of a user of the chat page."""
     sends_key = any(name in request.headers for name in KEY_HEADERS)
     if not sends_key and has_session(request.scope):
         return partial(by_session, request.scope)
@@ -155,7 +155,7 @@ async def _answer(request: Request, chat: Chat, execution: CallExecution, starte
 async def _refuse(
     request: Request, execution: CallExecution, error: Exception, started: float
 ) -> None:
-    """An error of a call that was let in names its decision like an answer does."""
+    """The error of an admitted call names its decision, as a successful response does."""
     answer = answer_to(error)
     elapsed = (time.perf_counter() - started) * 1e3
     body = answer.body
@@ -173,7 +173,7 @@ def _require(method: str, allowed: str) -> None:
 
 
 def _require_storable(request: Request) -> None:
-    """An address or a header that holds what no database stores is refused by its name."""
+    """Refuses a path or header with characters that the database cannot store, and names it."""
     for name, text in _texts(request):
         if found := find_unstorable({name: text}):
             raise CallerError(400, f"'{name}' {found}", code=found.code, param=name)

@@ -1,4 +1,4 @@
-"""ASGI by hand: a body in, an answer or a stream out, and whether the caller is still there."""
+"""Plain ASGI: reads a body, sends a response or a stream, and detects a client that disconnects."""
 
 import asyncio
 import re
@@ -25,7 +25,7 @@ class ClientDisconnectedError(Exception):
 
 
 class Request:
-    """One HTTP request and its answer. Header names are in small letters."""
+    """One HTTP request and its response. Header names are in lower case."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -38,7 +38,7 @@ class Request:
         given = self.headers.get("x-request-id", "")
         self.id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         self.has_begun = False
-        self.always: Mapping[str, str] = {}  # headers of every answer
+        self.always: Mapping[str, str] = {}  # headers of every response
         self._receive = receive
         self._send = send
 
@@ -60,7 +60,8 @@ class Request:
                 return b"".join(chunks)
 
     async def unless_hung_up(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """The result of `work`, which is cancelled when the caller hangs up. Raises HungUpError."""
+        """The result of `work`, which is cancelled if the client disconnects. Raises
+        HungUpError."""
         task, watch = asyncio.ensure_future(work), asyncio.ensure_future(self._hang_up())
         try:
             await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
@@ -110,5 +111,5 @@ class Request:
 
 
 def _clean(value: str) -> bytes:
-    """What a header may hold: no line ends, nothing outside Latin-1."""
+    """A valid header value: no line breaks, only Latin-1."""
     return re.sub(r"[\x00-\x1f\x7f]", " ", value).encode("latin-1", errors="replace")

@@ -1,4 +1,4 @@
-"""Who calls, and what for: turns a chat call and its key into an admitted call."""
+"""Authenticates a chat call and turns it into a call to admit."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -30,7 +30,8 @@ def secret_of(headers: Mapping[str, str]) -> str:
 
 
 def key_of(secret: str, *scopes: Scope) -> APIKey:
-    """The key, if it has one of the scopes. One query a second. Raises CallerError."""
+    """The key, if it has one of the scopes. At most one query per second and key. Raises
+    CallerError."""
     caller = find_caller(secret)
     if caller is None or not caller.key.is_valid_at(timezone.now()):
         text = "This API key is unknown, switched off or expired. Create one in the admin."
@@ -45,7 +46,7 @@ def key_of(secret: str, *scopes: Scope) -> APIKey:
 
 
 class Principal(NamedTuple):
-    """Who calls. A reader of the pages has no key, and rules all the same."""
+    """The caller. A user of the chat page has no key, but all scopes."""
 
     key_id: int | None
     rules: KeyRules
@@ -58,12 +59,12 @@ def by_key(secret: str) -> Principal:
 
 
 def asking(chat: Chat, secret: str, request_id: str) -> Asking:
-    """What the database thread turns into a call. Raises CallerError when it is called."""
+    """Builds the call in the database thread. The result raises CallerError when it is called."""
     return call_factory(chat, partial(by_key, secret), request_id)
 
 
 def call_factory(chat: Chat, identify: Callable[[], Principal], request_id: str) -> Asking:
-    """The same for whoever `identify` says it is."""
+    """The same for the caller that `identify` returns."""
 
     def ask(policy: Policy) -> Call:
         who = identify()

@@ -1,4 +1,4 @@
-"""A chat call as the caller sent it: what is read of it, and what providers are sent."""
+"""A chat call as the caller sent it: the fields read here, and the body sent to providers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,14 +16,14 @@ MAX_LISTED = 10
 MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE = 16, 64, 512
 MAX_UNIT = 200
 MOST_CHOICES = 128
-ROUTED_CHARACTERS = 100_000  # as at the other door; all of it goes to the model
-IMAGE_TOKENS = 800  # about what a picture of a screen's size counts as
-OWN_FIELDS = ("models", "metadata")  # read here, and unknown to providers
+ROUTED_CHARACTERS = 100_000  # the same limit as in the REST API; the model gets the full text
+IMAGE_TOKENS = 800  # about the tokens of an image of screen size
+OWN_FIELDS = ("models", "metadata")  # read here, unknown to providers
 USAGE = {"include_usage": True}
 
 
 class Chat(NamedTuple):
-    """`body` is what was sent, `size` in bytes; the rest is what was read of it. `text` is the
+    """`body` is the request, `size` its bytes; the other fields are read from it. `text` is the
     last user turn."""
 
     body: Mapping[str, Any]
@@ -42,7 +42,7 @@ class Chat(NamedTuple):
 
 
 def read_chat(raw: bytes, session: str | None) -> Chat:
-    """Raises CallerError. `session` is the header that names the unit, where it was sent."""
+    """Raises CallerError. `session` is the header that names the unit, if sent."""
     body = _object(raw)
     messages = _messages(body)
     parts = list(_parts(messages))
@@ -68,8 +68,9 @@ def read_chat(raw: bytes, session: str | None) -> Chat:
 def upstream_body(
     chat: Chat, upstream: Upstream, learned: Sequence[ParameterRule] = ()
 ) -> tuple[dict[str, Any], tuple[Change, ...]]:
-    """What the provider is sent, and what was changed: everything as it came, but for the model's
-    name and our own fields, with the usage asked for in streams, adapted for the model."""
+    """The body for the provider, and the changes made to it: the request without our own fields,
+    with the model's own name, usage requested in streams, and the parameters adapted to the
+    model."""
     endpoint, dropped = upstream.endpoint, set(OWN_FIELDS)
     if not endpoint.asks_usage:
         dropped.add("stream_options")
@@ -144,7 +145,7 @@ def _parts(messages: list[dict[str, Any]]) -> Iterator[tuple[str, str, str]]:
 
 
 def _last_user_text(messages: list[dict[str, Any]]) -> str:
-    """The text parts of the last message by the user; empty where it only holds pictures."""
+    """The text parts of the last user message; empty if it contains only images."""
     for message in reversed(messages):
         if message["role"] == "user":
             return "\n".join(text for _, kind, text in _parts([message]) if kind == "text")
@@ -160,7 +161,7 @@ def _input_tokens(body: Mapping[str, Any], parts: list[tuple[str, str, str]]) ->
 
 
 def _output_limit(body: Mapping[str, Any]) -> int | None:
-    """The most the caller lets the model write, over all the choices it asks for."""
+    """The most tokens the model may write, over all requested choices."""
     for name in ("max_completion_tokens", "max_tokens"):
         value = body.get(name)
         if isinstance(value, int) and not isinstance(value, bool) and value > 0:
@@ -169,7 +170,7 @@ def _output_limit(body: Mapping[str, Any]) -> int | None:
 
 
 def _choices(body: Mapping[str, Any]) -> int:
-    """How many answers are asked for; whether the number is sound is the provider's to say."""
+    """The number of requested choices; the provider validates it."""
     choices = body.get("n")
     if isinstance(choices, bool) or not isinstance(choices, int):
         return 1
@@ -177,7 +178,7 @@ def _choices(body: Mapping[str, Any]) -> int:
 
 
 def _capabilities(body: Mapping[str, Any], kinds: set[str]) -> Iterator[str]:
-    """What a model must be able to do for this call, in the registry's words."""
+    """The capabilities that this call requires, as the registry names them."""
     if "image_url" in kinds:
         yield "vision"
     if "input_audio" in kinds:
@@ -193,7 +194,7 @@ def _capabilities(body: Mapping[str, Any], kinds: set[str]) -> Iterator[str]:
 
 
 def _unit(body: Mapping[str, Any], session: str | None) -> str | None:
-    """The header wins: it names the conversation where the field names the user."""
+    """The header takes precedence: it names the conversation, the field names the user."""
     user = body.get("user")
     if user is not None and not isinstance(user, str):
         raise _fail("user", "must be a string.", "invalid_type")

@@ -1,4 +1,4 @@
-"""What the chunks of a stream may look like, and what of them matters."""
+"""The format of stream chunks, and the fields that the gateway uses."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ from experiments.gateway.errors import Status, UpstreamError
 Data = dict[str, Any]
 
 FINISHED: Data = {}
-"""What a provider client yields, this very object, when the provider says that it is done."""
+"""The object a provider client yields when the provider has ended its stream properly."""
 
 
 def with_choices(data: Data) -> Data:
-    """The chunk with a list of choices, all of them objects. Providers send chunks whose choices
-    are null, missing or empty: pings, and those that bring the usage. Raises UpstreamError."""
+    """The chunk with a list of choices, all of them objects. Providers also send chunks whose
+    choices are null, missing or empty: pings and usage. Raises UpstreamError."""
     choices = data.get("choices")
     if choices is None:
         return {**data, "choices": []}
@@ -24,7 +24,7 @@ def with_choices(data: Data) -> Data:
 
 
 def as_chunk(answer: Data) -> Data:
-    """A whole answer in one chunk: what a provider sends that does not stream."""
+    """A complete response as one chunk, for providers that do not stream."""
     return {
         **answer,
         "object": "chat.completion.chunk",

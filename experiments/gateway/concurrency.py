@@ -1,4 +1,4 @@
-"""How many calls of one model run at a time on this machine."""
+"""Limits the number of concurrent calls per model on this machine."""
 
 import asyncio
 import random
@@ -13,12 +13,12 @@ LOOK_SECONDS_PER_PLACE = 1e-4
 
 
 class BusyError(Exception):
-    """No place became free in time."""
+    """No slot became free in time."""
 
 
 class ConcurrencyLimiter:
-    """Within a process places are given in the order they were asked for; between processes to
-    whoever looks first, and none looks more often than the others."""
+    """Within a process, slots are assigned first come, first served. Between processes, the
+    first to poll gets a free slot, and all poll equally often."""
 
     def __init__(self, places: Callable[[], HostSlots] = of_this_machine) -> None:
         self._places = places
@@ -26,7 +26,7 @@ class ConcurrencyLimiter:
 
     @asynccontextmanager
     async def place(self, model: str, limit: int, patience: float) -> AsyncIterator[None]:
-        """Raises BusyError after `patience` seconds. A limit of 0 is none."""
+        """Raises BusyError after `patience` seconds. A limit of 0 means no limit."""
         if not limit:
             yield
             return
@@ -37,7 +37,7 @@ class ConcurrencyLimiter:
             self._places().leave(model, number)
 
     async def _enter(self, model: str, limit: int, patience: float) -> int:
-        """Nothing is awaited once a place is taken, so none is lost to a time-out."""
+        """No await follows once a slot is taken, so a timeout cannot lose one."""
         try:
             async with asyncio.timeout(patience), self._queues[model]:
                 while (number := self._places().take(model, limit)) is None:
@@ -48,5 +48,5 @@ class ConcurrencyLimiter:
 
 
 def _pause(limit: int) -> float:
-    """Looking takes longer the more places there are."""
+    """Polling takes longer the more slots there are."""
     return random.uniform(0.5, 1.5) * max(LOOK_SECONDS, limit * LOOK_SECONDS_PER_PLACE)

@@ -1,12 +1,14 @@
-"""The thread that decides and books: the one place of the gateway that waits for the database.
+"""The database thread: decides calls and records outcomes. Only this thread of the gateway waits
+for the database.
 
-Calls that arrive while it works are let in together, in one transaction; what has ended is booked
-when nobody waits to be let in, or has waited long enough. What cannot be booked is kept and tried
-again until it is, for the last time when the process ends. While too much of it waits, no call is
-let in: so nothing is ever dropped. From time to time the thread says that the process lives.
+Calls that arrive while it works are admitted together in one transaction. Outcomes are recorded
+when no call waits to be admitted, or when they have waited long enough. An outcome that cannot be
+recorded is kept and retried, for the last time when the process ends. While too many outcomes are
+queued, no call is admitted, so none is ever dropped. The thread also writes the heartbeat of the
+process.
 
-A call waits for the database DATABASE_BUSY_SECONDS at most, and so do calls behind it.
-"""
+A call waits for the database at most DATABASE_BUSY_SECONDS, including the time it spends in the
+queue."""
 
 import asyncio
 import logging
@@ -41,7 +43,7 @@ PATIENCE_SECONDS = 0.1
 GRACE_SECONDS = 0.5
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.2, 2.0
 CLOSING_SECONDS = 15.0
-LOST_AFTER = timedelta(minutes=1)  # a call in flight that nothing here serves
+LOST_AFTER = timedelta(minutes=1)  # a call in flight that this process does not serve
 MOST_NAMED = 50
 
 Result = TypeVar("Result")
@@ -55,7 +57,8 @@ class _Job(NamedTuple):
     waited_before: float
 
     def deliver(self, answer: Any, unheard: Callable[[Any], None] = lambda _: None) -> None:
-        """In the loop's thread. `unheard` takes an answer that nothing waits for any more."""
+        """Runs in the loop's thread. `unheard` receives a result that no caller waits for any
+        more."""
         try:
             self.loop.call_soon_threadsafe(self._set, answer, unheard)
         except RuntimeError:  # the loop has ended
@@ -85,7 +88,7 @@ class DatabaseWorker:
         self._closes_at: float | None = None
 
     async def admit(self, asking: Asking) -> Admitted:
-        """Raises what `asking` or `services.admission` refuses, NoPolicyError,
+        """Raises the errors of `asking` and `services.admission`, NoPolicyError,
         StorageUnavailableError."""
         if len(self._ended) >= settings.GATEWAY_MAX_PENDING_OUTCOMES:
             raise StorageUnavailableError
@@ -93,12 +96,12 @@ class DatabaseWorker:
         return admitted
 
     async def run(self, work: Callable[[], Result]) -> Result:
-        """Runs anything that reads the database. Raises what it raises, StorageUnavailableError."""
+        """Runs a function that reads the database. Raises its errors, StorageUnavailableError."""
         result: Result = await self._answer_to(work, is_call=False)
         return result
 
     async def _answer_to(self, work: Callable[..., Any], *, is_call: bool) -> Any:
-        """A call that waits for the database longer than it may is left alone."""
+        """A call that waits too long for the database is abandoned."""
         patience = settings.DATABASE_BUSY_SECONDS + GRACE_SECONDS
         before, future = self._meter.seconds(), self._ask(work, is_call=is_call)
         try:
@@ -124,8 +127,8 @@ class DatabaseWorker:
         self._serving.discard(decision_id)
 
     def close(self, seconds: float = CLOSING_SECONDS) -> None:
-        """Books what has ended, and ends. What cannot be booked in this time is left to the sweep,
-        which settles it as estimated."""
+        """Records the remaining outcomes and stops. The sweep settles what is not recorded in
+        time, as estimated."""
         with self._changed:
             self._closes_at = time.monotonic() + seconds
             self._retry_at = 0.0
@@ -144,7 +147,7 @@ class DatabaseWorker:
         return future
 
     def _start(self) -> None:
-        """Not before the first call: threads do not survive the server's fork."""
+        """Starts with the first call: threads do not survive the server's fork."""
         if self._thread is None or not self._thread.is_alive():
             self._closes_at = None
             self._beat_at = time.monotonic() + processes.HEARTBEAT_SECONDS
@@ -167,7 +170,7 @@ class DatabaseWorker:
                 return
 
     def _next(self) -> tuple[list[_Job], list[Settlement]]:
-        """Waits for work, for the time of a heartbeat, or for the end."""
+        """Waits for work, the next heartbeat or the stop signal."""
         with self._changed:
             while not (self._jobs or self._is_due() or self._is_over() or self._is_beat_due()):
                 self._changed.wait(self._until_due())
@@ -202,7 +205,7 @@ class DatabaseWorker:
         return max(0.001, min(moments) - time.monotonic())
 
     def _answer(self, jobs: list[_Job]) -> None:
-        """Nothing is done for callers who hung up, or whose time is up."""
+        """Skips callers that have disconnected or whose time is up."""
         waiting = [job for job in jobs if not job.future.done()]
         for job in waiting:
             if not job.is_call:
@@ -222,12 +225,12 @@ class DatabaseWorker:
             job.deliver(answer, self._unheard)
 
     def _unheard(self, answer: Any) -> None:
-        """A caller that had gone when its call was let in: no model will be asked."""
+        """The caller disconnected before its call was admitted: no model is called."""
         if isinstance(answer, Admitted):
             self.settle(abandoned(answer.decision, answer.charge))
 
     def _book(self, ended: list[Settlement]) -> None:
-        """Nothing that goes wrong here may end the thread, or lose what has ended."""
+        """An exception here must not end the thread or lose an outcome."""
         try:
             with deadline(deadline_in(settings.DATABASE_BUSY_SECONDS)):
                 left = settle(ended)
@@ -236,12 +239,13 @@ class DatabaseWorker:
             left = ended
         self._serving -= _ids(ended) - _ids(left)
         with self._changed:
-            # What a shadow call was to be asked may be large, and is worth less than an outcome.
+            # A shadow candidate may be large, and is worth less than an outcome.
             self._ended = [each._replace(shadow=None) for each in left] + self._ended
         self._pace(len(left))
 
     def _pace(self, left: int) -> None:
-        """After a failure the next try comes later each time. The log has the first and the end."""
+        """After a failure the delay before the next attempt grows. The log gets the first
+        failure and the recovery."""
         if left and not self._wait:
             log.error("Outcomes wait for the database, and are kept", extra={"count": left})
         elif self._wait and not left:
@@ -251,7 +255,7 @@ class DatabaseWorker:
         self._retry_at = time.monotonic() + self._wait * random.uniform(0.5, 1.0)
 
     def _beat(self) -> None:
-        """A heartbeat that fails is late, no more: calls are let in only after one that worked."""
+        """A failed heartbeat is only late: calls are admitted only after a successful one."""
         self._beat_at = time.monotonic() + processes.HEARTBEAT_SECONDS
         if not processes.is_registered():
             return
@@ -263,7 +267,9 @@ class DatabaseWorker:
             log.warning("The heartbeat could not be written", exc_info=True)
         else:
             if lost:
-                log.warning("Calls that are not served were given up", extra={"count": lost})
+                log.warning(
+                    "Calls that are not served were released to the sweep", extra={"count": lost}
+                )
 
     def _end(self) -> None:
         if self._ended:
@@ -277,7 +283,7 @@ class DatabaseWorker:
             with deadline(deadline_in(settings.DATABASE_BUSY_SECONDS)):
                 processes.leave()
         except (DatabaseError, InterfaceError):
-            log.warning("The process could not be signed off", exc_info=True)
+            log.warning("The process could not be unregistered", exc_info=True)
         close_old_connections()
 
 
@@ -288,10 +294,10 @@ def _answer_one(job: _Job) -> None:
 
 
 def _is_late(job: _Job) -> bool:
-    """Whether the database kept it waiting for so long that it is refused."""
+    """Whether the database delayed the job for so long that it is refused."""
     is_late = _budget(job) < settings.DATABASE_BUSY_SECONDS / 10
     if is_late:
-        job.deliver(OperationalError("The database took too long with other calls."))
+        job.deliver(OperationalError("The database was busy with other calls for too long."))
     return is_late
 
 

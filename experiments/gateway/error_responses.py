@@ -1,4 +1,4 @@
-"""What services refuse, as errors of OpenAI's form."""
+"""Errors of the services in OpenAI's form."""
 
 import logging
 from collections.abc import Callable
@@ -21,7 +21,7 @@ BY_MINUTE = {"requests_per_minute": "requests", "tokens_per_minute": "tokens"}
 
 
 def answer_to(error: Exception) -> GatewayError:
-    """The answer to anything that went wrong. What nobody foresaw is logged and answered 500."""
+    """The response to any exception. An unexpected one is logged and answered with 500."""
     if isinstance(error, GatewayError):
         return error
     for kind, answer in _ANSWERS.items():
@@ -33,7 +33,8 @@ def answer_to(error: Exception) -> GatewayError:
 
 
 def _over_limit(error: OverLimitError) -> CallerError:
-    """Waiting out a minute is worth a client's while; waiting out a budget is not."""
+    """Retry-After is sent for limits per minute, but not for budgets: waiting for those is too
+    long."""
     kind = BY_MINUTE.get(error.code)
     headers = {"Retry-After": str(error.retry_after), **limit_headers(error.standing)}
     if kind is None:
@@ -62,7 +63,7 @@ def _unavailable(error: Exception, code: str, headers: dict[str, str]) -> Gatewa
 
 
 def _not_stored(_: Exception) -> GatewayError:
-    """The database's own words are for the log, not for callers."""
+    """The database's own message is for the log, not for callers."""
     return _unavailable(StorageUnavailableError(), "storage_unavailable", {"Retry-After": "1"})
 
 

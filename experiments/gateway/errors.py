@@ -17,7 +17,7 @@ INVALID = "invalid_request_error"
 
 
 class GatewayError(Exception):
-    """Answered with `status` and `body`."""
+    """Sent with `status` and `body`."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class GatewayError(Exception):
 
 
 class CallerError(GatewayError):
-    """What the caller sent, or may not do."""
+    """An error in the request, or in what the caller may do."""
 
 
 class Status(StrEnum):
@@ -109,8 +109,8 @@ ERROR_POLICIES: dict[Status, ErrorPolicy] = {
 
 @dataclass(eq=False)
 class UpstreamError(Exception):
-    """A call that a provider did not answer well. `message` is the provider's, without secrets,
-    `usage` what it reports all the same."""
+    """A provider's failure. `message` is the provider's, without secrets; `usage` is what it
+    reports despite the failure."""
 
     status: Status
     message: str
@@ -134,7 +134,7 @@ class UpstreamError(Exception):
         return ERROR_POLICIES[self.status]
 
     def as_answer(self) -> GatewayError:
-        """What the caller is told once nobody else is left to ask."""
+        """The error for the caller when no other model is left."""
         headers = {}
         if self.retry_after is not None:
             headers["Retry-After"] = str(max(1, round(self.retry_after)))
@@ -170,7 +170,8 @@ _STATUSES = {
 
 
 def _answered_with(error: UpstreamError) -> int:
-    """The provider's own status, unless it speaks of our key or address, or of no HTTP at all."""
+    """The provider's own status, unless it concerns our key or address, or is not an HTTP
+    status."""
     if error.status is Status.UNSUPPORTED:
         return 400
     if error.status in {Status.REFUSED, Status.CONTEXT_LENGTH}:

@@ -1,8 +1,7 @@
-"""One call's way from model to model until one answers.
+"""Runs one call: calls models in order until one answers.
 
-A model that fails before its first choice is asked again where that may help, after a short
-random wait; then the next one is asked. Once a stream has begun nothing is tried again.
-"""
+If a model fails before its first choice, the call is retried when that may help, after a short
+random wait; then the next model is called. Once a stream has begun, nothing is retried."""
 
 import asyncio
 import random
@@ -42,9 +41,9 @@ from experiments.shadow.queue import ShadowCandidate
 
 FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 2.0
-MOST_ADAPTATIONS = 5  # of one call for one model
+MOST_ADAPTATIONS = 5  # of one call to one model
 MOST_WAITING = 64  # chunks without a choice
-# Failures of a provider that had begun to work: it bills the tokens although no answer came.
+# Failures of a provider that had started to work: it bills the tokens without a response.
 WORKED = {
     Status.FIRST_TOKEN_TIMEOUT,
     Status.TOTAL_TIMEOUT,
@@ -57,7 +56,7 @@ WORKED = {
 
 
 class ProviderClient(Protocol):
-    """How an endpoint's protocol is spoken. Both raise UpstreamError."""
+    """The client for an endpoint's protocol. Both methods raise UpstreamError."""
 
     async def complete(self, endpoint: Endpoint, key: str | None, body: Data) -> Data: ...
 
@@ -72,10 +71,9 @@ class SharedClients(NamedTuple):
 
 
 class CallAttempt:
-    """One call of one model, while it runs. `data` is a whole answer. A stream has its
-    `first_chunks`, up to the first with a choice, then `chunks`; `is_done` once its provider says
-    so. `reported` is the provider's word on the usage so far, `written` what came of the answer.
-    """
+    """One running call of one model. `data` is a complete response. A stream has `first_chunks`,
+    up to the first with a choice, then `chunks`; `is_done` once its provider ended it.
+    `reported` is the provider's latest usage, `written` counts the output received."""
 
     def __init__(self, model: str, upstream: Upstream, *, is_fallback: bool) -> None:
         self.model = model
@@ -121,12 +119,12 @@ class CallExecution:
 
     @property
     def model(self) -> str:
-        """Who answered, or was asked last."""
+        """The model that answered, or the last one called."""
         return self.attempts[-1].model if self.attempts else self.admitted.decision.model
 
     @property
     def fallback(self) -> str:
-        """Why it was not the model decided on; empty where it was."""
+        """Why another model than the chosen one answered; empty if the chosen one did."""
         failed = (a.status for a in self.attempts if a.status != Status.OK)
         return next(failed, "") if self.model != self.admitted.decision.model else ""
 
@@ -137,13 +135,13 @@ class CallExecution:
 
     @property
     def changed(self) -> str:
-        """The parameters that the model asked last was sent otherwise, for a header."""
+        """The parameters changed for the last model called, for a header."""
         names = dict.fromkeys(change.parameter for change in self._changes)
         return ", ".join(name for name in names if name.isascii() and name.isidentifier())
 
     @property
     def cost(self) -> int | None:
-        """Nano-dollars of all attempts; None where one has no price."""
+        """Nano-dollars of all attempts; None if one has no price."""
         return total(attempt.cost for attempt in self.attempts)
 
     async def open(self) -> CallAttempt:
@@ -168,14 +166,14 @@ class CallExecution:
                 model = following
 
     def _next(self, tried: list[str], unavailable: dict[str, str]) -> str | None:
-        """Models that would do without a parameter come last."""
+        """Models that do not support a parameter come last."""
         policy, course = self.admitted.policy, self.admitted.course
         others = (unavailable, without_avoided(unavailable))
         return next(filter(None, (next_model(policy, course, tried, o) for o in others)), None)
 
     async def _last_resort(self, error: UpstreamError) -> CallAttempt:
-        """The first model that only refused what the answer can be given without. Raises the error
-        where there is none."""
+        """The first model that refused only optional parameters. Raises the error if there is
+        none."""
         ended = {attempt.model: attempt.status for attempt in self.attempts}
         for model, refused in list(self._refused.items()):
             rules = [rule for each, _ in refused for rule in each.as_a_last_resort]
@@ -186,25 +184,25 @@ class CallExecution:
         raise error
 
     async def close(self) -> None:
-        """Ends what still runs: a stream's connection, and the place it takes."""
+        """Ends what still runs: a stream's connection and its slot."""
         await self._held.aclose()
 
     def finished(self, attempt: CallAttempt) -> None:
-        """Records an attempt that answered."""
+        """Records a successful attempt."""
         self.usage = usage_of(attempt.reported, self._expected(attempt), attempt.written)
         self._end(attempt, Status.OK, self.usage)
 
     def failed(self, attempt: CallAttempt, error: UpstreamError) -> None:
-        """Records an attempt that failed. What its provider worked on is billed all the same."""
+        """Records a failed attempt. Tokens that its provider processed are billed."""
         self.error = error.message
         self._end(attempt, error.status, self._used_in_vain(attempt, error), error)
 
     def hung_up(self, attempt: CallAttempt) -> None:
-        """The caller has gone: what was used until then is billed."""
-        self.failed(attempt, UpstreamError(Status.HUNG_UP, "The caller hung up."))
+        """The client disconnected: the usage until then is billed."""
+        self.failed(attempt, UpstreamError(Status.HUNG_UP, "The client disconnected."))
 
     def _used_in_vain(self, attempt: CallAttempt, error: UpstreamError) -> Usage | None:
-        """None where the provider refused to work, or was never reached."""
+        """None if the provider refused the call or was never reached."""
         attempt.reported = merged(attempt.reported, error.usage)
         if not attempt.is_sent:
             return None
@@ -215,7 +213,7 @@ class CallExecution:
         return usage
 
     def settlement(self) -> Settlement:
-        """What is booked for the whole execution."""
+        """The usage recorded for the whole execution."""
         usage, ended = self.usage, self.attempts[-1].status if self.attempts else Status.HUNG_UP
         report = OutcomeReport(
             occurred_at=datetime.now(UTC),
@@ -244,7 +242,7 @@ class CallExecution:
     async def _patiently(
         self, model: str, adapted: Sequence[ParameterRule] = (), *, is_fallback: bool
     ) -> CallAttempt:
-        """Sent again where that may help: after a wait, or without what the provider refused."""
+        """Retries if that may help: after a wait, or without the refused parameter."""
         upstream = self.admitted.policy.upstreams[model]
         wait, left, rules = FIRST_WAIT_SECONDS, upstream.endpoint.retries, list(adapted)
         while True:
@@ -294,14 +292,16 @@ class CallExecution:
         return attempt
 
     def _note_refusal(self, attempt: CallAttempt, error: UpstreamError) -> None:
-        """Tells a parameter that this model does not take from a call that nobody would take."""
+        """Distinguishes a parameter that this model refuses from a call that every model
+        refuses."""
         refused = refused_parameters(error, attempt.body, self.chat.capabilities)
         if refused is not None:
             error.status = Status.UNSUPPORTED
             self._refused.setdefault(attempt.model, []).append((refused, error.message))
 
     def _confirmed(self) -> tuple[Refusal, ...]:
-        """What was refused by one model and then went well: without it, or at another model."""
+        """Parameters that one model refused when the call then succeeded, without them or at
+        another model."""
         return tuple(
             Refusal(model, rule, reason)
             for model, refused in self._refused.items()
@@ -310,7 +310,7 @@ class CallExecution:
         )
 
     async def _first(self, attempt: CallAttempt) -> None:
-        """Until the answer, or the first event of it, is here."""
+        """Waits for the complete response or its first event."""
         endpoint = attempt.upstream.endpoint
         try:
             key = key_of(endpoint)
@@ -322,7 +322,7 @@ class CallExecution:
             raise UpstreamError(Status.CREDENTIALS, str(error)) from None
         except BusyError:
             raise UpstreamError(
-                Status.BUSY, f"Model '{attempt.model}' has as many calls as it takes."
+                Status.BUSY, f"Model '{attempt.model}' is at its concurrency limit."
             ) from None
         client = self._surroundings.clients[endpoint.protocol]
         attempt.is_sent = True
@@ -335,8 +335,8 @@ class CallExecution:
             attempt.first_byte()
 
     async def _first_choice(self, attempt: CallAttempt, events: AsyncIterator[Data]) -> None:
-        """Until the first chunk with a choice is here: before that another model may still answer,
-        and chunks without choices wait."""
+        """Waits for the first chunk with a choice: until then another model may answer, and
+        chunks without choices are held back."""
         chunks = _chunks(attempt, events)
         for stream in (events, chunks):
             self._held.push_async_callback(stream.aclose)  # type: ignore[attr-defined]
@@ -381,13 +381,14 @@ class CallExecution:
         )
 
     def _expected(self, attempt: CallAttempt) -> Expected:
-        """No token is shorter than a byte, but for what a provider adds within the window."""
+        """An upper bound: no token is shorter than a byte. Tokens that the provider adds are
+        limited by the context window."""
         window = self.admitted.policy.models[attempt.model].capabilities.context_window
         return Expected(self.chat.input_tokens, max(window, self.chat.size), self.chat.choices)
 
     def _cost(self, model: str, usage: Usage | None) -> int | None:
-        """Nothing used costs nothing, whatever the price. Without a price the provider's own figure
-        counts, where it has one."""
+        """No usage costs nothing, at any price. Without a price, the provider's own cost is used
+        if it reports one."""
         if usage is None:
             return 0
         price = self.price(model)
@@ -408,8 +409,8 @@ class CallExecution:
 
 
 async def _chunks(attempt: CallAttempt, events: AsyncIterator[Data]) -> AsyncIterator[Data]:
-    """The chunks of a stream that mean something to its reader. The usage is taken note of wherever
-    it is reported."""
+    """The chunks of a stream that have content for its reader. Usage is recorded wherever it is
+    reported."""
     async for data in events:
         if data is FINISHED:
             attempt.is_done = True

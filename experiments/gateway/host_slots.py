@@ -1,8 +1,7 @@
-"""Numbered places of each model, shared by all processes of one machine.
+"""Numbered slots of each model, shared by all processes of one machine.
 
-A place is held by a lock on one byte of the model's file. The kernel takes the lock back when its
-process ends, however it ends, so no place is ever lost.
-"""
+A slot is held by a lock on one byte of the model's file. The kernel releases the lock when its
+process ends, however it ends, so no slot is ever lost."""
 
 import fcntl
 import hashlib
@@ -19,7 +18,7 @@ from django.db import connection
 
 
 class HostSlots:
-    """One for a process: the kernel does not tell apart who holds a place within one."""
+    """One per process: the kernel does not distinguish holders within a process."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -28,13 +27,13 @@ class HostSlots:
         self._lock = threading.Lock()
 
     def take(self, model: str, limit: int) -> int | None:
-        """The number of a place that was free, None where all are taken. Waits for nothing."""
+        """The number of a free slot, None if all are taken. Does not block."""
         with self._lock:
             held = self._held.setdefault(model, set())
             if len(held) >= limit:
                 return None
             file = self._file(model, is_idle=not held)
-            first = random.randrange(limit)  # others begin elsewhere
+            first = random.randrange(limit)  # the starting point differs between processes
             for step in range(limit):
                 number = (first + step) % limit
                 if number not in held and _lock(file, number):
@@ -48,7 +47,7 @@ class HostSlots:
             fcntl.lockf(self._files[model], fcntl.LOCK_UN, 1, number)
 
     def _file(self, model: str, *, is_idle: bool) -> int:
-        """Opened once, and again where somebody tidied it away. Closing it lets all places go."""
+        """Opened once, and reopened if the file was deleted. Closing it releases all slots."""
         file = self._files.get(model)
         if file is not None and is_idle and not os.fstat(file).st_nlink:
             os.close(file)
@@ -70,7 +69,7 @@ def _lock(file: int, number: int) -> bool:
 
 @cache
 def of_this_machine() -> HostSlots:
-    """Raises ImproperlyConfigured where the folder cannot be used."""
+    """Raises ImproperlyConfigured if the folder cannot be used."""
     try:
         return HostSlots(_folder())
     except OSError as error:
@@ -87,12 +86,12 @@ def _folder() -> Path:
     folder = Path(tempfile.gettempdir()) / f"switchyard-{os.getuid()}-{_installation()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-        raise PermissionError(f"{folder} belongs to somebody else")
+        raise PermissionError(f"{folder} belongs to another user")
     return folder
 
 
 def _installation() -> str:
-    """The same for all processes that work on one database."""
+    """The same for all processes that use one database."""
     database = connection.settings_dict
     parts = [str(database[part]) for part in ("ENGINE", "HOST", "PORT", "NAME")]
     return hashlib.sha256("\0".join([settings.SECRET_KEY, *parts]).encode()).hexdigest()[:16]

@@ -1,9 +1,8 @@
-"""Chat calls in flight: recorded when they are let in, removed when they are settled.
+"""Chat calls in flight: recorded on admission, removed on settlement.
 
-A call whose process died is settled by `sweep_abandoned_calls` as it was estimated: its key stays
-charged with the reservation, one attempt says so, and the outcome holds no tokens, because nobody
-knows them. If its process lived after all, what it settles later replaces the estimate.
-"""
+If a process dies, `sweep_abandoned_calls` settles its calls as estimated: the key stays charged
+with the reservation, one attempt records the reason, and the outcome has no tokens, because they
+are unknown. If the process was alive after all, its later settlement replaces the estimate."""
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -31,7 +30,7 @@ BATCH = 200
 
 
 def begin(process: UUID, calls: Iterable[tuple[Decision, Reservation]]) -> None:
-    """Records calls that are let in. Runs inside the caller's transaction."""
+    """Records admitted calls. Runs inside the caller's transaction."""
     insert_all(
         [
             InFlightCall(
@@ -53,7 +52,7 @@ def in_flight_among(ids: Collection[UUID]) -> set[UUID]:
 
 
 def interrupted_among(ids: Collection[UUID]) -> set[UUID]:
-    """Those that a sweep has settled as estimated."""
+    """Calls that a sweep has settled as estimated."""
     if not ids:
         return set()
     rows = Attempt.objects.filter(decision_id__in=ids, status=INTERRUPTED)
@@ -61,16 +60,14 @@ def interrupted_among(ids: Collection[UUID]) -> set[UUID]:
 
 
 def remove(ids: Collection[UUID]) -> None:
-    """Raises ConcurrentUpdateError where another transaction has removed one of them."""
+    """Raises ConcurrentUpdateError if another transaction has removed one of them."""
     if delete(InFlightCall, "decision_id", sorted(ids)) != len(ids):
         raise ConcurrentUpdateError("A call in flight was settled at the same time.")
 
 
 def release(serving: Collection[UUID], begun_before: datetime) -> int:
-    """Leaves calls of this process that it no longer serves to the next sweep; returns how many.
-
-    There are some where the answer of the database to their admission was lost.
-    """
+    """Releases calls that this process no longer serves to the next sweep; returns how many.
+    They arise when the database's reply to their admission is lost."""
     rows = InFlightCall.objects.filter(
         process_id=processes.own().id, started_at__lt=begun_before
     ).values_list("pk", flat=True)
@@ -82,8 +79,8 @@ def release(serving: Collection[UUID], begun_before: datetime) -> int:
 
 
 def sweep_abandoned_calls() -> int:
-    """Settles the calls of dead processes as estimated; returns how many. Safe to run anywhere, any
-    number of times: a call that a living process serves is never touched."""
+    """Settles the calls of dead processes as estimated; returns how many. Safe to run anywhere,
+    any number of times: it never touches a call of a living process."""
     serving = InFlightCall.objects.order_by().values_list("process_id", flat=True).distinct()
     ids = set(serving)
     dead = processes.dead_among({pk for pk in ids if pk is not None})
@@ -97,7 +94,7 @@ def sweep_abandoned_calls() -> int:
 
 
 def settle_as_estimated(calls: Sequence[InFlightCall], why: str) -> list[None]:
-    """In one transaction. Of a decision that was pruned nothing is left to settle."""
+    """In one transaction. A pruned decision has nothing to settle."""
 
     def write() -> None:
         by_id = {call.pk: call for call in calls}
@@ -134,7 +131,7 @@ def _settle_all(process: UUID | None) -> int:
 
 
 def _batches(process: UUID | None) -> Iterator[list[InFlightCall]]:
-    """By id, each once: one that cannot be settled holds up no other."""
+    """One at a time by id, so that a call that cannot be settled does not block the others."""
     rows = InFlightCall.objects.filter(process_id=process).order_by("pk")
     calls = list(rows[:BATCH])
     while calls:

@@ -1,5 +1,5 @@
-"""Calls on Switchyard's own account, through the same doors as everybody's: the endpoint's key,
-patience and number of calls at a time hold for them too."""
+"""Switchyard's own calls, through the same provider clients as callers' calls. The endpoint's
+key, timeouts and concurrency limit apply to them too."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -30,14 +30,14 @@ AT_A_TIME = 8
 
 
 class Question(NamedTuple):
-    """What to ask whom; `body` is a chat's, without its model."""
+    """One call to make; `body` is a chat body without its model."""
 
     model: str
     body: Mapping[str, Any]
 
 
 class Reply(NamedTuple):
-    """`answer` is None where there is none, and `error` says why."""
+    """`answer` is None after a failure, and `error` gives the reason."""
 
     attempts: tuple[Attempted, ...]
     answer: str | None
@@ -53,7 +53,7 @@ class Reply(NamedTuple):
 
 
 class InternalClient:
-    """An event loop of its own, with connections that are kept between questions."""
+    """A separate event loop that keeps its connections open between calls."""
 
     def __enter__(self) -> "InternalClient":
         self._runner = asyncio.Runner()
@@ -93,7 +93,7 @@ async def _new_session() -> Any:
 
 
 async def _asked(policy: Policy, question: Question, shared: SharedClients) -> Reply:
-    """What goes wrong with one question is its own reply, never another's."""
+    """A failure affects only the reply of its own question."""
     if question.model not in policy.upstreams:
         return Reply((), None, f"Model '{question.model}' has no endpoint to be called at.")
     chat = read_chat(orjson.dumps({**question.body, "model": question.model}), None)
@@ -112,7 +112,7 @@ async def _asked(policy: Policy, question: Question, shared: SharedClients) -> R
 
 
 def _admitted(policy: Policy, model: str) -> Admitted:
-    """Of no decision of anybody's: only the model and today's prices are read of the row."""
+    """Belongs to no stored decision: only the model and today's prices are read from the row."""
     now = datetime.now(UTC)
     row = Decision(id=uuid4(), created_at=now, model=model)
     course = FallbackPlan(domain="", pair=None, listed=(model,), direct=True)

@@ -1,8 +1,7 @@
-"""Calls providers of other protocols through LiteLLM, which knows them.
+"""Calls providers of other protocols through LiteLLM.
 
-LiteLLM takes its own settings as keyword arguments too, such as an address to send our key to. So
-only parameters of the protocol are handed over as arguments; all others travel in the body.
-"""
+LiteLLM also takes its own settings as keyword arguments, such as an address to send our key to.
+So only parameters of the protocol are passed as arguments; all others go into the body."""
 
 import asyncio
 import os
@@ -65,8 +64,7 @@ OWN_TABLES = (
 
 
 def load() -> Any:
-    """LiteLLM, with nothing sent home, and nothing fetched: its tables of prices and headers come
-    with the package."""
+    """LiteLLM without telemetry and without downloads: prices and headers come with the package."""
     for name in OWN_TABLES:
         os.environ.setdefault(name, "True")
     import litellm  # noqa: PLC0415 - takes seconds, and many installations never need it
@@ -80,15 +78,15 @@ class LiteLLMDoor:
     async def complete(
         self, endpoint: Endpoint, key: str | None, body: dict[str, Any]
     ) -> dict[str, Any]:
-        """The answer to a call that does not stream. Raises UpstreamError."""
+        """The response of a call that does not stream. Raises UpstreamError."""
         answer = await self._call(endpoint, key, body)
         return _storable(_checked(answer.model_dump(exclude_none=True), key))
 
     async def stream(
         self, endpoint: Endpoint, key: str | None, body: dict[str, Any]
     ) -> AsyncIterator[dict[str, Any]]:
-        """Each chunk, as it comes, then FINISHED. Raises UpstreamError. LiteLLM keeps comments and
-        pings to itself, so only chunks count as signs of life."""
+        """Yields each chunk as it arrives, then FINISHED. Raises UpstreamError. LiteLLM hides
+        comments and pings, so only chunks count as activity."""
         ends_at = time.monotonic() + endpoint.total_seconds
         chunks = None
         joiner = TextJoiner()
@@ -140,7 +138,7 @@ def _storable(data: dict[str, Any]) -> dict[str, Any]:
 
 @asynccontextmanager
 async def _silence(endpoint: Endpoint, ends_at: float) -> AsyncIterator[None]:
-    """Raises UpstreamError when it lasts too long, or beyond the end of all patience."""
+    """Raises UpstreamError after `patience` seconds or at the overall deadline."""
     left, patience = ends_at - time.monotonic(), endpoint.first_token_seconds
     try:
         async with asyncio.timeout(min(left, patience)) as timer:
@@ -164,7 +162,7 @@ def _checked(data: dict[str, Any], key: str | None) -> dict[str, Any]:
 
 
 async def _close(chunks: Any) -> None:
-    """Ends the provider's stream too: LiteLLM's wrapper passes the wish on only when asked."""
+    """Also closes the provider's stream: LiteLLM's wrapper does not do that by itself."""
     for stream in (chunks, getattr(chunks, "completion_stream", None)):
         if close := getattr(stream, "aclose", None):
             with suppress(Exception):

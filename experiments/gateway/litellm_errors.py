@@ -1,9 +1,8 @@
-"""What LiteLLM raised, as an error of the provider, of the network or of the library itself.
+"""Converts LiteLLM's exceptions into errors of the provider, the network or the library itself.
 
-LiteLLM wraps everything in its own exceptions: their status is often not the provider's, their
-message carries its advice, the caller's messages and a traceback. What really happened is the
-exception it wrapped.
-"""
+LiteLLM wraps everything in its own exceptions: their status is often not the provider's, and
+their message contains advice, the caller's messages and a traceback. The wrapped exception is
+the real cause."""
 
 import ast
 import logging
@@ -26,12 +25,12 @@ ANSWERED = {"HTTPStatusError", "APIStatusError"}
 UNREACHABLE = {"ConnectError", "ClientConnectorError"}
 NETWORK = {"TransportError", "ClientError", "APIConnectionError", "ConnectionError"}
 NOT_JSON = {"JSONDecodeError"}
-# What the library raises about a request it cannot translate, rather than about itself.
+# What the library raises about a request that it cannot translate.
 ABOUT_THE_REQUEST = (KeyError, TypeError, ValueError, IndexError)
 _READS_AN_ANSWER = re.compile(r"transform_\w*response|chunk_parser|convert_to_\w*response")
 _WRAPPING = re.compile(r"\A(?:(?:litellm\.)?\w+(?:Error|Exception|Timeout)[:.]|\w+Error -) *")
 _PROVIDER = re.compile(r"\A\w+Exception(?: \w+Error)? - *")
-# From here on a message speaks to developers of LiteLLM, or repeats what the caller sent.
+# From here on a message addresses developers of LiteLLM, or repeats the request.
 _ADVICE = re.compile(
     r"\.?\s*(?:Traceback \(most recent call last\)|Handle with `litellm|File an issue"
     r"|To drop (?:these|this|unsup)|If you want to use these params|,? ?Original Response:"
@@ -43,7 +42,7 @@ _ADVICE = re.compile(
 
 
 def translated(error: Exception, endpoint: Endpoint, key: str | None) -> UpstreamError:
-    """The error of the provider. No traceback, path, prompt or key is in it."""
+    """The error of the provider, without traceback, path, prompt or key."""
     chain = list(_chain(error))
     if _named(error, {"Timeout"}):
         return UpstreamError(Status.TOTAL_TIMEOUT, "The provider did not answer in time.")
@@ -62,7 +61,7 @@ def translated(error: Exception, endpoint: Endpoint, key: str | None) -> Upstrea
 
 
 def message_of(error: Exception) -> str:
-    """The provider's words, or the library's without its advice."""
+    """The provider's message, or the library's without its advice."""
     text = storable(str(getattr(error, "message", None) or error))
     shorter = ""
     while shorter != text:
@@ -80,7 +79,7 @@ def _refusal(error: Exception, http_status: Any, response: Any, key: str | None)
 
 
 def _body_in(text: str) -> str:
-    """The JSON that the provider answered, where a message ends with it."""
+    """The JSON of the provider's response, if a message ends with it."""
     if text.startswith(("b'", 'b"')):
         try:
             text = ast.literal_eval(text).decode(errors="replace")
@@ -95,7 +94,7 @@ def _body_in(text: str) -> str:
 
 
 def _unreadable(cause: BaseException) -> UpstreamError | None:
-    """An answer that is not what its protocol says."""
+    """A response that violates its protocol."""
     is_broken = not isinstance(cause, ImportError) and any(
         _READS_AN_ANSWER.search(frame.name) for frame in traceback.extract_tb(cause.__traceback__)
     )
@@ -105,7 +104,7 @@ def _unreadable(cause: BaseException) -> UpstreamError | None:
 
 
 def _own(cause: BaseException, key: str | None) -> UpstreamError:
-    """The library failed, before it asked the provider: no model is to blame."""
+    """The library failed before it called the provider: this does not count against the model."""
     text = _ADVICE.sub("", storable(str(cause))).strip().rstrip(":-, ")
     what = presentable(f"{type(cause).__name__}: {text}", key)
     log.error("LiteLLM failed", extra={"error": what, "at": _place(cause)})
@@ -131,13 +130,13 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _first(chain: list[BaseException], names: set[str]) -> BaseException | None:
-    """Leaves out LiteLLM's wrappers, which are subclasses of OpenAI's exceptions."""
+    """Skips LiteLLM's wrappers, which are subclasses of OpenAI's exceptions."""
     inside = (e for e in chain if type(e).__module__ != "litellm.exceptions")
     return next((each for each in inside if _named(each, names)), None)
 
 
 def _foreign(chain: list[BaseException]) -> BaseException | None:
-    """The first exception that is not of LiteLLM's own."""
+    """The first exception that LiteLLM does not define."""
     return next((e for e in chain if not type(e).__module__.startswith("litellm.")), None)
 
 

@@ -1,4 +1,4 @@
-"""What `GET /v1/models` lists."""
+"""The response of `GET /v1/models`."""
 
 from typing import Any
 
@@ -9,7 +9,8 @@ from experiments.routing.route import configuration
 
 
 def listing(key: APIKey, name: str) -> dict[str, Any]:
-    """All models this key may name, or the one called `name`. Raises CallerError, NoPolicyError."""
+    """All models this key may request, or the one called `name`. Raises CallerError,
+    NoPolicyError."""
     policy, _ = configuration()
     allowed = [model for model in names(policy) if _may(key, policy, model)]
     if not name:

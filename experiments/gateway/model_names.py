@@ -1,4 +1,4 @@
-"""What callers may write as `model`, and what it asks for."""
+"""The values of `model` that callers may send, and what each requests."""
 
 import re
 from typing import NamedTuple
@@ -15,7 +15,7 @@ _THRESHOLD = re.compile(r"\d+(\.\d+)?|\.\d+")
 
 
 class RequestedModel(NamedTuple):
-    """What a model name asks for: a domain, a router with its threshold, or a registered model."""
+    """What a model name requests: a domain, a router with its threshold, or a registered model."""
 
     domain: str | None = None
     asked: RequestedTarget | None = None
@@ -23,7 +23,7 @@ class RequestedModel(NamedTuple):
 
 
 def requested_model(policy: Policy, name: str) -> RequestedModel:
-    """Raises CallerError (404) naming what exists."""
+    """Raises CallerError (404) that lists the known names."""
     if name == AUTO:
         return RequestedModel()
     if name.startswith(DOMAIN):
@@ -40,8 +40,8 @@ def requested_model(policy: Policy, name: str) -> RequestedModel:
 
 
 def registered(policy: Policy, name: str) -> str | None:
-    """The registered model of that name; or the only one that its endpoint calls so, which lets an
-    application keep the name it always used."""
+    """The registered model of that name, or the only model that its endpoint calls so: an
+    application can keep the name it already uses."""
     if name in policy.models:
         return name
     found = [model for model, upstream in policy.upstreams.items() if upstream.name == name]
@@ -51,7 +51,7 @@ def registered(policy: Policy, name: str) -> str | None:
 def unknown(policy: Policy, name: str, param: str = "model") -> CallerError:
     return CallerError(
         404,
-        f"The model '{name}' does not exist here. There are: {', '.join(names(policy))}, and "
+        f"The model '{name}' is unknown. Known models: {', '.join(names(policy))}, and "
         f"router-<router>-<threshold> with one of: {', '.join(_routers(policy))}.",
         code="model_not_found",
         param=param,
@@ -59,14 +59,14 @@ def unknown(policy: Policy, name: str, param: str = "model") -> CallerError:
 
 
 def names(policy: Policy) -> list[str]:
-    """Every name that does not hold a number."""
+    """Every name without a number."""
     domains = (f"{DOMAIN}{domain}" for domain in sorted(policy.domains))
     return [AUTO, *domains, *sorted(policy.upstreams)]
 
 
 def _router(policy: Policy, rest: str) -> RequestedTarget | None:
-    """`mf-0.11593`. One of RouteLLM's routers that is not enabled here is asked all the same: the
-    decision then falls back and says so, and its clients work before it is set up."""
+    """Parses `mf-0.11593`. A RouteLLM router that is not enabled here is accepted: the decision
+    falls back and records that, so clients work before it is set up."""
     router, _, threshold = rest.rpartition("-")
     if router not in _routers(policy) or not _THRESHOLD.fullmatch(threshold):
         return None

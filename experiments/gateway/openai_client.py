@@ -24,7 +24,7 @@ DONE = b"[DONE]"
 
 
 def new_session() -> aiohttp.ClientSession:
-    """One for a process: connections are kept and used again. No proxy, no cookies."""
+    """One per process: connections are pooled. No proxy, no cookies."""
     connector = aiohttp.TCPConnector(
         limit=0, keepalive_timeout=KEPT_SECONDS, resolver=CheckedResolver()
     )
@@ -38,16 +38,16 @@ class OpenAIDoor:
     async def complete(
         self, endpoint: Endpoint, key: str | None, body: dict[str, Any]
     ) -> dict[str, Any]:
-        """The answer to a call that does not stream. Raises UpstreamError."""
+        """The response of a call that does not stream. Raises UpstreamError."""
         async with self._post(endpoint, key, body, None) as response:
             return _answer(await _read(response, LONGEST_ANSWER), key)
 
     async def stream(
         self, endpoint: Endpoint, key: str | None, body: dict[str, Any]
     ) -> AsyncIterator[dict[str, Any]]:
-        """Each event's data, as it comes, and FINISHED once the provider says that it is done.
-        Raises UpstreamError; a stream that stops without a word just ends: its reader knows what
-        is missing. Any byte counts as a sign of life, comments included."""
+        """Yields each event's data as it arrives, and FINISHED once the provider ends its stream
+        properly. Raises UpstreamError; a stream that just stops ends without FINISHED, and its
+        reader knows what is missing. Any byte counts as activity, comments included."""
         async with self._post(endpoint, key, body, endpoint.first_token_seconds) as response:
             pieces = response.content.iter_any()
             start = await _start(pieces)
@@ -67,7 +67,7 @@ class OpenAIDoor:
     async def _post(
         self, endpoint: Endpoint, key: str | None, body: dict[str, Any], silence: float | None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """`silence` is how long the provider may send nothing; None: as long as it may take."""
+        """`silence` is how long the provider may send nothing; None means no limit."""
         timeout = aiohttp.ClientTimeout(
             total=endpoint.total_seconds, sock_connect=endpoint.connect_seconds, sock_read=silence
         )
@@ -110,8 +110,8 @@ class OpenAIDoor:
 
 
 async def _read(response: aiohttp.ClientResponse, most: int, start: bytes = b"") -> bytes:
-    """The body, of which `start` was read before. An error's is cut at `most`, an answer's must not
-    be longer."""
+    """The body, of which `start` is already read. An error's body is cut at `most` bytes; a
+    longer response raises UpstreamError."""
     chunks, size = [start], len(start)
     async for chunk in response.content.iter_any():
         chunks.append(chunk)
@@ -124,7 +124,7 @@ async def _read(response: aiohttp.ClientResponse, most: int, start: bytes = b"")
 
 
 async def _start(pieces: AsyncIterator[bytes]) -> bytes:
-    """The first bytes that show what is sent, whatever its content type says: events, or one
+    """The first bytes, which show the format whatever the content type says: events or one
     document."""
     start = b""
     async for piece in pieces:

@@ -1,10 +1,9 @@
-"""This process among those that serve chat calls, and which of the others are dead.
+"""The processes that serve chat calls: registers this one and finds the dead ones.
 
-A process that can be looked up on this machine is dead when the kernel says so, however late its
-heartbeat is. Of a process elsewhere only the heartbeat is known: it is dead once its heartbeat was
-seen not to change for `PROCESS_DEAD_SECONDS`. That time is measured by the database's clock from
-the first look, so neither a database that was away nor clocks that differ make a process dead.
-"""
+The kernel decides about a process on this machine, however late its heartbeat is. For a process
+elsewhere only the heartbeat is known: it is dead once its heartbeat has not changed for
+`PROCESS_DEAD_SECONDS`. That time is measured by the database's clock from the first observation,
+so neither an unavailable database nor clocks that differ make a process dead."""
 
 import os
 import socket
@@ -32,7 +31,7 @@ _DEAD_STATES = {"Z", "X"}
 
 
 class Identity(NamedTuple):
-    """`id` is random: a process that has the same number later is another one."""
+    """`id` is random: a later process with the same number is a different one."""
 
     id: UUID
     host: str
@@ -43,7 +42,7 @@ class Identity(NamedTuple):
 
 
 class _Own:
-    """What this process knows of itself. A forked process begins anew."""
+    """The identity of this process. A forked process gets a new one."""
 
     def __init__(self) -> None:
         pid = os.getpid()
@@ -71,12 +70,12 @@ def is_beat_due() -> bool:
 
 
 def is_registered() -> bool:
-    """Whether this process has let in calls, so that others may look for it."""
+    """Whether this process has admitted calls, so that it is registered."""
     return _this().beat_at > float("-inf")
 
 
 def beat() -> None:
-    """Says in the database that this process lives. Raises what the database raises."""
+    """Writes the heartbeat of this process. Raises the database's errors."""
     this = _this()
     row = {**this.identity._asdict(), "heartbeat_at": timezone.now()}
     run_transaction(lambda: bulk_sql.put(ServingProcess, ["id"], [row]))
@@ -84,14 +83,14 @@ def beat() -> None:
 
 
 def registered() -> UUID:
-    """The id of this process, whose row is in the database and whose heartbeat is not late."""
+    """The id of this process, if it is registered and its heartbeat is not late."""
     if is_beat_due():
         beat()
     return own().id
 
 
 def leave() -> None:
-    """Removes this process at its end. Calls that it leaves behind are then found abandoned."""
+    """Removes this process at its end. A sweep then finds its unfinished calls."""
     if not is_registered():
         return
     row = ServingProcess.objects.filter(pk=own().id)
@@ -100,7 +99,7 @@ def leave() -> None:
 
 
 def dead_among(ids: Collection[UUID]) -> set[UUID]:
-    """Those of these processes that are dead. One that has no row has left."""
+    """Those of these processes that are dead. A process without a row has left."""
     rows = ServingProcess.objects.in_bulk(list(ids))
     alive = {pk: is_alive_here(row) for pk, row in rows.items()}
     silent = _silent([rows[pk] for pk, known in alive.items() if known is None])
@@ -108,7 +107,7 @@ def dead_among(ids: Collection[UUID]) -> set[UUID]:
 
 
 def forget_dead() -> None:
-    """Removes the rows of processes without calls that have been silent for a day."""
+    """Removes the rows of processes without calls and without a heartbeat for a day."""
     before = timezone.now() - timedelta(days=1)
     busy = InFlightCall.objects.exclude(process_id=None).values("process_id")
     rows = ServingProcess.objects.filter(heartbeat_at__lt=before).exclude(pk__in=busy)
@@ -121,7 +120,7 @@ def forget_dead() -> None:
 
 
 def is_alive_here(process: ServingProcess) -> bool | None:
-    """None where the kernel of this machine cannot tell."""
+    """None if the kernel of this machine cannot tell."""
     if not process.machine or process.machine != machine():
         return None
     stat = _stat(process.pid)
@@ -132,7 +131,7 @@ def is_alive_here(process: ServingProcess) -> bool | None:
 
 @cache
 def machine() -> str:
-    """The running kernel and the namespace of its process numbers; empty where /proc is missing."""
+    """The running kernel and the namespace of its process numbers; empty without /proc."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         namespace = str(Path("/proc/self/ns/pid").readlink())
@@ -142,7 +141,7 @@ def machine() -> str:
 
 
 def _silent(processes: list[ServingProcess]) -> set[UUID]:
-    """Those whose heartbeat has not changed for long enough, looked at over several sweeps."""
+    """Processes whose heartbeat has not changed for long enough, compared over several sweeps."""
     if not processes:
         return set()
     now, longest = _database_now(), timedelta(seconds=settings.PROCESS_DEAD_SECONDS)
@@ -162,7 +161,7 @@ def _silent(processes: list[ServingProcess]) -> set[UUID]:
 
 
 def _database_now() -> datetime:
-    """One clock for all machines."""
+    """The database's clock: one clock for all machines."""
     if connection.vendor == "sqlite":
         return timezone.now()
     with connection.cursor() as cursor:
@@ -179,7 +178,7 @@ def _this() -> _Own:
 
 
 def _is_hidden(pid: int) -> bool:
-    """Another user's process may be there and not to be seen."""
+    """A process of another user may exist without being visible."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -190,7 +189,7 @@ def _is_hidden(pid: int) -> bool:
 
 
 def _stat(pid: int) -> _Stat | None:
-    """None where there is no such process. The name is in brackets, and may hold anything."""
+    """None if there is no such process. The name is in brackets and may contain any character."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

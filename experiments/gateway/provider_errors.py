@@ -1,4 +1,4 @@
-"""What a provider's refusal means."""
+"""Classifies providers' errors."""
 
 import re
 import sys
@@ -33,7 +33,7 @@ _WORTH_AGAIN = {408, 425}
 def refusal(
     http_status: int, raw: bytes | str, headers: Mapping[str, str], key: str | None
 ) -> UpstreamError:
-    """The error of an answer with this status. Our key is never in it."""
+    """The error for a response with this status. It never contains our key."""
     details = _details(raw)
     message = presentable(details["message"], key)
     code = _word(details.get("code"))
@@ -66,8 +66,8 @@ def _own_paths() -> re.Pattern[str]:
 
 
 def reported(data: Mapping[str, Any], key: str | None) -> UpstreamError | None:
-    """The error that an answer with status 200, or an event of a stream, holds; also next to
-    choices, which are then not the whole answer."""
+    """The error in a response with status 200 or in an event of a stream; also if choices
+    accompany it, which are then incomplete."""
     error = _error_in(data)
     return None if error is None else failure(data, key, error)
 
@@ -81,7 +81,7 @@ def failure(data: Mapping[str, Any], key: str | None, error: Any = None) -> Upst
 
 
 def _error_in(data: Mapping[str, Any]) -> Any:
-    """None where there is none. Every chunk of every stream comes here."""
+    """None if there is none. Runs for every chunk of every stream."""
     if _says_something(error := data.get("error")):
         return error
     if data.get("object") == "error" or data.get("type") == "error":  # vLLM, Mistral; Anthropic
@@ -97,20 +97,20 @@ def _error_in(data: Mapping[str, Any]) -> Any:
 
 
 def _error_of(choice: Mapping[str, Any]) -> Any:
-    """OpenRouter's are in the choice they ended."""
+    """OpenRouter puts the error into the choice that it ended."""
     if _says_something(error := choice.get("error")):
         return error
     is_broken = choice.get("finish_reason") == "error"
-    return "The provider broke the answer off with an error." if is_broken else None
+    return "The provider ended its response with an error." if is_broken else None
 
 
 def _says_something(error: Any) -> bool:
-    """Some send an error without a word, or with code 0, to say that there is none."""
+    """Some providers send an empty error, or code 0, for no error."""
     return any(error.values()) if isinstance(error, dict) else bool(error)
 
 
 def _status_in(error: Any) -> int:
-    """The HTTP status that an error would have had, had the answer not begun with 200."""
+    """The HTTP status that the error would have, had the response not begun with 200."""
     details = error if isinstance(error, dict) else {}
     code = details.get("code")
     if isinstance(code, int) and 400 <= code < 600:
@@ -132,7 +132,7 @@ def _status(http_status: int, message: str, code: str | None) -> Status:
 
 
 def _details(raw: bytes | str) -> dict[str, Any]:
-    """The parts of an error, in any of the forms providers use."""
+    """The parts of an error, in any of the forms that providers use."""
     try:
         data = load_provider_json(raw if isinstance(raw, bytes) else raw.encode("utf-8", "replace"))
     except ValueError:

@@ -1,4 +1,4 @@
-"""JSON for callers, and text that providers cut in two between the chunks of a stream."""
+"""JSON for callers, and text that providers split between the chunks of a stream."""
 
 from typing import Any
 
@@ -15,16 +15,15 @@ def dumps(data: Any) -> bytes:
 
 
 class TextJoiner:
-    """Joins characters that were cut in two between the chunks of one stream.
+    """Joins characters that are split between the chunks of one stream.
 
-    The first half waits for the second: callers get whole characters.
-    """
+    The first half is held until the second arrives: callers get whole characters."""
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[Any, ...], str] = {}
 
     def concerns(self, raw: bytes) -> bool:
-        """Whether a chunk read from `raw` can hold half a character, or end one."""
+        """Whether a chunk read from `raw` can contain half a character, or complete one."""
         return bool(self._waiting) or may_be_unstorable(raw)
 
     def joined(self, chunk: dict[str, Any]) -> dict[str, Any]:
@@ -58,6 +57,6 @@ class TextJoiner:
 
 
 def _place(value: Any, number: int) -> Any:
-    """Tool calls have an index of their own; other lists only the order."""
+    """Tool calls have their own index; other lists only have an order."""
     index = value.get("index") if isinstance(value, dict) else None
     return index if isinstance(index, int) else number

@@ -1,4 +1,4 @@
-"""What the caller is answered: the headers of every answer, and the explanation where asked."""
+"""The headers of every response, and the explanation if requested."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,17 +21,17 @@ def wants_explanation(request: Request) -> bool:
 
 
 def headers(execution: CallExecution, model: str, elapsed_ms: float) -> dict[str, str]:
-    """`x-switchyard-…`. Costs are actual once the tokens are known, before that as estimated."""
+    """`x-switchyard-…`. Costs are actual once the tokens are known, estimated before."""
     return _headers(execution, model, elapsed_ms, *_money(execution))
 
 
 def error_headers(execution: CallExecution, elapsed_ms: float) -> dict[str, str]:
-    """The same without money: a call that failed has no price to compare."""
+    """The same without costs: a failed call has no price to compare."""
     return _headers(execution, execution.model, elapsed_ms, None, None)
 
 
 def early_headers(execution: CallExecution) -> dict[str, str]:
-    """What is certain before it is known who answers."""
+    """The headers that are known before a model answers."""
     named = _headers(execution, "", 0.0, None, None)
     return {name: value for name, value in named.items() if name not in _LATE}
 
@@ -59,7 +59,7 @@ def _headers(
 
 
 def limit_headers(standing: QuotaStatus) -> dict[str, str]:
-    """OpenAI's `x-ratelimit-…`, for keys that have a limit by the minute."""
+    """OpenAI's `x-ratelimit-…`, for keys with a limit per minute."""
     found = {}
     limits = standing.limits
     for name, limit, left in (
@@ -74,7 +74,7 @@ def limit_headers(standing: QuotaStatus) -> dict[str, str]:
 
 
 def explanation(execution: CallExecution) -> Mapping[str, Any]:
-    """The decision as the REST API explains it, who answered, and every attempt."""
+    """The decision as the REST API explains it, the model that answered, and every attempt."""
     cost, saving = _money(execution)
     usage = execution.usage
     return {
@@ -98,7 +98,7 @@ def explanation(execution: CallExecution) -> Mapping[str, Any]:
 
 
 def _money(execution: CallExecution) -> tuple[int | None, int | None]:
-    """Cost and saving in nano-dollars. A call that failed has what its attempts cost, and saved
+    """Cost and saving in nano-dollars. A failed call costs what its attempts cost, and saves
     nothing."""
     row, usage = execution.admitted.decision, execution.usage
     if execution.has_failed:

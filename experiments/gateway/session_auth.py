@@ -1,8 +1,7 @@
-"""Somebody who chats on the page: known by the session of the pages, never by a key.
+"""Authenticates users of the chat page: by the session of the pages, never by a key.
 
-A browser sends a session's cookie whichever site asks it to. So such a call must also carry
-Django's CSRF token in a header, which no other site can read.
-"""
+A browser sends a session cookie whichever site makes the request. So such a call must also carry
+Django's CSRF token in a header, which no other site can read."""
 
 import io
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from experiments.gateway.errors import CallerError
 from experiments.limits.budgets import limits_of_person, user_account
 
 PERMISSION = "experiments.use_chat"
-# What of a call says who it is from, and from where.
+# The headers and addresses that identify the caller and the origin.
 TELLING = {b"cookie", b"host", b"origin", b"referer", b"x-csrftoken", b"x-forwarded-proto"}
 Scope = dict[str, Any]
 
@@ -32,7 +31,7 @@ def has_session(scope: Scope) -> bool:
 
 
 def session_cookie(scope: Scope) -> Iterator[tuple[str, str]]:
-    """Its name and value, where one was sent. A quoted cookie can hold any character."""
+    """Its name and value, if sent. A quoted cookie can contain any character."""
     name = settings.SESSION_COOKIE_NAME
     if any(header.lower() == b"cookie" for header, _ in scope["headers"]):
         yield name, _request(scope).COOKIES.get(name, "")
@@ -55,7 +54,7 @@ def by_session(scope: Scope) -> Principal:
 
 
 def _request(scope: Scope) -> Any:
-    """As Django sees it, without a body."""
+    """The request as Django sees it, without a body."""
     headers = [(name, value) for name, value in scope["headers"] if name.lower() in TELLING]
     return ASGIRequest({**scope, "headers": headers}, io.BytesIO())
 

@@ -1,4 +1,4 @@
-"""What became of chat calls: attempts, outcomes, what keys really used, circuits. Many at once."""
+"""Settles chat calls in batches: attempts, outcomes, actual usage of keys, circuit breakers."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ log = logging.getLogger("switchyard.gateway")
 
 
 class Settlement(NamedTuple):
-    """One call that has ended. `cost` is that of all its attempts; None is unknown."""
+    """One call that has ended. `cost` is that of all its attempts; None means unknown."""
 
     decision: Decision
     charge: Reservation
@@ -57,12 +57,11 @@ class Settlement(NamedTuple):
 
 
 def settle(settlements: Sequence[Settlement]) -> list[Settlement]:
-    """Records all of them in one transaction; where that fails, each in its own. Returns those that
-    are not recorded and have to be settled again later.
+    """Records all of them in one transaction or, if that fails, each in its own. Returns those that
+    are not recorded and must be settled later.
 
-    What the database refuses for good is recorded as estimated: nothing is lost. What the other
-    model is to answer too is queued last.
-    """
+    An outcome that the database refuses permanently is recorded as estimated, so none is lost.
+    Shadow calls are queued last."""
     left: list[Settlement] = []
     recorded: list[Settlement] = []
     for each, error in zip(settlements, write_each(settlements, _write), strict=True):
@@ -76,20 +75,22 @@ def settle(settlements: Sequence[Settlement]) -> list[Settlement]:
 
 
 def abandoned(admitted_decision: Decision, charge: Reservation) -> Settlement:
-    """Of a call whose caller had gone before a model was asked: nothing was used."""
-    report = OutcomeReport(datetime.now(UTC), error="The caller hung up.")
+    """The caller disconnected before a model was called: nothing was used."""
+    report = OutcomeReport(datetime.now(UTC), error="The client disconnected.")
     return Settlement(admitted_decision, charge, (), report, admitted_decision.model, 0, 0)
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether the database may take the same rows later. What exceeds its limits it never takes."""
+    """Whether the database may accept the same rows later. Values beyond its limits are never
+    accepted."""
     if is_unavailable(error) or is_conflict(error):
         return True
     return isinstance(error, OperationalError) and not is_over_limit(error)
 
 
 def _is_estimated(settlement: Settlement, error: Exception) -> bool:
-    """What no repetition helps: the outcome is kept as estimated, and the log has the reason."""
+    """For errors that a retry cannot fix: the outcome is kept as estimated, and the log has the
+    reason."""
     decision_id = settlement.decision.pk
     log.error("An outcome was refused", exc_info=error, extra={"decision_id": str(decision_id)})
     try:
@@ -101,7 +102,7 @@ def _is_estimated(settlement: Settlement, error: Exception) -> bool:
 
 
 def _queue_shadows(settlements: Sequence[Settlement]) -> None:
-    """A shadow call that cannot be queued costs nothing but itself."""
+    """If a shadow call cannot be queued, only that shadow call is lost."""
     candidate = [each.shadow for each in settlements if each.shadow is not None]
     if not candidate:
         return
@@ -112,7 +113,7 @@ def _queue_shadows(settlements: Sequence[Settlement]) -> None:
 
 
 def _remember(refusals: Sequence[Refusal]) -> None:
-    """What is not remembered is found again by the next call."""
+    """A parameter that is not stored is detected again by the next call."""
     try:
         remember(refusals, datetime.now(UTC))
     except Exception:
@@ -125,8 +126,8 @@ def _write(settlements: Sequence[Settlement]) -> list[None]:
 
 
 def _enter(settlements: Sequence[Settlement]) -> None:
-    """One that is in flight no more was recorded before, unless a sweep took its process for dead:
-    then what really happened replaces the estimate."""
+    """A call that is no longer in flight was recorded before, unless a sweep took its process
+    for dead: then the actual outcome replaces the estimate."""
     by_id = {each.decision.pk: each for each in settlements}
     in_flight = in_flight_among(by_id)
     interrupted = interrupted_among(by_id.keys() - in_flight)

@@ -1,4 +1,4 @@
-"""Keeps an answer while it is passed on, where the other model is to answer the same prompt."""
+"""Accumulates a response while it is sent, if the other model is to answer the same prompt."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,12 +14,12 @@ from experiments.gateway.chat_request import Chat
 from experiments.shadow.queue import ShadowCandidate
 
 LARGEST_BODY = 256 * 1024
-# How the answer was to be sent, and whom it was for: none of the other model's business.
+# Delivery options and the user: not relevant to the other model.
 NOT_ASKED = ("model", "models", "metadata", "n", "store", "stream", "stream_options", "user")
 
 
 class ResponseAccumulator:
-    """Hears the first choice of an answer, whole or in pieces."""
+    """Accumulates the first choice of a response, complete or in chunks."""
 
     def __init__(self) -> None:
         self._words: list[str] = []
@@ -40,7 +40,7 @@ class ResponseAccumulator:
 
     @property
     def answer(self) -> str:
-        """As a judge reads it: the words, then the calls of tools."""
+        """The text for a judge: the content, then the tool calls."""
         calls = (self._calls[index] for index in sorted(self._calls))
         told = [f"(calls {call.get('name')} with {call.get('arguments')})" for call in calls]
         words = "".join(self._words)
@@ -57,7 +57,7 @@ class ResponseAccumulator:
 
 
 class ShadowRecorder(ResponseAccumulator):
-    """Hears one call's answer, and knows what it was asked."""
+    """Records one call's request and response."""
 
     def __init__(self, chat: Chat, admitted: Admitted) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class ShadowRecorder(ResponseAccumulator):
         self._admitted = admitted
 
     def candidate(self, model: str) -> ShadowCandidate | None:
-        """What is to be compared with the answer of `model`, if the other one can answer it."""
+        """The candidate to compare with the answer of `model`, if the other model can answer it."""
         row = self._admitted.decision
         other = other_of(Pair(row.strong_model, row.weak_model), model)
         if other is None or not self._may_read(other):
@@ -76,7 +76,7 @@ class ShadowRecorder(ResponseAccumulator):
         return ShadowCandidate(row, model, other, body, self.answer)
 
     def _may_read(self, other: str) -> bool:
-        """A prompt goes to nobody to whom its key or its domain would not have sent it."""
+        """The other model must be one that the key and the domain allow for this prompt."""
         policy, unavailable = self._admitted.policy, self._admitted.unavailable
         domain = policy.domains[self._admitted.decision.domain]
         if other in unavailable or other not in policy.permitted(domain, None, frozenset()):
@@ -86,7 +86,7 @@ class ShadowRecorder(ResponseAccumulator):
 
 
 def recorder_for(chat: Chat, admitted: Admitted) -> ShadowRecorder | None:
-    """Somebody who named the model themselves is not listened to: there is no other of a pair."""
+    """A call that names its model is not recorded: it has no other model of a pair."""
     row = admitted.decision
     if row.method == Method.DIRECT or not row.strong_model:
         return None
@@ -96,7 +96,7 @@ def recorder_for(chat: Chat, admitted: Admitted) -> ShadowRecorder | None:
 
 
 def answer_of(data: Mapping[str, Any]) -> str:
-    """The first choice of a whole answer."""
+    """The first choice of a complete response."""
     accumulator = ResponseAccumulator()
     for choice in data.get("choices") or ():
         accumulator.add(choice)

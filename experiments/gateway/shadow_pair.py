@@ -1,4 +1,4 @@
-"""One shadow pair on its way: what it needs, what was asked for it, and how it ends or waits."""
+"""One shadow pair in progress: what it needs, what its calls used, and how it ends or waits."""
 
 from enum import Enum
 
@@ -10,7 +10,7 @@ from experiments.models import OwnCall, ShadowPair
 from experiments.shadow.evaluation import Ending, Waiting
 from experiments.shadow.queue import Material
 
-LEFT_ALONE = "{model} keeps failing and is left alone for now."
+CIRCUIT_OPEN_TEXT = "{model} is temporarily unavailable (circuit breaker open)."
 Status, Winner = ShadowPair.Status, OwnCall.Winner
 
 
@@ -22,7 +22,7 @@ class Order(Enum):
 
 
 class Case:
-    """One pair on its way to its end."""
+    """One pair in progress."""
 
     def __init__(self, pair: ShadowPair) -> None:
         self.pair = pair
@@ -57,7 +57,7 @@ class Case:
         return Waiting(
             pair=self.pair,
             material=self.material._replace(other=self.other),
-            why=LEFT_ALONE.format(model=self.waits_for),
+            why=CIRCUIT_OPEN_TEXT.format(model=self.waits_for),
             charge=self.charge,
             tokens=self.tokens,
             cost=self.cost,
@@ -84,7 +84,7 @@ class Case:
 
 
 def verdicts_of(pair: ShadowPair, judge: str | None) -> dict[Order, JudgeVerdict]:
-    """What this judge said of a pair before it had to wait. One query."""
+    """This judge's verdicts on a pair from before it had to wait. One query."""
     calls = pair.calls.filter(purpose=OwnCall.Purpose.JUDGE, model=judge).exclude(winner="")
     return {
         Order.GIVEN_FIRST if call.given_first else Order.OTHER_FIRST: JudgeVerdict(

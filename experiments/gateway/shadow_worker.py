@@ -1,9 +1,8 @@
-"""The background work on shadow pairs: ask the other model, have the judge compare, end the pair.
+"""Processes shadow pairs: calls the other model, asks the judge to compare, ends the pair.
 
-Step by step for a few pairs together, so that what was paid for is booked before anything else is
-asked. A task that is taken up again asks for the pairs nobody had begun. While a model's circuit
-is open, the pairs that need it wait.
-"""
+A few pairs advance together step by step, so that each paid call is recorded before the next one
+is made. A resumed task processes the pairs that had not begun. While a model's circuit breaker
+is open, the pairs that need it wait."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -22,7 +21,7 @@ from experiments.core.judging import (
 from experiments.core.money import price_on, total
 from experiments.core.policy import Policy
 from experiments.gateway.internal_calls import InternalClient, Question, Reply
-from experiments.gateway.shadow_pair import LEFT_ALONE, Case, Order, verdicts_of
+from experiments.gateway.shadow_pair import CIRCUIT_OPEN_TEXT, Case, Order, verdicts_of
 from experiments.limits import circuit_breakers
 from experiments.limits.budgets import Reservation
 from experiments.models import OwnCall, ShadowPair
@@ -42,7 +41,7 @@ WORDS = {
 
 
 def work(running: Running) -> dict[str, Any]:
-    """Works off the pairs of this task. Raises TaskCancelledError."""
+    """Processes the pairs of this task. Raises TaskCancelledError."""
     expire(datetime.now(UTC))
     end_interrupted(running.row.pk, datetime.now(UTC))
     pairs = _callable(waiting(running.row.pk))
@@ -60,8 +59,8 @@ def _batched(pairs: Sequence[ShadowPair]) -> Iterator[Sequence[ShadowPair]]:
 
 
 def _callable(pairs: Sequence[ShadowPair]) -> list[ShadowPair]:
-    """Those whose models may be called; of those that need one whose circuit waits for a probe,
-    the first. The others are told why they wait."""
+    """The pairs whose models may be called; of those that need a model that waits for a probe,
+    only the first. The others are stored with the reason they wait."""
     judge, state = store.current().shadowing.judge, circuit_breakers.tripped(datetime.now(UTC))
     closed, to_probe = set(state.closed_to_all), set(state.to_probe)
     free, held_up = [], defaultdict(list)
@@ -73,7 +72,7 @@ def _callable(pairs: Sequence[ShadowPair]) -> list[ShadowPair]:
             free.append(pair)
             closed |= needed & to_probe
     for model, some in held_up.items():
-        hold_up(some, LEFT_ALONE.format(model=model))
+        hold_up(some, CIRCUIT_OPEN_TEXT.format(model=model))
     return free
 
 
@@ -105,7 +104,7 @@ def _unseal(policy: Policy, cases: Sequence[Case]) -> None:
 
 
 def _begin(policy: Policy, cases: Sequence[Case]) -> list[Case]:
-    """The cases that are ours to ask for."""
+    """The cases that this task may process."""
     charges = {case.pair.pk: _charge(policy, case) for case in cases}
     answers = evaluation.begin(charges)
     begun = [case for case in cases if case.pair.pk in answers]
@@ -118,8 +117,8 @@ def _begin(policy: Policy, cases: Sequence[Case]) -> list[Case]:
 
 
 def _charge(policy: Policy, case: Case) -> Reservation:
-    """What is still to be asked: the other model's usual answer, and two verdicts that read
-    everything."""
+    """The calls still to make: the other model's expected answer, and two verdicts that read
+    both."""
     row, now = case.pair.decision, datetime.now(UTC)
     usual = row.detail["output_tokens"].get(
         case.pair.other_model, row.detail["inputs"]["default_output_tokens"]
@@ -143,8 +142,8 @@ def _cost(policy: Policy, model: str, now: datetime, read: int, written: int) ->
 def _ask(
     policy: Policy, questions: Sequence[Question], internal_client: InternalClient
 ) -> list[Reply | None]:
-    """For each, in order, the reply; None where the model's circuit is open. Where it waits for a
-    probe, the first question is the probe."""
+    """The reply to each question, in order; None if the model's circuit breaker is open. If the
+    model waits for a probe, the first question is the probe."""
     now = datetime.now(UTC)
     state = circuit_breakers.tripped(now)
     probed = {question.model for question in questions} & state.to_probe
@@ -192,7 +191,7 @@ _NOT_PERMITTED = "The judge may not read prompts of this domain."
 
 
 def _judge_of(policy: Policy, case: Case) -> str | None:
-    """A domain that asks for certified models does so of the judge too."""
+    """If a domain requires certified models, the judge must be certified too."""
     judge, domain = policy.shadowing.judge, policy.domains.get(case.pair.domain)
     if judge is None or domain is None:
         return None
@@ -200,7 +199,7 @@ def _judge_of(policy: Policy, case: Case) -> str | None:
 
 
 def _judge(policy: Policy, cases: Sequence[Case], internal_client: InternalClient) -> None:
-    """Both orders, each asked again a few times where the judge gives no verdict."""
+    """Both orders, each retried a few times if the judge gives no verdict."""
     for _ in range(MOST_TRIES):
         left = [(case, order) for case in cases for order in Order if order not in case.verdicts]
         questions = [_question(policy, case, order) for case, order in left]

@@ -1,4 +1,4 @@
-"""Server-sent events: what providers stream, and what callers are streamed."""
+"""Server-sent events: parses providers' streams and formats callers' streams."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -16,7 +16,7 @@ class EventTooLongError(ValueError):
 
 
 class NamedEvent(bytes):
-    """The data of an event that its sender gave a `name`, such as `ping`."""
+    """The data of an event with a `name`, such as `ping`."""
 
     name = b""
 
@@ -28,19 +28,18 @@ class NamedEvent(bytes):
 
 
 def name_of(event: bytes) -> bytes:
-    """Empty where it has none."""
+    """Empty if it has none."""
     return event.name if isinstance(event, NamedEvent) else b""
 
 
 class Events:
-    """Takes bytes as they come and gives the data of each event that is complete.
+    """Takes bytes as they arrive and yields the data of each complete event.
 
-    Lines end with LF, CR LF or CR, wherever the bytes are cut. A long line costs no more than its
-    length, however many pieces it comes in.
-    """
+    Lines end with LF, CR LF or CR, wherever the bytes are split. The cost of a long line is
+    linear in its length, however many pieces it arrives in."""
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] = []  # of a line that has not ended
+        self._pieces: list[bytes] = []  # of an incomplete line
         self._pieces_size = 0
         self._data: list[bytes] = []
         self._data_size = 0
@@ -68,7 +67,7 @@ class Events:
         self._check_size()
 
     def close(self) -> Iterator[bytes]:
-        """What a stream that ended without a last empty line still held."""
+        """The remainder of a stream that ended without a final empty line."""
         for line in (b"".join(self._pieces), b""):
             if (event := self._line(line)) is not None:
                 yield event
@@ -78,7 +77,7 @@ class Events:
             raise EventTooLongError
 
     def _line(self, line: bytes) -> bytes | None:
-        """The event that this line ends. Comments, and fields other than these, say nothing."""
+        """The event that this line ends. Comments and other fields are ignored."""
         if self._is_first_line:
             self._is_first_line, line = False, line.removeprefix(BYTE_ORDER_MARK)
         if line.startswith(b"data:"):

@@ -1,4 +1,4 @@
-"""Passes a model's answer on to the caller, whole or as a stream, and keeps count of it."""
+"""Sends a model's response to the caller, complete or as a stream, and counts its usage."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ from experiments.gateway.sse import DONE, KEEP_ALIVE, event
 
 
 async def answer_whole(request: Request, execution: CallExecution, started: float) -> None:
-    """Raises UpstreamError when no model answers."""
+    """Raises UpstreamError if no model answers."""
     attempt = await execution.open()
     for choice in attempt.data["choices"]:
         attempt.written.add(choice.get("message"))
@@ -38,8 +38,8 @@ async def answer_whole(request: Request, execution: CallExecution, started: floa
 
 
 async def answer_stream(request: Request, execution: CallExecution, started: float) -> None:
-    """Raises UpstreamError when no model answers in time for a status of its own; once the response
-    has begun, what goes wrong is the stream's last event."""
+    """Raises UpstreamError if no model answers before the response begins; after that, an error
+    is the stream's last event."""
     async with _Response(request, execution) as response:
         try:
             attempt = await execution.open()
@@ -68,20 +68,19 @@ async def answer_stream(request: Request, execution: CallExecution, started: flo
 
 
 def _as_upstream(error: Exception) -> UpstreamError:
-    """What is recorded of a stream that ended early, whatever the reason."""
+    """The record of a stream that ended early, for any reason."""
     if isinstance(error, UpstreamError):
         return error
     return UpstreamError(Status.BROKEN, f"Switchyard failed: {type(error).__name__}.")
 
 
 class _Response:
-    """The caller's stream. Whenever nothing was sent for a while a comment is, so that proxies keep
-    the connection.
+    """The caller's stream. It sends a comment after a period of silence, so that proxies keep the
+    connection.
 
-    The response begins with the first chunk, when it is known who answers. A model that lets the
-    caller wait longer than that begins it with a comment and the headers that are certain; another
-    model may still answer.
-    """
+    The response begins with the first chunk, when the answering model is known. If that takes
+    longer than the period, the response begins with a comment and the headers that are already
+    known; another model may still answer."""
 
     def __init__(self, request: Request, execution: CallExecution) -> None:
         self._request = request
@@ -133,8 +132,8 @@ class _Response:
 
 
 class _Stream:
-    """One model's stream: every chunk under the model's registered name, the usage passed on only
-    where the caller asked for it."""
+    """One model's stream: every chunk carries the model's registered name; usage is sent only if
+    the caller requested it."""
 
     def __init__(self, execution: CallExecution, attempt: CallAttempt) -> None:
         self._execution = execution
@@ -145,8 +144,8 @@ class _Stream:
         self._frame: Data = {}
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Raises UpstreamError, also where the stream stops before its choices have ended and the
-        provider has not said that it is done."""
+        """Raises UpstreamError, also if the stream stops before its choices have ended and the
+        provider has not ended it properly."""
         async for data in self._events():
             self._take_note(data)
             if chunk := self._passed_on(data):
@@ -163,7 +162,7 @@ class _Stream:
         self._execution.failed(self._attempt, error)
 
     def hung_up(self) -> None:
-        """Whoever hangs up after the last chunk has had the whole answer."""
+        """A client that disconnects after the last chunk has received the complete response."""
         if self._is_booked:
             return
         if self._is_complete:
@@ -204,7 +203,7 @@ class _Stream:
             self._over.add(number)
         else:
             self._open.add(number)
-        self._open -= self._over  # some send a last chunk of a choice that has ended
+        self._open -= self._over  # some providers repeat the last chunk of a choice that has ended
 
     def _passed_on(self, data: Data) -> bytes | None:
         data = {**data, "model": self._attempt.model}

@@ -1,7 +1,6 @@
-"""The host check, the redirect to HTTPS and the security headers that pages have.
+"""The host check, the redirect to HTTPS and the security headers, as on the pages.
 
-Django's own middleware decides, from the same settings; here it sees only what it looks at.
-"""
+Django's own middleware decides, from the same settings; it receives only the parts it reads."""
 
 import io
 from collections.abc import Mapping
@@ -22,15 +21,15 @@ LOOKED_AT = {
 
 
 class Checked(NamedTuple):
-    """`redirects`: to HTTPS first. `headers` belong on every answer."""
+    """`redirects`: to HTTPS first. `headers` go on every response."""
 
     redirects: bool
     headers: Mapping[str, str]
 
 
 def security_headers(scope: Scope) -> Mapping[str, str]:
-    """What every answer to this request carries. Raises CallerError where it gets no other answer:
-    400 for a host that is not ours, 301 to HTTPS."""
+    """The headers of every response to this request. Raises CallerError for a different
+    response: 400 for an unknown host, 301 to HTTPS."""
     headers = tuple((name, value) for name, value in scope["headers"] if name in LOOKED_AT)
     scheme, server = scope.get("scheme", "http"), tuple(scope.get("server") or ("localhost", 80))
     checked = _check(headers, scheme, server)
@@ -51,7 +50,7 @@ def security_headers(scope: Scope) -> Mapping[str, str]:
 def _check(
     headers: tuple[tuple[bytes, bytes], ...], scheme: str, server: tuple[Any, ...]
 ) -> Checked | None:
-    """The same few hosts come again and again. None: the host is not allowed."""
+    """Cached, because hosts repeat. None: the host is not allowed."""
     request = _request(headers, scheme, server)
     try:
         request.get_host()

@@ -1,9 +1,8 @@
-"""Whether a provider refused a call for one of its parameters, and what to do about that.
+"""Detects that a provider refused a call because of one parameter, and how to adapt the call.
 
-Providers say so in many forms: a code and a parameter (OpenAI, vLLM), a path (Mistral, pydantic),
-a sentence (Anthropic, Gemini, LiteLLM). Common to all: a phrase that says "not supported", and a
-name that the call carries. Only what was really sent is ever taken out again.
-"""
+Providers report this in many forms: a code and a parameter (OpenAI, vLLM), a path (Mistral,
+pydantic), a sentence (Anthropic, Gemini, LiteLLM). All have a phrase that means "not supported",
+and a name from the call. Only parameters that were sent are ever removed."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -20,9 +19,9 @@ from experiments.core.parameters import (
 )
 from experiments.gateway.errors import Status, UpstreamError
 
-# Its absence changes the form of the answer, or what the caller relies on: others are asked first.
+# Without these the answer changes its form, or loses what the caller relies on.
 SHAPES_THE_ANSWER = frozenset(("n", "logprobs", "top_logprobs", "stop"))
-# What the answer can do without.
+# Optional for the answer.
 OPTIONAL = frozenset(
     (
         *("seed", "temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty"),
@@ -31,7 +30,7 @@ OPTIONAL = frozenset(
         *("prompt_cache_key", "prompt_cache_retention", "thinking", "random_seed"),
     )
 )
-# What the caller asked for: never left out, so the model is not asked for such calls.
+# What the caller asked for: never removed, so such calls do not go to the model.
 REQUIRED = frozenset(
     ("tools", "functions", "function_call", "response_format", "tool_choice", "modalities", "audio")
 )
@@ -76,7 +75,7 @@ _INSTEAD = re.compile(
 _LISTED = re.compile(r"param(?:eter)?s?: ?[\[{]([^\]}]*)[\]}]", re.IGNORECASE)
 _PATH = re.compile(r"loc['\"]?: ?[\[(] ?['\"]body['\"], ?['\"](\w+)['\"]")
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w])( \(exclusive\))?")
-# What providers call parameters of the protocol, for messages without its own names.
+# Providers' names for parameters of the protocol, for messages without the protocol's names.
 _ALIASES: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), names)
     for pattern, names in (
@@ -106,11 +105,11 @@ _ALIASES: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
 
 
 class Refused(NamedTuple):
-    """What the provider does not take: rules that the next calls of this model are sent by.
+    """What the provider refuses: rules for the next calls of this model.
 
-    `at_once` are those that this very call can be sent with again; empty: ask another model.
-    Not `lasting`: it is about this call's tools or schema, and says nothing about the next one's.
-    """
+    `at_once` are the rules that this call can be retried with; if empty, another model is
+    called. Without `lasting`, the refusal concerns this call's tools or schema and does not
+    apply to the next one."""
 
     rules: tuple[ParameterRule, ...]
     lasting: bool = True
@@ -122,7 +121,7 @@ class Refused(NamedTuple):
 
     @property
     def as_a_last_resort(self) -> tuple[ParameterRule, ...]:
-        """As above, and what can be left out where no other model is left."""
+        """The same, including what can be left out if no other model is left."""
         refused = any(rule.action is Action.REFUSE for rule in self.rules)
         return () if refused else self.rules
 
@@ -130,7 +129,7 @@ class Refused(NamedTuple):
 def refused_parameters(
     error: UpstreamError, sent: Mapping[str, Any], capabilities: Collection[str]
 ) -> Refused | None:
-    """What the error says about parameters of the call, None where it is about something else."""
+    """What the error says about parameters of the call, None if it concerns something else."""
     if not _may_be_about_parameters(error):
         return None
     text = f"{error.code or ''} {error.message}"
@@ -156,7 +155,7 @@ def _may_be_about_parameters(error: UpstreamError) -> bool:
 def _named(
     error: UpstreamError, sent: Mapping[str, Any], capabilities: Collection[str]
 ) -> Iterator[str]:
-    """The sent parameters that the error is about, by the surest sign there is."""
+    """The sent parameters that the error is about, by the most reliable evidence available."""
     candidates = [name for name in sent if name not in NEVER and sent[name] is not None]
     if error.param:
         head, _, rest = error.param.replace("[", ".").partition(".")
@@ -183,7 +182,7 @@ def _named(
 
 
 def _mentioned(message: str, candidates: Collection[str]) -> list[str]:
-    """The first of the sent names in the message, and the second where one excludes the other."""
+    """The first of the sent names in the message, and the second if one excludes the other."""
     places = {}
     for name in candidates:
         quoted = rf"[`'\"]{re.escape(name)}[`'\"]|(?<![\w.]){re.escape(name)} ?[:=>]"
@@ -203,7 +202,7 @@ def _about(
     value = sent.get(name)
     if (limit := _limit(text, value)) is not None and (name in LIMITS or isinstance(value, list)):
         return _rule(name, Action.CLAMP, maximum=limit)
-    if not is_unsupported:  # out of a range: another model may have a wider one
+    if not is_unsupported:  # out of range: another model may have a wider one
         return _rule(name, Action.REFUSE, only_values=_value(value)) if _value(value) else None
     if name in LIMITS:
         return _renamed(name, text, sent)
@@ -220,7 +219,7 @@ def _action(name: str, value: Any) -> Action:
 
 
 def _renamed(name: str, text: str, sent: Mapping[str, Any]) -> ParameterRule:
-    """A limit is never left out: a budget may rely on it."""
+    """A limit is never removed: a budget may rely on it."""
     instead = _INSTEAD.search(text)
     other = next(each for each in LIMITS if each != name)
     if instead and instead[1].lower() in LIMITS:
@@ -231,7 +230,7 @@ def _renamed(name: str, text: str, sent: Mapping[str, Any]) -> ParameterRule:
 
 
 def _limit(text: str, value: Any) -> float | None:
-    """The largest number in the message that is below what was sent."""
+    """The largest number in the message that is below the sent value."""
     size = len(value) if isinstance(value, list) else value
     if isinstance(size, bool) or not isinstance(size, int | float) or not _RANGE.search(text):
         return None
@@ -243,12 +242,12 @@ def _limit(text: str, value: Any) -> float | None:
 
 
 def _kind(name: str, value: Any) -> tuple[str, ...]:
-    """A format that is refused says nothing about the other formats."""
+    """A refused format says nothing about other formats."""
     return _value(value) if name in ("response_format", "tool_choice", "modalities") else ()
 
 
 def _value(value: Any) -> tuple[str, ...]:
-    """Long values are not remembered."""
+    """Long values are not stored."""
     text = "" if value is None else value_text(value)
     return (text,) if text and len(text) <= LONGEST_VALUE else ()
 

@@ -1,8 +1,7 @@
-"""How many tokens a call used: as its provider reports them, or estimated where it does not.
+"""Token usage of a call: as its provider reports it, or estimated if it does not.
 
-Providers report the same things under many names, and some leave out of a total what others count
-in it. `read_usage` brings all of them into one shape; docs/gateway.md lists what it knows.
-"""
+Providers report the same counts under many names, and some exclude from a total what others
+include. `read_usage` normalizes all of them; docs/gateway.md lists the supported forms."""
 
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
@@ -20,7 +19,7 @@ _TOTAL = ("total_tokens", "totalTokenCount")
 _INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
 _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details")
 _CACHE_READ = (
-    "cached_tokens",  # OpenAI's details; Moonshot beside prompt_tokens
+    "cached_tokens",  # OpenAI's details; Moonshot next to prompt_tokens
     "prompt_cache_hit_tokens",  # DeepSeek
     "cache_read_input_tokens",  # Anthropic, LiteLLM
     "num_cached_tokens",  # Mistral
@@ -34,11 +33,11 @@ _CACHE_WRITE = (
 _BY_LIFETIME = ("cache_creation", "cache_creation_token_details")  # Anthropic, LiteLLM
 _ANTHROPIC = ("cache_creation_input_tokens", "cache_read_input_tokens", "cache_creation")
 _REASONING = ("reasoning_tokens", "thoughtsTokenCount")
-_HIGHEST_COST = 1_000_000 * NANO  # a call of a million dollars is no call
+_HIGHEST_COST = 1_000_000 * NANO  # no call costs a million dollars
 
 
 class OutputCounter:
-    """Counts what a model writes, for when its provider does not."""
+    """Counts a model's output, for providers that report no usage."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -56,7 +55,7 @@ class OutputCounter:
                 self._text(function.get("arguments"))
 
     def _text(self, text: Any) -> None:
-        """A text, or a list of parts that hold texts."""
+        """A text, or a list of parts with texts."""
         if isinstance(text, str):
             self.bytes += len(text.encode(errors="replace"))
         elif isinstance(text, list):
@@ -71,7 +70,7 @@ class OutputCounter:
 
 
 class Expected(NamedTuple):
-    """What a call can have used: tokens read as estimated, and the most of one answer."""
+    """Limits of a call's usage: input tokens as estimated, and the longest possible answer."""
 
     input_tokens: int
     most: int
@@ -79,7 +78,7 @@ class Expected(NamedTuple):
 
 
 def reported_in(data: Mapping[str, Any]) -> Reported | None:
-    """Where an answer, or an event of a stream, says what was used."""
+    """Where a response, or an event of a stream, reports usage."""
     for name in ("usage", "usageMetadata"):  # Gemini's is the second
         if isinstance(found := data.get(name), dict) and found:
             return found
@@ -92,14 +91,14 @@ def reported_in(data: Mapping[str, Any]) -> Reported | None:
 
 
 def merged(known: Reported | None, later: Reported | None) -> Reported | None:
-    """What a stream says of its usage in several events: the last word on each count."""
+    """Usage reported by several events of a stream: the last value of each count."""
     if not known or not later:
         return later or known
     return {**known, **{name: value for name, value in later.items() if value is not None}}
 
 
 def usage_of(reported: Any, expected: Expected, written: OutputCounter) -> Usage:
-    """The provider's numbers where they can be true, else our own, marked as estimated."""
+    """The provider's numbers if they are plausible, else our own, marked as estimated."""
     known: Reported = reported if isinstance(reported, dict) else {}
     without_total = {name: value for name, value in known.items() if name not in _TOTAL}
     for each in (known, without_total):
@@ -111,8 +110,8 @@ def usage_of(reported: Any, expected: Expected, written: OutputCounter) -> Usage
 
 
 def usage_of_part(reported: Any, expected: Expected, written: OutputCounter) -> Usage:
-    """The same for an answer that was not completed: the provider's last word on what it wrote may
-    be older than the last of what came."""
+    """The same for an incomplete response: the provider's last count may be older than the last
+    chunk received."""
     usage = usage_of(reported, expected, written)
     if written.tokens <= usage.output_tokens:
         return usage
@@ -128,7 +127,7 @@ def _can_be_true(usage: Usage, expected: Expected, written: OutputCounter) -> bo
 
 
 def read_usage(reported: Reported) -> Usage | None:
-    """What a provider reports, in the one shape; None without counts of input and output."""
+    """The reported usage in normal form; None without counts of input and output."""
     read, wrote = _first(reported, _INPUT), _first(reported, _OUTPUT)
     if wrote is None and "promptTokenCount" in reported:
         wrote = 0  # Gemini leaves out counts of zero
@@ -138,11 +137,10 @@ def read_usage(reported: Reported) -> Usage | None:
 
 
 class _Reader:
-    """Finds the parts, then which of them the provider's counts of input and output leave out.
+    """Finds the parts, then which of them the provider's input and output counts exclude.
 
-    Parts are among these counts unless the provider's own form says otherwise, the total shows it
-    (it holds more than both), or a part exceeds the whole.
-    """
+    Parts are included in these counts unless the provider's form defines otherwise, the total
+    shows it (it exceeds their sum), or a part exceeds the whole."""
 
     def __init__(self, reported: Reported, read: int, wrote: int) -> None:
         self._reported = reported
@@ -170,7 +168,7 @@ class _Reader:
     def _bounded(
         self, cached: int | None, write: int | None, hour: int | None, reasoning: int | None
     ) -> Usage:
-        """Parts never overlap, and are never more than the whole."""
+        """Parts never overlap and never exceed the whole."""
         read = self._read + self._tools
         audio = self._audio(self._input, "prompt")
         cached, write, hour, audio = _within(read, cached, write, hour, audio)
@@ -189,7 +187,7 @@ class _Reader:
         )
 
     def _writes(self) -> tuple[int | None, int | None]:
-        """Cache writes for the usual lifetime, and for an hour."""
+        """Cache writes with the usual lifetime, and with one hour."""
         written = _first({**self._reported, **self._input}, _CACHE_WRITE)
         lifetimes = _details({**self._reported, **self._input}, _BY_LIFETIME)
         hour = _first(lifetimes, ("ephemeral_1h_input_tokens",))
@@ -206,7 +204,7 @@ class _Reader:
         return self._beyond in {cache, cache + reasoning}
 
     def _leaves_out_reasoning(self, reasoning: int) -> bool:
-        """xAI and Gemini show it in the total; Perplexity leaves it out of that too."""
+        """xAI and Gemini include it in the total; Perplexity excludes it from that too."""
         if "thoughtsTokenCount" in self._reported or "citation_tokens" in self._reported:
             return True
         return reasoning > self._wrote or reasoning <= self._beyond
@@ -235,7 +233,7 @@ def _first(place: Reported, names: tuple[str, ...]) -> int | None:
 
 
 def _within(whole: int, *parts: int | None) -> list[int | None]:
-    """The parts, none of them larger than what the ones before it leave of the whole."""
+    """The parts, each capped at what the earlier ones leave of the whole."""
     bounded = []
     for part in parts:
         bounded.append(None if part is None else min(part, whole))

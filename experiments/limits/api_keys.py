@@ -1,4 +1,4 @@
-"""API keys: how a request sends one, and which key a secret belongs to. Looked up once a second."""
+"""API keys: how a request sends one, and which key a secret belongs to. Cached for a second."""
 
 import time
 from typing import NamedTuple
@@ -12,12 +12,12 @@ _SCHEME = "bearer "
 
 
 class NotAKeyError(Exception):
-    """The Authorization header holds something else, and no other header a key."""
+    """The Authorization header is not a bearer token, and no other header contains a key."""
 
 
 def secret_in(authorization: str | None, x_api_key: str | None) -> str | None:
-    """The key that a request sends, as OpenAI's clients do or as Anthropic's; the first where both
-    do. None where it sends none. Raises NotAKeyError."""
+    """The key of a request, as OpenAI's or Anthropic's clients send it; the first if both are
+    sent. None if there is none. Raises NotAKeyError."""
     scheme, secret = (authorization or "")[: len(_SCHEME)], (authorization or "")[len(_SCHEME) :]
     is_bearer, other = scheme.lower() == _SCHEME, (x_api_key or "").strip()
     if is_bearer and (secret.strip() or not other):
@@ -28,7 +28,7 @@ def secret_in(authorization: str | None, x_api_key: str | None) -> str | None:
 
 
 class Caller(NamedTuple):
-    """The key of a request, as it was at most a second ago."""
+    """The key of a request, at most one second old."""
 
     key: APIKey
     read_at: float
@@ -45,7 +45,7 @@ _callers: dict[str, Caller] = {}
 
 
 def find_caller(secret: str) -> Caller | None:
-    """The key with this secret, None where there is none. Read again after a second."""
+    """The key with this secret, None if it is unknown. Cached for a second."""
     digest = hash_secret(secret)
     known = _callers.get(digest)
     if known is not None and time.monotonic() - known.read_at < REMEMBERED_SECONDS:
@@ -59,5 +59,5 @@ def find_caller(secret: str) -> Caller | None:
 
 
 def invalidate() -> None:
-    """The next request reads its key from the database."""
+    """Clears the cache: the next request reads its key from the database."""
     _callers.clear()

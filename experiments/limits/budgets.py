@@ -1,10 +1,9 @@
-"""What keys, and people on the chat page, may use: requests and tokens a minute, money a day and a
+"""Limits of keys and of users of the chat page: requests and tokens per minute, money per day and
 month.
 
-A call is charged with its estimate when it is let in, in the transaction that stores its decision,
-and corrected when it has ended. So calls at the same time cannot overdraw a budget together, and
-one whose process dies stays charged as estimated.
-"""
+A call is charged with its estimate on admission, in the transaction that stores its decision,
+and corrected when it has ended. So concurrent calls cannot overdraw a budget together, and a
+call whose process dies stays charged as estimated."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -22,13 +21,13 @@ from experiments.storage import bulk_sql
 from experiments.storage.transactions import run_transaction
 
 DAY, MINUTE = KeyUsage.DAY, KeyUsage.MINUTE
-OWN_KEY = 0  # the product's own calls are charged to it: no API key has this number
+OWN_KEY = 0  # Switchyard's own calls are charged to it: no API key has this number
 _KEY = ("key_id", "span", "starts_at")
 Span = tuple[int, str, datetime]
 
 
 class Limits(NamedTuple):
-    """None is no limit. Money in nano-dollars."""
+    """None means no limit. Money in nano-dollars."""
 
     requests: int | None = None
     tokens: int | None = None
@@ -47,7 +46,7 @@ class Limits(NamedTuple):
 
 
 def requests_limit(key: APIKey) -> int | None:
-    """A minute's. The key's own, else everybody's; 0 is none."""
+    """Per minute. The key's own limit, else the default; 0 means no limit."""
     own = key.requests_per_minute
     return (settings.API_KEY_REQUESTS_PER_MINUTE if own is None else own) or None
 
@@ -64,12 +63,12 @@ def limits_of(key: APIKey) -> Limits:
 
 
 def user_account(user_id: int) -> int:
-    """Whom calls of somebody without a key are charged to: a number that no key has."""
+    """The account that calls without a key are charged to: a number that no key has."""
     return -user_id
 
 
 def limits_of_person() -> Limits:
-    """Anybody's who chats on the page."""
+    """The limits of every user of the chat page."""
     return Limits(
         settings.API_KEY_REQUESTS_PER_MINUTE or None,
         day=_nano(Decimal(str(settings.CHAT_BUDGET_PER_DAY))) or None,
@@ -77,13 +76,13 @@ def limits_of_person() -> Limits:
 
 
 def spent_today(key_id: int, now: datetime) -> int:
-    """Nano-dollars this UTC day, calls under way at their estimates. One query."""
+    """Nano-dollars this UTC day, calls in flight at their estimates. One query."""
     row = KeyUsage.objects.filter(key_id=key_id, span=DAY, starts_at=_day(now)).first()
     return row.cost if row else 0
 
 
 class Reservation(NamedTuple):
-    """What one call is expected to use. `cost` is None where the price is unknown."""
+    """The expected usage of one call. `cost` is None if the price is unknown."""
 
     key_id: int
     limits: Limits
@@ -92,12 +91,12 @@ class Reservation(NamedTuple):
     cost: int | None
 
     def as_detail(self) -> dict[str, Any]:
-        """What a decision keeps of it, so that usage can be counted again."""
+        """The part a decision stores, so that usage can be recomputed."""
         return {"key": self.key_id, "tokens": self.tokens, "cost": self.cost}
 
 
 class QuotaStatus(NamedTuple):
-    """What a key has left this minute, and which soft budgets it is above."""
+    """What a key has left this minute, and which soft budgets it exceeds."""
 
     limits: Limits
     requests_left: int | None = None
@@ -117,7 +116,7 @@ class OverLimitError(Exception):
 
 
 class Used(NamedTuple):
-    """What a key has used so far in the spans that its limits speak of."""
+    """What a key has used so far in the periods of its limits."""
 
     requests: int
     tokens: int
@@ -132,10 +131,9 @@ class Used(NamedTuple):
 
 
 def reserve(charges: Sequence[Reservation]) -> list[QuotaStatus | OverLimitError]:
-    """Charges each call that its key's limits admit; for each, in order, what is left or why not.
-
-    Runs inside the caller's transaction: the usage of limited keys is locked until it ends.
-    """
+    """Charges each call that its key's limits admit; for each, in order, the remaining quota or
+    the refusal. Runs inside the caller's transaction: the usage of limited keys is locked until
+    it ends."""
     results: list[QuotaStatus | OverLimitError] = [QuotaStatus(charge.limits) for charge in charges]
     counters = _Counters(charges)
     for index, charge in enumerate(charges):
@@ -147,10 +145,9 @@ def reserve(charges: Sequence[Reservation]) -> list[QuotaStatus | OverLimitError
 
 
 def count_request(key: APIKey, now: datetime) -> bool:
-    """Counts a request that asks no model, and says whether the key's limit a minute admits it.
-
-    Gateway calls count in the same place. One statement, none for a key without such a limit.
-    """
+    """Counts a request that calls no model, and returns whether the key's limit per minute
+    admits it. Gateway calls use the same counter. One statement, none for a key without such a
+    limit."""
     limit = requests_limit(key)
     if limit is None:
         return True
@@ -172,7 +169,7 @@ def count_request(key: APIKey, now: datetime) -> bool:
 
 
 class UsageCorrection(NamedTuple):
-    """What a call really used, in place of what it was charged with."""
+    """The actual usage of a call, which replaces its reservation."""
 
     charge: Reservation
     tokens: int
@@ -180,7 +177,7 @@ class UsageCorrection(NamedTuple):
 
 
 def reconcile(corrections: Iterable[UsageCorrection]) -> None:
-    """Replaces estimates. An unknown cost leaves the estimate standing."""
+    """Replaces estimates. If the cost is unknown, the estimate remains."""
     changes = []
     for charge, tokens, cost in corrections:
         known = cost if cost is not None else charge.cost
@@ -243,7 +240,7 @@ def _standing(charge: Reservation, used: Used) -> QuotaStatus:
 
 
 class _Counters:
-    """What keys have used, with the charges admitted so far in this transaction."""
+    """The usage of keys, including the charges admitted so far in this transaction."""
 
     def __init__(self, charges: Sequence[Reservation]) -> None:
         self._rows = _locked(charges)
@@ -280,7 +277,7 @@ class _Counters:
 
 def _locked(charges: Sequence[Reservation]) -> dict[Span, Sequence[int]]:
     """The counters of every row that `charges` may change, locked in one order by one statement.
-    Rows that are new are made. Where no key has a limit, nothing is locked before it is added."""
+    Missing rows are created. If no key has a limit, nothing is locked in advance."""
     if not any(charge.limits.by_money or charge.limits.by_minute for charge in charges):
         return {}
     spans = sorted({span for charge in charges for span in _spans(charge)})
@@ -299,12 +296,13 @@ def _locked(charges: Sequence[Reservation]) -> dict[Span, Sequence[int]]:
 
 
 def _aware(at: datetime) -> datetime:
-    """SQLite's moments come back without their zone, which is UTC."""
+    """SQLite returns times without their zone, which is UTC."""
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _spans(charge: Reservation) -> list[Span]:
-    """The rows a charge counts in: its day, and its minute where its key has a limit by it."""
+    """The rows that a charge counts in: its day, and its minute if its key has a limit per
+    minute."""
     spans = [(charge.key_id, DAY, _day(charge.at))]
     if charge.limits.by_minute:
         spans.append((charge.key_id, MINUTE, _minute(charge.at)))

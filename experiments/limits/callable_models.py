@@ -8,7 +8,7 @@ from experiments.limits import credentials
 
 
 class Missing(NamedTuple):
-    """An endpoint whose key is not there: the variable or the file where it is looked for."""
+    """An endpoint with a missing key: the environment variable or file that should contain it."""
 
     endpoint: str
     variable: str

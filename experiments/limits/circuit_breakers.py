@@ -1,4 +1,4 @@
-"""Circuit breakers of models, in the database so that all processes know of them."""
+"""Circuit breakers of models, stored in the database and shared by all processes."""
 
 import threading
 import time
@@ -21,7 +21,7 @@ PROBE = timedelta(seconds=30)
 
 
 class CallResult(NamedTuple):
-    """How one call of a model ended, as far as the model is to blame."""
+    """The outcome of one model call, for the model's circuit breaker."""
 
     model: str
     failed: bool
@@ -29,7 +29,7 @@ class CallResult(NamedTuple):
 
 
 class Tripped(NamedTuple):
-    """Models that are left alone, and those that one probe may try."""
+    """Models with an open circuit breaker, and those that wait for one probe."""
 
     closed_to_all: frozenset[str]
     to_probe: frozenset[str]
@@ -53,20 +53,20 @@ def tripped(now: datetime) -> Tripped:
 
 
 def invalidate() -> None:
-    """The next call reads the circuits anew."""
+    """Clears the cache: the next call reads the circuit breakers from the database."""
     global _read  # noqa: PLW0603
     _read = (float("-inf"), {})
 
 
 def claim_probe(model: str, now: datetime) -> bool:
-    """Whether the caller is the one who tries a model whose wait is over."""
+    """Whether the caller gets the probe of a model whose wait is over."""
     free = Q(probe_until__isnull=True) | Q(probe_until__lte=now)
     due = Circuit.objects.filter(free, model=model, open_until__lte=now)
     return run_transaction(lambda: due.update(probe_until=now + PROBE)) == 1
 
 
 def record(results: Sequence[CallResult], now: datetime) -> None:
-    """Counts calls, and opens or closes circuits. Runs inside the caller's transaction."""
+    """Counts calls, and opens or closes circuit breakers. Runs inside the caller's transaction."""
     calls = Counter(result.model for result in results)
     failures = Counter(result.model for result in results if result.failed)
     reasons = {result.model: result.reason for result in results if result.failed}

@@ -1,7 +1,6 @@
-"""The keys of provider endpoints, read from the environment or a file when a call is made.
+"""The keys of provider endpoints, read from the environment or a file for each call.
 
-Nothing here logs, stores or raises a key.
-"""
+This module never logs, stores or raises a key."""
 
 import os
 import re
@@ -12,7 +11,7 @@ from django.conf import settings
 from experiments.core.endpoints import Endpoint, may_hold_provider_key
 
 HIDDEN = "[hidden]"
-# What providers' keys look like, in case one repeats a key in an error that we did not send.
+# The format of providers' keys, in case an error contains a key that we did not send.
 _LOOKS_LIKE_A_KEY = re.compile(
     r"\b(?:sk|pk|rk|gsk|xai|sy)[-_][A-Za-z0-9_\-]{8,}|Bearer\s+\S{8,}"
     r"|\bAIza[A-Za-z0-9_\-]{20,}|\bA[KS]IA[A-Z0-9]{12,}|(?<=[?&]key=)[^\s&'\"]{8,}"
@@ -20,11 +19,11 @@ _LOOKS_LIKE_A_KEY = re.compile(
 
 
 class CredentialMissingError(Exception):
-    """The endpoint names a place where no key is. The message says which, and what to do."""
+    """The endpoint's variable or file has no key. The message says which, and what to do."""
 
 
 def key_of(endpoint: Endpoint) -> str | None:
-    """The endpoint's key, None where it takes none. Raises CredentialMissingError."""
+    """The endpoint's key, None if it needs none. Raises CredentialMissingError."""
     if endpoint.api_key_file:
         return _from_file(endpoint)
     if endpoint.api_key_env:
@@ -42,7 +41,7 @@ def problem_of(endpoint: Endpoint) -> str | None:
 
 
 def without_secrets(text: str, key: str | None) -> str:
-    """A provider's message without our key, or anything that looks like one."""
+    """A provider's message without our key or anything that looks like a key."""
     if key:
         text = text.replace(key, HIDDEN)
     return _LOOKS_LIKE_A_KEY.sub(HIDDEN, text)

@@ -1,5 +1,5 @@
-"""What providers were found to refuse, for all processes: read often, written rarely, and
-forgotten after a day."""
+"""Parameters that providers refuse, shared by all processes: read often, written rarely, deleted
+after some hours."""
 
 import threading
 import time
@@ -24,7 +24,7 @@ Learned = Mapping[str, tuple[ParameterRule, ...]]
 
 
 class Refusal(NamedTuple):
-    """A rule that a model's provider asked for, in its words."""
+    """A rule that a model's provider requires, in its own terms."""
 
     model: str
     rule: ParameterRule
@@ -50,14 +50,14 @@ def learned(now: datetime) -> Learned:
 
 
 def invalidate() -> None:
-    """The next call reads them again."""
+    """Clears the cache."""
     global _read  # noqa: PLW0603
     _read = (float("-inf"), {})
 
 
 def remember(refusals: Sequence[Refusal], now: datetime) -> None:
-    """Keeps them for `LEARNED_PARAMETER_HOURS`, from now on; what has expired is deleted. Each row
-    in a transaction of its own: they do not belong together."""
+    """Stores them for `LEARNED_PARAMETER_HOURS` from now; expired ones are deleted. Each row has
+    its own transaction, because they are independent."""
     kept = timedelta(hours=settings.LEARNED_PARAMETER_HOURS)
     if not refusals or not kept:
         return

@@ -1,4 +1,4 @@
-"""Checks where provider calls go: the host as it is written, and the addresses it resolves to."""
+"""Checks where provider calls go: the host as written, and the addresses it resolves to."""
 
 import asyncio
 import socket
@@ -29,8 +29,8 @@ def private_networks() -> tuple[Network, ...]:
 
 
 def refuse_written_address(base_url: str) -> None:
-    """Raises AddressRefusedError where the URL's host is an address that may not be called. A name
-    passes: it is checked when it is resolved."""
+    """Raises AddressRefusedError if the URL's host is a forbidden address. A name passes: it is
+    checked when it is resolved."""
     address = literal_address(host_of(base_url))
     if address is not None:
         refuse_address(address, private_networks())
@@ -38,7 +38,7 @@ def refuse_written_address(base_url: str) -> None:
 
 async def refuse_resolved_address(base_url: str) -> None:
     """The same for every address that the host resolves to now. A name that does not resolve
-    passes: the call says so itself."""
+    passes: the call itself reports that."""
     host = host_of(base_url)
     if not host:
         return
@@ -52,8 +52,8 @@ async def refuse_resolved_address(base_url: str) -> None:
 
 
 class CheckedResolver(AbstractResolver):
-    """Resolves names for aiohttp and refuses those that lead to a refused address, at the moment
-    of the connection: a name cannot change between the check and the call."""
+    """Resolves names for aiohttp and refuses forbidden addresses when the connection is made: a
+    name cannot change between the check and the call."""
 
     def __init__(self) -> None:
         self._resolver = DefaultResolver()

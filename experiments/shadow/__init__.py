@@ -1,1 +1,1 @@
-"""The other model answers too: queue, judging, report."""
+"""Shadow calls: queue, evaluation by a judge, report."""

@@ -1,4 +1,4 @@
-"""Judged pairs as recorded outcomes: what the lab evaluates and trains routers on."""
+"""Judged pairs as recorded outcomes: data for evaluating and training routers in the lab."""
 
 from experiments.lab import datasets
 from experiments.lab.datasets import Answered, add_pair
@@ -6,10 +6,8 @@ from experiments.models import OwnCall, ShadowPair
 
 
 def feed(pair: ShadowPair, preference: float) -> bool:
-    """Adds a judged pair to its domain's set. Scores are shares of the judge's preference.
-
-    False where the domain keeps nothing of a prompt: a router could score nothing then.
-    """
+    """Adds a judged pair to its domain's dataset. Scores are shares of the judge's preference.
+    False if the domain stores no part of a prompt, because a router could not score it."""
     decision = pair.decision
     embedding = decision.detail.get("features", {}).get("embedding")
     if not decision.text and embedding is None:

@@ -1,7 +1,6 @@
-"""What becomes of shadow pairs: calls are admitted and booked, each pair is ended once.
+"""Database writes for shadow pairs: admits and records calls, and ends each pair once.
 
-`experiments.gateway.shadow_worker` makes the calls; everything it writes is written here.
-"""
+`experiments.gateway.shadow_worker` makes the calls; this module does all its writes."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -40,7 +39,7 @@ Status = ShadowPair.Status
 
 
 class Own(NamedTuple):
-    """One of our calls, to be booked. The last three are the judge's."""
+    """One of our calls, to be recorded. The last three fields are the judge's."""
 
     pair: ShadowPair
     purpose: OwnCall.Purpose
@@ -52,7 +51,7 @@ class Own(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A pair that goes back to wait, with what its calls used so far."""
+    """A pair that goes back to the queue, with what its calls used so far."""
 
     pair: ShadowPair
     material: Material
@@ -63,7 +62,7 @@ class Waiting(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """How a pair ends, and what its calls used together; None where one has no price."""
+    """How a pair ends, and what its calls used in total; None if one has no price."""
 
     pair: ShadowPair
     status: ShadowPair.Status
@@ -79,16 +78,15 @@ class Ending(NamedTuple):
 
 
 def charge_for(at: datetime, tokens: int, cost: int | None) -> Reservation:
-    """What a pair is expected to use, under the day's budget of the moment."""
+    """The expected usage of a pair, under the current daily budget."""
     return Reservation(OWN_KEY, Limits(day=store.current().shadowing.budget), at, tokens, cost)
 
 
 def begin(claims: Mapping[UUID, Reservation]) -> dict[UUID, str]:
-    """Marks the pairs that the budget covers as being asked, and charges them. For each "" or why
-    not; those that somebody else has begun, or ended, are left out.
+    """Marks the pairs that the budget covers as started, and charges them. For each, "" or the
+    reason it was not started; pairs that another task has started or ended are left out.
 
-    Committed before anything is asked: whatever happens then, nobody asks for them again.
-    """
+    Committed before any call: no pair is ever called twice."""
     waiting = ShadowPair.objects.filter(pk__in=claims, status=Status.WAITING)
 
     def write() -> dict[UUID, QuotaStatus | OverLimitError]:
@@ -106,7 +104,7 @@ def begin(claims: Mapping[UUID, Reservation]) -> dict[UUID, str]:
 
 
 def book(calls: Iterable[Own]) -> None:
-    """Keeps what was called and what it cost, and what it says about the models' health."""
+    """Records calls, their cost and their effect on the models' circuit breakers."""
     calls = list(calls)
     now = datetime.now(UTC)
     results = [
@@ -125,7 +123,7 @@ def book(calls: Iterable[Own]) -> None:
 
 
 def wait(waiting: Iterable[Waiting]) -> None:
-    """Puts pairs back whose model cannot be asked now."""
+    """Returns pairs to the queue whose model cannot be called now."""
     for each in waiting:
         run_transaction(partial(_wait, each))
 
@@ -136,7 +134,8 @@ def _wait(each: Waiting) -> None:
 
 
 def end(endings: Iterable[Ending]) -> None:
-    """Ends each pair once, in a transaction of its own, with all that follows from its verdict."""
+    """Ends each pair once, in its own transaction, with everything that follows from its
+    verdict."""
     for ending in endings:
         run_transaction(partial(_end, ending, datetime.now(UTC)))
 
@@ -156,7 +155,7 @@ def _end(ending: Ending, now: datetime) -> None:
         preference=ending.preference,
     )
     _correct(ending.charge, ending.tokens, ending.cost)
-    if not ended:  # it was taken for dead; what was asked is booked as it was
+    if not ended:  # its process was taken for dead; its calls are recorded as they were
         OwnCall.objects.filter(pair_id=pair.pk, status=INTERRUPTED).delete()
     elif ending.preference is not None:
         _rate(pair.pk, ending.preference, now)
@@ -169,12 +168,14 @@ def _correct(charge: Reservation | None, tokens: int, cost: int | None) -> None:
 
 
 def _rate(decision_id: UUID, preference: float, now: datetime) -> None:
-    """The verdict as a rating of its own metric. With feedback switched off only the pair has
-    it."""
+    """The verdict as a rating of its own metric. If feedback is off, only the pair stores it."""
     try:
         record_feedback([Rating(decision_id, METRIC, preference, JUDGE, now)], now)
     except FeedbackOffError:
-        log.warning("A verdict is no rating: feedback is off", extra={"decision_id": decision_id})
+        log.warning(
+            "A verdict is not stored as a rating: feedback is off",
+            extra={"decision_id": decision_id},
+        )
 
 
 def _calls(call: Own) -> Iterator[OwnCall]:

@@ -1,4 +1,5 @@
-"""Shadow pairs wait here: what was answered, sealed, until a background task works it off."""
+"""The queue of shadow pairs: prompt and answer, encrypted, until a background task processes
+them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -25,11 +26,11 @@ TRIED_AGAIN_AFTER = timedelta(seconds=30)
 MOST_TOGETHER = 64
 USED_UP = "budget_day"
 INTERRUPTED = "interrupted"
-INTERRUPTION = "Its process ended before what was asked was booked. Nothing is asked twice."
+INTERRUPTION = "Its process ended before its calls were recorded. No call is repeated."
 
 
 class ShadowCandidate(NamedTuple):
-    """An answered call that `other` is to answer too: what it was asked, and what the user got."""
+    """An answered call to repeat with `other`: its request and the answer the user received."""
 
     decision: Decision
     model: str
@@ -39,7 +40,8 @@ class ShadowCandidate(NamedTuple):
 
 
 class Material(NamedTuple):
-    """What a waiting pair needs, unsealed. `other` is the other model's answer, once it is here."""
+    """The decrypted data of a waiting pair. `other` is the other model's answer, once it has
+    arrived."""
 
     body: dict[str, Any]
     answer: str
@@ -47,8 +49,8 @@ class Material(NamedTuple):
 
 
 def queue(candidate: Sequence[ShadowCandidate]) -> None:
-    """Stores what is to be asked, sealed, and sees that somebody asks. Once the day's budget is
-    used up nothing is stored but that the call was not made."""
+    """Stores a pair, encrypted, and queues a task for it. Once the daily budget is spent, only
+    the fact that the call was not made is stored."""
     now = datetime.now(UTC)
     expire(now)
     is_used_up = spent(now) >= store.current().shadowing.budget
@@ -65,12 +67,13 @@ def queue(candidate: Sequence[ShadowCandidate]) -> None:
 
 
 def expire(now: datetime) -> int:
-    """Ends what nobody will work off any more, and forgets its prompts. Returns how many."""
+    """Ends pairs that no task will process any more, and deletes their prompts. Returns how
+    many."""
     pairs, waiting = ShadowPair.objects, ShadowPair.objects.filter(status=Status.WAITING)
     late = waiting.filter(created_at__lt=now - LONGEST_WAIT)
-    held_up = Concat(Value("Not worked off within an hour. "), F("detail"))
+    held_up = Concat(Value("Not processed within an hour. "), F("detail"))
     lost = _lose(late.exclude(detail=""), now, held_up)
-    lost += _lose(late, now, "Not worked off within an hour. Is `manage.py run_tasks` running?")
+    lost += _lose(late, now, "Not processed within an hour. Is `manage.py run_tasks` running?")
     open_tasks = Q(task__status__in=[BackgroundTask.Status.QUEUED, BackgroundTask.Status.RUNNING])
     dropped = waiting.exclude(open_tasks)
     lost += _lose(dropped, now, "Its background task was cancelled, or failed.")
@@ -79,13 +82,13 @@ def expire(now: datetime) -> int:
 
 
 def end_interrupted(task_id: int, now: datetime) -> None:
-    """Ends the pairs that somebody had begun to ask when this task was taken from him."""
+    """Ends the pairs that a previous worker had started when it lost this task."""
     for pair in ShadowPair.objects.filter(task_id=task_id, status=Status.ASKING):
         _interrupt(pair, now)
 
 
 def _lose(rows: "QuerySet[ShadowPair]", now: datetime, why: Any) -> int:
-    if not rows.exists():  # as nearly always: then nothing waits for its turn to write
+    if not rows.exists():  # the usual case: then there is no wait for the write lock
         return 0
     return run_transaction(
         lambda: ShadowPair.objects.filter(pk__in=locked_ids(rows)).update(
@@ -95,7 +98,7 @@ def _lose(rows: "QuerySet[ShadowPair]", now: datetime, why: Any) -> int:
 
 
 def _interrupt(pair: ShadowPair, now: datetime) -> int:
-    """What was not booked counts as it was expected to cost: it stays charged to the day."""
+    """Calls that were not recorded count at their estimated cost: it stays charged to the day."""
 
     def write() -> int:
         asking = ShadowPair.objects.filter(pk=pair.pk, status=Status.ASKING)
@@ -119,7 +122,7 @@ def _interrupt(pair: ShadowPair, now: datetime) -> int:
 
 
 def spent(now: datetime) -> int:
-    """Nano-dollars of own calls this UTC day, those under way included at their estimates."""
+    """Nano-dollars of Switchyard's own calls this UTC day, calls in flight at their estimates."""
     return spent_today(OWN_KEY, now)
 
 
@@ -133,12 +136,12 @@ def material_of(pair: ShadowPair) -> Material:
     try:
         data = orjson.loads(unseal(pair.sealed, LONGEST_WAIT))
     except orjson.JSONDecodeError:
-        raise SealBrokenError("What was sealed cannot be read.") from None
+        raise SealBrokenError("The stored prompt cannot be decrypted.") from None
     return Material(**data)
 
 
 def put_back(pair: ShadowPair, material: Material, why: str) -> None:
-    """A pair that was being asked waits again, with what is known so far."""
+    """Returns a started pair to the queue, with the results so far."""
     ShadowPair.objects.filter(pk=pair.pk, status=Status.ASKING).update(
         status=Status.WAITING, sealed=_sealed(material, pair.created_at), charged=None, detail=why
     )
@@ -150,7 +153,7 @@ def hold_up(pairs: Sequence[ShadowPair], why: str) -> None:
 
 
 def defer(task_id: int, now: datetime) -> None:
-    """Gives what still waits in this task to one that begins later."""
+    """Moves the waiting pairs of this task to a later one."""
     left = ShadowPair.objects.filter(task_id=task_id, status=Status.WAITING)
 
     def write() -> None:
@@ -181,8 +184,8 @@ def _row(each: ShadowCandidate, now: datetime, *, is_used_up: bool) -> ShadowPai
 
 
 def _task(more: int, start: datetime, when: Q) -> BackgroundTask:
-    """A task of that time that has not begun yet, while there is room in it; locked, so that it
-    cannot begin without these pairs. Otherwise a new one."""
+    """A task for that time that has not begun and has room; locked, so that it cannot begin
+    without these pairs. Otherwise a new one."""
     tasks = BackgroundTask.objects.select_for_update(no_key=True).filter(
         when, name=SHADOW_CALLS, status=BackgroundTask.Status.QUEUED, cancel_requested=False
     )

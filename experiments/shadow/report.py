@@ -1,4 +1,5 @@
-"""What shadow calls and their judge said, what they cost, and whether people agree."""
+"""Results of shadow calls: the judge's verdicts, their cost, and their agreement with people's
+ratings."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ _Status = ShadowPair.Status
 
 
 class DomainPairs(NamedTuple):
-    """One domain's pairs. `preference` is the strong model's, a tie counting half."""
+    """One domain's pairs. `preference` is the strong model's; a tie counts half."""
 
     name: str
     share: float
@@ -39,7 +40,7 @@ class DomainPairs(NamedTuple):
 
 
 class OwnCost(NamedTuple):
-    """Calls of one purpose. Money in nano-dollars; `unpriced` calls are in no sum."""
+    """Calls of one purpose. Money in nano-dollars; sums exclude `unpriced` calls."""
 
     purpose: str
     calls: int
@@ -50,7 +51,7 @@ class OwnCost(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """How many pairs ended without a verdict, and why."""
+    """How many pairs ended without a verdict, by reason."""
 
     status: str
     detail: str
@@ -75,7 +76,7 @@ class Judging(NamedTuple):
 
 
 def judging(span: Span, domain: str = "") -> Judging:
-    """Seven queries, whatever there is."""
+    """Always seven queries."""
     when = {"created_at__gte": span.since, "created_at__lt": span.until}
     pairs = ShadowPair.objects.filter(**when)
     calls = OwnCall.objects.filter(
@@ -103,7 +104,7 @@ def _when(span: Span, path: str = "") -> Q:
 
 
 def measuring_cost(since: datetime, until: datetime, domain: str = "") -> int:
-    """Nano-dollars of own calls: beside savings, never in them."""
+    """Nano-dollars of Switchyard's own calls: shown next to savings, never included in them."""
     calls = OwnCall.objects.filter(started_at__gte=since, started_at__lt=until)
     if domain:
         calls = calls.filter(pair__domain=domain)
@@ -182,7 +183,7 @@ def _costs(calls: "models.QuerySet[OwnCall]") -> tuple[OwnCost, ...]:
 
 
 def _agreement(ratings: "models.QuerySet[Feedback]") -> Agreement:
-    """People's mean rating of each decision that was judged, against the verdict."""
+    """People's mean rating of each judged decision, compared with the verdict."""
     rows = ratings.filter(metric=QUALITY, decision__shadow__preference__isnull=False)
     people: dict[object, list[float]] = defaultdict(list)
     verdicts: dict[object, float] = {}
@@ -196,7 +197,7 @@ def _agreement(ratings: "models.QuerySet[Feedback]") -> Agreement:
 
 
 def _first_named(calls: "models.QuerySet[OwnCall]") -> Estimate | None:
-    """The share of verdicts, ties apart, for the answer that was read first."""
+    """The share of verdicts, without ties, for the answer that was read first."""
     given, other = OwnCall.Winner.GIVEN, OwnCall.Winner.OTHER
     counts = calls.filter(winner__in=[given, other]).aggregate(
         n=Count("pk"),

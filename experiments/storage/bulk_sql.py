@@ -1,4 +1,4 @@
-"""Writes by hand for what every decision writes: the ORM's own cost several times more."""
+"""Hand-written SQL for the rows of every decision: the ORM costs several times more."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -38,24 +38,23 @@ def insert_all(rows: Sequence[models.Model]) -> None:
 
 
 def add(model: type[models.Model], key: Sequence[str], rows: Sequence[Row]) -> None:
-    """Adds each row's counters to the row with its `key`, which is made where it is missing.
+    """Adds each row's counters to the row with its `key`, which is created if missing.
 
-    All rows name the same columns, no two have the same key. One statement, unless there are more
-    values than the database takes at once; rows are written in the order given.
-    """
+    All rows name the same columns, no two have the same key. One statement, or several if there
+    are more values than the database accepts at once; rows are written in the order given."""
     _upsert(model, key, rows, adds=True)
 
 
 def put(model: type[models.Model], key: Sequence[str], rows: Sequence[Row]) -> None:
-    """Like `add`, but what each row names takes the place of what was there."""
+    """Like `add`, but the values given replace the stored ones."""
     _upsert(model, key, rows, adds=False)
 
 
 def present(
     model: type[models.Model], column: str, values: Iterable[Any], *, locks: bool = False
 ) -> list[Any]:
-    """Those of `values` that a row has in this column, in the order given. Where `locks`, their
-    rows are locked until the transaction ends, in the column's order."""
+    """Those of `values` that exist in this column, in the order given. With `locks`, their rows
+    are locked until the transaction ends, in the column's order."""
     adapt, database = _adapters(model)[column], _database()
     by_stored = {adapt(value, database): value for value in values}
     stored = list(by_stored)
@@ -101,18 +100,17 @@ def _upsert(
 
 
 def _database() -> BaseDatabaseWrapper:
-    """This thread's connection itself: `connection` looks it up again at each use of it."""
+    """The connection of this thread: `connection` looks it up again on each use."""
     return connections[DEFAULT_DB_ALIAS]
 
 
 @contextmanager
 def _cursor() -> Iterator[tuple[Any, str]]:
-    """A cursor and how its statements mark a value.
+    """A cursor and its parameter placeholder.
 
-    For SQLite Django looks for its own marks in each statement again, which takes about as long as
-    running it; so SQLite's cursor is used as it is, in the same wrapping. Where queries are logged
-    Django needs its own marks.
-    """
+    Django translates its own placeholders for SQLite in each statement, which takes about as
+    long as running it; so SQLite's cursor is used directly, in the same wrapper. When queries
+    are logged, Django needs its own placeholders."""
     database = _database()
     if database.vendor == "sqlite" and not database.queries_logged:
         database.ensure_connection()
@@ -129,7 +127,7 @@ Adapter = Callable[[Any, BaseDatabaseWrapper], Any]
 
 @cache
 def _adapters(model: type[models.Model]) -> Mapping[str, Adapter]:
-    """For each column the function that makes its values what the database driver takes."""
+    """For each column, the function that converts its values for the database driver."""
     fields = [f for f in model._meta.concrete_fields if not isinstance(f, models.AutoField)]
     return {str(field.column): _adapter(field) for field in fields}
 
@@ -145,7 +143,8 @@ def _adapter(field: Any) -> Adapter:
 
 
 def _json(value: Any, database: BaseDatabaseWrapper) -> str:
-    """What a router or a library said may hold what no database stores; it is replaced."""
+    """Text from a router or library may contain characters that no database stores; they are
+    replaced."""
     try:
         raw = orjson.dumps(value, option=_JSON)
     except TypeError:
@@ -184,12 +183,12 @@ def _as_it_is(value: Any, database: BaseDatabaseWrapper) -> Any:
 
 _ADAPTERS: dict[type[Any], Adapter] = {
     models.JSONField: _json,
-    models.FloatField: _float,  # a detector may hand on NumPy's
+    models.FloatField: _float,  # a detector may return NumPy's
     models.CharField: _text,
     models.TextField: _text,
     models.IntegerField: _as_it_is,
     models.BooleanField: _as_it_is,
-    models.DateTimeField: _datetime,  # before DateField, which it is one of
+    models.DateTimeField: _datetime,  # before DateField, its base class
     models.DateField: _date,
     models.UUIDField: _uuid,
 }

@@ -1,9 +1,9 @@
 """How long a thread may wait for the database.
 
-A request has a budget. Whatever it waits for (a lock, its turn to write, the database's answer), it
-waits no longer than that and then fails with OperationalError, which every entry point answers with
-503. Computing costs nothing of it. Work without a budget may wait DATABASE_BUSY_SECONDS each time.
-"""
+A request has a budget. All its waits (a lock, its turn to write, the database's reply) together
+take no longer than that; then it fails with OperationalError, which every entry point answers
+with 503. Computing does not count. Work without a budget may wait DATABASE_BUSY_SECONDS each
+time."""
 
 import threading
 import time
@@ -40,7 +40,7 @@ class WaitMeter:
 
 
 class _Limits(threading.local):
-    """`until` is a time of `time.monotonic`, `most` what the meter may show."""
+    """`until` is a time of `time.monotonic`, `most` the highest reading of the meter."""
 
     def __init__(self) -> None:
         self.meter = WaitMeter()
@@ -53,7 +53,7 @@ _thread = _Limits()
 
 @contextmanager
 def deadline(until: float) -> Iterator[None]:
-    """What this thread does waits until then (of `time.monotonic`) at most."""
+    """Limits this thread's waits: none lasts beyond this time (of `time.monotonic`)."""
     outer = _thread.until
     _thread.until = min(outer, until)
     try:
@@ -68,7 +68,7 @@ def deadline_in(seconds: float) -> float:
 
 @contextmanager
 def waiting_budget(seconds: float) -> Iterator[None]:
-    """What this thread does waits for that long altogether."""
+    """Limits the total time that this thread waits."""
     outer = _thread.most
     _thread.most = min(outer, _thread.meter.seconds() + seconds)
     try:
@@ -82,7 +82,7 @@ def meter_of_this_thread() -> WaitMeter:
 
 
 def seconds_left(limit: float) -> float:
-    """How long to wait: `limit`, or less where time is up sooner; 0 where it is up already."""
+    """How long to wait: `limit`, or less if the deadline is sooner; 0 if it has passed."""
     until, most = _thread.until, _thread.most
     if until != NO_LIMIT:
         limit = min(limit, until - time.monotonic())
@@ -93,7 +93,7 @@ def seconds_left(limit: float) -> float:
 
 @contextmanager
 def acquired(lock: threading.Lock) -> Iterator[None]:
-    """`with lock`, within the time that is left. Raises OperationalError."""
+    """`with lock`, within the remaining time. Raises OperationalError."""
     with _thread.meter.running():
         is_acquired = lock.acquire(timeout=seconds_left(settings.DATABASE_BUSY_SECONDS))
     if not is_acquired:

@@ -1,8 +1,7 @@
-"""What may not be stored in the open waits encrypted, for a limited time.
+"""Encrypts data that must not be stored in plain text, for a limited time.
 
-The key is made from SECRET_KEY, which is never in the database: a copy of the database alone says
-nothing. docs/decisions/0034-prompts-wait-sealed.md says why it is done at all.
-"""
+The key is derived from SECRET_KEY, which is never in the database: a copy of the database alone
+reveals nothing. docs/decisions/0034-prompts-wait-sealed.md gives the reasons."""
 
 import base64
 from datetime import datetime, timedelta
@@ -12,11 +11,11 @@ from django.utils.crypto import salted_hmac
 
 
 class SealBrokenError(ValueError):
-    """Too old, or sealed under another SECRET_KEY."""
+    """Expired, or encrypted with another SECRET_KEY."""
 
 
 def seal(data: bytes, at: datetime) -> str:
-    """Its time begins at `at`, however often it is sealed again."""
+    """Its lifetime begins at `at`, however often it is encrypted again."""
     return _box().encrypt_at_time(data, int(at.timestamp())).decode()
 
 
@@ -25,7 +24,7 @@ def unseal(sealed: str, longest: timedelta) -> bytes:
     try:
         return _box().decrypt(sealed.encode(), ttl=int(longest.total_seconds()))
     except InvalidToken:
-        raise SealBrokenError("Too old, or sealed under another SECRET_KEY.") from None
+        raise SealBrokenError("Expired, or encrypted with another SECRET_KEY.") from None
 
 
 def _box() -> Fernet:

@@ -1,10 +1,9 @@
-"""One process at a time creates or upgrades the database.
+"""Only one process at a time creates or upgrades the database.
 
-Two that start together, such as two containers, would both create the same tables. On PostgreSQL a
-transaction of its own connection holds an advisory lock: it ends with the connection, whatever
-happens to the process, and works through a connection pooler. On SQLite a file next to the database
-is locked.
-"""
+Two processes that start together, such as two containers, would both create the same tables. On
+PostgreSQL a transaction on a separate connection holds an advisory lock: it ends with the
+connection, whatever happens to the process, and works through a connection pooler. On SQLite a
+file next to the database is locked."""
 
 import fcntl
 import os
@@ -20,8 +19,8 @@ _held = False
 
 @contextmanager
 def installation_lock(on_wait: Callable[[], object]) -> Iterator[None]:
-    """Waits until no other process installs or upgrades; calls `on_wait` if it has to. Inside a
-    block that holds the lock it does nothing."""
+    """Waits until no other process installs or upgrades; calls `on_wait` if it has to. A block
+    that already holds the lock does not wait."""
     global _held  # noqa: PLW0603 - one lock for the process
     if _held:
         yield
@@ -55,7 +54,7 @@ def _advisory_lock(on_wait: Callable[[], object]) -> Iterator[None]:
 @contextmanager
 def _file_lock(on_wait: Callable[[], object]) -> Iterator[None]:
     name = str(connection.settings_dict["NAME"])
-    if ":memory:" in name or "mode=memory" in name:  # no other process sees it
+    if ":memory:" in name or "mode=memory" in name:  # invisible to other processes
         yield
         return
     file = os.open(f"{name}-installation", os.O_RDWR | os.O_CREAT, 0o644)
@@ -67,4 +66,4 @@ def _file_lock(on_wait: Callable[[], object]) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(file)  # which gives the lock back
+        os.close(file)  # which releases the lock

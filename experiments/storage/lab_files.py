@@ -1,7 +1,6 @@
-"""Where the lab keeps files: below LAB_DIR, and recorded relative to it.
+"""Where the lab stores files: below LAB_DIR, and recorded relative to it.
 
-So the folder may move, and may have another place on each machine.
-"""
+So the folder can move, and each machine can have its own."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import Any
 from django.conf import settings
 
 PATH_ARGUMENTS = ("checkpoint_path", "arena_battle_datasets", "arena_embedding_datasets")
-"""The arguments of routers that are paths, as `experiments.routers.fingerprint` knows them too."""
+"""The arguments of routers that are paths, the same as in `experiments.routers.fingerprint`."""
 
 
 def relative_to_lab(path: str) -> str:
-    """How a path is stored: relative where it lies below LAB_DIR, else as it is."""
+    """How a path is stored: relative if it is below LAB_DIR, else unchanged."""
     return path_below(path, settings.LAB_DIR)
 
 
@@ -29,15 +28,15 @@ def path_below(path: str, folder: str) -> str:
 
 
 def in_lab(path: str) -> str:
-    """A stored path as one of this machine. What is not below LAB_DIR (another folder, a repository
-    of the hub) stays as it is."""
+    """A stored path on this machine. A path outside LAB_DIR (another folder, a repository of the
+    hub) is unchanged."""
     inside = Path(settings.LAB_DIR).absolute() / path
     is_stored = bool(path) and not Path(path).is_absolute() and inside.exists()
     return str(inside) if is_stored else path
 
 
 def with_stored_paths(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """A router's arguments as they are stored."""
+    """A router's arguments in stored form."""
     return map_paths(arguments, relative_to_lab)
 
 

@@ -1,8 +1,7 @@
-"""Write transactions: repeated after a conflict, and divided so that an error fails only its call.
+"""Write transactions: retried after a conflict, and split so that an error fails only its own call.
 
-Every write goes through `run_transaction`, or through `retry_conflicts` where it opens its
-transaction itself. docs/decisions/0036-one-lock-order.md says why.
-"""
+Every write uses `run_transaction`, or `retry_conflicts` if it opens its transaction itself.
+docs/decisions/0036-one-lock-order.md gives the reasons."""
 
 import logging
 import random
@@ -36,15 +35,14 @@ Arguments = ParamSpec("Arguments")
 
 
 class ConcurrentUpdateError(DatabaseError):
-    """Another transaction changed what this one has read. It is repeated."""
+    """Another transaction changed what this one has read. The transaction is retried."""
 
 
 def run_transaction(work: Callable[[], Result]) -> Result:
     """Runs `work` in a write transaction, and again after a deadlock or a serialization failure.
 
-    `work` may run several times, so all that it changes is in the database. Inside a transaction
-    that is open already it runs once: the outermost transaction is the one to repeat.
-    """
+    `work` may run several times, so it must change nothing outside the database. Inside an open
+    transaction it runs once: only the outermost transaction is retried."""
 
     def once() -> Result:
         with write_transaction():
@@ -54,7 +52,7 @@ def run_transaction(work: Callable[[], Result]) -> Result:
 
 
 def retry_conflicts(work: Callable[[], Result]) -> Result:
-    """Runs `work`, which opens its transactions itself, again after a conflict: a few times, after
+    """Runs `work`, which opens its own transactions, again after a conflict: a few times, after
     short random waits. Raises what `work` raises."""
     if connection.in_atomic_block:
         return work()
@@ -66,14 +64,14 @@ def retry_conflicts(work: Callable[[], Result]) -> Result:
             is_last = attempt == MAX_ATTEMPTS or time.monotonic() + wait >= until
             if is_last or not is_conflict(error):
                 raise
-            log.info("A transaction is repeated", extra={"attempt": attempt, "error": str(error)})
+            log.info("A transaction is retried", extra={"attempt": attempt, "error": str(error)})
         time.sleep(wait * random.uniform(0.5, 1.5))
         wait = min(2 * wait, LONGEST_WAIT_SECONDS)
     raise AssertionError("unreachable")
 
 
 def retried(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """A function that opens its transactions itself, with `retry_conflicts` around each call."""
+    """A function that opens its own transactions, with `retry_conflicts` around each call."""
 
     @wraps(function)
     def repeated(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
@@ -85,12 +83,11 @@ def retried(function: Callable[Arguments, Result]) -> Callable[Arguments, Result
 def write_each(
     items: Sequence[Item], write: Callable[[Sequence[Item]], Sequence[Result]]
 ) -> list[Result | Exception]:
-    """Writes all items together; where that fails, each on its own. For each, in order, its result
+    """Writes all items together or, if that fails, each on its own. For each, in order, its result
     or its own error.
 
-    A database that is unavailable fails all of them at once, and so does a time limit that several
-    of them reach one after the other.
-    """
+    If the database is unavailable, all items fail at once; so they do if several items in a row
+    reach a time limit."""
     try:
         return list(write(items))
     except Exception as error:
@@ -128,13 +125,13 @@ def is_unavailable(error: BaseException) -> bool:
 
 
 def is_over_limit(error: BaseException) -> bool:
-    """Whether a row is larger than PostgreSQL takes, such as for an index."""
+    """Whether a row is larger than PostgreSQL allows, such as for an index."""
     return (_sqlstate(error) or "").startswith(LIMIT_CLASS)
 
 
 def _longest_seconds() -> float:
-    """As long as the caller may wait for the database. SQLite has waited for its other writers that
-    long before it says that it is busy."""
+    """As long as the caller may wait for the database. SQLite waits that long for other writers
+    before it reports that it is busy."""
     return seconds_left(settings.DATABASE_BUSY_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""Unit ids are stored as keyed hashes, so that the log alone names nobody."""
+"""Unit ids are stored as keyed hashes, so that the log alone identifies no person."""
 
 import hashlib
 from functools import lru_cache

@@ -1,9 +1,8 @@
-"""Whose turn it is to write, where the database has one writer.
+"""The order of writers, for a database that allows one writer at a time.
 
-SQLite makes a second writer sleep and try again, up to 100 ms each time, and whoever comes next may
-be faster: with 16 callers some would wait a second. A lock that queues hands over at once. It is
-only about speed: what does not take its turn is still kept apart by SQLite itself.
-"""
+SQLite makes a second writer sleep and retry, up to 100 ms each time, and a later writer may
+overtake it: with 16 callers some would wait a second. A fair lock hands over at once. It only
+affects speed: SQLite itself still isolates writers that do not take the lock."""
 
 import fcntl
 import os
@@ -17,9 +16,9 @@ from django.db import OperationalError, connection, transaction
 
 from experiments.storage.deadlines import acquired, deadline_in, meter_of_this_thread, seconds_left
 
-# Between two looks whether another process still has the file locked.
+# Interval for checking whether another process still holds the file lock.
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.0002, 0.001
-# Changing how long SQLite waits costs a statement: not where the turn came at once.
+# Changing SQLite's timeout costs a statement: skipped if the lock was free.
 UNNOTICED_SECONDS = 0.25
 
 _mine = threading.Lock()
@@ -27,10 +26,8 @@ _mine = threading.Lock()
 
 @contextmanager
 def write_transaction() -> Iterator[None]:
-    """`transaction.atomic`, after waiting for the turn. Raises OperationalError when that is long.
-
-    Inside a transaction that is open already the turn has come.
-    """
+    """`transaction.atomic`, after waiting for the write lock. Raises OperationalError if that
+    takes too long. Inside an open transaction the lock is already held."""
     if connection.vendor != "sqlite" or connection.in_atomic_block:
         with transaction.atomic():
             yield
@@ -53,7 +50,7 @@ def _turn() -> Iterator[None]:
             with _patience(settings.DATABASE_BUSY_SECONDS - waited):
                 yield
         finally:
-            os.close(file)  # which gives the lock back
+            os.close(file)  # which releases the lock
 
 
 def _lock(file: int) -> None:
@@ -62,7 +59,7 @@ def _lock(file: int) -> None:
     pause = FIRST_PAUSE_SECONDS
     while not _is_locked(file):
         if time.monotonic() >= until:
-            raise OperationalError("Another process keeps the queue of writers.")
+            raise OperationalError("Another process holds the write lock.")
         with meter_of_this_thread().running():
             time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
@@ -78,7 +75,7 @@ def _is_locked(file: int) -> bool:
 
 @contextmanager
 def _patience(seconds: float) -> Iterator[None]:
-    """Lets SQLite wait for programs that take no turn, but only for the rest of the time."""
+    """Lets SQLite wait for programs that do not take the lock, but only for the remaining time."""
     left = seconds_left(seconds)
     if left > settings.DATABASE_BUSY_SECONDS - UNNOTICED_SECONDS:
         yield
@@ -97,14 +94,15 @@ def _wait_for_others(seconds: float) -> None:
 
 
 def _queue() -> int:
-    """A file beside the database. It stays empty: what counts is who has it locked."""
+    """A file next to the database. It stays empty: only the lock on it matters."""
     file = database_file()
     path = os.devnull if file is None else f"{file}-queue"
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
 
 
 def database_file() -> str | None:
-    """SQLite's file; None where it is in memory, which no other process sees, and elsewhere."""
+    """SQLite's file; None for a database in memory, which no other process sees, and for other
+    databases."""
     name = str(connection.settings_dict["NAME"])
     in_memory = ":memory:" in name or "mode=memory" in name
     return None if in_memory or connection.vendor != "sqlite" else name

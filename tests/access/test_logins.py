@@ -20,7 +20,7 @@ LOGIN = "/admin/login/"
 
 
 def fail(times: int, username: str = "olga", address: str = HOME, at: datetime = NOW) -> int:
-    """How many of these wrong attempts were looked at."""
+    """How many of these wrong attempts had their password checked."""
     passed = 0
     for _ in range(times):
         try:
@@ -80,8 +80,8 @@ def test_no_limit(settings: Any) -> None:
     assert fail(30) == 30
 
 
-def test_a_name_that_does_not_exist_is_not_kept() -> None:
-    """Somebody may have typed a password into the wrong field."""
+def test_an_unknown_name_is_not_stored() -> None:
+    """A user may have typed a password into the wrong field."""
     User.objects.create_user("olga")
     fail(1, "my secret password")
     fail(1, "olga")
@@ -102,7 +102,7 @@ def test_a_name_that_does_not_exist_is_not_kept() -> None:
         (0, "", "::ffff:192.0.2.1", "192.0.2.1"),
     ],
 )
-def test_where_an_attempt_comes_from(
+def test_address_of_an_attempt(
     proxies: int, forwarded: str, remote: str, expected: str, settings: Any
 ) -> None:
     settings.PROXY_COUNT = proxies

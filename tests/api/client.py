@@ -1,4 +1,4 @@
-"""A client of the REST API whose every answer is held against the OpenAPI document."""
+"""A client of the REST API that validates every response against the OpenAPI document."""
 
 import re
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ class Answer(NamedTuple):
 
 
 class API:
-    """Calls like an application would, with a key of these scopes."""
+    """Makes calls like an application, with a key of these scopes."""
 
     def __init__(self, document: Document, secret: str | None) -> None:
         self.document = document
@@ -49,12 +49,12 @@ class API:
         return self._checked("patch", path, response)
 
     def send(self, path: str, body: bytes, content_type: str = "application/json") -> Answer:
-        """Posts bytes as they are."""
+        """Posts bytes unchanged."""
         response = self.client.post(path, body, content_type, headers=self.headers)
         return self._checked("post", path, response)
 
     def route(self, text: str = "What is the capital of France?", **fields: Any) -> Any:
-        """A stored decision, as it was answered."""
+        """A stored decision, as it was returned."""
         answer = self.post("/api/v1/route", {"text": text, **fields})
         assert answer.status == 201, answer.data
         return answer.data
@@ -66,7 +66,8 @@ class API:
 
 
 def check_documented(document: Document, method: str, path: str, response: HttpResponse) -> None:
-    """Fails unless the document names this status for this endpoint, and the body's shape."""
+    """Fails unless the document lists this status for this endpoint, and the body matches its
+    schema."""
     template = next(t for t in document["paths"] if re.fullmatch(_pattern(t), path))
     operation = document["paths"][template][method]
     documented = operation["responses"][str(response.status_code)]

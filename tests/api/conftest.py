@@ -15,7 +15,7 @@ from tests.api.server import Server, running_server
 
 @pytest.fixture(scope="session")
 def openapi() -> Document:
-    """The OpenAPI document that /api/schema/ answers."""
+    """The OpenAPI document from /api/schema/."""
     document: Document = SchemaGenerator().get_schema(public=True)  # type: ignore[no-untyped-call]
     return document
 
@@ -29,8 +29,8 @@ def _fresh_keys() -> Iterator[None]:
 
 @pytest.fixture
 def api(seeded: None, openapi: Document) -> API:
-    """A caller with every scope. The process is ready, as a server is before it listens."""
-    engine.warm_up(store.current())  # waits once; what is loaded is kept
+    """A caller with every scope. Routers are loaded, as in a server before it listens."""
+    engine.warm_up(store.current())  # waits once; loaded routers are kept
     return API(openapi, secret_with(*Scope))
 
 

@@ -1,4 +1,5 @@
-"""gunicorn's settings as shipped, and a line in MODULE_LOG for each request: what it imported."""
+"""gunicorn's settings as shipped, with a line in MODULE_LOG for each request: the modules it
+imported."""
 
 import json
 import os

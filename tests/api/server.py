@@ -1,4 +1,4 @@
-"""The real web server on a free port, over a database of its own."""
+"""The real web server on a free port, on a separate database."""
 
 import os
 import signal
@@ -77,7 +77,7 @@ def _python(environment: dict[str, str], *arguments: str) -> str:
 
 @contextmanager
 def running_server(folder: Path, prepare: Sequence[str] = (), **settings: str) -> Iterator[Server]:
-    """Migrated, seeded and ready; stopped at the end. `prepare` are lines of Python that are run
+    """Migrated, seeded and ready; stopped at the end. `prepare` are lines of Python that run
     before it starts, `settings` are added to its environment."""
     port = free_port()
     environment = {**environment_of(folder / "served.sqlite3", port), **settings}
@@ -116,7 +116,7 @@ def _wait(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
 
 @contextmanager
 def locked(server: Server) -> Iterator[None]:
-    """Another program writes to the database all the while."""
+    """Another program that writes to the database continuously."""
     other = sqlite3.connect(server.database, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     try:

@@ -1,4 +1,4 @@
-"""What a server does while its database stalls: many callers at once, and probes meanwhile."""
+"""The server while its database stalls: many concurrent callers, and probes."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ import httpx
 
 from tests.api.server import KEY, Server
 
-# What the tests set DATABASE_BUSY_SECONDS to, and how much later an answer may come on a machine
+# The tests' DATABASE_BUSY_SECONDS, and the extra time for a response on a machine
 # that other tests keep busy.
 BUSY_SECONDS, SLACK_SECONDS = 2, 2.0
 CALLERS = 24
@@ -47,7 +47,7 @@ def client_of(server: Server) -> httpx.Client:
 
 @contextmanager
 def callers(server: Server) -> Iterator[list[Answered]]:
-    """More of them than the server has threads. Their answers are there at the end."""
+    """More callers than the server has threads. Their responses are complete at the end."""
     answers: list[Answered] = []
     with client_of(server) as client, ThreadPoolExecutor(CALLERS) as pool:
         asked = [pool.submit(ask, client, number) for number in range(CALLERS)]
@@ -57,13 +57,13 @@ def callers(server: Server) -> Iterator[list[Answered]]:
 
 
 def refuses_everything_in_time(server: Server) -> None:
-    """Meanwhile the process lives and says at once that it is not ready."""
+    """Meanwhile the process is alive and reports at once that it is not ready."""
     with client_of(server) as prober, callers(server) as answers:
         for _ in range(4):
             health = timed(lambda: prober.get("/healthz"))
             assert health.status == 200
             assert health.seconds < 0.5
-        time.sleep(1.0)  # answers of /readyz are kept for a second
+        time.sleep(1.0)  # responses of /readyz are cached for a second
         ready = timed(lambda: prober.get("/readyz"))
         assert ready.status == 503, ready.body
         assert ready.seconds < 3 + SLACK_SECONDS

@@ -1,4 +1,4 @@
-"""Weights that do not sum to 1 within 0.0001 are refused wherever arms are entered."""
+"""Weights that do not sum to 1 within 0.0001 are refused everywhere."""
 
 from typing import Any
 
@@ -97,7 +97,7 @@ def test_the_checklist_refuses_weights_that_were_stored_before(seeded: None) -> 
     )
 
 
-def test_what_is_stored_is_bucketed_within_a_hundredth_as_before() -> None:
+def test_stored_weights_are_bucketed_within_a_hundredth_as_before() -> None:
     assert not sum_to_one([0.5, 0.495])
     assert arm_ranges(2, 1.0, [0.5, 0.495]) == [(0.0, 0.5), (0.5, 0.995)]
     assert arm_ranges(2, 1.0, [0.5, 0.4]) == [(0.0, 0.5), (0.5, 1.0)]

@@ -1,4 +1,4 @@
-"""What a worker still has to do at its first request: nothing, because it was forked ready."""
+"""A worker imports nothing at its first request, because it is forked ready."""
 
 import json
 import sqlite3
@@ -62,7 +62,7 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logged]:
 
 
 def test_no_first_request_imports_anything(logged: Logged) -> None:
-    """Whichever worker answers, and on every page."""
+    """For every worker and every page."""
     chat = {"model": "router-auto", "messages": [{"role": "user", "content": "Fix my loop."}]}
     for _ in range(8):
         logged.server.post("/api/v1/route", {"text": "Fix my loop.", "unit_id": "u"})
@@ -125,7 +125,7 @@ def opened_by(pid: int, database: Path) -> list[str]:
 
 
 def wait_for_line(logged: Logged, path: str) -> None:
-    """A line is written after its answer left."""
+    """A line is written after its response is sent."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         if any(line["path"] == path for line in logged.lines()):

@@ -1,4 +1,4 @@
-"""Pages of other origins may call the REST API where the operator allows it, never with cookies."""
+"""Pages of other origins may call the REST API if the operator allows it, never with cookies."""
 
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def test_preflight_needs_no_key(stranger: API) -> None:
 
 
 @pytest.mark.usefixtures("allowed")
-def test_errors_can_be_read_too(stranger: API) -> None:
+def test_errors_are_readable_across_origins(stranger: API) -> None:
     response = stranger.client.get("/api/v1/models", headers={"Origin": HERE})
     assert response.status_code == 401
     assert response.headers["Access-Control-Allow-Origin"] == HERE
@@ -77,14 +77,14 @@ def test_any_origin(api: API, settings: Any) -> None:
 
 
 @pytest.mark.usefixtures("allowed")
-def test_pages_are_no_api(db: None) -> None:
+def test_pages_have_no_cors_headers(db: None) -> None:
     for path in ("/", "/admin/login/", "/chat/"):
         response = Client().get(path, headers={"Origin": HERE})
         assert "Access-Control-Allow-Origin" not in response.headers
 
 
 @pytest.mark.usefixtures("allowed")
-def test_options_without_a_question_is_no_preflight(api: API) -> None:
+def test_options_without_preflight_headers_is_not_a_preflight(api: API) -> None:
     response = api.client.options("/api/v1/route", headers={**api.headers, "Origin": HERE})
     assert "Access-Control-Allow-Methods" not in response.headers
 
@@ -114,7 +114,7 @@ def test_setting(
 @pytest.mark.parametrize(
     "text", ["app.example.com", "https://a/", "https://a/b", "ftp://a", "null"]
 )
-def test_setting_that_is_no_origin(
+def test_setting_that_is_not_an_origin(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
 ) -> None:
     monkeypatch.setenv("CORS_ALLOWED_ORIGINS", text)

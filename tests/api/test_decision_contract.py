@@ -1,4 +1,4 @@
-"""The answer of POST /api/v1/route, key by key and type by type."""
+"""The response of POST /api/v1/route, key by key and type by type."""
 
 import re
 from decimal import Decimal

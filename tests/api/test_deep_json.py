@@ -1,4 +1,5 @@
-"""JSON that is nested too deeply, or holds numbers too large, is refused at every endpoint."""
+"""JSON that is nested too deeply, or has numbers that are too large, is refused at every
+endpoint."""
 
 import pytest
 
@@ -33,7 +34,7 @@ def test_nested_as_deeply_as_can_be_written_is_refused_for_what_it_is(api: API, 
 
 @pytest.mark.parametrize("number", [b"1e400", b"-1e999", b"9" * 400, b"9" * 5000, b"NaN"])
 @pytest.mark.parametrize("path", PATHS)
-def test_number_too_large_to_be_one(api: API, path: str, number: bytes) -> None:
+def test_number_too_large_for_a_float(api: API, path: str, number: bytes) -> None:
     answer = api.send(path, b'{"value": ' + number + b"}")
     assert answer.fault == (400, None, "malformed_json")
 

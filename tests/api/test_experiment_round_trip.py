@@ -1,4 +1,4 @@
-"""What GET answers can be sent back with PATCH, and texts that may be empty can be cleared."""
+"""A GET response can be sent back with PATCH, and optional texts can be cleared."""
 
 from datetime import timedelta
 from typing import Any
@@ -61,9 +61,7 @@ def test_a_question_is_never_empty(api: API) -> None:
 @pytest.mark.parametrize(
     "change", [{"status": "running"}, {"phase": 2}, {"key": "other"}, {"shipped_arm": "weak"}]
 )
-def test_what_cannot_be_edited_is_refused_where_it_differs(
-    api: API, change: dict[str, Any]
-) -> None:
+def test_a_changed_read_only_field_is_refused(api: API, change: dict[str, Any]) -> None:
     draft()
     answer = api.patch(CHEAPER, {**api.get(CHEAPER).data, **change})
     assert answer.fault == (400, next(iter(change)), "read_only")

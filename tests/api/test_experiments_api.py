@@ -1,4 +1,4 @@
-"""/api/v1/experiments: create, edit, and every step of the life of one."""
+"""/api/v1/experiments: create, edit, and every state change."""
 
 from datetime import timedelta
 from typing import Any
@@ -120,7 +120,7 @@ def test_names_hold_no_control_characters(api: API, changed: dict[str, Any], par
     assert (refused.status, refused.data["error"]["param"]) == (400, param)
 
 
-def test_a_model_that_is_not_registered_by_that_very_name_is_no_arms(api: API) -> None:
+def test_an_arm_needs_a_model_registered_by_exactly_that_name(api: API) -> None:
     control, treatment = BODY["arms"]
     policy = {**treatment["policy"], "strong_model": "openai/gpt-4.1\n"}
     refused = api.post(EXPERIMENTS, {**BODY, "arms": [control, {**treatment, "policy": policy}]})
@@ -154,7 +154,7 @@ def test_reading_takes_the_scope_read_and_writing_manage(reader: API, manager: A
     assert manager.get(EXPERIMENTS).status == 403
 
 
-def test_without_a_key_nothing_is_told(stranger: API) -> None:
+def test_without_a_key_nothing_is_disclosed(stranger: API) -> None:
     assert stranger.get(EXPERIMENTS).status == 401
 
 
@@ -216,7 +216,7 @@ def test_an_unknown_experiment_is_404(api: API) -> None:
         ),
     ],
 )
-def test_what_cannot_be_is_refused_naming_the_field(
+def test_invalid_values_are_refused_naming_the_field(
     api: API, change: dict[str, Any], fault: tuple[str, str]
 ) -> None:
     answer = api.post(EXPERIMENTS, {**BODY, **change})
@@ -257,7 +257,7 @@ def test_a_draft_is_edited_freely(api: API) -> None:
     assert [arm["name"] for arm in answer.data["arms"]] == ["control", "local-75"]
 
 
-def test_what_a_running_experiment_stands_on_is_409_with_every_reason(api: API) -> None:
+def test_editing_locked_fields_of_a_running_experiment_is_409_with_every_reason(api: API) -> None:
     running()
     answer = api.patch(CHEAPER, {"alpha": 0.2, "min_days": 1, "coverage": 0.5})
     assert answer.fault == (409, None, "locked")
@@ -292,7 +292,7 @@ def test_stopping_needs_a_reason(api: API) -> None:
     assert Experiment.objects.get().status == "running"
 
 
-def test_steps_out_of_turn_are_409(api: API) -> None:
+def test_invalid_state_changes_are_409(api: API) -> None:
     draft()
     for step in ("pause", "resume"):
         assert api.post(f"{CHEAPER}/{step}", {}).fault == (409, None, "not_possible_now")

@@ -1,4 +1,4 @@
-"""Feedback named like a computed metric, and reports from the future, are refused."""
+"""Feedback on a computed metric, and reports from the future, are refused."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,7 +29,7 @@ def ahead(**by: float) -> str:
 
 
 @pytest.mark.parametrize("metric", COMPUTED)
-def test_a_computed_metric_is_no_feedback(api: API, metric: str) -> None:
+def test_feedback_on_a_computed_metric_is_refused(api: API, metric: str) -> None:
     answer = api.post(FEEDBACK, rating(api.route(), metric=metric))
     assert answer.fault == (400, "metric", "built_in_metric")
     assert f"'{metric}' is built in" in answer.error["message"]
@@ -73,7 +73,7 @@ def test_a_clock_may_be_four_minutes_ahead(api: API) -> None:
     assert api.post(path, {"success": True, "occurred_at": ahead(minutes=4)}).status == 204
 
 
-def test_a_later_correction_wins_over_a_clock_that_was_ahead(api: API) -> None:
+def test_a_later_correction_overrides_a_clock_that_was_ahead(api: API) -> None:
     decision = api.route()
     api.post(FEEDBACK, rating(decision, value=0.1, occurred_at=ahead(minutes=1)))
     api.post(FEEDBACK, rating(decision, value=0.9, occurred_at=ahead(minutes=2)))

@@ -34,7 +34,7 @@ def test_the_next_decision_follows_it(api: API) -> None:
     assert api.route("Write a poem.", domain="creative")["reason"] != "domain_flag_off"
 
 
-def test_the_kill_switch_is_thrown_and_taken_back(api: API) -> None:
+def test_the_kill_switch_is_turned_on_and_off(api: API) -> None:
     answer = api.post(KILL, {"reason": "Bad answers"})
     assert (answer.status, answer.data["key"], answer.data["percentage"]) == (
         200,
@@ -47,7 +47,7 @@ def test_the_kill_switch_is_thrown_and_taken_back(api: API) -> None:
     assert api.route(domain="technical")["reason"] != "master_flag_off"
 
 
-def test_the_kill_switch_needs_no_body_and_may_be_thrown_twice(api: API) -> None:
+def test_the_kill_switch_needs_no_body_and_may_be_repeated(api: API) -> None:
     assert api.send(KILL, b"").status == 200
     revisions = PolicyRevision.objects.count()
     assert api.post(KILL, {}).data["percentage"] == 0.0
@@ -78,7 +78,7 @@ def test_it_takes_the_scope_manage(seeded: None, openapi: Document) -> None:
         ({"percentage": 50, "seed": "x"}, ("seed", "unknown_field")),
     ],
 )
-def test_what_cannot_be_is_refused(api: API, body: dict[str, Any], fault: tuple[str, str]) -> None:
+def test_invalid_values_are_refused(api: API, body: dict[str, Any], fault: tuple[str, str]) -> None:
     assert api.patch(CREATIVE, body).fault == (400, *fault)
     assert percentage("routellm_creative_domain") == 100
 
@@ -94,7 +94,7 @@ def test_an_unknown_flag_is_404(api: API) -> None:
     assert api.patch("/api/v1/flags/nothing", {"percentage": 1}).status == 404
 
 
-def test_raising_a_percentage_moves_nobody_out(api: API) -> None:
+def test_raising_a_percentage_removes_no_unit(api: API) -> None:
     seed = Flag.objects.get(key="routellm_creative_domain").seed
     for value in (10, 60):
         api.patch(CREATIVE, {"percentage": value})

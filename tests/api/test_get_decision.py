@@ -31,13 +31,13 @@ def test_an_unknown_decision_after_the_prune_mark_is_404(api: API) -> None:
     assert api.get(f"{DECISIONS}/{OLD}").status == 404
 
 
-def test_an_id_that_tells_no_time_is_404(api: API) -> None:
+def test_an_id_without_a_time_is_404(api: API) -> None:
     PruneMark.objects.create(pruned_before=datetime(2024, 1, 1, tzinfo=UTC))
     assert api.get(f"{DECISIONS}/{uuid4()}").status == 404
     assert api.get(f"{DECISIONS}/ffffffff-ffff-7fff-8fff-ffffffffffff").status == 404
 
 
-def test_what_is_no_uuid_is_404(api: API) -> None:
+def test_an_invalid_uuid_is_404(api: API) -> None:
     response = api.client.get(f"{DECISIONS}/latest", headers=api.headers)
     assert response.status_code == 404
     assert response.json()["error"]["code"] == "not_found"

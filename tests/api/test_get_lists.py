@@ -25,7 +25,7 @@ def test_it_works(api: API) -> None:
     ]
 
 
-def test_a_domain_tells_its_flag_and_policy(api: API) -> None:
+def test_a_domain_has_its_flag_and_policy(api: API) -> None:
     results = api.get("/api/v1/domains").data["results"]
     medical = next(domain for domain in results if domain["name"] == "medical")
     assert medical["flag"] == {"key": "routellm_medical_domain", "percentage": 0.0}
@@ -33,7 +33,7 @@ def test_a_domain_tells_its_flag_and_policy(api: API) -> None:
     assert medical["required_certifications"] == ["HIPAA"]
 
 
-def test_a_model_tells_todays_price(api: API) -> None:
+def test_a_model_has_its_current_price(api: API) -> None:
     model = LanguageModel.objects.get(name="openai/gpt-4.1")
     ModelPrice.objects.create(model=model, input_per_million=3, output_per_million=Decimal("9.5"))
     results = api.get("/api/v1/models").data["results"]
@@ -47,7 +47,7 @@ def test_a_model_tells_todays_price(api: API) -> None:
     }
 
 
-def test_an_operators_newest_price_that_has_begun_is_todays(api: API) -> None:
+def test_the_operators_newest_valid_price_is_current(api: API) -> None:
     model = LanguageModel.objects.get(name="openai/gpt-4.1")
     today = datetime.now(UTC).date()
     for days, price in ((None, 1), (30, 2), (1, 3), (-1, 4)):
@@ -60,7 +60,7 @@ def test_an_operators_newest_price_that_has_begun_is_todays(api: API) -> None:
     assert price["input_per_million"] == "3"
 
 
-def test_a_model_without_a_price_says_null(api: API) -> None:
+def test_a_model_without_a_price_has_null(api: API) -> None:
     LanguageModel.objects.create(name="aaa/unpriced", provider="aaa")
     assert api.get("/api/v1/models").data["results"][0]["price"] is None
 
@@ -88,17 +88,17 @@ def test_pages_follow_each_other(api: API, path: str) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["nonsense", "cD0A", "%00", "é"])
-def test_a_cursor_that_no_page_named_is_refused(api: API, cursor: str) -> None:
+def test_an_invalid_cursor_is_refused(api: API, cursor: str) -> None:
     assert api.get("/api/v1/domains", cursor=cursor).fault == (400, "cursor", "invalid_value")
 
 
 @pytest.mark.parametrize(
     ("path", "queries"), [("/api/v1/domains", 1), ("/api/v1/models", 2), ("/api/v1/flags", 1)]
 )
-def test_a_list_costs_the_same_queries_whatever_its_length(
+def test_the_number_of_queries_does_not_depend_on_the_length(
     api: API, path: str, queries: int, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    api.get(path)  # looks up the key, which is then known for a second
+    api.get(path)  # looks up the key, which is then cached for a second
     cache.clear()
     with django_assert_num_queries(queries):
         api.get(path)

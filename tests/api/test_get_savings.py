@@ -32,7 +32,7 @@ def test_without_decisions_all_is_zero_and_no_share_is_claimed(api: API) -> None
     assert report["total"]["strong_share"] is None
 
 
-def test_the_range_is_the_callers(api: API) -> None:
+def test_the_caller_sets_the_range(api: API) -> None:
     api.route()
     report = api.get(SAVINGS, since="2020-01-01", until="2021-01-01").data
     assert report["since"] == "2020-01-01T00:00:00+00:00"
@@ -45,14 +45,14 @@ def test_one_domain_can_be_asked_for(api: API) -> None:
     assert api.get(SAVINGS, domain="technical").data["total"]["decisions"] == 1
 
 
-def test_domain_that_never_was_is_refused_by_name(api: API) -> None:
+def test_unknown_domain_is_refused_by_name(api: API) -> None:
     refused = api.get(SAVINGS, domain="nope")
     assert refused.status == 400
     assert refused.error["param"] == "domain"
     assert "creative" in refused.error["message"]
 
 
-def test_domain_that_is_gone_can_be_asked_for_while_it_is_counted(api: API) -> None:
+def test_deleted_domain_can_be_queried_while_its_decisions_are_counted(api: API) -> None:
     api.route("a", domain="creative")
     Rollup.objects.update(domain="poetry")
     assert api.get(SAVINGS, domain="poetry").status == 200
@@ -94,9 +94,7 @@ def test_pruned_decisions_are_counted(api: API) -> None:
         ({"form": "2026-01-01"}, "form"),
     ],
 )
-def test_a_query_that_is_wrong_names_the_parameter(
-    api: API, query: dict[str, str], param: str
-) -> None:
+def test_an_invalid_parameter_is_named(api: API, query: dict[str, str], param: str) -> None:
     answer = api.get(SAVINGS, **query)
     assert (answer.status, answer.error["param"]) == (400, param)
 

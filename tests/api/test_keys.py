@@ -1,4 +1,4 @@
-"""API keys: who is let in, to what, how often."""
+"""API keys: authentication, scopes and limits."""
 
 from datetime import timedelta
 
@@ -37,7 +37,7 @@ def test_an_expired_key_is_401(seeded: None, openapi: Document) -> None:
     assert API(openapi, secret_with("read", expires_at=past)).get(DOMAINS).status == 401
 
 
-def test_a_key_expires_although_it_is_remembered(seeded: None, openapi: Document) -> None:
+def test_a_cached_key_expires(seeded: None, openapi: Document) -> None:
     api = API(openapi, secret_with("read", expires_at=timezone.now() + timedelta(hours=1)))
     assert api.get(DOMAINS).status == 200
     for caller in api_keys._callers.values():
@@ -96,7 +96,7 @@ def test_only_a_hash_of_the_key_is_stored(db: None) -> None:
     assert key.hint == secret[:8]
 
 
-def test_beyond_its_limit_a_key_is_429_and_told_when(seeded: None, openapi: Document) -> None:
+def test_a_key_over_its_limit_is_429_with_retry_after(seeded: None, openapi: Document) -> None:
     api = API(openapi, secret_with("read", requests_per_minute=2))
     statuses = [api.get(DOMAINS).status for _ in range(2)]
     answer = api.get(DOMAINS)

@@ -1,4 +1,4 @@
-"""A key may be sent as OpenAI's clients send it, or as Anthropic's."""
+"""A key may be sent as OpenAI's or as Anthropic's clients send it."""
 
 import pytest
 from django.test import Client
@@ -30,7 +30,7 @@ def test_which_is_taken(
     assert secret_in(authorization, x_api_key) == secret
 
 
-def test_something_else_is_no_key() -> None:
+def test_other_authorization_is_not_a_key() -> None:
     with pytest.raises(NotAKeyError, match="x-api-key: <key>"):
         secret_in("Basic dTpw", None)
 
@@ -55,6 +55,6 @@ def test_its_scopes_hold(api: API) -> None:
     assert api.client.get("/api/v1/models", headers=headers).status_code == 403
 
 
-def test_pages_take_no_key(db: None) -> None:
+def test_pages_accept_no_key(db: None) -> None:
     response = Client().get("/models/", headers={"x-api-key": "sy_x"})
     assert response.status_code == 302

@@ -1,4 +1,4 @@
-"""Passwords are hashed apart from the threads that serve the API."""
+"""Passwords are hashed outside the threads that serve the API."""
 
 import os
 import re
@@ -19,7 +19,7 @@ PROMPT = {"text": "Write a haiku about rain."}
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Without a limit on failures: every attempt is hashed. With one thread for all the rest."""
+    """Without a limit on failures every attempt is hashed. One thread serves everything else."""
     settings = {"LOGIN_FAILURES": "0", "WEB_THREADS": "1", "WEB_CONCURRENCY": "1"}
     with running_server(tmp_path_factory.mktemp("logins"), **settings) as running:
         yield running
@@ -37,8 +37,8 @@ def try_to_log_in(server: Server, stop: threading.Event, codes: list[int]) -> No
 
 @pytest.mark.slow
 @pytest.mark.server
-def test_routing_goes_on_while_many_try_passwords(server: Server) -> None:
-    """The only web thread is never taken by a login, so no decision waits until it is refused."""
+def test_routing_continues_during_many_login_attempts(server: Server) -> None:
+    """A login never occupies the only web thread, so no decision waits until it times out."""
     stop, codes = threading.Event(), list[int]()
     threads = [
         threading.Thread(target=try_to_log_in, args=(server, stop, codes)) for _ in range(CLIENTS)

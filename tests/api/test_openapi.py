@@ -37,7 +37,7 @@ def test_it_works(client: Client) -> None:
     assert b"openapi: 3.1.0" in response.content
 
 
-def test_the_page_takes_nothing_from_elsewhere(client: Client) -> None:
+def test_the_page_loads_nothing_from_other_sites(client: Client) -> None:
     page = client.get("/api/docs/").content.decode()
     assert "swagger-ui-bundle" in page
     assert "//cdn" not in page
@@ -60,7 +60,7 @@ def test_every_endpoint_is_described(openapi: Document, path: str, method: str) 
         ("/api/v1/decisions/01a2054b-6f51-7f5d-8191-d22b854ec5e8/outcome", "OutcomeRequest"),
     ],
 )
-def test_the_fields_described_are_those_taken(
+def test_the_documented_fields_are_those_accepted(
     api: API, openapi: Document, path: str, component: str
 ) -> None:
     described = openapi["components"]["schemas"][component]
@@ -68,15 +68,15 @@ def test_the_fields_described_are_those_taken(
     assert _fields_taken(api, path) == sorted(described["properties"])
 
 
-def test_the_criteria_described_are_those_taken(api: API, openapi: Document) -> None:
+def test_the_documented_criteria_are_those_accepted(api: API, openapi: Document) -> None:
     described = openapi["components"]["schemas"]["Criteria"]["properties"]
     body = {"text": "a", "criteria": {"no_such_field": 1}}
     message = api.post("/api/v1/route", body).error["message"]
-    assert message.split("There are: ")[1].rstrip(".").split(", ") == sorted(described)
+    assert message.split("Known fields: ")[1].rstrip(".").split(", ") == sorted(described)
 
 
 def _fields_taken(api: API, path: str) -> list[str]:
-    """As the refusal of an unknown field lists them."""
+    """The fields that the error for an unknown field lists."""
     body = SOUND.get(path, {})
     message: str = api.post(path, {**body, "no_such_field": 1}).error["message"]
-    return message.split("There are: ")[1].rstrip(".").split(", ")
+    return message.split("Known fields: ")[1].rstrip(".").split(", ")

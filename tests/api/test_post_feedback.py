@@ -108,7 +108,9 @@ def test_a_metric_that_is_defined_has_its_range(api: API) -> None:
         ({"score": 1}, "score", "unknown_field"),
     ],
 )
-def test_what_is_wrong_is_named(api: API, change: dict[str, Any], param: str, code: str) -> None:
+def test_the_invalid_field_is_named(
+    api: API, change: dict[str, Any], param: str, code: str
+) -> None:
     assert api.post(FEEDBACK, rating(api.route(), **change)).fault == (400, param, code)
     assert not Feedback.objects.exists()
 
@@ -129,6 +131,6 @@ def test_while_the_flag_is_off_it_is_refused_and_says_so(api: API) -> None:
 
 
 @pytest.mark.parametrize("items", [None, [], "quality", [{}] * 257])
-def test_items_that_are_no_list_of_1_to_256_are_refused(api: API, items: object) -> None:
+def test_items_other_than_a_list_of_1_to_256_are_refused(api: API, items: object) -> None:
     answer = api.post(FEEDBACK, {"items": items})
     assert (answer.status, answer.error["param"]) == (400, "items")

@@ -40,7 +40,7 @@ def test_a_failure_carries_its_error(api: API) -> None:
     assert Outcome.objects.get().error == "429 from the provider"
 
 
-def test_the_latest_holds_whatever_the_order(api: API) -> None:
+def test_the_latest_applies_in_any_order(api: API) -> None:
     decision = api.route()
     for hour, tokens in ((2, 20), (3, 30), (1, 10), (3, 30)):
         body = {"output_tokens": tokens, "occurred_at": f"2026-11-20T0{hour}:00:00Z"}
@@ -68,7 +68,7 @@ def test_a_time_without_an_offset_is_utc(api: API) -> None:
         ({"tokens": 1}, "tokens", "unknown_field"),
     ],
 )
-def test_what_is_wrong_is_named(api: API, body: dict[str, Any], param: str, code: str) -> None:
+def test_the_invalid_field_is_named(api: API, body: dict[str, Any], param: str, code: str) -> None:
     assert api.post(path(api.route()), body).fault == (400, param, code)
     assert not Outcome.objects.exists()
 
@@ -89,6 +89,6 @@ def test_the_scope_feedback_is_needed(api: API) -> None:
     assert reader.post(path(decision), {}).fault == (403, None, "forbidden")
 
 
-def test_limits_are_told_as_numbers_people_read(api: API) -> None:
+def test_limits_are_formatted_as_readable_numbers(api: API) -> None:
     message = api.post(path(api.route()), {"input_tokens": -1}).error["message"]
     assert message == "'input_tokens' must lie between 0 and 100,000,000."

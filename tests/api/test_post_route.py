@@ -206,9 +206,7 @@ def test_any_text_is_routed(api: API, text: str) -> None:
         ),
     ],
 )
-def test_a_request_that_is_wrong_names_the_field(
-    api: API, body: dict[str, Any], param: str, code: str
-) -> None:
+def test_the_invalid_field_is_named(api: API, body: dict[str, Any], param: str, code: str) -> None:
     answer = api.post(ROUTE, body)
     assert answer.fault == (400, param, code)
     assert answer.error["type"] == "invalid_request_error"
@@ -235,7 +233,7 @@ def test_a_request_that_is_wrong_names_the_field(
         ),
     ],
 )
-def test_a_body_that_is_no_sound_json_object_is_refused(api: API, body: bytes, code: str) -> None:
+def test_an_invalid_json_object_is_refused(api: API, body: bytes, code: str) -> None:
     answer = api.send(ROUTE, body)
     assert (answer.status, answer.error["code"]) == (400, code)
 
@@ -256,7 +254,7 @@ def test_other_methods_are_refused(api: API) -> None:
     assert response.json()["error"]["code"] == "method_not_allowed"
 
 
-def test_criteria_that_no_model_meets_are_the_callers_fault(api: API) -> None:
+def test_criteria_that_no_model_meets_are_a_callers_error(api: API) -> None:
     criteria = {"required_certifications": ["astrology"]}
     answer = api.post(ROUTE, {"text": "a", "domain": "legal", "criteria": criteria})
     assert answer.fault == (400, "criteria", "no_eligible_models")
@@ -287,7 +285,7 @@ def test_a_decision_that_cannot_be_stored_is_503_and_not_made(api: API) -> None:
     assert not Decision.objects.exists()
 
 
-def test_an_unknown_price_is_said_and_no_saving_claimed(api: API) -> None:
+def test_an_unknown_price_is_reported_and_no_saving_claimed(api: API) -> None:
     others = list(LanguageModel.objects.values_list("name", flat=True))
     with revision("test"):
         LanguageModel.objects.create(name="local/llama", provider="local", accuracy_score=1.0)

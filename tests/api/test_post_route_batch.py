@@ -19,7 +19,7 @@ def test_it_works(api: API) -> None:
     assert str(Decision.objects.get().pk) == first["decision"]["decision_id"]
 
 
-def test_each_item_is_refused_on_its_own_in_the_same_order(api: API) -> None:
+def test_each_item_is_refused_separately_in_the_same_order(api: API) -> None:
     items = [{"text": ""}, {"text": "a"}, {"text": "a", "domain": "astrology"}, 5]
     results = api.post(BATCH, {"items": items}).data["results"]
 

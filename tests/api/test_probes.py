@@ -1,4 +1,4 @@
-"""/healthz and /readyz, and what lies beside the API."""
+"""/healthz and /readyz, and unknown paths next to the API."""
 
 import pytest
 from django.db import connection
@@ -19,7 +19,7 @@ def test_it_works(seeded: None, client: Client) -> None:
     assert {"name": "local", "ready": True, "detail": "Loaded."} in response.json()["routers"]
 
 
-def test_the_process_lives_without_a_database(client: Client) -> None:
+def test_healthz_needs_no_database(client: Client) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
 
 
@@ -85,7 +85,7 @@ def test_without_a_configuration_it_is_not_ready_and_says_why(db: None, client: 
     assert "manage.py seed" in response.json()["detail"]
 
 
-def test_an_unknown_address_of_the_api_is_404_as_json(client: Client) -> None:
+def test_an_unknown_path_of_the_api_is_404_as_json(client: Client) -> None:
     response = client.post("/api/v1/rout", {}, "application/json")
     assert response.status_code == 404
     assert response.json()["error"]["code"] == "not_found"

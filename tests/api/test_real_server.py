@@ -1,4 +1,4 @@
-"""The real server: any request, many at once, a database that is busy."""
+"""The real server: any request, many callers at once, a busy database."""
 
 import sqlite3
 import time
@@ -19,7 +19,7 @@ AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 
 
 def test_no_request_is_answered_with_5xx(server: Server) -> None:
-    """Requests made up from the OpenAPI document: sound ones and broken ones."""
+    """Requests generated from the OpenAPI document, valid and broken."""
     described = schemathesis.openapi.from_url(f"{server.url}/api/schema/?format=json")
     operations = [result.ok() for result in described.get_all_operations()]
     assert len(operations) >= 10
@@ -49,7 +49,7 @@ def test_it_works(server: Server) -> None:
 
 
 def _counted(server: Server) -> dict[str, int]:
-    """Educational decisions, as rows and as both kinds of sums count them."""
+    """Educational decisions, from the rows and from both kinds of totals."""
     columns = {
         "decision": "COUNT(*)",
         "rollup": "COALESCE(SUM(decisions), 0)",
@@ -96,7 +96,7 @@ def test_a_busy_database_is_503_with_retry_after_and_nothing_is_written(server: 
     assert server.post("/api/v1/route", {"text": "a"}).status_code == 201
 
 
-def test_a_dry_run_needs_no_turn_to_write(server: Server) -> None:
+def test_a_dry_run_needs_no_write_lock(server: Server) -> None:
     with locked(server):
         assert server.post("/api/v1/route", {"text": "a", "dry_run": True}).status_code == 200
 
@@ -133,7 +133,7 @@ def test_the_kill_switch_acts_in_every_process_within_a_second(server: Server) -
     throw(0)
     try:
         time.sleep(1)
-        # A connection each, so that both processes are asked.
+        # One connection each, so that both processes serve calls.
         answers = [server.post("/api/v1/route", {"text": "Fix my loop."}) for _ in range(20)]
         assert {answer.json()["reason"] for answer in answers} == {"master_flag_off"}
     finally:

@@ -36,7 +36,7 @@ def test_python(server: Server) -> None:
     assert lines[2].startswith("saved ")
 
 
-def test_python_says_what_is_wrong(server: Server) -> None:
+def test_python_shows_the_error(server: Server) -> None:
     environment = {**os.environ, "SWITCHYARD_URL": server.url, "SWITCHYARD_KEY": "sy_wrong"}
     command = [sys.executable, str(EXAMPLES / "rest_python.py")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

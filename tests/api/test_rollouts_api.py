@@ -44,7 +44,7 @@ def test_it_works(api: API) -> None:
     assert PolicyRevision.objects.latest("number").author_name.startswith("API key")
 
 
-def test_a_rollout_says_what_it_sees(api: API) -> None:
+def test_a_rollout_shows_its_checks(api: API) -> None:
     path = f"{ROLLOUTS}/{api.post(ROLLOUTS, BODY).data['key']}"
     assert api.get(path).data["look"] is None
     api.post(f"{path}/start", {})
@@ -53,7 +53,7 @@ def test_a_rollout_says_what_it_sees(api: API) -> None:
     assert {check["code"] for check in look["checks"]} == {"multiple_exposures", "sample_ratio"}
 
 
-def test_a_step_that_waits_goes_on_when_told(api: API) -> None:
+def test_a_waiting_step_continues_on_request(api: API) -> None:
     row = rollout(steps=[(10, None), (50, 24)], state="ready", step=0, started_at=START)
     Flag.objects.filter(pk=row.flag_id).update(percentage=10)
     answer = api.post(f"{ROLLOUTS}/{row.key}/go-on", {})
@@ -70,7 +70,7 @@ def test_a_rollout_started_here_moves_with_the_rounds(api: API) -> None:
     assert "Waits until" in api.get(path).data["reason"]
 
 
-def test_guards_are_a_list_and_the_worst_case_is_said_before_the_start(api: API) -> None:
+def test_guards_are_a_list_and_the_worst_case_is_shown_before_the_start(api: API) -> None:
     guards = [
         {"metric": "error_rate", "margin": 0.02},
         {"metric": "p95_latency", "margin": 0.05, "limit": 2000},
@@ -91,7 +91,7 @@ def test_guards_are_a_list_and_the_worst_case_is_said_before_the_start(api: API)
     assert seeded.data["guards"][1]["margin"] == 0.03
 
 
-def test_a_step_without_evidence_says_what_is_missing(api: API) -> None:
+def test_a_step_without_enough_data_lists_what_is_missing(api: API) -> None:
     path = f"{ROLLOUTS}/{api.post(ROLLOUTS, BODY).data['key']}"
     api.post(f"{path}/start", {})
     assert api.post(f"{path}/go-on", {}).fault == (409, None, "not_possible_now")
@@ -154,7 +154,7 @@ def test_an_unknown_rollout_is_404(api: API) -> None:
         ({"speed": "slow"}, ("speed", "unknown_field")),
     ],
 )
-def test_what_cannot_be_is_refused_naming_the_field(
+def test_invalid_values_are_refused_naming_the_field(
     api: API, change: dict[str, Any], fault: tuple[str, str]
 ) -> None:
     assert api.post(ROLLOUTS, {**BODY, **change}).fault == (400, *fault)
@@ -167,7 +167,7 @@ def test_a_flag_has_one_open_rollout(api: API) -> None:
     assert "has a rollout already" in answer.error["message"]
 
 
-def test_an_experiment_on_its_domain_stands_in_the_way(api: API) -> None:
+def test_an_experiment_on_its_domain_blocks_a_rollout(api: API) -> None:
     running()
     body = {**BODY, "flag": "routellm_technical_domain", "steps": [[100, 0]]}
     path = f"{ROLLOUTS}/{api.post(ROLLOUTS, body).data['key']}"
@@ -176,7 +176,7 @@ def test_an_experiment_on_its_domain_stands_in_the_way(api: API) -> None:
     assert "cheaper" in answer.error["message"]
 
 
-def test_steps_out_of_turn_are_409(api: API) -> None:
+def test_invalid_state_changes_are_409(api: API) -> None:
     path = f"{ROLLOUTS}/{api.post(ROLLOUTS, BODY).data['key']}"
     for step in ("pause", "resume", "go-on"):
         assert api.post(f"{path}/{step}", {}).status == 409

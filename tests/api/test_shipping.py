@@ -1,4 +1,4 @@
-"""POST experiments/{key}/ship: only where the verdict is to ship, or with a reason; once."""
+"""POST experiments/{key}/ship: only if the verdict is to ship, or with a reason; once."""
 
 from datetime import timedelta
 from typing import Any
@@ -35,7 +35,7 @@ def method() -> str:
     return Domain.objects.get(name="technical").method
 
 
-def test_an_arm_whose_verdict_is_to_ship_ships_without_a_question(api: API) -> None:
+def test_an_arm_whose_verdict_is_to_ship_ships_without_confirmation(api: API) -> None:
     ready()
     answer = api.post(SHIP, {"arm": "weak"})
     assert (answer.status, answer.data["shipped_arm"], answer.data["verdict"]) == (
@@ -57,7 +57,7 @@ def test_without_a_single_unit_nothing_is_shipped(api: API) -> None:
     assert Experiment.objects.get().status == "running"
 
 
-def test_the_refusal_says_what_would_change_and_what_is_predicted(api: API) -> None:
+def test_the_refusal_shows_the_change_and_the_prediction(api: API) -> None:
     running()
     message = api.post(SHIP, {"arm": "weak"}).error["message"]
     assert "technical: from local at 0.754 to always the weak model." in message
@@ -78,7 +78,7 @@ def test_another_arm_than_the_one_to_ship_is_not_shipped(api: API) -> None:
     assert api.post(SHIP, {"arm": "weak"}).status == 200
 
 
-def test_with_a_reason_it_is_shipped_anyway_and_the_reason_is_kept(api: API) -> None:
+def test_with_a_reason_it_is_shipped_anyway_and_the_reason_is_stored(api: API) -> None:
     unhealthy()
     answer = api.post(SHIP, ANYWAY)
     assert (answer.status, answer.data["verdict"]) == (200, "unhealthy")
@@ -107,7 +107,7 @@ def test_anyway_needs_a_reason(api: API, body: dict[str, Any], fault: tuple[Any,
     assert Experiment.objects.get().shipped_arm == ""
 
 
-def test_a_second_ship_is_refused_whatever_it_says(api: API) -> None:
+def test_a_second_ship_is_always_refused(api: API) -> None:
     ready()
     api.post(SHIP, {"arm": "weak"})
     for body in ({"arm": "weak"}, {**ANYWAY, "arm": "control"}):
@@ -133,7 +133,7 @@ def test_a_draft_is_not_shipped(api: API) -> None:
     assert api.post(SHIP, ANYWAY).fault == (409, None, "not_possible_now")
 
 
-def test_what_was_shipped_is_at_work_though_thresholds_follow_a_target(api: API) -> None:
+def test_a_shipped_policy_applies_although_thresholds_follow_a_target(api: API) -> None:
     ready()
     Domain.objects.filter(name="technical").update(calibrated_threshold=0.7)
     api.post(SHIP, {"arm": "weak"})

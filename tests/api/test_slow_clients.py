@@ -1,4 +1,4 @@
-"""Clients that send, or read, slowly or not at all: their connections end, others are served."""
+"""Clients that send or read slowly, or not at all: their connections end, others are served."""
 
 import resource
 import select
@@ -73,7 +73,7 @@ def test_headers_that_trickle_in(server: Server) -> None:
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("pause", [None, 0.2])
 def test_a_body_that_is_never_complete(server: Server, path: str, pause: float | None) -> None:
-    """Neither where nothing more comes, nor where it trickles in."""
+    """Neither if nothing more arrives, nor if it trickles in."""
     started = time.monotonic()
     with connect(server, head(path, 10_000), "\r\n", '{"text": "') as client:
         while not select.select([client], [], [], pause)[0]:
@@ -83,7 +83,7 @@ def test_a_body_that_is_never_complete(server: Server, path: str, pause: float |
     assert BODY_SECONDS <= time.monotonic() - started < BODY_SECONDS + SLACK_SECONDS
 
 
-def test_a_large_body_over_a_slow_line_is_taken(server: Server) -> None:
+def test_a_large_body_over_a_slow_line_is_accepted(server: Server) -> None:
     """Longer than REQUEST_BODY_SECONDS, but with 100 KB a second."""
     body = '{"text": "' + "a" * 90_000 + '"}' + " " * 400_000
     started = time.monotonic()
@@ -105,7 +105,7 @@ def test_a_second_request_on_the_same_connection_has_the_same_limit(server: Serv
     assert time.monotonic() - started < HEADER_SECONDS + SLACK_SECONDS
 
 
-def test_a_connection_that_sends_nothing_is_closed_without_a_word(server: Server) -> None:
+def test_a_connection_that_sends_nothing_is_closed_silently(server: Server) -> None:
     with connect(server) as client:
         assert everything(client) == b""
 
@@ -121,7 +121,7 @@ def test_an_answer_that_is_not_read(server: Server) -> None:
 
 
 def all_that_comes(client: socket.socket) -> int:
-    """How many bytes, until the connection ends in whatever way."""
+    """The number of bytes until the connection ends in any way."""
     received = 0
     try:
         while data := client.recv(65_536):
@@ -166,7 +166,7 @@ def is_closed(client: socket.socket) -> bool:
     return True
 
 
-def test_beyond_the_limit_idle_connections_give_way_and_busy_ones_do_not(
+def test_over_the_limit_idle_connections_are_closed_and_busy_ones_are_not(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     folder = tmp_path_factory.mktemp("few")

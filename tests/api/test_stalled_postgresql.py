@@ -1,4 +1,4 @@
-"""PostgreSQL that holds a lock or freezes: 503 in time at every entry point, and no hang."""
+"""PostgreSQL holds a lock or freezes: 503 in time at every entry point, and no hang."""
 
 import os
 import time
@@ -28,7 +28,7 @@ class Stalled(NamedTuple):
 
 @pytest.fixture(scope="module")
 def stalled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stalled]:
-    """A server with a database of its own, behind a proxy that can stop forwarding."""
+    """A server with a separate database, behind a proxy that can stop forwarding."""
     known = connection.settings_dict
     host, port = known["HOST"] or "127.0.0.1", int(known["PORT"] or 5432)
     who = {"user": known["USER"], "password": known["PASSWORD"], "host": host, "port": port}
@@ -58,7 +58,7 @@ def stalled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stalled]:
 def test_a_table_that_is_locked(stalled: Stalled, table: str) -> None:
     with psycopg.connect(stalled.database) as other:
         other.execute(f"LOCK TABLE {table}, experiments_writeprobe IN ACCESS EXCLUSIVE MODE")
-        time.sleep(1.1)  # keys are remembered for a second
+        time.sleep(1.1)  # keys are cached for a second
         refuses_everything_in_time(stalled.server)
         other.rollback()
     recovers(stalled.server)

@@ -1,4 +1,4 @@
-"""Another process keeps SQLite, or its queue of writers, for itself: 503 in time, never a hang."""
+"""Another process holds SQLite or its write lock: 503 in time, never a hang."""
 
 import fcntl
 import os
@@ -23,7 +23,7 @@ def hurried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def test_a_process_that_keeps_the_queue_file(hurried: Server) -> None:
+def test_a_process_that_holds_the_lock_file(hurried: Server) -> None:
     file = os.open(f"{hurried.database}-queue", os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -33,7 +33,7 @@ def test_a_process_that_keeps_the_queue_file(hurried: Server) -> None:
     recovers(hurried)
 
 
-def test_a_program_that_writes_all_the_while(hurried: Server) -> None:
+def test_a_program_that_writes_continuously(hurried: Server) -> None:
     with locked(hurried):
         refuses_everything_in_time(hurried)
     recovers(hurried)
@@ -47,7 +47,7 @@ def test_probes_answer_other_methods_and_keep_no_cache(hurried: Server) -> None:
 
 
 def test_a_full_disk_is_not_ready(tmp_path: Path) -> None:
-    """On a file system of its own, which another program fills."""
+    """On a separate file system, which another program fills."""
     folder = tmp_path / "disk"
     folder.mkdir()
     if os.geteuid() != 0 or os.system(f"mount -t tmpfs -o size=64m tmpfs {folder} 2>/dev/null"):
@@ -68,7 +68,7 @@ def test_a_full_disk_is_not_ready(tmp_path: Path) -> None:
 
 
 def until(server: Server, status: int) -> httpx.Response:
-    """Answers are a second old at most."""
+    """Responses are cached for a second."""
     for _ in range(100):
         response = httpx.get(f"{server.url}/readyz")
         if response.status_code == status:

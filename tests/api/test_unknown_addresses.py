@@ -1,4 +1,4 @@
-"""Programs that miss the API's address are answered in JSON that says where it is."""
+"""API clients on a wrong path get JSON that names the right one."""
 
 import json
 
@@ -43,17 +43,17 @@ def test_json(method: str, path: str, headers: dict[str, str], hint: str) -> Non
 
 
 @pytest.mark.parametrize("headers", [{}, {"Accept": "text/html,application/json;q=0.9"}])
-def test_people_get_pages(headers: dict[str, str]) -> None:
+def test_browsers_get_pages(headers: dict[str, str]) -> None:
     assert Client().get("/models", headers=headers).status_code == 301
     response = Client().get("/nothing", headers=headers)
     assert response.status_code == 404
     assert response.headers["Content-Type"].startswith("text/html")
 
 
-def test_the_rest_api_keeps_its_own_form() -> None:
+def test_the_rest_api_keeps_its_own_error_form() -> None:
     response = Client().get("/api/v1/nothing", headers=KEY)
     assert json.loads(response.content)["error"]["code"] != "unknown_url"
 
 
-def test_pages_are_served_to_programs_too() -> None:
+def test_pages_are_served_to_api_clients_too() -> None:
     assert Client().get("/models/", headers=KEY).status_code == 302

@@ -1,4 +1,4 @@
-"""What no database stores is refused at every endpoint with 400, by the name of its field."""
+"""Text that no database stores is refused at every endpoint with 400, by the name of its field."""
 
 from typing import Any
 
@@ -87,7 +87,7 @@ def test_part_of_an_address(api: API, address: str, param: str) -> None:
     assert response.headers["X-Request-Id"]
 
 
-def test_surrogates_in_an_address_are_only_unknown_names(api: API) -> None:
+def test_surrogates_in_a_path_are_unknown_names(api: API) -> None:
     response = api.client.get("/api/v1/reports/savings?domain=%ED%A0%80", headers=api.headers)
     assert response.status_code == 400
     assert response.json()["error"]["param"] == "domain"

@@ -72,7 +72,7 @@ def test_the_next_time_of_a_daily_job(moment: datetime, due: datetime) -> None:
     assert Daily(3).after(moment) == due
 
 
-def test_a_job_that_is_held_is_left_to_its_runner() -> None:
+def test_a_held_job_is_not_claimed_by_another_runner() -> None:
     scheduler.register(job())
     scheduler.prepare(NOW)
     PeriodicJob.objects.update(leased_until=NOW + MINUTE, runner="other")
@@ -96,7 +96,7 @@ def test_a_runner_that_lost_its_lease_writes_nothing_more() -> None:
     assert (row().runner, row().status, row().next_run_at) == ("other", "running", NOW + DAY)
 
 
-def test_a_failure_is_kept_and_tried_again_soon() -> None:
+def test_a_failure_is_stored_and_retried_soon() -> None:
     scheduler.register(job(fail, Daily(3)))
     run_at(NOW)
     assert (row().status, row().error) == ("failed", "ValueError: No prices.")
@@ -116,7 +116,7 @@ def test_missed_days_are_caught_up_oldest_first() -> None:
     assert row().last_done_at == runs[-1]
 
 
-def test_only_what_failed_is_repeated_when_catching_up() -> None:
+def test_catching_up_repeats_only_failed_runs() -> None:
     def fail_on_the_second(due: datetime, report: Report) -> None:
         runs.append(due)
         if len(runs) == 2:
@@ -179,7 +179,7 @@ def test_many_processes_at_once_run_a_job_once() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_long_job_does_not_hold_up_a_short_one() -> None:
+def test_a_long_job_does_not_delay_a_short_one() -> None:
     short_ran, may_end = Event(), Event()
 
     def long(due: datetime, report: Report) -> None:

@@ -1,4 +1,5 @@
-"""Background tasks: run once, reported, cancelled, taken up again, given up."""
+"""Background tasks: run once, report progress, can be cancelled, are resumed, and fail after too
+many attempts."""
 
 import sys
 import time
@@ -38,7 +39,7 @@ def cancelled_meanwhile(running: Running) -> None:
 
 
 def overtaken(running: Running) -> None:
-    """Another process takes the task up while this one sleeps."""
+    """Another process takes the task over while this one sleeps."""
     BackgroundTask.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
     run(running.row.pk, timezone.now())
     running.say("I am back.")
@@ -62,7 +63,7 @@ def test_a_task_runs_once_and_keeps_its_result() -> None:
     assert calls == [3]
 
 
-def test_unknown_work_is_not_queued() -> None:
+def test_an_unknown_task_is_not_queued() -> None:
     with pytest.raises(KeyError):
         enqueue("fly", {})
 
@@ -95,7 +96,7 @@ def test_a_running_task_that_is_cancelled_stops_at_its_next_step() -> None:
     assert row.status == "cancelled"
 
 
-def test_an_abandoned_task_is_taken_up_again() -> None:
+def test_an_abandoned_task_is_resumed() -> None:
     row = enqueue("count_to", {"number": 2})
     gone = timezone.now() - timedelta(minutes=1)
     BackgroundTask.objects.update(status="running", leased_until=gone, attempts=1)
@@ -104,14 +105,14 @@ def test_an_abandoned_task_is_taken_up_again() -> None:
     assert (row.status, row.attempts) == ("done", 2)
 
 
-def test_a_task_that_is_held_is_left_alone() -> None:
+def test_a_held_task_is_not_taken_over() -> None:
     enqueue("count_to", {"number": 2})
     later = timezone.now() + timedelta(minutes=1)
     BackgroundTask.objects.update(status="running", leased_until=later, attempts=1)
     assert not run_next(timezone.now())
 
 
-def test_a_task_that_keeps_killing_its_process_is_given_up() -> None:
+def test_a_task_that_keeps_killing_its_process_fails() -> None:
     row = enqueue("count_to", {"number": 2})
     gone = timezone.now() - timedelta(minutes=1)
     BackgroundTask.objects.update(status="running", leased_until=gone, attempts=3)
@@ -121,8 +122,8 @@ def test_a_task_that_keeps_killing_its_process_is_given_up() -> None:
     assert calls == []
 
 
-def test_whoever_lost_a_task_writes_nothing_more() -> None:
-    """Each attempt is overtaken by the next one, until it is given up."""
+def test_a_worker_that_lost_its_task_writes_nothing_more() -> None:
+    """Each attempt is overtaken by the next one, until the task fails."""
     row = enqueue("overtaken", {})
     run(row.pk, timezone.now())
     row.refresh_from_db()
@@ -142,7 +143,7 @@ def test_the_command_runs_what_is_due() -> None:
     assert calls == [1, 2]
 
 
-def test_what_celery_carries_is_enough_to_run_the_row() -> None:
+def test_celerys_message_is_enough_to_run_the_row() -> None:
     from routing_site.celery import run_task
 
     row = enqueue("count_to", {"number": 4})
@@ -152,7 +153,7 @@ def test_what_celery_carries_is_enough_to_run_the_row() -> None:
     assert row.status == "done"
 
 
-def test_a_database_that_is_away_does_not_end_the_process() -> None:
+def test_an_unavailable_database_does_not_end_the_process() -> None:
     def locked() -> bool:
         raise OperationalError("database is locked")
 
@@ -160,7 +161,7 @@ def test_a_database_that_is_away_does_not_end_the_process() -> None:
     assert unless_away(lambda: True) is True
 
 
-def test_a_broker_that_is_away_is_tried_again_later(
+def test_an_unavailable_broker_is_retried_later(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.CELERY_BROKER_URL = "memory://"
@@ -180,7 +181,7 @@ def test_a_broker_that_is_away_is_tried_again_later(
     assert sent == [row.pk, row.pk]
 
 
-def test_a_broker_that_is_away_holds_nobody_up(
+def test_an_unavailable_broker_delays_no_caller(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.CELERY_BROKER_URL = "redis://127.0.0.1:9/0"
@@ -210,7 +211,7 @@ def test_a_task_whose_celery_worker_died_is_sent_again(
     assert run(row.pk, now)
 
 
-def test_a_heartbeat_outlives_a_database_that_is_away(
+def test_a_heartbeat_survives_an_unavailable_database(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.TASK_LEASE_SECONDS = 0.04

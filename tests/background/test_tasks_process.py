@@ -1,4 +1,4 @@
-"""The background process that the web server starts, and takes with it."""
+"""The background process that the web server starts and stops."""
 
 import sqlite3
 import time
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.server
 
 
 def _queue(database: Path) -> int:
-    """A task that nobody knows: it can only end as failed."""
+    """A task with an unknown name: it can only fail."""
     with sqlite3.connect(database, timeout=10) as rows:
         cursor = rows.execute(
             "INSERT INTO experiments_backgroundtask (name, arguments, status, by, queued_at,"
@@ -37,11 +37,11 @@ def _jobs_done(database: Path) -> int:
 
 
 @pytest.mark.slow
-def test_the_server_works_off_the_queue_until_it_ends(tmp_path: Path) -> None:
+def test_the_server_processes_the_queue_until_it_ends(tmp_path: Path) -> None:
     with running_server(tmp_path, BACKGROUND_TASKS="true") as server:
         task, deadline = _queue(server.database), time.monotonic() + 60
         while _status(server.database, task) != "failed":
-            assert time.monotonic() < deadline, "Nobody took the task up."
+            assert time.monotonic() < deadline, "No process ran the task."
             time.sleep(0.2)
         while _jobs_done(server.database) < 7:
             assert time.monotonic() < deadline, "The periodic jobs did not run."

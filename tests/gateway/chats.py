@@ -1,4 +1,4 @@
-"""Chat calls through OpenAI's client, and what came back with them."""
+"""Chat calls through OpenAI's client, and their responses."""
 
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ TEXT = "Yes, of course."
 
 
 class Answer(NamedTuple):
-    """An answer with its headers."""
+    """A response with its headers."""
 
     completion: ChatCompletion
     headers: dict[str, str]
@@ -24,7 +24,7 @@ class Answer(NamedTuple):
 
 
 class Streamed(NamedTuple):
-    """A stream read to its end; `error` is what ended it, where it was not `[DONE]`."""
+    """A stream read to its end; `error` is what ended it, if it was not `[DONE]`."""
 
     chunks: list[ChatCompletionChunk]
     headers: dict[str, str]
@@ -62,7 +62,7 @@ def stream(client: openai.OpenAI, model: str, text: str = "Hello.", **options: A
 
 
 def error_of(error: openai.APIError) -> dict[str, Any]:
-    """What is in OpenAI's form: message, type, param, code."""
+    """The fields of an error in OpenAI's form: message, type, param, code."""
     body = error.body
     assert isinstance(body, dict), body
     return body

@@ -28,7 +28,7 @@ class Gateway(NamedTuple):
         return f"{self.server.url}/v1"
 
     def client(self, key: str = "plain") -> openai.OpenAI:
-        """Never tries again by itself: what the gateway does must show."""
+        """Without the client's own retries, so that tests see what the gateway does."""
         return openai.OpenAI(base_url=self.base_url, api_key=secret_of(key), max_retries=0)
 
     def async_client(self, key: str = "plain") -> openai.AsyncOpenAI:
@@ -49,7 +49,7 @@ def stub(stub_process: Stub) -> Stub:
 
 @pytest.fixture(scope="session")
 def full() -> Iterator[str]:
-    """An address where connecting takes for ever: nobody takes what waits in its queue."""
+    """An address where connecting never completes: no process accepts its connections."""
     with socket() as listening, socket() as first, socket() as second:
         listening.bind(("127.0.0.1", 0))
         listening.listen(0)

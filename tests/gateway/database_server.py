@@ -1,4 +1,4 @@
-"""The real server, and what it stored, on a database of its own of the kind the tests run on."""
+"""The real server on a database of its own, of the kind the tests run on."""
 
 import json
 import os
@@ -25,7 +25,7 @@ class DatabaseServer(NamedTuple):
     dsn: str
 
     def ask(self, function: str, *arguments: Any) -> Any:
-        """What a function of `tests.gateway.stored` finds in the server's database."""
+        """The result of a function of `tests.gateway.stored` on the server's database."""
         code = (
             "import django, json, sys; django.setup(); from tests.gateway import stored; "
             f"print(json.dumps(stored.{function}(*json.loads(sys.argv[1]))))"
@@ -41,7 +41,7 @@ class DatabaseServer(NamedTuple):
         return json.loads(done.stdout.splitlines()[-1])
 
     def deadlocks(self) -> int:
-        """How many PostgreSQL has ended since the database was made; 0 on SQLite."""
+        """How many deadlocks PostgreSQL has ended since the database was created; 0 on SQLite."""
         if not self.dsn:
             return 0
         with psycopg.connect(self.dsn, autocommit=True) as own:
@@ -106,4 +106,4 @@ def server_pid(server: Server) -> int:
             continue
         if f"\0PORT={port}\0".encode() in b"\0" + text and parent == own:
             return int(status.parent.name)
-    raise AssertionError("The server is not there.")
+    raise AssertionError("The server is not running.")

@@ -1,4 +1,4 @@
-"""Loads LiteLLM and its tables, and writes down every address it would look up or connect to."""
+"""Loads LiteLLM and its tables, and records every address it would look up or connect to."""
 
 import sys
 from typing import Any

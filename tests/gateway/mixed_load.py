@@ -17,7 +17,7 @@ SENTENCES = ("Sort a list.", "Prove it.", "Write a poem about the sea.", "How lo
 
 @dataclass
 class Answers:
-    """Statuses by door, and the ids of decisions behind chat calls that were answered."""
+    """Statuses by endpoint, and the decision ids of successful chat calls."""
 
     statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
     answered: list[str] = field(default_factory=list)

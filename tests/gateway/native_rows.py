@@ -1,7 +1,6 @@
-"""Models behind wire formats that are not OpenAI's, at the stub.
+"""Models with wire formats other than OpenAI's, at the stub.
 
-`fill_native` runs where the server's database is.
-"""
+`fill_native` runs in the server's database."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,7 +16,7 @@ WINDOW = 200_000
 
 @dataclass(frozen=True)
 class Spoken:
-    """A model, and where the stub speaks its provider's wire format."""
+    """A model, and where the stub serves its provider's wire format."""
 
     name: str
     path: str
@@ -29,7 +28,7 @@ class Spoken:
 
     @property
     def upstream(self) -> str:
-        """What the stub is sent as the model's name."""
+        """The model name that the stub receives."""
         return self.name.partition("/")[2]
 
 

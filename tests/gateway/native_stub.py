@@ -1,6 +1,6 @@
 """Providers with wire formats of their own, on a free port: Anthropic, Gemini, Mistral, Cohere,
-Ollama, Bedrock. Requests are checked the way the providers check them; what they do not know is
-refused in their own form. Streams are real server-sent events."""
+Ollama, Bedrock. Requests are validated as the providers do it; unknown fields are refused in
+each provider's own form. Streams are real server-sent events."""
 
 import asyncio
 import binascii
@@ -16,7 +16,7 @@ from aiohttp import web
 TEXT = "Yes, of course."
 WEATHER = {"city": "Paris"}
 JSON_TEXT = '{"city": "Paris"}'
-CUT = 0  # a status of no answer: the connection is cut
+CUT = 0  # not an HTTP status: the connection is cut
 USAGE = (50, 5)  # tokens in and out, of every answer
 ANTHROPIC_FIELDS = {
     *("model", "messages", "max_tokens", "system", "stop_sequences", "stream", "temperature"),
@@ -51,7 +51,7 @@ class Seen(NamedTuple):
 
 
 class NativeStub:
-    """`replies` holds what a model answers instead, by its upstream name; each is used once."""
+    """`replies` overrides a model's responses, by its upstream name; each is used once."""
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
@@ -334,7 +334,7 @@ def _gemini_part(body: Body, generation: Body) -> Body:
     return {"text": JSON_TEXT if mime == "application/json" else TEXT}
 
 
-# Those that look like OpenAI's
+# OpenAI-like formats
 
 
 def mistral(body: Body) -> Body | Refusal | Events:
@@ -415,7 +415,7 @@ def cohere(body: Body) -> Body | Refusal | Events:
             piece: Body = {"message": {"content": {"text": text}}}
             events.append({"type": "content-delta", "index": 0, "delta": piece})
     events.append({"type": "message-end", "delta": {"finish_reason": finish, "usage": usage}})
-    # It is asked for JSON, not for an event stream.
+    # The request asks for JSON, not for an event stream.
     return Events([json.dumps(event).encode() + b"\n" for event in events], "application/json")
 
 

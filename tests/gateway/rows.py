@@ -1,8 +1,8 @@
-"""What the gateway's tests configure: endpoints of the stub, a lane for each scenario, and keys.
+"""The configuration of the gateway's tests: endpoints of the stub, a lane for each scenario, and
+keys.
 
-A lane is a domain of its own with a pair of its own, so that a circuit that one test opens does not
-stand in another's way. `fill` runs where the server's database is.
-"""
+A lane is a domain of its own with a pair of its own, so that a circuit breaker opened by one
+test does not affect another. `fill` runs in the server's database."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,7 +19,7 @@ REASONING_PRICE = Decimal(15)
 CAPABILITIES = ["function_calling", "structured_output", "streaming", "tools", "json_mode"]
 WINDOW = 100_000
 KEY_VARIABLE, PROVIDER_KEY = "STUB_PROVIDER_KEY", "sk-stub-0123456789abcdef"
-# Only what tries a time-out is in a hurry: other tests run on busy machines too.
+# Short timeouts only in tests of timeouts: other tests run on busy machines too.
 PATIENT = {"connect_seconds": 5.0, "first_token_seconds": 20.0, "total_seconds": 60.0, "retries": 0}
 QUICK = {"connect_seconds": 0.5, "first_token_seconds": 1.0, "total_seconds": 3.0, "retries": 0}
 ENDPOINTS: dict[str, dict[str, Any]] = {
@@ -39,7 +39,7 @@ ENDPOINTS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Lane:
-    """A domain whose strong and weak model answer at the stub under their own names."""
+    """A domain whose strong and weak models answer at the stub under their own names."""
 
     name: str
     strong_at: str = "stub"
@@ -167,7 +167,7 @@ def secret_of(name: str) -> str:
 
 
 def fill(url: str, full: str) -> None:
-    """`url` is the stub's; at `full` nobody gets a connection."""
+    """`url` is the stub's; `full` accepts no connection."""
     with revision("tests", "The gateway's"):
         _endpoints(url, full)
         for lane in LANES.values():

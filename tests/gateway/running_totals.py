@@ -1,4 +1,4 @@
-"""What the server wrote down, read from its database."""
+"""The server's stored rows, read from its database."""
 
 import json
 import sqlite3
@@ -27,7 +27,7 @@ class Books:
         return {**found[0], "detail": json.loads(found[0]["detail"])}
 
     def outcome(self, decision_id: str) -> Row:
-        """Waits until it is booked, which is a moment after the answer."""
+        """Waits until the outcome is recorded, a moment after the response."""
         question = "SELECT * FROM experiments_outcome WHERE decision_id = ?"
         return until(lambda: self.rows(question, decision_id.replace("-", "")))[0]
 
@@ -54,7 +54,7 @@ class Books:
 
 
 def until(look: Callable[[], Found], seconds: float = 10.0) -> Found:
-    """What `look` finds once it finds something."""
+    """The first non-empty result of `look`."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""What the server stored, counted again from raw rows. Runs where the server's database is."""
+"""The server's stored totals, recomputed from raw rows. Runs in the server's database."""
 
 import time
 from typing import Any
@@ -31,13 +31,13 @@ def busiest_process() -> int:
 
 
 def without_outcome(decisions: list[str]) -> list[str]:
-    """Those of the answered calls whose outcome does not say that they succeeded."""
+    """The answered calls whose outcome is not a success."""
     good = Outcome.objects.filter(decision_id__in=decisions, success=True)
     return sorted(set(decisions) - {str(pk) for pk in good.values_list("pk", flat=True)})
 
 
 def differing_sums() -> list[str]:
-    """The tables of sums that are not what counting every raw row gives."""
+    """The tables of totals that differ from the raw rows."""
     from tests.decisions import recount
 
     pairs = {
@@ -50,7 +50,7 @@ def differing_sums() -> list[str]:
 
 
 def watched_totals(seconds: float) -> dict[str, Any]:
-    """What `verify_totals` finds when it runs again and again for so long."""
+    """The differences that `verify_totals` reports while it runs repeatedly for this long."""
     from experiments.decisions.verification import verify
 
     looks, most, found = 0, 0, []
@@ -63,8 +63,8 @@ def watched_totals(seconds: float) -> dict[str, Any]:
 
 
 def usage(key: str) -> dict[str, list[int]]:
-    """Requests, tokens and nano-dollars of a key: as charged by day and by minute, and as they
-    follow from its decisions."""
+    """Requests, tokens and nano-dollars of a key: as charged by day and by minute, and as
+    recomputed from its decisions."""
     pk = APIKey.objects.get(name=key).pk
     decisions = Decision.objects.filter(key_id=pk)
     used = Outcome.objects.filter(decision__in=decisions)
@@ -84,7 +84,7 @@ def _charged(key: int, span: str) -> list[int]:
 
 
 def attempts() -> dict[str, int]:
-    """How many attempts ended how."""
+    """The number of attempts by status."""
     rows = Attempt.objects.values_list("status").annotate(Count("pk"))
     return dict(rows)
 

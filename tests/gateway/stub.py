@@ -1,4 +1,4 @@
-"""The stub provider as a process of its own, and what it is told and asked by tests."""
+"""The stub provider as a separate process, and the commands that tests send it."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ class Stub:
         self.url = url
 
     def behave(self, model: str, **how: Any) -> None:
-        """How the model of that registered name answers from now on."""
+        """Sets how the model of that registered name answers from now on."""
         told = {"model": model.removeprefix("stub/"), "behaviour": asdict(Behaviour(**how))}
         httpx.post(f"{self.url}/behave", json=told).raise_for_status()
 

@@ -1,4 +1,4 @@
-"""What an answer tells about its decision: short headers always, everything where asked."""
+"""Headers of responses describe the decision; the explanation is included on request."""
 
 from typing import Any
 
@@ -31,13 +31,13 @@ def test_headers_of_a_stream(client: openai.OpenAI) -> None:
     headers = stream(client, PLAIN.model).headers
     assert headers["x-switchyard-decision-id"]
     assert headers["content-type"].startswith("text/event-stream")
-    assert float(headers["x-switchyard-cost"]) > 0  # as estimated: nothing is known yet
+    assert float(headers["x-switchyard-cost"]) > 0  # estimated: nothing is known yet
 
 
 def test_saving_is_what_the_strong_model_would_have_cost(
     gateway: Gateway, client: openai.OpenAI
 ) -> None:
-    """The window of the strong model is too small, so the weak one answers at a tenth."""
+    """The strong model's window is too small, so the weak one answers at a tenth of the cost."""
     answer = ask(client, LANES["window"].model, "word " * 4000)
     assert answer.completion.model == LANES["window"].weak_name
     cost, saving = (float(answer.headers[f"x-switchyard-{n}"]) for n in ("cost", "saving"))
@@ -50,7 +50,7 @@ def test_request_id_is_kept(gateway: Gateway, client: openai.OpenAI) -> None:
     assert gateway.books.decision(answer.decision_id)["request_id"] == "abc-1"
 
 
-def test_explanation_is_in_the_body_only_where_asked_for(client: openai.OpenAI) -> None:
+def test_explanation_is_in_the_body_only_if_requested(client: openai.OpenAI) -> None:
     assert "switchyard" not in ask(client, PLAIN.model).completion.to_dict()
     answer = ask(client, PLAIN.model, extra_headers=EXPLAIN)
     how: Any = answer.completion.to_dict()["switchyard"]
@@ -91,9 +91,7 @@ def test_error_after_a_decision_names_it(
     assert body["switchyard"]["attempts"][0]["status"] == "refused"
 
 
-def test_user_is_the_unit_and_the_session_comes_before_it(
-    gateway: Gateway, client: openai.OpenAI
-) -> None:
+def test_user_is_the_unit_unless_a_session_is_sent(gateway: Gateway, client: openai.OpenAI) -> None:
     def unit(**options: Any) -> tuple[str, int]:
         row = gateway.books.decision(ask(client, PLAIN.model, **options).decision_id)
         return row["unit_hash"], row["sticky"]

@@ -1,4 +1,4 @@
-"""The Python API and the web application answer alike for the same configuration."""
+"""The Python API and the web application give the same answers for the same configuration."""
 
 import asyncio
 from typing import Any
@@ -69,7 +69,7 @@ def _priced(policy: Policy, model: Model) -> Model:
 
 
 @pytest.mark.parametrize("text", PROMPTS)
-def test_both_doors_choose_the_same_model_at_the_same_cost(seeded: None, text: str) -> None:
+def test_both_apis_choose_the_same_model_at_the_same_cost(seeded: None, text: str) -> None:
     policy = store.current()
     engine.warm_up(policy)
     router = same_configuration(policy)

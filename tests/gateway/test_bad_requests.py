@@ -1,4 +1,4 @@
-"""What callers get wrong, in OpenAI's form."""
+"""Invalid requests, with errors in OpenAI's form."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ def post(gateway: Gateway, content: Any, key: str = "plain") -> httpx.Response:
         ({"metadata": {"a": "x" * 513}}, "metadata"),
     ],
 )
-def test_field_that_is_wrong_is_named(gateway: Gateway, change: Any, param: str) -> None:
+def test_invalid_field_is_named(gateway: Gateway, change: Any, param: str) -> None:
     response = post(gateway, {**GOOD, **change})
     error = response.json()["error"]
     assert response.status_code == 400
@@ -55,7 +55,7 @@ def test_field_that_is_wrong_is_named(gateway: Gateway, change: Any, param: str)
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b"[" * 5000])
-def test_body_that_is_no_object(gateway: Gateway, raw: bytes) -> None:
+def test_body_that_is_not_an_object(gateway: Gateway, raw: bytes) -> None:
     response = post(gateway, raw)
     assert response.status_code == 400
     assert response.json()["error"]["type"] == "invalid_request_error"
@@ -72,7 +72,7 @@ def test_body_that_is_no_object(gateway: Gateway, raw: bytes) -> None:
         [{"role": "user", "content": "x" * 150_000}],
     ],
 )
-def test_odd_messages_are_the_models_to_judge(gateway: Gateway, messages: Any) -> None:
+def test_unusual_messages_are_passed_to_the_model(gateway: Gateway, messages: Any) -> None:
     assert post(gateway, {**GOOD, "messages": messages}).status_code == 200
 
 
@@ -124,7 +124,7 @@ def test_other_addresses_and_methods(gateway: Gateway) -> None:
 
 
 def test_new_installation_without_any_provider_key_says_what_to_set(gateway: Gateway) -> None:
-    """The only models this key may use are at a provider whose key nobody has set."""
+    """The only models this key may use are at a provider whose key is not set."""
     with pytest.raises(openai.InternalServerError) as caught:
         ask(gateway.client(), "openai/gpt-4.1")
     error = error_of(caught.value)

@@ -1,4 +1,4 @@
-"""Calls from pages of other origins, keys in Anthropic's header, addresses without /v1."""
+"""Calls from pages of other origins, keys in Anthropic's header, paths without /v1."""
 
 import json
 from collections.abc import Iterator
@@ -68,7 +68,7 @@ def test_answers(open_gateway: Gateway, streams: bool) -> None:
         assert ("x-switchyard-decision-id" in exposed) is (allowed is not None)
 
 
-def test_errors_can_be_read_too(open_gateway: Gateway) -> None:
+def test_errors_are_readable_across_origins(open_gateway: Gateway) -> None:
     url = f"{open_gateway.base_url}/chat/completions"
     response = httpx.post(url, json={}, headers={"Origin": HERE})
     assert response.status_code == 401
@@ -84,7 +84,7 @@ def test_off_unless_set(gateway: Gateway) -> None:
     assert "vary" not in response.headers
 
 
-def test_cookies_of_another_origin_are_no_key(open_gateway: Gateway) -> None:
+def test_cookies_of_another_origin_do_not_authenticate(open_gateway: Gateway) -> None:
     url = f"{open_gateway.base_url}/chat/completions"
     headers = {"Origin": HERE, "Cookie": "sessionid=x"}
     assert httpx.post(url, json=BODY, headers=headers).status_code in {401, 403}
@@ -107,7 +107,7 @@ def test_wrong_key_in_that_header(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("path", ["/chat/completions", "/v1/v1/chat/completions", "/v1/nothing"])
-def test_address_that_is_none(gateway: Gateway, path: str) -> None:
+def test_unknown_path(gateway: Gateway, path: str) -> None:
     response = httpx.post(gateway.server.url + path, json=BODY, headers=KEY)
     assert response.status_code == 404
     error = response.json()["error"]
@@ -142,7 +142,7 @@ def test_body_nested_as_deeply_as_can_be_passed_on(gateway: Gateway, stub: Stub,
 
 
 @pytest.mark.parametrize("number", [b"1e400", b"9" * 400, b"-1e999", b"NaN", b"Infinity"])
-def test_number_that_is_none(gateway: Gateway, number: bytes) -> None:
+def test_nan_is_refused(gateway: Gateway, number: bytes) -> None:
     url = f"{gateway.base_url}/chat/completions"
     content = json.dumps({**BODY, "seed": "X"}).encode().replace(b'"X"', number)
     response = httpx.post(url, content=content, headers=KEY)

@@ -1,4 +1,5 @@
-"""A model that keeps failing is left alone, by all processes, and tried again by one call."""
+"""A model that keeps failing opens its circuit breaker for all processes, and one call probes
+it."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -33,7 +34,7 @@ def set_wait(gateway: Gateway, lane: Lane, left: timedelta) -> None:
         f"{until:%Y-%m-%d %H:%M:%S}",
         lane.strong_name,
     )
-    time.sleep(0.7)  # each process looks every half second
+    time.sleep(0.7)  # each process reads it every half second
 
 
 def wait_is_over(gateway: Gateway, lane: Lane) -> None:
@@ -45,7 +46,7 @@ def test_error_rate_opens_it_for_every_process(
 ) -> None:
     lane = LANES["breaker"]
     open_circuit(gateway, stub, lane)
-    for _ in range(12):  # on new connections, so that both processes answer some
+    for _ in range(12):  # on new connections, so that both processes serve some
         answer = ask(gateway.client(), lane.model)
         assert answer.completion.model == lane.weak_name
     assert stub.calls(lane.strong_name) == []
@@ -63,7 +64,7 @@ def test_named_model_whose_circuit_is_open_says_so(
     with pytest.raises(openai.InternalServerError) as caught:
         ask(client, lane.strong_name)
     assert error_of(caught.value)["code"] == "no_model_available"
-    assert "kept failing" in str(caught.value)
+    assert "temporarily unavailable" in str(caught.value)
     assert caught.value.response.headers["retry-after"] == "5"
 
 
@@ -99,7 +100,7 @@ def together(gateway: Gateway, lane: Lane, count: int) -> list[str]:
         return list(pool.map(one, range(count)))
 
 
-def test_callers_fault_says_nothing_about_the_model(
+def test_callers_error_does_not_count_for_the_breaker(
     gateway: Gateway, client: openai.OpenAI, stub: Stub
 ) -> None:
     lane = LANES["refused"]

@@ -1,4 +1,4 @@
-"""How many calls one model takes at a time, and what a crowd of callers costs."""
+"""The concurrency limit of one model, and the cost of many callers at once."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.server
 
 
 async def ask_all(gateway: Gateway, model: str, count: int) -> list[str]:
-    """The model that answered each of them, or the code of its error."""
+    """The model that answered each call, or its error code."""
 
     async def one(client: openai.AsyncOpenAI) -> str:
         try:
@@ -29,9 +29,7 @@ async def ask_all(gateway: Gateway, model: str, count: int) -> list[str]:
         return await asyncio.gather(*(one(client) for _ in range(count)))
 
 
-def test_model_takes_no_more_than_its_limit_and_the_others_go_elsewhere(
-    gateway: Gateway, stub: Stub
-) -> None:
+def test_calls_over_a_models_limit_go_to_another_model(gateway: Gateway, stub: Stub) -> None:
     lane = LANES["narrow"]
     stub.behave(lane.strong_name, delay=1.5)
     models = asyncio.run(ask_all(gateway, lane.model, 8))
@@ -41,7 +39,7 @@ def test_model_takes_no_more_than_its_limit_and_the_others_go_elsewhere(
     stub.behave(lane.strong_name)
 
 
-def test_waiting_callers_get_the_place_of_those_who_leave(gateway: Gateway, stub: Stub) -> None:
+def test_waiting_callers_get_the_slots_of_callers_who_leave(gateway: Gateway, stub: Stub) -> None:
     lane = LANES["narrow"]
     stub.behave(lane.strong_name, delay=0.1)
     models = asyncio.run(ask_all(gateway, lane.model, 4))
@@ -58,7 +56,7 @@ def test_busy_model_named_outright_is_503(gateway: Gateway, stub: Stub) -> None:
 
 
 def test_limit_below_the_number_of_processes_holds(gateway: Gateway, stub: Stub) -> None:
-    """Two processes, one call at a time; whoever waits in either gets its turn."""
+    """Two processes and one call at a time: waiting callers of both get their turn."""
     lane = LANES["single"]
     stub.behave(lane.strong_name, delay=0.1)
     answers = asyncio.run(ask_all(gateway, lane.strong_name, 20))
@@ -88,7 +86,7 @@ def test_two_hundred_streams_at_once(gateway: Gateway, stub: Stub) -> None:
     stub.behave(lane.strong_name)
 
 
-def test_slow_provider_holds_up_no_page(gateway: Gateway, stub: Stub) -> None:
+def test_slow_provider_does_not_delay_pages(gateway: Gateway, stub: Stub) -> None:
     """Thirty callers wait; there are sixteen threads for pages."""
     lane = LANES["crowd"]
     stub.behave(lane.strong_name, delay=5.0)

@@ -1,4 +1,4 @@
-"""Calls of one model at a time: who comes first is served first, and nobody's place is lost."""
+"""Concurrent calls of one model: first come, first served, and no slot is lost."""
 
 import asyncio
 import os
@@ -17,8 +17,8 @@ from tests.api.server import ROOT
 HOLD = """
 import sys, time
 from pathlib import Path
-from experiments.gateway.host_slots import Places
-print(Places(Path(sys.argv[1])).take("m", int(sys.argv[2])), flush=True)
+from experiments.gateway.host_slots import HostSlots
+print(HostSlots(Path(sys.argv[1])).take("m", int(sys.argv[2])), flush=True)
 time.sleep(60)
 """
 
@@ -30,7 +30,7 @@ def limiter(tmp_path: Path) -> ConcurrencyLimiter:
 
 
 def another_process(folder: Path, limit: int) -> subprocess.Popen[str]:
-    """Takes a place and keeps it, once it has said which."""
+    """Takes a slot, reports its number and keeps it."""
     return subprocess.Popen(
         [sys.executable, "-c", HOLD, str(folder), str(limit)],
         cwd=ROOT,
@@ -57,7 +57,7 @@ async def hold(
         await asyncio.sleep(seconds)
 
 
-def test_places_are_given_in_order(limiter: ConcurrencyLimiter) -> None:
+def test_slots_are_assigned_in_order(limiter: ConcurrencyLimiter) -> None:
     order: list[int] = []
 
     async def one(number: int) -> None:
@@ -72,7 +72,7 @@ def test_places_are_given_in_order(limiter: ConcurrencyLimiter) -> None:
     assert order == list(range(20))
 
 
-def test_patience_ends(limiter: ConcurrencyLimiter) -> None:
+def test_waiting_times_out(limiter: ConcurrencyLimiter) -> None:
     async def two() -> None:
         first = asyncio.ensure_future(hold(limiter, 0.2))
         await asyncio.sleep(0)
@@ -84,7 +84,7 @@ def test_patience_ends(limiter: ConcurrencyLimiter) -> None:
     asyncio.run(two())
 
 
-def test_whoever_gives_up_waiting_takes_no_place(limiter: ConcurrencyLimiter) -> None:
+def test_caller_that_gives_up_takes_no_slot(limiter: ConcurrencyLimiter) -> None:
     async def three() -> None:
         first = asyncio.ensure_future(hold(limiter, 0.05))
         await asyncio.sleep(0)
@@ -97,7 +97,7 @@ def test_whoever_gives_up_waiting_takes_no_place(limiter: ConcurrencyLimiter) ->
     asyncio.run(three())
 
 
-def test_waiter_that_is_cancelled_as_its_place_comes_leaves_it_to_others(
+def test_waiter_cancelled_as_its_slot_comes_leaves_it_to_others(
     limiter: ConcurrencyLimiter,
 ) -> None:
     async def race() -> None:
@@ -127,14 +127,14 @@ def test_no_limit(limiter: ConcurrencyLimiter) -> None:
     asyncio.run(many())
 
 
-def test_models_do_not_stand_in_each_others_way(tmp_path: Path) -> None:
+def test_models_have_separate_limits(tmp_path: Path) -> None:
     places = HostSlots(tmp_path)
     assert places.take("m", 1) == 0
     assert places.take("m", 1) is None
     assert places.take("another", 1) == 0
 
 
-def test_all_places_are_given_and_no_more(tmp_path: Path) -> None:
+def test_exactly_all_slots_are_assigned(tmp_path: Path) -> None:
     places = HostSlots(tmp_path)
     assert {places.take("m", 5) for _ in range(5)} == {0, 1, 2, 3, 4}
     assert places.take("m", 5) is None
@@ -142,14 +142,14 @@ def test_all_places_are_given_and_no_more(tmp_path: Path) -> None:
     assert places.take("m", 5) == 3
 
 
-def test_limit_that_was_lowered_holds_for_whoever_comes_next(tmp_path: Path) -> None:
+def test_lowered_limit_applies_to_the_next_caller(tmp_path: Path) -> None:
     places = HostSlots(tmp_path)
     taken = [places.take("m", 3) for _ in range(3)]
     places.leave("m", taken[0] or 0)
     assert places.take("m", 2) is None
 
 
-def test_processes_share_the_places_and_a_killed_one_leaves_its_own(tmp_path: Path) -> None:
+def test_processes_share_the_slots_and_a_killed_one_releases_its_own(tmp_path: Path) -> None:
     places = HostSlots(tmp_path)
     other = another_process(tmp_path, 1)
     try:
@@ -165,7 +165,7 @@ def test_processes_share_the_places_and_a_killed_one_leaves_its_own(tmp_path: Pa
         end(third)
 
 
-def test_a_file_that_was_tidied_away_is_made_anew(tmp_path: Path) -> None:
+def test_a_deleted_file_is_created_again(tmp_path: Path) -> None:
     places = HostSlots(tmp_path)
     places.leave("m", places.take("m", 1) or 0)
     [file] = tmp_path.iterdir()

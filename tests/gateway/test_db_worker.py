@@ -1,4 +1,4 @@
-"""The thread between the event loop and the database: batches, faults, and its end."""
+"""The thread between the event loop and the database: batches, failures, and its end."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ from experiments.limits.budgets import Limits, Reservation
 from experiments.models import Decision
 from experiments.routing.route import StorageUnavailableError
 
-pytestmark = pytest.mark.django_db  # its thread tidies connections up
+pytestmark = pytest.mark.django_db  # its thread closes connections
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def db_worker() -> Any:
     db_worker.close()
 
 
-def test_calls_that_arrive_meanwhile_are_let_in_together(
+def test_calls_that_arrive_during_a_batch_are_admitted_together(
     db_worker: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batches: list[int] = []
@@ -54,7 +54,7 @@ def test_calls_that_arrive_meanwhile_are_let_in_together(
     assert batches == [1, 4]
 
 
-def test_each_is_told_its_own_refusal(
+def test_each_call_gets_its_own_refusal(
     db_worker: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "admit", lambda asked: [ValueError(a) for a in asked])
@@ -66,7 +66,7 @@ def test_each_is_told_its_own_refusal(
     asyncio.run(one())
 
 
-def test_fault_is_everybodys_and_the_thread_goes_on(
+def test_database_failure_fails_the_batch_and_the_thread_continues(
     db_worker: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(_: Any) -> Any:
@@ -99,7 +99,7 @@ def wait_until(holds: Callable[[], object]) -> None:
     assert holds()
 
 
-def test_what_has_ended_is_booked_soon_and_together(
+def test_outcomes_are_recorded_soon_and_together(
     db_worker: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     booked: list[list[int]] = []
@@ -115,7 +115,7 @@ def test_what_has_ended_is_booked_soon_and_together(
     assert booked == [[0, 1, 2]]
 
 
-def test_outcome_that_cannot_be_booked_is_kept_until_it_is(
+def test_outcome_that_cannot_be_recorded_is_kept_until_it_can(
     db_worker: DatabaseWorker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     tried: list[list[int]] = []
@@ -138,7 +138,9 @@ def test_outcome_that_cannot_be_booked_is_kept_until_it_is(
     assert said[-1] == "Outcomes that waited for the database are recorded"
 
 
-def test_end_books_everything(db_worker: DatabaseWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_end_records_all_outcomes(
+    db_worker: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     booked: list[int] = []
 
     def settle(some: Sequence[Settlement]) -> list[Settlement]:
@@ -152,7 +154,7 @@ def test_end_books_everything(db_worker: DatabaseWorker, monkeypatch: pytest.Mon
     assert booked == list(range(200))
 
 
-def test_end_tries_again_for_as_long_as_it_may(
+def test_end_retries_until_its_time_limit(
     db_worker: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[int] = []
@@ -167,7 +169,7 @@ def test_end_tries_again_for_as_long_as_it_may(
     assert tried == [1, 1, 1]
 
 
-def test_end_does_not_wait_for_ever_and_says_what_is_left_to_the_sweep(
+def test_end_has_a_time_limit_and_logs_what_the_sweep_must_settle(
     db_worker: DatabaseWorker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "settle", list)
@@ -178,7 +180,7 @@ def test_end_does_not_wait_for_ever_and_says_what_is_left_to_the_sweep(
     assert getattr(last, "decision_ids") == [str(UUID(int=7))]  # noqa: B009
 
 
-def test_no_call_is_let_in_while_too_many_outcomes_wait(
+def test_no_call_is_admitted_while_too_many_outcomes_wait(
     db_worker: DatabaseWorker, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     settings.GATEWAY_MAX_PENDING_OUTCOMES = 2
@@ -200,10 +202,10 @@ def test_no_call_is_let_in_while_too_many_outcomes_wait(
     assert asyncio.run(ask()) == "a"
 
 
-def test_a_call_let_in_for_a_caller_who_had_gone_is_settled(
+def test_a_call_admitted_for_a_disconnected_caller_is_settled(
     db_worker: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing else would settle it: its model is never asked."""
+    """Nothing else would settle it: its model is never called."""
     working, go_on = threading.Event(), threading.Event()
     booked: list[Settlement] = []
     late = ended(5)

@@ -1,4 +1,4 @@
-"""Calls through the gateway are units of experiments, with what really happened to them."""
+"""Gateway calls are units of experiments, with their actual outcomes."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -64,7 +64,7 @@ def test_arm_is_sticky_and_in_the_headers(secret: str) -> None:
     assert headers(execution, "m", 1.0)["x-switchyard-arm"] == "weak"
 
 
-def test_fallback_counts_in_the_arm_that_meant_another_model(secret: str) -> None:
+def test_fallback_counts_in_the_arm_that_chose_another_model(secret: str) -> None:
     call = admitted(secret)
     row = call.decision
     other = row.weak_model if row.model == row.strong_model else row.strong_model

@@ -1,4 +1,4 @@
-"""What breaks while a prompt is looked at costs the look, not the answer."""
+"""A failure while reading the prompt skips that step and does not fail the call."""
 
 from typing import Any
 
@@ -70,7 +70,7 @@ def test_router_that_fails(secret: str, monkeypatch: pytest.MonkeyPatch) -> None
     assert (row.method, row.fallback) == ("domain_selector", "router_timeout")
 
 
-def test_one_that_fails_does_not_take_the_others_down(
+def test_one_failing_call_does_not_fail_the_others(
     secret: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = asking(read_chat(PROMPT % b"router-auto", None), secret, "a")
@@ -82,10 +82,11 @@ def test_one_that_fails_does_not_take_the_others_down(
     assert Decision.objects.count() == 2
 
 
-def test_row_that_the_database_refuses_does_not_take_the_others_down(
+def test_row_that_the_database_refuses_does_not_fail_the_others(
     secret: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A name that is too long for its column, say: the database's own words are not told."""
+    """For example a name that is too long for its column; the response hides the database's
+    message."""
     insert = bulk_sql.insert
 
     def picky(row: Any) -> None:
@@ -103,7 +104,7 @@ def test_row_that_the_database_refuses_does_not_take_the_others_down(
 
 
 @pytest.mark.parametrize("broken", ["tripped", "reading_keys", "storing"])
-def test_database_that_is_away_is_503(
+def test_unavailable_database_is_503(
     secret: str, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     def away(*_: Any, **__: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Time-outs, retries, what is worth trying elsewhere, and the order in which others are asked."""
+"""Timeouts, retries, failover to other models, and their order."""
 
 import time
 from typing import Any
@@ -49,7 +49,7 @@ def test_time_to_the_first_token(gateway: Gateway, client: openai.OpenAI, stub: 
     assert second["first_token_ms"] <= second["ended_ms"]
 
 
-def test_stream_that_falls_silent_ends_with_an_error(
+def test_stream_that_goes_silent_ends_with_an_error(
     gateway: Gateway, client: openai.OpenAI, stub: Stub
 ) -> None:
     lane = LANES["silent"]
@@ -72,7 +72,7 @@ def test_time_to_connect(gateway: Gateway, client: openai.OpenAI) -> None:
     ]
 
 
-def test_endpoint_where_nobody_listens(gateway: Gateway, client: openai.OpenAI) -> None:
+def test_endpoint_that_refuses_connections(gateway: Gateway, client: openai.OpenAI) -> None:
     lane = LANES["dead"]
     answer = ask(client, lane.model)
     assert statuses(gateway, answer.decision_id) == [
@@ -81,7 +81,7 @@ def test_endpoint_where_nobody_listens(gateway: Gateway, client: openai.OpenAI) 
     ]
 
 
-def test_provider_that_hangs_holds_nobody_else_up(
+def test_hanging_provider_does_not_delay_other_calls(
     gateway: Gateway, client: openai.OpenAI, stub: Stub
 ) -> None:
     lane = LANES["hanging"]
@@ -90,7 +90,7 @@ def test_provider_that_hangs_holds_nobody_else_up(
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 529, 408])
-def test_what_is_worth_retrying_is_tried_again_after_a_random_wait(
+def test_retryable_error_is_retried_after_a_random_wait(
     gateway: Gateway, client: openai.OpenAI, stub: Stub, status: int
 ) -> None:
     lane = LANES["retry"]
@@ -109,7 +109,7 @@ def test_what_is_worth_retrying_is_tried_again_after_a_random_wait(
     gateway.books.execute("DELETE FROM experiments_circuit")
 
 
-def test_stream_is_tried_again_before_its_first_event(
+def test_stream_is_retried_before_its_first_event(
     gateway: Gateway, client: openai.OpenAI, stub: Stub
 ) -> None:
     lane = LANES["retry_stream"]
@@ -134,7 +134,7 @@ def test_provider_that_asks_for_a_long_wait_is_not_waited_for(
     ]
 
 
-def test_what_the_caller_got_wrong_is_not_tried_elsewhere(
+def test_callers_error_does_not_fail_over(
     gateway: Gateway, client: openai.OpenAI, stub: Stub
 ) -> None:
     lane = LANES["refused"]
@@ -146,7 +146,7 @@ def test_what_the_caller_got_wrong_is_not_tried_elsewhere(
     assert stub.calls(lane.weak_name) == []
 
 
-def test_refused_key_of_ours_is_tried_elsewhere_and_not_told(
+def test_refused_provider_key_fails_over_and_is_hidden(
     gateway: Gateway, client: openai.OpenAI, stub: Stub
 ) -> None:
     lane = LANES["unauthorized"]
@@ -171,7 +171,7 @@ def test_refused_key_of_ours_is_tried_elsewhere_and_not_told(
         ({"status": 302, "headers": {"Location": "http://127.0.0.1:1/"}}, "failed"),
     ],
 )
-def test_answer_that_makes_no_sense_comes_from_another_model(
+def test_invalid_response_fails_over(
     gateway: Gateway, client: openai.OpenAI, stub: Stub, how: Any, status: str
 ) -> None:
     lane = LANES["garbled"]
@@ -196,7 +196,7 @@ def test_answer_that_makes_no_sense_comes_from_another_model(
         ({"cut_after": 0}, "cut"),
     ],
 )
-def test_stream_that_begins_badly_comes_from_another_model(
+def test_stream_that_starts_with_an_error_fails_over(
     gateway: Gateway, client: openai.OpenAI, stub: Stub, how: Any, status: str
 ) -> None:
     lane = LANES["cut_first"]
@@ -210,16 +210,14 @@ def test_stream_that_begins_badly_comes_from_another_model(
     gateway.books.execute("DELETE FROM experiments_circuit")
 
 
-def test_huge_answer_passes(client: openai.OpenAI, stub: Stub) -> None:
+def test_very_large_response_passes(client: openai.OpenAI, stub: Stub) -> None:
     lane = LANES["huge"]
     stub.behave(lane.strong_name, pads=8_000_000, times=2)
     assert len(ask(client, lane.model).text or "") == 8_000_000 + len(TEXT)
     assert len(stream(client, lane.model).text) == 8_000_000 + len(TEXT)
 
 
-def test_answer_without_end_is_given_up(
-    gateway: Gateway, client: openai.OpenAI, stub: Stub
-) -> None:
+def test_endless_response_is_aborted(gateway: Gateway, client: openai.OpenAI, stub: Stub) -> None:
     lane = LANES["huge"]
     stub.behave(lane.strong_name, pads=70_000_000, times=1)
     answer = ask(client, lane.model)
@@ -261,7 +259,7 @@ def test_named_model_falls_back_only_to_the_list(
     assert answer.completion.model == other
 
 
-def test_last_models_error_is_told_when_nobody_answers(
+def test_last_models_error_is_returned_when_no_model_answers(
     gateway: Gateway, client: openai.OpenAI, stub: Stub
 ) -> None:
     lane = LANES["broken"]

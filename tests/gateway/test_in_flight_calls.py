@@ -1,4 +1,4 @@
-"""A call is recorded while it is in flight, and settled once: by its process, or by the sweep when
+"""A call is recorded while it is in flight and settled once: by its process, or by the sweep if
 its process is dead."""
 
 import os
@@ -156,7 +156,7 @@ def test_the_command_sweeps(secret: str, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_a_call_of_a_living_process_is_never_touched(secret: str) -> None:
-    """However old its heartbeat is: the kernel knows better."""
+    """However old its heartbeat is: the kernel decides."""
     admitted(secret)
     long_ago = timezone.now() - timedelta(days=9)
     ServingProcess.objects.update(heartbeat_at=long_ago)
@@ -206,7 +206,7 @@ def test_a_silent_process_elsewhere_is_dead_only_after_a_while(secret: str, sett
     assert sweep_abandoned_calls() == 1
 
 
-def test_a_heartbeat_ends_the_suspicion(secret: str, settings: Any) -> None:
+def test_a_heartbeat_shows_that_the_process_lives(secret: str, settings: Any) -> None:
     settings.PROCESS_DEAD_SECONDS = 60.0
     admitted(secret)
     process = elsewhere()
@@ -219,8 +219,8 @@ def test_a_heartbeat_ends_the_suspicion(secret: str, settings: Any) -> None:
     assert InFlightCall.objects.count() == 1
 
 
-def test_what_really_happened_replaces_the_estimate(secret: str) -> None:
-    """Its process was taken for dead, and lived."""
+def test_actual_outcome_replaces_the_estimate(secret: str) -> None:
+    """Its process was taken for dead but is alive."""
     [call] = admitted(secret)
     move_to(uuid4())
     assert sweep_abandoned_calls() == 1
@@ -253,7 +253,7 @@ def test_a_pruned_decision_leaves_nothing_in_flight(secret: str) -> None:
     assert not InFlightCall.objects.exists()
 
 
-def test_calls_that_nothing_serves_are_given_up_and_swept(secret: str) -> None:
+def test_calls_that_nothing_serves_are_released_and_swept(secret: str) -> None:
     served, lost = admitted(secret, 2)
     later = datetime.now(UTC) + timedelta(seconds=1)
     assert in_flight.release({served.decision.pk, lost.decision.pk}, later) == 0
@@ -263,17 +263,17 @@ def test_calls_that_nothing_serves_are_given_up_and_swept(secret: str) -> None:
     assert InFlightCall.objects.get().pk == served.decision.pk
 
 
-def test_a_caller_who_had_gone_is_charged_nothing(secret: str) -> None:
+def test_a_disconnected_caller_is_charged_nothing(secret: str) -> None:
     [call] = admitted(secret)
     settle([abandoned(call.decision, call.charge)])
     assert used()["day"] == (1, 0, 0)
     outcome = Outcome.objects.get()
-    assert (outcome.success, outcome.error) == (None, "The caller hung up.")
+    assert (outcome.success, outcome.error) == (None, "The client disconnected.")
 
 
 @pytest.mark.parametrize("code", [DEADLOCK, TOO_LARGE, CHECK])
 def test_what_the_database_refuses_fails_alone_and_is_not_lost(secret: str, code: str) -> None:
-    """It is kept where it may pass later, and recorded as estimated where it never will."""
+    """It is kept if it may be stored later, and recorded as estimated if not."""
     first, second, third = admitted(secret, 3)
     ended = [settlement(call) for call in (first, second, third)]
     attempt = ended[1].attempts[0]._replace(error="refuse me")
@@ -293,7 +293,7 @@ def test_what_the_database_refuses_fails_alone_and_is_not_lost(secret: str, code
     assert not InFlightCall.objects.exists()
 
 
-def test_a_process_that_leaves_is_gone_and_one_that_is_long_dead_is_forgotten() -> None:
+def test_rows_of_ended_and_long_dead_processes_are_removed() -> None:
     processes.beat()
     processes.leave()
     assert not ServingProcess.objects.exists()

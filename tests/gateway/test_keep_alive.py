@@ -1,4 +1,4 @@
-"""While a model thinks, its silence is not mistaken for its end, and the caller is kept."""
+"""A model that is silent while it thinks is not timed out, and the caller's connection is kept."""
 
 import json
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ COMMENT = ": keep-alive"
 def attentive(
     tmp_path_factory: pytest.TempPathFactory, stub_process: Stub, full: str
 ) -> Iterator[Gateway]:
-    """A gateway whose callers hear something every 0.3 seconds."""
+    """A gateway that sends callers a comment every 0.3 seconds."""
     with running_server(
         tmp_path_factory.mktemp("attentive"),
         prepare=(FILL.format(url=stub_process.url, full=full),),
@@ -47,10 +47,10 @@ def data_of(lines: list[str]) -> list[Any]:
 
 
 @pytest.mark.parametrize("sign", [": x\n\n", ":\n", "event: ping\ndata: {}\n\n", "\n"])
-def test_any_byte_is_a_sign_of_life(
+def test_any_byte_counts_as_activity(
     gateway: Gateway, client: openai.OpenAI, stub: Stub, sign: str
 ) -> None:
-    """The endpoint waits a second; the answer takes twice that."""
+    """The endpoint's timeout is a second; the answer takes twice that."""
     chunk = {"choices": [{"index": 0, "delta": {"content": "Yes"}, "finish_reason": "stop"}]}
     pieces = [*[sign] * 5, f"data: {json.dumps(chunk)}\n\ndata: [DONE]\n\n"]
     stub.behave(ALIVE.strong_name, pieces=pieces, pause=0.4, times=1)
@@ -61,7 +61,7 @@ def test_any_byte_is_a_sign_of_life(
     assert attempt["first_token_ms"] > 1_500
 
 
-def test_signs_of_life_do_not_last_for_ever(
+def test_activity_does_not_extend_the_total_limit(
     gateway: Gateway, client: openai.OpenAI, stub: Stub
 ) -> None:
     stub.behave(ALIVE.strong_name, pieces=[": x\n\n"] * 30, pause=0.4, times=1)
@@ -71,9 +71,7 @@ def test_signs_of_life_do_not_last_for_ever(
     gateway.books.execute("DELETE FROM experiments_circuit")
 
 
-def test_caller_who_waits_for_the_first_token_hears_comments(
-    attentive: Gateway, stub: Stub
-) -> None:
+def test_caller_who_waits_for_the_first_token_gets_comments(attentive: Gateway, stub: Stub) -> None:
     stub.behave(ALIVE.strong_name, delay=0.9, times=1)
     response, lines = lines_of(attentive, ALIVE.model)
     assert response.headers["content-type"].startswith("text/event-stream")
@@ -133,13 +131,13 @@ def test_comments_between_chunks(attentive: Gateway, stub: Stub) -> None:
     assert "".join(texts) == TEXT
 
 
-def test_official_client_reads_over_comments(attentive: Gateway, stub: Stub) -> None:
+def test_official_client_ignores_comments(attentive: Gateway, stub: Stub) -> None:
     stub.behave(ALIVE.strong_name, delay=0.9, times=1)
     streamed = stream(attentive.client(), ALIVE.model)
     assert (streamed.text, streamed.error) == (TEXT, None)
 
 
-def test_answers_that_come_in_time_have_none(gateway: Gateway) -> None:
+def test_fast_responses_have_no_comments(gateway: Gateway) -> None:
     _, lines = lines_of(gateway, ODD.model)
     assert COMMENT not in lines
 

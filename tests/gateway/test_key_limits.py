@@ -1,4 +1,4 @@
-"""What keys may use: money, requests, tokens, models and domains."""
+"""Limits of keys: money, requests, tokens, models and domains."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ COST = 1_000_000
 
 
 def early_in_a_minute() -> None:
-    """Limits by the minute begin anew with each minute of the clock."""
+    """Limits per minute start with each minute of the clock."""
     if (second := datetime.now(UTC).second) > 40:
         time.sleep(60.5 - second)
 
@@ -39,7 +39,7 @@ def usage_of(gateway: Gateway, key: str, span: str = "day") -> dict[str, int]:
 
 
 async def crowd(gateway: Gateway, key: str, model: str, count: int) -> Counter[str]:
-    """How often each answer or error code came."""
+    """The number of answers and of each error code."""
 
     async def one(client: openai.AsyncOpenAI) -> str:
         try:
@@ -93,7 +93,7 @@ def test_budget_of_a_month(gateway: Gateway, stub: Stub) -> None:
     assert caught.value.code == "budget_month"
 
 
-def test_estimate_is_given_back_when_the_call_cost_less(gateway: Gateway, stub: Stub) -> None:
+def test_estimate_is_corrected_when_the_call_cost_less(gateway: Gateway, stub: Stub) -> None:
     stub.behave(LIMITS.strong_name, usage={"prompt_tokens": 20, "completion_tokens": 1}, times=1)
     before = usage_of(gateway, "priced_only")["cost"] or 0
     ask(gateway.client("priced_only"), LIMITS.model, TWENTY, max_tokens=1000)
@@ -130,7 +130,7 @@ def test_requests_a_minute(gateway: Gateway) -> None:
     assert headers["x-ratelimit-reset-requests"].endswith("s")
 
 
-def test_requests_of_both_doors_count_together(gateway: Gateway) -> None:
+def test_requests_of_both_apis_count_together(gateway: Gateway) -> None:
     early_in_a_minute()
     client = gateway.client("both_doors")
     bearer = {"Authorization": f"Bearer {secret_of('both_doors')}"}

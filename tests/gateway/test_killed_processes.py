@@ -1,4 +1,4 @@
-"""Processes that are killed in the middle of chat calls lose no outcome."""
+"""Killing processes in the middle of chat calls loses no outcome."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.django_db(transa
 
 MODEL = "stub/plain-strong"
 CALLERS = 12
-SECONDS = 25.0  # longer than it takes to look at the database and to sweep
+SECONDS = 25.0  # longer than the interval of heartbeats and sweeps
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def stub() -> Iterator[Stub]:
 
 
 async def _ask(client: openai.AsyncOpenAI) -> str:
-    """What came of one call: its decision where it was answered, or an error's name."""
+    """The result of one call: its decision, or the name of an error."""
     try:
         raw = await client.chat.completions.with_raw_response.create(
             model="router/plain", messages=turns(), max_tokens=40
@@ -40,7 +40,7 @@ async def _ask(client: openai.AsyncOpenAI) -> str:
 
 
 async def _swept(stored: DatabaseServer, stub: Stub, *, kill: bool) -> tuple[list[str], int]:
-    """What came of slow calls, and how many a sweep settled while all of them were in flight."""
+    """The results of slow calls, and how many a sweep settled while all of them were in flight."""
     url = f"{stored.server.url}/v1"
     async with openai.AsyncOpenAI(base_url=url, api_key=secret_of("load"), max_retries=0) as client:
         calls = [asyncio.ensure_future(_ask(client)) for _ in range(CALLERS)]
@@ -83,7 +83,7 @@ def test_a_sweep_touches_no_call_while_its_process_lives(tmp_path: Path, stub: S
 
 
 def test_the_end_of_a_server_settles_what_is_answered(tmp_path: Path, stub: Stub) -> None:
-    """The tenth of a second in which outcomes gather is no gap: `SIGTERM` right after an answer."""
+    """Outcomes are batched for a tenth of a second: `SIGTERM` right after a response loses none."""
     with database_server(tmp_path, stub.url) as stored:
         url = f"{stored.server.url}/v1"
         client = openai.OpenAI(base_url=url, api_key=secret_of("load"), max_retries=0)

@@ -1,5 +1,5 @@
-"""What LiteLLM raises, reduced to what happened: the provider's own words, status and wait; nothing
-of the library, of this server or of the prompt."""
+"""LiteLLM's exceptions, reduced to the provider's own message, status and wait, without details
+of the library, this server or the prompt."""
 
 import asyncio
 import sys
@@ -14,7 +14,7 @@ from experiments.gateway.errors import Status, UpstreamError
 from experiments.gateway.litellm_client import LiteLLMDoor, load
 from tests.gateway.native_stub import CUT, NativeStub, running_native_stub
 
-# LiteLLM's types, which pydantic finds fault with when they are first used.
+# LiteLLM's types, about which pydantic warns when they are first used.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 KEY = "sk-our-own-key-123456"
 PROMPT = "a secret prompt"
@@ -85,7 +85,7 @@ def words(message: str) -> dict[str, Any]:
         (529, Status.FAILED),
     ],
 )
-def test_status_and_words_are_the_providers(
+def test_status_and_message_are_the_providers(
     native: NativeStub, model: str, http: int, status: Status, streams: bool
 ) -> None:
     says(native, model, http, words("The owl is out."))
@@ -111,7 +111,7 @@ def test_wait_the_provider_asks_for_is_read(native: NativeStub, model: str) -> N
         (GEMINI, b"{}"),
     ],
 )
-def test_answer_of_no_sense_is_the_providers_fault(
+def test_invalid_response_counts_against_the_provider(
     native: NativeStub, model: str, answer: bytes
 ) -> None:
     says(native, model, 200, answer, **{"Content-Type": "application/json"})
@@ -134,7 +134,7 @@ def test_provider_that_cannot_be_reached(native: NativeStub, model: str) -> None
 
 
 @whole_and_streamed
-def test_module_that_is_missing_blames_no_model(
+def test_missing_module_counts_against_no_model(
     native: NativeStub, monkeypatch: pytest.MonkeyPatch, streams: bool
 ) -> None:
     for name in ("google", "google.auth"):
@@ -147,7 +147,7 @@ def test_module_that_is_missing_blames_no_model(
     assert native.seen == []
 
 
-def test_library_that_cannot_be_imported_blames_no_model(
+def test_library_that_cannot_be_imported_counts_against_no_model(
     native: NativeStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "litellm", None)
@@ -158,7 +158,7 @@ def test_library_that_cannot_be_imported_blames_no_model(
     assert raised.value.status is Status.LIBRARY
 
 
-def test_tools_that_cannot_be_translated_blame_no_model(native: NativeStub) -> None:
+def test_tools_that_cannot_be_translated_count_against_no_model(native: NativeStub) -> None:
     error = error_of(native, CLAUDE, tools=[{"type": "function"}])
     assert error.status is Status.LIBRARY
     assert error.as_answer().status == 400
@@ -178,7 +178,7 @@ def test_messages_that_cannot_be_translated_are_not_repeated(
     assert "Invalid Message" in error.message
 
 
-def test_address_of_our_network_is_not_fetched_for_a_picture(native: NativeStub) -> None:
+def test_picture_from_a_private_address_is_not_fetched(native: NativeStub) -> None:
     picture = {"type": "image_url", "image_url": {"url": f"{native.url}/x.png"}}
     messages = [{"role": "user", "content": [picture]}]
     assert error_of(native, CLAUDE, messages=messages).status is Status.REFUSED

@@ -1,4 +1,4 @@
-"""LiteLLM's start asks the network for nothing."""
+"""LiteLLM starts without network access."""
 
 import os
 import subprocess

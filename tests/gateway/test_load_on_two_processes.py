@@ -1,5 +1,5 @@
-"""Two processes under chat calls of one key, routed prompts and feedback: nothing fails, nothing is
-lost, and every sum is what counting again gives."""
+"""Two processes under chat calls of one key, routed prompts and feedback: nothing fails, nothing
+is lost, and every total matches the raw rows."""
 
 import subprocess
 import sys

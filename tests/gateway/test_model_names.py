@@ -1,4 +1,4 @@
-"""What callers may write as `model`."""
+"""The values that callers may send as `model`."""
 
 import openai
 import pytest
@@ -71,7 +71,7 @@ def test_name_at_the_endpoint_does_too(client: openai.OpenAI) -> None:
         "../../etc/passwd",
     ],
 )
-def test_anything_else_is_404_naming_what_exists(client: openai.OpenAI, name: str) -> None:
+def test_unknown_name_is_404_and_lists_the_known_ones(client: openai.OpenAI, name: str) -> None:
     with pytest.raises(openai.NotFoundError) as caught:
         ask(client, name)
     error = error_of(caught.value)

@@ -1,4 +1,5 @@
-"""What Anthropic and Gemini report in their own wire formats, through LiteLLM, in one shape."""
+"""Usage that Anthropic and Gemini report in their own wire formats, through LiteLLM, in normal
+form."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""OpenAI's own client, with nothing changed but its base URL and key."""
+"""OpenAI's own client, unchanged except for its base URL and key."""
 
 import asyncio
 from typing import Any
@@ -60,16 +60,14 @@ def test_quick_start_of_routellm(gateway: Gateway) -> None:
     assert response.choices[0].message.content == TEXT
 
 
-def test_usage_of_a_stream_comes_where_asked_for(client: openai.OpenAI) -> None:
+def test_usage_of_a_stream_is_sent_if_requested(client: openai.OpenAI) -> None:
     streamed = stream(client, PLAIN.model, stream_options={"include_usage": True})
     assert streamed.chunks[-1].choices == []
     assert streamed.chunks[-1].usage is not None
     assert streamed.chunks[-1].usage.completion_tokens == 5
 
 
-def test_usage_of_a_stream_is_kept_back_where_not_asked_for(
-    client: openai.OpenAI, stub: Stub
-) -> None:
+def test_usage_of_a_stream_is_omitted_unless_requested(client: openai.OpenAI, stub: Stub) -> None:
     streamed = stream(client, PLAIN.model)
     assert all(chunk.usage is None and chunk.choices for chunk in streamed.chunks)
     asked = stub.calls(PLAIN.strong_name)[0].body["stream_options"]
@@ -116,9 +114,7 @@ def test_unknown_parameters_pass_through(client: openai.OpenAI, stub: Stub) -> N
     assert {name: body[name] for name in extra} == extra
 
 
-def test_parameters_that_an_endpoint_refuses_are_left_out(
-    client: openai.OpenAI, stub: Stub
-) -> None:
+def test_parameters_that_an_endpoint_refuses_are_removed(client: openai.OpenAI, stub: Stub) -> None:
     ask(client, REFUSING.model, seed=7, logprobs=True, temperature=0.5)
     body = stub.calls(REFUSING.strong_name)[0].body
     assert "seed" not in body
@@ -183,7 +179,7 @@ def test_model_without_json_is_never_chosen_for_it(
 
 
 def test_pictures_go_to_a_model_that_sees(client: openai.OpenAI, stub: Stub) -> None:
-    """The strong model of this lane is blind; the text part is what is routed."""
+    """The strong model of this lane has no vision; routing uses the text part."""
     content = [
         {"type": "text", "text": "What is this?"},
         {"type": "image_url", "image_url": {"url": PICTURE}},
@@ -194,7 +190,7 @@ def test_pictures_go_to_a_model_that_sees(client: openai.OpenAI, stub: Stub) -> 
     assert stub.calls(EYES.strong_name) == []
 
 
-def test_blind_model_named_outright_is_refused(client: openai.OpenAI) -> None:
+def test_requested_model_without_vision_is_refused(client: openai.OpenAI) -> None:
     content = [{"type": "image_url", "image_url": {"url": PICTURE}}]
     with pytest.raises(openai.BadRequestError, match="lacks the capability 'vision'"):
         ask(client, EYES.strong_name, messages=[{"role": "user", "content": content}])

@@ -1,4 +1,4 @@
-"""Providers that LiteLLM speaks to fail, fall back and are left like all others."""
+"""Providers behind LiteLLM fail, fall back and stop streaming like all others."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.gateway.conftest import Gateway
 from tests.gateway.rows import LANES
 from tests.gateway.running_totals import until
 from tests.gateway.stub import Stub
-from tests.gateway.test_streams_and_hang_ups import leave_after
+from tests.gateway.test_streams_and_disconnects import leave_after
 
 pytestmark = pytest.mark.server
 BAD, SLOW, GOOD = (LANES[f"translated{name}"] for name in ("_bad", "_slow", ""))
@@ -28,7 +28,7 @@ BAD, SLOW, GOOD = (LANES[f"translated{name}"] for name in ("_bad", "_slow", ""))
         ),
     ],
 )
-def test_what_fails_is_answered_by_another_model(
+def test_failed_call_is_answered_by_another_model(
     gateway: Gateway, client: openai.OpenAI, stub: Stub, how: dict[str, Any], status: str
 ) -> None:
     stub.behave(BAD.strong_name, **how, times=1)
@@ -43,7 +43,7 @@ def test_what_fails_is_answered_by_another_model(
     gateway.books.execute("DELETE FROM experiments_circuit")
 
 
-def test_what_hangs_is_answered_by_another_model(
+def test_hanging_call_is_answered_by_another_model(
     gateway: Gateway, client: openai.OpenAI, stub: Stub
 ) -> None:
     stub.behave(SLOW.strong_name, hangs=True, times=2)

@@ -1,4 +1,4 @@
-"""A parameter that one model does not take never decides whether a call succeeds."""
+"""A parameter that one model refuses never makes a call fail."""
 
 import json
 import time
@@ -36,14 +36,14 @@ UNSUPPORTED = {
 def _nothing_learned(native_gateway: Gateway, native: NativeStub) -> Iterator[None]:
     yield
     until(lambda: not native_gateway.books.rows(UNSETTLED))
-    time.sleep(0.1)  # what a call learned is written right behind its outcome
+    time.sleep(0.1)  # a learned parameter is written right after its outcome
     if native_gateway.books.rows(LEARNED):
         native_gateway.books.execute("DELETE FROM experiments_learnedparameter")
         wait_for_processes()
 
 
 def wait_for_processes() -> None:
-    """Each process looks for what was learned every half second."""
+    """Each process reads the learned parameters every half second."""
     time.sleep(0.6)
 
 
@@ -81,14 +81,14 @@ def changes_of(gateway: Gateway, answer: Any) -> list[tuple[str, str, str]]:
     ],
     ids="+".join,
 )
-def test_same_call_succeeds_whatever_is_chosen(
+def test_same_call_succeeds_on_every_model(
     native_client: openai.OpenAI, domain: str, options: dict[str, Any], call: Any
 ) -> None:
     answer = call(native_client, f"router/{domain}", **options)
     assert getattr(answer, "error", None) is None
 
 
-def test_what_was_changed_is_stored_and_told(
+def test_changes_are_stored_and_reported(
     native_gateway: Gateway, native_client: openai.OpenAI, native: NativeStub
 ) -> None:
     answer = ask(native_client, "router/claude_first", seed=7, temperature=1.5)
@@ -102,7 +102,7 @@ def test_what_was_changed_is_stored_and_told(
     assert answer.headers["x-switchyard-changed"] == "seed, temperature"
 
 
-def test_call_that_needs_no_change_says_nothing(
+def test_call_without_changes_reports_none(
     native_gateway: Gateway, native_client: openai.OpenAI
 ) -> None:
     answer = ask(native_client, "router/openai_first", seed=7, temperature=1.5)
@@ -110,7 +110,7 @@ def test_call_that_needs_no_change_says_nothing(
     assert "x-switchyard-changed" not in answer.headers
 
 
-def test_explanation_says_what_was_changed(native_client: openai.OpenAI) -> None:
+def test_explanation_lists_the_changes(native_client: openai.OpenAI) -> None:
     headers = {"X-Switchyard-Explain": "true"}
     answer = ask(native_client, CLAUDE.name, seed=7, extra_headers=headers)
     extra: Any = answer.completion.model_extra
@@ -142,7 +142,7 @@ def test_more_choices_go_to_a_model_that_gives_them(native_client: openai.OpenAI
     assert answer.completion.model == OPENAI.name
 
 
-def test_model_that_gives_one_choice_answers_where_it_is_named(
+def test_model_with_one_choice_answers_if_requested_by_name(
     native_gateway: Gateway, native_client: openai.OpenAI
 ) -> None:
     answer = ask(native_client, CLAUDE.name, n=2)
@@ -150,7 +150,7 @@ def test_model_that_gives_one_choice_answers_where_it_is_named(
     assert changes_of(native_gateway, answer) == [("n", "avoid", "claude-n")]
 
 
-def test_model_that_gives_one_choice_answers_where_no_other_can(
+def test_model_with_one_choice_answers_if_no_other_can(
     native_gateway: Gateway, native_client: openai.OpenAI, native: NativeStub
 ) -> None:
     native.fail(OPENAI.upstream, 401, {"error": {"message": "No."}})
@@ -162,7 +162,7 @@ def test_model_that_gives_one_choice_answers_where_no_other_can(
 
 
 @whole_and_streamed
-def test_refused_parameter_is_left_out_and_remembered_for_all_processes(
+def test_refused_parameter_is_removed_and_stored_for_all_processes(
     native_gateway: Gateway, native_client: openai.OpenAI, native: NativeStub, call: Any
 ) -> None:
     native.fail(OPENAI.upstream, 400, UNSUPPORTED)
@@ -185,7 +185,7 @@ def test_refused_parameter_is_left_out_and_remembered_for_all_processes(
     assert native_gateway.books.rows(question, OPENAI.name) == []
 
 
-def test_another_name_is_tried_and_remembered(
+def test_another_name_is_tried_and_stored(
     native_gateway: Gateway, native_client: openai.OpenAI, native: NativeStub
 ) -> None:
     message = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
@@ -207,10 +207,10 @@ def test_limit_that_the_provider_names_is_kept_to(
     assert changes_of(native_gateway, answer) == [("max_tokens", "clamp", "learned")]
 
 
-def test_library_that_knows_a_parameter_is_not_taken_is_believed(
+def test_parameter_that_the_library_refuses_is_removed(
     native_gateway: Gateway, native_client: openai.OpenAI, native: NativeStub
 ) -> None:
-    """LiteLLM knows that this model takes no top_p; no rule does."""
+    """LiteLLM knows that this model refuses top_p; our rules do not."""
     answer = ask(native_client, CLAUDE.name, top_p=0.5)
     first, _ = native_gateway.books.attempts(answer.decision_id)
     assert first["status"] == "unsupported_parameter"
@@ -219,7 +219,7 @@ def test_library_that_knows_a_parameter_is_not_taken_is_believed(
     assert len(native.seen) == 1
 
 
-def test_tools_are_never_left_out(
+def test_tools_are_never_removed(
     native_gateway: Gateway, native_client: openai.OpenAI, native: NativeStub
 ) -> None:
     refuse(native, OPENAI.upstream, "tools is not supported with this model", param="tools")
@@ -237,7 +237,7 @@ def test_tools_are_never_left_out(
     assert raised.value.code == "unsupported_by_model"
 
 
-def test_schema_is_never_left_out(native_client: openai.OpenAI, native: NativeStub) -> None:
+def test_schema_is_never_removed(native_client: openai.OpenAI, native: NativeStub) -> None:
     message = "response_format json_schema is not supported by this model"
     refuse(native, OPENAI.upstream, message, param="response_format")
     answer = ask(native_client, "router/openai_first", response_format=SCHEMA)
@@ -262,7 +262,7 @@ def test_value_that_is_out_of_one_models_range_goes_to_another(
     assert answer.completion.model == CLAUDE.name
 
 
-def test_what_the_caller_got_wrong_stays_an_error(
+def test_callers_error_stays_an_error(
     native_gateway: Gateway, native_client: openai.OpenAI, native: NativeStub
 ) -> None:
     message = "Invalid type for 'temperature': expected a decimal, but got a string instead."
@@ -282,7 +282,7 @@ def test_endless_refusals_end(native_client: openai.OpenAI, native: NativeStub) 
     assert len(native.seen) <= 8
 
 
-def test_gemini_in_its_own_words(
+def test_geminis_own_messages(
     native_gateway: Gateway, native_client: openai.OpenAI, native: NativeStub
 ) -> None:
     error = {"code": 400, "status": "INVALID_ARGUMENT"}

@@ -1,5 +1,5 @@
-"""The strong model's provider dies in the middle of a load: nobody who had not begun to read loses
-an answer, and what happened can be read."""
+"""The strong model's provider crashes under load: only callers who have begun to read lose an
+answer, and the rows show what happened."""
 
 import asyncio
 from collections import Counter
@@ -46,7 +46,7 @@ def test_nothing_accepted_is_lost(gateway: Gateway, stub: Stub) -> None:
             async for chunk in chunks:
                 text, model = text + (chunk.choices[0].delta.content or ""), chunk.model
         except openai.APIError:
-            broken.append(text)  # it had begun
+            broken.append(text)  # a stream that had begun
             return
         assert text == TEXT
         answers[model] += 1

@@ -1,4 +1,4 @@
-"""What providers send that is not quite JSON is read, and leaves as JSON."""
+"""Providers' almost-JSON is parsed and sent on as valid JSON."""
 
 import json
 import math
@@ -66,7 +66,7 @@ def test_halves_of_a_character_are_joined() -> None:
     assert texts("\ud83d", "", "\ude00") == ["", "", "\U0001f600"]
 
 
-def test_half_that_stays_alone() -> None:
+def test_half_without_its_other_half() -> None:
     assert texts("\ud83d", "b", "\ude00") == ["", "\ufffdb", "\ufffd"]
 
 

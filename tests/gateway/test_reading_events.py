@@ -1,4 +1,4 @@
-"""Server-sent events, however the bytes are cut."""
+"""Server-sent events, wherever the bytes are split."""
 
 import asyncio
 import time
@@ -93,7 +93,7 @@ def test_many_events_together_are_not_one() -> None:
 
 
 def test_large_event_in_small_pieces_takes_no_longer_than_its_length() -> None:
-    """Joined again with every piece it would be 15,000 copies of eight megabytes."""
+    """Joining it again with every piece would copy eight megabytes 15,000 times."""
     events = Events()
     started = time.process_time()
     for _ in range(15_000):
@@ -102,6 +102,6 @@ def test_large_event_in_small_pieces_takes_no_longer_than_its_length() -> None:
 
 
 def test_event_without_a_name_is_plain_bytes() -> None:
-    """The JSON parser takes no subclass: all chunks would go the slow way."""
+    """The JSON parser accepts no subclass: all chunks would be parsed slowly."""
     [found] = Events().feed(b"data: 1\n\n")
     assert type(found) is bytes

@@ -1,4 +1,4 @@
-"""Every provider's usage, read into one shape. The examples are what providers document."""
+"""Every provider's usage in normal form. The examples come from the providers' documentation."""
 
 from typing import Any
 
@@ -146,9 +146,9 @@ def openai(reasoning: int, total: int | None) -> dict[str, Any]:
     ("reasoning", "total", "wrote"),
     [
         (300, 500, 400),  # among the 400
-        (300, 800, 700),  # beside them: the total says so
+        (300, 800, 700),  # in addition to them, as the total shows
         (300, None, 400),
-        (4000, None, 4400),  # more than all of the output cannot be among it
+        (4000, None, 4400),  # more than the whole output, so not part of it
         (4000, 4500, 4400),
         (0, 500, 400),
         (400, 500, 400),
@@ -161,7 +161,7 @@ def test_reasoning_is_counted_once(reasoning: int, total: int | None, wrote: int
     assert (usage.output_tokens, usage.reasoning_tokens) == (wrote, reasoning)
 
 
-def test_input_that_leaves_out_the_cache_is_completed_by_the_total() -> None:
+def test_input_without_the_cache_is_completed_by_the_total() -> None:
     counts = {"prompt_tokens": 50, "completion_tokens": 20, "cache_read_input_tokens": 30}
     inclusive, exclusive = ({**counts, "total_tokens": total} for total in (70, 100))
     assert read_usage(inclusive) == Usage(50, 20, 30)
@@ -193,7 +193,7 @@ def test_parts_never_exceed_the_whole_nor_overlap() -> None:
         {"usageMetadata": {"prompt_tokens": 3}, "usage": None},
     ],
 )
-def test_places(data: dict[str, Any]) -> None:
+def test_location_of_usage(data: dict[str, Any]) -> None:
     assert reported_in(data) == {"prompt_tokens": 3}
 
 
@@ -208,12 +208,12 @@ def test_several_events_of_a_stream() -> None:
     assert merged(known, None) == {"prompt_tokens": 9, "completion_tokens": 5}
 
 
-def test_total_that_cannot_be_true_is_ignored() -> None:
+def test_impossible_total_is_ignored() -> None:
     usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 10**9}
     assert usage_of(usage, Expected(3, 1000), OutputCounter()) == Usage(10, 5)
 
 
-def test_last_word_on_an_answer_that_was_cut_may_be_too_old() -> None:
+def test_last_usage_of_an_interrupted_answer_may_be_too_old() -> None:
     written = OutputCounter()
     written.add({"content": "x" * 80})
     started = {"prompt_tokens": 10, "completion_tokens": 1}
@@ -234,7 +234,7 @@ def test_last_word_on_an_answer_that_was_cut_may_be_too_old() -> None:
         {"tool_calls": [{"function": {"name": "abcd", "arguments": "{  }"}}]},
     ],
 )
-def test_what_is_written_is_counted_wherever_it_is(delta: dict[str, Any]) -> None:
+def test_all_output_is_counted(delta: dict[str, Any]) -> None:
     written = OutputCounter()
     written.add(delta)
     assert written.tokens == 2
@@ -275,7 +275,7 @@ def test_kind_without_a_price_costs_as_much_as_the_more_general_one(
     assert price.cost_of(usage) == cost
 
 
-def test_reasoning_beside_the_output_is_paid() -> None:
+def test_reasoning_outside_the_output_is_billed() -> None:
     reported = {
         "prompt_tokens": 20,
         "completion_tokens": 10,

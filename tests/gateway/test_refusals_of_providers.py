@@ -1,4 +1,4 @@
-"""What a provider's refusal means, in the many forms providers use."""
+"""Classification of providers' errors, in the many forms they have."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -71,12 +71,12 @@ def test_prompt_that_is_too_long(message: str) -> None:
     assert refused(400, {"error": {"message": message}}).status is Status.CONTEXT_LENGTH
 
 
-def test_length_of_something_else_is_no_reason_to_look_elsewhere() -> None:
+def test_length_of_another_field_does_not_fail_over() -> None:
     error = {"error": {"message": "max_tokens is too large.", "code": "invalid_value"}}
     assert refused(400, error).status is Status.REFUSED
 
 
-def test_our_key_and_its_kind_are_not_told() -> None:
+def test_keys_are_removed_from_messages() -> None:
     error = {"error": {"message": "Bad key sk-our-own-key-123456", "code": "invalid_api_key"}}
     found = refused(401, error)
     answer = found.as_answer()

@@ -1,4 +1,5 @@
-"""Which parameter a provider refused, in each provider's own words, and what follows from it."""
+"""Detection of the parameter that a provider refused, from each provider's own message, and the
+adaptation."""
 
 from typing import Any
 
@@ -214,7 +215,7 @@ def vllm(message: str) -> Any:
         ),
     ],
 )
-def test_parameter_and_what_follows(
+def test_parameter_and_adaptation(
     error: Any, sent: dict[str, Any], parameter: str, action: Action
 ) -> None:
     refused = found(error, sent)
@@ -277,7 +278,7 @@ def test_limit_is_read_from_the_message(message: str, sent: dict[str, Any], maxi
     assert [(rule.action, rule.maximum) for rule in refused.at_once] == [(CLAMP, maximum)]
 
 
-def test_value_that_one_model_does_not_know_is_remembered_alone() -> None:
+def test_value_unknown_to_one_model_is_stored_for_that_value_only() -> None:
     message = (
         "Unsupported value: 'minimal' is not supported with this model. Supported values are: "
     )
@@ -290,7 +291,7 @@ def test_value_that_one_model_does_not_know_is_remembered_alone() -> None:
 @pytest.mark.parametrize(
     "message", ["temperature: range: 0..1", "temperature must be less than or equal to 1"]
 )
-def test_value_out_of_range_is_for_another_model_and_never_left_out(message: str) -> None:
+def test_value_out_of_range_goes_to_another_model_and_is_never_removed(message: str) -> None:
     refused = found(anthropic(message), {"temperature": 1.5})
     assert refused is not None
     assert refused.rules[0].action is REFUSE
@@ -298,7 +299,7 @@ def test_value_out_of_range_is_for_another_model_and_never_left_out(message: str
     assert refused.at_once == refused.as_a_last_resort == ()
 
 
-def test_pictures_are_never_left_out() -> None:
+def test_pictures_are_never_removed() -> None:
     error = anthropic("This model does not support image input.")
     refused = found(error, {}, capabilities=("vision",))
     assert refused is not None
@@ -318,7 +319,7 @@ def test_pictures_are_never_left_out() -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_one_schema_is_not_remembered_for_all(
+def test_error_in_one_schema_is_not_stored_for_all(
     message: str, param: str | None, sent: dict[str, Any]
 ) -> None:
     refused = found(openai(message, param), sent)
@@ -337,7 +338,7 @@ def test_what_is_wrong_with_one_schema_is_not_remembered_for_all(
         (openai("Unsupported parameter: 'seed'.", "seed"), {"temperature": 1}),
     ],
 )
-def test_other_refusals_are_the_callers(error: Any, sent: dict[str, Any]) -> None:
+def test_other_refusals_are_the_callers_errors(error: Any, sent: dict[str, Any]) -> None:
     assert found(error, sent) is None
 
 

@@ -1,4 +1,4 @@
-"""Actual tokens, costs and savings of each call, reconciled with what was expected."""
+"""Actual tokens, costs and savings of each call, reconciled with the estimates."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def used(read: Any, wrote: Any, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("streams", [False, True])
-def test_providers_usage_is_what_is_billed(
+def test_providers_usage_is_billed(
     gateway: Gateway, client: openai.OpenAI, stub: Stub, streams: bool
 ) -> None:
     stub.behave(BOOKS.strong_name, **used(1000, 50))
@@ -65,7 +65,7 @@ def test_reasoning_costs_what_the_catalogue_says_and_is_no_saving(
 def test_discount_of_a_cache_is_no_saving(
     gateway: Gateway, client: openai.OpenAI, stub: Stub
 ) -> None:
-    """The strong model answered: routing saved nothing, whatever its cache did."""
+    """The strong model answered: routing saved nothing, even if its cache reduced the cost."""
     details = {"prompt_tokens_details": {"cached_tokens": 800}}
     for model in (CACHED.model, CACHED.strong_name):
         stub.behave(CACHED.strong_name, **used(1000, 10, **details))
@@ -104,7 +104,7 @@ def test_reasoning_tokens_are_kept_and_are_part_of_the_output(
     ],
 )
 @pytest.mark.parametrize("streams", [False, True])
-def test_usage_that_cannot_be_true_is_estimated_and_marked(
+def test_impossible_usage_is_estimated_and_marked(
     gateway: Gateway, client: openai.OpenAI, stub: Stub, usage: Any, streams: bool
 ) -> None:
     stub.behave(USAGE.strong_name, usage=usage, times=1)
@@ -144,7 +144,7 @@ def test_unknown_price_is_no_saving_and_no_zero(gateway: Gateway, client: openai
     assert gateway.books.outcome(answer.decision_id)["cost"] is None
 
 
-def test_decision_that_cannot_be_stored_is_503_and_nobody_is_asked(
+def test_decision_that_cannot_be_stored_is_503_and_no_model_is_called(
     gateway: Gateway, client: openai.OpenAI, stub: Stub
 ) -> None:
     with locked(gateway.server), pytest.raises(openai.InternalServerError) as caught:
@@ -156,7 +156,7 @@ def test_decision_that_cannot_be_stored_is_503_and_nobody_is_asked(
     assert ask(client, BOOKS.model).text
 
 
-def test_feedback_and_the_decision_are_at_the_other_door(
+def test_feedback_and_the_decision_are_in_the_rest_api(
     gateway: Gateway, client: openai.OpenAI
 ) -> None:
     answer = ask(client, BOOKS.model)

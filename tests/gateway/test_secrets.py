@@ -1,4 +1,4 @@
-"""A provider's key never leaves the environment: no error, log, revision or row holds it."""
+"""A provider's key never leaves the environment: no error, log, revision or row contains it."""
 
 import json
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_key_that_a_provider_repeats_is_hidden_everywhere(gateway: Gateway, stub
 
 
 @pytest.mark.server
-def test_redirect_takes_the_key_nowhere(gateway: Gateway, stub: Stub) -> None:
+def test_redirect_does_not_leak_the_key(gateway: Gateway, stub: Stub) -> None:
     lane = LANES["redirected"]
     other = LANES["plain"].strong_name
     where = {"Location": f"{stub.url}/v1/chat/completions"}
@@ -78,7 +78,7 @@ def test_admin_page_shows_where_the_key_is_and_never_the_key(gateway: Gateway) -
         {"base_url": "ftp://host/v1"},
     ],
 )
-def test_key_in_place_of_its_name_is_refused(values: dict[str, str], db: None) -> None:
+def test_key_instead_of_its_name_is_refused(values: dict[str, str], db: None) -> None:
     row = ProviderEndpoint(**{"name": "new", "base_url": "https://host/v1", **values})
     with pytest.raises(ValidationError) as caught:
         row.full_clean()

@@ -1,4 +1,4 @@
-"""Streams that official clients read without complaint, in all the forms providers send."""
+"""Official clients read streams in all the forms that providers send."""
 
 import json
 from typing import Any
@@ -108,7 +108,7 @@ def test_content_type_that_is_not_expected(
     assert (streamed.text, streamed.error) == ("Yes sir", None)
 
 
-def test_whole_answer_where_a_stream_was_asked_for(
+def test_complete_response_instead_of_a_stream(
     gateway: Gateway, client: openai.OpenAI, stub: Stub
 ) -> None:
     call = {"id": "t", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -146,7 +146,7 @@ def test_character_cut_in_two_between_chunks(client: openai.OpenAI, stub: Stub) 
 
 
 @pytest.mark.parametrize("streams", [False, True])
-def test_numbers_that_are_none(
+def test_nan_and_infinity_become_null(
     gateway: Gateway, client: openai.OpenAI, stub: Stub, streams: bool
 ) -> None:
     logprobs = '{"content": [{"token": "a", "bytes": null, "logprob": NaN, "top_logprobs": []},'
@@ -185,10 +185,10 @@ def test_numbers_that_are_none(
         ({"type": "error", "error": {"type": "overloaded_error", "message": "Oops"}}, "failed"),
     ],
 )
-def test_answer_that_is_none_comes_from_another_model(
+def test_empty_answer_fails_over(
     gateway: Gateway, client: openai.OpenAI, stub: Stub, body: Any, status: str
 ) -> None:
-    """What its provider says it used is paid for all the same."""
+    """Usage that its provider reports is billed."""
     stub.behave(ODD.strong_name, body=json.dumps({**body, "usage": COUNTS}), times=1)
     answer = ask(client, ODD.model)
     assert answer.completion.model == ODD.weak_name
@@ -213,7 +213,7 @@ def test_answer_that_is_none_comes_from_another_model(
         ['{"choices": []}'],
     ],
 )
-def test_stream_that_never_began_comes_from_another_model(
+def test_stream_that_never_began_fails_over(
     gateway: Gateway, client: openai.OpenAI, stub: Stub, pieces: list[str]
 ) -> None:
     seen(stub, *pieces)
@@ -244,7 +244,7 @@ def test_stream_with_an_error_next_to_its_choices_has_failed(
     gateway.books.execute("DELETE FROM experiments_circuit")
 
 
-def test_stream_that_stops_without_a_word_is_cut(
+def test_stream_that_stops_silently_is_interrupted(
     gateway: Gateway, client: openai.OpenAI, stub: Stub
 ) -> None:
     seen(stub, lines(GOOD[0], {"choices": None, "usage": COUNTS}))

@@ -59,7 +59,7 @@ def test_a_host_that_is_not_ours_is_refused_like_on_a_page(server: Server, host:
     for path in ("/v1/models", "/v1/chat/completions"):
         answer = ask(server, path, **headers)
         assert answer.status_code == 400
-        if answer.headers["content-type"] == "application/json":  # else not HTTP at all
+        if answer.headers["content-type"] == "application/json":  # otherwise it would not be HTTP
             assert answer.json()["error"]["code"] == "host_not_allowed"
 
 

@@ -1,4 +1,5 @@
-"""What no database stores: refused by its field if a caller sent it, replaced if a provider did."""
+"""Text that no database stores: refused with its field's name if a caller sends it, replaced if
+a provider does."""
 
 import json
 from typing import Any
@@ -77,7 +78,7 @@ def test_part_of_the_path(gateway: Gateway, path: str) -> None:
 
 @pytest.mark.server
 @pytest.mark.parametrize("path", ["", "healthz", "v1/models/x"])
-def test_bytes_of_a_path_that_are_no_utf_8(gateway: Gateway, path: str) -> None:
+def test_path_that_is_not_utf_8(gateway: Gateway, path: str) -> None:
     response = httpx.get(f"{gateway.server.url}/{path}%ED%A0%80%FF")
     assert response.status_code in {400, 401, 404}
 
@@ -93,7 +94,7 @@ def test_session_cookie(gateway: Gateway) -> None:
 
 @pytest.mark.server
 def test_answer_of_a_provider(gateway: Gateway, stub: Stub) -> None:
-    """What the caller gets can be sent back as history."""
+    """The caller can send the response back as history."""
     choice = {
         "index": 0,
         "message": {"role": "assistant", "content": "a\x00b\ud800"},

@@ -1,4 +1,5 @@
-"""`verify_totals` next to two processes under load: nothing differs, calls in flight included."""
+"""`verify_totals` finds no difference next to two processes under load, calls in flight
+included."""
 
 import subprocess
 import sys

@@ -1,5 +1,5 @@
-"""Every wire format that LiteLLM speaks for us: text, tools, pictures and JSON schemas, whole and
-streamed, through OpenAI's own client."""
+"""Every wire format that LiteLLM supports for us: text, tools, pictures and JSON schemas, whole
+and streamed, through OpenAI's own client."""
 
 import json
 from typing import Any
@@ -73,7 +73,7 @@ whole_and_streamed = pytest.mark.parametrize("call", [ask, stream], ids=["whole"
 
 
 def message_of(answer: Any) -> Any:
-    """The message, put together by the client's own code where it was streamed."""
+    """The message, assembled by the client's own code if it was streamed."""
     if isinstance(answer, Answer):
         return answer.completion.choices[0].message
     assert answer.error is None
@@ -168,7 +168,7 @@ def test_answer_to_a_tool_is_read(
     assert answer.completion.choices[0].finish_reason in ("stop", "tool_calls")
 
 
-def test_provider_key_is_no_part_of_an_answer(
+def test_provider_key_is_not_in_the_response(
     native_client: openai.OpenAI, native: NativeStub
 ) -> None:
     for spoken in ALL:
@@ -178,7 +178,7 @@ def test_provider_key_is_no_part_of_an_answer(
         assert PROVIDER_KEY not in raw.text
 
 
-def test_library_that_fails_opens_no_circuit(
+def test_library_failure_opens_no_circuit_breaker(
     native_gateway: Gateway, native_client: openai.OpenAI, native: NativeStub
 ) -> None:
     """Vertex needs a package that is not installed: every call goes to the other model."""
@@ -194,7 +194,7 @@ def test_library_that_fails_opens_no_circuit(
     assert native_gateway.books.rows(question, VERTEX.name) == []
 
 
-def test_library_that_fails_is_answered_without_a_traceback(
+def test_library_failure_is_answered_without_a_traceback(
     native_client: openai.OpenAI, native: NativeStub
 ) -> None:
     with pytest.raises(openai.InternalServerError) as raised:

@@ -1,4 +1,4 @@
-"""Limits of keys by the minute, the day and the month, at their edges."""
+"""Limits of keys per minute, day and month, at their boundaries."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -46,7 +46,7 @@ def test_within_one_batch_the_last_ones_are_refused() -> None:
     assert take(*[charge(limits)] * 4) == ["ok", "ok", "budget_day", "budget_day"]
 
 
-def test_cheap_call_fits_where_a_dear_one_did_not() -> None:
+def test_cheap_call_fits_after_an_expensive_one_was_refused() -> None:
     limits = Limits(day=250)
     calls = [charge(limits, cost=200), charge(limits, cost=100), charge(limits, cost=50)]
     assert take(*calls) == ["ok", "budget_day", "ok"]
@@ -57,7 +57,7 @@ def test_refused_call_is_not_counted() -> None:
     assert {row.requests for row in KeyUsage.objects.all()} == {1}
 
 
-def test_somebody_without_a_key_is_spoken_to(settings: Any) -> None:
+def test_message_for_a_user_without_a_key(settings: Any) -> None:
     settings.CHAT_BUDGET_PER_DAY, settings.API_KEY_REQUESTS_PER_MINUTE = 0.25, 0
     limits = limits_of_person()
     assert limits == Limits(day=250_000_000)
@@ -74,7 +74,7 @@ def test_somebody_without_a_key_is_spoken_to(settings: Any) -> None:
     assert limits_of_person() == Limits()
 
 
-def test_new_minute_day_and_month_begin_anew() -> None:
+def test_usage_resets_with_each_minute_day_and_month() -> None:
     minute = Limits(requests=1)
     assert take(charge(minute), charge(minute)) == ["ok", "requests_per_minute"]
     assert take(charge(minute, NOON + timedelta(minutes=1))) == ["ok"]
@@ -99,14 +99,14 @@ def test_new_minute_day_and_month_begin_anew() -> None:
         (Limits(month=5), 12 * 3600 - 30),  # the month's last day
     ],
 )
-def test_refusal_says_when_to_come_again(limits: Limits, seconds: int) -> None:
+def test_refusal_says_when_to_retry(limits: Limits, seconds: int) -> None:
     with transaction.atomic():
         [refused] = reserve([charge(limits)])
     assert isinstance(refused, OverLimitError)
     assert refused.retry_after == seconds
 
 
-def test_correction_gives_back_what_was_not_used() -> None:
+def test_correction_releases_the_unused_reservation() -> None:
     limits = Limits(tokens=100, day=1000)
     call = charge(limits, tokens=80, cost=900)
     assert take(call) == ["ok"]
@@ -115,7 +115,7 @@ def test_correction_gives_back_what_was_not_used() -> None:
     assert take(charge(limits, tokens=80, cost=900)) == ["ok"]
 
 
-def test_unknown_cost_leaves_the_estimate_standing() -> None:
+def test_unknown_cost_keeps_the_estimate() -> None:
     call = charge(Limits(day=1000), cost=900)
     take(call)
     with transaction.atomic():
@@ -143,6 +143,6 @@ def test_price_that_is_unknown_is_refused_only_with_a_hard_budget() -> None:
     assert take(charge(Limits(soft_day=1), cost=None, key=2)) == ["ok"]
 
 
-def test_keys_are_kept_apart() -> None:
+def test_keys_are_counted_separately() -> None:
     limits = Limits(requests=1)
     assert take(charge(limits, key=1), charge(limits, key=2)) == ["ok", "ok"]

@@ -1,4 +1,4 @@
-"""A provider on loopback whose models answer what a test decides, whole or streamed."""
+"""A provider on loopback whose answers a test decides, whole or streamed."""
 
 import json
 import threading
@@ -11,7 +11,7 @@ Answerer = Callable[[str, dict[str, Any]], str]
 
 
 class FailError(Exception):
-    """Raised by an answerer: the provider answers this status."""
+    """Raised by an answerer: the provider responds with this status."""
 
     def __init__(self, status: int) -> None:
         self.status = status
@@ -27,7 +27,8 @@ class Provider(NamedTuple):
 
 
 def usual(model: str, body: dict[str, Any]) -> str:
-    """The strong model answers well, the weak one badly, and the judge can tell."""
+    """The strong model answers well, the weak one badly, and the judge recognizes which is
+    which."""
     if model == "judge":
         return verdict(body, good="Well answered.")
     return "Well answered." if model == "strong" else "Badly answered."

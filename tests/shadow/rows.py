@@ -1,4 +1,4 @@
-"""A pair of models and a judge at a provider, and decisions that were answered by one of them."""
+"""A pair of models and a judge at a provider, and decisions that one of them answered."""
 
 from decimal import Decimal
 from typing import Any
@@ -21,7 +21,7 @@ STRONG, WEAK, JUDGE = "stub/strong", "stub/weak", "stub/judge"
 
 
 def set_up(url: str, *, share: float = 1.0, judge: bool = True, **domain: Any) -> None:
-    """`domain` is what every domain is changed to."""
+    """`domain` holds the changes for every domain."""
     with revision("tests"):
         endpoint = ProviderEndpoint.objects.create(name="stub", base_url=url, retries=0)
         models = {name: _model(name, endpoint) for name in (STRONG, WEAK, JUDGE)}

@@ -1,4 +1,4 @@
-"""Whose answers are overheard, and what is kept of them until the other model is asked."""
+"""Which answers are recorded for shadow calls, and which parts of them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -32,7 +32,7 @@ def _installed(seeded: None) -> Iterator[None]:
 
 
 def call(model: str = "router/technical", *, key: Any = None, **body: Any) -> ShadowRecorder | None:
-    """Somebody who listens to this call's answer, or nobody."""
+    """The recorder of this call's answer, or None."""
     messages = [{"role": "user", "content": PROMPT}]
     chat: Chat = read_chat(orjson.dumps({"model": model, "messages": messages, **body}), None)
     secret = APIKey.issue(str(uuid4()), [Scope.ROUTE], **(key or {})).secret
@@ -48,7 +48,7 @@ def heard(model: str = "router/technical", **more: Any) -> ShadowRecorder:
     return recorder
 
 
-def test_the_other_model_gets_what_was_asked_but_not_by_whom_nor_how_it_is_delivered() -> None:
+def test_the_other_model_gets_the_prompt_without_user_or_delivery_options() -> None:
     set_up("http://127.0.0.1:9/v1")
     found = heard(
         stream=True, n=2, user="ada", metadata={"a": "b"}, temperature=0.3, seed=7, models=[WEAK]
@@ -59,12 +59,12 @@ def test_the_other_model_gets_what_was_asked_but_not_by_whom_nor_how_it_is_deliv
 
 
 @pytest.mark.parametrize("model", [WEAK, JUDGE])
-def test_who_names_a_model_is_not_listened_to(model: str) -> None:
+def test_a_call_that_names_a_model_is_not_recorded(model: str) -> None:
     set_up("http://127.0.0.1:9/v1")
     assert call(model) is None
 
 
-def test_without_a_share_nobody_is_listened_to() -> None:
+def test_without_a_share_no_call_is_recorded() -> None:
     set_up("http://127.0.0.1:9/v1", share=0.0)
     assert call() is None
 
@@ -88,7 +88,7 @@ def test_a_prompt_goes_to_no_model_that_its_domain_forbids() -> None:
     assert heard().candidate(WEAK) is None
 
 
-def test_a_model_that_lacks_what_the_call_needs_is_not_asked() -> None:
+def test_a_model_without_a_required_capability_is_not_called() -> None:
     set_up("http://127.0.0.1:9/v1")
     with revision("tests"):
         LanguageModel.objects.filter(name=WEAK).update(capabilities=["tools"])
@@ -96,14 +96,14 @@ def test_a_model_that_lacks_what_the_call_needs_is_not_asked() -> None:
     assert heard(tools=tools).candidate(WEAK) is None
 
 
-def test_a_very_large_call_is_let_go() -> None:
+def test_a_very_large_call_is_not_recorded() -> None:
     set_up("http://127.0.0.1:9/v1")
     with revision("tests"):
         LanguageModel.objects.update(context_window=2_000_000)
     assert heard(extra="x" * LARGEST_BODY).candidate(WEAK) is None
 
 
-def test_a_stream_is_heard_as_it_would_be_read_whole() -> None:
+def test_a_stream_is_recorded_like_a_complete_response() -> None:
     accumulator = ResponseAccumulator()
     for delta in (
         {"role": "assistant"},
@@ -122,7 +122,7 @@ def test_a_stream_is_heard_as_it_would_be_read_whole() -> None:
 @pytest.mark.parametrize(
     "choice", [None, {}, {"message": "x"}, {"delta": {"content": 7, "tool_calls": [3, {}]}}]
 )
-def test_nonsense_is_not_heard(choice: Any) -> None:
+def test_invalid_chunks_are_not_recorded(choice: Any) -> None:
     accumulator = ResponseAccumulator()
     accumulator.add(choice)
     assert accumulator.answer == ""

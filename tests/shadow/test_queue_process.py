@@ -1,4 +1,4 @@
-"""Shadow calls as they run: the real server, a real process for the queue, one of them killed."""
+"""Shadow calls end to end: the real server and a real queue process, one of which is killed."""
 
 import os
 import signal
@@ -58,7 +58,7 @@ def states(server: Server) -> list[str]:
 
 @contextmanager
 def process(server: Server, *command: str, **settings: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Started beside the server, over its database; gone at the end, if it is not before."""
+    """Runs next to the server, on its database; stopped at the end, if it has not ended before."""
     environment = {**server.environment, **settings}
     with subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment) as running:
         try:
@@ -73,7 +73,7 @@ def run_tasks(server: Server, **settings: str) -> Any:
 
 
 def test_a_call_is_answered_first_and_compared_afterwards(tmp_path: Path) -> None:
-    """Whole and streamed; the server's own process works the queue off."""
+    """Whole and streamed; the server's own process works through the queue."""
     with (
         provider() as stub,
         running_server(
@@ -95,8 +95,8 @@ def test_a_call_is_answered_first_and_compared_afterwards(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_what_a_killed_queue_process_had_asked_is_not_paid_twice(tmp_path: Path) -> None:
-    """Killed while the other model answers: another takes the task up and asks for the rest."""
+def test_calls_of_a_killed_queue_process_are_not_paid_twice(tmp_path: Path) -> None:
+    """Killed while the other model answers: another process resumes the task and calls the rest."""
     reached, go_on = threading.Event(), threading.Event()
 
     def slow(model: str, body: dict[str, Any]) -> str:
@@ -190,7 +190,7 @@ def test_celery_carries_the_same_work(tmp_path: Path, broker: str) -> None:
 
 @pytest.mark.slow
 def test_a_task_of_a_dead_celery_worker_is_sent_again(tmp_path: Path, broker: str) -> None:
-    """Celery forgets what a killed worker had taken. The process that watches does not."""
+    """Celery loses a killed worker's tasks. The watching process does not."""
     reached, go_on = threading.Event(), threading.Event()
 
     def slow(model: str, body: dict[str, Any]) -> str:
@@ -217,8 +217,8 @@ def test_a_task_of_a_dead_celery_worker_is_sent_again(tmp_path: Path, broker: st
 
 
 @pytest.mark.slow
-def test_a_broker_that_is_away_loses_nothing(tmp_path: Path) -> None:
-    """The answer goes out, the row waits."""
+def test_an_unavailable_broker_loses_nothing(tmp_path: Path) -> None:
+    """The response is sent, the row waits."""
     with (
         provider() as stub,
         running_server(

@@ -1,4 +1,4 @@
-"""Shadow pairs: asked once the answer is out, judged in both orders, booked, ended once."""
+"""Shadow pairs: called after the answer is sent, judged in both orders, recorded, ended once."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -68,7 +68,7 @@ def everything_stored() -> str:
     return "".join(found)
 
 
-def test_the_other_model_answers_and_the_judge_compares_in_both_orders(stub: Provider) -> None:
+def test_the_judge_compares_both_answers_in_both_orders(stub: Provider) -> None:
     set_up(stub.url)
     row = answered()
     work()
@@ -86,7 +86,7 @@ def test_the_other_model_answers_and_the_judge_compares_in_both_orders(stub: Pro
     assert "stream" not in stub.bodies[0]
 
 
-def test_the_verdict_is_a_rating_of_its_own_and_never_of_quality(stub: Provider) -> None:
+def test_the_verdict_is_a_separate_metric_and_not_quality(stub: Provider) -> None:
     set_up(stub.url)
     row = answered()
     work()
@@ -94,7 +94,7 @@ def test_the_verdict_is_a_rating_of_its_own_and_never_of_quality(stub: Provider)
     assert (rating.metric, rating.source, rating.value) == ("judge_preference", "judge", 0.0)
 
 
-def test_nothing_of_it_is_in_the_decisions_or_in_any_sum(stub: Provider) -> None:
+def test_decisions_and_totals_exclude_shadow_calls(stub: Provider) -> None:
     set_up(stub.url)
     answered()
     before = [list(model.objects.values()) for model in (Decision, Rollup, UnitSum)]
@@ -102,7 +102,7 @@ def test_nothing_of_it_is_in_the_decisions_or_in_any_sum(stub: Provider) -> None
     assert [list(model.objects.values()) for model in (Decision, Rollup, UnitSum)] == before
 
 
-def test_a_judge_that_prefers_what_it_reads_first_prefers_nothing(stub: Provider) -> None:
+def test_a_judge_that_prefers_the_first_answer_gives_a_tie(stub: Provider) -> None:
     def first(model: str, body: dict[str, Any]) -> str:
         return '{"winner": "A"}' if model == "judge" else usual(model, body)
 
@@ -114,8 +114,8 @@ def test_a_judge_that_prefers_what_it_reads_first_prefers_nothing(stub: Provider
 
 
 @pytest.mark.parametrize("storage", ["none", "features"])
-def test_no_word_is_stored_where_the_domain_keeps_no_text(storage: str) -> None:
-    """Neither while the pair waits nor after it: not the prompt, the answers or the reason."""
+def test_no_text_is_stored_if_the_domain_stores_none(storage: str) -> None:
+    """Neither while the pair waits nor afterwards: no prompt, answers or reason."""
 
     def telling(model: str, body: dict[str, Any]) -> str:
         text = usual(model, body)
@@ -151,7 +151,7 @@ def test_the_domains_rubric_is_what_the_judge_reads(stub: Provider) -> None:
     assert all("The answer must rhyme." in body["messages"][0]["content"] for body in asked)
 
 
-def test_without_a_judge_the_answers_are_kept_uncompared(stub: Provider) -> None:
+def test_without_a_judge_the_answers_are_stored_uncompared(stub: Provider) -> None:
     set_up(stub.url, judge=False)
     row = answered()
     work()
@@ -169,10 +169,10 @@ def test_a_judge_without_the_domains_certification_reads_nothing(stub: Provider)
     assert stub.asked("judge") == []
 
 
-# What goes wrong
+# Failures
 
 
-def test_a_malformed_verdict_is_asked_for_again_and_paid_for() -> None:
+def test_a_malformed_verdict_is_retried_and_billed() -> None:
     said = iter(
         ["I like them both.", '{"winner": "C"}', "{", '```json\n{"winner": "tie"}\n```'] * 9
     )
@@ -193,20 +193,20 @@ def test_a_malformed_verdict_is_asked_for_again_and_paid_for() -> None:
 
 
 def waited_out() -> None:
-    """The wait of open circuits is over."""
+    """The wait of open circuit breakers is over."""
     opened = Circuit.objects.filter(open_until__isnull=False)
     opened.update(open_until=timezone.now() - timedelta(seconds=1))
     circuit_breakers.invalidate()
 
 
 def work_later() -> None:
-    """What was put off until now, but not what is put off again."""
+    """The tasks that were postponed until now, but not those postponed again."""
     later = timezone.now() + TRIED_AGAIN_AFTER
     while run_next(later):
         pass
 
 
-def test_pairs_wait_while_the_judges_circuit_is_open_and_nothing_is_asked_twice() -> None:
+def test_pairs_wait_for_the_judges_circuit_breaker_and_no_call_is_repeated() -> None:
     is_up = False
 
     def broken(model: str, body: dict[str, Any]) -> str:
@@ -240,7 +240,7 @@ def test_pairs_wait_while_the_judges_circuit_is_open_and_nothing_is_asked_twice(
         assert spent(datetime.now(UTC)) == 15 * each
 
 
-def test_one_question_at_a_time_tries_a_judge_that_kept_failing() -> None:
+def test_one_call_at_a_time_probes_a_failing_judge() -> None:
     def broken(model: str, body: dict[str, Any]) -> str:
         if model == "judge":
             raise FailError(500)
@@ -257,7 +257,7 @@ def test_one_question_at_a_time_tries_a_judge_that_kept_failing() -> None:
         assert len(stub.asked("judge")) == asked + 1
 
 
-def test_a_verdict_that_was_given_before_the_judge_failed_still_counts() -> None:
+def test_a_verdict_from_before_the_judge_failed_still_counts() -> None:
     judged = 0
 
     def dying(model: str, body: dict[str, Any]) -> str:
@@ -291,7 +291,7 @@ def test_pairs_that_waited_an_hour_for_their_model_say_so(stub: Provider) -> Non
     assert stub.bodies == []
     assert expire(timezone.now() + timedelta(hours=2)) == 1
     assert pair_of(row).detail == (
-        f"Not worked off within an hour. {STRONG} keeps failing and is left alone for now."
+        f"Not processed within an hour. {STRONG} is temporarily unavailable (circuit breaker open)."
     )
 
 
@@ -307,7 +307,7 @@ def test_an_other_model_that_does_not_answer_fails_the_pair() -> None:
     assert OwnCall.objects.get().status == "failed"
 
 
-def test_with_feedback_off_only_the_pair_knows_the_verdict(stub: Provider) -> None:
+def test_with_feedback_off_only_the_pair_stores_the_verdict(stub: Provider) -> None:
     set_up(stub.url)
     with revision("tests"):
         Flag.objects.filter(key="routellm_quality_feedback").update(percentage=0)
@@ -317,7 +317,7 @@ def test_with_feedback_off_only_the_pair_knows_the_verdict(stub: Provider) -> No
     assert not Feedback.objects.exists()
 
 
-def test_a_decision_pruned_meanwhile_takes_its_pair_along(stub: Provider) -> None:
+def test_pruning_a_decision_deletes_its_pair(stub: Provider) -> None:
     set_up(stub.url)
     answered().delete()
     work()
@@ -328,7 +328,7 @@ def test_a_decision_pruned_meanwhile_takes_its_pair_along(stub: Provider) -> Non
 # The budget
 
 
-def test_own_calls_are_booked_apart_at_what_they_really_cost(stub: Provider) -> None:
+def test_internal_calls_are_recorded_separately_at_their_actual_cost(stub: Provider) -> None:
     set_up(stub.url)
     answered()
     work()
@@ -349,7 +349,7 @@ def test_a_used_up_budget_stops_the_calls_and_says_so(stub: Provider) -> None:
     assert len(stub.bodies) == 3
 
 
-def test_no_more_pairs_are_asked_together_than_the_budget_covers(stub: Provider) -> None:
+def test_the_budget_limits_the_pairs_called_together(stub: Provider) -> None:
     set_up(stub.url)
     rows = [answered(f"{PROMPT} {number}") for number in range(6)]
     expected = 2_000 * 10 + 8_000 * 500  # one answer of the usual length alone
@@ -362,7 +362,7 @@ def test_no_more_pairs_are_asked_together_than_the_budget_covers(stub: Provider)
 
 
 def test_without_a_price_nothing_is_called(stub: Provider) -> None:
-    """Or the budget could not be kept."""
+    """Otherwise the budget could not be enforced."""
     set_up(stub.url)
     with revision("tests"):
         ModelPrice.objects.filter(model__name=JUDGE).delete()
@@ -393,7 +393,7 @@ def test_a_task_that_has_begun_takes_no_more_pairs(stub: Provider) -> None:
     assert pair_of(second).task_id == BackgroundTask.objects.get(status="queued").pk
 
 
-def test_a_task_taken_up_again_asks_only_for_what_had_not_ended(stub: Provider) -> None:
+def test_a_resumed_task_calls_only_for_pairs_that_had_not_ended(stub: Provider) -> None:
     set_up(stub.url)
     done, left = answered(), answered("Another one")
     ShadowPair.objects.filter(pk=done.pk).update(status="judged", sealed="", preference=1.0)
@@ -404,7 +404,7 @@ def test_a_task_taken_up_again_asks_only_for_what_had_not_ended(stub: Provider) 
     assert len(stub.bodies) == 3
 
 
-def test_a_pair_that_was_being_asked_when_its_process_died_is_not_asked_again(
+def test_a_started_pair_is_not_called_again_after_its_process_died(
     stub: Provider,
 ) -> None:
     set_up(stub.url)
@@ -423,13 +423,13 @@ def test_a_pair_that_was_being_asked_when_its_process_died_is_not_asked_again(
     BackgroundTask.objects.update(status="running", leased_until=gone, attempts=1)
     work()
     assert (pair_of(begun).status, pair_of(left).status) == ("lost", "judged")
-    assert "asked twice" in pair_of(begun).detail
+    assert "No call is repeated" in pair_of(begun).detail
     call = OwnCall.objects.get(status="interrupted")
     assert (call.pair_id, call.estimated, call.cost) == (begun.pk, True, 620_000)
     assert len(stub.bodies) == 3
 
 
-def test_a_pair_whose_task_failed_while_it_was_asked_is_lost(stub: Provider) -> None:
+def test_a_started_pair_is_lost_if_its_task_fails(stub: Provider) -> None:
     set_up(stub.url)
     row = answered()
     ShadowPair.objects.update(status="asking", sealed="", charged=None)
@@ -438,7 +438,7 @@ def test_a_pair_whose_task_failed_while_it_was_asked_is_lost(stub: Provider) -> 
     assert (pair_of(row).status, OwnCall.objects.get().cost) == ("lost", None)
 
 
-def test_two_processes_do_not_ask_for_the_same_pair(stub: Provider) -> None:
+def test_two_processes_do_not_process_the_same_pair(stub: Provider) -> None:
     set_up(stub.url)
     first, second = answered(), answered("Another one")
     now = timezone.now()
@@ -448,7 +448,7 @@ def test_two_processes_do_not_ask_for_the_same_pair(stub: Provider) -> None:
     assert spent(now) == 2_000
 
 
-def test_what_nobody_works_off_is_forgotten_after_an_hour(stub: Provider) -> None:
+def test_unprocessed_pairs_are_deleted_after_an_hour(stub: Provider) -> None:
     set_up(stub.url)
     row = answered()
     assert expire(timezone.now()) == 0
@@ -457,7 +457,7 @@ def test_what_nobody_works_off_is_forgotten_after_an_hour(stub: Provider) -> Non
     assert "run_tasks" in pair_of(row).detail
 
 
-def test_a_cancelled_task_gives_up_its_prompts(stub: Provider) -> None:
+def test_a_cancelled_task_deletes_its_prompts(stub: Provider) -> None:
     set_up(stub.url)
     row = answered()
     cancel(pair_of(row).task_id or 0)
@@ -465,7 +465,7 @@ def test_a_cancelled_task_gives_up_its_prompts(stub: Provider) -> None:
     assert (pair_of(row).status, pair_of(row).sealed) == ("lost", "")
 
 
-def test_another_secret_key_opens_no_seal(stub: Provider, settings: Any) -> None:
+def test_another_secret_key_cannot_decrypt(stub: Provider, settings: Any) -> None:
     set_up(stub.url)
     row = answered()
     settings.SECRET_KEY = "another-" + "y" * 50
@@ -475,7 +475,7 @@ def test_another_secret_key_opens_no_seal(stub: Provider, settings: Any) -> None
 
 
 def test_a_pair_is_queued_once(stub: Provider) -> None:
-    """A settlement that is written again after a fault must not be asked twice."""
+    """A settlement that is written again after a failure must not queue a second call."""
     set_up(stub.url)
     row = answered()
     with pytest.raises(Exception, match=r"(?i)unique"):
@@ -486,7 +486,7 @@ def test_a_pair_is_queued_once(stub: Provider) -> None:
 
 
 @pytest.mark.parametrize("storage", ["text", "features"])
-def test_judged_pairs_feed_the_lab(stub: Provider, storage: str) -> None:
+def test_judged_pairs_become_lab_data(stub: Provider, storage: str) -> None:
     set_up(stub.url, prompt_storage=storage)
     row = answered()
     work()
@@ -501,7 +501,7 @@ def test_judged_pairs_feed_the_lab(stub: Provider, storage: str) -> None:
     assert (recorded.embedding is None) == (storage == "text")
 
 
-def test_a_domain_that_keeps_nothing_feeds_no_lab(stub: Provider) -> None:
+def test_a_domain_that_stores_no_text_gives_no_lab_data(stub: Provider) -> None:
     set_up(stub.url)
     answered()
     work()

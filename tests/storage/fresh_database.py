@@ -1,4 +1,4 @@
-"""An empty database of the kind that the tests run on, for processes of their own."""
+"""An empty database of the kind that the tests run on, for separate processes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class StallingProxy:
-    """Accepts all the while. While `stalled` is set, no byte passes in either direction."""
+    """Always accepts connections. While `stalled` is set, no byte passes in either direction."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)

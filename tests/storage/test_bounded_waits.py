@@ -1,4 +1,4 @@
-"""Turns to write and the group commit: nothing waits longer than DATABASE_BUSY_SECONDS."""
+"""The write lock and the group commit: no wait exceeds DATABASE_BUSY_SECONDS."""
 
 import fcntl
 import os
@@ -26,7 +26,7 @@ from experiments.storage.deadlines import (
 )
 from experiments.storage.write_lock import write_transaction
 
-on_sqlite = pytest.mark.skipif("connection.vendor != 'sqlite'", reason="SQLite's queue of writers")
+on_sqlite = pytest.mark.skipif("connection.vendor != 'sqlite'", reason="SQLite's write lock")
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def write() -> None:
 
 @pytest.fixture
 def queue_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A queue of its own: other tests' databases may be in memory."""
+    """A separate lock file: other tests' databases may be in memory."""
     path = tmp_path / "queue"
     monkeypatch.setattr(write_lock, "_queue", lambda: os.open(path, os.O_RDWR | os.O_CREAT))
     return path
@@ -64,7 +64,7 @@ def test_the_nearest_deadline_counts() -> None:
     assert seconds_left(7.0) == 7.0
 
 
-def test_only_waiting_costs_of_the_budget() -> None:
+def test_only_waiting_uses_the_budget() -> None:
     with waiting_budget(0.5):
         time.sleep(0.1)
         assert seconds_left(7.0) == 0.5
@@ -76,10 +76,10 @@ def test_only_waiting_costs_of_the_budget() -> None:
 
 @on_sqlite
 @pytest.mark.django_db(transaction=True)
-def test_another_process_that_keeps_the_queue_is_not_waited_for_without_end(
+def test_waiting_for_another_process_has_a_limit(
     queue_file: Path,
 ) -> None:
-    """The kernel treats a file opened twice like two processes."""
+    """The kernel treats a file that is opened twice like two processes."""
     with queue_file.open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with fails_within(1.0):
@@ -90,7 +90,7 @@ def test_another_process_that_keeps_the_queue_is_not_waited_for_without_end(
 
 @on_sqlite
 @pytest.mark.django_db(transaction=True)
-def test_the_turn_comes_as_soon_as_the_other_process_is_done(queue_file: Path) -> None:
+def test_the_lock_is_taken_as_soon_as_the_other_process_releases_it(queue_file: Path) -> None:
     with queue_file.open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         threading.Timer(0.2, fcntl.flock, (other, fcntl.LOCK_UN)).start()
@@ -101,7 +101,7 @@ def test_the_turn_comes_as_soon_as_the_other_process_is_done(queue_file: Path) -
 
 @on_sqlite
 @pytest.mark.django_db(transaction=True)
-def test_sqlite_waits_for_other_programs_only_for_what_is_left_of_the_time() -> None:
+def test_sqlite_waits_for_other_programs_only_for_the_remaining_time() -> None:
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA busy_timeout = 500")
     with deadline(deadline_in(0.2)), write_transaction(), connection.cursor() as cursor:
@@ -113,7 +113,7 @@ def test_sqlite_waits_for_other_programs_only_for_what_is_left_of_the_time() -> 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_group_commit_that_hangs_holds_nobody_up(seeded: None) -> None:
+def test_a_hanging_group_commit_delays_no_other_call(seeded: None) -> None:
     row = made()
     with group_commit._turn, fails_within(1.0):
         store_decisions([row])
@@ -123,7 +123,7 @@ def test_a_group_commit_that_hangs_holds_nobody_up(seeded: None) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_call_whose_time_is_up_does_not_take_the_others_down(seeded: None) -> None:
+def test_a_call_that_times_out_does_not_fail_the_others(seeded: None) -> None:
     """It waits behind a slow write; a later call has more time and is stored."""
     late = group_commit._Waiting([made()])
     late.until = time.monotonic()

@@ -1,4 +1,4 @@
-"""PostgreSQL that is slow, locked or silent: what waits for it gives up in time."""
+"""PostgreSQL that is slow, locked or silent: every wait ends in time."""
 
 import time
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ LIMITS = {"connect": 2, "statement": 1.0, "lock": 0.5, "idle_transaction": 0.5}
 
 
 def limited(**changes: Any) -> BaseDatabaseWrapper:
-    """A connection of its own to the tests' database."""
+    """A separate connection to the tests' database."""
     other: BaseDatabaseWrapper = connection.copy()
     options = {**other.settings_dict["OPTIONS"], "limits": LIMITS}
     other.settings_dict = {**other.settings_dict, "OPTIONS": options, **changes}
@@ -74,7 +74,7 @@ def test_a_slow_statement_is_ended(database: BaseDatabaseWrapper) -> None:
         run(database, "SELECT pg_sleep(10)")
 
 
-def test_a_lock_that_is_held_is_waited_for_in_vain(database: BaseDatabaseWrapper) -> None:
+def test_waiting_for_a_held_lock_times_out(database: BaseDatabaseWrapper) -> None:
     with connection.cursor() as cursor:
         cursor.execute("BEGIN; LOCK TABLE experiments_decision IN ACCESS EXCLUSIVE MODE")
         try:
@@ -94,7 +94,7 @@ def test_a_transaction_left_open_is_ended(database: BaseDatabaseWrapper) -> None
         run(database, "SELECT 1")
 
 
-def test_a_server_that_freezes_is_given_up(
+def test_waiting_for_a_frozen_server_times_out(
     proxy: StallingProxy, behind: BaseDatabaseWrapper
 ) -> None:
     proxy.stalled.set()
@@ -121,7 +121,7 @@ def test_a_connection_that_froze_is_replaced_once_the_server_answers_again(
     assert run(behind, "SELECT 1") == [(1,)]
 
 
-def test_connecting_to_a_frozen_server_is_given_up(proxy: StallingProxy) -> None:
+def test_connecting_to_a_frozen_server_times_out(proxy: StallingProxy) -> None:
     proxy.stalled.set()
     with fails_within(3.5, "timeout expired"):
         run(limited(HOST="127.0.0.1", PORT=str(proxy.port)), "SELECT 1")

@@ -1,4 +1,4 @@
-"""Statements by hand do what the ORM does, logged or not."""
+"""Hand-written SQL has the same effect as the ORM, logged or not."""
 
 from uuid import uuid4
 
@@ -24,13 +24,13 @@ def test_a_logged_statement_counts_like_one_that_is_not() -> None:
     assert (once, Rollup.objects.get().decisions) == (1, 2)
 
 
-def test_a_refusal_of_the_database_is_djangos() -> None:
+def test_database_errors_are_djangos() -> None:
     row = route(RouteRequest("Write a haiku about the sea."))
     with pytest.raises(IntegrityError), transaction.atomic():
         insert(row)
 
 
-def test_those_that_are_present_are_told_in_the_order_asked_for() -> None:
+def test_present_values_are_returned_in_the_requested_order() -> None:
     first, second = (route(RouteRequest("Write a haiku.")).pk for _ in range(2))
     asked = [second, uuid4(), first]
     assert present(Decision, "id", asked) == [second, first]
@@ -40,7 +40,7 @@ def test_those_that_are_present_are_told_in_the_order_asked_for() -> None:
     assert present(Decision, "id", []) == []
 
 
-def test_put_takes_the_place_of_what_was_there() -> None:
+def test_put_replaces_existing_values() -> None:
     now = timezone.now()
     row = {"model": "m", "window_at": now, "calls": 3, "failures": 1, "trips": 0, "reason": "busy"}
     put(Circuit, ["model"], [{**row, "open_until": now, "probe_until": None}])

@@ -1,4 +1,4 @@
-"""Several processes that install at the same time: one works, the others wait for it."""
+"""Several processes install at the same time: one works, the others wait for it."""
 
 import os
 import socket
@@ -56,7 +56,7 @@ def test_an_empty_database_is_prepared_once(tmp_path: Path) -> None:
 
 @pytest.mark.django_db
 def test_another_process_waits_and_says_so(tmp_path: Path) -> None:
-    """Killed while it holds the lock, a process leaves none behind."""
+    """A killed process leaves no lock behind."""
     hold = (
         "import sys, time; from experiments.storage.installation_lock import installation_lock\n"
         "with installation_lock(print): print('held', flush=True); time.sleep(600)"

@@ -1,4 +1,4 @@
-"""Files of the lab are recorded relative to LAB_DIR, so that the folder may move."""
+"""Files of the lab are recorded relative to LAB_DIR, so that the folder can move."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Every transaction of every write path locks tables, and rows of a table, in the one order."""
+"""Every write path locks tables, and rows of a table, in one order."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -197,7 +197,7 @@ def _refused(*parameters: str) -> list[Refusal]:
 
 
 def _learned() -> None:
-    """Some rows that are found again, and some that have expired."""
+    """Some existing rows, and some expired ones."""
     remember(_refused("seed", "user"), NOW)
     remember(_refused("store", "metadata"), NOW - timedelta(days=2))
 
@@ -457,7 +457,7 @@ def test_replay_keeps_the_lock_order(tmp_path: Path) -> None:
 
 
 def test_recorder_finds_a_table_locked_too_late() -> None:
-    """What admission and settlement once did to each other."""
+    """A deadlock that admission and settlement once had."""
     found = Transaction()
     found.add('INSERT INTO "experiments_rollup" (a) VALUES (1)')
     found.add('INSERT INTO "experiments_keyusage" (a) VALUES (1)')
@@ -487,8 +487,8 @@ def _usage_rows(sql: str) -> list[str]:
     return [",".join(row.split(",")[:3]) for row in values.strip("()").split("), (")]
 
 
-def test_usage_rows_are_locked_in_one_order_whatever_the_order_of_calls() -> None:
-    """A batch over the end of a minute, of two keys with different limits."""
+def test_usage_rows_are_locked_in_one_order_for_any_order_of_calls() -> None:
+    """A batch across the end of a minute, of two keys with different limits."""
     noon = datetime(2026, 11, 30, 12, 0, 59, tzinfo=UTC)
     charges = [
         Reservation(2, Limits(requests=9), noon, 1, 1),

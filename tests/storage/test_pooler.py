@@ -58,7 +58,7 @@ def run(url: str, *arguments: str) -> str:
 
 
 def test_commands_work_through_it(pooled: str, tmp_path: Path) -> None:
-    """Two that prepare at once too: the lock is a transaction's, so the pooler keeps it."""
+    """Two commands at once too: the lock belongs to a transaction, so the pooler keeps it."""
     with start(pooled, "prepare") as one, start(pooled, "prepare") as other:
         said = [process.communicate(timeout=240)[0] for process in (one, other)]
     assert [one.returncode, other.returncode] == [0, 0], said
@@ -81,7 +81,7 @@ def test_results_are_read_in_chunks(through_it: None) -> None:
         )
         for i in range(50)
     )
-    connection.close()  # what reads first in a process finds out too
+    connection.close()  # the first read of a process detects this
     rows_read = RecordedOutcome.objects.order_by("id").values_list("prompt").iterator(5)
     next(rows_read)
     with keeps_the_connection_used_last():

@@ -1,4 +1,4 @@
-"""Conflicting transactions are repeated, and an error fails only the call it belongs to."""
+"""Conflicting transactions are retried, and an error fails only its own call."""
 
 import threading
 import time
@@ -65,7 +65,7 @@ def count(model: str) -> int:
     return changed.calls
 
 
-def test_a_real_deadlock_is_repeated_until_both_have_written() -> None:
+def test_a_real_deadlock_is_retried_until_both_have_written() -> None:
     if connection.vendor != "postgresql":
         pytest.skip(POSTGRESQL_ONLY)
     circuit("a")
@@ -90,7 +90,7 @@ def test_a_real_deadlock_is_repeated_until_both_have_written() -> None:
     assert len(attempts) == 3
 
 
-def test_a_serialization_failure_is_repeated() -> None:
+def test_a_serialization_failure_is_retried() -> None:
     if connection.vendor != "postgresql":
         pytest.skip(POSTGRESQL_ONLY)
     circuit("a")
@@ -114,7 +114,7 @@ def test_a_serialization_failure_is_repeated() -> None:
 
 
 def test_a_busy_sqlite_is_tried_again() -> None:
-    """In memory it does not wait by itself: it says at once that the table is locked."""
+    """SQLite in memory does not wait: it reports at once that the table is locked."""
     if connection.vendor != "sqlite":
         pytest.skip("SQLite's own")
     circuit("a")
@@ -139,7 +139,7 @@ def test_a_busy_sqlite_is_tried_again() -> None:
     assert len(attempts) == 1
 
 
-def test_a_conflict_that_stays_is_raised_after_a_few_attempts() -> None:
+def test_a_lasting_conflict_is_raised_after_a_few_attempts() -> None:
     attempts: list[float] = []
 
     def work() -> None:
@@ -177,7 +177,7 @@ def test_what_was_written_before_the_conflict_is_not_written_twice() -> None:
     assert [row.model for row in Circuit.objects.all()] == ["attempt-2"]
 
 
-def test_inside_an_open_transaction_only_the_outermost_is_repeated() -> None:
+def test_only_the_outermost_transaction_is_retried() -> None:
     inner: list[int] = []
     outer: list[int] = []
 
@@ -215,7 +215,7 @@ class _Refusal(Exception):  # noqa: N818 - what a driver raises
 
 
 @pytest.mark.parametrize("state", [None, "08006", "57P01", "53300", "53100", "25006"])
-def test_a_database_that_is_away_is_asked_once(state: str | None) -> None:
+def test_an_unavailable_database_is_tried_once(state: str | None) -> None:
     asked: list[int] = []
 
     def write(items: Sequence[int]) -> Sequence[int]:

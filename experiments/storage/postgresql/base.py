@@ -1,13 +1,12 @@
-"""Django's PostgreSQL backend, except that nothing waits for the server without a limit.
+"""Django's PostgreSQL backend, except that every wait for the server has a limit.
 
-The server itself ends statements and waits for locks that take too long (`statement_timeout`,
-`lock_timeout`). That does not help where the server, or the network, stops answering: so the client
-gives up too, and closes the connection, whose state is unknown by then.
+The server itself ends statements and lock waits that take too long (`statement_timeout`,
+`lock_timeout`). That does not help if the server, or the network, stops answering: so the client
+also stops waiting, and closes the connection, whose state is then unknown.
 
-Behind a pooler in transaction mode (pgbouncer) the next transaction may run on another connection
-of the server, so nothing may be left on one: limits are set for each transaction, and results
-outside a transaction are not read through a cursor of the server.
-"""
+Behind a pooler in transaction mode (pgbouncer) the next transaction may run on another
+connection of the server, so no state may remain on one: limits are set for each transaction, and
+results outside a transaction are not read through a cursor of the server."""
 
 from math import ceil
 from types import SimpleNamespace
@@ -24,11 +23,11 @@ Result = TypeVar("Result")
 
 # The server's own limits come first: its errors say what was waited for.
 GRACE_SECONDS = 1.0
-# `SELECT 1` on a connection that was kept. What takes longer does not answer at all.
+# `SELECT 1` on a kept connection. If it takes longer, the server is not answering.
 HEALTH_CHECK_SECONDS = 2.0
-# Connecting takes psycopg up to two seconds, whatever it is told: not for less than this.
+# psycopg takes up to two seconds to connect, whatever the setting: no attempt with less time.
 LEAST_CONNECT_SECONDS = 0.3
-# Finds out that the network is gone, also where nothing else is limited.
+# Detects a lost network, also when no other limit applies.
 KEEPALIVE = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,
@@ -38,7 +37,7 @@ KEEPALIVE = {
 
 
 class Limits(NamedTuple):
-    """In seconds; 0 is none. What the settings have under `OPTIONS["limits"]`."""
+    """In seconds; 0 means no limit. The value of `OPTIONS["limits"]` in the settings."""
 
     connect: float = 0.0
     statement: float = 0.0
@@ -57,7 +56,7 @@ class Limits(NamedTuple):
 
     @property
     def for_client(self) -> float:
-        """How long the client waits for the answer to one statement."""
+        """How long the client waits for the reply to one statement."""
         return self.statement + GRACE_SECONDS if self.statement else float("inf")
 
 
@@ -121,14 +120,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._limit(for_session=False)
 
     def _is_answered_by_another(self) -> bool:
-        """A pooler gives each client a process id of its own making."""
+        """A pooler gives each client an invented process id."""
         with self.connection.cursor() as cursor:
             cursor.execute("SELECT pg_backend_pid()")
             process: int = cursor.fetchone()[0]
         return bool(process != self.connection.info.backend_pid)
 
     def _limit(self, *, for_session: bool) -> None:
-        """Tells the server the limits, for the session or for this transaction."""
+        """Sets the limits on the server, for the session or for this transaction."""
         wanted = self.limits.for_server
         if not wanted:
             return
@@ -137,7 +136,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             cursor.execute(f"SELECT {calls}", [part for pair in wanted.items() for part in pair])
 
     def is_usable(self) -> bool:
-        """Leaves half of the time for a new connection."""
+        """Reserves half of the time for a new connection."""
         seconds = min(HEALTH_CHECK_SECONDS, seconds_left(2 * HEALTH_CHECK_SECONDS) / 2)
         with deadline(deadline_in(seconds)):
             usable: bool = super().is_usable()

@@ -1,4 +1,4 @@
-"""After the first byte: nothing is tried again, what was used is counted, and callers may leave."""
+"""After the first byte nothing is retried, the usage is counted, and callers may disconnect."""
 
 import json
 import time
@@ -36,7 +36,7 @@ def test_stream_that_is_cut_ends_with_an_error_event(
 
 
 @pytest.mark.parametrize("event", ["{", "7", '{"error": {"message": "Overloaded"}}'])
-def test_stream_that_goes_wrong_later_is_not_begun_again(
+def test_stream_that_fails_later_is_not_restarted(
     gateway: Gateway, client: openai.OpenAI, stub: Stub, event: str
 ) -> None:
     lane = LANES["cut"]
@@ -61,7 +61,7 @@ def test_error_event_is_in_openais_form_and_no_done_follows(gateway: Gateway, st
 
 
 def test_stream_whose_last_choice_has_ended_may_say_more(client: openai.OpenAI, stub: Stub) -> None:
-    """Some providers repeat a choice that has ended beside the usage."""
+    """Some providers repeat a choice that has ended together with the usage."""
     choice: dict[str, Any] = {"index": 0, "delta": {"content": "Yes"}, "finish_reason": "stop"}
     usage = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
     again = {"choices": [{"index": 0, "delta": {}, "finish_reason": None}], "usage": usage}
@@ -71,9 +71,7 @@ def test_stream_whose_last_choice_has_ended_may_say_more(client: openai.OpenAI, 
     assert (streamed.text, streamed.error) == ("Yes", None)
 
 
-def test_caller_who_leaves_a_stream_stops_it_and_pays_for_what_came(
-    gateway: Gateway, stub: Stub
-) -> None:
+def test_disconnecting_stops_a_stream_and_bills_what_was_sent(gateway: Gateway, stub: Stub) -> None:
     lane = LANES["hangup_stream"]
     stub.behave(lane.strong_name, pause=1.0, times=1)
     decision_id = leave_after(gateway, lane, chunks=3)
@@ -99,7 +97,7 @@ def leave_after(gateway: Gateway, lane: Lane, chunks: int) -> str:
         return response.headers["x-switchyard-decision-id"]
 
 
-def test_caller_who_leaves_before_the_answer_stops_it_and_pays_for_the_prompt(
+def test_disconnecting_before_the_answer_stops_it_and_bills_the_prompt(
     gateway: Gateway, stub: Stub
 ) -> None:
     lane = LANES["hangup"]
@@ -125,10 +123,8 @@ def leave_unanswered(gateway: Gateway, lane: Lane) -> None:
         httpx.post(url, json=body, headers=headers, timeout=timeout)
 
 
-def test_caller_who_leaves_while_waiting_for_a_place_pays_nothing(
-    gateway: Gateway, stub: Stub
-) -> None:
-    """Two at a time, one in each process: whoever comes third waits half a second for a place."""
+def test_disconnecting_while_waiting_for_a_slot_costs_nothing(gateway: Gateway, stub: Stub) -> None:
+    """Two at a time, one in each process: a third caller waits half a second for a slot."""
     lane = LANES["hangup_waiting"]
     stub.behave(lane.strong_name, delay=1.0)
     for _ in range(6):

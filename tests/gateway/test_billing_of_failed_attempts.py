@@ -1,4 +1,4 @@
-"""What a model worked on is paid for, also when no answer came of it."""
+"""Tokens of failed attempts are billed."""
 
 import json
 from typing import Any
@@ -46,7 +46,7 @@ def test_time_out_after_part_of_an_answer(
 
 
 @pytest.mark.parametrize("streams", [False, True])
-def test_cut_before_its_first_word(
+def test_connection_cut_before_the_first_token(
     gateway: Gateway, client: openai.OpenAI, stub: Stub, streams: bool
 ) -> None:
     stub.behave(ODD.strong_name, cut_after=0, times=1)
@@ -57,7 +57,7 @@ def test_cut_before_its_first_word(
 
 
 @pytest.mark.parametrize("status", [400, 401, 429, 500, 503])
-def test_model_that_refused_to_work_costs_nothing(
+def test_refused_call_costs_nothing(
     gateway: Gateway, client: openai.OpenAI, stub: Stub, status: int
 ) -> None:
     stub.behave(ODD.strong_name, status=status, times=1)
@@ -117,7 +117,7 @@ def test_refused_call_has_no_money_in_its_headers_either(client: openai.OpenAI, 
     assert not [name for name in caught.value.response.headers if "cost" in name or "sav" in name]
 
 
-def test_provider_s_own_figure_stands_in_for_a_missing_price(
+def test_providers_own_cost_replaces_a_missing_price(
     gateway: Gateway, client: openai.OpenAI, stub: Stub
 ) -> None:
     lane = LANES["unpriced"]
@@ -130,7 +130,7 @@ def test_provider_s_own_figure_stands_in_for_a_missing_price(
 
 
 @pytest.mark.parametrize("streams", [False, True])
-def test_every_kind_of_token_is_stored_and_paid(
+def test_every_kind_of_token_is_stored_and_billed(
     gateway: Gateway, client: openai.OpenAI, stub: Stub, streams: bool
 ) -> None:
     lane = LANES["kinds"]
@@ -164,7 +164,7 @@ def test_every_kind_of_token_is_stored_and_paid(
     assert explained["cache_write_1h"] == 20 * 10**9
 
 
-def test_error_of_the_gateway_s_own_names_no_money(gateway: Gateway) -> None:
+def test_the_gateways_own_errors_contain_no_costs(gateway: Gateway) -> None:
     headers = {"Authorization": f"Bearer {secret_of('plain')}"}
     response = httpx.post(f"{gateway.base_url}/chat/completions", json={}, headers=headers)
     assert response.status_code == 400
