@@ -298,7 +298,7 @@ def test_the_report_as_a_mapping() -> None:
 
 
 def test_the_example_of_moving_an_application_runs() -> None:
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parent.parent.parent
     done = subprocess.run(
         [sys.executable, "docs/examples/moving.py"],
         cwd=root,
