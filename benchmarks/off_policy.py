@@ -6,7 +6,7 @@
 Both answers of every question are known, so what a policy would have done is known too: that is the
 truth, over the whole table. Traffic is logged by a policy that explores (or not), through the real
 decision; units are drawn with replacement; ten other policies are estimated from it. Prints the
-tables of docs/what-if.md. The same seed prints the same tables.
+tables of docs/what-if-proof.md. The same seed prints the same tables.
 """
 
 import argparse
