@@ -63,7 +63,7 @@ def test_a_failure_holds_no_prompt() -> None:
 
 
 def test_importing_the_package_loads_neither_routellm_nor_torch() -> None:
-    modules = "routellm_setup, kinds, errors, bounded, features"
+    modules = "routellm_setup, kinds, errors, bounded_pool, features"
     code = f"import sys; from experiments.routers import {modules}; print(sorted(sys.modules))"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

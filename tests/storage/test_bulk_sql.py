@@ -14,14 +14,19 @@ from experiments.storage.bulk_sql import delete, insert, insert_all, present, pu
 pytestmark = pytest.mark.usefixtures("seeded")
 
 
+def decisions_counted() -> int:
+    """Of all domains: a router that is still loading may route the second call elsewhere."""
+    return sum(Rollup.objects.values_list("decisions", flat=True))
+
+
 def test_a_logged_statement_counts_like_one_that_is_not() -> None:
     request = RouteRequest("Write a haiku about the sea.", unit_id="user-42")
     with CaptureQueriesContext(connection) as queries:
         route(request)
-    once = Rollup.objects.get().decisions
+    once = decisions_counted()
     assert any("experiments_rollup" in query["sql"] for query in queries)
     route(request)
-    assert (once, Rollup.objects.get().decisions) == (1, 2)
+    assert (once, decisions_counted()) == (1, 2)
 
 
 def test_database_errors_are_djangos() -> None:
