@@ -41,7 +41,9 @@ class Logged(NamedTuple):
     cookies: dict[str, str]
 
     def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        """The last line may be half written."""
+        lines = self.log.read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def pids(self, role: str) -> set[int]:
         return {line[role] for line in self.lines()}
