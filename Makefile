@@ -29,6 +29,7 @@ test: $(VENV)/installed-dev lint types migrations-check deploy-check test-sqlite
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check --output-format concise
 	$(BIN)/ruff format --check --quiet
+	$(BIN)/python scripts/check_english.py
 
 types: $(VENV)/installed-dev
 	$(BIN)/mypy
