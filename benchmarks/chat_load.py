@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 DONE = b"[DONE]"
 LONGEST_SECONDS = 30.0
+STRIDE = 1009  # callers send different prompts at any time
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ async def _caller(
     answers: list[Answer] = []
     connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
     while time.perf_counter() < until:
-        request = requests[(number * 7 + len(answers)) % len(requests)]
+        request = requests[(number * STRIDE + len(answers)) % len(requests)]
         try:
             async with asyncio.timeout(LONGEST_SECONDS):
                 connection = connection or await asyncio.open_connection("127.0.0.1", load.port)

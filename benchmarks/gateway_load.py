@@ -31,7 +31,7 @@ from benchmarks.progress import LeftOut, NotStartedError, say, unless_it_fails
 
 CALLERS = (1, 16, 200)
 WARM_UP_SECONDS = 2.0
-PROMPTS = 500
+PROMPTS = 20_000
 PROXY = "LiteLLM's proxy"
 INSTALL_SECONDS = 900
 LITELLM = ROOT / ".venv-litellm"

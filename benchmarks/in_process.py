@@ -17,6 +17,7 @@ from experiments.routers.features import featurise
 from experiments.routing.runtime import engine
 
 ROUNDS = 2000
+DISTINCT = 250  # times each example prompt
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,9 @@ class Timing:
 
 
 def prompts() -> list[str]:
-    """What people might ask, several hundred times differently."""
-    return [text for texts in example_prompts().values() for text in texts]
+    """Distinct prompts: identical ones are scored only once."""
+    examples = [text for texts in example_prompts().values() for text in texts]
+    return [f"{text} ({number})" for number in range(DISTINCT) for text in examples]
 
 
 def measure_scoring(texts: Sequence[str]) -> list[Timing]:

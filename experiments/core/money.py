@@ -50,15 +50,20 @@ class Price:
     ) -> int:
         """Nano-dollars for one call, rounded half up. `cached_tokens` are among the input's,
         `reasoning_tokens` among the output's."""
+        if not (cached_tokens or reasoning_tokens):
+            return self._rounded(self._plain(input_tokens, output_tokens))
         return self.cost_of(Usage(input_tokens, output_tokens, cached_tokens, reasoning_tokens))
 
     def cost_of(self, usage: Usage) -> int:
         """Nano-dollars for one call, rounded half up."""
-        tokens = (
-            usage.input_tokens * self.input_per_million
-            + usage.output_tokens * self.output_per_million
-            + sum(count * difference for count, difference in self._differences(usage) if count)
-        )
+        tokens = self._plain(usage.input_tokens, usage.output_tokens)
+        tokens += sum(count * difference for count, difference in self._differences(usage) if count)
+        return self._rounded(tokens)
+
+    def _plain(self, input_tokens: int, output_tokens: int) -> int:
+        return input_tokens * self.input_per_million + output_tokens * self.output_per_million
+
+    def _rounded(self, tokens: int) -> int:
         return self.per_request + (tokens + PER_MILLION // 2) // PER_MILLION
 
     def _differences(self, usage: Usage) -> Iterator[tuple[int | None, int]]:

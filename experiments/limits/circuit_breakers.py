@@ -1,4 +1,8 @@
-"""Circuit breakers of models, stored in the database and shared by all processes."""
+"""Circuit breakers of models, stored in the database and shared by all processes.
+
+A failure is written at once. Successes only enlarge the number of calls that failures are compared
+with, so each process adds them up and writes them every half second, or with the next failure.
+"""
 
 import threading
 import time
@@ -8,9 +12,10 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from django.db import transaction
 from django.db.models import Q
 
-from experiments.core.circuit import CircuitState, after
+from experiments.core.circuit import WINDOW, CircuitState, after
 from experiments.models import Circuit
 from experiments.storage.bulk_sql import put
 from experiments.storage.deadlines import acquired
@@ -37,6 +42,8 @@ class Tripped(NamedTuple):
 
 _lock = threading.Lock()
 _read: tuple[float, dict[str, datetime]] = (float("-inf"), {})
+_successes: Counter[str] = Counter()  # not written yet
+_written_at = float("-inf")
 
 
 def tripped(now: datetime) -> Tripped:
@@ -54,8 +61,10 @@ def tripped(now: datetime) -> Tripped:
 
 def invalidate() -> None:
     """Clears the cache: the next call reads the circuit breakers from the database."""
-    global _read  # noqa: PLW0603
-    _read = (float("-inf"), {})
+    global _read, _written_at
+    _read, _written_at = (float("-inf"), {}), float("-inf")
+    with _lock:
+        _successes.clear()
 
 
 def claim_probe(model: str, now: datetime) -> bool:
@@ -69,6 +78,43 @@ def record(results: Sequence[CallResult], now: datetime) -> None:
     """Counts calls, and opens or closes circuit breakers. Runs inside the caller's transaction."""
     calls = Counter(result.model for result in results)
     failures = Counter(result.model for result in results if result.failed)
+    if _can_wait(calls, failures):
+        transaction.on_commit(lambda: _keep(calls))
+        return
+    unwritten = _unwritten()
+    transaction.on_commit(lambda: _drop(unwritten))
+    _write(calls + unwritten, failures, results, now)
+
+
+def _can_wait(calls: Counter[str], failures: Counter[str]) -> bool:
+    """Whether these are successes of models whose circuit breakers are closed."""
+    is_recent = time.monotonic() - _written_at < REFRESH_SECONDS
+    return is_recent and not failures and not calls.keys() & _read[1].keys()
+
+
+def _unwritten() -> Counter[str]:
+    """Successes older than a window no longer count."""
+    with _lock:
+        if time.monotonic() - _written_at >= WINDOW.total_seconds():
+            _successes.clear()
+        return Counter(_successes)
+
+
+def _keep(successes: Counter[str]) -> None:
+    with _lock:
+        _successes.update(successes)
+
+
+def _drop(written: Counter[str]) -> None:
+    global _written_at  # noqa: PLW0603
+    with _lock:
+        _successes.subtract(written)
+        _written_at = time.monotonic()
+
+
+def _write(
+    calls: Counter[str], failures: Counter[str], results: Sequence[CallResult], now: datetime
+) -> None:
     reasons = {result.model: result.reason for result in results if result.failed}
     rows = _rows(calls)
     if missing := sorted(calls.keys() - {row.model for row in rows}):

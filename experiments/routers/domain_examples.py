@@ -9,6 +9,7 @@ changes no more than the examples ask for: its size is penalised.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -59,14 +60,36 @@ def log_probabilities(head: DomainHead, features: Features, names: Sequence[str]
     such a prompt is none of the domains there are. A custom domain gets 0 (all there is), from
     which the correction's offset is taken.
     """
+    columns = _columns(head.names, tuple(names))
     logits = head.logits(head.look_up(features))
-    known = dict(zip(head.names, logits - _log_sum(logits), strict=True))
-    lost = [value for name, value in known.items() if name not in names]
-    if GENERAL in names:
-        known[GENERAL] = _log_sum(np.array([known[GENERAL], *lost]))
-    kept = np.array([known[name] for name in names if name in known])
-    total = _log_sum(kept) if len(kept) else 0.0
-    return np.array([known[name] - total if name in known else 0.0 for name in names], np.float32)
+    if columns.lost_to_general is not None:
+        logits[columns.general] = _log_sum(logits[columns.lost_to_general])
+    kept = logits[columns.kept]
+    found = np.zeros(len(names), dtype=np.float32)
+    if len(kept):
+        found[columns.at] = kept - _log_sum(kept)
+    return found
+
+
+class _Columns(NamedTuple):
+    """Where the domains `names` are among the head's. `kept` are the head's columns, `at` their
+    places among `names`; `lost_to_general` are the column of `general` and those of domains that
+    are not among `names`, None if there are no such domains."""
+
+    kept: NDArray[np.intp]
+    at: NDArray[np.intp]
+    general: int
+    lost_to_general: NDArray[np.intp] | None
+
+
+@lru_cache(maxsize=64)
+def _columns(known: tuple[str, ...], names: tuple[str, ...]) -> _Columns:
+    pairs = [(known.index(name), at) for at, name in enumerate(names) if name in known]
+    kept, at = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
+    general = known.index(GENERAL)
+    lost = [column for column, name in enumerate(known) if name not in names]
+    to_general = np.array([general, *lost]) if lost and GENERAL in names else None
+    return _Columns(kept, at, general, to_general)
 
 
 def fit_correction(

@@ -1,10 +1,20 @@
 """What the domain detector and the local routers see of a prompt, computed once and shared."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
 
 from experiments.routers.embedding import StaticEmbedding, Vector, default_embedding
 from experiments.routers.tokens import tokenise, visible_part
+
+Keys = NDArray[np.uint32]
+Found = TypeVar("Found")
 
 # A multiple-choice prompt: its options start where a line starts with "A." and another with "B.".
 _OPTION_A = re.compile(r"^[ \t]{0,8}[Aa][.):]\s", re.MULTILINE)
@@ -29,9 +39,24 @@ class Features:
     options: tuple[str, ...]
     embedding: Vector
 
-    @property
+    _found: dict[object, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def remember(self, key: object, find: Callable[[], Found]) -> Found:
+        """What `find` returns; found once for each `key`, such as a router."""
+        if key not in self._found:
+            self._found[key] = find()
+        found: Found = self._found[key]
+        return found
+
+    @cached_property
     def tokens(self) -> tuple[str, ...]:
         return self.question + self.options
+
+    @cached_property
+    def keys(self) -> Keys:
+        """A 32-bit hash of each token, in order."""
+        hashed = [crc32(word.encode("utf-8", "surrogatepass")) for word in self.tokens]
+        return np.array(hashed, dtype=np.uint32)
 
 
 def featurise(text: str, embedding: StaticEmbedding | None = None) -> Features:

@@ -8,13 +8,15 @@ is the weak one), and the same structure through small boosted trees.
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.routers.embedding import Vector
-from experiments.routers.ngrams import Grams, Keys
+from experiments.routers.features import Keys
+from experiments.routers.ngrams import Grams
 
 _FARTHEST = 5.0
 
@@ -84,13 +86,40 @@ class TreeBlock:
     depth: int
     intercept: float
 
+    @cached_property
+    def _flat(self) -> "_FlatTrees":
+        return _FlatTrees.of(self)
+
     def gain(self, dense: Vector) -> float:
-        trees = np.arange(len(self.feature))
-        node = np.zeros(len(self.feature), dtype=np.int16)
+        flat = self._flat
+        node = flat.roots
         for _ in range(self.depth):
-            lower = dense[self.feature[trees, node]] <= self.threshold[trees, node]
-            node = np.where(lower, self.left[trees, node], self.right[trees, node])
-        return float(self.value[trees, node].sum()) + self.intercept
+            is_above = dense.take(flat.feature.take(node)) > flat.threshold.take(node)
+            node = flat.children.take(2 * node + is_above)
+        return float(flat.value.take(node).sum()) + self.intercept
+
+
+class _FlatTrees(NamedTuple):
+    """The nodes of all trees in one row: one index finds a node, two times it its children."""
+
+    roots: NDArray[np.intp]
+    feature: NDArray[np.intp]
+    threshold: NDArray[np.float64]
+    children: NDArray[np.intp]
+    value: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, block: TreeBlock) -> "_FlatTrees":
+        trees, nodes = block.feature.shape
+        roots = np.arange(trees, dtype=np.intp) * nodes
+        children = np.stack((block.left, block.right), axis=2) + roots[:, None, None]
+        return cls(
+            roots,
+            block.feature.ravel().astype(np.intp),
+            block.threshold.ravel(),
+            children.ravel().astype(np.intp),
+            block.value.ravel(),
+        )
 
 
 class Inputs(NamedTuple):

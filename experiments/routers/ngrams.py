@@ -1,15 +1,11 @@
 """Words and word pairs of a prompt as 32-bit keys, so that no question's text is stored."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.routers.features import Features
-
-Keys = NDArray[np.uint32]
+from experiments.routers.features import Features, Keys
 
 _QUESTION_WORD, _QUESTION_PAIR, _OPTION_WORD, _OPTION_PAIR = (
     np.uint32(salt) for salt in (0x00000000, 0x5BD1E995, 0x27D4EB2F, 0x165667B1)
@@ -26,7 +22,7 @@ class Grams(NamedTuple):
 
 def grams(features: Features) -> Grams:
     """Words and pairs of neighbours; those of the question and of the options have other keys."""
-    question, options = _word_keys(features.question), _word_keys(features.options)
+    question, options = np.split(features.keys, [len(features.question)])
     every = np.concatenate(
         (
             question ^ _QUESTION_WORD,
@@ -35,13 +31,19 @@ def grams(features: Features) -> Grams:
             _pair_keys(options) ^ _OPTION_PAIR,
         )
     )
-    keys, counts = np.unique(every, return_counts=True)
-    return Grams(keys, counts.astype(np.float32))
+    every.sort()
+    starts = np.flatnonzero(_is_first(every))
+    counts = np.empty(len(starts), dtype=np.float32)
+    np.subtract(starts[1:], starts[:-1], out=counts[:-1], casting="unsafe")
+    counts[-1:] = len(every) - starts[-1:]
+    return Grams(every[starts], counts)
 
 
-def _word_keys(words: Sequence[str]) -> Keys:
-    hashed = (crc32(word.encode("utf-8", "surrogatepass")) for word in words)
-    return np.fromiter(hashed, dtype=np.uint32, count=len(words))
+def _is_first(ordered: Keys) -> NDArray[np.bool_]:
+    """Whether each of these sorted keys differs from the one before it."""
+    first = np.ones(len(ordered), dtype=np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return first
 
 
 def _pair_keys(words: Keys) -> Keys:
@@ -50,5 +52,7 @@ def _pair_keys(words: Keys) -> Keys:
 
 def subject_keys(features: Features) -> Keys:
     """The distinct words and pairs of a whole prompt, whose subject is that of all its parts."""
-    words = _word_keys(features.tokens)
-    return np.unique(np.concatenate((words, _pair_keys(words))))
+    words = features.keys
+    every = np.concatenate((words, _pair_keys(words)))
+    every.sort()
+    return every[_is_first(every)]

@@ -113,7 +113,7 @@ class RouterPool:
             return Failure("router_not_ready", self.status(name).detail)
         try:
             if entry.calls is None:
-                value = entry.score(features)
+                value = self._inline(entry, features)
             else:
                 value = entry.calls.run(lambda: entry.score(features), entry.timeout)
         except CallTimeoutError as error:
@@ -121,6 +121,12 @@ class RouterPool:
         except Exception as error:
             return Failure("router_failed", describe(error, features.text))
         return Score(value, entry.checkpoint)
+
+    def _inline(self, entry: _Entry, features: Features) -> float:
+        """A checkpoint gives one prompt one score, which is remembered with its features."""
+        if entry.checkpoint is None:
+            return entry.score(features)
+        return features.remember(entry, lambda: entry.score(features))
 
     @property
     def controller(self) -> Any:

@@ -4,11 +4,13 @@ These say how hard a question is rather than what it is about, so they carry ove
 were never seen in training.
 """
 
+import functools
 import itertools
 import re
 import string
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from math import log, log1p
 
 import numpy as np
 
@@ -44,6 +46,8 @@ _COUNTED_IN_QUESTION = (
     *("(", "<", '"', "'", ":", ";", ".", ",", "?"),
 )
 _COUNTED_IN_OPTIONS = ("true", "false", "wrong", "only", "both", "none", "all")
+_PLACE_IN_QUESTION = {word: place for place, word in enumerate(_COUNTED_IN_QUESTION)}
+_PLACE_IN_OPTIONS = {word: place for place, word in enumerate(_COUNTED_IN_OPTIONS)}
 _MOST_OF_ONE_WORD = 3
 
 
@@ -52,13 +56,13 @@ def structure(features: Features, embedding: StaticEmbedding) -> Vector:
     question, options = Counter(features.question), Counter(features.options)
     values = (
         *_question_shape(features, question),
-        *_option_shape(features, options),
+        *(_option_shape(features, options) if features.options_text else _without_options()),
         *_wording(features, question, options),
         *_rarity(features.tokens, embedding),
         *_overlap(question, options),
         *_closeness(features, embedding),
-        *(min(_MOST_OF_ONE_WORD, question[word]) for word in _COUNTED_IN_QUESTION),
-        *(min(_MOST_OF_ONE_WORD, options[word]) for word in _COUNTED_IN_OPTIONS),
+        *_counts(question, _PLACE_IN_QUESTION),
+        *_counts(options, _PLACE_IN_OPTIONS),
     )
     return np.array(values, dtype=np.float32)
 
@@ -69,16 +73,16 @@ def _question_shape(features: Features, words: Counter[str]) -> tuple[float, ...
     size, length = 1 + len(tokens), 1 + len(text)
     stripped = text.rstrip()
     return (
-        float(np.log(length)),
-        float(np.log(size)),
-        float(np.log1p(len(numbers))),
+        log(length),
+        log(size),
+        log1p(len(numbers)),
         len(numbers) / size,
         max(map(len, numbers), default=0),
         sum("." in number for number in numbers),
         sum(_is_above_100(number) for number in numbers),
         _share(text, _CAPITALS),
         _share(text, _SIGNS),
-        sum(words[word] for word in _NEGATIONS),
+        _sum(words, _NEGATIONS),
         min(20, text.count("\n")),
         min(5, text.count("__")),
         stripped.endswith("?"),
@@ -89,6 +93,25 @@ def _question_shape(features: Features, words: Counter[str]) -> tuple[float, ...
     )
 
 
+def _counts(words: Mapping[str, int], places: Mapping[str, int]) -> list[int]:
+    """How often each word of `places` occurs, at most three times, in their order."""
+    counts = [0] * len(places)
+    for word in words.keys() & places.keys():
+        counts[places[word]] = min(_MOST_OF_ONE_WORD, words[word])
+    return counts
+
+
+def _sum(words: Mapping[str, int], counted: Iterable[str]) -> int:
+    return sum(words[word] for word in counted if word in words)
+
+
+@functools.cache
+def _without_options() -> tuple[float, ...]:
+    """The numbers of an open prompt, the same for all."""
+    empty = Features("", "", "", (), (), np.zeros(0, dtype=np.float32))
+    return _option_shape(empty, Counter())
+
+
 def _option_shape(features: Features, words: Counter[str]) -> tuple[float, ...]:
     text, tokens = features.options_text, features.options
     lengths = [len(line) for line in text.split("\n") if line.strip()] or [0]
@@ -97,21 +120,21 @@ def _option_shape(features: Features, words: Counter[str]) -> tuple[float, ...]:
     numbers = _NUMBER.findall(text)
     size = 1 + len(tokens)
     return (
-        float(np.log(size)),
+        log(size),
         min(20, len(lengths)),
-        float(np.log1p(mean)),
-        float(np.log1p(max(lengths))),
-        float(np.log1p(min(lengths))),
+        log1p(mean),
+        log1p(max(lengths)),
+        log1p(min(lengths)),
         spread / (1 + mean),
-        float(np.log1p(len(numbers))),
+        log1p(len(numbers)),
         len(numbers) / size,
         sum("." in number for number in numbers),
         _share(text, _DIGITS),
         _share(text, _CAPITALS),
         _share(text, _SIGNS),
         len(set(lengths)) / len(lengths),
-        sum(words[word] for word in _NEGATIONS),
-        sum(words[word] for word in _ROMAN),
+        _sum(words, _NEGATIONS),
+        _sum(words, _ROMAN),
         sum(map(len, tokens)) / size,
         words[","] / len(lengths),
     )
@@ -129,16 +152,16 @@ def _wording(
     first_words = {line[1] for line in lines if len(line) > 1}
     return (
         names / size,
-        float(np.log1p(names)),
+        log1p(names),
         min(5, len(_YEAR.findall(text))),
         min(5, len(_FORMULA.findall(features.text))),
-        float(np.log(len(sentences))),
-        float(np.log1p(len(sentences[-1]))),
-        float(np.log1p(len(sentences[0]))),
+        log(len(sentences)),
+        log1p(len(sentences[-1])),
+        log1p(len(sentences[0])),
         '"' in text or "\u201c" in text,
-        sum(question[word] for word in _MODALS) / size,
-        sum(question[word] + options[word] for word in _COMPARISONS),
-        sum(question[word] for word in _SMALL_WORDS) / size,
+        _sum(question, _MODALS) / size,
+        _sum(question, _COMPARISONS) + _sum(options, _COMPARISONS),
+        _sum(question, _SMALL_WORDS) / size,
         sum(len(word) >= _LONG_WORD for word in features.question) / size,
         sum(len(word) >= _LONG_WORD for word in features.options) / (1 + len(features.options)),
         len(first_words) / (1 + len(lines)),

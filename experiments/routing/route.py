@@ -23,7 +23,7 @@ from experiments.core.values import Decision, DecisionInputs, Failure, Fallback,
 from experiments.decisions.decision_rows import DecisionMetadata, to_row
 from experiments.decisions.group_commit import store_decisions
 from experiments.models import Decision as DecisionRow
-from experiments.routers.features import Features, featurise
+from experiments.routers.features import Features
 from experiments.routing.runtime import Detected, engine
 from experiments.routing.token_estimates import expected_output_tokens
 from experiments.storage.unit_hash import hash_unit
@@ -126,7 +126,7 @@ def decide_one(policy: Policy, expected: Expected, request: RouteRequest) -> Dec
     """Decides and stores nothing. Raises UnknownNameError, NoEligibleModelsError."""
     started = time.perf_counter()
     _check_names(policy, request)
-    features = featurise(request.text)
+    features = engine.look(request.text)
     detected = engine.detect(policy, request.text, features)
     now = request.at or datetime.now(UTC)
     situation = _situation(request, detected, expected, now)

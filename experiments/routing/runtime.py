@@ -6,7 +6,9 @@ a router says so and the detector before it goes on answering.
 
 import logging
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import NamedTuple
 
 from experiments.configuration.policy_store import store
@@ -14,10 +16,14 @@ from experiments.core.detection import Candidate, detect
 from experiments.core.policy import Policy
 from experiments.core.values import Failure, Score
 from experiments.routers.detector import LearnedDetector
-from experiments.routers.features import Features
+from experiments.routers.features import Features, featurise
 from experiments.routers.pool import RouterPool, RouterStatus
 
 log = logging.getLogger("switchyard.engine")
+
+
+REMEMBERED_CHARACTERS = 1_000_000
+LONGEST_REMEMBERED = 4_000
 
 
 class Detected(NamedTuple):
@@ -27,9 +33,42 @@ class Detected(NamedTuple):
     detector: str
 
 
+class PromptCache:
+    """The features of recent prompts, and what detector and local routers found in them. Prompts
+    are known by their hash, and share a million characters: about 15 MB."""
+
+    def __init__(self) -> None:
+        self._prompts: OrderedDict[bytes, tuple[Features, int]] = OrderedDict()
+        self._characters = 0
+        self._lock = threading.Lock()
+
+    def look(self, text: str) -> Features:
+        if len(text) > LONGEST_REMEMBERED:
+            return featurise(text)
+        key = blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
+        with self._lock:
+            if (known := self._prompts.get(key)) is not None:
+                self._prompts.move_to_end(key)
+                return known[0]
+        features = featurise(text)
+        with self._lock:
+            if key not in self._prompts:
+                self._prompts[key] = (features, len(text))
+                self._characters += len(text)
+            while self._characters > REMEMBERED_CHARACTERS:
+                self._characters -= self._prompts.popitem(last=False)[1][1]
+        return features
+
+    def clear(self) -> None:
+        with self._lock:
+            self._prompts.clear()
+            self._characters = 0
+
+
 class Engine:
     def __init__(self) -> None:
         self.pool = RouterPool()
+        self._cache = PromptCache()
         self._base: LearnedDetector | None = None
         self._learned: LearnedDetector | None = None
         self._wanted: Mapping[str, tuple[str, ...]] | None = None
@@ -42,15 +81,22 @@ class Engine:
 
     def follow(self, policy: Policy) -> None:
         """Takes up a new policy without holding up the request that found it."""
+        self._cache.clear()
         self.pool.configure(policy.routers)
         if self._learned is None:
             self._build_detector(policy)
         elif self._wanted != _examples(policy):
             threading.Thread(target=self._build_detector, args=(policy,), daemon=True).start()
 
+    def look(self, text: str) -> Features:
+        """The prompt as routers and detector see it; remembered for identical prompts."""
+        return self._cache.look(text)
+
     def detect(self, policy: Policy, text: str, features: Features) -> Detected:
-        if policy.detection.detector == "learned" and self._learned is not None:
-            return Detected(tuple(self._learned.candidates(features)), self._learned.identity)
+        learned = self._learned
+        if policy.detection.detector == "learned" and learned is not None:
+            found = features.remember(learned, lambda: learned.candidates(features))
+            return Detected(found, learned.identity)
         configs = (domain.config for domain in policy.domains.values())
         return Detected(tuple(detect(text, configs)), "classic")
 

@@ -9,8 +9,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from experiments.routers.embedding import Vector
+from experiments.routers.features import Keys
 from experiments.routers.heads import DenseInput, Gate, LogitBlock, TreeBlock, WordBlock
-from experiments.routers.ngrams import Keys
 
 Floats = NDArray[np.float64]
 

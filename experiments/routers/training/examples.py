@@ -9,10 +9,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from experiments.routers.embedding import StaticEmbedding, Vector
-from experiments.routers.features import Features, featurise
+from experiments.routers.features import Features, Keys, featurise
 from experiments.routers.heads import Inputs
 from experiments.routers.local import inputs_of
-from experiments.routers.ngrams import Keys
 from experiments.routers.outcomes import Outcomes, read_outcomes
 
 Rows = NDArray[np.int64]
