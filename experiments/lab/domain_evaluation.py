@@ -23,8 +23,18 @@ class LabelledPromptsError(ValueError):
 
 
 class LabelledPrompt(NamedTuple):
+    """`also` are domains that a person would accept, too."""
+
     text: str
     domain: str
+    also: frozenset[str] = frozenset()
+
+
+class DetectorQuality(NamedTuple):
+    """`lenient` is the share found in the domain or in one that is accepted, too."""
+
+    strict: DetectionQuality
+    lenient: float
 
 
 class DetectedDomain(NamedTuple):
@@ -53,7 +63,8 @@ def configured_domains(policy: Policy) -> list[DetectedDomain]:
 
 
 def read_labelled_prompts(path: Path) -> list[LabelledPrompt]:
-    """A CSV file with the columns ``text,domain``; other columns are ignored.
+    """A CSV file with the columns ``text,domain``, and maybe ``also``: other domains that are
+    accepted, separated by ``|``. Other columns are ignored.
 
     Raises ``LabelledPromptsError``.
     """
@@ -73,8 +84,11 @@ def read_labelled_prompts(path: Path) -> list[LabelledPrompt]:
 
 def evaluate_detector(
     detector: str, domains: Sequence[DetectedDomain], prompts: Sequence[LabelledPrompt]
-) -> DetectionQuality:
-    """As decisions do it: the best candidate that reaches its domain's minimum, else general."""
+) -> DetectorQuality:
+    """As decisions do it: the best candidate that reaches its domain's minimum, else general.
+
+    `prompts` must not be empty.
+    """
     candidates = _learned(domains) if detector == LEARNED else _classic(domains)
     minimum = {domain.config.name: domain.min_confidence for domain in domains}
 
@@ -82,7 +96,12 @@ def evaluate_detector(
         best = next(iter(candidates(text)), Candidate(GENERAL, 0.0))
         return best.name if best.confidence >= minimum.get(best.name, 0.0) else GENERAL
 
-    return detection_quality([p.domain for p in prompts], [find(p.text) for p in prompts])
+    found = [find(prompt.text) for prompt in prompts]
+    accepted = [
+        name in {prompt.domain, *prompt.also} for prompt, name in zip(prompts, found, strict=True)
+    ]
+    strict = detection_quality([prompt.domain for prompt in prompts], found)
+    return DetectorQuality(strict, sum(accepted) / len(accepted))
 
 
 def _learned(domains: Sequence[DetectedDomain]) -> Candidates:
@@ -107,4 +126,5 @@ def _rows(reader: "csv.DictReader[str]", path: Path) -> Iterator[LabelledPrompt]
             raise LabelledPromptsError(
                 f"{path}, line {reader.line_num}: no domain. Give one, or `general` for none."
             )
-        yield LabelledPrompt(row["text"], row["domain"].strip())
+        also = frozenset(filter(None, map(str.strip, (row.get("also") or "").split("|"))))
+        yield LabelledPrompt(row["text"], row["domain"].strip(), also)

@@ -48,6 +48,15 @@ def test_readable_table(prompts: Path) -> None:
     assert "legal         100.0%     50.0%" in table
 
 
+def test_other_domains_may_be_accepted(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.csv"
+    lines = ("text,domain,also", "Is a verbal contract binding?,general,medical|legal")
+    path.write_text("\n".join((*lines, "Write a poem about the autumn wind.,legal,")) + "\n")
+    found = json.loads(evaluate(path, "--json"))
+    assert (found["accuracy"], found["lenient"]) == (0.0, 0.5)
+    assert "with other accepted domains 50.0%" in evaluate(path)
+
+
 def test_classic_detector_needs_its_keywords(prompts: Path) -> None:
     found = json.loads(evaluate(prompts, "--json", "--detector", "classic"))
     assert found["recall"]["general"] == 1.0

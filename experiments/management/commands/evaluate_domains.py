@@ -7,12 +7,12 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError
 
-from experiments.analysis.routing.detection import DetectionQuality
 from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.lab.domain_evaluation import (
     CLASSIC,
     LEARNED,
     DetectedDomain,
+    DetectorQuality,
     LabelledPromptsError,
     configured_domains,
     evaluate_detector,
@@ -24,7 +24,8 @@ from experiments.management.base import BaseCommand
 
 class Command(BaseCommand):
     help = (
-        "Measure a domain detector on a CSV file with the columns text,domain. Domains and example "
+        "Measure a domain detector on a CSV file with the columns text,domain, and maybe also "
+        "(other domains that are accepted, separated by |). Domains and example "
         "prompts are those of the newest revision, or the seeded ones where there is none."
     )
 
@@ -44,7 +45,7 @@ class Command(BaseCommand):
         domains = seeded_domains() if options["shipped"] else _domains_in_use()
         quality = evaluate_detector(options["detector"], domains, prompts)
         if options["json"]:
-            self.stdout.write(json.dumps(quality._asdict()))
+            self.stdout.write(json.dumps({**quality.strict._asdict(), "lenient": quality.lenient}))
         else:
             self.stdout.write(_table(quality))
 
@@ -56,10 +57,12 @@ def _domains_in_use() -> list[DetectedDomain]:
         return seeded_domains()
 
 
-def _table(quality: DetectionQuality) -> str:
+def _table(measured: DetectorQuality) -> str:
+    quality = measured.strict
     width = max(len("domain"), *map(len, quality.confusion)) + 2
     lines = [
-        f"{quality.n} prompts, accuracy {_percent(quality.accuracy)}",
+        f"{quality.n} prompts, accuracy {_percent(quality.accuracy)}, "
+        f"with other accepted domains {_percent(measured.lenient)}",
         "",
         f"{'domain':<{width}}{'precision':>10}{'recall':>10}",
     ]
