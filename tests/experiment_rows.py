@@ -65,9 +65,11 @@ def add_units(
     domain: str = "technical",
     spread_days: int = 1,
 ) -> None:
-    """Units of an arm with about that cost and quality a request. The same numbers every time."""
-    chance = random.Random(f"{arm} {domain} {day} {units}")
+    """Units of an arm with about that cost and quality a request. The same numbers every time,
+    whatever today's date is."""
     first = day or START.date()
+    began = experiment.started_at or START
+    chance = random.Random(f"{arm} {domain} {(first - began.date()).days} {units}")
     UnitSum.objects.bulk_create(
         _unit(
             experiment,

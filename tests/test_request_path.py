@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.server import ROOT, environment_of
+from tests.api.server import ROOT, environment_of, free_port
 from tests.gateway.rows import KEY_VARIABLE, PROVIDER_KEY
 from tests.gateway.stub import running_stub
 
@@ -21,7 +21,8 @@ pytestmark = pytest.mark.slow
 
 
 def test_one_request_passes_few_files(tmp_path: Path) -> None:
-    environment = environment_of(tmp_path / "traced.sqlite3", 0) | {KEY_VARIABLE: PROVIDER_KEY}
+    environment = environment_of(tmp_path / "traced.sqlite3", free_port())
+    environment[KEY_VARIABLE] = PROVIDER_KEY
     with running_stub() as stub:
         command = [sys.executable, "-m", "tests.request_trace", stub.url]
         run = subprocess.run(
