@@ -1,5 +1,7 @@
 """Training RouteLLM's own ``MFModel`` on the local embedding instead of OpenAI's."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,9 @@ def fit_mf(
 ) -> MFWeights:
     """Fit the win rate ``(1 + strong - weak) / 2`` by cross-entropy, all rows at every step.
 
-    The two models take the rows RouteLLM gives the pair that it was published with.
+    The two models take the rows RouteLLM gives the pair that it was published with. The same
+    arguments give the same bytes on one machine: PyTorch runs on one thread and on memory of its
+    own, because both the number of threads and the alignment of memory change how sums round.
     """
     require_routellm("Training a router of kind 'local_mf'")
     with import_environment():
@@ -35,19 +39,30 @@ def fit_mf(
         )
 
     pair = MODEL_IDS[STRONG_ID], MODEL_IDS[WEAK_ID]
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), _one_thread(torch):
         torch.manual_seed(seed)
         model = MFModel(_WIDTH, len(MODEL_IDS), embedding.shape[1], 1, use_proj=True)
-    prompts = torch.from_numpy(embedding)
-    win_rate = torch.from_numpy(((1 + strong - weak) / 2).astype(np.float32))
-    optimiser = torch.optim.Adam(model.parameters(), lr=_RATE, weight_decay=decay)
-    for _ in range(_STEPS):
-        optimiser.zero_grad()
-        logit = _advantage(model, prompts, pair)
-        loss: Any = torch.nn.functional.binary_cross_entropy_with_logits(logit, win_rate)
-        loss.backward()
-        optimiser.step()
+        prompts = torch.tensor(embedding)
+        win_rate = torch.tensor(((1 + strong - weak) / 2).astype(np.float32))
+        optimiser = torch.optim.Adam(model.parameters(), lr=_RATE, weight_decay=decay)
+        for _ in range(_STEPS):
+            optimiser.zero_grad()
+            logit = _advantage(model, prompts, pair)
+            loss: Any = torch.nn.functional.binary_cross_entropy_with_logits(logit, win_rate)
+            loss.backward()
+            optimiser.step()
     return _weights(model, pair)
+
+
+@contextmanager
+def _one_thread(torch: Any) -> Iterator[None]:
+    """`threadpool_limits` cannot reach a PyTorch that is imported later, nor its own MKL."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _advantage(model: Any, prompts: Any, pair: tuple[int, int]) -> Any:
