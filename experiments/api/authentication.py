@@ -1,13 +1,20 @@
-"""`Authorization: Bearer <key>` or `x-api-key: <key>`: identifies the key and its scopes."""
+"""API keys at the REST API: identifies the key, checks its scope and limits its requests."""
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, PermissionDenied
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
 
-from experiments.limits.api_keys import Caller, NotAKeyError, find_caller, secret_in
+from experiments.limits.api_keys import HOW_TO_SEND, Caller, NotAKeyError, find_caller, secret_in
+from experiments.limits.budgets import count_request
+from experiments.models import Scope
+
+if TYPE_CHECKING:  # the framework imports this module before that one is complete
+    from rest_framework.views import APIView
 
 
 class KeyAuthentication(BaseAuthentication):
@@ -35,3 +42,34 @@ class KeyAuthentication(BaseAuthentication):
 def caller_of(request: Request) -> Caller:
     """The key of an authenticated request."""
     return cast("Caller", request.user)
+
+
+class HasScope(BasePermission):
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        if request.user is None:
+            raise NotAuthenticated(f"Send an API key as {HOW_TO_SEND}.")
+        require(request, getattr(view, "scope", Scope.MANAGE))
+        return True
+
+
+def require(request: Request, scope: Scope) -> None:
+    """Raises PermissionDenied, naming the scope, if the key does not have it."""
+    if not caller_of(request).may(scope):
+        raise PermissionDenied(
+            f"This key lacks the scope '{scope}'. Add it in the admin, or use a key that has it."
+        )
+
+
+MINUTE = 60
+
+
+class KeyThrottle(BaseThrottle):
+    """The key's own limit, else API_KEY_REQUESTS_PER_MINUTE; 0 means no limit."""
+
+    def allow_request(self, request: Request, view: "APIView") -> bool:
+        caller: Caller | None = getattr(request, "user", None)
+        return caller is None or count_request(caller.key, timezone.now())
+
+    def wait(self) -> float:
+        now = timezone.now()
+        return MINUTE - now.second - now.microsecond / 1e6

@@ -4,10 +4,9 @@ from typing import Any
 
 from rest_framework.request import Request
 
-from experiments.api.authentication import caller_of
+from experiments.api.authentication import caller_of, require
 from experiments.api.base import request_id
 from experiments.api.errors import InvalidRequestError
-from experiments.api.permissions import require
 from experiments.api.readers import Reader
 from experiments.core.catalog import SPEED_RATINGS
 from experiments.core.costs import estimate_tokens

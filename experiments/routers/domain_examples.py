@@ -19,8 +19,7 @@ from scipy.optimize import minimize
 from experiments.core.selection import GENERAL
 from experiments.routers.domain_head import DomainHead, Matrix, Vocabulary
 from experiments.routers.embedding import Vector
-from experiments.routers.features import Features
-from experiments.routers.ngrams import subject_keys
+from experiments.routers.features import Features, subject_keys
 
 # Chosen by making domains of held-out subjects, with 5 and 20 examples (docs/domains-detector.md).
 _PENALTY = 100.0

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.routers.embedding import Vector
-from experiments.routers.features import Features, Keys
-from experiments.routers.ngrams import subject_keys
+from experiments.routers.features import Features, Keys, subject_keys
 
 Matrix = NDArray[np.float32]
 

@@ -1,17 +1,44 @@
 """What the domain detector and the local routers see of a prompt, computed once and shared."""
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.routers.embedding import StaticEmbedding, Vector, default_embedding
-from experiments.routers.tokens import tokenise, visible_part
+
+HEAD_CHARACTERS = 6_000
+TAIL_CHARACTERS = 2_000
+
+_CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_TOKEN = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+|[^\w\s\x00-\x1f\x7f-\x9f\ufffd]|_")
+
+
+def visible_part(text: str) -> str:
+    """The part of a prompt that is looked at: its first 6,000 and its last 2,000 characters.
+
+    Long prompts carry their question at the end and their kind at the beginning. The cap bounds
+    the time of a 100,000-character prompt.
+    """
+    if len(text) <= HEAD_CHARACTERS + TAIL_CHARACTERS:
+        return text
+    return f"{text[:HEAD_CHARACTERS]}\n{text[-TAIL_CHARACTERS:]}"
+
+
+def tokenise(text: str) -> tuple[str, ...]:
+    """Lower-cased words, and every punctuation mark or symbol as a token of its own."""
+    lowered = text.lower()
+    if not lowered.isascii():
+        decomposed = unicodedata.normalize("NFD", lowered)
+        lowered = "".join(c for c in decomposed if unicodedata.category(c) != "Mn")
+    return tuple(_TOKEN.findall(lowered))
+
 
 Keys = NDArray[np.uint32]
 Found = TypeVar("Found")
@@ -26,7 +53,7 @@ _ANSWER_CUE = "answer:"
 class Features:
     """One prompt, looked at once.
 
-    ``text`` is the part that was looked at (see ``tokens.visible_part``), ``tokens`` all its words
+    ``text`` is the part that was looked at (see ``visible_part``), ``tokens`` all its words
     and punctuation marks in order, ``question`` and ``options`` the same tokens split where the
     options of a multiple-choice prompt start (``options`` is empty for any other prompt), and
     ``embedding`` the unit-length vector of all tokens (zeros when no token is known).
@@ -91,3 +118,54 @@ def _options_start(body: str) -> int:
     last_b = max((found.start() for found in _OPTION_B.finditer(body)), default=-1)
     starts = (found.start() for found in _OPTION_A.finditer(body))
     return max((start for start in starts if start < last_b), default=len(body))
+
+
+_QUESTION_WORD, _QUESTION_PAIR, _OPTION_WORD, _OPTION_PAIR = (
+    np.uint32(salt) for salt in (0x00000000, 0x5BD1E995, 0x27D4EB2F, 0x165667B1)
+)
+_FIRST, _SECOND = np.uint32(0x9E3779B1), np.uint32(0x85EBCA77)
+
+
+class Grams(NamedTuple):
+    """The distinct words and pairs of a prompt: sorted keys, and how often each occurs."""
+
+    keys: Keys
+    counts: NDArray[np.float32]
+
+
+def grams(features: Features) -> Grams:
+    """Words and pairs of neighbours; those of the question and of the options have other keys."""
+    question, options = np.split(features.keys, [len(features.question)])
+    every = np.concatenate(
+        (
+            question ^ _QUESTION_WORD,
+            _pair_keys(question) ^ _QUESTION_PAIR,
+            options ^ _OPTION_WORD,
+            _pair_keys(options) ^ _OPTION_PAIR,
+        )
+    )
+    every.sort()
+    starts = np.flatnonzero(_is_first(every))
+    counts = np.empty(len(starts), dtype=np.float32)
+    np.subtract(starts[1:], starts[:-1], out=counts[:-1], casting="unsafe")
+    counts[-1:] = len(every) - starts[-1:]
+    return Grams(every[starts], counts)
+
+
+def _is_first(ordered: Keys) -> NDArray[np.bool_]:
+    """Whether each of these sorted keys differs from the one before it."""
+    first = np.ones(len(ordered), dtype=np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return first
+
+
+def _pair_keys(words: Keys) -> Keys:
+    return words[:-1] * _FIRST + words[1:] * _SECOND
+
+
+def subject_keys(features: Features) -> Keys:
+    """The distinct words and pairs of a whole prompt, whose subject is that of all its parts."""
+    words = features.keys
+    every = np.concatenate((words, _pair_keys(words)))
+    every.sort()
+    return every[_is_first(every)]

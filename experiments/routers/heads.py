@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.routers.embedding import Vector
-from experiments.routers.features import Keys
-from experiments.routers.ngrams import Grams
+from experiments.routers.features import Grams, Keys
 
 _FARTHEST = 5.0
 

@@ -12,10 +12,9 @@ from typing import ClassVar
 
 from experiments.routers.checkpoints import SHIPPED, CheckpointError, read_checkpoint, read_manifest
 from experiments.routers.embedding import StaticEmbedding, default_embedding, require_same_embedding
-from experiments.routers.features import Features, featurise
+from experiments.routers.features import Features, featurise, grams
 from experiments.routers.heads import Inputs, LocalModel, sigmoid
 from experiments.routers.model_files import from_arrays
-from experiments.routers.ngrams import grams
 from experiments.routers.prompt_features import structure
 
 KIND = "local"

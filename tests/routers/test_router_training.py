@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
 
-from experiments.routers.ngrams import Grams
+from experiments.routers.features import Grams
 from experiments.routers.outcomes import read_outcomes
 from experiments.routers.training.calibration import domain_thresholds, fit_win_rate
 from experiments.routers.training.crossval import held_out_scores, splits

@@ -12,8 +12,7 @@ from experiments.core.selection import GENERAL
 from experiments.routers.domain_head import Matrix
 from experiments.routers.domain_prompts import Source
 from experiments.routers.embedding import Vector
-from experiments.routers.features import Features, Keys, featurise
-from experiments.routers.ngrams import subject_keys
+from experiments.routers.features import Features, Keys, featurise, subject_keys
 from experiments.routers.outcomes import Outcome, Outcomes
 from experiments.routers.training.prompts import training_prompts
 
