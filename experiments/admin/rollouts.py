@@ -177,8 +177,8 @@ def _start(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
     return Taken(f"{row.flag} is at {percent(float(row.flag.percentage))}.", row)
 
 
-def _go_on(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
-    lifecycle.go_on(row, request.user, timezone.now())
+def _advance(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
+    lifecycle.advance(row, request.user, timezone.now())
     return Taken(f"{row.flag} is at {percent(float(row.flag.percentage))}.", row)
 
 
@@ -208,7 +208,7 @@ def _roll_back(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Tak
 
 
 START = Step("start", "Start", "The flag goes to the first step at once.", _start, main=True)
-GO_ON = Step("go-on", "Go on", "The flag goes to the next step at once.", _go_on, main=True)
+ADVANCE = Step("go-on", "Go on", "The flag goes to the next step at once.", _advance, main=True)
 PAUSE = Step("pause", "Pause", "The percentage stays and no step is taken.", _pause)
 RESUME = Step("resume", "Resume", "It is watched again and goes on.", _resume, main=True)
 ROLL_BACK = Step(
@@ -235,7 +235,7 @@ LOWER = Step(
 )
 STEPS = {
     State.PENDING: (START, ROLL_BACK),
-    State.READY: (GO_ON, PAUSE, LOWER, ROLL_BACK),
+    State.READY: (ADVANCE, PAUSE, LOWER, ROLL_BACK),
     State.RUNNING: (PAUSE, LOWER, ANYWAY, ROLL_BACK),
     State.HELD: (PAUSE, LOWER, ANYWAY, ROLL_BACK),
     State.PAUSED: (RESUME, LOWER, ROLL_BACK),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from django.utils import timezone
 
-from experiments.analytics.circuit_breakers import left_alone
+from experiments.analytics.circuit_breakers import open_breakers
 from experiments.analytics.drift import drifts
 from experiments.core.money import price_on
 from experiments.core.policy import Policy
@@ -65,7 +65,7 @@ def attention(span: Span, policy: Policy, routers: Sequence[NotReady]) -> tuple[
 
 
 def _circuits() -> Iterator[Attention]:
-    for model, one in left_alone(timezone.now()).items():
+    for model, one in open_breakers(timezone.now()).items():
         why = f"Since {one.since:%Y-%m-%d %H:%M} UTC others answer for it. {one.next_try}"
         said = f" It said: {one.reason}" if one.reason else ""
         title = f"{model} keeps failing"

@@ -88,7 +88,7 @@ class PlanePoint(NamedTuple):
     quality_high: float | None
     rated: int
     minimum: int
-    below_coin: bool
+    below_random: bool
 
 
 class RandomBaseline(NamedTuple):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from experiments.models import Circuit
 
 
-class LeftAlone(NamedTuple):
+class OpenBreaker(NamedTuple):
     """One model: since when, until when, and what it said last. `trips` counts failed tries."""
 
     model: str
@@ -28,14 +28,14 @@ class LeftAlone(NamedTuple):
         return f"Left alone until {self.until:%H:%M:%S} UTC, then tried by one call."
 
 
-def left_alone(now: datetime) -> Mapping[str, LeftAlone]:
+def open_breakers(now: datetime) -> Mapping[str, OpenBreaker]:
     """By model. One query."""
     rows = Circuit.objects.filter(open_until__isnull=False)
-    return {row.model: _left_alone(row, row.open_until, now) for row in rows if row.open_until}
+    return {row.model: _open_breaker(row, row.open_until, now) for row in rows if row.open_until}
 
 
-def _left_alone(row: Circuit, until: datetime, now: datetime) -> LeftAlone:
-    return LeftAlone(
+def _open_breaker(row: Circuit, until: datetime, now: datetime) -> OpenBreaker:
+    return OpenBreaker(
         model=row.model,
         since=row.opened_at or row.window_at,
         until=until,

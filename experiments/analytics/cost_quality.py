@@ -42,7 +42,7 @@ class Place(NamedTuple):
     is_end: bool = False
 
     @property
-    def above_coin(self) -> bool:
+    def above_random(self) -> bool:
         """Better than the coin, for certain; an end is only ever itself."""
         enough = self.point.rated >= self.point.minimum
         return enough and not self.is_end and self.gap is not None and self.gap.low > 0
@@ -53,16 +53,16 @@ class Plane(NamedTuple):
 
     domains: tuple[Place, ...]
     arms: tuple[Place, ...]
-    coins: tuple[RandomBaseline, ...]
+    baselines: tuple[RandomBaseline, ...]
     unrated: dict[str, tuple[Method, ...]]
 
     @property
     def below(self) -> tuple[Place, ...]:
-        return tuple(place for place in (*self.domains, *self.arms) if place.point.below_coin)
+        return tuple(place for place in (*self.domains, *self.arms) if place.point.below_random)
 
     @property
     def above(self) -> tuple[Place, ...]:
-        return tuple(place for place in (*self.domains, *self.arms) if place.above_coin)
+        return tuple(place for place in (*self.domains, *self.arms) if place.above_random)
 
 
 class _Group(NamedTuple):
@@ -93,7 +93,7 @@ def plane(span: Span, domain: str = "", experiment: str = "") -> Plane:
             for name, key, arm in arms
             if not experiment or key == experiment
         ),
-        coins=tuple(one.line for one in ends.values()),
+        baselines=tuple(one.line for one in ends.values()),
         unrated={name: _unrated(name, groups) for name in _names(groups) if name not in ends},
     )
 
@@ -167,7 +167,7 @@ def _place(
         quality_high=high,
         rated=sums.rated,
         minimum=MIN_FILLED,
-        below_coin=gap is not None and gap.high < 0 and sums.rated >= MIN_FILLED,
+        below_random=gap is not None and gap.high < 0 and sums.rated >= MIN_FILLED,
     )
     return Place(point, domain, gap)
 

@@ -83,7 +83,7 @@ class DomainTraffic(NamedTuple):
     sums: Sums
     tiers: Mapping[str, Sums]
     compared: Comparison
-    coin: Comparison
+    random: Comparison
     quality: Quality
     costs: tuple[float | None, ...]
 
@@ -100,7 +100,7 @@ class Traffic(NamedTuple):
     sums: Sums
     tiers: Mapping[str, Sums]
     compared: Comparison
-    coin: Comparison
+    random: Comparison
     domains: tuple[DomainTraffic, ...]
     days: tuple[CostDay, ...]
     quality: tuple[QualityPoint, ...]
@@ -132,7 +132,7 @@ def traffic(span: Span, baseline: Baseline, domain: str = "") -> Traffic:
         sums=total(line.sums for line in lines),
         tiers=_by_tier(buckets),
         compared=_sum(one.compared for one in domains),
-        coin=_sum(one.coin for one in domains),
+        random=_sum(one.random for one in domains),
         domains=tuple(sorted(domains, key=lambda one: (-one.sums.decisions, one.name))),
         days=cost_over_time(buckets, span, baseline, shares),
         quality=quality_over_time(buckets, span),
@@ -261,7 +261,7 @@ def _domain(
         sums=total(row.sums for row in rows),
         tiers=tiers,
         compared=compare(tiers, baseline, share),
-        coin=compare(tiers, Baseline.RANDOM, share),
+        random=compare(tiers, Baseline.RANDOM, share),
         quality=quality_of(tiers),
         costs=tuple(sums.cost / sums.priced if sums.priced else None for sums in costs),
     )

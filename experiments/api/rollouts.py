@@ -104,7 +104,7 @@ class GoOnView(RolloutStepView):
         if anyway:
             lifecycle.advance_anyway(row, author, timezone.now(), reason or "")
         else:
-            lifecycle.go_on(row, author, timezone.now())
+            lifecycle.advance(row, author, timezone.now())
 
 
 @extend_schema_view(

@@ -9,7 +9,7 @@ from experiments.dashboards import evaluation_figures
 from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, number, word
 from experiments.dashboards.wording import share
 from experiments.lab.evaluations import Comparison, Measured, MultiModelResult, Slice
-from experiments.lab.multi_model_text import several_lines
+from experiments.lab.multi_model_text import multi_model_lines
 
 UNDEFINED = "undefined"
 MEASURES = (
@@ -22,7 +22,7 @@ MEASURES = (
 
 
 def curve(part: Slice) -> Chart:
-    priced = part.beside is not None and part.beside.strong_cost is not None
+    priced = part.baselines is not None and part.baselines.strong_cost is not None
     sentence = (
         "Up is better, left is cheaper; bands hold 95 % of resamples. A router above the dotted "
         "line does better than a coin at the same price."
@@ -89,8 +89,8 @@ def measures(part: Slice) -> Table:
     """Every router's figures, beside coin and oracle."""
     columns = (Column("router"), *(Column(label, numeric=True) for _, label in MEASURES))
     found = [(one.name, one.assessment) for one in part.routers]
-    if part.beside:
-        found += [("a coin", part.beside.random), ("knows both", part.beside.oracle)]
+    if part.baselines:
+        found += [("a coin", part.baselines.random), ("knows both", part.baselines.oracle)]
     rows = tuple((word(name), *_evaluation(of.evaluation)) for name, of in found)
     return Table(f"Measures on {part.n:,} prompts", columns, rows)
 
@@ -110,7 +110,7 @@ def savings(part: Slice) -> Table:
     return Table("Saved at equal quality", columns, rows)
 
 
-def several(one: MultiModelResult) -> Table:
+def multi_model_table(one: MultiModelResult) -> Table:
     """A cascade beside always each of its models, a coin with its shares, and all answers known."""
     columns = (
         Column("policy"),
@@ -125,7 +125,7 @@ def several(one: MultiModelResult) -> Table:
             _within(line.figures.quality, 1),
             _within(line.figures.cost, 1000 / NANO),
         )
-        for line in several_lines(one)
+        for line in multi_model_lines(one)
     )
     return Table(f"{one.name} beside always each of its models", columns, rows)
 

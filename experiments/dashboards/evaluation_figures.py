@@ -25,21 +25,21 @@ BY_SHARE = "share sent to the strong model, %"
 
 def curve(part: Slice) -> go.Figure:
     """Quality against cost where it is known, else against the strong share."""
-    beside = part.beside
-    if beside is None:
+    baselines = part.baselines
+    if baselines is None:
         return go.Figure(layout=base_layout())
-    priced = beside.strong_cost is not None
+    priced = baselines.strong_cost is not None
     figure = go.Figure(
         layout=base_layout(
             x_title=BY_COST if priced else BY_SHARE, y_title="mean quality, 0 to 1", height=430
         )
     )
-    _add_plain(figure, beside.random, "a coin", "dot", priced=priced)
-    _add_plain(figure, beside.oracle, "knowing both answers", "dash", priced=priced)
+    _add_plain(figure, baselines.random, "a coin", "dot", priced=priced)
+    _add_plain(figure, baselines.oracle, "knowing both answers", "dash", priced=priced)
     looks = of_series([one.name for one in part.routers])
     for one in part.routers:
         _add_router(figure, one, looks[one.name], priced=priced)
-    first, last = beside.random.curve[0], beside.random.curve[-1]
+    first, last = baselines.random.curve[0], baselines.random.curve[-1]
     ends = ((first, "always weak", WEAK, "circle"), (last, "always strong", STRONG, "square"))
     for point, name, tone, symbol in ends:
         figure.add_scatter(

@@ -20,7 +20,7 @@ from experiments.lab.datasets import NoOutcomeSetError, columns, computed_costs,
 from experiments.lab.evaluation_inputs import contestants, entrant
 from experiments.lab.evaluations import Comparison, NothingToMeasureError, compare
 from experiments.lab.multi_model import cascade_of, with_steps
-from experiments.lab.multi_model_text import several_sentence
+from experiments.lab.multi_model_text import multi_model_summary
 from experiments.lab.rated_decisions import PRODUCTION
 from experiments.lab.scores import missing_scores, scores
 from experiments.models import BackgroundTask, Domain, OutcomeSet, Router
@@ -117,7 +117,8 @@ def _evaluated(asked: EvaluationQuery) -> dict[str, object]:
         "by_domain": evaluation_charts.by_domain(found),
         "domain_choices": columns(outcome_set).domain_names(),
         "several": [
-            (several_sentence(one), evaluation_charts.several(one)) for one in found.several
+            (multi_model_summary(one), evaluation_charts.multi_model_table(one))
+            for one in found.multi_model
         ],
         "weighed": found.weighed,
         "computed": computed_costs(outcome_set),
@@ -140,8 +141,8 @@ def _compared(
     scored = {name: scores(outcome_set, one, at_hand=whole) for name, one in scorers.items()}
     entrants = [entrant(scorers[name], *scored[name]) for name in asked.routers]
     values = {name: one.values for name, one in scored.items()}
-    several = contestants(outcome_set, asked.routers, values)
-    found = compare(whole, entrants, domain=asked.domain, seed=SEED, several=several)
+    multi_model = contestants(outcome_set, asked.routers, values)
+    found = compare(whole, entrants, domain=asked.domain, seed=SEED, multi_model=multi_model)
     cache.set(key, found, REMEMBERED_SECONDS)
     return found
 

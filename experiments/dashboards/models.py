@@ -4,7 +4,7 @@ failing."""
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from experiments.analytics.circuit_breakers import left_alone
+from experiments.analytics.circuit_breakers import open_breakers
 from experiments.analytics.model_use import model_use
 from experiments.dashboards import wording
 from experiments.dashboards.filters import Filters
@@ -16,12 +16,12 @@ from experiments.models import Domain
 def models(request: HttpRequest) -> HttpResponse:
     filters, now = Filters.from_request(request.GET), timezone.now()
     uses = model_use(filters.span(now), now.date(), filters.domain)
-    alone = left_alone(now)
+    alone = open_breakers(now)
     context = {
         "answer": wording.models(uses, filters.when, list(alone)),
         "used": [use for use in uses if use.sums.decisions],
         "uses": uses,
-        "left_alone": alone,
+        "open_breakers": alone,
         "domain_choices": Domain.objects.values_list("name", flat=True),
     }
     return show(request, "pages/models.html", "models", context, tab="models", filters=filters)

@@ -21,7 +21,7 @@ class PlaneCharts(NamedTuple):
 def plane_charts(found: Plane, looks: Mapping[str, SeriesStyle]) -> PlaneCharts:
     """`looks` by the name of an arm's point. Domains without arms have no panel of their own."""
     points = [place.point for place in (*found.domains, *found.arms)]
-    within = ranges(points, found.coins)
+    within = ranges(points, found.baselines)
     alone = len(found.domains) == 1
     panels = [_panel(place, found, looks, within) for place in found.domains]
     return PlaneCharts(
@@ -34,8 +34,8 @@ def _domains(found: Plane) -> Chart:
     return chart(
         "plane",
         "Every domain: cost against rated quality",
-        plane_wording.key(found.domains, found.coins),
-        domains_plane([place.point for place in found.domains], found.coins),
+        plane_wording.key(found.domains, found.baselines),
+        domains_plane([place.point for place in found.domains], found.baselines),
         _table(found.domains),
         size="tall",
     )
@@ -45,7 +45,7 @@ def _panel(
     place: Place, found: Plane, looks: Mapping[str, SeriesStyle], within: Ranges
 ) -> tuple[Chart, int]:
     arms = [arm for arm in found.arms if arm.domain == place.domain]
-    coin = next((coin for coin in found.coins if coin.name == place.domain), None)
+    coin = next((coin for coin in found.baselines if coin.name == place.domain), None)
     several = len({arm.experiment for arm in arms}) > 1
     names = {arm.point.name: arm.point.name if several else arm.arm for arm in arms}
     drawn = [Named(names[arm.point.name], arm.point) for arm in arms]

@@ -116,7 +116,7 @@ def _add_point(
     figure: go.Figure, point: PlanePoint, look: SeriesStyle, *, label: str, label_at: str = ""
 ) -> None:
     quality = point.quality or 0.0
-    if point.below_coin:
+    if point.below_random:
         look = SeriesStyle(WORSE, "x", "solid")
     cost = (point.cost / NANO, point.cost_low / NANO, point.cost_high / NANO)
     colour = INK if look is EVERYTHING else look.tone.css

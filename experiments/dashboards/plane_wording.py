@@ -19,7 +19,7 @@ def plane(found: Plane) -> Headline:
     drawn = [place for place in (*found.domains, *found.arms) if place.point.quality is not None]
     if not drawn:
         return Headline("No answer was rated, so there is nothing to compare cost with.")
-    if not found.coins:
+    if not found.baselines:
         return Headline(
             "Nothing can be said against a coin yet: no domain has ratings of both always strong "
             "and always weak.",
@@ -40,8 +40,8 @@ def plane(found: Plane) -> Headline:
 
 
 def _comparable(found: Plane) -> str:
-    named = listed([coin.name for coin in found.coins])
-    without = len(found.domains) - len(found.coins)
+    named = listed([coin.name for coin in found.baselines])
+    without = len(found.domains) - len(found.baselines)
     if not without:
         return f"It was compared in {named}."
     return (
@@ -73,10 +73,10 @@ def against_the_coin(place: Place, arms: Sequence[Place], unrated: Sequence[Meth
         return f"{_cheapest(arms)}No coin to compare with: {lacking} {verb} hardly rated here."
     judged = [one for one in (*arms, place) if one.gap is not None and not one.is_end]
     sides = {
-        "worse than a coin": [one for one in judged if one.point.below_coin],
-        "better than a coin": [one for one in judged if one.above_coin],
+        "worse than a coin": [one for one in judged if one.point.below_random],
+        "better than a coin": [one for one in judged if one.above_random],
         "about as well as a coin, as far as can be seen": [
-            one for one in judged if not one.point.below_coin and not one.above_coin
+            one for one in judged if not one.point.below_random and not one.above_random
         ],
     }
     said = [

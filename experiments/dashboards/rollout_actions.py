@@ -22,7 +22,7 @@ from experiments.rollouts.steps import next_step
 CHANGE = "experiments.change_rollout"
 State = Rollout.State
 START = Action("start", "Start", "The flag goes to the first step now.", main=True)
-GO_ON = Action("go-on", "Go on", "The flag goes to the next step now.", main=True)
+ADVANCE = Action("go-on", "Go on", "The flag goes to the next step now.", main=True)
 PAUSE = Action("pause", "Pause", "The percentage stays, and nothing moves until it is resumed.")
 RESUME = Action("resume", "Resume", "It goes on from where it stands.", main=True)
 
@@ -50,7 +50,7 @@ def actions_of(rollout: Rollout) -> list[Action]:
     lower, anyway = ([LOWER], [ANYWAY]) if rises else ([], [])
     found: dict[str, list[Action]] = {
         State.PENDING: [START._replace(consequence=_start_consequence(rollout))],
-        State.READY: [GO_ON, PAUSE, *lower, back],
+        State.READY: [ADVANCE, PAUSE, *lower, back],
         State.RUNNING: [PAUSE, *lower, *anyway, back],
         State.HELD: [back._replace(main=True), PAUSE, *lower, *anyway],
         State.PAUSED: [RESUME, *lower, back],
@@ -86,8 +86,8 @@ def _start(request: HttpRequest, rollout: Rollout) -> None:
     lifecycle.start(rollout, request.user, timezone.now())
 
 
-def _go_on(request: HttpRequest, rollout: Rollout) -> None:
-    lifecycle.go_on(rollout, request.user, timezone.now())
+def _advance(request: HttpRequest, rollout: Rollout) -> None:
+    lifecycle.advance(rollout, request.user, timezone.now())
 
 
 def _pause(request: HttpRequest, rollout: Rollout) -> None:
@@ -121,7 +121,7 @@ def _roll_back(request: HttpRequest, rollout: Rollout) -> None:
 
 _STEPS: dict[str, Callable[[HttpRequest, Rollout], None]] = {
     "start": _start,
-    "go-on": _go_on,
+    "go-on": _advance,
     "advance-anyway": _anyway,
     "target": _lower,
     "pause": _pause,

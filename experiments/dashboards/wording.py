@@ -103,7 +103,7 @@ def saving(compared: Comparison, baseline: Baseline, when: str, subject: str = "
 
 def _coin(traffic: Traffic) -> list[str]:
     """What a coin would have saved against the same baseline, over the same requests."""
-    coin = traffic.coin
+    coin = traffic.random
     if traffic.baseline is not Baseline.ALWAYS_STRONG or not coin.decisions:
         return []
     # The coin takes only what a pair answered; the rest costs the same either way.

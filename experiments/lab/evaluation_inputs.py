@@ -24,14 +24,16 @@ class EvaluationInputs(NamedTuple):
 
     columns: OutcomeColumns
     entrants: tuple[RouterScores, ...]
-    several: tuple[MultiModelScores, ...] = ()
+    multi_model: tuple[MultiModelScores, ...] = ()
     computed: int = 0
 
     def where(self, kept: Sequence[bool]) -> "EvaluationInputs":
         rows = np.array(kept, dtype=bool)
         entrants = (one._replace(values=one.values[rows]) for one in self.entrants)
-        several = tuple(one.where(rows) for one in self.several)
-        return EvaluationInputs(self.columns.where(rows), tuple(entrants), several, self.computed)
+        multi_model = tuple(one.where(rows) for one in self.multi_model)
+        return EvaluationInputs(
+            self.columns.where(rows), tuple(entrants), multi_model, self.computed
+        )
 
 
 def of_set(
@@ -47,8 +49,8 @@ def of_set(
     }
     entrants = [entrant(scored[name][0], *scored[name][1]) for name in routers]
     values = {name: found.values for name, (_, found) in scored.items()}
-    several = contestants(outcome_set, routers, values)
-    return EvaluationInputs(whole, tuple(entrants), several, computed_costs(outcome_set))
+    multi_model = contestants(outcome_set, routers, values)
+    return EvaluationInputs(whole, tuple(entrants), multi_model, computed_costs(outcome_set))
 
 
 def contestants(

@@ -7,7 +7,7 @@ from experiments.analysis.routing.measures import Evaluation
 from experiments.analysis.routing.router_evaluation import Reliability
 from experiments.core.money import NANO
 from experiments.lab.evaluations import Comparison, Measured, MultiModelResult, Operating, Slice
-from experiments.lab.multi_model_text import several_lines, several_sentence
+from experiments.lab.multi_model_text import multi_model_lines, multi_model_summary
 
 Payload = dict[str, Any]
 
@@ -19,12 +19,12 @@ def comparison_payload(comparison: Comparison) -> Payload:
     rest.
     """
     first, *others = comparison.whole.routers
-    beside = comparison.beside
+    baselines = comparison.baselines
     return {
         "n": comparison.whole.n,
         "router": _evaluation(first.assessment.evaluation),
-        "random": _evaluation(beside.random.evaluation),
-        "oracle": _evaluation(beside.oracle.evaluation),
+        "random": _evaluation(baselines.random.evaluation),
+        "oracle": _evaluation(baselines.oracle.evaluation),
         "outcomes": comparison.name,
         "domain": comparison.whole.domain,
         "weighed": comparison.weighed
@@ -38,34 +38,34 @@ def comparison_payload(comparison: Comparison) -> Payload:
         "always": {
             "strong": {
                 "quality": _estimate(first.assessment.strong),
-                "cost": _dollars(beside.strong_cost),
+                "cost": _dollars(baselines.strong_cost),
             },
             "weak": {
                 "quality": _estimate(first.assessment.weak),
-                "cost": _dollars(beside.weak_cost),
+                "cost": _dollars(baselines.weak_cost),
             },
         },
         "others": {other.name: _router(other) for other in others},
         "domains": {part.domain: _slice(part) for part in comparison.domains},
-        "several": {one.name: _several(one) for one in comparison.several},
+        "several": {one.name: _several(one) for one in comparison.multi_model},
     }
 
 
 def _slice(part: Slice) -> Payload:
-    if part.beside is None:
+    if part.baselines is None:
         return {"n": part.n, "too_few": True}
     return {
         "n": part.n,
         "routers": {measured.name: _router(measured) for measured in part.routers},
-        "random": _evaluation(part.beside.random.evaluation),
-        "oracle": _evaluation(part.beside.oracle.evaluation),
+        "random": _evaluation(part.baselines.random.evaluation),
+        "oracle": _evaluation(part.baselines.oracle.evaluation),
     }
 
 
 def _several(one: MultiModelResult) -> Payload:
     found = one.figures
     return {
-        "sentence": several_sentence(one),
+        "sentence": multi_model_summary(one),
         "models": list(one.models),
         "n": found.n if found else 0,
         "left_out": one.left_out,
@@ -76,7 +76,7 @@ def _several(one: MultiModelResult) -> Payload:
                 "quality": _estimate(line.figures.quality),
                 "cost": _dollars_estimate(line.figures.cost),
             }
-            for line in several_lines(one)
+            for line in multi_model_lines(one)
         ],
         "quality_over_random": _estimate(found.over_random) if found else None,
         "saving_against_strong": _estimate(found.saving_against_first) if found else None,

@@ -90,11 +90,11 @@ class Slice(NamedTuple):
     domain: str
     n: int
     routers: tuple[Measured, ...]
-    beside: Baselines | None
+    baselines: Baselines | None
 
     @property
     def enough(self) -> bool:
-        return self.beside is not None
+        return self.baselines is not None
 
 
 class Comparison(NamedTuple):
@@ -102,10 +102,10 @@ class Comparison(NamedTuple):
 
     name: str
     whole: Slice
-    beside: Baselines
+    baselines: Baselines
     domains: tuple[Slice, ...]
     weighed: Weighed | None
-    several: tuple[MultiModelResult, ...] = ()
+    multi_model: tuple[MultiModelResult, ...] = ()
 
 
 class NothingToMeasureError(ValueError):
@@ -119,7 +119,7 @@ def compare(
     domain: str = "",
     seed: int = 0,
     by_domain: bool = True,
-    several: Sequence[MultiModelScores] = (),
+    multi_model: Sequence[MultiModelScores] = (),
 ) -> Comparison:
     """All entrants on the same rows, overall and in each domain; policies over several models on
     the rows where all of their models' answers are known. Raises NothingToMeasureError."""
@@ -144,10 +144,10 @@ def compare(
     return Comparison(
         name=columns.name,
         whole=whole,
-        beside=whole.beside or table.beside(chosen),
+        baselines=whole.baselines or table.baselines(chosen),
         domains=tuple(table.slice(name, usable & (columns.domains == name)) for name in names),
         weighed=weighed,
-        several=tuple(_several(one, columns, domain, seed) for one in several),
+        multi_model=tuple(_several(one, columns, domain, seed) for one in multi_model),
     )
 
 
@@ -215,9 +215,9 @@ class _Table(NamedTuple):
             )
             for entrant in self.entrants
         )
-        return Slice(domain, n, measured, self.beside(rows))
+        return Slice(domain, n, measured, self.baselines(rows))
 
-    def beside(self, rows: Flags) -> Baselines:
+    def baselines(self, rows: Flags) -> Baselines:
         part = self.outcomes.where(rows)
         return Baselines(
             random=self._assess(part, np.zeros(len(part)), ties=None),

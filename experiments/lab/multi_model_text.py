@@ -18,7 +18,7 @@ class Line(NamedTuple):
     figures: Figures
 
 
-def several_lines(one: MultiModelResult) -> Iterator[Line]:
+def multi_model_lines(one: MultiModelResult) -> Iterator[Line]:
     found = one.figures
     if found is None:
         return
@@ -29,7 +29,7 @@ def several_lines(one: MultiModelResult) -> Iterator[Line]:
     yield Line("knows all answers", None, found.oracle)
 
 
-def several_sentence(one: MultiModelResult) -> str:
+def multi_model_summary(one: MultiModelResult) -> str:
     """'policy:legal over 3 models, on 90 prompts: its quality is 0.020 above (…) a coin's …'."""
     whole = f"{one.name} over {len(one.models)} models"
     found = one.figures

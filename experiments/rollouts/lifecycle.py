@@ -77,10 +77,10 @@ def worst_case_of(rollout: Rollout) -> str:
 
 
 @retried
-def go_on(rollout: Rollout, author: Author, now: datetime) -> None:
+def advance(rollout: Rollout, author: Author, now: datetime) -> None:
     """ready -> the next step, or the end after the last."""
     with _held(rollout, "moved on", State.READY):
-        _go_on(rollout, look_at(rollout, now), author, now, "Moved on")
+        _enter_next(rollout, look_at(rollout, now), author, now, "Moved on")
 
 
 @retried
@@ -96,7 +96,7 @@ def advance_anyway(rollout: Rollout, author: Author, now: datetime, reason: str)
             said = f"Advanced without evidence: {why}"
             _enter(rollout, rollout.step + 1, author, now, said, without_evidence=why)
         else:
-            _go_on(rollout, look, author, now, "Moved on")
+            _enter_next(rollout, look, author, now, "Moved on")
 
 
 @retried
@@ -200,7 +200,7 @@ def _advance(rollout: Rollout, look: Check, now: datetime) -> None:
     elif look.waits_for:
         _wait(rollout, now, look.waits_for)
     elif over_at is not None:
-        _go_on(rollout, look, AUTHOR, now, "The step before was sound")
+        _enter_next(rollout, look, AUTHOR, now, "The step before was sound")
     elif rollout.state != State.READY:
         _settle(rollout, State.READY, AUTHOR, now, "The step is sound and waits for an operator")
 
@@ -235,7 +235,7 @@ def _over_at(rollout: Rollout, step: Step) -> datetime | None:
     return rollout.step_started_at + timedelta(hours=step.hours)
 
 
-def _go_on(rollout: Rollout, look: Check, author: Author, now: datetime, reason: str) -> None:
+def _enter_next(rollout: Rollout, look: Check, author: Author, now: datetime, reason: str) -> None:
     if rollout.step + 1 < len(steps_of(rollout)):
         _enter(rollout, rollout.step + 1, author, now, reason)
     else:

@@ -50,18 +50,20 @@ def test_it_works(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     assert point.quality == 0.9
     # Every request cost the same.
     assert (point.cost_low, point.cost_high) == (1000 * CENT, 1000 * CENT)
-    assert found.coins == ()
+    assert found.baselines == ()
 
 
 def test_the_line_joins_always_weak_and_always_strong() -> None:
     coin_arms()
-    assert plane(SPAN).coins == (RandomBaseline("technical", 100 * CENT, 0.75, 1000 * CENT, 0.95),)
+    assert plane(SPAN).baselines == (
+        RandomBaseline("technical", 100 * CENT, 0.75, 1000 * CENT, 0.95),
+    )
 
 
 def test_tiers_of_a_router_make_no_line() -> None:
     hour(tier="strong", liked=90, rated=100)
     hour(tier="weak", liked=90, rated=100)
-    assert plane(SPAN).coins == ()
+    assert plane(SPAN).baselines == ()
 
 
 def test_a_policy_below_its_line_does_worse_than_a_coin() -> None:
@@ -73,7 +75,7 @@ def test_a_policy_below_its_line_does_worse_than_a_coin() -> None:
     arm = next(place for place in found.arms if place.point.name == "bad: router")
     assert arm.gap is not None
     assert arm.gap.value == pytest.approx(-0.15)
-    assert arm.point.below_coin
+    assert arm.point.below_random
     assert arm in found.below
 
 
@@ -88,7 +90,7 @@ def test_few_ratings_never_condemn() -> None:
     coin_arms()
     hour(tier="weak", experiment="new", arm="router", decisions=29, liked=0, rated=29)
     found = next(place for place in plane(SPAN).arms if place.point.name == "new: router")
-    assert not found.point.below_coin
+    assert not found.point.below_random
 
 
 def test_an_experiment_can_be_picked() -> None:

@@ -238,7 +238,7 @@ def test_a_point_of_the_plane_has_both_intervals() -> None:
 
 
 def test_a_point_below_the_coin_has_another_shape_and_colour() -> None:
-    (point,) = domains_plane([plane_point(below_coin=True)], []).data
+    (point,) = domains_plane([plane_point(below_random=True)], []).data
     assert (point.marker.symbol, point.marker.color) == ("x", "var(--chart-worse)")
 
 

@@ -31,7 +31,7 @@ def domain(name: str, held: QualityStatus = QualityStatus.YES, saving: int = 10)
         sums=Sums(decisions=100, priced=100, paired=100),
         tiers={},
         compared=Comparison(100, 20 * DOLLAR, (20 + saving) * DOLLAR),
-        coin=Comparison(100, 20 * DOLLAR, 21 * DOLLAR),
+        random=Comparison(100, 20 * DOLLAR, 21 * DOLLAR),
         quality=Quality(held, Estimate(0.9, 0.88, 0.92), gap, 400, 12),
         costs=(),
     )
@@ -47,7 +47,7 @@ def traffic(
         sums=Sums(decisions=1000),
         tiers={},
         compared=compared,
-        coin=Comparison(1000, 672 * DOLLAR, (1084 - coin) * DOLLAR),
+        random=Comparison(1000, 672 * DOLLAR, (1084 - coin) * DOLLAR),
         domains=domains,
         days=(),
         quality=(),

@@ -251,7 +251,7 @@ def test_a_step_without_hours_waits_for_an_operator() -> None:
     assert (again(row).state, percentage()) == ("ready", 10)
     advance_all(hours(900))
     assert percentage() == 10
-    lifecycle.go_on(again(row), "olga", hours(901))
+    lifecycle.advance(again(row), "olga", hours(901))
     assert (again(row).state, percentage()) == ("running", 50)
     assert PolicyRevision.objects.latest("number").author_name == "olga"
 
@@ -295,7 +295,7 @@ def test_a_rollout_that_never_started_is_given_up_without_touching_the_flag() ->
     [
         (lambda row: lifecycle.pause(row, "olga", START), "is pending; only one that is running"),
         (lambda row: lifecycle.resume(row, "olga", START), "is pending; only one that is paused"),
-        (lambda row: lifecycle.go_on(row, "olga", START), "is pending; only one that is ready"),
+        (lambda row: lifecycle.advance(row, "olga", START), "is pending; only one that is ready"),
     ],
 )
 def test_steps_out_of_turn_are_refused(step: Any, message: str) -> None:

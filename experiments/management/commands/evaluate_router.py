@@ -22,7 +22,7 @@ from experiments.lab.evaluations import (
     Slice,
     compare,
 )
-from experiments.lab.multi_model_text import several_lines, several_sentence
+from experiments.lab.multi_model_text import multi_model_lines, multi_model_summary
 from experiments.management.base import BaseCommand
 from experiments.routers.checkpoints import CheckpointError
 from experiments.routers.errors import RouterConfigurationError
@@ -82,7 +82,7 @@ class Command(BaseCommand):
                 ready.entrants,
                 domain=options["domain"],
                 seed=options["seed"],
-                several=ready.several,
+                multi_model=ready.multi_model,
             )
         except (
             OutcomesError,
@@ -138,7 +138,7 @@ def _text(found: Comparison) -> Iterator[str]:
             f"{weighed.without_overlap:.1%} of prompts the other model had no chance; these are "
             "left out."
         )
-    for one in found.several:
+    for one in found.multi_model:
         yield ""
         yield from _several(one)
     for part in found.domains:
@@ -155,9 +155,9 @@ def _table(part: Slice) -> Iterator[str]:
     for one in part.routers:
         name = one.name if several else "router"
         rows.append([name, *_cells(one.assessment.evaluation)])
-    if part.beside:
-        rows.append(["random", *_cells(part.beside.random.evaluation)])
-        rows.append(["oracle", *_cells(part.beside.oracle.evaluation)])
+    if part.baselines:
+        rows.append(["random", *_cells(part.baselines.random.evaluation)])
+        rows.append(["oracle", *_cells(part.baselines.oracle.evaluation)])
     where = f"{part.domain}: " if part.domain else ""
     yield f"{where}{part.n} prompts, 95 % intervals by bootstrap"
     yield from _aligned(rows)
@@ -166,11 +166,11 @@ def _table(part: Slice) -> Iterator[str]:
 
 
 def _several(one: MultiModelResult) -> Iterator[str]:
-    yield several_sentence(one)
+    yield multi_model_summary(one)
     if one.figures is None:
         return
     rows = [["", "share", "quality", "$ per 1,000"]]
-    for line in several_lines(one):
+    for line in multi_model_lines(one):
         quality, cost = line.figures
         share = "" if line.share is None else f"{line.share.value:.1%}"
         dollars = _within(cost, 1000 / NANO) if cost else "not known"
