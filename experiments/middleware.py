@@ -22,12 +22,16 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        given = request.headers.get(HEADER, "")
-        request_id = given if _ACCEPTED.fullmatch(given) else uuid.uuid4().hex
+        request_id = request_id_from(request.headers.get(HEADER, ""))
         request.request_id = request_id  # type: ignore[attr-defined]
         response = self.get_response(request)
         response[HEADER] = request_id
         return response
+
+
+def request_id_from(given: str) -> str:
+    """The caller's own request id if it is plain, else a new one."""
+    return given if _ACCEPTED.fullmatch(given) else uuid.uuid4().hex
 
 
 # What OpenAI's clients request when their base URL lacks /v1.

@@ -14,6 +14,7 @@ pages = get_wsgi_application()  # first: what follows needs Django to be set up
 
 from django.conf import settings  # noqa: E402
 
+from experiments.api.direct_route import DirectRoute  # noqa: E402
 from experiments.api.health import check_outside_requests  # noqa: E402
 from experiments.gateway.app import gateway  # noqa: E402
 from experiments.storage.deadlines import waiting_budget  # noqa: E402
@@ -32,7 +33,9 @@ def _limited(path: str, waited: float) -> AbstractContextManager[object]:
     return waiting_budget(left) if path.startswith(_HURRIED) else nullcontext()
 
 
-_threaded = ThreadedWSGI(pages, settings.WEB_THREADS, settings.DATABASE_BUSY_SECONDS, _limited)
+_threaded = ThreadedWSGI(
+    DirectRoute(pages), settings.WEB_THREADS, settings.DATABASE_BUSY_SECONDS, _limited
+)
 # Hashing a password takes most of a second of processor time, on purpose. One thread does it, with
 # a lower priority: many logins wait for each other, and the API's threads for none of them.
 _HASHES_PASSWORDS = ("/admin/login/", "/admin/password_change/", "/admin/auth/user/")

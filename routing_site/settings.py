@@ -143,7 +143,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["experiments.api.authentication.KeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["experiments.api.authentication.HasScope"],
-    "DEFAULT_RENDERER_CLASSES": ["experiments.api.parsers.JSONRenderer"],
+    "DEFAULT_RENDERER_CLASSES": ["experiments.api.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["experiments.api.parsers.JSONParser"],
     "DEFAULT_THROTTLE_CLASSES": ["experiments.api.authentication.KeyThrottle"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",

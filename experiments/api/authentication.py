@@ -1,6 +1,8 @@
 """API keys at the REST API: identifies the key, checks its scope and limits its requests."""
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
 
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
@@ -21,22 +23,28 @@ class KeyAuthentication(BaseAuthentication):
     """Keys are cached for a second: a key that is switched off works that long."""
 
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
-        headers = request.META
-        try:
-            secret = secret_in(headers.get("HTTP_AUTHORIZATION"), headers.get("HTTP_X_API_KEY"))
-        except NotAKeyError as error:
-            raise AuthenticationFailed(str(error)) from None
-        if secret is None:
-            return None
-        caller = find_caller(secret)
-        if caller is None or not caller.key.is_valid_at(timezone.now()):
-            raise AuthenticationFailed(
-                "This API key is unknown, switched off or expired. Create one in the admin."
-            )
-        return caller, None
+        caller = authenticate(request.META)
+        return None if caller is None else (caller, None)
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+def authenticate(headers: Mapping[str, Any]) -> Caller | None:
+    """The valid key in a request's headers (WSGI's names); None if it sends none. Raises
+    AuthenticationFailed."""
+    try:
+        secret = secret_in(headers.get("HTTP_AUTHORIZATION"), headers.get("HTTP_X_API_KEY"))
+    except NotAKeyError as error:
+        raise AuthenticationFailed(str(error)) from None
+    if secret is None:
+        return None
+    caller = find_caller(secret)
+    if caller is None or not caller.key.is_valid_at(timezone.now()):
+        raise AuthenticationFailed(
+            "This API key is unknown, switched off or expired. Create one in the admin."
+        )
+    return caller
 
 
 def caller_of(request: Request) -> Caller:
@@ -48,13 +56,13 @@ class HasScope(BasePermission):
     def has_permission(self, request: Request, view: "APIView") -> bool:
         if request.user is None:
             raise NotAuthenticated(f"Send an API key as {HOW_TO_SEND}.")
-        require(request, getattr(view, "scope", Scope.MANAGE))
+        require(caller_of(request), getattr(view, "scope", Scope.MANAGE))
         return True
 
 
-def require(request: Request, scope: Scope) -> None:
+def require(caller: Caller, scope: Scope) -> None:
     """Raises PermissionDenied, naming the scope, if the key does not have it."""
-    if not caller_of(request).may(scope):
+    if not caller.may(scope):
         raise PermissionDenied(
             f"This key lacks the scope '{scope}'. Add it in the admin, or use a key that has it."
         )
@@ -71,5 +79,9 @@ class KeyThrottle(BaseThrottle):
         return caller is None or count_request(caller.key, timezone.now())
 
     def wait(self) -> float:
-        now = timezone.now()
-        return MINUTE - now.second - now.microsecond / 1e6
+        return seconds_to_next_minute(timezone.now())
+
+
+def seconds_to_next_minute(now: datetime) -> float:
+    """When a key that has used up its requests may call again."""
+    return MINUTE - now.second - now.microsecond / 1e6

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 from django.db import InterfaceError, InternalError, OperationalError
 from rest_framework import exceptions
 from rest_framework.response import Response
-from rest_framework.views import set_rollback
 
 from experiments.configuration.experiment_locks import LockedError
 from experiments.configuration.policy_store import NoPolicyError
@@ -121,7 +120,6 @@ _FRAMEWORK: dict[type[exceptions.APIException], tuple[str, str]] = {
 
 def handle(error: Exception, context: Mapping[str, Any]) -> Response:
     """Django REST framework's exception handler: the response to any error that a view raises."""
-    set_rollback()
     problem = problem_of(error)
     response = Response(problem.body, problem.status, headers=dict(problem.headers))
     response._has_been_logged = True  # type: ignore[attr-defined]  # Django would log every refusal as a warning of its own

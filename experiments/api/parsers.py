@@ -1,4 +1,4 @@
-"""JSON in and out. Parsing is strict: the API never guesses what a caller meant."""
+"""Strict JSON parsing: the API never guesses what a caller meant."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,6 @@ from typing import IO, Any
 
 import orjson
 from rest_framework.parsers import BaseParser
-from rest_framework.renderers import BaseRenderer
 
 from experiments.api.errors import BodyTooLargeError, InvalidRequestError, MalformedJSONError
 from experiments.core.text import UnstorableError, load_json
@@ -62,17 +61,3 @@ def _once(pairs: list[tuple[str, Any]]) -> None:
 
 
 _decoder = json.JSONDecoder(object_pairs_hook=_once)
-
-
-class JSONRenderer(BaseRenderer):
-    media_type = "application/json"
-    format = "json"
-    charset = None
-
-    def render(
-        self,
-        data: Any,
-        accepted_media_type: str | None = None,
-        renderer_context: Mapping[str, Any] | None = None,
-    ) -> bytes:
-        return b"" if data is None else orjson.dumps(data)

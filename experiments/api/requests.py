@@ -2,16 +2,14 @@
 
 from typing import Any
 
-from rest_framework.request import Request
-
-from experiments.api.authentication import caller_of, require
-from experiments.api.base import request_id
+from experiments.api.authentication import require
 from experiments.api.errors import InvalidRequestError
 from experiments.api.readers import Reader
 from experiments.core.catalog import SPEED_RATINGS
 from experiments.core.costs import estimate_tokens
 from experiments.core.selection import FALLBACK_STRATEGIES, ModelSelectionCriteria
 from experiments.core.strategies import STRATEGIES
+from experiments.limits.api_keys import Caller
 from experiments.models import Scope
 from experiments.routing.route import RouteRequest
 
@@ -36,7 +34,7 @@ LISTS = (
 LIMITS = ("max_cost_per_request", "max_cost_per_1k_tokens", "max_latency_ms")
 
 
-def route_request(data: Any, request: Request, path: str = "") -> RouteRequest:
+def route_request(data: Any, caller: Caller, request_id: str, path: str = "") -> RouteRequest:
     """Raises InvalidRequestError, and PermissionDenied if `force_arm` is not allowed."""
     reader = Reader(data, path)
     text, tokens = _prompt(reader)
@@ -49,12 +47,12 @@ def route_request(data: Any, request: Request, path: str = "") -> RouteRequest:
         dry_run=reader.boolean("dry_run") or False,
         force_arm=reader.text("force_arm"),
         input_tokens=tokens,
-        key_id=caller_of(request).key.pk,
-        request_id=request_id(request),
+        key_id=caller.key.pk,
+        request_id=request_id,
     )
     reader.close()
     if wanted.force_arm is not None:
-        require(request, Scope.MANAGE)
+        require(caller, Scope.MANAGE)
     return wanted
 
 

@@ -8,7 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from experiments.api import schemas
-from experiments.api.base import APIView
+from experiments.api.authentication import caller_of
+from experiments.api.base import APIView, request_id
 from experiments.api.documentation import endpoint
 from experiments.api.errors import APIError, problem_of
 from experiments.api.readers import Reader
@@ -30,7 +31,7 @@ class RouteView(APIView):
         schemas.RouteRequest,
     )
     def post(self, request: Request) -> Response:
-        wanted = route_request(request.data, request)
+        wanted = route_request(request.data, caller_of(request), request_id(request))
         return Response(decision_payload(route(wanted)), _status(wanted))
 
 
@@ -71,7 +72,7 @@ def _status(wanted: RouteRequest) -> int:
 
 def _attempt(item: Any, request: Request, path: str) -> RouteRequest | Exception:
     try:
-        return route_request(item, request, path)
+        return route_request(item, caller_of(request), request_id(request), path)
     except (APIError, APIException) as error:
         return error
 
