@@ -164,6 +164,8 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "ENUM_NAME_OVERRIDES": {
         "ExperimentStatus": "experiments.api.experiment_requests.STATUSES",
+        "RoleEnum": "experiments.api.experiment_requests.ROLES",
+        "MessageRole": "experiments.api.shapes.ROLES",
         "HealthStatus": "experiments.api.experiment_schemas.HEALTH_STATUSES",
     },
 }

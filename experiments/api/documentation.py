@@ -3,19 +3,19 @@
 from collections.abc import Callable
 from typing import Any
 
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from pydantic import BaseModel
 
-from experiments.api import schemas
+from experiments.api import shapes
+from experiments.shapes.json_schema import json_schema
 
 COMMON_ERRORS = (400, 401, 403, 429, 503)
 BODY_ERRORS = (411, 413, 415)
 # Requests with unknown fields are refused.
 STRICT = (
-    "Criteria",
-    "RouteRequest",
-    "BatchRequest",
     "OutcomeRequest",
     "Rating",
     "RatingList",
@@ -30,7 +30,6 @@ STRICT = (
     "RolloutRequest",
     "RollBackRequest",
 )
-EXCLUSIVE = ("text", "messages")
 
 RANGE = [
     OpenApiParameter("since", str, description="Start: a day or a time. Default: 30 days ago."),
@@ -57,10 +56,48 @@ def endpoint(
     return extend_schema(
         operation_id=name,
         summary=summary,
-        request={"application/json": request} if request else None,
-        responses={**answers, **dict.fromkeys(sorted(codes), schemas.Error)},
+        request={"application/json": _documented(request)} if request else None,
+        responses={
+            **{code: _documented(shape) for code, shape in answers.items()},
+            **dict.fromkeys(sorted(codes), _documented(shapes.Error)),
+        },
         parameters=parameters or [],
     )
+
+
+class Documented:
+    """A shape in the place of a serializer. `partial`: the document lists no field as required."""
+
+    def __init__(self, shape: Any) -> None:
+        self.shape = shape
+        self.partial = False
+
+
+def _documented(shape: Any) -> Any:
+    is_shape = isinstance(shape, type) and issubclass(shape, BaseModel | dict)
+    return Documented(shape) if is_shape else shape
+
+
+class ShapeExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """As drf_spectacular.contrib.pydantic, also for typed dictionaries, with our JSON schema."""
+
+    target_class = "experiments.api.documentation.Documented"
+
+    def get_name(self, auto_schema: AutoSchema, direction: str) -> str:
+        return str(self.target.shape.__name__)
+
+    def get_identity(self, auto_schema: AutoSchema, direction: str) -> str:
+        return self.get_name(auto_schema, direction)
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
+        schema = json_schema(self.target.shape)
+        for name, nested in schema.pop("$defs", {}).items():
+            kind = ResolvedComponent.SCHEMA
+            component = ResolvedComponent(name, kind, nested, name)  # type: ignore[no-untyped-call]
+            auto_schema.registry.register_on_missing(component)
+        if self.target.partial:
+            schema.pop("required", None)
+        return schema
 
 
 class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -73,13 +110,9 @@ class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call
 
 
 def finish(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """Rules that serializers cannot express: no other fields, and text or messages but not both."""
+    """Rules that serializers cannot express."""
     components = result["components"]["schemas"]
     for name in STRICT:
         components[name]["additionalProperties"] = False
-    components["RouteRequest"]["oneOf"] = [
-        {"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in EXCLUSIVE
-    ]
-    components["RouteRequest"]["properties"]["metadata"]["maxProperties"] = 16
     components["Rating"]["properties"]["value"]["type"] = ["number", "boolean"]
     return result

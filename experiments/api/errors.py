@@ -16,6 +16,7 @@ from django.db import InterfaceError, InternalError, OperationalError
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from experiments.api import shapes
 from experiments.configuration.experiment_locks import LockedError
 from experiments.configuration.policy_store import NoPolicyError
 from experiments.core.selection import NoEligibleModelsError
@@ -77,7 +78,7 @@ class Problem(NamedTuple):
     headers: Mapping[str, str] = {}
 
     @property
-    def body(self) -> dict[str, Any]:
+    def body(self) -> shapes.Error:
         return {
             "error": {
                 "type": self.type,

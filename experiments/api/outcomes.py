@@ -10,7 +10,7 @@ from drf_spectacular.utils import PolymorphicProxySerializer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from experiments.api import schemas
+from experiments.api import schemas, shapes
 from experiments.api.base import APIView
 from experiments.api.documentation import endpoint
 from experiments.api.errors import InvalidRequestError, problem_of
@@ -48,7 +48,7 @@ class FeedbackView(APIView):
 
     @endpoint(
         "Rate an answer: one rating, or a list of up to 256",
-        {204: None, 200: schemas.FeedbackAnswer},
+        {204: None, 200: shapes.FeedbackAnswer},
         PolymorphicProxySerializer(
             "FeedbackRequest",
             [schemas.Rating, schemas.RatingList],
@@ -65,7 +65,7 @@ class FeedbackView(APIView):
         return Response(status=204)
 
 
-def _many(data: dict[str, Any], now: datetime) -> list[dict[str, Any]]:
+def _many(data: dict[str, Any], now: datetime) -> list[shapes.FeedbackResult]:
     reader = Reader(data)
     items = reader.objects("items", MAX_ITEMS)
     if items is None:
@@ -83,11 +83,11 @@ def _attempt(item: Any, now: datetime, path: str) -> Rating | InvalidRequestErro
         return error
 
 
-def _result(refusal: Exception | None) -> dict[str, Any]:
+def _result(refusal: Exception | None) -> shapes.FeedbackResult:
     if refusal is None:
         return {"status": 204}
     problem = problem_of(refusal)
-    return {"status": problem.status, **problem.body}
+    return {"status": problem.status, "error": problem.body["error"]}
 
 
 def _outcome(data: Any, now: datetime) -> OutcomeReport:

@@ -7,19 +7,17 @@ from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from experiments.api import schemas
+from experiments.api import shapes
 from experiments.api.authentication import caller_of
 from experiments.api.base import APIView, request_id
 from experiments.api.documentation import endpoint
 from experiments.api.errors import APIError, problem_of
-from experiments.api.readers import Reader
-from experiments.api.requests import route_request
+from experiments.api.requests import read, route_request
+from experiments.decisions import shapes as decision_shapes
 from experiments.decisions.lookup import get_decision
 from experiments.decisions.payload import decision_payload
 from experiments.models import Decision, Scope
 from experiments.routing.route import RouteRequest, route, route_batch
-
-MAX_BATCH = 256
 
 
 class RouteView(APIView):
@@ -27,8 +25,8 @@ class RouteView(APIView):
 
     @endpoint(
         "Which model should answer this prompt?",
-        {201: schemas.Decision, 200: schemas.Decision},
-        schemas.RouteRequest,
+        {201: decision_shapes.Decision, 200: decision_shapes.Decision},
+        shapes.RouteRequest,
     )
     def post(self, request: Request) -> Response:
         wanted = route_request(request.data, caller_of(request), request_id(request))
@@ -40,15 +38,11 @@ class RouteBatchView(APIView):
 
     @endpoint(
         "Which models should answer these prompts? Each is decided separately.",
-        {200: schemas.BatchAnswer},
-        schemas.BatchRequest,
+        {200: shapes.BatchAnswer},
+        shapes.BatchRequest,
     )
     def post(self, request: Request) -> Response:
-        reader = Reader(request.data)
-        items = reader.objects("items", MAX_BATCH)
-        reader.close()
-        if items is None:
-            raise reader.fail("items", "is missing.", "missing")
+        items = read(shapes.BatchRequest, request.data).items
         wanted = [_attempt(item, request, f"items[{i}]") for i, item in enumerate(items)]
         answers = iter(route_batch([item for item in wanted if isinstance(item, RouteRequest)]))
         results = [
@@ -61,7 +55,9 @@ class RouteBatchView(APIView):
 class DecisionView(APIView):
     scope = Scope.READ
 
-    @endpoint("A stored decision, as it was returned", {200: schemas.Decision}, errors=(404, 410))
+    @endpoint(
+        "A stored decision, as it was returned", {200: decision_shapes.Decision}, errors=(404, 410)
+    )
     def get(self, request: Request, decision_id: UUID) -> Response:
         return Response(decision_payload(get_decision(decision_id)))
 
@@ -77,12 +73,12 @@ def _attempt(item: Any, request: Request, path: str) -> RouteRequest | Exception
         return error
 
 
-def _result(wanted: RouteRequest, answer: Decision | Exception) -> dict[str, Any]:
+def _result(wanted: RouteRequest, answer: Decision | Exception) -> shapes.BatchResult:
     if isinstance(answer, Exception):
         return _error(answer)
     return {"status": _status(wanted), "decision": decision_payload(answer)}
 
 
-def _error(error: Exception) -> dict[str, Any]:
+def _error(error: Exception) -> shapes.BatchResult:
     problem = problem_of(error)
-    return {"status": problem.status, **problem.body}
+    return {"status": problem.status, "error": problem.body["error"]}

@@ -5,14 +5,9 @@ of a serializer costs time. Tests compare these schemas with the actual data."""
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers as s
 
-from experiments.api import requests
 from experiments.api.readers import MAX_NAME, MAX_TOKENS
-from experiments.core.catalog import SPEED_RATINGS
-from experiments.core.selection import FALLBACK_STRATEGIES
-from experiments.core.strategies import STRATEGIES
 
 NULLABLE: dict[str, Any] = {"required": False, "allow_null": True}
 MONEY = "US dollars as a decimal string; null where a price is unknown."
@@ -30,189 +25,6 @@ class Texts(s.ListField):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"max_length": 100, **NULLABLE, **options})
-
-
-class ErrorDetail(s.Serializer[Any]):
-    type = s.CharField(help_text="The kind of error, such as invalid_request_error.")
-    message = s.CharField(help_text="What is wrong and what to do.")
-    param = s.CharField(allow_null=True, help_text="The invalid field: criteria.max_latency_ms.")
-    code = s.CharField(help_text="The machine-readable reason, such as unknown_field.")
-
-
-class Error(s.Serializer[Any]):
-    error = ErrorDetail()
-
-
-class Criteria(s.Serializer[Any]):
-    """Requirements for the answer. They are combined with the domain's; the stricter applies."""
-
-    required_tasks = Texts()
-    required_capabilities = Texts()
-    required_domains = Texts()
-    required_languages = Texts()
-    required_certifications = Texts()
-    preferred_providers = Texts()
-    excluded_providers = Texts()
-    preferred_models = Texts()
-    excluded_models = Texts()
-    min_context_window = s.IntegerField(min_value=0, max_value=MAX_TOKENS, **NULLABLE)
-    max_cost_per_request = s.FloatField(min_value=0, max_value=1e9, **NULLABLE)
-    max_cost_per_1k_tokens = s.FloatField(min_value=0, max_value=1e9, **NULLABLE)
-    max_latency_ms = s.FloatField(min_value=0, max_value=1e9, **NULLABLE)
-    min_accuracy_score = s.FloatField(min_value=0, max_value=1, **NULLABLE)
-    prefer_free_models = s.BooleanField(**NULLABLE)
-    speed_preference = s.ChoiceField(choices=list(SPEED_RATINGS), **NULLABLE)
-    fallback_strategy = s.ChoiceField(choices=list(FALLBACK_STRATEGIES), **NULLABLE)
-    selection_strategy = s.ChoiceField(choices=list(STRATEGIES), **NULLABLE)
-
-
-@extend_schema_field(
-    {
-        "type": "object",
-        "required": ["role"],
-        "properties": {
-            "role": {"enum": list(requests.ROLES)},
-            "content": {
-                "anyOf": [
-                    {"type": "string"},
-                    {
-                        "type": "array",
-                        "items": {
-                            "anyOf": [
-                                {
-                                    "type": "object",
-                                    "required": ["type", "text"],
-                                    "properties": {
-                                        "type": {"const": "text"},
-                                        "text": {"type": "string"},
-                                    },
-                                },
-                                {
-                                    "type": "object",
-                                    "required": ["type"],
-                                    "properties": {
-                                        "type": {"enum": ["image_url", "input_audio", "file"]}
-                                    },
-                                },
-                            ]
-                        },
-                    },
-                    {"type": "null"},
-                ]
-            },
-        },
-    }
-)
-class Message(s.JSONField):
-    """A message in the format of OpenAI's chat API."""
-
-
-class RouteRequest(s.Serializer[Any]):
-    text = Text(
-        max_length=requests.MAX_TEXT, help_text="The prompt. Either this or messages.", **NULLABLE
-    )
-    messages = s.ListField(
-        child=Message(),
-        min_length=1,
-        max_length=requests.MAX_MESSAGES,
-        help_text="A conversation in OpenAI's chat format; its last user turn is routed.",
-        **NULLABLE,
-    )
-    unit_id = Text(help_text="The unit of randomization: a user, a conversation.", **NULLABLE)
-    domain = Text(help_text="The domain, if the caller knows it.", **NULLABLE)
-    criteria = Criteria(**NULLABLE)
-    metadata = s.DictField(
-        child=s.CharField(max_length=requests.MAX_METADATA_VALUE, allow_blank=True),
-        help_text="Up to 16 strings, stored with the decision.",
-        **NULLABLE,
-    )
-    dry_run = s.BooleanField(help_text="Decide without storing.", **NULLABLE)
-    force_arm = Text(help_text="An arm of the running experiment. Scope manage.", **NULLABLE)
-
-
-class BatchRequest(s.Serializer[Any]):
-    items = s.ListField(child=RouteRequest(), min_length=1, max_length=256)
-
-
-class Candidate(s.Serializer[Any]):
-    name = s.CharField()
-    confidence = s.FloatField()
-
-
-class DecisionDomain(s.Serializer[Any]):
-    name = s.CharField()
-    confidence = s.FloatField(help_text="0 to 1; 1 if the caller named the domain.")
-    candidates = Candidate(many=True)
-    overridden = s.BooleanField(help_text="The caller named the domain.")
-
-
-class DecisionRouter(s.Serializer[Any]):
-    name = s.CharField()
-    score = s.FloatField(help_text="The strong model's estimated win rate.")
-    threshold = s.FloatField(help_text="Scores at or above it go to the strong model.")
-
-
-class DecisionFlag(s.Serializer[Any]):
-    key = s.CharField()
-    on = s.BooleanField()
-    reason = s.CharField(help_text="deny_list, allow_list or rollout.")
-    bucket = s.FloatField(help_text="The unit's bucket, 0 to 0.9999.")
-    percentage = s.FloatField()
-
-
-class DecisionExperiment(s.Serializer[Any]):
-    key = s.CharField()
-    arm = s.CharField()
-    phase = s.IntegerField()
-
-
-class DecisionCost(s.Serializer[Any]):
-    currency = s.CharField()
-    estimated = s.CharField(allow_null=True, help_text=MONEY)
-    strong = s.CharField(allow_null=True, help_text=MONEY)
-    weak = s.CharField(allow_null=True, help_text=MONEY)
-    baseline = s.CharField(allow_null=True, help_text=MONEY)
-    saving = s.CharField(allow_null=True, help_text="Baseline minus estimated.")
-    baseline_model = s.CharField(allow_null=True)
-    priced = s.BooleanField(help_text="False: a price is unknown and no saving is claimed.")
-
-
-class DecisionFallback(s.Serializer[Any]):
-    stage = s.CharField(help_text="router or model.")
-    reason = s.CharField()
-    detail = s.CharField()
-    model = s.CharField(help_text="The model used instead.")
-
-
-class Decision(s.Serializer[Any]):
-    decision_id = s.UUIDField()
-    model = s.CharField(help_text="The model that should answer.")
-    tier = s.ChoiceField(choices=["strong", "weak", "selected"])
-    method = s.ChoiceField(choices=["routellm", "always_strong", "always_weak", "domain_selector"])
-    reason = s.CharField()
-    domain = DecisionDomain()
-    router = DecisionRouter(allow_null=True)
-    flags = DecisionFlag(many=True)
-    experiment = DecisionExperiment(allow_null=True)
-    sticky = s.BooleanField(help_text="The same unit gets the same buckets next time.")
-    explored = s.BooleanField(help_text="Exploration: the other model of the pair was chosen.")
-    propensity = s.FloatField(allow_null=True)
-    propensity_given_arm = s.FloatField(allow_null=True)
-    propensity_reason = s.CharField(allow_null=True, help_text="Why there is no propensity.")
-    cost = DecisionCost()
-    fallbacks = DecisionFallback(many=True)
-    policy_revision = s.IntegerField()
-    latency_ms = s.FloatField(allow_null=True)
-
-
-class BatchResult(s.Serializer[Any]):
-    status = s.IntegerField(help_text="201 stored, 200 dry run, else the error's status.")
-    decision = Decision(required=False)
-    error = ErrorDetail(required=False)
-
-
-class BatchAnswer(s.Serializer[Any]):
-    results = BatchResult(many=True)
 
 
 class OutcomeRequest(s.Serializer[Any]):
@@ -239,15 +51,6 @@ class Rating(s.Serializer[Any]):
 
 class RatingList(s.Serializer[Any]):
     items = s.ListField(child=Rating(), min_length=1, max_length=256)
-
-
-class FeedbackResult(s.Serializer[Any]):
-    status = s.IntegerField(help_text="204, else the error's status.")
-    error = ErrorDetail(required=False)
-
-
-class FeedbackAnswer(s.Serializer[Any]):
-    results = FeedbackResult(many=True)
 
 
 class DomainFlag(s.Serializer[Any]):

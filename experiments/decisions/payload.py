@@ -1,12 +1,11 @@
 """A decision as the REST API answers it: one shape for new and stored ones."""
 
-from typing import Any
-
 from experiments.core.money import usd
+from experiments.decisions import shapes
 from experiments.models import Decision
 
 
-def decision_payload(row: Decision) -> dict[str, Any]:
+def decision_payload(row: Decision) -> shapes.Decision:
     detail = row.detail
     return {
         "decision_id": str(row.id),
@@ -38,19 +37,19 @@ def decision_payload(row: Decision) -> dict[str, Any]:
     }
 
 
-def _router(row: Decision) -> dict[str, Any] | None:
-    if not row.router:
+def _router(row: Decision) -> shapes.DecisionRouter | None:
+    if not row.router or row.score is None or row.threshold is None:
         return None
     return {"name": row.router, "score": row.score, "threshold": row.threshold}
 
 
-def _experiment(row: Decision) -> dict[str, Any] | None:
-    if not row.experiment:
+def _experiment(row: Decision) -> shapes.DecisionExperiment | None:
+    if not row.experiment or row.arm is None or row.phase is None:
         return None
     return {"key": row.experiment, "arm": row.arm, "phase": row.phase}
 
 
-def _cost(row: Decision) -> dict[str, Any]:
+def _cost(row: Decision) -> shapes.DecisionCost:
     saving = None
     if row.cost is not None and row.cost_baseline is not None:
         saving = row.cost_baseline - row.cost
