@@ -11,6 +11,8 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -18,7 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gateway_load import Bench, measure_gateway, print_runs
-from benchmarks.http_load import ROUTELLM, Load, Upstream, measure_switchyard, measure_upstream
+from benchmarks.http_load import (
+    ROOT,
+    ROUTELLM,
+    Load,
+    Run,
+    Upstream,
+    measure_floor,
+    measure_switchyard,
+    measure_upstream,
+)
 from benchmarks.progress import LeftOut, NotStartedError, say, step, unless_it_fails
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
@@ -63,19 +74,56 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         "decide": asdict(measure_decide(texts)),
     }
     loads = [Load(connections, arguments.seconds) for connections in (1, 16)]
-    results["http"] = [asdict(r) for r in measure_switchyard(folder, url, KEY, texts, loads)]
+    runs = measure_floor(folder, texts, loads)
+    runs += measure_switchyard(folder, url, KEY, texts, loads)
+    if not arguments.database:
+        runs += _on_postgresql(folder, texts, loads)
+    results["http"] = [asdict(run) for run in runs]
     if not arguments.skip_lab:
         results["lab"] = _lab()
     if not arguments.skip_upstream:
         measure_it = partial(measure_upstream, Upstream(folder, texts), loads)
-        runs = unless_it_fails(f"{ROUTELLM}, over HTTP", measure_it, left_out)
-        results["routellm_openai_server"] = [asdict(run) for run in runs]
+        peers = unless_it_fails(f"{ROUTELLM}, over HTTP", measure_it, left_out)
+        results["routellm_openai_server"] = [asdict(run) for run in peers]
     bench = Bench(folder, url, KEY, texts, arguments.seconds, arguments.stub_latency)
     chats = measure_gateway(bench, left_out, peers=not arguments.skip_upstream)
     results["stub_latency_ms"] = arguments.stub_latency * 1e3
     results["gateway"] = [asdict(run) for run in chats]
     results["left_out"] = [each._asdict() for each in left_out]
     return results
+
+
+def _on_postgresql(folder: Path, texts: Sequence[str], loads: Sequence[Load]) -> list[Run]:
+    """The same decisions in a database of their own, if a PostgreSQL server answers."""
+    found = subprocess.run(
+        [sys.executable, "scripts/find_postgres.py"], cwd=ROOT, check=True, stdout=subprocess.PIPE
+    )
+    if not (server := found.stdout.decode().strip()):
+        say("No PostgreSQL answers: its rows are left out.")
+        return []
+    with _new_database(server) as url:
+        for command in (["migrate", "--verbosity", "0"], ["seed"]):
+            subprocess.run(
+                [sys.executable, "manage.py", *command],
+                cwd=ROOT,
+                env={**os.environ, "DATABASE_URL": url},
+                check=True,
+            )
+        return measure_switchyard(folder, url, KEY, texts, loads, "Switchyard on PostgreSQL")
+
+
+@contextmanager
+def _new_database(server: str) -> Iterator[str]:
+    """The address of a new database; dropped at the end."""
+    import psycopg
+
+    name = f"switchyard_bench_{os.getpid()}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        try:
+            yield f"{server.rpartition('/')[0]}/{name}"
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _lab() -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.chat_load import ChatLoad, Result
 from benchmarks.http_load import (
+    LEAST_SERVER,
     LEFT_SECONDS,
     ROOT,
     ROUTELLM,
@@ -33,6 +34,7 @@ CALLERS = (1, 16, 200)
 WARM_UP_SECONDS = 2.0
 PROMPTS = 20_000
 PROXY = "LiteLLM's proxy"
+PASS_THROUGH = "A bare pass-through"
 INSTALL_SECONDS = 900
 LITELLM = ROOT / ".venv-litellm"
 LITELLM_REQUIREMENTS = ROOT / "benchmarks" / "litellm-requirements.txt"
@@ -84,8 +86,10 @@ def measure_gateway(bench: Bench, left_out: list[LeftOut], *, peers: bool) -> li
     with _stub(bench) as stub:
         direct = _runs(bench, stub, {})
         known = {(run.callers, run.streams): run for run in direct}
-        with _switchyard(bench, stub.port) as server:
+        with _pass_through(bench, stub.port) as server:
             runs = [*direct, *_runs(bench, server, known)]
+        with _switchyard(bench, stub.port) as server:
+            runs += _runs(bench, server, known)
         for name, start in PEERS.items() if peers else ():
             measure = partial(_peer_runs, start, bench, stub.port, known)
             runs += unless_it_fails(f"{name}, chat calls", measure, left_out)
@@ -173,6 +177,22 @@ def _stub(bench: Bench) -> Iterator[Server]:
     log = bench.folder / "stub.log"
     with serving("The stub provider", command, dict(os.environ), log, port, "/") as pid:
         yield Server("The stub itself", pid, port, "stub", "none")
+
+
+@contextmanager
+def _pass_through(bench: Bench, stub_port: int) -> Iterator[Server]:
+    """The same server and HTTP client as the gateway's; the body goes through unchanged."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "PORT": str(port),
+        "HOST": "127.0.0.1",
+        "LEAST_PROVIDER": f"http://127.0.0.1:{stub_port}/v1",
+    }
+    command = [sys.executable, *LEAST_SERVER]
+    log = bench.folder / "pass-through.log"
+    with serving(PASS_THROUGH, command, environment, log, port, "/") as pid:
+        yield Server(PASS_THROUGH, pid, port, "stub", "none")
 
 
 @contextmanager

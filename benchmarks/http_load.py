@@ -1,4 +1,4 @@
-"""Servers under the load of wrk: ours, and RouteLLM's own beside it."""
+"""Servers under the load of wrk: the least a server does, Switchyard, and RouteLLM's own."""
 
 import json
 import os
@@ -25,6 +25,8 @@ WARM_UP_SECONDS = 2
 START_SECONDS = 120
 LEFT_SECONDS = 60  # what a load may take beyond its time before it counts as stuck
 ROUTELLM = "RouteLLM's server"
+FLOOR = "The floor"
+LEAST_SERVER = ("-m", "gunicorn", "--config", "benchmarks/least_gunicorn.py")
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,37 @@ class Upstream:
     texts: Sequence[str]
 
 
+def measure_floor(folder: Path, texts: Sequence[str], loads: Sequence[Load]) -> list[Run]:
+    """The same server, the same embedding and one insert into SQLite, and nothing else."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "PORT": str(port),
+        "HOST": "127.0.0.1",
+        "LEAST_DATABASE": str(folder / "floor.sqlite3"),
+    }
+    bodies = _decision_bodies(folder, texts)
+    log = folder / "floor.log"
+    command = [sys.executable, *LEAST_SERVER]
+    with serving(FLOOR, command, environment, log, port, "/") as pid:
+        target = Target(f"http://127.0.0.1:{port}", "/route", bodies, 201)
+        return [_measure(FLOOR, pid, target, load) for load in loads]
+
+
+def _decision_bodies(folder: Path, texts: Sequence[str]) -> Path:
+    bodies = folder / "decisions.jsonl"
+    lines = [{"text": text, "unit_id": f"user-{i % 300}"} for i, text in enumerate(texts)]
+    bodies.write_text("\n".join(map(json.dumps, lines)))
+    return bodies
+
+
 def measure_switchyard(
-    folder: Path, database: str, key: str, texts: Sequence[str], loads: Sequence[Load]
+    folder: Path,
+    database: str,
+    key: str,
+    texts: Sequence[str],
+    loads: Sequence[Load],
+    name: str = "Switchyard",
 ) -> list[Run]:
     """Decisions over HTTP: local router, key checked, decision and sums stored, line logged."""
     port = free_port()
@@ -76,14 +107,12 @@ def measure_switchyard(
         "HOST": "127.0.0.1",
         "LOG_LEVEL": "INFO",
     }
-    bodies = folder / "decisions.jsonl"
-    lines = [{"text": text, "unit_id": f"user-{i % 300}"} for i, text in enumerate(texts)]
-    bodies.write_text("\n".join(map(json.dumps, lines)))
+    bodies = _decision_bodies(folder, texts)
     command = [sys.executable, "-m", "gunicorn"]
     log = folder / "switchyard.log"
-    with serving("Switchyard", command, environment, log, port, "/readyz") as pid:
+    with serving(name, command, environment, log, port, "/readyz") as pid:
         target = Target(f"http://127.0.0.1:{port}", "/api/v1/route", bodies, 201, key)
-        return [_measure("Switchyard", pid, target, load) for load in loads]
+        return [_measure(name, pid, target, load) for load in loads]
 
 
 def measure_upstream(upstream: Upstream, loads: Sequence[Load]) -> list[Run]:
