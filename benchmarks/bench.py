@@ -30,7 +30,7 @@ from benchmarks.http_load import (
     measure_switchyard,
     measure_upstream,
 )
-from benchmarks.progress import LeftOut, NotStartedError, say, step, unless_it_fails
+from benchmarks.progress import LeftOut, NotStartedError, report, step, unless_it_fails
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 KEY = "sy_benchmark"
@@ -59,12 +59,12 @@ def main() -> None:
 def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Scoring and deciding in this process, then both servers under the same load."""
     url = arguments.database or f"sqlite:///{folder / 'bench.sqlite3'}"
-    say("Preparing a database …")
+    report("Preparing a database …")
     _set_up(url)
     from benchmarks.in_process import measure_decide, measure_scoring, prompts
 
     texts = prompts()
-    say("Scoring and deciding in this process …")
+    report("Scoring and deciding in this process …")
     left_out: list[LeftOut] = []
     results: dict[str, Any] = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -99,7 +99,7 @@ def _on_postgresql(folder: Path, texts: Sequence[str], loads: Sequence[Load]) ->
         [sys.executable, "scripts/find_postgres.py"], cwd=ROOT, check=True, stdout=subprocess.PIPE
     )
     if not (server := found.stdout.decode().strip()):
-        say("No PostgreSQL answers: its rows are left out.")
+        report("No PostgreSQL answers: its rows are left out.")
         return []
     with _new_database(server) as url:
         for command in (["migrate", "--verbosity", "0"], ["seed"]):

@@ -28,7 +28,7 @@ from benchmarks.http_load import (
     memory_bytes,
     serving,
 )
-from benchmarks.progress import LeftOut, NotStartedError, say, unless_it_fails
+from benchmarks.progress import LeftOut, NotStartedError, report, unless_it_fails
 
 CALLERS = (1, 16, 200)
 WARM_UP_SECONDS = 2.0
@@ -133,7 +133,7 @@ def _measure(
     bench: Bench, server: Server, callers: int, direct: ChatRun | None, *, streams: bool
 ) -> ChatRun:
     kind = "streams" if streams else "plain"
-    say(f"{server.name}: {callers} chat calls at once, {kind}, {bench.seconds:g} s")
+    report(f"{server.name}: {callers} chat calls at once, {kind}, {bench.seconds:g} s")
     texts = list(bench.texts[:PROMPTS])
     load = ChatLoad(server.port, callers, WARM_UP_SECONDS, streams, server.model, server.key, texts)
     _load(load)
@@ -319,7 +319,7 @@ def _install_litellm() -> None:
     wanted, marker = LITELLM_REQUIREMENTS.read_text(), LITELLM / "installed"
     if marker.exists() and marker.read_text() == wanted:
         return
-    say(f"Installing {PROXY} into {LITELLM.name}, once; this takes minutes …")
+    report(f"Installing {PROXY} into {LITELLM.name}, once; this takes minutes …")
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(LITELLM)], check=True)
     pip = [str(LITELLM / "bin" / "python"), "-m", "pip", "install", "--quiet"]
     requirements = ["-r", str(LITELLM_REQUIREMENTS)]

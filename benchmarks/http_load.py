@@ -16,7 +16,7 @@ from pathlib import Path
 from socket import socket
 from typing import Any
 
-from benchmarks.progress import NotStartedError, say
+from benchmarks.progress import NotStartedError, report
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "benchmarks" / "wrk" / "route.lua"
@@ -152,7 +152,7 @@ def serving(
     name: str, command: list[str], environment: dict[str, str], log: Path, port: int, path: str
 ) -> Iterator[int]:
     """The process, once `path` answers; stopped at the end. Raises NotStartedError."""
-    say(f"Starting {name} …")
+    report(f"Starting {name} …")
     with log.open("a") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
     try:
@@ -183,7 +183,7 @@ def _wait(name: str, process: "subprocess.Popen[bytes]", url: str, log: Path) ->
 
 
 def _measure(name: str, pid: int, target: Target, load: Load) -> Run:
-    say(f"{name}: {load.connections} at once over HTTP, {load.seconds} s")
+    report(f"{name}: {load.connections} at once over HTTP, {load.seconds} s")
     _wrk(target, Load(load.connections, WARM_UP_SECONDS))
     before = cpu_seconds(pid)
     result = _wrk(target, load)

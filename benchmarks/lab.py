@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.progress import say
+from benchmarks.progress import report
 
 EVALUATED, TRAINED = 1_000_000, 15_000
 BATCH = 5_000
@@ -36,7 +36,7 @@ def measure(folder: Path, evaluated: int, trained: int) -> dict[str, Any]:
 
     from experiments.models import OutcomeScores, OutcomeSet, RecordedOutcome
 
-    say(f"Lab: storing {evaluated:,} outcomes …")
+    report(f"Lab: storing {evaluated:,} outcomes …")
     with transaction.atomic():
         for start in range(0, evaluated, BATCH):
             rows = list(_rows("million", range(start, min(evaluated, start + BATCH))))
@@ -66,7 +66,7 @@ def _evaluation(rows: int) -> dict[str, Any]:
     from experiments.lab.evaluation_inputs import of_set
     from experiments.lab.evaluations import compare
 
-    say(f"Lab: evaluating {rows:,} outcomes …")
+    report(f"Lab: evaluating {rows:,} outcomes …")
     started = time.perf_counter()
     ready = of_set("million", ["local"], 0)
     read = time.perf_counter() - started
@@ -87,7 +87,7 @@ def _training(kind: str, rows: int) -> dict[str, Any]:
 
     if not OutcomeSet.objects.filter(name="training").exists():
         RecordedOutcome.objects.bulk_create(_rows("training", range(rows)), batch_size=BATCH)
-    say(f"Lab: training {kind} on {rows:,} outcomes …")
+    report(f"Lab: training {kind} on {rows:,} outcomes …")
     started = time.perf_counter()
     found = train(Order(f"bench_{kind}", kind, "training"), "benchmark")
     return {

@@ -23,17 +23,17 @@ class LeftOut(NamedTuple):
     why: str
 
 
-def say(what: str) -> None:
+def report(what: str) -> None:
     """A line for whoever waits; figures go to standard output."""
     print(f"{time.monotonic() - _begun:6.0f} s  {what}", file=sys.stderr, flush=True)
 
 
 @contextmanager
 def step(what: str) -> Iterator[None]:
-    say(f"{what} …")
+    report(f"{what} …")
     started = time.monotonic()
     yield
-    say(f"{what}: {time.monotonic() - started:.0f} s")
+    report(f"{what}: {time.monotonic() - started:.0f} s")
 
 
 def unless_it_fails(
@@ -44,5 +44,5 @@ def unless_it_fails(
         return list(measure())
     except (NotStartedError, subprocess.SubprocessError, OSError) as error:
         left_out.append(LeftOut(name, str(error)))
-        say(f"Left out: {name}: {error}")
+        report(f"Left out: {name}: {error}")
         return []

@@ -195,8 +195,8 @@ class DecisionAdmin(ReadOnly, PageAdmin):
         context: dict[str, Any] = {}
         if row is not None and self.has_view_permission(request, row):
             context = {
-                "sentence": explanation.sentence(row),
-                "stations": explanation.stations(row),
+                "sentence": explanation.summary(row),
+                "stations": explanation.steps(row),
                 "replay": check_replay(row) if REPLAY in request.GET else None,
             }
         context |= {"title": "A decision", **(extra_context or {})}

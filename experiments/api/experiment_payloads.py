@@ -53,7 +53,7 @@ def _arm(arm: Arm) -> dict[str, Any]:
             "strong_model": policy.strong,
             "weak_model": policy.weak,
             "epsilon": policy.epsilon,
-            **({"between": [asdict(step) for step in policy.between]} if policy.between else {}),
+            **({"between": [asdict(step) for step in policy.steps]} if policy.steps else {}),
         },
     }
 

@@ -92,7 +92,7 @@ class Running:
             self._reported = now
             self._save(done_steps=done, all_steps=total)
 
-    def say(self, line: str) -> None:
+    def log(self, line: str) -> None:
         """Adds a line to the task's log. Raises TaskCancelledError."""
         self.row.log = f"{self.row.log}{line}\n"[-LONGEST_LOG:]
         self._save(log=self.row.log)

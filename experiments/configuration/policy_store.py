@@ -227,10 +227,9 @@ def _domain(name: str, domain: Document, flag: core.FlagRule) -> core.Domain:
 
 
 def routing_policy(policy: Document) -> core.RoutingPolicy:
-    between = tuple(core.Step(**step) for step in policy.get("between", ()))
-    return core.RoutingPolicy(
-        **{**policy, "method": core.Method(policy["method"]), "between": between}
-    )
+    steps = tuple(core.Step(**step) for step in policy.get("between", ()))
+    values = {key: value for key, value in policy.items() if key != "between"}
+    return core.RoutingPolicy(**{**values, "method": core.Method(policy["method"]), "steps": steps})
 
 
 def _experiment(key: str, experiment: Document) -> core.Experiment:

@@ -1,4 +1,4 @@
-"""Who is in: flags, the global holdout and experiments, from a unit's buckets."""
+"""Assigns units to flags, the global holdout and experiments, from their buckets."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from experiments.core.units import Buckets, HashedBuckets, Unit
 
 
 class FlagState(NamedTuple):
-    """One flag looked at. `bucket` lies in [0, 1), `percentage` in [0, 100]."""
+    """One evaluated flag. `bucket` lies in [0, 1), `percentage` in [0, 100]."""
 
     key: str
     on: bool
@@ -24,7 +24,7 @@ class FlagState(NamedTuple):
 
 
 class Assignment(NamedTuple):
-    """The arm that decides. `counted` is false where the unit was listed or forced."""
+    """The arm that decides. `counted` is false if the unit was listed or forced."""
 
     experiment: Experiment
     arm: Arm
@@ -41,7 +41,7 @@ class Cohort(NamedTuple):
 
 
 def evaluate_flag(flag: FlagRule, unit: Unit) -> FlagState:
-    """Deny list, allow list, percentage: the first that has an opinion answers."""
+    """Checks the deny list, the allow list and the percentage; the first match decides."""
     index = unit.buckets.index(flag.seed)
     if unit.hashed in flag.deny:
         on, reason = False, "deny_list"
@@ -70,7 +70,7 @@ def in_holdout(holdout: Holdout, unit: Unit) -> bool:
 
 
 def experiments_of(policy: Policy, domain: str) -> list[Experiment]:
-    """The experiments that may hold a decision of this domain, the domain's own first."""
+    """The experiments that may include a decision of this domain, the domain's own first."""
     if not policy.switches.ab_testing:
         return []
     own = [e for e in policy.experiments if e.domain == domain]
@@ -80,7 +80,7 @@ def experiments_of(policy: Policy, domain: str) -> list[Experiment]:
 def assign(
     policy: Policy, domain: str, unit: Unit, decision_id: str, *, counted: bool
 ) -> Assignment | None:
-    """The first experiment whose namespace slot and coverage hold this unit, and its arm."""
+    """The first experiment whose namespace slot and coverage include this unit, and its arm."""
     for experiment in experiments_of(policy, domain):
         buckets = HashedBuckets(decision_id) if experiment.by_request else unit.buckets
         if not _in_slot(experiment, buckets):
@@ -93,7 +93,7 @@ def assign(
 
 
 def force(policy: Policy, domain: str, arm_name: str) -> Assignment | None:
-    """The arm of that name in the domain's running experiment, or None where there is none."""
+    """The arm of that name in the domain's running experiment, or None if there is none."""
     for experiment in experiments_of(policy, domain):
         for arm in experiment.arms:
             if arm.name == arm_name:
@@ -104,8 +104,9 @@ def force(policy: Policy, domain: str, arm_name: str) -> Assignment | None:
 def rollout_arm(rollout: Rollout, flag: FlagRule, unit: Unit) -> str | None:
     """`treated`, `control` or None for units between the two.
 
-    A rollout without phases compares all its steps as one, so only the lower half may be treated
-    there: above 50 % former controls get the flag. With phases every phase is compared by itself.
+    A rollout without phases compares all its steps together, so at most the lower half may be
+    treated: above 50 % former controls would get the flag. With phases, each phase is compared
+    separately.
     """
     index = unit.buckets.index(flag.seed)
     half = BUCKETS // 2 if rollout.phase is None else BUCKETS
@@ -117,7 +118,7 @@ def rollout_arm(rollout: Rollout, flag: FlagRule, unit: Unit) -> str | None:
 def arm_probabilities(policy: Policy, domain: str) -> list[tuple[Arm | None, float]]:
     """P(arm) for each arm of this domain's experiments, and last P(no experiment).
 
-    Experiments that may hold the same decision have disjoint slots (starting one checks it), so
+    Experiments that may include the same decision have disjoint slots (checked when one starts), so
     their probabilities add up.
     """
     shares: list[tuple[Arm | None, float]] = []

@@ -1,7 +1,7 @@
-"""Deterministic buckets: which rollout, arm or namespace a unit falls in.
+"""Deterministic buckets: which rollout, arm or namespace a unit belongs to.
 
 The hash is GrowthBook's public one (version 2 for buckets, version 1 for namespaces), so
-another system that knows the seed and the unit id reproduces every assignment:
+another system that has the seed and the unit id reproduces every assignment:
 https://docs.growthbook.io/lib/build-your-own#hashing
 """
 
@@ -36,7 +36,7 @@ def fnv1a32(text: str) -> int:
 
 
 def bucket_index(seed: str, unit_id: str) -> int:
-    """The bucket of a unit as an integer, 0 to 9999; what every comparison is made with."""
+    """The bucket of a unit as an integer from 0 to 9999. All comparisons use it."""
     first = _continue_hash(_seed_state(seed), unit_id.encode(errors="surrogatepass"))
     return _continue_hash(_OFFSET_BASIS, b"%d" % first) % BUCKETS
 
@@ -47,7 +47,7 @@ def bucket(seed: str, unit_id: str) -> float:
 
 
 def percentage_limit(percentage: float) -> int:
-    """How many bucket indexes, counted from 0, a rollout of `percentage` (0 to 100) holds."""
+    """How many bucket indexes, counted from 0, a rollout of `percentage` (0 to 100) includes."""
     return round(100 * min(max(percentage, 0.0), 100.0))
 
 
@@ -59,11 +59,12 @@ def in_percentage(index: int, percentage: float) -> bool:
 def arm_ranges(
     n_arms: int, coverage: float, weights: Sequence[float] | None = None
 ) -> list[tuple[float, float]]:
-    """The half-open stretch of [0, 1) that each arm owns.
+    """The half-open range of [0, 1) of each arm.
 
     Arm i starts at the sum of the weights before it and is `coverage * weight` long, so a
-    higher coverage lengthens every stretch and moves nobody. Weights that are missing, do not
-    match the arms in number, are not shares, or do not sum to 1 (within .01) become equal.
+    higher coverage extends every range and moves no unit to another arm. Weights are replaced by
+    equal ones if they are missing, differ in number from the arms, are not shares, or do not sum
+    to 1 (within .01).
     """
     coverage = min(max(coverage, 0.0), 1.0)
     shares = _usable_weights(n_arms, weights)
@@ -76,15 +77,15 @@ def arm_ranges(
 
 
 def sum_to_one(weights: Sequence[float]) -> bool:
-    """Whether weights may be entered: `arm_ranges` takes what is stored, which may be further off.
+    """Whether weights may be entered. `arm_ranges` also accepts stored ones further off.
 
-    Rounded to what a float holds, so that 0.3333 three times is within the tolerance.
+    Rounded to float precision, so that three times 0.3333 is within the tolerance.
     """
     return abs(round(sum(weights), 9) - 1) <= WEIGHT_TOLERANCE
 
 
 def weights_problem(weights: Sequence[float]) -> str | None:
-    """What is wrong with the weights of all arms, with what to do; None where nothing is."""
+    """What is wrong with the weights of all arms and how to fix it; None if they are valid."""
     if sum_to_one(weights):
         return None
     return f"The weights sum to {sum(weights):.6g}: make them sum to 1 (within {WEIGHT_TOLERANCE})."
@@ -100,7 +101,7 @@ def choose(bucket: float, ranges: Sequence[tuple[float, float]]) -> int:
 
 
 def share_between(start: float, end: float, slots: int = BUCKETS) -> float:
-    """The share of indexes in [start, end): what a range really holds, to the last bucket."""
+    """The exact share of bucket indexes in [start, end)."""
     first, last = (min(_boundary(share, slots), slots) for share in (start, end))
     return (last - first) / slots
 

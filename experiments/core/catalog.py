@@ -1,4 +1,4 @@
-"""The models that can answer: what they can do, what they cost, how they have been measured."""
+"""The models that can answer: capabilities, costs and measurements."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ class ModelCapabilities:
     """What a model can do.
 
     `context_window` and `max_tokens` are tokens, `accuracy_score` lies in [0, 1], `speed_rating` is
-    slow, medium or fast. `domains` are those it is especially good at, `certifications` what its
-    provider commits to for this API, such as HIPAA.
+    slow, medium or fast. `domains` are those it is especially good at. `certifications` are the
+    standards that its provider commits to for this API, such as HIPAA.
     """
 
     supported_tasks: Sequence[str] = ()
@@ -34,8 +34,8 @@ class ModelCapabilities:
     certifications: Sequence[str] = field(default_factory=list)
 
     def has(self, capability: str) -> bool:
-        """Whether the model has a capability named as a field (`vision`, `supports_tools`) or as
-        a task (`summarization`). Upper and lower case are the same."""
+        """Whether the model has a capability, given as a field (`vision`, `supports_tools`) or as
+        a task (`summarization`). Ignores case."""
         name = capability.lower().replace("-", "_").replace(" ", "_")
         attribute = _CAPABILITY_FIELDS.get(name.removeprefix("supports_"))
         if attribute and getattr(self, attribute):
@@ -60,7 +60,7 @@ _CAPABILITY_FIELDS = {
 
 @dataclass(frozen=True)
 class ModelCost:
-    """US dollars. All zero and not `is_free` means the price is unknown, not that it is nothing."""
+    """US dollars. If all are zero and `is_free` is false, the price is unknown."""
 
     input_cost_per_1k_tokens: float = 0.0
     output_cost_per_1k_tokens: float = 0.0
@@ -79,13 +79,13 @@ class ModelCost:
 
     @property
     def highest_per_1k_tokens(self) -> float:
-        """What a thousand tokens cost at most, whichever side they are on."""
+        """The higher of the input and output price of 1,000 tokens."""
         if self.is_free:
             return 0.0
         return max(self.input_cost_per_1k_tokens, self.output_cost_per_1k_tokens)
 
     def calculate_cost(self, input_tokens: int, output_tokens: int) -> float:
-        """US dollars for one call. Ask `is_priced` first: an unknown price adds up to 0 too."""
+        """US dollars for one call. Check `is_priced` first: an unknown price also gives 0."""
         if self.is_free:
             return 0.0
         return (
@@ -99,7 +99,7 @@ class ModelCost:
 class ModelMetrics:
     """Measured: latencies in milliseconds, throughput in tokens a second, success rate in [0, 1].
 
-    A latency of 0 has not been measured.
+    A latency of 0 means not measured.
     """
 
     latency_p50: float = 0.0
@@ -109,15 +109,15 @@ class ModelMetrics:
 
     @property
     def latency_bound(self) -> float | None:
-        """The latency to hold against a limit: p95, else p50, else None for not measured."""
+        """The latency to compare with a limit: p95, else p50, else None if not measured."""
         return self.latency_p95 or self.latency_p50 or None
 
 
 @dataclass
 class Model:
-    """One model of one provider. `name` follows LiteLLM ("openai/gpt-4.1") or is the bare name.
+    """One model of one provider. `name` follows LiteLLM ("openai/gpt-4.1") or has no provider.
 
-    Not frozen: applications take a model out with `model.is_available = False`.
+    Not frozen: applications disable a model with `model.is_available = False`.
     """
 
     name: str
@@ -132,7 +132,7 @@ class Model:
         return f"{self.provider}:{self.name}"
 
     def is_called(self, name: str) -> bool:
-        """Whether `name` means this model: as it is, or with its provider in front."""
+        """Whether `name` means this model, with or without its provider in front."""
         return name in (self.name, f"{self.provider}/{self.name}", self.key)
 
 
@@ -163,13 +163,13 @@ class ModelRegistry:
         self.models[model.key] = model
 
     def unregister_model(self, name: str, provider: str = "") -> None:
-        """Takes a model out. Without `provider` the name must be of one provider only."""
+        """Removes a model. Without `provider`, only one provider may offer the name."""
         found = [
             model for model in self if model.is_called(name) and provider in ("", model.provider)
         ]
         if len(found) > 1:
             providers = ", ".join(sorted(model.provider for model in found))
-            raise ValueError(f"'{name}' is offered by {providers}. Say which provider.")
+            raise ValueError(f"'{name}' is offered by {providers}. Pass the provider.")
         if not found:
             raise ValueError(f"Model '{name}' is not registered. Known: {self._known()}.")
         del self.models[found[0].key]

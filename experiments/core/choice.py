@@ -1,4 +1,4 @@
-"""What one routing policy picks for one prompt, and where it falls back to."""
+"""Which model a routing policy chooses for one prompt, and which one it falls back to."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ ScoreRouter = Callable[[str], Score | Failure]
 
 
 class Scorer:
-    """Asks each router at most once, and turns a score that is no win rate into a failure."""
+    """Calls each router at most once. A score outside [0, 1] becomes a failure."""
 
     def __init__(self, policy: Policy, score: ScoreRouter) -> None:
         self._policy = policy
@@ -29,7 +29,7 @@ class Scorer:
 
     def _ask(self, name: str) -> Score | Failure:
         if name not in self._policy.routers:
-            return Failure("broken_configuration", f"There is no enabled router '{name}'.")
+            return Failure("broken_configuration", f"No enabled router is named '{name}'.")
         answer = self._score(name)
         if isinstance(answer, Score) and not 0.0 <= answer.value <= 1.0:
             return Failure("invalid_score", f"Router '{name}' returned {answer.value}.")
@@ -38,7 +38,7 @@ class Scorer:
 
 @dataclass(frozen=True, slots=True)
 class Chooser:
-    """Picks models for one prompt of one domain."""
+    """Chooses models for one prompt of one domain."""
 
     policy: Policy
     domain: Domain
@@ -51,7 +51,7 @@ class Chooser:
         pair = pair_of(self.policy, self.domain, wanted)
         if pair is None:
             return self._broken("has no pair of a strong and a weak model")
-        named = (*pair, *(step.model for step in wanted.between))
+        named = (*pair, *(step.model for step in wanted.steps))
         if missing := [name for name in named if name not in self.policy.models]:
             return self._broken(f"names models that are not registered: {', '.join(missing)}")
         if wanted.method is Method.ALWAYS_STRONG:
@@ -61,7 +61,7 @@ class Chooser:
         return self._route(wanted, pair)
 
     def select(self, reason: str) -> Choice:
-        """The classic path. Raises NoEligibleModelsError when no model can answer."""
+        """The domain selector's choice. Raises NoEligibleModelsError if no model can answer."""
         situation = self.situation
         model = self.policy.select(
             self.domain, situation.criteria, situation.unavailable, situation.day
@@ -71,9 +71,8 @@ class Chooser:
     def replace_unavailable(
         self, intended: str, pair: Pair | None = None
     ) -> tuple[str, tuple[Fallback, ...]]:
-        """The intended model; where it cannot answer the domain's next preferred one, then the
-        selector's. Before them the other of the pair, where the situation says that it stands in
-        for one that cannot answer now.
+        """The intended model; if it cannot answer, the domain's next preferred model, then the
+        selector's. With `pair_stands_in`, the other model of the pair comes before both.
         """
         if self._can_answer(intended):
             return intended, ()
@@ -88,7 +87,7 @@ class Chooser:
         return model, (Fallback("model", "model_unavailable", detail, model),)
 
     def _route(self, wanted: RoutingPolicy, pair: Pair) -> Choice:
-        """Score against threshold: at or above goes to the strong model."""
+        """A score at or above the threshold goes to the strong model."""
         threshold = effective_threshold(self.policy, self.domain, wanted)
         if wanted.router is None or threshold is None or not 0.0 <= threshold <= 1.0:
             return self._broken("needs a router and a threshold between 0 and 1")
@@ -97,15 +96,15 @@ class Chooser:
             return self._fall_back(answer)
         if answer.value >= threshold:
             model, reason = pair.strong, "score_at_or_above_threshold"
-        elif wanted.between and (choice := self._step(wanted, pair)):
+        elif wanted.steps and (choice := self._step(wanted, pair)):
             return choice
         else:
             model, reason = pair.weak, "score_below_threshold"
         return Choice(model, Method.ROUTELLM, reason, pair, wanted.router, answer, threshold)
 
     def _step(self, wanted: RoutingPolicy, pair: Pair) -> Choice | None:
-        """The first model between the two that the prompt reaches; None where it reaches none."""
-        for step in wanted.between:
+        """The first step whose threshold the prompt's score reaches; None if it reaches none."""
+        for step in wanted.steps:
             answer = self.scorer(step.router)
             if isinstance(answer, Failure):
                 return self._fall_back(answer)
@@ -131,13 +130,13 @@ class Chooser:
         return choice._replace(fallbacks=(step,))
 
     def _can_answer(self, name: str) -> bool:
-        """Routing between two models never overrides an exclusion or a certification."""
+        """Routing never overrides an exclusion or a required certification."""
         situation = self.situation
         return name in self.policy.permitted(self.domain, situation.criteria, situation.unavailable)
 
 
 def pair_of(policy: Policy, domain: Domain, wanted: RoutingPolicy) -> Pair | None:
-    """What a decision is measured against: the policy's pair, the domain's, or the default."""
+    """The pair that a decision is compared with: the policy's, the domain's, or the default."""
     for candidate in (wanted, domain.policy, policy.default_pair):
         if candidate.strong and candidate.weak:
             return Pair(candidate.strong, candidate.weak)
@@ -145,7 +144,7 @@ def pair_of(policy: Policy, domain: Domain, wanted: RoutingPolicy) -> Pair | Non
 
 
 def effective_threshold(policy: Policy, domain: Domain, wanted: RoutingPolicy) -> float | None:
-    """A domain's own policy may follow its calibrated threshold; an arm's never moves."""
+    """A domain's own policy may use its calibrated threshold; an arm's threshold is fixed."""
     follows = policy.switches.dynamic_threshold and wanted == domain.policy
     if follows and domain.calibrated_threshold is not None:
         return domain.calibrated_threshold

@@ -1,7 +1,7 @@
-"""When a model that keeps failing is left alone, and when it is tried again.
+"""The circuit breaker of a model: stops calls while the model keeps failing, then tries it again.
 
-Closed: calls go through and are counted in windows. Open: nothing is called until `open_until`.
-Then half-open: one probe decides. Each time it opens again the wait doubles.
+Closed: calls go through and are counted in windows. Open: no call until `open_until`.
+Then half-open: one probe decides. The wait doubles each time the breaker opens again.
 """
 
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ MOST_DOUBLINGS = 8
 
 @dataclass(frozen=True, slots=True)
 class CircuitState:
-    """Calls and failures since `window_at`; `trips` counts openings without a success between, the
+    """Calls and failures since `window_at`. `trips` counts openings since the last success, the
     first of them at `opened_at`."""
 
     window_at: datetime
@@ -29,7 +29,7 @@ class CircuitState:
 
 
 def after(state: CircuitState, calls: int, failures: int, now: datetime) -> CircuitState:
-    """The state once `calls` more have ended, of which `failures` failed."""
+    """The state after `calls` more have ended, of which `failures` failed."""
     if state.open_until is not None:
         return _probed(state, calls, failures, now)
     if now - state.window_at >= WINDOW:
@@ -41,7 +41,7 @@ def after(state: CircuitState, calls: int, failures: int, now: datetime) -> Circ
 
 
 def _probed(state: CircuitState, calls: int, failures: int, now: datetime) -> CircuitState:
-    """While it is open, only calls from before it opened end: they change nothing."""
+    """Calls that end while the breaker is open started before it opened: they change nothing."""
     if state.open_until is None or now < state.open_until:
         return state
     if failures < calls:

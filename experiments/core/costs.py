@@ -1,4 +1,4 @@
-"""What a decision is expected to cost, and what the alternatives would have."""
+"""The expected cost of a decision and of its alternatives."""
 
 from experiments.core.money import Price, price_on
 from experiments.core.policy import Method, Policy
@@ -9,9 +9,9 @@ UNTRACKED = Costs(None, None, None, None, None, {}, {})
 
 
 def estimate_tokens(text: str) -> int:
-    """About how many tokens a text has: UTF-8 bytes divided by four, at least 1.
+    """Estimates the tokens of a text: UTF-8 bytes divided by four, at least 1.
 
-    No tokenizer is asked: each provider has its own, and the outcome brings the real number.
+    Uses no tokenizer: each provider has its own, and the outcome reports the real number.
     """
     return max(1, round(len(text.encode(errors="replace")) / BYTES_PER_TOKEN))
 
@@ -21,7 +21,7 @@ def estimate(
 ) -> Costs:
     """The cost of the chosen model, of both models of the pair and of the baseline.
 
-    A model that the caller named is its own baseline: nothing was routed, so nothing was saved.
+    If the caller named the model, it is its own baseline: without routing there is no saving.
     """
     if not policy.switches.cost_tracking:
         return UNTRACKED
@@ -51,7 +51,7 @@ def estimate(
 
 
 def baseline_model(policy: Policy, pair: Pair | None) -> str | None:
-    """The model savings are counted against: one of the pair, or a model named outright."""
+    """The baseline for savings: a model of the pair, or a model set by name."""
     if policy.baseline == Method.ALWAYS_STRONG:
         return pair.strong if pair else None
     if policy.baseline == Method.ALWAYS_WEAK:

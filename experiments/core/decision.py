@@ -1,8 +1,8 @@
-"""Decides which model answers one prompt. Pure: everything it depends on is an argument.
+"""Decides which model answers one prompt. Pure: all inputs are arguments.
 
 The order is domain, master flag, holdout, domain flag, experiment, policy, score, fallbacks, cost.
-A part that is misconfigured or fails makes `decide` fall back and say so, never raise; only when no
-model at all can answer it raises `NoEligibleModelsError`.
+If a part is misconfigured or fails, `decide` falls back and records why. It raises
+`NoEligibleModelsError` only if no model at all can answer.
 """
 
 from experiments.core.assignment import (
@@ -39,14 +39,14 @@ __all__ = ["Choice", "Decision", "DecisionInputs", "Failure", "Fallback", "Pair"
 
 
 def decide(policy: Policy, situation: DecisionInputs, score: ScoreRouter) -> Decision:
-    """Which model answers, and why. `score` is asked at most once per router.
+    """Which model answers, and why. Calls `score` at most once per router.
 
-    Raises NoEligibleModelsError when no model can answer.
+    Raises NoEligibleModelsError if no model can answer.
     """
     unit = situation.unit
     domain, confidence = detected_domain(policy, situation)
     scorer = Scorer(policy, score)
-    if flag_probability(policy.master, unit) > 0:  # not when the kill switch is thrown
+    if flag_probability(policy.master, unit) > 0:  # the kill switch is not active
         scorer.score_local_routers()
     chooser = Chooser(policy, domain, situation, scorer)
 
@@ -102,8 +102,8 @@ def detected_domain(policy: Policy, situation: DecisionInputs) -> tuple[Domain, 
 
 
 def _refusal(policy: Policy, situation: DecisionInputs, flags: tuple[FlagState, ...]) -> str | None:
-    """Why this unit is not routed at all, or None. Only the kill switch overrules a caller who
-    names a router; whoever names a model is not routed in any case."""
+    """Why this unit is not routed, or None. If the caller names a router, only the kill switch
+    prevents routing. If the caller names a model, nothing is routed."""
     master, own = flags
     if situation.asked and situation.asked.model:
         return None
@@ -129,8 +129,8 @@ def _assignment(policy: Policy, domain: Domain, situation: DecisionInputs) -> As
 def _cohort(
     policy: Policy, domain: Domain, situation: DecisionInputs, flags: tuple[FlagState, ...]
 ) -> Cohort | None:
-    """Who a guarded rollout compares: never a unit that is listed, forced or held out, nor one
-    that the other flag keeps from being routed whatever this one says."""
+    """The group of a guarded rollout. None for units that are listed, forced or held out, and for
+    units that the other flag excludes from routing regardless of this one."""
     if _is_forced(situation) or _is_listed(policy, domain, situation):
         return None
     if not policy.rollouts or in_holdout(policy.holdout, situation.unit):
@@ -145,7 +145,7 @@ def _cohort(
 
 
 def _is_audited(assignment: Assignment | None, decision_id: str) -> bool:
-    """By a hash of the decision, whatever the arm."""
+    """Chosen by a hash of the decision, independent of the arm."""
     if assignment is None or assignment.experiment.audit_share <= 0:
         return False
     experiment = assignment.experiment
@@ -168,7 +168,7 @@ def _wanted(
 
 
 def _asked_policy(policy: Policy, domain: Domain, asked: RequestedTarget) -> RoutingPolicy:
-    """What the caller named, over the pair that the domain would use."""
+    """The policy that the caller named, with the domain's pair."""
     if asked.model:
         return RoutingPolicy(Method.DIRECT, strong=asked.model)
     pair = pair_of(policy, domain, domain.policy)

@@ -1,7 +1,7 @@
-"""The classic domain detector: keywords and patterns, no learning.
+"""The classic domain detector: keywords and patterns, without machine learning.
 
-A domain's confidence is the share of its keywords found, or the share of its patterns found times
-1.2, whichever is larger, and at most 1. Patterns are compiled with RE2, which has no backtracking:
+A domain's confidence is the larger of two values: the share of its keywords found, and 1.2 times
+the share of its patterns found; at most 1. RE2 compiles the patterns. It does not backtrack, so
 an operator's pattern cannot hang a process.
 """
 
@@ -17,25 +17,25 @@ PATTERN_WEIGHT = 1.2
 
 
 class Candidate(NamedTuple):
-    """A domain a prompt may be of, with confidence in [0, 1]."""
+    """A possible domain of a prompt, with confidence in [0, 1]."""
 
     name: str
     confidence: float
 
 
 class InvalidPatternError(ValueError):
-    """A pattern RE2 does not compile. The message names the pattern and what is wrong with it."""
+    """RE2 cannot compile a pattern. The message has the pattern and the reason."""
 
 
 class InvalidDomainError(ValueError):
-    """A domain that could never work: no name, or a minimum accuracy outside [0, 1]."""
+    """An invalid domain: no name, or a minimum accuracy outside [0, 1]."""
 
 
 @dataclass(frozen=True)
 class DomainConfig:
-    """A subject: how its prompts are recognised and what its answers need.
+    """A subject: how its prompts are recognized and what its answers require.
 
-    Raises InvalidPatternError or InvalidDomainError, so a broken domain never gets registered.
+    Raises InvalidPatternError or InvalidDomainError, so an invalid domain cannot be registered.
     """
 
     name: str
@@ -61,13 +61,13 @@ class DomainConfig:
                 raise InvalidPatternError(f"Domain '{self.name}': {error}") from None
 
     def matches_text(self, text: str) -> float:
-        """The classic detector's confidence in [0, 1] that the text is of this domain."""
+        """The classic detector's confidence in [0, 1] that the text belongs to this domain."""
         return _confidence(_Prompt.of(text), self)
 
 
 @lru_cache(maxsize=4096)
 def compile_pattern(pattern: str) -> Any:
-    """The pattern compiled by RE2, ignoring case. Raises InvalidPatternError."""
+    """Compiles the pattern with RE2, ignoring case. Raises InvalidPatternError."""
     if not pattern.strip():
         raise InvalidPatternError("A pattern is empty, so it would match everything. Remove it.")
     options = re2.Options()
@@ -82,7 +82,7 @@ def compile_pattern(pattern: str) -> Any:
 
 
 def detect(text: str, domains: Iterable[DomainConfig]) -> list[Candidate]:
-    """Every domain with some evidence in the text, best first; equals in the order given."""
+    """Every domain with confidence above 0, best first; ties keep the given order."""
     prompt = _Prompt.of(text)
     found = [Candidate(domain.name, _confidence(prompt, domain)) for domain in domains]
     return sorted((c for c in found if c.confidence > 0), key=lambda c: -c.confidence)
@@ -97,7 +97,7 @@ class _Prompt(NamedTuple):
 
     @classmethod
     def of(cls, text: str) -> "_Prompt":
-        # RE2 reads UTF-8, and half a surrogate pair has none.
+        # RE2 reads UTF-8, which cannot encode half a surrogate pair.
         text = text.encode("utf-8", "replace").decode("utf-8")
         folded = text.casefold()
         return cls(text, folded, frozenset(_WORD.findall(folded)))
@@ -118,7 +118,8 @@ def _confidence(prompt: _Prompt, domain: DomainConfig) -> float:
 
 
 def _holds_keyword(prompt: _Prompt, keyword: str) -> bool:
-    """Whole words only: `art` is not in `start`. Keywords may be phrases or hold signs (`c++`)."""
+    """Matches whole words only: `art` is not in `start`. Keywords may be phrases or contain signs
+    (`c++`)."""
     if keyword in prompt.words:
         return True
     return not keyword.isalnum() and _whole_phrase(keyword).search(prompt.folded) is not None
@@ -126,13 +127,13 @@ def _holds_keyword(prompt: _Prompt, keyword: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _whole_phrase(keyword: str) -> re.Pattern[str]:
-    # Words are joined by any white space, so a line break inside a phrase does not hide it.
+    # Any white space may separate words, so a phrase is found across a line break.
     phrase = r"\s+".join(re.escape(word) for word in keyword.split())
     return re.compile(rf"(?<!\w){phrase}(?!\w)")
 
 
 def _reason(error: Exception) -> str:
-    """RE2's own words, with a hint where somebody used to Python's syntax would stumble."""
+    """RE2's own message, with a hint about syntax that Python has and RE2 does not."""
     detail = error.args[0] if error.args else error
     words = detail.decode("utf-8", "replace") if isinstance(detail, bytes) else str(detail)
     hint = ""

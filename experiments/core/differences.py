@@ -1,4 +1,4 @@
-"""What changed between two documents, as lines a person reads."""
+"""What changed between two documents, as readable lines."""
 
 import json
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ MISSING = object()
 
 
 class Change(NamedTuple):
-    """One value that differs. `before` or `after` is None where there was none."""
+    """One value that differs. `before` or `after` is None if it is missing there."""
 
     path: str
     before: Any

@@ -1,7 +1,7 @@
-"""The domains a new installation starts with. `seed` and the Python API read the same ones.
+"""The domains of a new installation. `seed` and the Python API use the same ones.
 
-Each has three patterns, so one that matches gives confidence 0.4: enough to be detected on its
-own. Operators edit all of this as rows; nothing here is read after the seed.
+Each has three patterns, so a single match gives confidence 0.4, which is enough for detection.
+Operators edit these as rows; an installation does not read this module after the seed.
 """
 
 from experiments.core.detection import DomainConfig
@@ -224,7 +224,7 @@ SEEDED_DOMAINS: tuple[DomainConfig, ...] = (
     EDUCATIONAL,
 )
 
-# What a prompt is that belongs to none of the others. It has no keywords: nothing detects it.
+# The domain of prompts that belong to no other. It has no keywords: it is never detected.
 GENERAL_DOMAIN = DomainConfig(
     name=GENERAL,
     preferred_models=(

@@ -1,4 +1,4 @@
-"""Which models can answer a chat call, and who answers when one of them fails. Pure."""
+"""Which models can answer a chat call, and which one answers if one of them fails. Pure."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -20,8 +20,9 @@ Learned = Mapping[str, Sequence[ParameterRule]]
 
 
 class Requirements(NamedTuple):
-    """What a call needs of a model. `tokens` are those read and at most written; `allowed` are the
-    models its key may use, None for all; `parameters` is the call as it was sent."""
+    """What a call requires of a model. `tokens` are the input tokens plus the output limit;
+    `allowed` are the models that the key may use, None for all; `parameters` is the call as it was
+    sent."""
 
     capabilities: frozenset[str] = frozenset()
     tokens: int = 0
@@ -32,8 +33,8 @@ class Requirements(NamedTuple):
 def ineligible_models(
     policy: Policy, needs: Requirements, learned: Learned | None = None
 ) -> dict[str, str]:
-    """Models that cannot answer such a call, and why. `learned` is what they were found to refuse
-    beyond the policy's rules."""
+    """Models that cannot answer such a call, and why. `learned` are the parameters that they
+    refused so far, in addition to the policy's rules."""
     found = learned or {}
     looked_at = found if _is_selective(policy, needs, found) else None
     reasons = ((name, reason_against(policy, name, needs, looked_at)) for name in policy.models)
@@ -41,7 +42,7 @@ def ineligible_models(
 
 
 def _is_selective(policy: Policy, needs: Requirements, learned: Learned) -> bool:
-    """Whether the call carries anything that keeps some model out. Most calls do not."""
+    """Whether the call has a parameter that some model does not support. Most calls do not."""
     found = {rule.parameter for rules in learned.values() for rule in rules}
     names = policy.selective_parameters | found if found else policy.selective_parameters
     return not (names.isdisjoint(needs.parameters) and names.isdisjoint(PARTS))
@@ -50,7 +51,7 @@ def _is_selective(policy: Policy, needs: Requirements, learned: Learned) -> bool
 def avoided(
     policy: Policy, needs: Requirements, learned: Learned, out: Collection[str]
 ) -> dict[str, str]:
-    """Models that would answer without a parameter that others take; none where all would."""
+    """Models that would answer without a parameter that others support; empty if all would."""
     if not _is_selective(policy, needs, learned):
         return {}
     found = {
@@ -67,14 +68,14 @@ def avoided(
 
 
 def without_avoided(unavailable: Mapping[str, str]) -> dict[str, str]:
-    """Those that cannot answer, where no other is left."""
+    """The models that cannot answer, without those that are only avoided."""
     return {n: reason for n, reason in unavailable.items() if not reason.startswith(AVOIDED)}
 
 
 def reason_against(
     policy: Policy, name: str, needs: Requirements, learned: Learned | None
 ) -> str | None:
-    """`learned` None: nothing that the call carries keeps any model out."""
+    """`learned` is None if no parameter of the call rules out a model."""
     model = policy.models[name]
     if needs.allowed is not None and name not in needs.allowed:
         return NOT_ALLOWED
@@ -94,7 +95,7 @@ def reason_against(
 
 
 class FallbackPlan(NamedTuple):
-    """What decides who is asked next: the decision's domain and pair, the caller's own list, and
+    """What determines the next model: the decision's domain and pair, the caller's own list, and
     whether the caller named the model itself."""
 
     domain: str
@@ -106,11 +107,11 @@ class FallbackPlan(NamedTuple):
 def next_model(
     policy: Policy, course: FallbackPlan, tried: Sequence[str], unavailable: Mapping[str, str]
 ) -> str | None:
-    """The model to ask after those `tried`, or None.
+    """The model to call after those `tried`, or None.
 
-    The caller's list comes first. Who named the model gets no other; else the other model of the
-    pair, the domain's preferred ones and the selector's follow, none of which goes beyond what the
-    domain permits.
+    The caller's list comes first. If the caller named the model, no other follows. Otherwise the
+    other model of the pair, the domain's preferred models and the selector's follow, as far as the
+    domain permits them.
     """
     out = frozenset(unavailable) | frozenset(tried)
     permitted = None

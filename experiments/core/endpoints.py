@@ -1,4 +1,4 @@
-"""Where models are called. Plain values: nothing here knows a key, only where one is kept."""
+"""Where models are called. Plain values: they contain no key, only the name of its variable."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from experiments.core.parameters import ParameterRule
 
 
 class Protocol(StrEnum):
-    """What an endpoint speaks."""
+    """The protocol of an endpoint."""
 
     OPENAI = "openai"
     LITELLM = "litellm"
@@ -18,10 +18,10 @@ class Protocol(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One address and how patiently its models are called. Times are seconds.
+    """One address with its timeouts, in seconds, and limits.
 
-    `first_token_seconds` is how long a stream may send nothing at all. Models that reason first are
-    silent for minutes. `concurrency` is how many calls one model takes at a time; 0 is no limit.
+    `first_token_seconds` is how long a stream may take to send its first token. Models that reason
+    first take minutes. `concurrency` is the most calls of one model at the same time; 0: no limit.
     """
 
     name: str
@@ -40,8 +40,8 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """What a registered model is called at its endpoint, how calls are adapted for it (`in_order`;
-    `selective` are those of the rules that keep it out), and how many tokens it can write."""
+    """A registered model's name at its endpoint, the rules that adapt calls for it (`in_order`;
+    `selective` are the rules that rule it out), and how many tokens it can write."""
 
     endpoint: Endpoint
     name: str
@@ -51,14 +51,14 @@ class Upstream:
 
 
 def upstream_name(model: str, provider: str, named: str, protocol: Protocol) -> str:
-    """The operator's name for it, else LiteLLM's, without the provider where the provider itself
-    is asked."""
+    """The operator's name for the model, else LiteLLM's, without the provider if the provider is
+    called directly."""
     if named:
         return named
     return model if protocol is Protocol.LITELLM else model.removeprefix(f"{provider}/")
 
 
-# Variables that hold a provider's key by their usual names; `*` stands for any characters.
+# The usual names of variables with a provider's key; `*` matches any characters.
 USUAL_KEY_NAMES = (
     "AI21_API_KEY",
     "ANTHROPIC_API_KEY",
@@ -116,7 +116,7 @@ USUAL_KEY_NAMES = (
 
 
 def may_hold_provider_key(name: str, allowed: Iterable[str]) -> bool:
-    """Whether `allowed` has this variable, as it is or by a pattern with `*`."""
+    """Whether `allowed` includes this variable, by name or by a pattern with `*`."""
     return _matches_one(name, tuple(allowed))
 
 

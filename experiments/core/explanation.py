@@ -1,7 +1,7 @@
-"""A decision told to a person: one sentence, stations on a track, plain text.
+"""Explains a decision: a summary of one sentence, the steps it went through, and plain text.
 
-`experiments.decisions.explanation` makes the `DecisionView` from a stored row. Nothing is decided
-here: every number and reason was stored when the decision was made.
+`experiments.decisions.explanation` makes the `DecisionView` from a stored row. Nothing is computed
+again: every number and reason was stored with the decision.
 """
 
 from collections.abc import Iterator
@@ -10,21 +10,22 @@ from typing import NamedTuple
 from experiments.core.assignment import FlagState
 from experiments.core.detection import Candidate
 from experiments.core.facts import DecisionView, Rating, Report
-from experiments.core.sentences import baseline_name, flag_reason, sentence
+from experiments.core.summary import baseline_name, flag_reason, summary
 from experiments.core.values import Score
 from experiments.core.wording import comparison, dollars, percent, plural
 
-__all__ = ["DecisionView", "ExplanationStep", "Rating", "Report", "as_text", "sentence", "stations"]
+__all__ = ["DecisionView", "ExplanationStep", "Rating", "Report", "as_text", "steps", "summary"]
 
 PASSED, TAKEN, OFF, FAULT = "passed", "taken", "off", "fault"
 OTHER_CANDIDATES = 3
-LEAST_SHOWN = 0.005  # less reads as 0.00
+LEAST_SHOWN = 0.005  # anything less is displayed as 0.00
 
 Pairs = tuple[tuple[str, str], ...]
 
 
 class ExplanationStep(NamedTuple):
-    """One stop of the track. `details` are label and value, `branches` roads not taken and why."""
+    """One step of a decision. `details` are pairs of label and value, `branches` pairs of an
+    alternative and why it was not chosen."""
 
     name: str
     fact: str
@@ -33,8 +34,8 @@ class ExplanationStep(NamedTuple):
     branches: Pairs = ()
 
 
-def stations(facts: DecisionView) -> tuple[ExplanationStep, ...]:
-    """The track, in the order the decision was made."""
+def steps(facts: DecisionView) -> tuple[ExplanationStep, ...]:
+    """The steps, in the order in which the decision was made."""
     return (
         _prompt(facts),
         _domain(facts),
@@ -49,17 +50,17 @@ def stations(facts: DecisionView) -> tuple[ExplanationStep, ...]:
 
 
 def as_text(facts: DecisionView) -> str:
-    """The sentence and the track for a terminal."""
+    """The summary and the steps for a terminal."""
     marks = {PASSED: "●", TAKEN: "◉", OFF: "○", FAULT: "▲"}
-    lines = [sentence(facts), ""]
-    for station in stations(facts):
-        lines.append(f"  {marks[station.state]} {station.name:<11} {station.fact}")
-        lines += [f"  │   ╲ {label}: {note}" for label, note in station.branches]
+    lines = [summary(facts), ""]
+    for step in steps(facts):
+        lines.append(f"  {marks[step.state]} {step.name:<11} {step.fact}")
+        lines += [f"  │   ╲ {label}: {note}" for label, note in step.branches]
     return "\n".join(lines)
 
 
 def _prompt(facts: DecisionView) -> ExplanationStep:
-    details = [("Unit", facts.unit if facts.sticky else "none named: this request by itself")]
+    details = [("Unit", facts.unit if facts.sticky else "none sent: this request is its own unit")]
     if facts.text is not None:
         details.append(("Text", facts.text))
     details += list(facts.metadata.items())
@@ -92,7 +93,7 @@ def _under_minimum(facts: DecisionView, other: Candidate) -> str:
 def _flag(facts: DecisionView) -> ExplanationStep:
     flag = facts.deciding_flag
     if flag is None:
-        return ExplanationStep("flag", "not looked at", OFF)
+        return ExplanationStep("flag", "not evaluated", OFF)
     word = "on" if flag.on else "off"
     if flag.reason != "rollout":
         fact = f"{word}, {flag.reason.replace('_', ' ')}"
@@ -141,7 +142,7 @@ def _score(facts: DecisionView) -> ExplanationStep:
     if any(step.stage == "router" for step in facts.fallbacks):
         return ExplanationStep("score", "none", FAULT, tuple(details))
     return ExplanationStep(
-        "score", "not used" if facts.scores else "not asked", OFF, tuple(details)
+        "score", "not used" if facts.scores else "not computed", OFF, tuple(details)
     )
 
 
@@ -159,7 +160,7 @@ def _fallbacks(facts: DecisionView) -> Iterator[ExplanationStep]:
             "fallback",
             step.reason.replace("_", " "),
             FAULT,
-            (("Stage", step.stage), ("Taken instead", step.model), ("Detail", step.detail)),
+            (("Stage", step.stage), ("Used instead", step.model), ("Detail", step.detail)),
         )
 
 
@@ -169,7 +170,7 @@ def _model(facts: DecisionView) -> ExplanationStep:
         ("Method", facts.method.replace("_", " ")),
         ("Tier", facts.tier),
         ("Expected cost", cost),
-        ("Against", f"{baseline_name(facts)}: {_money(facts.cost_baseline)}"),
+        ("Baseline", f"{baseline_name(facts)}: {_money(facts.cost_baseline)}"),
     ]
     fact = f"{facts.model}, {cost}"
     return ExplanationStep("model", fact, TAKEN, tuple(details), tuple(_not_taken(facts)))
@@ -177,10 +178,10 @@ def _model(facts: DecisionView) -> ExplanationStep:
 
 def _not_taken(facts: DecisionView) -> Iterator[tuple[str, str]]:
     if facts.intended != facts.model:
-        yield facts.intended, "meant, but cannot answer now"
+        yield facts.intended, "intended, but unavailable"
     for tier, model in (("strong", facts.strong), ("weak", facts.weak)):
         if model and model not in {facts.model, facts.intended}:
-            yield model, f"{tier}, not taken: {_money(facts.cost_of(model))}"
+            yield model, f"{tier}, not chosen: {_money(facts.cost_of(model))}"
 
 
 def _money(nano: int | None) -> str:
@@ -193,12 +194,12 @@ def _outcome(facts: DecisionView) -> ExplanationStep:
     if report is None:
         return ExplanationStep("outcome", ", ".join(ratings) or "not reported yet", OFF)
     parts = [f"by {report.answered_by}"] if report.answered_by else []
-    parts += [] if report.output_tokens is None else [f"{report.output_tokens} tokens out"]
+    parts += [] if report.output_tokens is None else [f"{report.output_tokens} output tokens"]
     parts += [] if report.cost is None else [dollars(report.cost)]
-    details = [] if report.latency_ms is None else [("Time to answer", f"{report.latency_ms:g} ms")]
+    details = [] if report.latency_ms is None else [("Latency", f"{report.latency_ms:g} ms")]
     if report.success is False:
         parts.insert(0, "failed")
-        details.append(("Error", report.error or "not told"))
+        details.append(("Error", report.error or "not reported"))
     state = FAULT if report.success is False else PASSED
     return ExplanationStep(
         "outcome", ", ".join([*parts, *ratings]) or "reported", state, tuple(details)

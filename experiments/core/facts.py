@@ -1,4 +1,4 @@
-"""What is known of one decision and of what became of it, as plain values to tell it from."""
+"""One decision and its outcome, as plain values for explanations."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class Rating(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What an outcome brought. Costs in nano-dollars at the decision's prices; `answered_by` is
-    empty where the model decided on answered, or nobody knows."""
+    """A reported outcome. Costs are nano-dollars at the decision's prices. `answered_by` is
+    empty if the chosen model answered, or if that is unknown."""
 
     input_tokens: int | None
     output_tokens: int | None
@@ -31,7 +31,7 @@ class Report(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DecisionView:
-    """What is known of one decision. Costs are nano-dollars, None where unknown."""
+    """One stored decision. Costs are nano-dollars, None if unknown."""
 
     input_tokens: int
     text: str | None
@@ -73,16 +73,16 @@ class DecisionView:
 
     @property
     def place(self) -> str:
-        """Whose policy decided: the arm's, else the domain's."""
+        """The arm or domain whose policy decided."""
         return f"arm {self.arm}" if self.arm else self.domain
 
     @property
     def deciding_flag(self) -> FlagState | None:
-        """The first flag that was off, else the last one looked at."""
+        """The first flag that was off, else the last one evaluated."""
         return next((flag for flag in self.flags if not flag.on), None) or (
             self.flags[-1] if self.flags else None
         )
 
     def cost_of(self, model: str) -> int | None:
-        """The estimate for one of the pair."""
+        """The estimated cost of one model of the pair."""
         return {self.strong: self.cost_strong, self.weak: self.cost_weak}.get(model)

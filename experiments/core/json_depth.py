@@ -1,15 +1,15 @@
-"""How deeply JSON may be nested: what is let in must also be possible to write."""
+"""How deeply JSON may be nested: no deeper than the encoder can write."""
 
 from typing import Any
 
 MAX_DEPTH = 254
-"""What the JSON encoder writes."""
+"""The deepest nesting that the JSON encoder writes."""
 
 
 def is_too_deep(data: Any, raw: bytes, most: int = MAX_DEPTH) -> bool:
     """Whether lists and objects of `data`, read from `raw`, are nested deeper than `most` levels.
 
-    Takes no recursion, and nearly no time where `raw` has no more brackets than levels.
+    Does not recurse, and returns at once if `raw` has no more brackets than `most`.
     """
     if raw.count(b"[") + raw.count(b"{") <= most:
         return False

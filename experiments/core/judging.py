@@ -1,4 +1,4 @@
-"""What a judge is asked, and what its words mean. Pure."""
+"""The prompt of a judge, and how its answer is read. Pure."""
 
 import json
 import secrets
@@ -30,8 +30,8 @@ Say "tie" where neither is better by what was said above."""
 
 
 class JudgeVerdict(NamedTuple):
-    """What one answer of the judge says. `first` is 1 where it prefers the answer it read first, 0
-    where the second, 0.5 for a tie."""
+    """One answer of the judge. `first` is 1 if it prefers the answer shown first, 0 if it prefers
+    the second, 0.5 for a tie."""
 
     first: float
     criterion: str
@@ -39,13 +39,13 @@ class JudgeVerdict(NamedTuple):
 
 
 class MalformedVerdictError(ValueError):
-    """The judge's answer holds no verdict."""
+    """The judge's answer contains no verdict."""
 
 
 def judge_messages(
     conversation: Sequence[Mapping[str, Any]], first: str, second: str, rubric: str
 ) -> list[dict[str, str]]:
-    """The judge's prompt. The marker is new each time, so that no answer can close it."""
+    """The judge's prompt. The marker is random, so that no answer can close it."""
     mark = f"<<{secrets.token_hex(8)}>>"
     task = _TASK.format(rubric=rubric.strip() or RUBRIC, mark=mark, criteria=", ".join(CRITERIA))
     parts = [
@@ -58,18 +58,18 @@ def judge_messages(
 
 
 def read_verdict(text: str) -> JudgeVerdict:
-    """The last object with a winner in what the judge wrote: some think aloud before it, or fence
-    it. Raises MalformedVerdictError."""
+    """The last object with a winner in the judge's answer: some models write their reasoning before
+    it or put it in a code block. Raises MalformedVerdictError."""
     for found in reversed(list(_objects(text[-LONGEST_READ:]))):
         winner = found.get("winner")
         first = _FIRST.get(winner.strip().lower()) if isinstance(winner, str) else None
         if first is not None:
             return JudgeVerdict(first, _criterion(found), _reason(found))
-    raise MalformedVerdictError("The judge's answer holds no verdict: A, B or tie, as JSON.")
+    raise MalformedVerdictError("The judge's answer has no verdict (A, B or tie, as JSON).")
 
 
 def preference(given_first: JudgeVerdict, given_second: JudgeVerdict) -> float:
-    """The share of two verdicts, one in each order, for the answer that was given."""
+    """The mean of two verdicts, one in each order, in favor of the answer that the user got."""
     return (given_first.first + 1.0 - given_second.first) / 2.0
 
 
@@ -86,7 +86,7 @@ def _turns(conversation: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _text_of(content: Any) -> str:
-    """Pictures and sound are named: the judge is shown words only."""
+    """Images and audio are replaced by their type: the judge gets text only."""
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
@@ -101,7 +101,7 @@ def _part(part: Mapping[str, Any]) -> str:
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """Every JSON object in a text that may hold anything else too."""
+    """Every JSON object in a text, whatever surrounds it."""
     decoder, at = json.JSONDecoder(), text.find("{")
     while at >= 0:
         try:

@@ -13,14 +13,13 @@ PER_MILLION = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a model costs between two dates.
+    """A model's prices between two dates.
 
-    `input_per_million` and `output_per_million` are nano-dollars for a million tokens,
-    `per_request` nano-dollars for each call. `valid_from` is included, `valid_until` is not;
-    None leaves that side open. The prices below `source` are for some of the tokens; None: as much
-    as the next more general kind. A cache write for an hour costs as much as a usual one, that as
-    much as input; cache reads and audio cost as much as other input, reasoning and audio output as
-    much as other output.
+    `input_per_million` and `output_per_million` are nano-dollars per million tokens, `per_request`
+    nano-dollars per call. `valid_from` is included, `valid_until` is not; None leaves that side
+    open. The prices below `source` apply to some kinds of tokens. None means the price of the next
+    more general kind: one-hour cache writes default to cache writes, these to input; cache reads
+    and audio input default to input; reasoning and audio output default to output.
     """
 
     input_per_million: int
@@ -48,8 +47,8 @@ class Price:
         cached_tokens: int = 0,
         reasoning_tokens: int = 0,
     ) -> int:
-        """Nano-dollars for one call, rounded half up. `cached_tokens` are among the input's,
-        `reasoning_tokens` among the output's."""
+        """Nano-dollars for one call, rounded half up. `cached_tokens` are part of the input,
+        `reasoning_tokens` part of the output."""
         if not (cached_tokens or reasoning_tokens):
             return self._rounded(self._plain(input_tokens, output_tokens))
         return self.cost_of(Usage(input_tokens, output_tokens, cached_tokens, reasoning_tokens))
@@ -67,7 +66,7 @@ class Price:
         return self.per_request + (tokens + PER_MILLION // 2) // PER_MILLION
 
     def _differences(self, usage: Usage) -> Iterator[tuple[int | None, int]]:
-        """How many tokens have a price of their own, and how far it is from the general one."""
+        """Counts of tokens with their own price, and its difference from the general price."""
         write = _either(self.cache_write_per_million, self.input_per_million)
         hour = _either(self.cache_write_1h_per_million, write)
         for count, price in (
@@ -88,7 +87,7 @@ def _either(price: int | None, other: int) -> int:
     return other if price is None else price
 
 
-# Prices of some of the tokens, as stored decisions name them.
+# Prices for some kinds of tokens, as stored decisions name them.
 PARTS: dict[str, str] = {
     "cached": "cached_per_million",
     "reasoning": "reasoning_per_million",
@@ -100,12 +99,12 @@ PARTS: dict[str, str] = {
 
 
 def price_on(prices: tuple[Price, ...], day: date) -> Price | None:
-    """The first price that holds on that day: callers list overrides before the catalogue's."""
+    """The first price valid on that day: callers list overrides before the catalog's prices."""
     return next((price for price in prices if price.holds_on(day)), None)
 
 
 def total(costs: Iterable[int | None]) -> int | None:
-    """Unknown where one of them is."""
+    """The sum, or None if one of them is unknown."""
     known = list(costs)
     return None if None in known else sum(cost for cost in known if cost is not None)
 

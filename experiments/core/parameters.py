@@ -1,8 +1,8 @@
-"""What a model does not take of a chat call, and what it is sent instead. Pure.
+"""Adapts the parameters of a chat call to the model that gets it. Pure.
 
-A parameter that one model refuses must not decide whether a call succeeds: rules say how a call is
-adapted for a model, or which models cannot take it. Operators edit the shipped ones; what
-providers refuse beyond them is learned and applied in the same way.
+A call must not fail because one model does not support a parameter: rules state how a call is
+adapted for a model, or which models cannot answer it. Operators edit the shipped rules. Further
+parameters that providers refuse are learned and handled in the same way.
 """
 
 import json
@@ -13,19 +13,19 @@ from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 LIMITS = ("max_completion_tokens", "max_tokens")
-# What no rule may touch: without it there is no call.
+# Required in every call, so no rule may change it.
 NEVER = frozenset(("model", "messages", "stream"))
-# Parts of messages that a rule can name like a parameter, and the capability they ask for.
+# Parts of messages that a rule can name like a parameter, and the capability they require.
 PARTS = {"image_url": "vision", "input_audio": "audio"}
 DROPPED_FOR_ENDPOINT = "endpoint"
 LEARNED = "learned"
 
 
 class Action(StrEnum):
-    """What is done about a parameter.
+    """What a rule does with a parameter.
 
-    `avoid`: other models are asked first, and it is left out where there is none. `refuse`: the
-    model is never asked, because the caller relies on the parameter.
+    `avoid`: prefer other models; without another model, drop the parameter. `refuse`: never call
+    the model, because the caller needs the parameter.
     """
 
     DROP = "drop"
@@ -38,12 +38,13 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ParameterRule:
-    """One difference of the models it matches. `provider` empty: of any. `model_patterns` are
-    such as `gpt-5*`, with an exclamation mark in front for what they leave out; none: all.
+    """One difference of the models it matches. An empty `provider` matches any provider.
 
-    `only_values` and `except_values` are JSON, plain words without quotation marks.
-    `with_parameter` limits the rule to calls that carry that one too. `replacement` is the new
-    name or the new value. Without a limit of its own, `clamp` takes the model's output limit.
+    `model_patterns` are such as `gpt-5*`, or `!gpt-5*` to exclude models; an empty list is all.
+
+    `only_values` and `except_values` are JSON, with plain words unquoted. `with_parameter` limits
+    the rule to calls that also have that parameter. `replacement` is the new name or value.
+    `clamp` without its own limit uses the model's output limit.
     """
 
     name: str
@@ -59,7 +60,7 @@ class ParameterRule:
     maximum: float | None = None
 
     def matches(self, provider: str, names: Sequence[str]) -> bool:
-        """Whether it is about a model of this provider with any of these names."""
+        """Whether the rule covers a model of this provider with any of these names."""
         if self.provider not in ("", provider):
             return False
         wanted = [pattern for pattern in self.model_patterns if not pattern.startswith("!")]
@@ -67,7 +68,7 @@ class ParameterRule:
         return (not wanted or _matches(names, wanted)) and not _matches(names, unwanted)
 
     def applies_to(self, body: Mapping[str, Any], capabilities: Iterable[str] = ()) -> bool:
-        """Whether the call carries what the rule is about. Null is as good as left out."""
+        """Whether the call has what the rule covers. Null counts as missing."""
         if capability := PARTS.get(self.parameter):
             return capability in capabilities
         value = body.get(self.parameter)
@@ -79,17 +80,17 @@ class ParameterRule:
 
 
 def in_order(rules: Iterable[ParameterRule]) -> tuple[ParameterRule, ...]:
-    """Renames come first, limits last: what is renamed is held to the limit of its new name."""
+    """Renames come first, limits last: a renamed parameter gets the limit of its new name."""
     return tuple(sorted(rules, key=lambda rule: (_ORDER.index(rule.action), rule.name)))
 
 
 def selective(rules: Iterable[ParameterRule]) -> tuple[ParameterRule, ...]:
-    """Those that keep a model out of some calls."""
+    """The rules that rule out a model for some calls."""
     return tuple(rule for rule in rules if rule.action in (Action.AVOID, Action.REFUSE))
 
 
 class Change(NamedTuple):
-    """What was done to a call for one model: `detail` in words, `rule` names why."""
+    """One change to a call for a model: `detail` describes it, `rule` names its rule."""
 
     parameter: str
     action: str
@@ -100,7 +101,7 @@ class Change(NamedTuple):
 def adapted(
     body: Mapping[str, Any], rules: Sequence[ParameterRule], output_limit: int | None = None
 ) -> tuple[dict[str, Any], tuple[Change, ...]]:
-    """The call as a model with these rules (`in_order`) is sent it, and what was changed."""
+    """The call as sent to a model with these rules (`in_order`), and the changes."""
     sent, changes = dict(body), []
     for rule in rules:
         if rule.parameter in sent and rule.applies_to(sent):
@@ -113,7 +114,7 @@ def adapted(
 def objections(
     body: Mapping[str, Any], capabilities: Iterable[str], rules: Iterable[ParameterRule]
 ) -> dict[Action, str]:
-    """The parameters for which a model with these rules is to be avoided, or cannot be asked."""
+    """The parameters for which a model with these rules is avoided or refused."""
     found: dict[Action, str] = {}
     for rule in selective(rules):
         if rule.applies_to(body, capabilities):
@@ -122,7 +123,7 @@ def objections(
 
 
 def value_text(value: Any) -> str:
-    """A value as rules name it: what kind of object, the word itself, else JSON."""
+    """A value as rules write it: the type of an object, a plain word, else JSON."""
     if isinstance(value, Mapping):
         return str(value.get("type", ""))
     return value if isinstance(value, str) else json.dumps(value)
@@ -133,7 +134,7 @@ def _matches(names: Iterable[str], patterns: Sequence[str]) -> bool:
 
 
 def _is_among(value: Any, texts: Iterable[str]) -> bool:
-    """Numbers are compared as numbers: 1.0 is 1."""
+    """Compares numbers by value: 1.0 equals 1."""
     own = value_text(value)
     return any(text == own or _number(text) == _number(own) is not None for text in texts)
 

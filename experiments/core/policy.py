@@ -1,4 +1,4 @@
-"""The frozen configuration a decision is made from: one revision, turned into plain values.
+"""The frozen configuration that decisions use: one revision as plain values.
 
 Nothing here reads a database or a clock. `experiments.configuration.policy_store` builds a
 `Policy` from a revision's document; the Python API builds one from its own objects.
@@ -35,7 +35,7 @@ def domain_flag(domain: str) -> str:
 
 
 class Method(StrEnum):
-    """What a routing policy does with a prompt. `direct`: the caller named the model itself."""
+    """How a routing policy chooses a model. `direct`: the caller named the model."""
 
     ROUTELLM = "routellm"
     ALWAYS_STRONG = "always_strong"
@@ -46,7 +46,7 @@ class Method(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A model between the pair's two, and the score from which on it gets a prompt."""
+    """A model between the weak and the strong one. It gets prompts with at least this score."""
 
     model: str
     router: str
@@ -55,10 +55,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class RoutingPolicy:
-    """What answers a domain's (or an arm's) prompts. `threshold` and `epsilon` lie in [0, 1].
+    """How a domain or an arm routes. `threshold` and `epsilon` lie in [0, 1].
 
-    `between` makes it a cascade: a prompt that does not reach the strong model goes to the first
-    step that it reaches, and to the weak model where it reaches none.
+    With `steps`, a prompt below `threshold` goes to the first step whose threshold its score
+    reaches, and to the weak model if it reaches none.
     """
 
     method: Method = Method.DOMAIN_SELECTOR
@@ -67,14 +67,14 @@ class RoutingPolicy:
     strong: str | None = None
     weak: str | None = None
     epsilon: float = 0.0
-    between: tuple[Step, ...] = ()
+    steps: tuple[Step, ...] = ()
 
     @property
     def routers(self) -> frozenset[str]:
-        """The routers that it asks for a score."""
+        """The routers that score its prompts."""
         if self.method is not Method.ROUTELLM:
             return frozenset()
-        named = (self.router, *(step.router for step in self.between))
+        named = (self.router, *(step.router for step in self.steps))
         return frozenset(name for name in named if name)
 
 
@@ -94,7 +94,7 @@ class FlagRule:
 
 @dataclass(frozen=True, slots=True)
 class Switches:
-    """The flags that switch a part of the product for everybody."""
+    """The flags that switch a feature for all users."""
 
     cost_tracking: bool = True
     performance_monitoring: bool = True
@@ -105,7 +105,7 @@ class Switches:
 
 @dataclass(frozen=True, slots=True)
 class Holdout:
-    """Units kept on the domain selector for good. `share` in hundredths of a percent."""
+    """Units that always use the domain selector. `share` is in hundredths of a percent."""
 
     share: int = 0
     seed: str = "holdout"
@@ -113,7 +113,7 @@ class Holdout:
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """A subject, how it is recognised, and what answers it."""
+    """A subject: how it is recognized and how its prompts are routed."""
 
     config: DomainConfig
     flag: FlagRule
@@ -131,7 +131,7 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """A configured router. `checkpoint` pins its weights by sha256 where it has any."""
+    """A configured router. `checkpoint` is the sha256 of its weights, if it has any."""
 
     name: str
     kind: str
@@ -162,7 +162,7 @@ class Arm:
 class Experiment:
     """A running experiment. `domain` None means all domains; `coverage` lies in [0, 1].
 
-    `by_request` takes each decision as a unit of its own, whoever asked.
+    `by_request` makes each decision its own unit, regardless of the user.
     """
 
     key: str
@@ -179,17 +179,17 @@ class Experiment:
         return arm_ranges(len(self.arms), self.coverage, [arm.weight for arm in self.arms])
 
 
-# The guard of a rollout that needs each call compared with a limit.
+# The rollout guard that compares each call with a limit.
 P95_LATENCY = "p95_latency"
 
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """A guarded rollout of a flag: below `share` are the treated, from the top the controls.
+    """A guarded rollout of a flag: treated units have the lowest buckets, controls the highest.
 
-    Both in hundredths of a percent, both counted in bucket indexes of the flag's own seed.
-    `phase` numbers the stretches with fixed shares: only units of one phase are compared. Calls
-    that take longer than `slow_ms` are counted as slow.
+    Both shares are in hundredths of a percent, counted in bucket indexes of the flag's own seed.
+    `phase` numbers the periods with fixed shares: only units of the same phase are compared. Calls
+    longer than `slow_ms` count as slow.
     """
 
     key: str
@@ -202,8 +202,8 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True)
 class Shadowing:
-    """Calls on Switchyard's own account. `budget` is in nano-dollars a UTC day; without a `judge`
-    nobody compares the answers."""
+    """Shadow calls. `budget` is in nano-dollars per UTC day. Without a `judge`, answers are not
+    compared."""
 
     seed: str = "shadow"
     budget: int = 0
@@ -220,8 +220,8 @@ class Detection:
 
 @dataclass(frozen=True)
 class Policy:
-    """One revision of the whole configuration. `prices` list a model's overrides first,
-    `upstreams` hold where the gateway calls a model that it can call."""
+    """One revision of the whole configuration. `prices` list a model's overrides first.
+    `upstreams` has the endpoint of each model that the gateway can call."""
 
     revision: int
     master: FlagRule
@@ -246,7 +246,7 @@ class Policy:
 
     @cached_property
     def selective_parameters(self) -> frozenset[str]:
-        """The parameters that keep some model out of some calls."""
+        """The parameters that rule out some model."""
         upstreams = self.upstreams.values()
         return frozenset(rule.parameter for each in upstreams for rule in each.selective)
 
@@ -257,7 +257,7 @@ class Policy:
 
     @cached_property
     def routers_in_use(self) -> frozenset[str]:
-        """Routers that the policy of a domain, or of an arm of a running experiment, asks."""
+        """Routers that a domain's policy or an arm of a running experiment uses."""
         arms = (arm.policy for experiment in self.experiments for arm in experiment.arms)
         policies = (*(domain.policy for domain in self.domains.values()), *arms)
         return frozenset(name for policy in policies for name in policy.routers)
@@ -291,7 +291,7 @@ class Policy:
     def permitted(
         self, domain: Domain, criteria: ModelSelectionCriteria | None, unavailable: frozenset[str]
     ) -> frozenset[str]:
-        """The models that may answer here at all: available, not excluded, certified."""
+        """The models that may answer in this domain: available, not excluded, certified."""
 
         def find(wanted: ModelSelectionCriteria) -> frozenset[str]:
             try:
@@ -310,7 +310,7 @@ class Policy:
         criteria: ModelSelectionCriteria | None,
         unavailable: frozenset[str],
     ) -> Answer:
-        """Without criteria of the caller's an answer is kept: every decision asks for it."""
+        """Caches answers for calls without the caller's own criteria: every decision needs them."""
         if criteria is not None:
             return find(criteria_for_domain(domain.config, criteria))
         key = (question, domain.name, unavailable)
@@ -321,7 +321,7 @@ class Policy:
 
 
 def cost_of(price: Price | None) -> ModelCost:
-    """A price as the selector ranks it: dollars for a thousand tokens. Unknown is not free."""
+    """A price as the selector ranks it: dollars per 1,000 tokens. Unknown is not free."""
     if price is None:
         return ModelCost()
     per_thousand = 1000 * NANO

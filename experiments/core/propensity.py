@@ -1,8 +1,8 @@
-"""The probability, under the logging policy, of each model a unit could have been sent to.
+"""The probability, under the logging policy, of each model that a unit could have been sent to.
 
-The randomised steps are independent (each has its own seed): master flag, holdout, domain flag,
+The randomized steps are independent (each has its own seed): master flag, holdout, domain flag,
 arm, exploration. A path ends in a choice; its model gets P(path) (1 - epsilon), the other model of
-its pair P(path) epsilon. Lists are not random: a listed unit's flags are certain.
+its pair P(path) epsilon. Lists are not random: the flags of a listed unit are certain.
 """
 
 from collections import defaultdict
@@ -25,7 +25,7 @@ class Path(NamedTuple):
 
 
 def paths(chooser: Chooser) -> Iterator[Path]:
-    """Every policy this unit could have met, with its probability. They sum to 1."""
+    """Every policy that this unit could have got, with its probability. They sum to 1."""
     policy, domain, unit = chooser.policy, chooser.domain, chooser.situation.unit
     routed = (
         flag_probability(policy.master, unit)
@@ -41,7 +41,7 @@ def paths(chooser: Chooser) -> Iterator[Path]:
 
 
 def propensity(chooser: Chooser, taken: Choice, epsilon: float, intended: str) -> Propensity:
-    """The vector over models, its entry for `intended`, and that entry given the arm taken."""
+    """The vector over models, its entry for `intended`, and that entry given the unit's arm."""
     given_arm = _share_of(intended, taken, epsilon)
     by_model: defaultdict[str, float] = defaultdict(float)
     for path in paths(chooser):
@@ -57,12 +57,12 @@ def propensity(chooser: Chooser, taken: Choice, epsilon: float, intended: str) -
 
 
 def explored_buckets(epsilon: float) -> int:
-    """How many of the bucket indexes explore, counted from 0."""
+    """How many bucket indexes explore, counted from 0."""
     return round(epsilon * BUCKETS)
 
 
 def _share_of(model: str, choice: Choice, epsilon: float) -> float:
-    """P(model | this choice): the exploration rate belongs to the other model of the pair."""
+    """P(model | this choice): the other model of the pair gets the exploration rate."""
     if choice.other is None:
         return float(model == choice.model)
     explored = explored_buckets(epsilon) / BUCKETS
@@ -72,7 +72,7 @@ def _share_of(model: str, choice: Choice, epsilon: float) -> float:
 def _needs_unasked_router(chooser: Chooser, policy: RoutingPolicy) -> bool:
     if policy.method is not Method.ROUTELLM or policy.router is None:
         return False
-    asked = (policy.router, *(step.router for step in policy.between))
+    asked = (policy.router, *(step.router for step in policy.steps))
     routers = (chooser.policy.routers.get(name) for name in asked)
     return any(
         router is not None and not router.local and router.name not in chooser.scorer.seen

@@ -1,7 +1,7 @@
 """Which addresses a provider endpoint may have. Pure: names are resolved elsewhere.
 
-Loopback is allowed: local models run there. Link-local addresses, where clouds serve credentials,
-and other addresses that no provider has are never allowed. Private networks need permission.
+Loopback is allowed for local models. Link-local addresses, where clouds serve credentials, and
+other addresses that no provider has are never allowed. Private networks need permission.
 """
 
 from collections.abc import Iterable
@@ -19,18 +19,18 @@ from urllib.parse import urlsplit
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-# Metadata services outside the link-local ranges: Amazon's over IPv6, Alibaba's, Oracle's.
+# Metadata services outside the link-local ranges: Amazon (IPv6), Alibaba, Oracle.
 _METADATA = frozenset(map(ip_address, ("fd00:ec2::254", "100.100.100.200", "192.0.0.192")))
 _CARRIER_GRADE = ip_network("100.64.0.0/10")
 _NAT64 = ip_network("64:ff9b::/96")
 
 
 class AddressRefusedError(ValueError):
-    """No call may go to this address. The message says why and what to do."""
+    """Calls to this address are not allowed. The message has the reason and what to do."""
 
 
 def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
-    """Networks such as 10.0.0.0/8; `all` is every private network. Raises ValueError."""
+    """Networks such as 10.0.0.0/8; `all` means every private network. Raises ValueError."""
     found: list[Network] = []
     for text in texts:
         if text.lower() == "all":
@@ -41,7 +41,7 @@ def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
 
 
 def host_of(base_url: str) -> str:
-    """The host of a URL, without brackets; empty where there is none."""
+    """The host of a URL without brackets; empty if there is none."""
     try:
         return urlsplit(base_url).hostname or ""
     except ValueError:
@@ -49,8 +49,8 @@ def host_of(base_url: str) -> str:
 
 
 def literal_address(host: str) -> Address | None:
-    """The address that a host is written as, also in the old spellings of IPv4 (`2852039166`,
-    `0xa9fea9fe`, `169.254.43518`); None for a name."""
+    """The host as an IP address, including old forms of IPv4 (`2852039166`, `0xa9fea9fe`,
+    `169.254.43518`); None for a name."""
     try:
         return ip_address(host.partition("%")[0])
     except ValueError:
@@ -62,17 +62,17 @@ def literal_address(host: str) -> Address | None:
 
 
 def refuse_address(address: Address, private: Iterable[Network]) -> None:
-    """Raises AddressRefusedError unless calls may go there. `private` are the networks allowed
-    besides public ones and loopback."""
+    """Raises AddressRefusedError unless calls to the address are allowed. `private` are the
+    networks allowed in addition to public ones and loopback."""
     plain = _embedded(address)
     if plain.is_loopback:
         return
     if plain in _METADATA or plain.is_link_local:
         raise AddressRefusedError(
-            f"{plain} is a link-local or metadata address. No provider is called there."
+            f"{plain} is a link-local or metadata address. Providers cannot have one."
         )
     if plain.is_unspecified or plain.is_multicast or _is_reserved(plain):
-        raise AddressRefusedError(f"{plain} is not an address that a provider can have.")
+        raise AddressRefusedError(f"{plain} is reserved. Providers cannot have such an address.")
     if _is_private(plain) and not any(plain in network for network in private):
         raise AddressRefusedError(
             f"{plain} is in a private network. Add the network to PROVIDER_PRIVATE_NETWORKS to "
@@ -81,7 +81,7 @@ def refuse_address(address: Address, private: Iterable[Network]) -> None:
 
 
 def _embedded(address: Address) -> Address:
-    """The IPv4 address inside an IPv6 one that only carries it."""
+    """The IPv4 address embedded in an IPv6 one."""
     if isinstance(address, IPv4Address):
         return address
     if address.ipv4_mapped:

@@ -1,7 +1,7 @@
-"""The endpoints a new installation starts with: one for each provider of the seeded models.
+"""The endpoints of a new installation: one for each provider of the seeded models.
 
-Providers that speak OpenAI's protocol are asked directly, which is several times cheaper; LiteLLM
-translates for the others.
+Providers with OpenAI's protocol are called directly, which takes a fraction of the processor time;
+LiteLLM translates for the others.
 """
 
 from experiments.core.endpoints import Endpoint, Protocol

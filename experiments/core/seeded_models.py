@@ -1,7 +1,7 @@
-"""The models a new installation starts with, named as LiteLLM names them.
+"""The models of a new installation, with LiteLLM's names.
 
-Prices are not written here: they come from the price catalogue, which changes. `accuracy_score` is
-a rough ordering to start from, not a measurement; replace it with figures of your own prompts.
+Prices come from the price catalog, which changes. `accuracy_score` is a rough initial ordering, not
+a measurement; replace it with results on your own prompts.
 """
 
 from experiments.core.catalog import Model, ModelCapabilities, ModelCost
@@ -28,7 +28,7 @@ _ALL = (
     "educational",
 )
 _EVERYDAY = ("general", "creative", "educational", "technical", "financial")
-# These providers sign a business associate agreement for their API on request. Sign yours first.
+# On request, these providers sign a business associate agreement for their API. Sign one first.
 _HIPAA = ("openai", "anthropic")
 
 

@@ -1,6 +1,6 @@
-"""What the providers of the seeded models are known not to take. Operators edit these rows.
+"""Parameters that the providers of the seeded models do not support. Operators edit these rows.
 
-What is missing here is learned from what providers refuse.
+The gateway learns further ones when a provider refuses them.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ def _rule(family: str, parameter: str, action: Action, **values: Any) -> Paramet
     return ParameterRule(name=name, parameter=parameter, action=action, **values)
 
 
-# They reason before they answer: one sampling, and a limit that counts the reasoning too.
+# Reasoning models: no sampling parameters, and a limit that includes the reasoning tokens.
 _REASONING: dict[str, Any] = {
     "provider": "openai",
     "model_patterns": (*_O_SERIES, "gpt-5*", "gpt-6*", "!*-chat*"),
@@ -112,6 +112,6 @@ SEEDED_PARAMETER_RULES: tuple[ParameterRule, ...] = (
     *_ANTHROPIC,
     *_GOOGLE,
     *_OTHERS,
-    # No more than the model can write, whatever the parameter is called.
+    # No more than the model's output limit, under any parameter name.
     *(_rule("any", name, _CLAMP) for name in LIMITS),
 )

@@ -1,10 +1,10 @@
-"""The classic selector: the best model for some criteria, by filters and a strategy.
+"""The domain selector: the best model for given criteria, by filters and a strategy.
 
-Filters are applied in the order of `FILTERS`, most important first. One that would leave no model
-is skipped and named in `Selection.relaxed`; so what gives way first is the end of the list. Never
-skipped: availability, exclusions, and certifications wherever any registered model declares some.
-With `fallback_strategy` "fail" only preferences give way; with "cheapest" a requirement nobody
-meets is answered by the cheapest model that may answer at all.
+Filters are applied in the order of `FILTERS`, most important first. A filter that would leave no
+model is skipped and listed in `Selection.relaxed`. Never skipped: availability, exclusions, and
+certifications if any registered model declares some. With `fallback_strategy` "fail", only
+preferences are skipped; with "cheapest", the cheapest permitted model answers if no model meets a
+requirement.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -20,15 +20,15 @@ GENERAL = "general"
 
 
 class NoEligibleModelsError(Exception):
-    """No registered model may answer. The message says what ruled them out."""
+    """No registered model may answer. The message has the reason."""
 
 
 @dataclass(frozen=True)
 class ModelSelectionCriteria:
-    """What an answer needs, all optional. Costs are US dollars, latencies milliseconds.
+    """Requirements for an answer, all optional. Costs are US dollars, latencies milliseconds.
 
-    A request's cost is that of 1,000 tokens in and 500 out; a price for 1k tokens is the dearer
-    of the two sides. A model whose price or latency is unknown does not meet a limit on it.
+    The cost of a request assumes 1,000 input and 500 output tokens; the price of 1k tokens is the
+    higher of input and output. A model with an unknown price or latency does not meet its limit.
     """
 
     required_tasks: Sequence[str] | None = None
@@ -58,14 +58,14 @@ class ModelSelectionCriteria:
 
 
 class Selection(NamedTuple):
-    """The model chosen, and the filters that had to give way, most important first."""
+    """The chosen model, and the skipped filters, most important first."""
 
     model: Model
     relaxed: tuple[str, ...] = ()
 
 
 class Filter(NamedTuple):
-    """One criterion: whether the criteria ask for it, and whether a model meets it."""
+    """One criterion: whether it is set, and whether a model meets it."""
 
     name: str
     is_preference: bool
@@ -74,13 +74,13 @@ class Filter(NamedTuple):
 
 
 class Selector(Protocol):
-    """Any object that chooses a model for some criteria."""
+    """Any object that chooses a model for given criteria."""
 
     async def select_model(self, criteria: ModelSelectionCriteria | None = None) -> Model: ...
 
 
 class ModelSelector:
-    """Selects among the models of a registry, read anew at each call."""
+    """Selects among the models of a registry, read again at each call."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
@@ -90,7 +90,7 @@ class ModelSelector:
         return self.select(criteria).model
 
     def select(self, criteria: ModelSelectionCriteria | None = None) -> Selection:
-        """`select_model` without a coroutine, and with what had to give way."""
+        """Like `select_model`, but synchronous, and with the skipped filters."""
         return select(self.registry.models.values(), criteria or ModelSelectionCriteria())
 
 
@@ -99,7 +99,7 @@ def select(
     criteria: ModelSelectionCriteria,
     unavailable: frozenset[str] = frozenset(),
 ) -> Selection:
-    """The best of `models`, whatever their order. `unavailable` names some that cannot answer now.
+    """The best of `models`, regardless of their order. `unavailable` models cannot answer now.
 
     Raises NoEligibleModelsError.
     """
@@ -124,9 +124,9 @@ def select(
 def criteria_for_domain(
     domain: DomainConfig, base: ModelSelectionCriteria | None = None
 ) -> ModelSelectionCriteria:
-    """The caller's criteria with what the domain needs added; the stricter of the two holds.
+    """The caller's criteria combined with the domain's requirements; the stricter applies.
 
-    The caller's own preferred models win over the domain's.
+    The caller's preferred models replace the domain's.
     """
     base = base or ModelSelectionCriteria()
     domains = () if domain.name == GENERAL else (domain.name,)
@@ -147,9 +147,9 @@ def permitted(
     criteria: ModelSelectionCriteria,
     unavailable: frozenset[str] = frozenset(),
 ) -> list[Model]:
-    """The models no fallback may go beyond: available, not excluded, certified.
+    """The models that a fallback may use: available, not excluded, certified.
 
-    Raises NoEligibleModelsError when there is none.
+    Raises NoEligibleModelsError if there is none.
     """
     models = list(models)
     if not models:
@@ -161,7 +161,7 @@ def permitted(
     if not allowed:
         raise NoEligibleModelsError("The criteria exclude every available model.")
     needed = _lower(criteria.required_certifications)
-    # A registry in which no model declares any certification does not keep track of them.
+    # If no model declares any certification, the registry does not track them.
     if not needed or not any(model.capabilities.certifications for model in models):
         return allowed
     certified = [m for m in allowed if needed <= _lower(m.capabilities.certifications)]
@@ -282,8 +282,8 @@ def _union(first: Sequence[str] | None, second: Sequence[str]) -> tuple[str, ...
 def _unmet(rule: str, remaining: list[Model]) -> str:
     names = ", ".join(sorted(model.key for model in remaining))
     return (
-        f"No model meets {rule}; left before it: {names}. "
-        "Loosen it, or choose fallback_strategy 'best_available'."
+        f"No model meets {rule}; models before this filter: {names}. "
+        "Relax it, or use fallback_strategy 'best_available'."
     )
 
 

@@ -1,7 +1,7 @@
-"""How the classic selector ranks the models that passed its filters.
+"""How the domain selector ranks the models that passed its filters.
 
-Every strategy breaks ties by cost or accuracy and at last by key, so that equal registries give
-equal answers. Costs are those of a nominal request of 1,000 tokens in and 500 out.
+Every strategy breaks ties by cost or accuracy and finally by key, so that equal registries give
+equal results. Costs are those of a nominal request with 1,000 input and 500 output tokens.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from experiments.core.catalog import SPEED_RATINGS, Model
 
 NOMINAL_INPUT_TOKENS = 1000
 NOMINAL_OUTPUT_TOKENS = 500
-# Milliseconds assumed for a rating where nothing was measured.
+# Milliseconds assumed for a speed rating without measurements.
 RATED_LATENCY = dict(zip(SPEED_RATINGS, (3000.0, 1500.0, 500.0), strict=True))
 ACCURACY_WEIGHT, COST_WEIGHT, SPEED_WEIGHT = 0.5, 0.3, 0.2
 
@@ -19,21 +19,21 @@ Strategy = Callable[[Sequence[Model]], Model]
 
 
 def nominal_cost(model: Model) -> float | None:
-    """US dollars for a nominal request, or None where the price is unknown."""
+    """US dollars for a nominal request, or None if the price is unknown."""
     if not model.cost.is_priced:
         return None
     return model.cost.calculate_cost(NOMINAL_INPUT_TOKENS, NOMINAL_OUTPUT_TOKENS)
 
 
 def latency(model: Model) -> float:
-    """The measured median in milliseconds, else what the speed rating stands for."""
+    """The measured median in milliseconds, else the value assumed for the speed rating."""
     if model.metrics and model.metrics.latency_p50:
         return model.metrics.latency_p50
     return RATED_LATENCY.get(model.capabilities.speed_rating, RATED_LATENCY["medium"])
 
 
 def by_cost(model: Model) -> tuple[float, float, str]:
-    """Sorts cheapest first; an unknown price comes last."""
+    """Sort key: cheapest first; unknown prices last."""
     cost = nominal_cost(model)
     return (inf if cost is None else cost, -model.capabilities.accuracy_score, model.key)
 
@@ -60,15 +60,15 @@ def performance_optimized(models: Sequence[Model]) -> Model:
 
 
 def balanced(models: Sequence[Model]) -> Model:
-    """Half accuracy, three tenths cost, two tenths speed.
+    """Weights accuracy by .5, cost by .3 and speed by .2.
 
-    Each is measured as the share by which a model beats the worst candidate (in expected errors,
-    dollars, milliseconds), so that no unit outweighs another. An unknown price counts as the worst.
+    Each is the relative gain over the worst candidate (in expected errors, dollars, milliseconds),
+    so that units do not matter. An unknown price counts as the worst.
     """
     errors = [1 - model.capabilities.accuracy_score for model in models]
     known = [cost for model in models if (cost := nominal_cost(model)) is not None]
-    dearest = max(known, default=0.0)
-    costs = [dearest if (cost := nominal_cost(model)) is None else cost for model in models]
+    highest = max(known, default=0.0)
+    costs = [highest if (cost := nominal_cost(model)) is None else cost for model in models]
     scores = [
         ACCURACY_WEIGHT * accuracy + COST_WEIGHT * cost + SPEED_WEIGHT * speed
         for accuracy, cost, speed in zip(

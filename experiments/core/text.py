@@ -1,7 +1,7 @@
 """What a database cannot store: the NUL character, half a surrogate pair, a number without a value.
 
-`find_unstorable` is what every entry point asks about what a caller sent; `storable` replaces such
-characters in what a provider, a router or a library said.
+Every entry point checks a caller's input with `find_unstorable`. `storable` replaces such
+characters in text from a provider, a router or a library.
 """
 
 import json
@@ -18,13 +18,13 @@ REPLACEMENT = "\ufffd"
 CONTROL_CHARACTERS = r"[\x00-\x1f\x7f-\x9f]"
 _HALF = re.compile("[\ud800-\udfff]")
 ESCAPED_NUL = b"\\u0000"
-# OpenAI's own value for the logarithm of a probability that is next to nothing. Others are None.
+# OpenAI's own value for the logarithm of a tiny probability. Other non-numbers become None.
 _CONSTANTS = {"-Infinity": -9999.0}
 _LARGEST = 2**63
 
 
 class Unstorable(NamedTuple):
-    """Where in a value it is (`metadata.a`, `items[2].text`; empty: the value itself), and what."""
+    """What cannot be stored, and its path (`metadata.a`, `items[2].text`; empty: the value)."""
 
     field: str
     what: str
@@ -35,7 +35,7 @@ class Unstorable(NamedTuple):
 
 
 class NestedTooDeeplyError(orjson.JSONDecodeError):
-    """JSON that could be read, but not written again."""
+    """JSON that can be read but not written."""
 
     def __init__(self) -> None:
         super().__init__(f"it is nested deeper than {MAX_DEPTH} levels", "", 0)
@@ -45,7 +45,7 @@ class NestedTooDeeplyError(orjson.JSONDecodeError):
 
 
 class UnstorableError(ValueError):
-    """JSON that parses, and holds what no database stores."""
+    """Valid JSON with a value that a database cannot store."""
 
     def __init__(self, found: Unstorable) -> None:
         self.found = found
@@ -57,12 +57,12 @@ def is_storable(text: str) -> bool:
 
 
 def find_unstorable(value: Any, *, numbers: bool = False) -> Unstorable | None:
-    """The first such place in text, or in anything nested as JSON is, names included. With
-    `numbers`, NaN and infinity too."""
+    """The first unstorable value in text or nested JSON, including names. With `numbers`, also NaN
+    and infinity."""
     for where, leaf in _leaves(value):
         if isinstance(leaf, float):
             if numbers and not math.isfinite(leaf):
-                return Unstorable(where, f"{leaf}, which is no number", "not_finite")
+                return Unstorable(where, f"{leaf}, which is not a number", "not_finite")
         elif not is_storable(leaf):
             return _problem(where, leaf)
     return None
@@ -77,7 +77,7 @@ def _problem(where: str, text: str) -> Unstorable:
 
 
 def _leaves(value: Any) -> Iterator[tuple[str, Any]]:
-    """Texts and fractions in the order they come, without recursion: bodies may be nested deep."""
+    """Texts and floats in order. Does not recurse, since bodies may be deeply nested."""
     rest = [("", value)]
     while rest:
         where, one = rest.pop()
@@ -98,7 +98,7 @@ def _below(path: str, name: Any) -> str:
 
 
 def storable(text: str) -> str:
-    """The text with such characters replaced. Halves of one pair that met again become whole."""
+    """The text with such characters replaced. Adjacent halves of a surrogate pair are joined."""
     if is_storable(text):
         return text
     whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
@@ -106,7 +106,7 @@ def storable(text: str) -> str:
 
 
 def storable_value(value: Any) -> Any:
-    """The same for everything nested in it, as JSON is. What is no number becomes None."""
+    """The same for nested JSON. NaN and infinity become None."""
     if isinstance(value, str):
         return storable(value)
     if isinstance(value, float):
@@ -122,11 +122,10 @@ def storable_value(value: Any) -> Any:
 
 
 def load_json(raw: bytes) -> Any:
-    """One JSON value that a caller sent. Raises UnstorableError, orjson.JSONDecodeError;
-    NestedTooDeeplyError is one of these.
+    """Reads JSON from a caller. Raises UnstorableError or orjson.JSONDecodeError, of which
+    NestedTooDeeplyError is a subclass.
 
-    orjson refuses half a surrogate pair without saying where it is, so then the standard decoder
-    looks for it.
+    orjson refuses half a surrogate pair without its position, so the standard decoder finds it.
     """
     try:
         value = orjson.loads(raw)
@@ -144,11 +143,10 @@ def load_json(raw: bytes) -> Any:
 
 
 def load_provider_json(raw: bytes, *, halves: bool = False) -> Any:
-    """One JSON value that a provider sent, with everything replaced that no database stores: what
-    is passed on to a caller can then be sent back. Raises ValueError.
+    """Reads JSON from a provider and replaces what a database cannot store, so that a caller can
+    send it back. Raises ValueError.
 
-    With `halves`, text is left as it came: half a surrogate pair may meet the other one in the next
-    chunk.
+    With `halves`, keeps half a surrogate pair: the next chunk may have the other half.
     """
     try:
         value = orjson.loads(raw)
@@ -160,13 +158,13 @@ def load_provider_json(raw: bytes, *, halves: bool = False) -> Any:
 
 
 def may_be_unstorable(raw: bytes) -> bool:
-    """Whether JSON can hold what no database stores. It can only hold it escaped."""
+    """Whether the JSON can contain what a database cannot store: only with escapes."""
     return ESCAPED_NUL in raw or b"\\ud" in raw or b"\\uD" in raw
 
 
 def _lenient(raw: bytes) -> Any:
-    """With halves of surrogate pairs, NaN and the like, which orjson refuses and official clients
-    read. Raises ValueError."""
+    """Accepts half surrogate pairs, NaN and infinity, which orjson refuses and official clients
+    accept. Raises ValueError."""
     try:
         text = raw.decode(errors="replace")
         return json.loads(text, parse_constant=_CONSTANTS.get, parse_int=_whole)
@@ -175,7 +173,7 @@ def _lenient(raw: bytes) -> Any:
 
 
 def _whole(digits: str) -> int | float:
-    """As orjson reads it: what 64 bits do not hold is a float."""
+    """Like orjson: integers beyond 64 bits become floats."""
     number = int(digits) if len(digits) < 20 else float(digits)
     return number if isinstance(number, float) or abs(number) < _LARGEST else float(number)
 
@@ -189,5 +187,5 @@ def _find_half(raw: bytes) -> Unstorable | None:
 
 
 def _refuse_constant(name: str) -> Any:
-    """NaN and Infinity are no JSON at all."""
+    """Refuses NaN and Infinity: they are not JSON."""
     raise ValueError(name)

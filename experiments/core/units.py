@@ -1,4 +1,4 @@
-"""The unit of a decision: its buckets, and what is stored of them so that it can be replayed."""
+"""The unit of a decision, and its buckets, which are stored for replay."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from experiments.core.bucketing import bucket_index, namespace_index
 
 
 class Buckets(Protocol):
-    """Where a unit falls under each seed, as integers."""
+    """A unit's bucket for each seed, as integers."""
 
     def index(self, seed: str) -> int:
         """0 to 9,999."""
@@ -21,7 +21,7 @@ class Buckets(Protocol):
 
 @dataclass(slots=True)
 class HashedBuckets:
-    """Buckets of a unit id as sent. `seen` keeps every answer, for the decision's record."""
+    """Buckets of a unit id as sent. `seen` collects the results to store with the decision."""
 
     unit_id: str
     seen: dict[str, int] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class HashedBuckets:
 
 @dataclass(frozen=True, slots=True)
 class RecordedBuckets:
-    """Buckets read back from a stored decision: the unit id itself was never kept."""
+    """Buckets of a stored decision, which does not contain the unit id."""
 
     seen: Mapping[str, int]
 
@@ -53,9 +53,9 @@ class RecordedBuckets:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What is randomised. `hashed` is the keyed hash that lists and storage use.
+    """What is randomized. `hashed` is the keyed hash that lists and storage use.
 
-    `sticky` is false where the caller named no unit and the decision itself is the unit.
+    `sticky` is false if the caller sent no unit, so the decision is its own unit.
     """
 
     buckets: Buckets

@@ -4,13 +4,13 @@ from typing import NamedTuple
 
 
 class Usage(NamedTuple):
-    """`input_tokens` and `output_tokens` count everything; the other counts are parts of them.
+    """`input_tokens` and `output_tokens` are totals; the other counts are parts of them.
 
     Of the input: `cached_tokens` were read from the provider's cache, `cache_write_tokens` written
     to it for its usual lifetime (Anthropic: five minutes), `cache_write_1h_tokens` for an hour;
     `input_audio_tokens` are audio. Of the output: `reasoning_tokens` and `output_audio_tokens`.
-    None: the provider does not say. `reported_cost` is the provider's own figure in nano-dollars.
-    `estimated` counts are Switchyard's.
+    None: the provider does not report it. `reported_cost` is the provider's figure in nano-dollars.
+    With `estimated`, Switchyard estimated the counts.
     """
 
     input_tokens: int

@@ -1,4 +1,4 @@
-"""The values a decision goes through: what it was given, what each step answers, what comes out."""
+"""The values of a decision: its inputs, the result of each step, and the decision itself."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from experiments.core.units import Unit
 
 
 class Score(NamedTuple):
-    """A router's answer: `value` in [0, 1], and the sha256 of the checkpoint that gave it."""
+    """A router's score: `value` in [0, 1], and the sha256 of its checkpoint."""
 
     value: float
     checkpoint: str | None = None
@@ -29,7 +29,7 @@ class Failure(NamedTuple):
 
 
 class Fallback(NamedTuple):
-    """One step away from what was intended: at which stage, why, and the model taken instead."""
+    """One departure from the intended choice: the stage, the reason, and the model used instead."""
 
     stage: str
     reason: str
@@ -43,7 +43,7 @@ class Pair(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What a routing policy picks for a prompt. `pair` is None where it chose outside a pair."""
+    """A routing policy's choice for a prompt. `pair` is None if it chose outside a pair."""
 
     model: str
     method: Method
@@ -56,7 +56,7 @@ class Choice(NamedTuple):
 
     @property
     def other(self) -> str | None:
-        """The model of the pair that was not picked: what exploration takes."""
+        """The model of the pair that was not chosen: exploration uses it."""
         if self.pair is None:
             return None
         return self.pair.weak if self.model == self.pair.strong else self.pair.strong
@@ -72,7 +72,7 @@ class Propensity(NamedTuple):
 
 
 class Costs(NamedTuple):
-    """Nano-dollars at this moment's prices; None is unknown. `prices` are those used."""
+    """Nano-dollars at current prices; None is unknown. `prices` are those used."""
 
     chosen: int | None
     strong: int | None
@@ -88,15 +88,15 @@ class Costs(NamedTuple):
 
     @property
     def saving(self) -> int | None:
-        """Baseline minus chosen; negative where the choice costs more."""
+        """Baseline minus chosen; negative if the choice costs more."""
         if self.chosen is None or self.baseline is None:
             return None
         return self.baseline - self.chosen
 
 
 class RequestedTarget(NamedTuple):
-    """What the caller names instead of leaving it to the domain: a model, or a router with its
-    threshold, as RouteLLM's model strings do."""
+    """The caller's own choice: a model, or a router with its threshold, as in RouteLLM's model
+    strings."""
 
     model: str | None = None
     router: str | None = None
@@ -107,10 +107,10 @@ class RequestedTarget(NamedTuple):
 class DecisionInputs:
     """Everything about one request that is not in the policy. All of it is stored.
 
-    `input_tokens` is counted or estimated; `output_tokens` are expected per (domain, model), with
-    `default_output_tokens` where nothing is known; `unavailable` names models that cannot answer
-    now; with `pair_stands_in` such a model gives way to the other of its pair before any other;
-    `day` picks the prices that hold; `asked` is what the caller named itself.
+    `input_tokens` is counted or estimated. `output_tokens` are expected per (domain, model), with
+    `default_output_tokens` where nothing is known. `unavailable` models cannot answer now; with
+    `pair_stands_in`, the other model of the pair is their first replacement. `day` selects the
+    prices. `asked` is the caller's own choice.
     """
 
     decision_id: str
@@ -130,12 +130,12 @@ class DecisionInputs:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What was decided for one prompt, and all that explains it.
+    """The decision for one prompt, and everything that explains it.
 
-    `cohort` is the guarded rollout that watches it; `audited` decisions are those whose ratings are
-    the quality metric of their experiment. `choice` is what the policy picked, `intended` the model
-    after exploration, `model` the one that answers after fallbacks. `listed` and `forced` units are
-    never counted.
+    `cohort` is its group in a guarded rollout. The ratings of `audited` decisions are the quality
+    metric of their experiment. `choice` is the policy's choice, `intended` the model after
+    exploration, `model` the one that answers after fallbacks. `listed` and `forced` units are never
+    counted.
     """
 
     id: str
@@ -168,7 +168,7 @@ class Decision:
 
     @property
     def tier(self) -> str:
-        """`strong` or `weak` where the routed pair answers, else `selected`."""
+        """`strong` or `weak` if a model of the routed pair answers, else `selected`."""
         if self.choice.pair is None or self.model not in self.choice.pair:
             return "selected"
         return "strong" if self.model == self.choice.pair.strong else "weak"

@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Formats numbers for people."""
 
 from decimal import Decimal
 
@@ -6,7 +6,7 @@ from experiments.core.money import NANO
 
 
 def dollars(nano: int) -> str:
-    """Two digits after the point from a dollar on, two that count below: $12.30, $0.0019."""
+    """Two decimals from one dollar up, two significant digits below: $12.30, $0.0019."""
     amount = Decimal(nano) / NANO
     if amount == 0:
         return "$0"
@@ -16,7 +16,7 @@ def dollars(nano: int) -> str:
 
 
 def percent(value: float) -> str:
-    """25 -> "25 %", 12.5 -> "12.5 %": no zeros that say nothing."""
+    """25 -> "25 %", 12.5 -> "12.5 %": without trailing zeros."""
     return f"{round(value, 2):.10g} %"
 
 
@@ -25,7 +25,7 @@ def plural(count: int, singular: str, many: str | None = None) -> str:
 
 
 def comparison(score: float, threshold: float) -> tuple[str, str, str]:
-    """Both numbers and the sign between them, with as many digits as show that it is true."""
+    """Both numbers and the sign between them, with enough digits to show the difference."""
     sign = "≥" if score >= threshold else "<"
     for digits in range(2, 9):
         left, right = f"{score:.{digits}f}", f"{threshold:.{digits}f}"

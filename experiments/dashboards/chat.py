@@ -56,8 +56,8 @@ def why(request: HttpRequest, decision_id: UUID) -> HttpResponse:
     row = Decision.objects.filter(pk=decision_id).first()
     if row is None:
         return HttpResponse("This decision is not there any more.", status=404)
-    stations = [one for one in explanation.stations(row) if one.name != OUTCOME]
-    context = {"row": row, "sentence": explanation.sentence(row), "stations": stations}
+    stations = [one for one in explanation.steps(row) if one.name != OUTCOME]
+    context = {"row": row, "sentence": explanation.summary(row), "stations": stations}
     return render(request, "includes/chat_why.html", context)
 
 

@@ -101,8 +101,8 @@ def decision(request: HttpRequest, decision_id: UUID) -> HttpResponse:
     attempts = list(row.attempts.all())
     context = {
         "row": row,
-        "sentence": explanation.sentence(row),
-        "stations": explanation.stations(row),
+        "sentence": explanation.summary(row),
+        "stations": explanation.steps(row),
         "outcome": getattr(row, "outcome", None),
         "ratings": row.feedback.all(),
         "shadow": shadow_of(getattr(row, "shadow", None)),

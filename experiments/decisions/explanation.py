@@ -13,13 +13,13 @@ from experiments.models import Decision, Outcome
 HASH_DIGITS = 12
 
 
-def stations(row: Decision) -> tuple[ExplanationStep, ...]:
-    """The track of a decision. Costs two queries where outcome and feedback are not loaded."""
-    return explanation.stations(facts_of(row))
+def steps(row: Decision) -> tuple[ExplanationStep, ...]:
+    """The steps of a decision. Costs two queries if outcome and feedback are not loaded."""
+    return explanation.steps(facts_of(row))
 
 
-def sentence(row: Decision) -> str:
-    return explanation.sentence(facts_of(row))
+def summary(row: Decision) -> str:
+    return explanation.summary(facts_of(row))
 
 
 def as_text(row: Decision) -> str:

@@ -131,7 +131,7 @@ def scores_of(found: Forecast, router: str) -> list[float]:
 def _routers(wanted: Iterable[RoutingPolicy]) -> frozenset[str]:
     """Whose scores the policies ask for."""
     routed = [one for one in wanted if one.method is Method.ROUTELLM]
-    steps = {step.router for one in routed for step in one.between}
+    steps = {step.router for one in routed for step in one.steps}
     return frozenset({one.router for one in routed if one.router} | steps)
 
 

@@ -221,13 +221,13 @@ def import_in_background(
         job = Import(source, name, detects=detects, origin=origin, prices=prices_now())
         tally = job.run(
             lambda done: running.advance(min(done, total), total),
-            lambda refusal: running.say(f"{refusal.where}: {refusal.reason}"),
+            lambda refusal: running.log(f"{refusal.where}: {refusal.reason}"),
         )
     except OutcomesError as error:
         file.unlink(missing_ok=True)
         raise OutcomesError(str(error).replace(str(file), origin)) from error
     file.unlink(missing_ok=True)
-    running.say(tally.sentence)
+    running.log(tally.sentence)
     return {"set": name, "added": tally.added, "refused": tally.refused}
 
 

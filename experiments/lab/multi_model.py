@@ -58,18 +58,18 @@ def cascade_of(name: str) -> Cascade | None:
     except NoPolicyError:
         return None
     domain = policy.domains.get(name.removeprefix(POLICY))
-    return _cascade(name, policy, domain) if domain and domain.policy.between else None
+    return _cascade(name, policy, domain) if domain and domain.policy.steps else None
 
 
 def _cascade(name: str, policy: Policy, domain: Domain) -> Cascade | None:
-    wanted, between = domain.policy, domain.policy.between
+    wanted, steps = domain.policy, domain.policy.steps
     pair, threshold = pair_of(policy, domain, wanted), effective_threshold(policy, domain, wanted)
     if pair is None or threshold is None or wanted.router is None:
         return None
     return Cascade(
         name,
-        (pair.strong, *(step.model for step in between), pair.weak),
-        ((wanted.router, threshold), *((step.router, step.threshold) for step in between)),
+        (pair.strong, *(step.model for step in steps), pair.weak),
+        ((wanted.router, threshold), *((step.router, step.threshold) for step in steps)),
     )
 
 

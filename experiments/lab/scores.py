@@ -94,7 +94,7 @@ def score_in_background(running: Running, *, outcomes: str, routers: list[str]) 
     outcome_set = find_set(outcomes)
     for name in with_steps(routers):
         found = scores(outcome_set, find_scorer(name), running.advance)
-        running.say(f"{name}: {found.microseconds / 1000:.2f} ms a prompt.")
+        running.log(f"{name}: {found.microseconds / 1000:.2f} ms a prompt.")
     return {"set": outcomes}
 
 

@@ -52,7 +52,7 @@ def train(
     *,
     data: TrainingSet | None = None,
     advance: Callable[[int, int], object] = lambda done, total: None,
-    say: Callable[[str], object] = lambda line: None,
+    log: Callable[[str], object] = lambda line: None,
 ) -> Trained:
     """`data` are the outcomes where they come from a file and not from a set.
 
@@ -64,16 +64,16 @@ def train(
     check_name(order.name)
     if data is None:
         data = training_set(find_set(order.outcomes), order.domain)
-    job = Job(order.kind, data, order.outcomes, order.seed, advance=advance, say=say)
+    job = Job(order.kind, data, order.outcomes, order.seed, advance=advance, log=log)
     for name, value in job.evidence().items():
-        say(f"{name.replace('_', ' ').capitalize()}: {value}.")
+        log(f"{name.replace('_', ' ').capitalize()}: {value}.")
     building = Path(settings.LAB_DIR) / "routers" / order.name / f"building-{order.kind}"
     job.run(building)
     manifest = read_manifest(building, order.kind)
     folder = building.with_name(manifest.sha256[:12])
     _replace(building, folder)
     name = register(order.name, order.kind, folder, manifest, author)
-    say(f"Router '{name}' is ready. No policy uses it yet: try it in an experiment.")
+    log(f"Router '{name}' is ready. No policy uses it yet: try it in an experiment.")
     return Trained(name, folder, manifest)
 
 
@@ -84,7 +84,7 @@ def train_in_background(
         Order(name, kind, outcomes, domain, seed),
         by,
         advance=running.advance,
-        say=running.say,
+        log=running.log,
     )
     return {"router": found.name, "measured": dict(found.manifest.measured)}
 

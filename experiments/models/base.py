@@ -212,5 +212,5 @@ class RoutingPolicyRow(models.Model):
             strong=self.strong_model.name if self.strong_model else None,
             weak=self.weak_model.name if self.weak_model else None,
             epsilon=self.epsilon,
-            between=tuple(Step(**step) for step in self.between),
+            steps=tuple(Step(**step) for step in self.between),
         )

@@ -1,4 +1,4 @@
-"""What the units of a guarded rollout did, as the rows that its analysis compares.
+"""The data of a guarded rollout: one row per unit, day and phase, for its analysis.
 
 A row is a unit on one day of one phase. A unit seen on both sides of one phase is left out of that
 phase and counted; that a unit is a control in one phase and treated in a later one is the plan.

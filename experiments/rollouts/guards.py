@@ -84,7 +84,7 @@ def _checked(guard: Any) -> dict[str, Any]:
     if found.guard.margin >= found.guard.width:
         raise GuardsError(
             f"The margin of '{metric}' is {margin:g}, but its values differ by at most "
-            f"{found.guard.width:g}: it would guard nothing."
+            f"{found.guard.width:g}: no loss could exceed it. Lower the margin."
         )
     return {
         "metric": metric,
@@ -132,7 +132,7 @@ def _range(spec: MetricSpec, cap: float | None) -> Interval:
 
 
 def described(guards: Sequence[dict[str, Any]]) -> str:
-    """As a person writes them, one a line: "cost 0.001 limit 0.02"."""
+    """The guards as text, one per line: "cost 0.001 limit 0.02"."""
     return "\n".join(
         f"{one['metric']} {one['margin']:g}"
         + (f" limit {one['limit']:g}" if one.get("limit") else "")

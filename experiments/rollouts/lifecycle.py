@@ -1,8 +1,8 @@
-"""Guarded rollouts: a flag's percentage raised step by step, as far as the guards allow.
+"""Guarded rollouts: raise a flag's percentage in steps, as far as the guards allow.
 
-One round checks every open rollout once. It is safe to run twice, or from two machines: the numbers
-are read without a lock, and what follows from them is done under the lock of the configuration,
-unless the rollout has moved meanwhile.
+One round checks every open rollout once. It is safe to run twice, or on two machines: a round reads
+the numbers without a lock, and acts under the configuration's lock unless the rollout has changed
+in the meantime.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ from experiments.experimentation.metrics import UnknownMetricError
 from experiments.models import Flag, Rollout, RolloutStep
 from experiments.rollouts.guards import guards_of
 from experiments.rollouts.monitoring import Check, look_at, recorded
-from experiments.rollouts.steps import HUNDRED, Step, percentage_at, problem_of, steps_of
+from experiments.rollouts.steps import HUNDRED, PlannedStep, percentage_at, problem_of, steps_of
 from experiments.storage.transactions import retried
 
 AUTHOR = "rollout"
@@ -41,27 +41,27 @@ class RolloutError(Exception):
 
 @retried
 def plan(values: dict[str, Any], author: Author) -> Rollout:
-    """A rollout that waits to be started, as a revision. Raises RolloutError where the flag has
-    one already."""
+    """Creates a pending rollout, as a revision. Raises RolloutError if the flag already has an open
+    one."""
     flag: Flag = values["flag"]
     with revision(author, f"Rollout of {flag.key}: planned"):
         return add_plan(values)
 
 
 def add_plan(values: dict[str, Any]) -> Rollout:
-    """Like `plan`, inside a revision of the caller's."""
+    """Like `plan`, inside the caller's revision."""
     flag: Flag = values["flag"]
     with transaction.atomic():
         lock_configuration()
         if flag.rollouts.exclude(state__in=ENDED).exists():
-            raise RolloutError(f"{flag} has a rollout already: finish it, or roll it back.")
+            raise RolloutError(f"{flag} already has a rollout: finish it, or roll it back.")
         return Rollout.objects.create(**values)
 
 
 @retried
 def start(rollout: Rollout, author: Author, now: datetime) -> None:
     """pending -> running at its first step. Raises RolloutError."""
-    with _held(rollout, "started", State.PENDING):
+    with _locked(rollout, "started", State.PENDING):
         problem = problem_of(rollout)
         if problem:
             raise RolloutError(problem)
@@ -71,7 +71,7 @@ def start(rollout: Rollout, author: Author, now: datetime) -> None:
 
 
 def worst_case_of(rollout: Rollout) -> str:
-    """What the first step can cost before anything is known, for every guard."""
+    """The largest possible loss of the first step, for every guard."""
     share = float(percentage_at(rollout, 0) / HUNDRED) if rollout.steps else 0.0
     return worst_case([one.guard for one in guards_of(rollout)], share)
 
@@ -79,36 +79,36 @@ def worst_case_of(rollout: Rollout) -> str:
 @retried
 def advance(rollout: Rollout, author: Author, now: datetime) -> None:
     """ready -> the next step, or the end after the last."""
-    with _held(rollout, "moved on", State.READY):
-        _enter_next(rollout, look_at(rollout, now), author, now, "Moved on")
+    with _locked(rollout, "advanced", State.READY):
+        _enter_next(rollout, look_at(rollout, now), author, now, "Advanced")
 
 
 @retried
 def advance_anyway(rollout: Rollout, author: Author, now: datetime, reason: str) -> None:
-    """The next step although a guard does not allow it. The reason is kept and repeated at the
-    end. Raises RolloutError without one."""
+    """The next step although a guard does not allow it. The reason is stored and repeated at the
+    end. Raises RolloutError without a reason."""
     if not reason.strip():
         raise RolloutError("Give a reason: it is recorded and repeated when the rollout ends.")
-    with _held(rollout, "advanced", *WATCHED, State.READY):
+    with _locked(rollout, "advanced", *WATCHED, State.READY):
         look = look_at(rollout, now)
         if look.waits_for:
             why = f"{reason.strip()} ({_name(author)})"
             said = f"Advanced without evidence: {why}"
             _enter(rollout, rollout.step + 1, author, now, said, without_evidence=why)
         else:
-            _enter_next(rollout, look, author, now, "Moved on")
+            _enter_next(rollout, look, author, now, "Advanced")
 
 
 @retried
 def lower_target(rollout: Rollout, percentage: Decimal, author: Author, now: datetime) -> None:
-    """The rollout ends at `percentage`: later steps are dropped. At the percentage it has now, it
-    ends there. Raises RolloutError."""
-    with _held(rollout, "changed", State.PENDING, State.PAUSED, *WATCHED, State.READY):
+    """The rollout ends at `percentage`; later steps are removed. At the current percentage, it ends
+    without another step. Raises RolloutError."""
+    with _locked(rollout, "changed", State.PENDING, State.PAUSED, *WATCHED, State.READY):
         target, there = steps_of(rollout)[-1].percentage, rollout.treated_percentage
         if not _is_between(percentage, there, target):
             raise RolloutError(
-                f"The target is {_share(target)} and the flag is at {_share(there)}: give a "
-                "percentage from there up to below the target."
+                f"The target is {_share(target)} and the flag is at {_share(there)}: enter a "
+                f"percentage of at least {_share(there)} and below {_share(target)}."
             )
         kept = [step for step in rollout.steps if Decimal(str(step[0])) < percentage]
         hours = next(step[1] for step in rollout.steps if Decimal(str(step[0])) >= percentage)
@@ -119,15 +119,15 @@ def lower_target(rollout: Rollout, percentage: Decimal, author: Author, now: dat
 
 @retried
 def pause(rollout: Rollout, author: Author, now: datetime) -> None:
-    """The percentage stays where it is, and nothing moves until it is resumed."""
-    with _held(rollout, "paused", State.RUNNING, State.HELD, State.READY):
+    """Keeps the percentage until the rollout is resumed."""
+    with _locked(rollout, "paused", State.RUNNING, State.HELD, State.READY):
         _settle(rollout, State.PAUSED, author, now, "Paused")
 
 
 @retried
 def resume(rollout: Rollout, author: Author, now: datetime) -> None:
-    """At the percentage the flag has now: whoever changed it by hand meanwhile meant it."""
-    with _held(rollout, "resumed", State.PAUSED):
+    """Continues. Raises RolloutError if the flag was changed by hand while it was paused."""
+    with _locked(rollout, "resumed", State.PAUSED):
         problem = _moved_by_hand(rollout)
         if problem:
             raise RolloutError(problem)
@@ -136,34 +136,34 @@ def resume(rollout: Rollout, author: Author, now: datetime) -> None:
 
 @retried
 def roll_back(rollout: Rollout, author: Author, now: datetime, reason: str) -> None:
-    """The flag returns to where it stood before the rollout, or stays lower where it is lower."""
-    with _held(rollout, "rolled back", *(state for state in State if state not in ENDED)):
+    """The flag returns to its percentage before the rollout, or keeps its own if that is lower."""
+    with _locked(rollout, "rolled back", *(state for state in State if state not in ENDED)):
         _roll_back(rollout, author, now, reason)
 
 
-def advance_all(now: datetime, told: Callable[[str], None] = lambda _: None) -> None:
-    """One round over every open rollout; `told` gets a line for each.
+def advance_all(now: datetime, report: Callable[[str], None] = lambda _: None) -> None:
+    """One round over every open rollout; `report` gets a line for each.
 
-    Meant to run every minute: harm is rolled back in the first round that shows it.
+    Run it every minute: the first round that shows harm rolls back.
     """
     for rollout in Rollout.objects.filter(state__in=(*WATCHED, State.READY)):
         try:
             _check(rollout, now)
         except (RolloutError, UnknownMetricError) as error:
-            told(f"{rollout.flag}: {error}")
+            report(f"{rollout.flag}: {error}")
         else:
             share = _share(rollout.flag.percentage)
-            told(f"{rollout.flag}: {rollout.state} at {share}. {rollout.reason}")
+            report(f"{rollout.flag}: {rollout.state} at {share}. {rollout.reason}")
 
 
 @retried
 def _check(rollout: Rollout, now: datetime) -> None:
-    """Reads without the lock, then acts under it unless the rollout has moved meanwhile."""
+    """Reads without the lock, then acts under it unless the rollout has changed since."""
     look, stood = look_at(rollout, now), _position(rollout)
     Rollout.objects.filter(pk=rollout.pk, phase=rollout.phase).update(seen=recorded(look))
-    with _held(rollout, "checked", *WATCHED, State.READY):
+    with _locked(rollout, "checked", *WATCHED, State.READY):
         if _position(rollout) == stood:
-            _advance(rollout, look, now)
+            _act_on(rollout, look, now)
 
 
 def _position(rollout: Rollout) -> tuple[Any, ...]:
@@ -171,8 +171,8 @@ def _position(rollout: Rollout) -> tuple[Any, ...]:
 
 
 @contextmanager
-def _held(rollout: Rollout, step: str = "", *states: str) -> Iterator[None]:
-    """Reads the rollout and its flag anew, where nobody else writes until the block ends."""
+def _locked(rollout: Rollout, step: str = "", *states: str) -> Iterator[None]:
+    """Locks the configuration for the block and reads the rollout and its flag again."""
     with transaction.atomic():
         lock_configuration()
         rollout.refresh_from_db()
@@ -185,7 +185,7 @@ def _held(rollout: Rollout, step: str = "", *states: str) -> Iterator[None]:
         yield
 
 
-def _advance(rollout: Rollout, look: Check, now: datetime) -> None:
+def _act_on(rollout: Rollout, look: Check, now: datetime) -> None:
     step = steps_of(rollout)[rollout.step]
     over_at = _over_at(rollout, step)
     if look.harm:
@@ -196,17 +196,17 @@ def _advance(rollout: Rollout, look: Check, now: datetime) -> None:
         missing = f" {look.waits_for}" if look.waits_for else ""
         _wait(rollout, now, f"Waits until {over_at:%Y-%m-%d %H:%M} UTC.{missing}")
     elif step.monitored and not look.compared:
-        _hold(rollout, now, "No unit has been compared yet: look at the domain's traffic.")
+        _hold(rollout, now, "No unit has been compared yet: check the domain's traffic.")
     elif look.waits_for:
         _wait(rollout, now, look.waits_for)
     elif over_at is not None:
-        _enter_next(rollout, look, AUTHOR, now, "The step before was sound")
+        _enter_next(rollout, look, AUTHOR, now, "The guards allowed the next step")
     elif rollout.state != State.READY:
-        _settle(rollout, State.READY, AUTHOR, now, "The step is sound and waits for an operator")
+        _settle(rollout, State.READY, AUTHOR, now, "The guards allow the next step: advance it")
 
 
 def _problem(rollout: Rollout, look: Check) -> str | None:
-    """Why nothing may move, or None. At the last step there is nothing left to move."""
+    """Why the rollout may not advance, or None. Alarms do not matter at the last step."""
     alarm = _alarm(look.checks) if look.next_share is not None else None
     return _moved_by_hand(rollout) or alarm
 
@@ -216,22 +216,22 @@ def _alarm(checks: tuple[HealthCheck, ...]) -> str | None:
 
 
 def _moved_by_hand(rollout: Rollout) -> str | None:
-    """Somebody who lowers a flag means it: a rollout must not raise it again behind their back."""
+    """Why the rollout stops after a manual change of the flag, or None: it must not undo it."""
     wanted, there = percentage_at(rollout, rollout.step), rollout.flag.percentage
     if there == wanted:
         return None
     return (
-        f"The flag was set to {_share(there)} by hand, the step is {_share(wanted)}: set it back "
-        "to go on, or roll back."
+        f"The flag was set to {_share(there)} by hand, but the step is {_share(wanted)}: set it "
+        "back to continue, or roll back."
     )
 
 
-def _over_at(rollout: Rollout, step: Step) -> datetime | None:
-    """None: it waits for somebody."""
+def _over_at(rollout: Rollout, step: PlannedStep) -> datetime | None:
+    """When the step's waiting time ends. None: it waits for an operator."""
     if step.hours is None:
         return None
     if rollout.step_started_at is None:
-        raise RolloutError(f"The rollout of {rollout.flag} runs without a start: roll it back.")
+        raise RolloutError(f"The rollout of {rollout.flag} has no start time: roll it back.")
     return rollout.step_started_at + timedelta(hours=step.hours)
 
 
@@ -245,7 +245,7 @@ def _enter_next(rollout: Rollout, look: Check, author: Author, now: datetime, re
 
 
 def _final(rollout: Rollout, said: str) -> str:
-    """The last sentence, which repeats every step that was taken without evidence."""
+    """The final message, which repeats every step that was taken without evidence."""
     taken = rollout.history.exclude(without_evidence="")
     repeated = "".join(
         f" The step to {_share(one.percentage)} was taken without evidence: {one.without_evidence}."
@@ -271,8 +271,8 @@ def _enter(
     note: str = "",
     without_evidence: str = "",
 ) -> None:
-    """Raises the percentage, in a phase of its own. Units that were in stay in: the flag's seed
-    stays. Every unit without the flag is a control."""
+    """Raises the percentage and starts a new phase. Units with the flag keep it, since the flag's
+    seed does not change. Every unit without the flag is a control."""
     step = steps_of(rollout)[index]
     rollout.step = index
     rollout.step_started_at = now
@@ -292,7 +292,7 @@ def _hold(rollout: Rollout, now: datetime, reason: str) -> None:
 
 def _wait(rollout: Rollout, now: datetime, reason: str) -> None:
     if rollout.state == State.HELD:
-        _settle(rollout, State.RUNNING, AUTHOR, now, "The alarm is over")
+        _settle(rollout, State.RUNNING, AUTHOR, now, "The alarm has ended")
     elif rollout.state == State.READY:
         _settle(rollout, State.RUNNING, AUTHOR, now, reason)
     elif rollout.reason != reason:
@@ -309,7 +309,7 @@ def _settle(
     percentage: Decimal | None = None,
     without_evidence: str = "",
 ) -> None:
-    """Moves to a state, and the flag to a percentage, as one revision."""
+    """Sets the state, and the flag's percentage, in one revision."""
     flag = rollout.flag
     with revision(author, f"Rollout of {flag.key}: {reason}"[:500]):
         if percentage is not None and flag.percentage != percentage:

@@ -1,4 +1,4 @@
-"""What a guarded rollout sees: the treated against the controls, within steps and days."""
+"""Checks a guarded rollout: compares treated units with controls within steps and days."""
 
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -35,9 +35,8 @@ DAY = timedelta(days=1)
 
 
 class Check(NamedTuple):
-    """What the guards say, what is missing for `next_share`, and whether the numbers can be
-    believed. `compared` is the number of units on the smaller side; `next_share` is None at the
-    last step."""
+    """The guards' results, what is missing for `next_share`, and the health checks. `compared` is
+    the number of units on the smaller side; `next_share` is None at the last step."""
 
     at: datetime
     guards: tuple[GuardResult, ...]
@@ -76,7 +75,7 @@ class Check(NamedTuple):
 
 
 def look_at(rollout: Rollout, now: datetime) -> Check:
-    """The guards as they stand. One query, one more for custom metrics."""
+    """The current results of the guards. One query, one more for custom metrics."""
     guards = guards_of(rollout)
     data = read_rollout(rollout.key, (guard.spec for guard in guards), now.date())
     following = next_step(rollout)
@@ -106,13 +105,13 @@ def look_at(rollout: Rollout, now: datetime) -> Check:
 
 
 def seen_by(rollout: Rollout, now: datetime) -> dict[str, Any]:
-    """What the last check of this phase saw; read now only where there was none yet."""
+    """The stored result of the last check of this phase; computed now if there is none."""
     seen: dict[str, Any] = rollout.seen
     return seen or recorded(look_at(rollout, now))
 
 
 def recorded(look: Check) -> dict[str, Any]:
-    """A look as JSON: stored with the rollout, answered over REST, shown on pages."""
+    """A check as JSON: stored with the rollout, returned by the REST API, shown on pages."""
     needs = {one.result.guard.name: lacking(one) for one in look.missing}
     return {
         "at": look.at.isoformat().replace("+00:00", "Z"),
@@ -174,7 +173,7 @@ def _checks(rollout: Rollout, data: RolloutData) -> tuple[HealthCheck, ...]:
 
 
 def _tables(rollout: Rollout, data: RolloutData) -> list[Table]:
-    """Units of each phase against its shares. A phase that had several is left out."""
+    """Units of each phase and its planned shares. Phases with several shares are left out."""
     shares: dict[int, set[tuple[float, float]]] = {}
     for row in rollout.history.all():
         treated, control = float(row.percentage), float(row.control_percentage)

@@ -1,4 +1,4 @@
-"""Whom a changed percentage would move, from the buckets that decisions stored."""
+"""Which units a changed percentage would affect, from the buckets in stored decisions."""
 
 from collections.abc import Iterator
 from itertools import accumulate
@@ -15,7 +15,7 @@ MOST_DECISIONS = 10_000
 
 
 class Band(NamedTuple):
-    """A share of the units, and where it begins on a line of all of them."""
+    """A share of the units, and where it starts in [0, 1]."""
 
     name: str
     label: str
@@ -24,7 +24,7 @@ class Band(NamedTuple):
 
 
 class RolloutPreview(NamedTuple):
-    """Of the last `units` units: how many the change moves, and how many it leaves."""
+    """Of the last `units` units: how many the change affects, and how many it does not."""
 
     units: int
     turn_on: int
@@ -45,9 +45,10 @@ class RolloutPreview(NamedTuple):
 
 
 def preview(flag: Flag, before: int, after: int) -> RolloutPreview:
-    """What changing a flag's share (0 to 10,000) does to the last 1,000 units it was looked at for.
+    """The effect of a new share (0 to 10,000) on the last 1,000 units that the flag was evaluated
+    for.
 
-    Listed units do not move. Reads the newest decisions of the flag's domain, and two queries.
+    Listed units do not change. Reads the newest decisions of the flag's domain, in two queries.
     """
     rule = flag.as_value()
     moves = [(_is_on(rule, before, unit), _is_on(rule, after, unit)) for unit in _last_units(flag)]

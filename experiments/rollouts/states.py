@@ -1,4 +1,4 @@
-"""How far each domain's flag is open, and what its guarded rollout is doing."""
+"""The percentage of each domain's flag, and the state of its guarded rollout."""
 
 from decimal import Decimal
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""The steps of a guarded rollout, and what must hold before its first."""
+"""The steps of a guarded rollout, and the conditions for starting it."""
 
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
@@ -16,22 +16,23 @@ LONGEST_HOURS = 24 * 365
 
 
 class StepsError(ValueError):
-    """Steps that cannot be taken, with what to write instead."""
+    """Invalid steps. The message says how to correct them."""
 
 
-class Step(NamedTuple):
-    """One step: the percentage, how long to stay (None: until somebody goes on), and whether
-    anything is compared there."""
+class PlannedStep(NamedTuple):
+    """One step: the percentage, how long to wait (None: until an operator advances it), and whether
+    units are compared."""
 
     percentage: Decimal
     hours: float | None
     monitored: bool
 
 
-def steps_of(rollout: Rollout) -> list[Step]:
-    """The plan's steps; above half a holdback stays out, or the step is unmonitored.
+def steps_of(rollout: Rollout) -> list[PlannedStep]:
+    """The plan's steps. Above 50 %, the holdback stays without the flag, else the step is
+    unmonitored.
 
-    The last step may reach 100 %: then the holdback goes too, and nothing is compared any more.
+    At 100 %, the holdback gets the flag too, and units are no longer compared.
     """
     holdback = Decimal(str(rollout.holdback_percentage))
     steps = []
@@ -40,12 +41,12 @@ def steps_of(rollout: Rollout) -> list[Step]:
         if HALF < share < HUNDRED:
             share = min(share, HUNDRED - holdback)
         monitored = share <= HALF or (holdback > 0 and share < HUNDRED)
-        steps.append(Step(share, None if hours is None else float(hours), monitored))
+        steps.append(PlannedStep(share, None if hours is None else float(hours), monitored))
     return steps
 
 
 def percentage_at(rollout: Rollout, index: int) -> Decimal:
-    """A step never lowers a flag that was further up before the rollout."""
+    """The flag's percentage at a step: never lower than before the rollout."""
     return max(steps_of(rollout)[index].percentage, rollout.before_percentage)
 
 
@@ -71,34 +72,34 @@ def _share(step: Any) -> Decimal:
     try:
         share = Decimal(str(percentage))
     except InvalidOperation:
-        raise StepsError(f"'{percentage}' is no percentage.") from None
+        raise StepsError(f"'{percentage}' is not a percentage.") from None
     if not 0 < share <= HUNDRED or share != round(share, 2):
-        raise StepsError(f"{percentage} is no percentage between 0.01 and 100.")
+        raise StepsError(f"The percentage must be between 0.01 and 100; got {percentage}.")
     is_number = isinstance(hours, int | float) and not isinstance(hours, bool)
     if hours is not None and not (is_number and 0 <= hours <= LONGEST_HOURS):
-        raise StepsError(f"'{hours}' are no hours: write a number from 0, or null to wait.")
+        raise StepsError(f"The hours must be a number from 0, or null to wait; got '{hours}'.")
     return share
 
 
 def problem_of(rollout: Rollout) -> str | None:
-    """Why the rollout cannot start now, or None. The words say what to do."""
+    """Why the rollout cannot start now and what to do, or None."""
     flag = rollout.flag
     try:
         check_steps(rollout.steps)
     except StepsError as error:
         return str(error)
     if flag.kind == Flag.Kind.SWITCH:
-        return f"{flag} is on or off for everybody: only percentages can be rolled out."
+        return f"{flag} is either on or off: only flags with a percentage can be rolled out."
     steps = steps_of(rollout)
     if len({step.percentage for step in steps}) < len(steps):
         return "With its holdback two steps are the same: lower the holdback, or remove one."
     if steps[0].percentage < flag.percentage:
         return f"The flag is at {flag.percentage.normalize():f} %: start there or above."
-    return _other_rollout(rollout) or _experiment_beside(flag)
+    return _other_rollout(rollout) or _running_experiment(flag)
 
 
 def _other_rollout(rollout: Rollout) -> str | None:
-    """A rollout of the master flag and one of a domain's would both move the same units."""
+    """The keys of other open rollouts: with the master flag, both would move the same units."""
     others = Rollout.objects.filter(state__in=WATCHED).exclude(pk=rollout.pk)
     if rollout.flag.kind == Flag.Kind.DOMAIN:
         others = others.filter(Q(flag=rollout.flag) | Q(flag__kind=Flag.Kind.MASTER))
@@ -106,9 +107,9 @@ def _other_rollout(rollout: Rollout) -> str | None:
     return f"Another guarded rollout is under way ({keys}): finish it first." if keys else None
 
 
-def _experiment_beside(flag: Flag) -> str | None:
-    beside = Experiment.objects.filter(status__in=ACTIVE)
+def _running_experiment(flag: Flag) -> str | None:
+    running = Experiment.objects.filter(status__in=ACTIVE)
     if flag.domain_id is not None:
-        beside = beside.filter(Q(domain=None) | Q(domain_id=flag.domain_id))
-    keys = ", ".join(beside.values_list("key", flat=True))
+        running = running.filter(Q(domain=None) | Q(domain_id=flag.domain_id))
+    keys = ", ".join(running.values_list("key", flat=True))
     return f"An experiment runs on its domain ({keys}): stop it first." if keys else None

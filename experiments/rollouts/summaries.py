@@ -1,4 +1,4 @@
-"""Guarded rollouts as they stand: their steps with times, who is in, what was compared."""
+"""The current state of guarded rollouts: steps with times, shares of units, guards."""
 
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from django.db.models import Prefetch
 from experiments.configuration.document import WATCHED, rollout_document
 from experiments.models import Rollout, RolloutStep
 from experiments.rollouts.monitoring import seen_by
-from experiments.rollouts.steps import Step, steps_of
+from experiments.rollouts.steps import PlannedStep, steps_of
 
 State = Rollout.State
 ENDED = (State.COMPLETED, State.ROLLED_BACK)
@@ -16,14 +16,14 @@ SHOWN_ENDED = 5
 
 
 class StepLine(NamedTuple):
-    """A step and when it began, or when it will at the earliest; None: unknown."""
+    """A step and its start, or its earliest possible start; None: unknown."""
 
-    step: Step
+    step: PlannedStep
     begins: datetime | None
 
 
 class Shares(NamedTuple):
-    """Percent of units that have the flag, that are compared with them, and that are neither."""
+    """Percent of units with the flag, of controls, and of neither."""
 
     treated: float
     control: float
@@ -39,7 +39,7 @@ class Shares(NamedTuple):
 
 
 class GuardLine(NamedTuple):
-    """One guard in words: its margin, what is known, what the next step still needs."""
+    """One guard as text: its margin, its result, what the next step still needs."""
 
     metric: str
     label: str
@@ -49,7 +49,7 @@ class GuardLine(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What the last check saw. `compared` is the number of units on the smaller side."""
+    """The result of the last check. `compared` is the number of units on the smaller side."""
 
     at: str
     compared: int
@@ -57,7 +57,7 @@ class Seen(NamedTuple):
 
 
 class RolloutLine(NamedTuple):
-    """`seen` is None where nothing is compared now; `current` the index of the step it is at."""
+    """`seen` is None while no units are compared; `current` is the index of the current step."""
 
     rollout: Rollout
     domain: str
@@ -105,8 +105,10 @@ def _seen(row: Rollout, now: datetime) -> Seen:
     return Seen(seen["at"], seen["compared"], guards)
 
 
-def _timed(row: Rollout, steps: list[Step], history: tuple[RolloutStep, ...]) -> list[StepLine]:
-    """Past steps by their history, later ones by the hours before them."""
+def _timed(
+    row: Rollout, steps: list[PlannedStep], history: tuple[RolloutStep, ...]
+) -> list[StepLine]:
+    """Start of past steps from the history, of later ones from the planned hours."""
     found: list[StepLine] = []
     begins: datetime | None = None
     for index, step in enumerate(steps):
@@ -121,7 +123,7 @@ def _timed(row: Rollout, steps: list[Step], history: tuple[RolloutStep, ...]) ->
     return found
 
 
-def _entered(step: Step, history: tuple[RolloutStep, ...]) -> datetime | None:
+def _entered(step: PlannedStep, history: tuple[RolloutStep, ...]) -> datetime | None:
     return next((one.at for one in history if one.percentage == step.percentage), None)
 
 

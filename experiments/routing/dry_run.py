@@ -41,4 +41,4 @@ def _trial(title: str, request: RouteRequest) -> Trial:
         UnknownNameError,
     ) as error:
         return Trial(title, str(error))
-    return Trial(title, explanation.sentence(row), explanation.stations(row))
+    return Trial(title, explanation.summary(row), explanation.steps(row))

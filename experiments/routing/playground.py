@@ -85,8 +85,8 @@ def _try(text: str, unit_id: str, side: Side) -> Tried:
         UnknownNameError,
     ) as error:
         return Tried(side.title, str(error))
-    stations = tuple(one for one in explanation.stations(row) if one.name != OUTCOME)
-    return Tried(side.title, explanation.sentence(row), stations, row)
+    stations = tuple(one for one in explanation.steps(row) if one.name != OUTCOME)
+    return Tried(side.title, explanation.summary(row), stations, row)
 
 
 def altered(policy: Policy, side: Side) -> Policy:

@@ -54,7 +54,7 @@ def test_outcome_and_feedback_are_on_the_page(operator: Client, decision: Decisi
         received_at=now,
     )
     content = operator.get(page(decision)).content.decode()
-    assert "212 tokens out, $0.0023, quality 1 (human)" in content
+    assert "212 output tokens, $0.0023, quality 1 (human)" in content
     assert "<td>212</td>" in content
     assert "<td>human</td>" in content
 

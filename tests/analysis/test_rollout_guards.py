@@ -108,7 +108,7 @@ def test_a_loss_that_more_of_the_same_does_not_mend_is_said() -> None:
     assert found is not None
     assert (found.units, found.days) == (None, None)
     assert lacking(found) == (
-        "quality: 10.0 points lower so far, so more of the same would not be enough"
+        "quality: 10.0 points lower so far, so more data like this would not be enough"
     )
 
 

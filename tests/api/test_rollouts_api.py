@@ -164,7 +164,7 @@ def test_a_flag_has_one_open_rollout(api: API) -> None:
     api.post(ROLLOUTS, BODY)
     answer = api.post(ROLLOUTS, BODY)
     assert answer.fault == (409, None, "not_possible_now")
-    assert "has a rollout already" in answer.error["message"]
+    assert "already has a rollout" in answer.error["message"]
 
 
 def test_an_experiment_on_its_domain_blocks_a_rollout(api: API) -> None:

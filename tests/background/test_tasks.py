@@ -24,7 +24,7 @@ def count_to(running: Running, *, number: int) -> dict[str, Any]:
     calls.append(number)
     for step in range(number):
         running.advance(step + 1, number)
-    running.say("Counted.")
+    running.log("Counted.")
     return {"counted": number}
 
 
@@ -42,7 +42,7 @@ def overtaken(running: Running) -> None:
     """Another process takes the task over while this one sleeps."""
     BackgroundTask.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
     run(running.row.pk, timezone.now())
-    running.say("I am back.")
+    running.log("I am back.")
 
 
 @pytest.fixture(autouse=True)

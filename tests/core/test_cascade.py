@@ -12,7 +12,7 @@ STEPS = (Step(OTHER, "middle", 0.5),)
 
 
 def cascade(**values: Any) -> Policy:
-    fields: dict[str, Any] = {"between": STEPS, **values}
+    fields: dict[str, Any] = {"steps": STEPS, **values}
     wanted = RoutingPolicy(Method.ROUTELLM, "local", 0.8, STRONG, WEAK, **fields)
     routers = {name: Router(name, "local", True) for name in ("local", "middle")}
     return policy(domain("code", policy=wanted), routers=routers)
@@ -54,8 +54,8 @@ def test_the_step_explains_itself_and_the_pair_stays_the_outer_two() -> None:
 
 def test_the_first_step_that_is_reached_counts() -> None:
     steps = (Step(OTHER, "middle", 0.5), Step(STRONG, "middle", 0.1))
-    assert at(0.1, 0.5, cascade(between=steps)).model == OTHER
-    assert at(0.1, 0.4, cascade(between=steps)).model == STRONG
+    assert at(0.1, 0.5, cascade(steps=steps)).model == OTHER
+    assert at(0.1, 0.4, cascade(steps=steps)).model == STRONG
 
 
 def test_exploration_from_between_takes_the_strong_model() -> None:
@@ -70,6 +70,6 @@ def test_a_step_whose_router_fails_falls_back() -> None:
 
 
 def test_a_step_with_a_model_that_is_gone_falls_back() -> None:
-    decision = at(0.9, 0.6, cascade(between=(Step("gone", "middle", 0.5),)))
+    decision = at(0.9, 0.6, cascade(steps=(Step("gone", "middle", 0.5),)))
     assert decision.fallbacks[0].reason == "broken_configuration"
     assert "gone" in decision.fallbacks[0].detail

@@ -48,7 +48,7 @@ def test_unregister_an_ambiguous_name_asks_for_the_provider() -> None:
     registry = ModelRegistry()
     registry.register_model(make_model(provider="openai"))
     registry.register_model(make_model(provider="azure"))
-    with pytest.raises(ValueError, match=r"offered by azure, openai\. Say which provider"):
+    with pytest.raises(ValueError, match=r"offered by azure, openai\. Pass the provider"):
         registry.unregister_model("gpt-4")
 
 

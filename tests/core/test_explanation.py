@@ -6,7 +6,7 @@ import pytest
 
 from experiments.core.assignment import FlagState
 from experiments.core.detection import Candidate
-from experiments.core.explanation import DecisionView, Rating, Report, as_text, sentence, stations
+from experiments.core.explanation import DecisionView, Rating, Report, as_text, steps, summary
 from experiments.core.values import Failure, Fallback, Score
 from experiments.core.wording import comparison, dollars, percent
 
@@ -54,12 +54,12 @@ FACTS = DecisionView(
 
 
 def station(facts: DecisionView, name: str) -> tuple[str, str]:
-    found = next(s for s in stations(facts) if s.name == name)
+    found = next(s for s in steps(facts) if s.name == name)
     return found.fact, found.state
 
 
 def test_weak_model_below_threshold() -> None:
-    assert sentence(FACTS) == (
+    assert summary(FACTS) == (
         "Sent to openai/gpt-4.1-mini: score 0.31 is below the threshold 0.38 of technical; "
         "saves $0.0019 against always strong."
     )
@@ -67,7 +67,7 @@ def test_weak_model_below_threshold() -> None:
 
 def test_strong_model_at_threshold() -> None:
     facts = replace(FACTS, model=STRONG, intended=STRONG, tier="strong", score=0.38, cost=2_100_000)
-    assert sentence(facts) == (
+    assert summary(facts) == (
         "Sent to openai/gpt-4.1: score 0.38 is at or above the threshold 0.38 of technical; "
         "costs the same as always strong."
     )
@@ -81,29 +81,29 @@ def test_close_scores_get_the_digits_that_tell_them_apart() -> None:
 def test_answer_of_another_model_is_told() -> None:
     report = Report(140, 212, 800.0, True, "", 300_000, 2_300_000, "b/stand-in")
     facts = replace(FACTS, report=report)
-    assert "; b/stand-in answered in its place, because it failed; saved" in sentence(facts)
-    assert stations(facts)[-1].fact.startswith("by b/stand-in, 212 tokens out")
+    assert "; it failed, so b/stand-in answered; saved" in summary(facts)
+    assert steps(facts)[-1].fact.startswith("by b/stand-in, 212 output tokens")
 
 
 def test_outcome_reprices_the_saving() -> None:
     report = Report(140, 212, 800.0, True, "", 300_000, 2_300_000)
     facts = replace(FACTS, report=report, ratings=[Rating("quality", 1.0, "human")])
-    assert sentence(facts).endswith("saved $0.0020 against always strong.")
+    assert summary(facts).endswith("saved $0.0020 against always strong.")
     assert station(facts, "outcome") == (
-        "212 tokens out, $0.00030, quality 1 (human)",
+        "212 output tokens, $0.00030, quality 1 (human)",
         "passed",
     )
 
 
 def test_unpriced_claims_nothing() -> None:
     facts = replace(FACTS, cost=None)
-    assert "no saving is claimed" in sentence(facts)
+    assert "the saving is unknown" in summary(facts)
     assert station(facts, "model") == ("openai/gpt-4.1-mini, price unknown", "taken")
 
 
 def test_dearer_than_the_baseline_is_said() -> None:
     facts = replace(FACTS, cost=3_100_000, baseline=WEAK)
-    assert sentence(facts).endswith("costs $0.0010 more than always weak.")
+    assert summary(facts).endswith("costs $0.0010 more than always weak.")
 
 
 @pytest.mark.parametrize(
@@ -125,40 +125,40 @@ def test_dearer_than_the_baseline_is_said() -> None:
 def test_flag_off(percentage: float, fact: str, why: str) -> None:
     off = FlagState("routellm_technical_domain", False, "rollout", 0.6211, percentage)
     facts = replace(FACTS, flags=[ON, off], method="domain_selector", reason="domain_flag_off")
-    assert f": {why}; " in sentence(facts)
+    assert f": {why}; " in summary(facts)
     assert station(facts, "flag") == (fact, "passed")
 
 
 def test_deny_list() -> None:
     off = FlagState("routellm_technical_domain", False, "deny_list", 0.1, 100.0)
     facts = replace(FACTS, flags=[ON, off], method="domain_selector", reason="domain_flag_off")
-    assert "is off for this unit (on the deny list)" in sentence(facts)
+    assert "is off for this unit (on the deny list)" in summary(facts)
     assert station(facts, "flag") == ("off, deny list", "passed")
 
 
 def test_master_flag_off_names_routellm() -> None:
     off = FlagState("routellm_enabled", False, "rollout", 0.5, 0.0)
     facts = replace(FACTS, flags=[off], method="domain_selector", reason="master_flag_off")
-    assert "RouteLLM is off for everybody, so the domain selector chose" in sentence(facts)
+    assert "RouteLLM is off for everybody, so the domain selector chose" in summary(facts)
 
 
 def test_holdout_has_a_station() -> None:
     facts = replace(FACTS, method="domain_selector", reason="holdout")
-    assert "global holdout" in sentence(facts)
+    assert "global holdout" in summary(facts)
     assert station(facts, "holdout") == ("held out", "passed")
 
 
 def test_experiment_arm_owns_the_threshold() -> None:
     facts = replace(FACTS, experiment="pricing-2", arm="treatment", phase=1, counted=True)
-    assert "threshold 0.38 of arm treatment" in sentence(facts)
+    assert "threshold 0.38 of arm treatment" in summary(facts)
     assert station(facts, "experiment") == ("pricing-2, arm treatment", "passed")
 
 
 def test_exploration_is_said_first() -> None:
     facts = replace(FACTS, explored=True, epsilon=0.02)
-    assert sentence(facts).startswith(
-        "Sent to openai/gpt-4.1-mini on purpose, the other model of the pair "
-        "(exploration, 2 % of prompts): "
+    assert summary(facts).startswith(
+        "Sent to openai/gpt-4.1-mini, the other model of the pair, for exploration "
+        "(2 % of prompts): "
     )
 
 
@@ -173,7 +173,7 @@ def test_router_that_failed() -> None:
         scores={"mf": failure},
         fallbacks=[Fallback("router", "router_timeout", failure.detail, WEAK)],
     )
-    assert "router mf did not answer in time, so the domain selector chose" in sentence(facts)
+    assert "router mf did not answer in time, so the domain selector chose" in summary(facts)
     assert station(facts, "score") == ("none", "fault")
     assert station(facts, "fallback") == ("router timeout", "fault")
 
@@ -184,34 +184,34 @@ def test_model_that_cannot_answer() -> None:
         intended=STRONG,
         fallbacks=[Fallback("model", "model_unavailable", f"{STRONG} cannot answer now.", WEAK)],
     )
-    assert "openai/gpt-4.1 was meant and cannot answer now" in sentence(facts)
-    model = next(s for s in stations(facts) if s.name == "model")
-    assert model.branches == ((STRONG, "meant, but cannot answer now"),)
+    assert "openai/gpt-4.1 was intended but is unavailable" in summary(facts)
+    model = next(s for s in steps(facts) if s.name == "model")
+    assert model.branches == ((STRONG, "intended, but unavailable"),)
 
 
 def test_roads_not_taken_say_why() -> None:
-    roads = {s.name: s.branches for s in stations(FACTS)}
+    roads = {s.name: s.branches for s in steps(FACTS)}
     assert roads["domain"] == (("scientific", "0.05"),)
     assert roads["flag"] == (("domain selector", "for the other 75 % of units"),)
-    assert roads["model"] == ((STRONG, "strong, not taken: $0.0021"),)
+    assert roads["model"] == ((STRONG, "strong, not chosen: $0.0021"),)
 
 
 def test_better_candidate_under_its_minimum() -> None:
     facts = replace(FACTS, domain="general", confidence=0.2, candidates=[Candidate("legal", 0.4)])
-    assert stations(facts)[1].branches == (("legal", "0.40, below its minimum"),)
+    assert steps(facts)[1].branches == (("legal", "0.40, below its minimum"),)
 
 
 def test_score_that_nobody_used_is_in_the_details() -> None:
     facts = replace(FACTS, method="always_weak", reason="always_weak", score=None, threshold=None)
-    score = next(s for s in stations(facts) if s.name == "score")
+    score = next(s for s in steps(facts) if s.name == "score")
     assert (score.fact, score.state) == ("not used", "off")
     assert ("Router local", "0.3100") in score.details
-    assert "the policy of technical is always the weak model" in sentence(facts)
+    assert "the policy of technical always uses the weak model" in summary(facts)
 
 
 def test_text_for_the_terminal() -> None:
     assert as_text(FACTS).splitlines() == [
-        sentence(FACTS),
+        summary(FACTS),
         "",
         "  ● prompt      142 tokens",
         "  ● domain      technical 0.91",
@@ -221,7 +221,7 @@ def test_text_for_the_terminal() -> None:
         "  ○ experiment  none",
         "  ● score       0.31 < 0.38",
         "  ◉ model       openai/gpt-4.1-mini, $0.00020",
-        "  │   ╲ openai/gpt-4.1: strong, not taken: $0.0021",
+        "  │   ╲ openai/gpt-4.1: strong, not chosen: $0.0021",
         "  ○ outcome     not reported yet",
     ]
 

@@ -28,8 +28,8 @@ NUL = "a NUL character (U+0000)"
         ({"items": [{"text": "x"}, {"text": "\x00"}]}, "items[1].text", NUL, "nul_character"),
         ({"a": "\ud800"}, "a", "half a surrogate pair (U+D800)", "malformed_json"),
         ({"a": ["x", ("y", "é\udfff")]}, "a[1][1]", "half a surrogate pair (U+DFFF)", None),
-        ({"a": float("nan")}, "a", "nan, which is no number", "not_finite"),
-        ({"a": {"b": float("-inf")}}, "a.b", "-inf, which is no number", "not_finite"),
+        ({"a": float("nan")}, "a", "nan, which is not a number", "not_finite"),
+        ({"a": {"b": float("-inf")}}, "a.b", "-inf, which is not a number", "not_finite"),
         ({"first": "\x00", "second": "\ud800"}, "first", NUL, "nul_character"),
     ],
 )

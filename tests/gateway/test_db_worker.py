@@ -32,12 +32,12 @@ def test_calls_that_arrive_during_a_batch_are_admitted_together(
     db_worker: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batches: list[int] = []
-    working, go_on = threading.Event(), threading.Event()
+    working, release = threading.Event(), threading.Event()
 
     def admit(asked: Any) -> list[Any]:
         batches.append(len(asked))
         working.set()
-        go_on.wait(5)
+        release.wait(5)
         return [f"let in {asking}" for asking in asked]
 
     monkeypatch.setattr(module, "admit", admit)
@@ -47,7 +47,7 @@ def test_calls_that_arrive_during_a_batch_are_admitted_together(
         await asyncio.to_thread(working.wait, 5)
         others = [asyncio.ensure_future(db_worker.admit(str(n))) for n in range(1, 5)]  # type: ignore[arg-type]
         await asyncio.sleep(0)
-        go_on.set()
+        release.set()
         return await asyncio.gather(first, *others)
 
     assert asyncio.run(five()) == [f"let in {number}" for number in range(5)]
@@ -206,7 +206,7 @@ def test_a_call_admitted_for_a_disconnected_caller_is_settled(
     db_worker: DatabaseWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing else would settle it: its model is never called."""
-    working, go_on = threading.Event(), threading.Event()
+    working, release = threading.Event(), threading.Event()
     booked: list[Settlement] = []
     late = ended(5)
     nothing: Any = None
@@ -214,7 +214,7 @@ def test_a_call_admitted_for_a_disconnected_caller_is_settled(
 
     def admit(asked: Any) -> list[Any]:
         working.set()
-        go_on.wait(5)
+        release.wait(5)
         return [admitted]
 
     def settle(some: Sequence[Settlement]) -> list[Settlement]:
@@ -229,7 +229,7 @@ def test_a_call_admitted_for_a_disconnected_caller_is_settled(
         await asyncio.to_thread(working.wait, 5)
         asked.cancel()
         await asyncio.sleep(0)
-        go_on.set()
+        release.set()
         await asyncio.to_thread(wait_until, lambda: booked)
 
     asyncio.run(gone())

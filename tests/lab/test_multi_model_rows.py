@@ -49,7 +49,7 @@ def test_it_is_part_of_the_document_only_where_there_is_one() -> None:
     policies = PolicyRevision.objects.latest("number").document["domains"]
     assert policies["technical"]["policy"]["between"] == between(middle())
     assert "between" not in policies["legal"]["policy"]
-    assert store.current().domains["technical"].policy.between[0].model == middle()
+    assert store.current().domains["technical"].policy.steps[0].model == middle()
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ def test_answer_of_another_model_is_told_and_counts_as_a_fallback(viewer: Client
     record_outcomes(
         {row.pk: report}, timezone.now(), {row.pk: FinalAnswer("openai/gpt-5-nano", 1000)}
     )
-    assert "openai/gpt-5-nano answered in its place, because it failed" in page(viewer, row)
+    assert "it failed, so openai/gpt-5-nano answered" in page(viewer, row)
     overview = viewer.get("/").content.decode()
     assert "<dt>fell back</dt><dd>100 %</dd>" in overview
 

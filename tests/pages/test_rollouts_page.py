@@ -109,7 +109,7 @@ def test_each_guard_says_what_is_known_and_what_is_missing(viewer: Client) -> No
     underway()
     page = text(viewer)
     assert "Has no values to compare" in page
-    assert "calls with a reported outcome, and none are coming in now" in page
+    assert "calls with a reported outcome, and none arrive at present" in page
     assert "2.0 points" in page
 
 

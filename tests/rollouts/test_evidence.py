@@ -124,8 +124,8 @@ def test_without_outcomes_and_ratings_no_step_is_taken() -> None:
     assert again(row).reason.startswith(
         "Not enough evidence for 50 %. Missing, from units with the flag: error rate: about "
     )
-    assert "calls with a reported outcome, and none are coming in now" in again(row).reason
-    assert "ratings, and none are coming in now" in again(row).reason
+    assert "calls with a reported outcome, and none arrive at present" in again(row).reason
+    assert "ratings, and none arrive at present" in again(row).reason
     assert "wait, lower the target percentage, or advance anyway" in again(row).reason
 
 
@@ -329,7 +329,7 @@ def test_a_metric_of_ones_own_is_guarded_in_its_range() -> None:
         ([{"metric": "quality", "margin": 0}], "must be a number above 0"),
         ([{"metric": "quality", "margin": True}], "must be a number above 0"),
         ([{"metric": "quality", "margin": float("nan")}], "must be a number above 0"),
-        ([{"metric": "quality", "margin": 1.5}], "it would guard nothing"),
+        ([{"metric": "quality", "margin": 1.5}], "no loss could exceed it"),
         ([{"metric": "cost", "margin": 0.1}], "'cost' needs a limit above 0"),
         ([{"metric": "p95_latency", "margin": 0.05}], "'p95_latency' needs a limit"),
         ([{"metric": "quality", "margin": 0.1, "limit": 3}], "takes no limit"),

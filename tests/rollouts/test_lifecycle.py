@@ -88,7 +88,7 @@ def test_every_step_is_a_revision_by_the_rollout() -> None:
     advance_all(hours(24))
     newest = PolicyRevision.objects.latest("number")
     assert newest.author_name == "rollout"
-    assert newest.note == f"Rollout of {MEDICAL}: The step before was sound; now 50 %"
+    assert newest.note == f"Rollout of {MEDICAL}: The guards allowed the next step; now 50 %"
     assert f"flags.{MEDICAL}.percentage" in {change["path"] for change in newest.difference}
 
 
@@ -331,7 +331,7 @@ def test_a_rollout_of_the_master_flag_compares_units_whose_domain_is_on() -> Non
 
 
 def test_a_switch_has_no_percentages() -> None:
-    with pytest.raises(RolloutError, match="on or off for everybody"):
+    with pytest.raises(RolloutError, match="is either on or off"):
         lifecycle.start(rollout("routellm_cost_tracking"), "olga", START)
 
 
@@ -348,9 +348,9 @@ def test_steps_below_the_flag_are_refused() -> None:
         ([[10]], "a percentage and hours"),
         ([[0, 1]], "between 0.01 and 100"),
         ([[101, 1]], "between 0.01 and 100"),
-        ([["many", 1]], "is no percentage"),
-        ([[10, -1]], "are no hours"),
-        ([[10, True]], "are no hours"),
+        ([["many", 1]], "is not a percentage"),
+        ([[10, -1]], "hours must be a number"),
+        ([[10, True]], "hours must be a number"),
         ([[10, 1], [10, 1]], "must rise"),
         ([[50, 1], [10, 1]], "must rise"),
         ({"10": 1}, "at least one step"),

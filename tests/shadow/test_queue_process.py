@@ -97,12 +97,12 @@ def test_a_call_is_answered_first_and_compared_afterwards(tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_calls_of_a_killed_queue_process_are_not_paid_twice(tmp_path: Path) -> None:
     """Killed while the other model answers: another process resumes the task and calls the rest."""
-    reached, go_on = threading.Event(), threading.Event()
+    reached, release = threading.Event(), threading.Event()
 
     def slow(model: str, body: dict[str, Any]) -> str:
         if model == "strong":
             reached.set()
-            go_on.wait(240)
+            release.wait(240)
         return usual(model, body)
 
     with (
@@ -117,7 +117,7 @@ def test_calls_of_a_killed_queue_process_are_not_paid_twice(tmp_path: Path) -> N
             first.wait()
         sealed = "SELECT status, sealed FROM experiments_shadowpair"
         assert rows(server.database, sealed) == [("asking", "")]
-        go_on.set()
+        release.set()
         with run_tasks(server, TASK_LEASE_SECONDS="2"):
             taken = "SELECT status, attempts FROM experiments_backgroundtask"
             until(lambda: rows(server.database, taken) == [("done", 2)])
@@ -191,12 +191,12 @@ def test_celery_carries_the_same_work(tmp_path: Path, broker: str) -> None:
 @pytest.mark.slow
 def test_a_task_of_a_dead_celery_worker_is_sent_again(tmp_path: Path, broker: str) -> None:
     """Celery loses a killed worker's tasks. The watching process does not."""
-    reached, go_on = threading.Event(), threading.Event()
+    reached, release = threading.Event(), threading.Event()
 
     def slow(model: str, body: dict[str, Any]) -> str:
         if model == "strong":
             reached.set()
-            go_on.wait(240)
+            release.wait(240)
         return usual(model, body)
 
     with provider(slow) as stub, celery_server(tmp_path, broker, stub) as server:
@@ -209,7 +209,7 @@ def test_a_task_of_a_dead_celery_worker_is_sent_again(tmp_path: Path, broker: st
                 os.kill(child, signal.SIGKILL)
             os.kill(first.pid, signal.SIGKILL)
             first.wait()
-        go_on.set()
+        release.set()
         assert states(server) == ["asking"]
         with worker(server), run_tasks(server):
             until(lambda: states(server) == ["lost"])

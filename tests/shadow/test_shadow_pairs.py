@@ -185,7 +185,7 @@ def test_a_malformed_verdict_is_retried_and_billed() -> None:
         row = answered()
         work()
     assert pair_of(row).status == "failed"
-    assert "holds no verdict" in pair_of(row).detail
+    assert "has no verdict" in pair_of(row).detail
     # Two orders in each of three rounds: in the second round one of them got its verdict.
     assert OwnCall.objects.filter(purpose="judge").count() == 5
     assert KeyUsage.objects.get().cost == 6 * (100 * 2_000 + 10 * 8_000)

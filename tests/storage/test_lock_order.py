@@ -352,7 +352,7 @@ PATHS: dict[str, Path_] = {
             tasks.enqueue(SHADOW_CALLS, {}),
             BackgroundTask.objects.update(status="running"),
         )[0],
-        lambda row: Running(row).say("x"),
+        lambda row: Running(row).log("x"),
     ),
     "task cancelled": _with(
         lambda: tasks.enqueue(SHADOW_CALLS, {}), lambda row: tasks.cancel(row.pk)

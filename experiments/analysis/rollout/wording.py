@@ -1,4 +1,4 @@
-"""What a guarded rollout's guards say, in sentences."""
+"""The results of a guarded rollout's guards as text."""
 
 from collections.abc import Sequence
 
@@ -39,7 +39,7 @@ def harm(result: GuardResult) -> str:
 
 
 def held(result: GuardResult) -> str:
-    """What is known of a guard: 'quality is at most 1.2 points lower'."""
+    """The result of a guard: 'quality is at most 1.2 points lower'."""
     guard, loss = result.guard, -result.least_gain
     name = guard.label.lower()
     if result.estimate is None:
@@ -50,7 +50,7 @@ def held(result: GuardResult) -> str:
 
 
 def worst_case(guards: Sequence[Guard], share: float) -> str:
-    """What the first step can cost before anything is known."""
+    """The largest possible loss of the first step."""
     losses = ", ".join(
         f"{guard.label.lower()} {amount(guard, worst_loss(guard, share))} (margin "
         f"{amount(guard, guard.margin)})"
@@ -63,16 +63,16 @@ def worst_case(guards: Sequence[Guard], share: float) -> str:
 
 
 def lacking(missing: Missing) -> str:
-    """What a guard lacks: 'quality: about 140 more ratings, or 6 days'."""
+    """What a guard still needs: 'quality: about 140 more ratings, or 6 days'."""
     result = missing.result
     guard = result.guard
     name = guard.label.lower()
     if result.ratings_differ:
-        return f"{name}: the two sides are rated unequally often, so more ratings alone do not help"
+        return f"{name}: the sides have different shares of ratings, so more ratings do not help"
     if missing.units is None:
         return (
             f"{name}: {amount(guard, -(result.estimate or 0.0))} {_worse(guard)} so far, so more "
-            "of the same would not be enough"
+            "data like this would not be enough"
         )
     more = "more " if result.units else ""
     values = _VALUES.get(guard.name, "ratings")
@@ -80,7 +80,7 @@ def lacking(missing: Missing) -> str:
 
 
 def cannot_advance(missing: Sequence[Missing], share: float, now_at: float) -> str:
-    """Why a step is not taken, and what the operator may do."""
+    """Why the rollout does not advance, and what the operator can do."""
     what = "; ".join(lacking(one) for one in missing)
     largest = min(one.result.largest_share for one in missing)
     lower = "lower the target percentage"
@@ -98,9 +98,9 @@ def completed(results: Sequence[GuardResult]) -> str:
 
 def _in(days: float | None) -> str:
     if days is None:
-        return "and none are coming in now"
+        return "and none arrive at present"
     if days > CENTURY_DAYS:
-        return "which at today's pace takes over a century"
+        return "which takes over a century at the current rate"
     if days < 1:
         hours = max(1, round(days * HOURS))
         return f"or {hours} {'hour' if hours == 1 else 'hours'}"

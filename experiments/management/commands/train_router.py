@@ -104,7 +104,7 @@ class Command(BaseCommand):
                 bar.update(done - bar.n)
 
             found = train(
-                order, "train_router", data=_file(options), advance=advance, say=self.stdout.write
+                order, "train_router", data=_file(options), advance=advance, log=self.stdout.write
             )
         self.stdout.write(f"Wrote {found.folder}.")
 

@@ -56,7 +56,7 @@ class Job:
     seed: int = 0
     licence: str = "Yours: trained on your own outcomes."
     advance: Callable[[int, int], object] = field(default=lambda done, total: None)
-    say: Callable[[str], object] = field(default=lambda line: None)
+    log: Callable[[str], object] = field(default=lambda line: None)
 
     def steps(self) -> int:
         return N_FOLDS * len(self._schemes()) + 2
@@ -70,7 +70,7 @@ class Job:
     def _run(self, folder: Path) -> Manifest:
         data = self.data
         progress = _Progress(self.advance, self.steps())
-        self.say(f"Reading {len(data):,} prompts once.")
+        self.log(f"Reading {len(data):,} prompts once.")
         searched = Searched(self._fitter(), data, self.seed)
         progress()
         measured, gains = {}, np.zeros(len(data))
@@ -83,9 +83,9 @@ class Job:
             apgr = measure(held_out[seen], strong, weak).apgr
             if apgr is not None:
                 measured[name] = {"apgr": round(apgr, 4), "by_seed": [round(apgr, 4)]}
-            self.say(f"Held out over {name}: APGR {_figure(apgr)}.")
+            self.log(f"Held out over {name}: APGR {_figure(apgr)}.")
         value = searched.best(np.arange(len(data)))
-        self.say(f"{searched.fitter.setting} {value:g} was best of {list(searched.fitter.grid)}.")
+        self.log(f"{searched.fitter.setting} {value:g} was best of {list(searched.fitter.grid)}.")
         arrays, scores = self._arrays(searched.fitter, value, gains)
         manifest = self._manifest(
             searched.fitter, value, measured, domain_thresholds(scores, data.domains, STRONG_SHARE)

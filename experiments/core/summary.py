@@ -1,4 +1,4 @@
-"""A decision in one sentence: what was chosen, why, and what it saves."""
+"""Summarizes a decision in one sentence: the model, why it was chosen, and the saving."""
 
 from experiments.core.assignment import FlagState
 from experiments.core.facts import DecisionView
@@ -8,28 +8,28 @@ from experiments.core.wording import comparison, dollars, percent
 
 WHY_SELECTOR = {
     "policy": "the policy of {place} is the domain selector",
-    "holdout": "this unit is in the global holdout, which stays on the domain selector",
+    "holdout": "this unit is in the global holdout, which always uses the domain selector",
     "router_failed": "router {router} failed, so the domain selector chose",
     "router_timeout": "router {router} did not answer in time, so the domain selector chose",
     "router_not_ready": "router {router} was not ready, so the domain selector chose",
-    "invalid_score": "router {router} gave no number between 0 and 1, so the domain selector chose",
-    "broken_configuration": "the policy of {place} is broken, so the domain selector chose",
+    "invalid_score": "router {router} returned an invalid score, so the domain selector chose",
+    "broken_configuration": "the policy of {place} is invalid, so the domain selector chose",
 }
 
 
-def sentence(facts: DecisionView) -> str:
-    """What was decided, why, and what it saves, in one sentence."""
+def summary(facts: DecisionView) -> str:
+    """The model, why it was chosen, and the saving, in one sentence."""
     sent = f"Sent to {facts.model}"
     if facts.explored:
         sent += (
-            " on purpose, the other model of the pair "
-            f"(exploration, {percent(100 * facts.epsilon)} of prompts)"
+            ", the other model of the pair, for exploration "
+            f"({percent(100 * facts.epsilon)} of prompts)"
         )
     parts = [f"{sent}: {_why(facts)}"]
     if facts.model != facts.intended:
-        parts.append(f"{facts.intended} was meant and cannot answer now")
+        parts.append(f"{facts.intended} was intended but is unavailable")
     if facts.report and facts.report.answered_by:
-        parts.append(f"{facts.report.answered_by} answered in its place, because it failed")
+        parts.append(f"it failed, so {facts.report.answered_by} answered")
     parts.append(_saving(facts))
     return "; ".join(parts) + "."
 
@@ -42,7 +42,8 @@ def _why(facts: DecisionView) -> str:
     if facts.method == Method.DIRECT:
         return "the caller named this model, so nothing was routed"
     if facts.method in {Method.ALWAYS_STRONG, Method.ALWAYS_WEAK}:
-        return f"the policy of {facts.place} is {facts.method.replace('_', ' the ')} model"
+        tier = facts.method.removeprefix("always_")
+        return f"the policy of {facts.place} always uses the {tier} model"
     if facts.reason in {"master_flag_off", "domain_flag_off"}:
         return _why_flag(facts)
     template = WHY_SELECTOR.get(facts.reason, "the domain selector chose ({reason})")
@@ -67,12 +68,12 @@ def flag_reason(flag: FlagState) -> str:
 
 
 def _saving(facts: DecisionView) -> str:
-    """With actual tokens once an outcome brought them, else as estimated."""
+    """From actual tokens if an outcome reported them, else from the estimate."""
     cost, baseline, tense = facts.cost, facts.cost_baseline, "saves"
     if facts.report and facts.report.cost is not None and facts.report.cost_baseline is not None:
         cost, baseline, tense = facts.report.cost, facts.report.cost_baseline, "saved"
     if cost is None or baseline is None:
-        return "no saving is claimed, because its cost or the baseline's is not known"
+        return "the saving is unknown, because a price is missing"
     against = baseline_name(facts)
     if cost == baseline:
         return f"costs the same as {against}"
@@ -88,6 +89,6 @@ def baseline_name(facts: DecisionView) -> str:
 
 
 def _asked(facts: DecisionView) -> str:
-    """The router that was asked and gave nothing."""
+    """The router that failed."""
     failed = [name for name, answer in facts.scores.items() if isinstance(answer, Failure)]
     return failed[0] if len(failed) == 1 else "of the policy"
