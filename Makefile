@@ -6,6 +6,9 @@ PYTEST_OPTIONS ?= --quiet --numprocesses 2 --dist worksteal
 # What takes long is for CI, which sets CI=true; `make test SLOW=1` runs it by hand.
 SLOW ?= $(CI)
 QUICK := $(if $(SLOW),,not slow)
+# On PostgreSQL, CI repeats all tests that touch the database; by hand those of writing and locking.
+POSTGRES_TESTS := $(if $(SLOW),,tests/background tests/configuration tests/decisions tests/limits \
+	tests/gateway/test_key_limits.py tests/rollouts tests/shadow tests/storage)
 VENV := .venv
 BIN := $(VENV)/bin
 MANAGE := $(BIN)/python manage.py
@@ -24,7 +27,7 @@ demo: $(VENV)/installed .env ## Look around: thirty simulated days in a database
 	@$(MANAGE) demo
 	@DEMONSTRATION=true exec $(BIN)/gunicorn
 
-test: $(VENV)/installed-dev lint types migrations-check deploy-check test-sqlite test-postgres ## Everything CI checks
+test: $(VENV)/installed-dev lint types migrations-check deploy-check test-sqlite test-postgres ## Lint, types and tests; SLOW=1 adds what else CI runs
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check --output-format concise
@@ -47,8 +50,8 @@ test-sqlite: $(VENV)/installed-dev
 test-postgres: $(VENV)/installed-dev
 	@url=$$($(BIN)/python scripts/find_postgres.py) || exit 1; \
 	if [ -n "$$url" ]; then \
-		echo "The tests that touch the database, again on PostgreSQL"; \
-		DATABASE_URL=$$url $(BIN)/python -m pytest $(PYTEST_OPTIONS) -m "database and not browser$(if $(QUICK), and $(QUICK))"; \
+		echo "Tests that touch the database, again on PostgreSQL (all of them with SLOW=1)"; \
+		DATABASE_URL=$$url $(BIN)/python -m pytest $(POSTGRES_TESTS) $(PYTEST_OPTIONS) -m "database and not browser$(if $(QUICK), and $(QUICK))"; \
 	else \
 		echo "SKIPPED: NO POSTGRESQL ANSWERS. Set TEST_DATABASE_URL to run the database tests on it."; \
 	fi

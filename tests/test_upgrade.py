@@ -13,7 +13,7 @@ from experiments.lab.decision_log import read_log
 from experiments.models import Decision, KeyUsage, Outcome
 from tests.upgrading import Models, migrated_to, newest, restored
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 FIRST = "0001_initial"
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -7,7 +7,7 @@ import pytest
 from tests.test_upgrade import FIRST, add_attempt
 from tests.upgrading import migrated_to, newest, restored
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.api.server import KEY, Server, running_server
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.slow, pytest.mark.server]
 HEADER_SECONDS, BODY_SECONDS, WRITE_SECONDS = 1, 2, 1
 SLACK_SECONDS = 4
 PATHS = ("/api/v1/route", "/v1/chat/completions", "/admin/login/")

@@ -12,7 +12,7 @@ from tests.api.server import Server, locked, running_server
 from tests.api.stalls import BUSY_SECONDS, recovers, refuses_everything_in_time
 from tests.gateway.rows import KEY_VARIABLE, PROVIDER_KEY
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.slow, pytest.mark.server]
 
 
 @pytest.fixture(scope="module")

@@ -62,6 +62,7 @@ def test_the_coverage_table_asks_every_policy(monkeypatch: pytest.MonkeyPatch) -
     assert all("100.0 % (0.0)" in row for row in rows[1:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("units", "runs"), [(1500, 200), (6000, 80)])
 def test_another_router_is_asked_about_without_bias(units: int, runs: int) -> None:
     """Who rates depends on the score at work. Fitted on the candidate's score alone, quality

@@ -45,10 +45,16 @@ class Surfer(NamedTuple):
         return self.page
 
 
+# The many pages and widths of these files take minutes. The other files play the main paths.
+SLOW_FILES = ("test_admin_pages.py", "test_traffic_pages.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
+            if item.path.name in SLOW_FILES:
+                item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,8 @@ from pytest_django.fixtures import Settings
 
 from experiments.models import Decision
 
+pytestmark = pytest.mark.slow
+
 TINY = 0.02
 ROOT = Path(__file__).resolve().parents[2]
 # In a process of its own, with a file of its own: the file is removed while Django is running.

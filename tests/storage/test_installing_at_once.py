@@ -41,6 +41,7 @@ def start(url: str, *arguments: str, stdin: int | None = None) -> "subprocess.Po
     )
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_an_empty_database_is_prepared_once(tmp_path: Path) -> None:
     with fresh_database(tmp_path) as url:
@@ -54,6 +55,7 @@ def test_an_empty_database_is_prepared_once(tmp_path: Path) -> None:
     assert sum(WAITING in each for each in said) >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_another_process_waits_and_says_so(tmp_path: Path) -> None:
     """A killed process leaves no lock behind."""
