@@ -1,7 +1,8 @@
 """Measures a domain detector on labelled prompts from a CSV file."""
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,18 +24,21 @@ class LabelledPromptsError(ValueError):
 
 
 class LabelledPrompt(NamedTuple):
-    """`also` are domains that a person would accept, too."""
+    """`also` are domains that a person would accept, too; `language` may be empty."""
 
     text: str
     domain: str
     also: frozenset[str] = frozenset()
+    language: str = ""
 
 
 class DetectorQuality(NamedTuple):
-    """`lenient` is the share found in the domain or in one that is accepted, too."""
+    """`lenient` is the share found in the domain or in one that is accepted, too; `by_language` is
+    the accuracy of the prompts of each language that is named."""
 
     strict: DetectionQuality
     lenient: float
+    by_language: Mapping[str, float]
 
 
 class DetectedDomain(NamedTuple):
@@ -63,8 +67,8 @@ def configured_domains(policy: Policy) -> list[DetectedDomain]:
 
 
 def read_labelled_prompts(path: Path) -> list[LabelledPrompt]:
-    """A CSV file with the columns ``text,domain``, and maybe ``also``: other domains that are
-    accepted, separated by ``|``. Other columns are ignored.
+    """A CSV file with the columns ``text,domain``, and maybe ``also`` (other domains that are
+    accepted, separated by ``|``) and ``language``. Other columns are ignored.
 
     Raises ``LabelledPromptsError``.
     """
@@ -101,7 +105,17 @@ def evaluate_detector(
         name in {prompt.domain, *prompt.also} for prompt, name in zip(prompts, found, strict=True)
     ]
     strict = detection_quality([prompt.domain for prompt in prompts], found)
-    return DetectorQuality(strict, sum(accepted) / len(accepted))
+    return DetectorQuality(strict, sum(accepted) / len(accepted), _by_language(prompts, found))
+
+
+def _by_language(prompts: Sequence[LabelledPrompt], found: Sequence[str]) -> dict[str, float]:
+    right = [prompt.domain == name for prompt, name in zip(prompts, found, strict=True)]
+    languages = [prompt.language for prompt in prompts]
+    return {
+        language: sum(compress(right, (other == language for other in languages)))
+        / languages.count(language)
+        for language in sorted(set(languages) - {""})
+    }
 
 
 def _learned(domains: Sequence[DetectedDomain]) -> Candidates:
@@ -127,4 +141,5 @@ def _rows(reader: "csv.DictReader[str]", path: Path) -> Iterator[LabelledPrompt]
                 f"{path}, line {reader.line_num}: no domain. Give one, or `general` for none."
             )
         also = frozenset(filter(None, map(str.strip, (row.get("also") or "").split("|"))))
-        yield LabelledPrompt(row["text"], row["domain"].strip(), also)
+        language = (row.get("language") or "").strip()
+        yield LabelledPrompt(row["text"], row["domain"].strip(), also, language)

@@ -15,49 +15,92 @@ import numpy as np
 
 from experiments.core.detection import Candidate
 from experiments.core.selection import GENERAL
-from experiments.routers.checkpoints import SHIPPED, CheckpointError, read_checkpoint
+from experiments.routers.checkpoints import SHIPPED, Checkpoint, CheckpointError, read_checkpoint
 from experiments.routers.domain_examples import (
     Correction,
     Labelled,
     fit_correction,
     log_probabilities,
 )
-from experiments.routers.domain_head import DomainHead, from_arrays
+from experiments.routers.domain_head import DomainHead, Vocabulary, from_arrays
 from experiments.routers.domain_prompts import load_sources, seed_examples
 from experiments.routers.embedding import Vector, embedding_sha256
-from experiments.routers.features import Features, featurise
+from experiments.routers.features import Features, featurise, word_keys
+from experiments.routers.language_head import look_up_pieces, whole_word_keys
+from experiments.routers.languages import ENGLISH, OTHER, KnownWords, language_of
 
 KIND = "domains"
 CHECKPOINT = SHIPPED / KIND
+LANGUAGES_KIND = "domain_languages"
+LANGUAGES_CHECKPOINT = SHIPPED / LANGUAGES_KIND
+_LANGUAGE = object()  # under which a prompt remembers its language
+# Words that look like known ones mean less in a language that is none of those trained on.
+_UNKNOWN_SHARE = np.float32(0.5)
+
+
+@dataclass(frozen=True, eq=False)
+class Heads:
+    """One head for English prompts and one for all other languages, with the same domains.
+
+    Without the second one, the first answers for every prompt.
+    """
+
+    english: DomainHead
+    others: DomainHead | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.english.names
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self.english.vocabulary
+
+    def language(self, features: Features) -> str:
+        """See ``languages.language_of``."""
+        return features.remember(_LANGUAGE, lambda: language_of(features, self._count_known))
+
+    def logits_of(self, features: Features) -> Vector:
+        language = self.language(features)
+        if self.others is None or language == ENGLISH:
+            return self.english.logits(self.english.look_up(features))
+        logits = self.others.logits(look_up_pieces(self.others, features))
+        return logits * _UNKNOWN_SHARE if language == OTHER else logits
+
+    def _count_known(self, words: Sequence[str]) -> KnownWords:
+        listed = self.others.vocabulary.holds(whole_word_keys(words)) if self.others else ()
+        return KnownWords(int(self.vocabulary.holds(word_keys(words)).sum()), int(np.sum(listed)))
 
 
 @dataclass(frozen=True, eq=False)
 class LearnedDetector:
-    """``identity`` is a sha256 over checkpoint, domains and examples; decisions store it."""
+    """``identity`` is a sha256 over checkpoints, domains and examples; decisions store it."""
 
-    head: DomainHead
+    head: Heads
     names: tuple[str, ...]
     sha256: str
     identity: str
     correction: Correction | None = None
 
     @classmethod
-    def load(cls, folder: Path = CHECKPOINT) -> "LearnedDetector":
-        """Read and verify a checkpoint. Raises ``CheckpointError``."""
+    def load(
+        cls, folder: Path = CHECKPOINT, languages: Path = LANGUAGES_CHECKPOINT
+    ) -> "LearnedDetector":
+        """Read and verify both checkpoints. Raises ``CheckpointError``.
+
+        The one for other languages is left out where it has other domains than the first.
+        """
         checkpoint = read_checkpoint(folder, KIND)
         if checkpoint.manifest.embedding_sha256 != embedding_sha256():
             raise CheckpointError(
                 f"{folder} was trained on another embedding. Run `manage.py train_domains`, "
                 "or restore the embedding it was trained on."
             )
-        try:
-            head = from_arrays(checkpoint.arrays)
-        except KeyError as error:
-            raise CheckpointError(
-                f"{folder} lacks {error}: it was written by another version. "
-                "Run `manage.py train_domains`."
-            ) from error
-        sha256 = checkpoint.manifest.sha256
+        english = _head(checkpoint, folder, "train_domains")
+        other = read_checkpoint(languages, LANGUAGES_KIND)
+        others = _head(other, languages, "train_domain_languages")
+        head = Heads(english, others if others.names == english.names else None)
+        sha256 = f"{checkpoint.manifest.sha256} {other.manifest.sha256}"
         return cls(head, head.names, sha256, _identity(sha256, head.names, {}))
 
     def with_domains(
@@ -89,6 +132,20 @@ class LearnedDetector:
             scores = scores + self.correction(features)
         named = zip(self.names, _softmax(scores).tolist(), strict=True)
         return tuple(sorted((Candidate(*pair) for pair in named), key=lambda c: (-c[1], c[0])))
+
+    def knows_language(self, features: Features) -> bool:
+        """False for a prompt in a language or script that no training prompt was in."""
+        language = self.head.language(features)
+        return language == ENGLISH or (self.head.others is not None and language != OTHER)
+
+
+def _head(checkpoint: Checkpoint, folder: Path, command: str) -> DomainHead:
+    try:
+        return from_arrays(checkpoint.arrays)
+    except KeyError as error:
+        raise CheckpointError(
+            f"{folder} lacks {error}: it was written by another version. Run `manage.py {command}`."
+        ) from error
 
 
 @functools.cache

@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from experiments.core.selection import GENERAL
-from experiments.routers.domain_head import DomainHead, Matrix, Vocabulary
+from experiments.routers.domain_head import Matrix, Vocabulary
 from experiments.routers.embedding import Vector
 from experiments.routers.features import Features, subject_keys
 
@@ -28,6 +28,18 @@ _WORDS_SCALE = 3.0
 _ITERATIONS = 60
 # A few examples must speak for all they leave out; many speak for themselves.
 _ONE_EXAMPLE_AT_MOST, _ONE_EXAMPLE_AT_LEAST, _ALL_EXAMPLES = 400.0, 2.0, 8000.0
+
+
+class Logits(Protocol):
+    """The shipped heads: one number a domain of `names` for a prompt, in a new array."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def vocabulary(self) -> Vocabulary: ...
+
+    def logits_of(self, features: Features) -> Vector: ...
 
 
 class Labelled(NamedTuple):
@@ -52,7 +64,7 @@ class Correction:
         return np.asarray(by_meaning + by_words + self.offset, dtype=np.float32)
 
 
-def log_probabilities(head: DomainHead, features: Features, names: Sequence[str]) -> Vector:
+def log_probabilities(head: Logits, features: Features, names: Sequence[str]) -> Vector:
     """The head's opinion on ``names``, in order; their probabilities sum to 1.
 
     What it gives to domains that are switched off or deleted goes to ``general``, where it belongs:
@@ -60,7 +72,7 @@ def log_probabilities(head: DomainHead, features: Features, names: Sequence[str]
     which the correction's offset is taken.
     """
     columns = _columns(head.names, tuple(names))
-    logits = head.logits(head.look_up(features))
+    logits = head.logits_of(features)
     if columns.lost_to_general is not None:
         logits[columns.general] = _log_sum(logits[columns.lost_to_general])
     kept = logits[columns.kept]
@@ -92,7 +104,7 @@ def _columns(known: tuple[str, ...], names: tuple[str, ...]) -> _Columns:
 
 
 def fit_correction(
-    head: DomainHead,
+    head: Logits,
     names: Sequence[str],
     examples: Sequence[Labelled],
     background: Sequence[Labelled],

@@ -33,13 +33,25 @@ class Vocabulary:
     rarity: Vector
 
     def look_up(self, features: Features) -> Seen:
-        wanted = subject_keys(features)
-        at = np.searchsorted(self.keys, wanted)
-        at[at == len(self.keys)] = 0
+        return self.look_up_keys(subject_keys(features), features.embedding)
+
+    def look_up_keys(self, wanted: Keys, embedding: Vector) -> Seen:
+        """`wanted` are distinct keys. Unknown ones are left out."""
+        at = self._places(wanted)
         at = at[self.keys[at] == wanted]
         values = self.rarity[at]
         length = float(np.sqrt(values @ values))
-        return Seen(at, values / length if length else values, features.embedding)
+        return Seen(at, values / length if length else values, embedding)
+
+    def holds(self, wanted: Keys) -> NDArray[np.bool_]:
+        """Whether each of these keys is known."""
+        return np.asarray(self.keys[self._places(wanted)] == wanted)
+
+    def _places(self, wanted: Keys) -> NDArray[np.intp]:
+        """Where each key is, if it is known."""
+        at = np.searchsorted(self.keys, wanted)
+        at[at == len(self.keys)] = 0
+        return at
 
 
 @dataclass(frozen=True, eq=False)

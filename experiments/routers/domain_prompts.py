@@ -1,7 +1,8 @@
 """The hand-written prompts of every domain: ``experiments/fixtures/domain_prompts/<domain>.yaml``.
 
 A file holds ``seed`` prompts (rows of a new installation, for operators to edit), whole ``prompts``
-and ``terms`` of the field by subject, and ``frames`` with ``slots`` to fill.
+and ``terms`` of the field by subject, and ``frames`` with ``slots`` to fill. Other languages have
+shorter lists: ``experiments/fixtures/domain_words/<language>.yaml``.
 """
 
 import string
@@ -13,6 +14,7 @@ from typing import Any
 import yaml
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "domain_prompts"
+WORDS_FOLDER = FOLDER.parent / "domain_words"
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,22 @@ class Source:
     terms: tuple[tuple[str, ...], ...]
     frames: tuple[str, ...]
     slots: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class WordList:
+    """What one language's file holds: terms and whole prompts by domain, and frames for any term,
+    with ``{term}`` and maybe ``{other}`` to fill."""
+
+    language: str
+    frames: tuple[str, ...]
+    terms: Mapping[str, tuple[str, ...]]
+    prompts: Mapping[str, tuple[str, ...]]
+
+
+def load_word_lists(folder: Path = WORDS_FOLDER) -> tuple[WordList, ...]:
+    """All languages' files in alphabetical order."""
+    return tuple(_word_list(path) for path in sorted(folder.glob("*.yaml")))
 
 
 def load_sources(folder: Path = FOLDER) -> tuple[Source, ...]:
@@ -61,6 +79,17 @@ def _source(path: Path) -> Source:
         terms=tuple(_parts(subject["terms"]) for subject in subjects if "terms" in subject),
         frames=_lines(content["frames"]),
         slots={name: _parts(text) for name, text in content["slots"].items()},
+    )
+
+
+def _word_list(path: Path) -> WordList:
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    frames = _lines(content.pop("frames"))
+    return WordList(
+        language=path.stem,
+        frames=frames,
+        terms={domain: _parts(part["terms"]) for domain, part in content.items()},
+        prompts={domain: _lines(part["prompts"]) for domain, part in content.items()},
     )
 
 

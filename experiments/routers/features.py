@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
@@ -82,8 +82,13 @@ class Features:
     @cached_property
     def keys(self) -> Keys:
         """A 32-bit hash of each token, in order."""
-        hashed = [crc32(word.encode("utf-8", "surrogatepass")) for word in self.tokens]
-        return np.array(hashed, dtype=np.uint32)
+        return word_keys(self.tokens)
+
+
+def word_keys(words: Sequence[str]) -> Keys:
+    """A 32-bit hash of each word, in order."""
+    hashed = [crc32(word.encode("utf-8", "surrogatepass")) for word in words]
+    return np.array(hashed, dtype=np.uint32)
 
 
 def featurise(text: str, embedding: StaticEmbedding | None = None) -> Features:

@@ -57,6 +57,14 @@ def test_other_domains_may_be_accepted(tmp_path: Path) -> None:
     assert "with other accepted domains 50.0%" in evaluate(path)
 
 
+def test_accuracy_by_language(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.csv"
+    lines = ("Wie koche ich Suppe?,general,de", "Bonjour !,general,fr", "Bonjour !,legal,fr")
+    path.write_text("\n".join(("text,domain,language", *lines)) + "\n")
+    assert json.loads(evaluate(path, "--json"))["by_language"] == {"de": 1.0, "fr": 0.5}
+    assert "accuracy by language: de 100.0%, fr 50.0%" in evaluate(path)
+
+
 def test_classic_detector_needs_its_keywords(prompts: Path) -> None:
     found = json.loads(evaluate(prompts, "--json", "--detector", "classic"))
     assert found["recall"]["general"] == 1.0

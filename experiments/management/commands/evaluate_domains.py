@@ -25,7 +25,7 @@ from experiments.management.base import BaseCommand
 class Command(BaseCommand):
     help = (
         "Measure a domain detector on a CSV file with the columns text,domain, and maybe also "
-        "(other domains that are accepted, separated by |). Domains and example "
+        "(other domains that are accepted, separated by |) and language. Domains and example "
         "prompts are those of the newest revision, or the seeded ones where there is none."
     )
 
@@ -45,7 +45,7 @@ class Command(BaseCommand):
         domains = seeded_domains() if options["shipped"] else _domains_in_use()
         quality = evaluate_detector(options["detector"], domains, prompts)
         if options["json"]:
-            self.stdout.write(json.dumps({**quality.strict._asdict(), "lenient": quality.lenient}))
+            self.stdout.write(json.dumps({**quality.strict._asdict(), **_more(quality)}))
         else:
             self.stdout.write(_table(quality))
 
@@ -55,6 +55,10 @@ def _domains_in_use() -> list[DetectedDomain]:
         return configured_domains(store.current())
     except (NoPolicyError, DatabaseError):
         return seeded_domains()
+
+
+def _more(quality: DetectorQuality) -> dict[str, Any]:
+    return {"lenient": quality.lenient, "by_language": dict(quality.by_language)}
 
 
 def _table(measured: DetectorQuality) -> str:
@@ -69,6 +73,9 @@ def _table(measured: DetectorQuality) -> str:
     for name in quality.confusion:
         precision, recall = _percent(quality.precision[name]), _percent(quality.recall[name])
         lines.append(f"{name:<{width}}{precision:>10}{recall:>10}")
+    if measured.by_language:
+        shares = (f"{name} {_percent(share)}" for name, share in measured.by_language.items())
+        lines += ["", f"accuracy by language: {', '.join(shares)}"]
     lines += ["", "true domain (rows) and found domain (columns)"]
     lines.append(" " * width + "".join(f"{name:>{width}}" for name in quality.confusion))
     for name, found in quality.confusion.items():

@@ -40,7 +40,7 @@ def train(rows: Rows, *, seed: int, progress: Progress) -> Trained:
     """Measure with cross-validation, calibrate on what was held out, then fit on everything."""
     questions = _cross_validate(rows, question_folds(rows, seed), progress, "questions")
     subjects = _cross_validate(rows, subject_folds(rows, seed), progress, "subjects")
-    temperature = _temperature(rows, (questions, subjects))
+    temperature = best_temperature(rows, (questions, subjects))
     progress("Fitting on everything")
     head = fit_head(rows, np.arange(len(rows.label)))
     measured: dict[str, object] = {
@@ -115,7 +115,7 @@ def _cross_validate(rows: Rows, folds: Sequence[Places], progress: Progress, nam
     return HeldOut(np.concatenate(folds), np.concatenate(list(each())))
 
 
-def _temperature(rows: Rows, held_out: Sequence[HeldOut]) -> float:
+def best_temperature(rows: Rows, held_out: Sequence[HeldOut]) -> float:
     """The one that makes held-out probabilities most likely, both kinds of folds weighing alike."""
 
     def loss(log_temperature: float) -> float:
