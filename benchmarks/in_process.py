@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from experiments.configuration.policy_store import store
+from experiments.core.assignment import HashedBuckets, Unit
 from experiments.core.decision import decide
 from experiments.core.policy import Router
-from experiments.core.units import HashedBuckets, Unit
 from experiments.core.values import DecisionInputs, Score
 from experiments.routers.controller import build_controller
 from experiments.routers.detector import example_prompts

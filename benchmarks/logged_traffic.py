@@ -25,8 +25,10 @@ django.setup()
 
 from experiments.analysis.off_policy.estimates import OTHER, STRONG, WEAK, Log
 from experiments.analysis.off_policy.nuisance import Floats, Ints
+from experiments.core.assignment import RecordedBuckets, Unit
 from experiments.core.bucketing import BUCKETS, bucket_index
 from experiments.core.catalog import Model, ModelCapabilities, ModelCost
+from experiments.core.choice import explored_buckets
 from experiments.core.costs import estimate_tokens
 from experiments.core.decision import decide
 from experiments.core.detection import DomainConfig
@@ -40,8 +42,6 @@ from experiments.core.policy import (
     Router,
     RoutingPolicy,
 )
-from experiments.core.propensity import explored_buckets
-from experiments.core.units import RecordedBuckets, Unit
 from experiments.core.values import Decision, DecisionInputs, Score
 from experiments.decisions.rollup_queries import Span
 from experiments.lab.decision_log import Logged, Names

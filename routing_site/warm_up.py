@@ -19,7 +19,7 @@ from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.core.endpoints import Protocol
 from experiments.core.policy import Policy
 from experiments.dashboards import figures
-from experiments.gateway.host_slots import of_this_machine
+from experiments.gateway.concurrency import of_this_machine
 from experiments.gateway.litellm_client import load
 from experiments.limits.credentials import problem_of
 from experiments.routers.features import featurise

@@ -12,8 +12,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from experiments.configuration.history import Happened, changes_since
-from experiments.core.json_depth import is_too_deep
-from experiments.core.text import find_unstorable
+from experiments.core.text import find_unstorable, is_too_deep
 
 NOTE_LENGTH = 500
 

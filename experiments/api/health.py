@@ -17,7 +17,7 @@ from experiments.core.policy import Policy
 from experiments.models import WriteProbe
 from experiments.routing.runtime import engine
 from experiments.storage.deadlines import deadline, deadline_in
-from experiments.storage.write_lock import database_file, write_transaction
+from experiments.storage.transactions import database_file, write_transaction
 
 log = logging.getLogger("switchyard.server")
 

@@ -18,10 +18,17 @@ from experiments.core.assignment import (
     rollout_arm,
 )
 from experiments.core.bucketing import BUCKETS, bucket_index
-from experiments.core.choice import Chooser, Scorer, ScoreRouter, pair_of
+from experiments.core.choice import (
+    DOMAIN_SELECTOR,
+    Chooser,
+    Scorer,
+    ScoreRouter,
+    explored_buckets,
+    pair_of,
+    propensity,
+)
 from experiments.core.costs import estimate
 from experiments.core.policy import Domain, Method, Policy, RoutingPolicy
-from experiments.core.propensity import DOMAIN_SELECTOR, explored_buckets, propensity
 from experiments.core.selection import GENERAL
 from experiments.core.values import (
     Choice,

@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from experiments.core.json_depth import MAX_DEPTH, is_too_deep
-
 REPLACEMENT = "\ufffd"
 CONTROL_CHARACTERS = r"[\x00-\x1f\x7f-\x9f]"
 _HALF = re.compile("[\ud800-\udfff]")
@@ -189,3 +187,25 @@ def _find_half(raw: bytes) -> Unstorable | None:
 def _refuse_constant(name: str) -> Any:
     """Refuses NaN and Infinity: they are not JSON."""
     raise ValueError(name)
+
+
+MAX_DEPTH = 254
+"""The deepest nesting that the JSON encoder writes."""
+
+
+def is_too_deep(data: Any, raw: bytes, most: int = MAX_DEPTH) -> bool:
+    """Whether lists and objects of `data`, read from `raw`, are nested deeper than `most` levels.
+
+    Does not recurse, and returns at once if `raw` has no more brackets than `most`.
+    """
+    if raw.count(b"[") + raw.count(b"{") <= most:
+        return False
+    level, depth = [data], 0
+    while level := [each for each in level if isinstance(each, list | dict)]:
+        depth += 1
+        if depth > most:
+            return True
+        level = [
+            inner for each in level for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+    return False

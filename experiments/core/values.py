@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
 
-from experiments.core.assignment import Assignment, Cohort, FlagState
+from experiments.core.assignment import Assignment, Cohort, FlagState, Unit
 from experiments.core.detection import Candidate
 from experiments.core.money import Price
 from experiments.core.policy import Domain, Method, RoutingPolicy
 from experiments.core.selection import ModelSelectionCriteria
-from experiments.core.units import Unit
 
 
 class Score(NamedTuple):

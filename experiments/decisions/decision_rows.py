@@ -9,11 +9,11 @@ from uuid import UUID
 import orjson
 
 from experiments.configuration.policy_store import load_policy
+from experiments.core.assignment import HashedBuckets, RecordedBuckets, Unit
 from experiments.core.decision import decide
 from experiments.core.detection import Candidate
 from experiments.core.money import PARTS, Price
 from experiments.core.selection import ModelSelectionCriteria
-from experiments.core.units import HashedBuckets, RecordedBuckets, Unit
 from experiments.core.values import (
     Decision,
     DecisionInputs,

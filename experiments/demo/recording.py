@@ -12,9 +12,9 @@ from uuid import UUID
 from django.db import transaction
 from numpy.random import Generator
 
+from experiments.core.assignment import HashedBuckets, Unit
 from experiments.core.decision import decide
 from experiments.core.policy import Policy
-from experiments.core.units import HashedBuckets, Unit
 from experiments.core.values import DecisionInputs
 from experiments.decisions.decision_rows import DecisionMetadata, to_row
 from experiments.decisions.outcomes import actual_costs

@@ -15,12 +15,12 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.analysis.routing.measures import threshold_for_share
+from experiments.core.assignment import RecordedBuckets, Unit
 from experiments.core.costs import estimate_tokens
 from experiments.core.decision import detected_domain
 from experiments.core.detection import Candidate
 from experiments.core.money import price_on
 from experiments.core.policy import Method, Policy, RoutingPolicy
-from experiments.core.units import RecordedBuckets, Unit
 from experiments.core.values import DecisionInputs, Failure, Score
 from experiments.demo.prompts import prompts
 from experiments.routers.features import featurise

@@ -15,14 +15,13 @@ from typing import NamedTuple
 import numpy as np
 import orjson
 
+from experiments.core.assignment import RecordedBuckets, Unit
 from experiments.core.bucketing import BUCKETS
-from experiments.core.choice import Chooser, Scorer
+from experiments.core.choice import Chooser, Scorer, explored_buckets
 from experiments.core.costs import estimate_tokens
 from experiments.core.money import price_on
 from experiments.core.policy import Domain, Method, Policy, RoutingPolicy
-from experiments.core.propensity import explored_buckets
 from experiments.core.selection import GENERAL, NoEligibleModelsError
-from experiments.core.units import RecordedBuckets, Unit
 from experiments.core.values import Choice, DecisionInputs, Failure, Score
 from experiments.models import Decision, OutcomeScores, OutcomeSet, RecordedOutcome, Router
 from experiments.routers.domain_prompts import load_sources

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
+from experiments.core.assignment import HashedBuckets, Unit
 from experiments.core.catalog import Model, ModelCost, Registry, find_model
 from experiments.core.costs import estimate_tokens
 from experiments.core.decision import decide
@@ -23,7 +24,6 @@ from experiments.core.selection import (
     criteria_for_domain,
     permitted,
 )
-from experiments.core.units import HashedBuckets, Unit
 from experiments.core.values import DecisionInputs, Score
 from experiments.python_api.answers import explain, router_fallbacks
 from experiments.python_api.flags import FeatureFlags

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from experiments.core.assignment import evaluate_flag
+from experiments.core.assignment import RecordedBuckets, Unit, evaluate_flag
 from experiments.core.bucketing import BUCKETS
 from experiments.core.policy import FlagRule
-from experiments.core.units import RecordedBuckets, Unit
 from experiments.models import Decision, Flag
 
 UNITS = 1_000

@@ -11,14 +11,13 @@ from django.db import DatabaseError, InterfaceError
 from uuid6 import uuid7
 
 from experiments.configuration.policy_store import store
-from experiments.core.assignment import force
+from experiments.core.assignment import HashedBuckets, Unit, force
 from experiments.core.choice import ScoreRouter
 from experiments.core.costs import estimate_tokens
 from experiments.core.decision import decide
 from experiments.core.policy import Policy
 from experiments.core.selection import ModelSelectionCriteria, NoEligibleModelsError
 from experiments.core.text import storable
-from experiments.core.units import HashedBuckets, Unit
 from experiments.core.values import Decision, DecisionInputs, Failure, Fallback, RequestedTarget
 from experiments.decisions.decision_rows import DecisionMetadata, to_row
 from experiments.decisions.group_commit import store_decisions

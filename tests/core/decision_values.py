@@ -4,12 +4,12 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
+from experiments.core.assignment import HashedBuckets, Unit
 from experiments.core.catalog import Model, ModelCapabilities, ModelCost
 from experiments.core.decision import decide
 from experiments.core.detection import Candidate, DomainConfig
 from experiments.core.money import Price
 from experiments.core.policy import Domain, FlagRule, Method, Policy, Router, RoutingPolicy
-from experiments.core.units import HashedBuckets, Unit
 from experiments.core.values import Decision, DecisionInputs, Failure, Score
 
 ALL = 10_000

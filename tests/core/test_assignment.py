@@ -5,9 +5,15 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.core.assignment import arm_probabilities, assign, evaluate_flag, rollout_arm
+from experiments.core.assignment import (
+    HashedBuckets,
+    Unit,
+    arm_probabilities,
+    assign,
+    evaluate_flag,
+    rollout_arm,
+)
 from experiments.core.policy import Arm, Experiment, FlagRule, Namespace, Rollout, RoutingPolicy
-from experiments.core.units import HashedBuckets, Unit
 from tests.core.decision_values import policy
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from experiments.core.assignment import HashedBuckets, Unit
 from experiments.core.bucketing import bucket_index, in_namespace
 from experiments.core.catalog import Model, ModelCapabilities, ModelCost
 from experiments.core.decision import decide
@@ -28,7 +29,6 @@ from experiments.core.policy import (
     RoutingPolicy,
     Switches,
 )
-from experiments.core.units import HashedBuckets, Unit
 from experiments.core.values import Decision, DecisionInputs, Score
 
 STRONG, WEAK = "acme/strong", "acme/weak"

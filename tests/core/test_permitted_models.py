@@ -2,12 +2,12 @@
 
 from datetime import date
 
+from experiments.core.assignment import HashedBuckets, Unit
 from experiments.core.catalog import Model, ModelCapabilities, ModelCost
 from experiments.core.decision import Decision, DecisionInputs, Score, decide
 from experiments.core.detection import DomainConfig
 from experiments.core.policy import Domain, FlagRule, Method, Policy, RoutingPolicy
 from experiments.core.selection import GENERAL, ModelSelectionCriteria
-from experiments.core.units import HashedBuckets, Unit
 
 ALL = 10_000
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from experiments.core.assignment import HashedBuckets, Unit
 from experiments.core.policy import (
     Arm,
     Experiment,
@@ -15,7 +16,6 @@ from experiments.core.policy import (
     Router,
     RoutingPolicy,
 )
-from experiments.core.units import HashedBuckets, Unit
 from tests.core.decision_values import (
     OTHER,
     ROUTED,

@@ -10,14 +10,18 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from experiments.gateway.concurrency import BusyError, ConcurrencyLimiter
-from experiments.gateway.host_slots import HostSlots, of_this_machine
+from experiments.gateway.concurrency import (
+    BusyError,
+    ConcurrencyLimiter,
+    HostSlots,
+    of_this_machine,
+)
 from tests.api.server import ROOT
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from experiments.gateway.host_slots import HostSlots
+from experiments.gateway.concurrency import HostSlots
 print(HostSlots(Path(sys.argv[1])).take("m", int(sys.argv[2])), flush=True)
 time.sleep(60)
 """

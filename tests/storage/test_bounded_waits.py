@@ -16,7 +16,7 @@ from experiments.decisions import group_commit
 from experiments.decisions.group_commit import store_decisions
 from experiments.models import Decision
 from experiments.routing.route import RouteRequest, route
-from experiments.storage import write_lock
+from experiments.storage import transactions
 from experiments.storage.deadlines import (
     deadline,
     deadline_in,
@@ -24,7 +24,7 @@ from experiments.storage.deadlines import (
     seconds_left,
     waiting_budget,
 )
-from experiments.storage.write_lock import write_transaction
+from experiments.storage.transactions import write_transaction
 
 on_sqlite = pytest.mark.skipif("connection.vendor != 'sqlite'", reason="SQLite's write lock")
 
@@ -51,7 +51,7 @@ def write() -> None:
 def queue_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A separate lock file: other tests' databases may be in memory."""
     path = tmp_path / "queue"
-    monkeypatch.setattr(write_lock, "_queue", lambda: os.open(path, os.O_RDWR | os.O_CREAT))
+    monkeypatch.setattr(transactions, "_queue", lambda: os.open(path, os.O_RDWR | os.O_CREAT))
     return path
 
 
