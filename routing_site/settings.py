@@ -157,16 +157,15 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "experiments.api.documentation.finish",
     ],
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "ENUM_NAME_OVERRIDES": {
-        "ExperimentStatus": "experiments.api.experiment_requests.STATUSES",
-        "RoleEnum": "experiments.api.experiment_requests.ROLES",
+        "ExperimentStatus": "experiments.experimentation.shapes.STATUSES",
+        "RoleEnum": "experiments.experimentation.shapes.ROLES",
         "MessageRole": "experiments.api.shapes.ROLES",
-        "HealthStatus": "experiments.api.experiment_schemas.HEALTH_STATUSES",
+        "HealthStatus": "experiments.experimentation.shapes.HEALTH_STATUSES",
     },
 }
 

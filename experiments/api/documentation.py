@@ -14,22 +14,6 @@ from experiments.shapes.json_schema import json_schema
 
 COMMON_ERRORS = (400, 401, 403, 429, 503)
 BODY_ERRORS = (411, 413, 415)
-# Requests with unknown fields are refused.
-STRICT = (
-    "OutcomeRequest",
-    "Rating",
-    "RatingList",
-    "ExperimentRequest",
-    "PatchedExperimentEdit",
-    "ArmRequest",
-    "PolicyRequest",
-    "MetricRequest",
-    "StopRequest",
-    "ShipRequest",
-    "CloneRequest",
-    "RolloutRequest",
-    "RollBackRequest",
-)
 
 RANGE = [
     OpenApiParameter("since", str, description="Start: a day or a time. Default: 30 days ago."),
@@ -107,12 +91,3 @@ class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
         what = "An API key created in the admin. The header `x-api-key` works too."
         return {"type": "http", "scheme": "bearer", "description": what}
-
-
-def finish(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """Rules that serializers cannot express."""
-    components = result["components"]["schemas"]
-    for name in STRICT:
-        components[name]["additionalProperties"] = False
-    components["Rating"]["properties"]["value"]["type"] = ["number", "boolean"]
-    return result

@@ -1,30 +1,17 @@
 """Experiments and guarded rollouts in the JSON form of the REST API."""
 
-from dataclasses import asdict
-from typing import Any
-
-from experiments.configuration.document import EXPERIMENT_FIELDS
+from experiments.api import experiment_shapes as shapes
 from experiments.experimentation.checklists import Check
+from experiments.experimentation.shapes import ArmForecast
+from experiments.experimentation.shapes import Check as CheckShape
 from experiments.models import Arm, Experiment, Rollout
 from experiments.rollouts.steps import steps_of
-
-# The configuration of an experiment without its seed, and its result.
-PLAIN = (
-    "key",
-    *(name for name in EXPERIMENT_FIELDS if name != "seed"),
-    "started_at",
-    "stopped_at",
-    "stopped_by",
-    "stop_reason",
-    "verdict",
-    "shipped_arm",
-    "ship_reason",
-)
+from experiments.shapes.fields import copied
 
 
-def experiment_payload(row: Experiment) -> dict[str, Any]:
+def experiment_payload(row: Experiment) -> shapes.Experiment:
     return {
-        **{name: getattr(row, name) for name in PLAIN},
+        **copied(row, shapes.ExperimentColumns),
         "target_effect": f"{row.target_effect.normalize():f}",
         "cost_cap": None if row.cost_cap is None else f"{row.cost_cap.normalize():f}",
         "domain": row.domain.name if row.domain else None,
@@ -40,50 +27,45 @@ def experiment_payload(row: Experiment) -> dict[str, Any]:
     }
 
 
-def _arm(arm: Arm) -> dict[str, Any]:
-    policy = arm.routing_policy()
+def _arm(arm: Arm) -> shapes.Arm:
+    value = arm.routing_policy()
+    policy: shapes.Policy = {
+        "method": str(value.method),
+        "router": value.router,
+        "threshold": value.threshold,
+        "strong_model": value.strong,
+        "weak_model": value.weak,
+        "epsilon": value.epsilon,
+    }
+    if value.steps:
+        policy["between"] = [copied(step, shapes.PolicyStep) for step in value.steps]
     return {
         "name": arm.name,
         "weight": arm.weight,
         "is_control": arm.is_control,
-        "policy": {
-            "method": str(policy.method),
-            "router": policy.router,
-            "threshold": policy.threshold,
-            "strong_model": policy.strong,
-            "weak_model": policy.weak,
-            "epsilon": policy.epsilon,
-            **({"between": [asdict(step) for step in policy.steps]} if policy.steps else {}),
-        },
+        "policy": policy,
     }
 
 
-def check_payload(check: Check) -> dict[str, Any]:
+def check_payload(check: Check) -> CheckShape:
     """Includes the prediction for each arm, in the one line that states it."""
-    shown = {"name": check.name, "passed": check.passed, "message": check.message}
-    return {**shown, "arms": [arm._asdict() for arm in check.arms]} if check.arms else shown
+    shown: CheckShape = {"name": check.name, "passed": check.passed, "message": check.message}
+    if check.arms:
+        shown["arms"] = [copied(arm, ArmForecast) for arm in check.arms]
+    return shown
 
 
-def rollout_payload(row: Rollout) -> dict[str, Any]:
+def rollout_payload(row: Rollout) -> shapes.Rollout:
     return {
-        "key": row.key,
+        **copied(row, shapes.RolloutColumns),
         "flag": row.flag.key,
-        "state": row.state,
         "step": row.step if row.step >= 0 else None,
         "percentage": float(row.flag.percentage),
         "steps": [
             {"percentage": float(step.percentage), "hours": step.hours, "monitored": step.monitored}
             for step in steps_of(row)
         ],
-        "guards": row.guards,
-        "margin": row.margin,
-        "alpha": row.alpha,
-        "holdback_percentage": row.holdback_percentage,
         "before_percentage": float(row.before_percentage),
-        "reason": row.reason,
-        "started_at": row.started_at,
-        "step_started_at": row.step_started_at,
-        "ended_at": row.ended_at,
         "history": [
             {
                 "at": step.at,

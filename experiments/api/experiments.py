@@ -9,26 +9,29 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from experiments.api import experiment_schemas as schemas
+from experiments.api import experiment_shapes as shapes
 from experiments.api.authentication import caller_of
 from experiments.api.base import APIView
 from experiments.api.documentation import PAGING, endpoint
 from experiments.api.errors import InvalidRequestError
 from experiments.api.experiment_payloads import check_payload, experiment_payload
-from experiments.api.experiment_requests import STATUSES, drop_unchanged, read_experiment, read_key
+from experiments.api.experiment_requests import drop_unchanged, experiment_values
 from experiments.api.lists import ListView
-from experiments.api.readers import Reader
+from experiments.api.requests import read
 from experiments.experimentation import edits, lifecycle, shipping
+from experiments.experimentation import shapes as result_shapes
 from experiments.experimentation.checklists import checklist
 from experiments.experimentation.planning import propose
 from experiments.experimentation.result_payloads import results_payload, size_payload
 from experiments.experimentation.results import results
 from experiments.models import Experiment, Scope
+from experiments.shapes.fields import Shape
 
-LONGEST_REASON = 500
-MISSING = "missing"
 STATUS = OpenApiParameter(
-    "status", str, enum=STATUSES, description="Only this status. Default: all but archived."
+    "status",
+    str,
+    enum=result_shapes.STATUSES,
+    description="Only this status. Default: all but archived.",
 )
 
 
@@ -45,12 +48,12 @@ class ExperimentsView(ManagedView, ListView):
 
     @endpoint(
         "The experiments",
-        {200: schemas.ExperimentPage},
+        {200: shapes.ExperimentPage},
         parameters=[*PAGING, STATUS],
         name="v1_experiments_list",
     )
     def get(self, request: Request) -> Response:
-        status = Reader(request.query_params.dict()).choice("status", STATUSES)
+        status = read(shapes.ExperimentQuery, request.query_params.dict()).status
         rows = _rows().order_by("key")
         if status is None:
             rows = rows.exclude(status=Experiment.Status.ARCHIVED)
@@ -60,38 +63,35 @@ class ExperimentsView(ManagedView, ListView):
 
     @endpoint(
         "Create a draft",
-        {201: schemas.Experiment},
-        schemas.ExperimentRequest,
+        {201: shapes.Experiment},
+        shapes.ExperimentRequest,
         errors=(409,),
     )
     def post(self, request: Request) -> Response:
-        reader = Reader(request.data)
-        key, values = read_key(reader), read_experiment(reader)
-        reader.close()
+        given = read(shapes.ExperimentRequest, request.data)
+        values = experiment_values(given)
         try:
-            row = edits.create(key, values, author_of(request))
+            row = edits.create(given.key, values, author_of(request))
         except ValidationError as error:
-            raise refusal_of(error, key) from error
+            raise refusal_of(error, given.key) from error
         return Response(experiment_payload(find(row.key)), 201)
 
 
 class ExperimentView(ManagedView):
-    @endpoint("One experiment", {200: schemas.Experiment}, errors=(404,))
+    @endpoint("One experiment", {200: shapes.Experiment}, errors=(404,))
     def get(self, request: Request, key: str) -> Response:
         return Response(experiment_payload(find(key)))
 
     @endpoint(
         "Edit it. While it runs, changed arms start a new phase",
-        {200: schemas.Experiment},
-        schemas.ExperimentEdit,
+        {200: shapes.Experiment},
+        shapes.ExperimentEdit,
         errors=(404, 409),
     )
     def patch(self, request: Request, key: str) -> Response:
         row = find(key)
-        shown = experiment_payload(row)
-        reader = Reader(drop_unchanged(request.data, shown, schemas.EDITABLE))
-        values = read_experiment(reader)
-        reader.close()
+        data = drop_unchanged(request.data, experiment_payload(row))
+        values = experiment_values(read(shapes.ExperimentEdit, data))
         try:
             edits.edit(row, values, author_of(request), timezone.now())
         except ValidationError as error:
@@ -102,102 +102,93 @@ class ExperimentView(ManagedView):
 class StepView(ManagedView):
     """Changes the state of an experiment; the response shows the new state."""
 
+    shape: type[Shape] = shapes.NoFields
+
     def post(self, request: Request, key: str) -> Response:
         row = find(key)
-        reader = Reader(request.data or {})
-        self.take(row, reader, author_of(request))
+        self.take(row, read(self.shape, request.data or {}), author_of(request))
         return Response(experiment_payload(find(key)))
 
-    def take(self, row: Experiment, reader: Reader, author: str) -> None:
+    def take(self, row: Experiment, given: Any, author: str) -> None:
         raise NotImplementedError
 
 
-@extend_schema_view(post=endpoint("Start it", {200: schemas.Experiment}, errors=(404, 409)))
+@extend_schema_view(post=endpoint("Start it", {200: shapes.Experiment}, errors=(404, 409)))
 class StartView(StepView):
-    def take(self, row: Experiment, reader: Reader, author: str) -> None:
-        reader.close()
+    def take(self, row: Experiment, given: Any, author: str) -> None:
         lifecycle.start(row, author, timezone.now())
 
 
 @extend_schema_view(
-    post=endpoint("Pause it: no unit is enrolled", {200: schemas.Experiment}, errors=(404, 409))
+    post=endpoint("Pause it: no unit is enrolled", {200: shapes.Experiment}, errors=(404, 409))
 )
 class PauseView(StepView):
-    def take(self, row: Experiment, reader: Reader, author: str) -> None:
-        reader.close()
+    def take(self, row: Experiment, given: Any, author: str) -> None:
         lifecycle.pause(row, author)
 
 
 @extend_schema_view(
     post=endpoint(
-        "Resume it: units return to their arms", {200: schemas.Experiment}, errors=(404, 409)
+        "Resume it: units return to their arms", {200: shapes.Experiment}, errors=(404, 409)
     )
 )
 class ResumeView(StepView):
-    def take(self, row: Experiment, reader: Reader, author: str) -> None:
-        reader.close()
+    def take(self, row: Experiment, given: Any, author: str) -> None:
         lifecycle.resume(row, author)
 
 
 @extend_schema_view(
     post=endpoint(
-        "Stop it, with a reason", {200: schemas.Experiment}, schemas.StopRequest, errors=(404, 409)
+        "Stop it, with a reason", {200: shapes.Experiment}, shapes.StopRequest, errors=(404, 409)
     )
 )
 class StopView(StepView):
-    def take(self, row: Experiment, reader: Reader, author: str) -> None:
-        reason = reader.text("reason", LONGEST_REASON)
-        if reason is None:
-            raise reader.fail("reason", "is missing. Give the reason; it is stored.", MISSING)
-        reader.close()
+    shape = shapes.StopRequest
+
+    def take(self, row: Experiment, given: Any, author: str) -> None:
         now = timezone.now()
-        lifecycle.stop(row, author, now, reason=reason, verdict=verdict_of(row))
+        lifecycle.stop(row, author, now, reason=given.reason, verdict=verdict_of(row))
 
 
 @extend_schema_view(
-    post=endpoint("Archive it: its results stay", {200: schemas.Experiment}, errors=(404, 409))
+    post=endpoint("Archive it: its results stay", {200: shapes.Experiment}, errors=(404, 409))
 )
 class ArchiveView(StepView):
-    def take(self, row: Experiment, reader: Reader, author: str) -> None:
-        reader.close()
+    def take(self, row: Experiment, given: Any, author: str) -> None:
         lifecycle.archive(row, author)
 
 
 @extend_schema_view(
     post=endpoint(
         "Write an arm's policy into the domain, and stop. Once",
-        {200: schemas.Experiment},
-        schemas.ShipRequest,
+        {200: shapes.Experiment},
+        shapes.ShipRequest,
         errors=(404, 409),
     )
 )
 class ShipView(StepView):
-    def take(self, row: Experiment, reader: Reader, author: str) -> None:
-        arm = reader.text("arm")
-        if arm is None:
-            raise reader.fail("arm", "is missing. Name the arm to ship.", MISSING)
-        anyway = reader.boolean("anyway") or False
-        reason = reader.text("reason", LONGEST_REASON)
-        if anyway and reason is None:
-            raise reader.fail("reason", "is missing. Say why it is shipped anyway.", MISSING)
-        if reason is not None and not anyway:
-            raise reader.fail("reason", "goes with anyway. Leave it out, or send both.")
-        reader.close()
-        shipping.ship(row, arm, author, timezone.now(), anyway=reason or "")
+    shape = shapes.ShipRequest
+
+    def take(self, row: Experiment, given: Any, author: str) -> None:
+        if given.anyway and given.reason is None:
+            message = "'reason' is missing. Say why it is shipped anyway."
+            raise InvalidRequestError(message, "reason", "missing")
+        if given.reason is not None and not given.anyway:
+            message = "'reason' goes with anyway. Leave it out, or send both."
+            raise InvalidRequestError(message, "reason")
+        shipping.ship(row, given.arm, author, timezone.now(), anyway=given.reason or "")
 
 
 class CloneView(ManagedView):
     @endpoint(
         "A draft with the same configuration",
-        {201: schemas.Experiment},
-        schemas.CloneRequest,
+        {201: shapes.Experiment},
+        shapes.CloneRequest,
         errors=(404, 409),
     )
     def post(self, request: Request, key: str) -> Response:
         row = find(key)
-        reader = Reader(request.data)
-        wanted = read_key(reader)
-        reader.close()
+        wanted = read(shapes.CloneRequest, request.data).key
         try:
             twin = lifecycle.clone(row, wanted, author_of(request))
         except ValidationError as error:
@@ -206,7 +197,7 @@ class CloneView(ManagedView):
 
 
 class ChecklistView(ManagedView):
-    @endpoint("The conditions for starting it", {200: schemas.Checklist}, errors=(404,))
+    @endpoint("The conditions for starting it", {200: result_shapes.Checklist}, errors=(404,))
     def get(self, request: Request, key: str) -> Response:
         checks = checklist(find(key), timezone.now().date())
         ready = all(check.passed for check in checks)
@@ -214,13 +205,13 @@ class ChecklistView(ManagedView):
 
 
 class PlanView(ManagedView):
-    @endpoint("The required size, from recent units", {200: schemas.Plan}, errors=(404,))
+    @endpoint("The required size, from recent units", {200: result_shapes.Plan}, errors=(404,))
     def get(self, request: Request, key: str) -> Response:
         return Response(size_payload(propose(find(key), timezone.now().date())))
 
 
 class ResultsView(ManagedView):
-    @endpoint("Its current results", {200: schemas.Results}, errors=(404,))
+    @endpoint("Its current results", {200: result_shapes.Results}, errors=(404,))
     def get(self, request: Request, key: str) -> Response:
         return Response(results_payload(results(find(key), timezone.now())))
 

@@ -8,34 +8,33 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from experiments.api import schemas
+from experiments.api import shapes
 from experiments.api.documentation import endpoint
 from experiments.api.errors import InvalidRequestError
-from experiments.api.experiments import LONGEST_REASON, MISSING, ManagedView, author_of
+from experiments.api.experiments import ManagedView, author_of
 from experiments.api.lists import flag_payload, flag_rows
-from experiments.api.readers import Reader
+from experiments.api.requests import read
 from experiments.configuration import flags
 from experiments.models import Flag
 
 
 class FlagView(ManagedView):
-    @endpoint("One flag", {200: schemas.Flag}, errors=(404,))
+    @endpoint("One flag", {200: shapes.Flag}, errors=(404,))
     def get(self, request: Request, key: str) -> Response:
         return Response(flag_payload(_find(key)))
 
     @endpoint(
         "Set its percentage, everywhere within a second",
-        {200: schemas.Flag},
-        schemas.FlagEdit,
+        {200: shapes.Flag},
+        shapes.FlagEdit,
         errors=(404,),
     )
     def patch(self, request: Request, key: str) -> Response:
         _find(key)
-        reader = Reader(request.data)
-        percentage, reason = _percentage(reader), reader.text("reason", LONGEST_REASON)
-        reader.close()
+        given = read(shapes.FlagEdit, request.data)
+        percentage = _percentage(given)
         try:
-            flags.set_percentage(key, percentage, author_of(request), reason or "")
+            flags.set_percentage(key, percentage, author_of(request), given.reason or "")
         except ValidationError as error:
             param, messages = next(iter(error.message_dict.items()))
             raise InvalidRequestError(f"'{param}': {messages[0]}", param) from error
@@ -45,16 +44,14 @@ class FlagView(ManagedView):
 @extend_schema_view(
     post=endpoint(
         "The kill switch: turns routing off at once",
-        {200: schemas.Flag},
-        schemas.KillSwitch,
+        {200: shapes.Flag},
+        shapes.KillSwitch,
     )
 )
 class KillSwitchView(ManagedView):
     def post(self, request: Request) -> Response:
-        reader = Reader(request.data or {})
-        reason = reader.text("reason", LONGEST_REASON)
-        reader.close()
-        flag = flags.throw_kill_switch(author_of(request), reason or "")
+        given = read(shapes.KillSwitch, request.data or {})
+        flag = flags.throw_kill_switch(author_of(request), given.reason or "")
         return Response(flag_payload(_find(flag.key)))
 
 
@@ -65,11 +62,9 @@ def _find(key: str) -> Flag:
     return row
 
 
-def _percentage(reader: Reader) -> Decimal:
-    value = reader.number("percentage", 0, 100)
-    if value is None:
-        raise reader.fail("percentage", "is missing. Send a number from 0 to 100.", MISSING)
-    percentage = Decimal(str(value))
+def _percentage(given: shapes.FlagEdit) -> Decimal:
+    percentage = Decimal(str(given.percentage))
     if percentage != round(percentage, 2):
-        raise reader.fail("percentage", "takes two digits after the point at most.")
+        message = "'percentage' takes two digits after the point at most."
+        raise InvalidRequestError(message, "percentage")
     return percentage

@@ -1,17 +1,17 @@
 """GET domains, models and flags: the current configuration."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any, ClassVar
 
-from django.db.models import Count, Model, Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from rest_framework.exceptions import NotFound
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from experiments.api import schemas
+from experiments.api import shapes
 from experiments.api.base import APIView
 from experiments.api.documentation import PAGING, endpoint
 from experiments.api.errors import InvalidRequestError
@@ -19,6 +19,7 @@ from experiments.core.money import price_on, usd
 from experiments.core.text import is_storable
 from experiments.models import Domain, Flag, FlagEntry, LanguageModel, Scope
 from experiments.models.catalog import price_order
+from experiments.shapes.fields import copied
 
 
 class Pages(CursorPagination):
@@ -56,7 +57,7 @@ class ListView(APIView):
         self,
         request: Request,
         rows: "QuerySet[Any]",
-        payload: Callable[[Any], dict[str, Any]],
+        payload: Callable[[Any], Mapping[str, Any]],
     ) -> Response:
         pages = Pages()
         pages.ordering = self.ordering
@@ -67,7 +68,7 @@ class ListView(APIView):
 class DomainsView(ListView):
     ordering = "name"
 
-    @endpoint("The domains and their models", {200: schemas.DomainPage}, parameters=PAGING)
+    @endpoint("The domains and their models", {200: shapes.DomainPage}, parameters=PAGING)
     def get(self, request: Request) -> Response:
         rows = Domain.objects.select_related("flag", "router", "strong_model", "weak_model")
         return self.page(request, rows, domain_payload)
@@ -76,7 +77,7 @@ class DomainsView(ListView):
 class ModelsView(ListView):
     ordering = "name"
 
-    @endpoint("The models and their prices", {200: schemas.ModelPage}, parameters=PAGING)
+    @endpoint("The models and their prices", {200: shapes.ModelPage}, parameters=PAGING)
     def get(self, request: Request) -> Response:
         today = datetime.now(UTC).date()
         rows = LanguageModel.objects.prefetch_related("prices")
@@ -88,7 +89,7 @@ class FlagsView(ListView):
 
     @endpoint(
         "The flags and their percentages",
-        {200: schemas.FlagPage},
+        {200: shapes.FlagPage},
         parameters=PAGING,
         name="v1_flags_list",
     )
@@ -103,13 +104,11 @@ def flag_rows() -> "QuerySet[Any]":
     )
 
 
-def domain_payload(row: Domain) -> dict[str, Any]:
+def domain_payload(row: Domain) -> shapes.Domain:
     policy = row.routing_policy()
     flag = getattr(row, "flag", None)
     return {
-        "name": row.name,
-        "label": row.label,
-        "description": row.description,
+        **copied(row, shapes.DomainColumns),
         "flag": {"key": flag.key, "percentage": float(flag.percentage)} if flag else None,
         "policy": {
             "method": str(policy.method),
@@ -119,38 +118,17 @@ def domain_payload(row: Domain) -> dict[str, Any]:
             "weak_model": policy.weak,
             "epsilon": policy.epsilon,
         },
-        **_fields(
-            row,
-            "preferred_models",
-            "required_capabilities",
-            "required_certifications",
-            "min_accuracy_score",
-            "min_confidence",
-        ),
     }
 
 
-def model_payload(row: LanguageModel, today: date) -> dict[str, Any]:
+def model_payload(row: LanguageModel, today: date) -> shapes.Model:
     prices = tuple(price.as_value() for price in sorted(row.prices.all(), key=price_order))
     price = price_on(prices, today)
     return {
-        **_fields(
-            row,
-            "name",
-            "provider",
-            "is_available",
-            "context_window",
-            "max_output_tokens",
-            "tasks",
-            "capabilities",
-            "languages",
-            "domains",
-            "certifications",
-            "accuracy_score",
-            "speed_rating",
-        ),
-        "price": price
-        and {
+        **copied(row, shapes.ModelColumns),
+        "price": None
+        if price is None
+        else {
             "currency": "USD",
             "input_per_million": usd(price.input_per_million),
             "output_per_million": usd(price.output_per_million),
@@ -160,7 +138,7 @@ def model_payload(row: LanguageModel, today: date) -> dict[str, Any]:
     }
 
 
-def flag_payload(row: Any) -> dict[str, Any]:
+def flag_payload(row: Any) -> shapes.Flag:
     return {
         "key": row.key,
         "kind": row.kind,
@@ -170,7 +148,3 @@ def flag_payload(row: Any) -> dict[str, Any]:
         "allowed_units": row.allowed,
         "denied_units": row.denied,
     }
-
-
-def _fields(row: Model, *names: str) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in names}

@@ -1,31 +1,24 @@
 """POST decisions/{id}/outcome and feedback."""
 
-import re
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
-from drf_spectacular.utils import PolymorphicProxySerializer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from experiments.api import schemas, shapes
+from experiments.api import shapes
 from experiments.api.base import APIView
 from experiments.api.documentation import endpoint
 from experiments.api.errors import InvalidRequestError, problem_of
-from experiments.api.readers import Reader
+from experiments.api.requests import read
 from experiments.decisions.outcomes import OutcomeReport, Rating, record_feedback, record_outcome
 from experiments.models import Scope
 
-MAX_ITEMS = 256
-MAX_LATENCY_MS = 1e9
-MAX_ERROR = 500
-MAX_COMMENT = 2000
 HUMAN = "human"
 # Clocks differ by a little; a time further ahead would override every later correction.
 CLOCK_SKEW = timedelta(minutes=5)
-_METRIC = re.compile(r"[a-z][a-z0-9_]{0,59}")
 
 
 class OutcomeView(APIView):
@@ -34,7 +27,7 @@ class OutcomeView(APIView):
     @endpoint(
         "Report the outcome of a decision. May be repeated; the latest applies.",
         {204: None},
-        schemas.OutcomeRequest,
+        shapes.OutcomeRequest,
         errors=(404, 410),
     )
     def post(self, request: Request, decision_id: UUID) -> Response:
@@ -49,11 +42,7 @@ class FeedbackView(APIView):
     @endpoint(
         "Rate an answer: one rating, or a list of up to 256",
         {204: None, 200: shapes.FeedbackAnswer},
-        PolymorphicProxySerializer(
-            "FeedbackRequest",
-            [schemas.Rating, schemas.RatingList],
-            resource_type_field_name=None,
-        ),
+        shapes.FeedbackRequest,
         errors=(404, 410),
     )
     def post(self, request: Request) -> Response:
@@ -66,14 +55,10 @@ class FeedbackView(APIView):
 
 
 def _many(data: dict[str, Any], now: datetime) -> list[shapes.FeedbackResult]:
-    reader = Reader(data)
-    items = reader.objects("items", MAX_ITEMS)
-    if items is None:
-        raise reader.fail("items", "is null. Send 1 to 256 ratings.", "invalid_type")
-    reader.close()
-    read = [_attempt(item, now, f"items[{i}]") for i, item in enumerate(items)]
-    refusals = iter(record_feedback([item for item in read if isinstance(item, Rating)], now))
-    return [_result(next(refusals) if isinstance(item, Rating) else item) for item in read]
+    items = read(shapes.RatingList, data).items
+    ratings = [_attempt(item, now, f"items[{i}]") for i, item in enumerate(items)]
+    refusals = iter(record_feedback([item for item in ratings if isinstance(item, Rating)], now))
+    return [_result(next(refusals) if isinstance(item, Rating) else item) for item in ratings]
 
 
 def _attempt(item: Any, now: datetime, path: str) -> Rating | InvalidRequestError:
@@ -91,68 +76,36 @@ def _result(refusal: Exception | None) -> shapes.FeedbackResult:
 
 
 def _outcome(data: Any, now: datetime) -> OutcomeReport:
-    reader = Reader(data)
-    report = OutcomeReport(
-        occurred_at=_occurred_at(reader, now),
-        input_tokens=reader.integer("input_tokens"),
-        output_tokens=reader.integer("output_tokens"),
-        latency_ms=reader.number("latency_ms", 0, MAX_LATENCY_MS),
-        success=reader.boolean("success"),
-        error=reader.text("error", MAX_ERROR) or "",
+    given = read(shapes.OutcomeRequest, data)
+    return OutcomeReport(
+        occurred_at=_occurred_at(given.occurred_at, now),
+        input_tokens=given.input_tokens,
+        output_tokens=given.output_tokens,
+        latency_ms=given.latency_ms,
+        success=given.success,
+        error=given.error or "",
     )
-    reader.close()
-    return report
 
 
 def _rating(data: Any, now: datetime, path: str = "") -> Rating:
-    reader = Reader(data, path)
-    rating = Rating(
-        decision_id=_decision_id(reader),
-        metric=_metric(reader),
-        value=_value(reader),
-        source=reader.text("source", 60) or HUMAN,
-        occurred_at=_occurred_at(reader, now),
-        comment=reader.text("comment", MAX_COMMENT) or "",
+    given = read(shapes.Rating, data, path)
+    return Rating(
+        decision_id=given.decision_id,
+        metric=given.metric,
+        value=given.value,
+        source=given.source or HUMAN,
+        occurred_at=_occurred_at(given.occurred_at, now, path),
+        comment=given.comment or "",
     )
-    reader.close()
-    return rating
 
 
-def _occurred_at(reader: Reader, now: datetime) -> datetime:
+def _occurred_at(given: datetime | None, now: datetime, path: str = "") -> datetime:
     """The time of arrival if it is left out."""
-    given = reader.time("occurred_at")
     if given is not None and given > now + CLOCK_SKEW:
-        raise reader.fail(
-            "occurred_at",
-            f"lies in the future: it is {now:%Y-%m-%dT%H:%M:%SZ} here. Send when it happened, or "
-            "leave it out.",
-            "out_of_range",
+        param = f"{path}.occurred_at" if path else "occurred_at"
+        message = (
+            f"'{param}' lies in the future: it is {now:%Y-%m-%dT%H:%M:%SZ} here. Send when it "
+            "happened, or leave it out."
         )
+        raise InvalidRequestError(message, param, "out_of_range")
     return given or now
-
-
-def _decision_id(reader: Reader) -> UUID:
-    text = reader.text("decision_id")
-    if text is None:
-        raise reader.fail("decision_id", "is missing.", "missing")
-    try:
-        return UUID(text)
-    except ValueError:
-        raise reader.fail("decision_id", "is no UUID.", "invalid_type") from None
-
-
-def _metric(reader: Reader) -> str:
-    metric = reader.text("metric")
-    if metric is None:
-        raise reader.fail("metric", "is missing.", "missing")
-    if not _METRIC.fullmatch(metric):
-        raise reader.fail("metric", "must be small letters, digits and underscores, 60 at most.")
-    return metric
-
-
-def _value(reader: Reader) -> float:
-    given = reader.value("value")
-    value = float(given) if isinstance(given, bool) else reader.number("value")
-    if value is None:
-        raise reader.fail("value", "is missing.", "missing")
-    return float(value)

@@ -1,7 +1,7 @@
 """GET reports/savings and reports/routing."""
 
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.utils import timezone
 from rest_framework.request import Request
@@ -9,15 +9,16 @@ from rest_framework.response import Response
 
 from experiments.analytics.routing import Latency, routing_report
 from experiments.analytics.savings import Alternative, SavingsLine, savings_report
-from experiments.api import schemas
+from experiments.api import shapes
 from experiments.api.base import APIView
 from experiments.api.documentation import RANGE, endpoint
 from experiments.api.errors import InvalidRequestError
-from experiments.api.readers import MAX_NAME, Reader
+from experiments.api.requests import read
 from experiments.configuration.policy_store import store
 from experiments.core.money import usd
 from experiments.models import Rollup, Scope
 from experiments.routing.route import UnknownNameError
+from experiments.shapes.fields import copied
 
 DEFAULT_DAYS = 30
 
@@ -31,30 +32,32 @@ class Range(NamedTuple):
 class SavingsView(APIView):
     scope = Scope.READ
 
-    @endpoint("What routing saved, by domain", {200: schemas.Savings}, parameters=RANGE)
+    @endpoint("What routing saved, by domain", {200: shapes.Savings}, parameters=RANGE)
     def get(self, request: Request) -> Response:
         wanted = read_range(request)
         report = savings_report(*wanted)
-        return Response(
-            {
-                "since": report.since,
-                "until": report.until,
-                "currency": "USD",
-                "baseline": str(store.current().baseline),
-                "total": savings_payload(report.total),
-                "domains": [savings_payload(line) for line in report.domains],
-            }
-        )
+        payload: shapes.Savings = {
+            "since": report.since,
+            "until": report.until,
+            "currency": "USD",
+            "baseline": str(store.current().baseline),
+            "total": savings_payload(report.total),
+            "domains": [savings_payload(line) for line in report.domains],
+        }
+        return Response(payload)
 
 
 class RoutingView(APIView):
     scope = Scope.READ
 
-    @endpoint("How decisions were made", {200: schemas.Routing}, parameters=RANGE)
+    @endpoint("How decisions were made", {200: shapes.Routing}, parameters=RANGE)
     def get(self, request: Request) -> Response:
         report = routing_report(*read_range(request))
-        payload = {k: v for k, v in report._asdict().items() if k != "latency"}
-        return Response({**payload, "latency_ms": _latency(report.latency)})
+        payload: shapes.Routing = {
+            **copied(report, shapes.RoutingCounts),
+            "latency_ms": _latency(report.latency),
+        }
+        return Response(payload)
 
 
 def read_range(request: Request) -> Range:
@@ -62,15 +65,13 @@ def read_range(request: Request) -> Range:
     for name, values in request.query_params.lists():
         if len(values) > 1:
             raise InvalidRequestError(f"'{name}' is given twice. Send it once.", name)
-    reader = Reader(request.query_params.dict())
-    until = reader.time("until") or timezone.now()
-    since = reader.time("since") or until - timedelta(days=DEFAULT_DAYS)
-    wanted = Range(since, until, reader.text("domain", MAX_NAME))
-    reader.close()
+    query = read(shapes.RangeQuery, request.query_params.dict())
+    until = query.until or timezone.now()
+    since = query.since or until - timedelta(days=DEFAULT_DAYS)
     if since >= until:
         raise InvalidRequestError("'since' must be before 'until'.", "since", "out_of_range")
-    _check_domain(wanted.domain)
-    return wanted
+    _check_domain(query.domain)
+    return Range(since, until, query.domain)
 
 
 def _check_domain(name: str | None) -> None:
@@ -83,7 +84,7 @@ def _check_domain(name: str | None) -> None:
     )
 
 
-def savings_payload(line: SavingsLine) -> dict[str, Any]:
+def savings_payload(line: SavingsLine) -> shapes.SavingsLine:
     return {
         "domain": line.domain,
         "decisions": line.decisions,
@@ -103,7 +104,7 @@ def savings_payload(line: SavingsLine) -> dict[str, Any]:
     }
 
 
-def _alternative(other: Alternative) -> dict[str, Any]:
+def _alternative(other: Alternative) -> shapes.Alternative:
     return {
         "decisions": other.decisions,
         "cost": usd(other.cost),
@@ -112,8 +113,15 @@ def _alternative(other: Alternative) -> dict[str, Any]:
     }
 
 
-def _latency(latency: Latency) -> dict[str, Any]:
+def _latency(latency: Latency) -> shapes.Latency:
     return {
-        name: value if value is None or name == "timed" else round(value, 3)
-        for name, value in latency._asdict().items()
+        "timed": latency.timed,
+        "mean": _rounded(latency.mean),
+        "p50": _rounded(latency.p50),
+        "p95": _rounded(latency.p95),
+        "p99": _rounded(latency.p99),
     }
+
+
+def _rounded(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else round(milliseconds, 3)

@@ -9,19 +9,20 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from experiments.api import experiment_schemas as schemas
+from experiments.api import experiment_shapes as shapes
 from experiments.api.documentation import PAGING, endpoint
+from experiments.api.errors import InvalidRequestError
 from experiments.api.experiment_payloads import rollout_payload
-from experiments.api.experiments import LONGEST_REASON, ManagedView, author_of
+from experiments.api.experiments import ManagedView, author_of
 from experiments.api.lists import ListView
-from experiments.api.readers import Reader
+from experiments.api.requests import read
 from experiments.models import Flag, Rollout
 from experiments.rollouts import lifecycle
-from experiments.rollouts.guards import MOST_GUARDS, GuardsError, checked_guards
+from experiments.rollouts.guards import GuardsError, checked_guards
 from experiments.rollouts.monitoring import seen_by
 from experiments.rollouts.steps import StepsError, check_steps
+from experiments.shapes.fields import Shape
 
-MOST_STEPS = 50
 BY_HAND = "Rolled back by hand"
 
 
@@ -30,7 +31,7 @@ class RolloutsView(ManagedView, ListView):
 
     @endpoint(
         "The guarded rollouts",
-        {200: schemas.RolloutPage},
+        {200: shapes.RolloutPage},
         parameters=PAGING,
         name="v1_rollouts_list",
     )
@@ -39,70 +40,74 @@ class RolloutsView(ManagedView, ListView):
 
     @endpoint(
         "Plan a guarded rollout of a flag",
-        {201: schemas.Rollout},
-        schemas.RolloutRequest,
+        {201: shapes.Rollout},
+        shapes.RolloutRequest,
         errors=(409,),
     )
     def post(self, request: Request) -> Response:
-        reader = Reader(request.data)
+        given = read(shapes.RolloutRequest, request.data)
         values = {
-            "flag": _flag(reader),
-            "steps": _steps(reader),
-            "guards": _guards(reader),
-            "margin": reader.number("margin", 0.0001, 1e9),
-            "alpha": reader.number("alpha", 0.001, 0.5),
-            "holdback_percentage": reader.number("holdback_percentage", 0, 50),
+            **dict(given),
+            "flag": _flag(given.flag),
+            "steps": _steps(given.steps),
+            "guards": None if given.guards is None else _guards(given.guards),
         }
-        reader.close()
-        given = {k: v for k, v in values.items() if v is not None}
-        row = lifecycle.plan(given, author_of(request))
+        known = {name: value for name, value in values.items() if value is not None}
+        row = lifecycle.plan(known, author_of(request))
         return Response(rollout_payload(find(row.key)), 201)
 
 
 class RolloutView(ManagedView):
-    @endpoint("One rollout and its current checks", {200: schemas.RolloutDetail}, errors=(404,))
+    @endpoint("One rollout and its current checks", {200: shapes.RolloutDetail}, errors=(404,))
     def get(self, request: Request, key: str) -> Response:
         row = find(key)
         look = seen_by(row, timezone.now()) if row.started_at else None
         worst = lifecycle.worst_case_of(row)
-        return Response({**rollout_payload(row), "worst_case": worst, "look": look})
+        payload: shapes.RolloutDetail = {
+            **rollout_payload(row),
+            "worst_case": worst,
+            "look": look,
+        }
+        return Response(payload)
 
 
 class RolloutStepView(ManagedView):
     """Changes the state of a rollout; the response shows the new state."""
 
+    shape: type[Shape] = shapes.NoFields
+
     def post(self, request: Request, key: str) -> Response:
         row = find(key)
-        self.take(row, Reader(request.data or {}), author_of(request))
+        self.take(row, read(self.shape, request.data or {}), author_of(request))
         return Response(rollout_payload(find(key)))
 
-    def take(self, row: Rollout, reader: Reader, author: str) -> None:
+    def take(self, row: Rollout, given: Any, author: str) -> None:
         raise NotImplementedError
 
 
-@extend_schema_view(post=endpoint("Take the first step", {200: schemas.Rollout}, errors=(404, 409)))
+@extend_schema_view(post=endpoint("Take the first step", {200: shapes.Rollout}, errors=(404, 409)))
 class StartView(RolloutStepView):
-    def take(self, row: Rollout, reader: Reader, author: str) -> None:
-        reader.close()
+    def take(self, row: Rollout, given: Any, author: str) -> None:
         lifecycle.start(row, author, timezone.now())
 
 
 @extend_schema_view(
     post=endpoint(
         "Take the next step: one that waits for an operator, or any with a reason",
-        {200: schemas.Rollout},
-        schemas.GoOnRequest,
+        {200: shapes.Rollout},
+        shapes.GoOnRequest,
         errors=(404, 409),
     )
 )
 class GoOnView(RolloutStepView):
-    def take(self, row: Rollout, reader: Reader, author: str) -> None:
-        anyway, reason = reader.boolean("anyway"), reader.text("reason", LONGEST_REASON)
-        if anyway and reason is None:
-            raise reader.fail("reason", "is missing: say why the step is taken anyway.", "missing")
-        reader.close()
-        if anyway:
-            lifecycle.advance_anyway(row, author, timezone.now(), reason or "")
+    shape = shapes.GoOnRequest
+
+    def take(self, row: Rollout, given: Any, author: str) -> None:
+        if given.anyway and given.reason is None:
+            message = "'reason' is missing: say why the step is taken anyway."
+            raise InvalidRequestError(message, "reason", "missing")
+        if given.anyway:
+            lifecycle.advance_anyway(row, author, timezone.now(), given.reason)
         else:
             lifecycle.advance(row, author, timezone.now())
 
@@ -110,51 +115,48 @@ class GoOnView(RolloutStepView):
 @extend_schema_view(
     post=endpoint(
         "Lower the percentage at which the rollout ends",
-        {200: schemas.Rollout},
-        schemas.TargetRequest,
+        {200: shapes.Rollout},
+        shapes.TargetRequest,
         errors=(404, 409),
     )
 )
 class TargetView(RolloutStepView):
-    def take(self, row: Rollout, reader: Reader, author: str) -> None:
-        percentage = reader.number("percentage", 0.01, 100)
-        if percentage is None:
-            raise reader.fail("percentage", "is missing.", "missing")
-        reader.close()
-        lifecycle.lower_target(row, Decimal(str(percentage)), author, timezone.now())
+    shape = shapes.TargetRequest
+
+    def take(self, row: Rollout, given: Any, author: str) -> None:
+        percentage = Decimal(str(given.percentage))
+        lifecycle.lower_target(row, percentage, author, timezone.now())
 
 
 @extend_schema_view(
-    post=endpoint("Pause it at this percentage", {200: schemas.Rollout}, errors=(404, 409))
+    post=endpoint("Pause it at this percentage", {200: shapes.Rollout}, errors=(404, 409))
 )
 class PauseView(RolloutStepView):
-    def take(self, row: Rollout, reader: Reader, author: str) -> None:
-        reader.close()
+    def take(self, row: Rollout, given: Any, author: str) -> None:
         lifecycle.pause(row, author, timezone.now())
 
 
 @extend_schema_view(
-    post=endpoint("Resume it where it was paused", {200: schemas.Rollout}, errors=(404, 409))
+    post=endpoint("Resume it where it was paused", {200: shapes.Rollout}, errors=(404, 409))
 )
 class ResumeView(RolloutStepView):
-    def take(self, row: Rollout, reader: Reader, author: str) -> None:
-        reader.close()
+    def take(self, row: Rollout, given: Any, author: str) -> None:
         lifecycle.resume(row, author, timezone.now())
 
 
 @extend_schema_view(
     post=endpoint(
         "Return the flag to its earlier percentage",
-        {200: schemas.Rollout},
-        schemas.RollBackRequest,
+        {200: shapes.Rollout},
+        shapes.RollBackRequest,
         errors=(404, 409),
     )
 )
 class RollBackView(RolloutStepView):
-    def take(self, row: Rollout, reader: Reader, author: str) -> None:
-        reason = reader.text("reason", LONGEST_REASON) or BY_HAND
-        reader.close()
-        lifecycle.roll_back(row, author, timezone.now(), reason)
+    shape = shapes.RollBackRequest
+
+    def take(self, row: Rollout, given: Any, author: str) -> None:
+        lifecycle.roll_back(row, author, timezone.now(), given.reason or BY_HAND)
 
 
 def find(key: str) -> Rollout:
@@ -168,32 +170,24 @@ def _rows() -> Any:
     return Rollout.objects.select_related("flag").prefetch_related("history").order_by("key")
 
 
-def _flag(reader: Reader) -> Flag:
-    key = reader.text("flag")
-    if key is None:
-        raise reader.fail("flag", "is missing.", "missing")
+def _flag(key: str) -> Flag:
     flag = Flag.objects.filter(key=key).first()
     if flag is None:
-        raise reader.fail("flag", f"names '{key}', which is no flag.", "unknown_name")
+        message = f"'flag' names '{key}', which is no flag."
+        raise InvalidRequestError(message, "flag", "unknown_name")
     return flag
 
 
-def _guards(reader: Reader) -> list[dict[str, Any]] | None:
-    guards = reader.objects("guards", MOST_GUARDS)
-    if guards is None:
-        return None
+def _guards(guards: list[Any]) -> list[dict[str, Any]]:
     try:
         return checked_guards(guards)
     except GuardsError as error:
-        raise reader.fail("guards", f"cannot be used: {error}") from None
+        raise InvalidRequestError(f"'guards' cannot be used: {error}", "guards") from None
 
 
-def _steps(reader: Reader) -> list[Any]:
-    steps = reader.objects("steps", MOST_STEPS)
-    if steps is None:
-        raise reader.fail("steps", "are missing.", "missing")
+def _steps(steps: list[Any]) -> list[Any]:
     try:
         check_steps(steps)
     except StepsError as error:
-        raise reader.fail("steps", f"cannot be taken: {error}") from None
+        raise InvalidRequestError(f"'steps' cannot be taken: {error}", "steps") from None
     return steps

@@ -3,9 +3,10 @@
 Requests are read into models. Responses are typed dictionaries: mypy compares the functions that
 write them, and writing one costs nothing at run time."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, RootModel, Tag
 from typing_extensions import TypedDict
 
 from experiments.core.catalog import SPEED_RATINGS
@@ -19,13 +20,17 @@ from experiments.shapes.fields import (
     Entries,
     EntryLength,
     Hint,
+    Identifier,
     Items,
     Length,
+    Named,
+    NumberOrBoolean,
     OneOf,
     Shape,
     Share,
     Text,
     Texts,
+    Time,
     described,
 )
 from experiments.shapes.reading import TAG
@@ -41,6 +46,11 @@ Amount = Annotated[float, Between(0, 1e9)]
 _ENTRIES = "names of 64 and values of 512"
 EntryName = Annotated[str, EntryLength(64, _ENTRIES)]
 EntryValue = Annotated[str, EntryLength(512, _ENTRIES)]
+MetricName = Annotated[
+    str,
+    Named("^[a-z][a-z0-9_]*$", 60, "must be small letters, digits and underscores, 60 at most."),
+]
+ChangeReason = Annotated[str, Length(500)]
 Metadata = Annotated[dict[EntryName, EntryValue], Entries(MAX_METADATA)]
 
 
@@ -160,7 +170,7 @@ class RouteRequest(
 class BatchRequest(Shape):
     """Each item is read on its own: one may be refused while others are routed."""
 
-    items: Annotated[list[Any], Items(MAX_BATCH), Each(RouteRequest)]
+    items: Annotated[list[Any], Each(RouteRequest), Items(MAX_BATCH)]
 
 
 class BatchResult(TypedDict):
@@ -173,6 +183,42 @@ class BatchAnswer(TypedDict):
     results: list[BatchResult]
 
 
+class OutcomeRequest(Shape):
+    occurred_at: Time | None = Field(None, description="Default: the time of arrival.")
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    latency_ms: Amount | None = None
+    success: bool | None = None
+    error: Annotated[str, Length(500)] | None = None
+
+
+class Rating(Shape):
+    decision_id: Identifier
+    metric: MetricName
+    value: Annotated[NumberOrBoolean, described("A number; true and false count as 1 and 0.")]
+    source: Annotated[str, Length(60)] | None = Field(
+        None,
+        description="Who rates: human (the default), or a judge: judge, llm-judge, gpt-4.1.",
+    )
+    occurred_at: Time | None = Field(None, description="Default: the time of arrival.")
+    comment: Annotated[str, Length(2000)] | None = None
+
+
+class RatingList(Shape):
+    """Each item is read on its own: one may be refused while others are stored."""
+
+    items: Annotated[
+        list[Any],
+        Each(Rating),
+        Items(MAX_BATCH),
+        Hint("is null. Send 1 to 256 ratings.", "invalid_type"),
+    ]
+
+
+class FeedbackRequest(RootModel[Rating | RatingList]):
+    """For the document."""
+
+
 class FeedbackResult(TypedDict):
     status: Annotated[int, described("204, else the error's status.")]
     error: NotRequired[ErrorDetail]
@@ -180,3 +226,178 @@ class FeedbackResult(TypedDict):
 
 class FeedbackAnswer(TypedDict):
     results: list[FeedbackResult]
+
+
+class DomainFlag(TypedDict):
+    key: str
+    percentage: float
+
+
+class DomainPolicy(TypedDict):
+    method: str
+    router: str | None
+    threshold: float | None
+    strong_model: Annotated[str | None, described("Null: the default pair.")]
+    weak_model: str | None
+    epsilon: float
+
+
+class DomainColumns(TypedDict):
+    """Shown as they are stored."""
+
+    name: str
+    label: str
+    description: str
+    preferred_models: list[str]
+    required_capabilities: list[str]
+    required_certifications: list[str]
+    min_accuracy_score: float
+    min_confidence: float
+
+
+class Domain(DomainColumns):
+    flag: DomainFlag | None
+    policy: DomainPolicy
+
+
+class ModelPrice(TypedDict):
+    currency: str
+    input_per_million: str
+    output_per_million: str
+    per_request: str
+    source: str
+
+
+class ModelColumns(TypedDict):
+    """Shown as they are stored."""
+
+    name: str
+    provider: str
+    is_available: bool
+    context_window: int
+    max_output_tokens: int | None
+    tasks: list[str]
+    capabilities: list[str]
+    languages: list[str]
+    domains: list[str]
+    certifications: list[str]
+    accuracy_score: float
+    speed_rating: str
+
+
+class Model(ModelColumns):
+    price: Annotated[ModelPrice | None, described("The current price; null if it is unknown.")]
+
+
+class Flag(TypedDict):
+    key: str
+    kind: Annotated[str, OneOf(("master", "domain", "switch"))]
+    domain: str | None
+    percentage: float
+    description: str
+    allowed_units: Annotated[int, described("Number of units for which it is always on.")]
+    denied_units: Annotated[int, described("Number of units for which it is always off.")]
+
+
+class FlagEdit(Shape):
+    percentage: Annotated[
+        float,
+        Between(0, 100),
+        Hint("is missing. Send a number from 0 to 100."),
+        described("Of the units; 0 or 100 for a switch. Two digits."),
+    ]
+    reason: ChangeReason | None = Field(None, description="For the history.")
+
+
+class KillSwitch(Shape):
+    reason: ChangeReason | None = Field(None, description="For the history.")
+
+
+class Page(TypedDict):
+    next: Annotated[str | None, described("The address of the next page.")]
+    previous: str | None
+
+
+class DomainPage(Page):
+    results: list[Domain]
+
+
+class ModelPage(Page):
+    results: list[Model]
+
+
+class FlagPage(Page):
+    results: list[Flag]
+
+
+class RangeQuery(Shape):
+    """The query of a report."""
+
+    until: Time | None = None
+    since: Time | None = None
+    domain: Text | None = None
+
+
+class Alternative(TypedDict):
+    """Another policy over the decisions that can be compared with it."""
+
+    decisions: int
+    cost: Annotated[str, described("What it would have cost.")]
+    routed: Annotated[str, described("What the same decisions cost as made.")]
+    saving: Annotated[str, described("cost minus routed; negative where routing costs more.")]
+
+
+class Alternatives(TypedDict):
+    always_strong: Alternative
+    always_weak: Alternative
+    random: Annotated[
+        Alternative, described("A random router with the same strong share in each domain.")
+    ]
+
+
+class SavingsLine(TypedDict):
+    domain: Annotated[str | None, described("Null: all of them.")]
+    decisions: int
+    pruned: Annotated[int, described("Decisions of which only totals are kept.")]
+    priced: Annotated[int, described("Decisions with a price; savings count only these.")]
+    actual: Annotated[int, described("Priced with the tokens an outcome reported.")]
+    estimated: Annotated[int, described("Priced with expected tokens.")]
+    cost: str
+    baseline: str
+    saving: Annotated[str, described("baseline minus cost.")]
+    strong_share: Annotated[float | None, described("Of those answered by a pair.")]
+    against: Alternatives
+
+
+class Savings(TypedDict):
+    since: datetime
+    until: datetime
+    currency: str
+    baseline: Annotated[str, described("The current baseline of savings.")]
+    total: SavingsLine
+    domains: list[SavingsLine]
+
+
+class Latency(TypedDict):
+    timed: int
+    mean: float | None
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+class RoutingCounts(TypedDict):
+    since: datetime
+    until: datetime
+    decisions: int
+    pruned: Annotated[int, described("Without reason, fallback and percentiles.")]
+    methods: dict[str, int]
+    tiers: dict[str, int]
+    models: dict[str, int]
+    reasons: dict[str, int]
+    fallbacks: dict[str, int]
+    router_failures: int
+
+
+class Routing(RoutingCounts):
+    latency_ms: Latency

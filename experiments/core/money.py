@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import overload
 
 from experiments.core.usage import Usage
 
@@ -107,6 +108,18 @@ def total(costs: Iterable[int | None]) -> int | None:
     """The sum, or None if one of them is unknown."""
     known = list(costs)
     return None if None in known else sum(cost for cost in known if cost is not None)
+
+
+@overload
+def usd(nano: int) -> str: ...
+
+
+@overload
+def usd(nano: None) -> None: ...
+
+
+@overload
+def usd(nano: int | None) -> str | None: ...
 
 
 def usd(nano: int | None) -> str | None:

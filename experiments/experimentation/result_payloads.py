@@ -1,19 +1,17 @@
 """An experiment's results as the REST API answers them, and as a day's are kept."""
 
-from typing import Any
-
 from experiments.analysis.experiment.effects import Effect, Interval
-from experiments.analysis.experiment.health import Health
+from experiments.analysis.experiment.health import Health, HealthCheck
 from experiments.analysis.experiment.power import NoSize, Remaining, Size
 from experiments.analysis.experiment.verdict import Reason, Verdict
+from experiments.experimentation import shapes
 from experiments.experimentation.effects import DomainEffect, MetricEffect
 from experiments.experimentation.results import Progress, Results, SeenDay
 from experiments.experimentation.series import SeriesPoint
+from experiments.shapes.fields import copied
 
-Payload = dict[str, Any]
 
-
-def results_payload(results: Results) -> Payload:
+def results_payload(results: Results) -> shapes.Results:
     return {
         **seen_payload(results),
         "breakdown": [_domain_effect(one) for one in results.breakdown],
@@ -22,7 +20,7 @@ def results_payload(results: Results) -> Payload:
     }
 
 
-def seen_payload(results: Results) -> Payload:
+def seen_payload(results: Results) -> shapes.DayResults:
     """What a day's results are kept as: everything but what other days said."""
     return {
         "key": results.key,
@@ -33,13 +31,13 @@ def seen_payload(results: Results) -> Payload:
         "sentence": results.sentence,
         "verdict": _verdict(results.verdict) if results.verdict else None,
         "health": _health(results.health),
-        "arms": [arm._asdict() for arm in results.arms],
+        "arms": [copied(arm, shapes.ArmResult) for arm in results.arms],
         "effects": [_metric_effect(one) for one in results.effects],
         "progress": _progress(results.progress),
     }
 
 
-def size_payload(size: Size | NoSize) -> Payload:
+def size_payload(size: Size | NoSize) -> shapes.Plan:
     """A proposed plan; without enough recent data only the metrics that lack it."""
     if isinstance(size, NoSize):
         return {"possible": False, "sentence": size.sentence, "missing": list(size.metrics)}
@@ -55,7 +53,7 @@ def size_payload(size: Size | NoSize) -> Payload:
     }
 
 
-def _verdict(verdict: Verdict) -> Payload:
+def _verdict(verdict: Verdict) -> shapes.Verdict:
     return {
         "outcome": str(verdict.outcome),
         "arm": verdict.arm,
@@ -76,19 +74,23 @@ def _verdict(verdict: Verdict) -> Payload:
     }
 
 
-def _reason(reason: Reason) -> Payload:
-    return {**reason._asdict(), "code": str(reason.code)}
+def _reason(reason: Reason) -> shapes.Reason:
+    return {**copied(reason, shapes.Reason), "code": str(reason.code)}
 
 
-def _health(health: Health) -> Payload:
-    checks = [
-        {**check._asdict(), "code": str(check.code), "status": str(check.status)}
-        for check in health.checks
-    ]
-    return {"healthy": health.healthy, "checks": checks}
+def _health(health: Health) -> shapes.Health:
+    return {
+        "healthy": health.healthy,
+        "checks": [health_check_payload(one) for one in health.checks],
+    }
 
 
-def _effect(effect: Effect) -> Payload:
+def health_check_payload(check: HealthCheck) -> shapes.HealthCheck:
+    copy = copied(check, shapes.HealthCheck)
+    return {**copy, "code": str(check.code), "status": str(check.status)}
+
+
+def _effect(effect: Effect) -> shapes.Estimate:
     return {
         "estimate": effect.estimate,
         "standard_error": effect.standard_error,
@@ -107,11 +109,23 @@ def _interval(interval: Interval | None) -> list[float] | None:
     return list(interval) if interval else None
 
 
-def _metric_effect(one: MetricEffect) -> Payload:
-    return {**{k: v for k, v in one._asdict().items() if k != "effect"}, **_effect(one.effect)}
+def _metric_effect(one: MetricEffect) -> shapes.MetricEffect:
+    return {
+        "arm": one.arm,
+        "metric": one.metric,
+        "role": one.role,
+        "label": one.label,
+        "unit": one.unit,
+        "better": one.better,
+        "margin": one.margin,
+        "adjusted_p_value": one.adjusted_p_value,
+        "observed": one.observed,
+        "minimum": one.minimum,
+        **_effect(one.effect),
+    }
 
 
-def _domain_effect(one: DomainEffect) -> Payload:
+def _domain_effect(one: DomainEffect) -> shapes.DomainEffect:
     return {
         "arm": one.arm,
         "domain": one.domain,
@@ -124,7 +138,7 @@ def _domain_effect(one: DomainEffect) -> Payload:
     }
 
 
-def _point(one: SeriesPoint) -> Payload:
+def _point(one: SeriesPoint) -> shapes.SeriesPoint:
     effect = one.point.effect
     return {
         "arm": one.arm,
@@ -138,7 +152,7 @@ def _point(one: SeriesPoint) -> Payload:
     }
 
 
-def _seen(day: SeenDay) -> Payload:
+def _seen(day: SeenDay) -> shapes.SeenDay:
     return {
         "day": day.day.isoformat(),
         "phase": day.phase,
@@ -147,7 +161,7 @@ def _seen(day: SeenDay) -> Payload:
     }
 
 
-def _progress(progress: Progress) -> Payload:
+def _progress(progress: Progress) -> shapes.Progress:
     remaining = progress.remaining
     return {
         "units": progress.units,

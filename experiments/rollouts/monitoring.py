@@ -1,7 +1,7 @@
 """Checks a guarded rollout: compares treated units with controls within steps and days."""
 
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 from experiments.analysis.experiment.health import (
     HealthCheck,
@@ -25,7 +25,9 @@ from experiments.analysis.rollout.wording import (
     held,
     lacking,
 )
+from experiments.experimentation.result_payloads import health_check_payload
 from experiments.models import Rollout
+from experiments.rollouts import shapes
 from experiments.rollouts.data import RolloutData, read_rollout
 from experiments.rollouts.guards import RolloutGuard, guards_of
 from experiments.rollouts.steps import next_step
@@ -104,13 +106,14 @@ def look_at(rollout: Rollout, now: datetime) -> Check:
     )
 
 
-def seen_by(rollout: Rollout, now: datetime) -> dict[str, Any]:
+def seen_by(rollout: Rollout, now: datetime) -> shapes.Look:
     """The stored result of the last check of this phase; computed now if there is none."""
-    seen: dict[str, Any] = rollout.seen
-    return seen or recorded(look_at(rollout, now))
+    if rollout.seen:
+        return cast("shapes.Look", rollout.seen)
+    return recorded(look_at(rollout, now))
 
 
-def recorded(look: Check) -> dict[str, Any]:
+def recorded(look: Check) -> shapes.Look:
     """A check as JSON: stored with the rollout, returned by the REST API, shown on pages."""
     needs = {one.result.guard.name: lacking(one) for one in look.missing}
     return {
@@ -129,14 +132,11 @@ def recorded(look: Check) -> dict[str, Any]:
             }
             for one in look.missing
         ],
-        "checks": [
-            {**check._asdict(), "code": str(check.code), "status": str(check.status)}
-            for check in look.checks
-        ],
+        "checks": [health_check_payload(check) for check in look.checks],
     }
 
 
-def _recorded_guard(result: GuardResult, needs: dict[str, str]) -> dict[str, Any]:
+def _recorded_guard(result: GuardResult, needs: dict[str, str]) -> shapes.GuardResult:
     guard = result.guard
     return {
         "metric": guard.name,

@@ -100,8 +100,12 @@ def _line(row: Rollout, now: datetime) -> RolloutLine:
 
 def _seen(row: Rollout, now: datetime) -> Seen:
     seen = seen_by(row, now)
-    names = ("metric", "title", "margin_text", "known", "needs")
-    guards = tuple(GuardLine(*(guard[name] for name in names)) for guard in seen["guards"])
+    guards = tuple(
+        GuardLine(
+            guard["metric"], guard["title"], guard["margin_text"], guard["known"], guard["needs"]
+        )
+        for guard in seen["guards"]
+    )
     return Seen(seen["at"], seen["compared"], guards)
 
 

@@ -6,10 +6,21 @@ refusal; its message continues "'field' …".
 """
 
 import math
+import re
 from dataclasses import dataclass
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any, TypeVar, cast
+from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+)
 from pydantic_core import PydanticCustomError, core_schema
 
 MAX_NAME = 200
@@ -21,6 +32,7 @@ NOT_BLANK = r"[^\s\x1c-\x1f]"
 EMPTY_OR_TEXT = rf"^$|{NOT_BLANK}"
 
 Schema = dict[str, Any]
+T = TypeVar("T")
 
 
 class Shape(BaseModel):
@@ -176,17 +188,20 @@ class _WholeNumber(EarlyCheck):
 
 @dataclass(frozen=True)
 class Items(EarlyCheck):
-    """A list of 1 to `most` values."""
+    """A list of 1 to `most` values; `empty`: or of none."""
 
     most: int
+    empty: bool = False
 
     def check(self, value: Any) -> Any:
-        if isinstance(value, list) and not 1 <= len(value) <= self.most:
+        is_allowed = not isinstance(value, list) or 1 <= len(value) <= self.most
+        if not is_allowed and (value or not self.empty):
             raise refusal("out_of_range", f"must hold 1 to {self.most:,} items.")
         return value
 
     def schema(self) -> Schema:
-        return {"minItems": 1, "maxItems": self.most}
+        least: Schema = {} if self.empty else {"minItems": 1}
+        return {**least, "maxItems": self.most}
 
 
 @dataclass(frozen=True)
@@ -230,14 +245,131 @@ class EntryLength:
 
 @dataclass(frozen=True)
 class Each:
-    """Documents the items of a list that are read one by one."""
+    """Documents the items of a list that are read one by one: a shape, or a JSON schema."""
 
     shape: Any
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> Schema:
-        return {**handler(schema), "items": handler(self.shape.__pydantic_core_schema__)}
+        known = isinstance(self.shape, dict)
+        items = self.shape if known else handler(TypeAdapter(self.shape).core_schema)
+        return {**handler(schema), "items": items}
+
+
+class Parsed:
+    """A text that is parsed. Subclasses say how, and what the JSON schema is."""
+
+    length = Length()
+
+    def parse(self, text: str) -> Any:
+        """Raises PydanticCustomError."""
+        raise NotImplementedError
+
+    def schema(self) -> Schema:
+        raise NotImplementedError
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        text = core_schema.str_schema(strict=True, **self.length.rules())
+        parse = core_schema.no_info_plain_validator_function(self.parse)
+        return core_schema.chain_schema([text, parse])
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> Schema:
+        return {"type": "string", **self.schema()}
+
+
+@dataclass(frozen=True)
+class Named(Parsed):
+    """A text that matches `pattern` as a whole, at most `longest` characters long.
+
+    `message` is the refusal of both; with a `length` of its own, a longer text is too long."""
+
+    pattern: str
+    longest: int
+    message: str
+    length: Length = Length()
+
+    def parse(self, text: str) -> str:
+        is_empty = self.length.empty and not text
+        if not is_empty and (len(text) > self.longest or not re.fullmatch(self.pattern, text)):
+            raise refusal("invalid_value", self.message)
+        return text
+
+    def schema(self) -> Schema:
+        pattern = self.pattern
+        if self.length.empty:
+            pattern = f"^({pattern.removeprefix('^').removesuffix('$')})?$"
+        return {"maxLength": self.longest, "pattern": pattern}
+
+
+class _Time(Parsed):
+    """An ISO 8601 time; one without an offset is taken as UTC."""
+
+    def parse(self, text: str) -> datetime:
+        try:
+            return parse_time(text)
+        except (ValueError, OverflowError):
+            raise refusal("invalid_value", "must be a time such as 2026-11-22T21:04:00Z.") from None
+
+    def schema(self) -> Schema:
+        return {"format": "date-time"}
+
+
+class _Identifier(Parsed):
+    def parse(self, text: str) -> UUID:
+        try:
+            return UUID(text)
+        except ValueError:
+            raise refusal("invalid_type", "is no UUID.") from None
+
+    def schema(self) -> Schema:
+        return {"format": "uuid"}
+
+
+def parse_time(value: str) -> datetime:
+    """In UTC. Raises ValueError, also for years that no decision can have, or OverflowError."""
+    time = datetime.fromisoformat(value)
+    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    if not 1970 <= time.year <= 9000:
+        raise ValueError(value)
+    return time
+
+
+class _NumberOrBoolean(EarlyCheck):
+    """True and false count as 1 and 0."""
+
+    def check(self, value: Any) -> Any:
+        return float(value) if isinstance(value, bool) else value
+
+    def schema(self) -> Schema:
+        return {"type": ["number", "boolean"]}
+
+
+@dataclass(frozen=True)
+class Dollars(EarlyCheck):
+    """US dollars, a number or a decimal string. The value is a decimal string of at most nine
+    digits after the point."""
+
+    lowest: float
+    highest: float
+
+    def check(self, value: Any) -> str:
+        number = isinstance(value, int | float | str) and not isinstance(value, bool)
+        try:
+            amount = float(value) if number else None
+        except ValueError:
+            amount = None
+        if amount is None:
+            raise refusal("invalid_type", "must be a number.")
+        Between(self.lowest, self.highest).check(amount)
+        return f"{round(Decimal(str(value)), 9).normalize():f}"
+
+    def schema(self) -> Schema:
+        return {"type": ["number", "string"]}
 
 
 @dataclass(frozen=True)
@@ -270,3 +402,11 @@ Texts = Annotated[tuple[str, ...], _Texts()]
 Share = Annotated[float, Between(0, 1)]
 Whole = Annotated[int, _WholeNumber()]
 Count = Annotated[Whole, Between(0, MAX_COUNT)]
+Time = Annotated[datetime, _Time()]
+Identifier = Annotated[UUID, _Identifier()]
+NumberOrBoolean = Annotated[float, Between(), _NumberOrBoolean()]
+
+
+def copied(row: object, columns: type[T]) -> T:
+    """The attributes of `row` that a typed dictionary names."""
+    return cast("T", {name: getattr(row, name) for name in columns.__annotations__})

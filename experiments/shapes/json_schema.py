@@ -29,6 +29,9 @@ class _Generator(GenerateJsonSchema):
         values = {"enum": [*inner["enum"], None]} if "enum" in inner else {}
         return {**inner, **values, "type": [*kinds, "null"]}
 
+    def union_schema(self, schema: core_schema.UnionSchema) -> JsonSchemaValue:
+        return {"oneOf": super().union_schema(schema)["anyOf"]}
+
     def float_schema(self, schema: core_schema.FloatSchema) -> JsonSchemaValue:
         return {"type": "number", "format": "double"}
 
