@@ -1,0 +1,277 @@
+"""Do verdicts from labeled pairs hold at every look, and how many labels do they take?
+
+    python -m benchmarks.paired                          # simulations: minutes on one core
+    python -m benchmarks.paired --only labels --runs 500
+    python -m benchmarks.paired --recorded FOLDER        # the same on recorded outcomes
+
+A share is followed by its standard error in brackets. The same seed prints the same tables.
+FOLDER holds `LLMRouter/scores.csv`, `ZeroEval/scores.csv`, RouteLLM's evaluation layout and
+`PandaLM/pairs.jsonl`; what is missing is left out.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import betaln, xlog1py, xlogy
+
+from benchmarks.paired_paths import (
+    ALPHA,
+    THRESHOLD,
+    Floats,
+    Stream,
+    Traffic,
+    lower_passes,
+    upper_passes,
+)
+from benchmarks.paired_recorded import (
+    CLEAR,
+    MARGIN,
+    Needed,
+    labels_needed,
+    panda,
+    people_needed,
+    policy_pairs,
+    recorded,
+)
+from benchmarks.paired_worlds import (
+    WORLDS,
+    Shares,
+    World,
+    drifting,
+    grades,
+    judged,
+    units,
+    with_ties,
+)
+from benchmarks.tables import heading, line, share
+from experiments.analysis.paired import BETS, SHARE_OF_ALPHA
+
+SEED = 20261129
+DECISIONS = 10_000
+
+
+class Table(NamedTuple):
+    title: str
+    rows: Callable[[np.random.Generator, int], Iterator[str]]
+    runs: int
+
+
+def traffic_of(rng: np.random.Generator, world: World) -> Traffic:
+    return Traffic(DECISIONS, int(rng.binomial(DECISIONS, world.share)))
+
+
+def wrong_verdicts(rng: np.random.Generator, runs: int) -> Iterator[str]:
+    yield heading("labels", "`non_inferior` at a loss of the margin", "`inferior` there", "A/A")
+    for world in WORLDS:
+        yield _wrong(rng, runs, world)
+    yield _drifting(rng, runs)
+    ignoring = World("for comparison: units ignored", units(interleaved=False, ignored=True))
+    yield _wrong(rng, runs, ignoring)
+    yield _peeking(rng, runs)
+
+
+def _wrong(rng: np.random.Generator, runs: int, world: World) -> str:
+    good = bad = worse = 0
+    for _ in range(runs):
+        traffic = traffic_of(rng, world)
+        at_margin = world.draw(rng, world.mean_at_margin)
+        good += lower_passes(at_margin, traffic, -world.margin) is not None
+        bad += upper_passes(at_margin, traffic, -world.margin) is not None
+        worse += upper_passes(world.draw(rng, 0.0), traffic, -world.margin) is not None
+    return line(world.name, share(good, runs), share(bad, runs), share(worse, runs))
+
+
+def _drifting(rng: np.random.Generator, runs: int) -> str:
+    good = bad = worse = 0
+    for _ in range(runs):
+        at_margin = drifting(rng, MARGIN)
+        good += bool((_drift_wealth(at_margin, 1.0) >= THRESHOLD).any())
+        bad += bool((_drift_wealth(at_margin, -1.0) >= THRESHOLD).any())
+        worse += bool((_drift_wealth(drifting(rng, 0.0), -1.0) >= THRESHOLD).any())
+    name = "share of disagreements drifts from .1 to .5"
+    return line(name, share(good, runs), share(bad, runs), share(worse, runs))
+
+
+def _drift_wealth(shares: Shares, sign: float) -> Floats:
+    """Log wealth at each look at the mean that the margin is there; the share's bound moves too."""
+    edge = _edges(shares, upper=sign > 0)
+    with np.errstate(divide="ignore"):
+        means = np.clip(-sign * MARGIN / edge, -1 + 1e-9, 1.0)
+    difference = sign * shares.difference
+    paths = np.zeros((BETS.size, means.size))
+    for grade in (-1.0, 0.0, 1.0):
+        seen = np.cumsum(difference == grade)
+        # The odds of a third are a common factor, which the bets divide out again.
+        paths += seen * np.log1p(BETS[:, None] * (grade - means) / (1 + means))
+    wealth: Floats = np.logaddexp.reduce(paths, axis=0) - np.log(BETS.size)
+    return wealth
+
+
+def _edges(shares: Shares, *, upper: bool) -> Floats:
+    """One of `share_bounds` at every look, by bisection of all looks at once."""
+    part, rest = shares.disagreements, shares.decisions - shares.disagreements
+    level = betaln(part + 0.5, rest + 0.5) - betaln(0.5, 0.5) + np.log(SHARE_OF_ALPHA * ALPHA)
+    inside = part / shares.decisions
+    outside = np.full(part.size, 1.0 if upper else 0.0)
+    for _ in range(45):
+        middle = (inside + outside) / 2
+        refuted = level - xlogy(part, middle) - xlog1py(rest, -middle) > 0
+        outside, inside = np.where(refuted, middle, outside), np.where(refuted, inside, middle)
+    edges: Floats = inside
+    return edges
+
+
+def _peeking(rng: np.random.Generator, runs: int) -> str:
+    """What a normal 95 % bound does when it is looked at after each label, from the 30th on."""
+    world = WORLDS[1]
+    counts = []
+    for mean, below in ((world.mean_at_margin, 0), (world.mean_at_margin, 1), (0.0, 1)):
+        hits = 0
+        for _ in range(runs):
+            d = world.draw(rng, mean).difference
+            n = np.arange(1, d.size + 1)
+            center = np.cumsum(d) / n
+            error = np.sqrt(np.maximum(np.cumsum(d * d) / n - center**2, 1e-9) / n)
+            gap = center - world.mean_at_margin
+            hits += bool(((-gap if below else gap) > 1.645 * error)[30:].any())
+        counts.append(share(hits, runs))
+    return line("for comparison: normal bounds, 60 % ties", *counts)
+
+
+def coverage(rng: np.random.Generator, runs: int) -> Iterator[str]:
+    yield heading("labels", "true effect", "lower bound holds at all looks", "upper", "both")
+    for world in WORLDS:
+        for mean in (0.0, 0.05):
+            if world.name.startswith("90") or "loss of 1" not in world.name or not mean:
+                yield _covered(rng, runs, world, mean)
+
+
+def _covered(rng: np.random.Generator, runs: int, world: World, mean: float) -> str:
+    effect = world.share * mean
+    low = high = both = 0
+    for _ in range(runs):
+        traffic, stream = traffic_of(rng, world), world.draw(rng, mean)
+        low_holds = lower_passes(stream, traffic, effect) is None
+        high_holds = upper_passes(stream, traffic, effect) is None
+        low, high, both = low + low_holds, high + high_holds, both + (low_holds and high_holds)
+    return line(
+        world.name, f"{effect:+.3f}", share(low, runs), share(high, runs), share(both, runs)
+    )
+
+
+def labels(rng: np.random.Generator, runs: int) -> Iterator[str]:
+    yield heading("plan", "median labels", "80 % of runs", "verdict within the labels drawn")
+    traffic = Traffic(DECISIONS, 3_000)
+    for name, draw in _PLANS.items():
+        found = []
+        for _ in range(runs):
+            stream = draw(rng, 0.05)
+            look = lower_passes(stream, traffic, -MARGIN)
+            people = ~np.isnan(stream.difference)
+            found.append(np.inf if look is None else float(people[:look].sum()))
+        yield line(
+            name,
+            f"{np.median(found):.0f}",
+            f"{np.quantile(found, 0.8, method='inverted_cdf'):.0f}",
+            share(int(np.isfinite(found).sum()), runs),
+        )
+
+
+def _three_a_unit(rng: np.random.Generator, mean: float) -> Stream:
+    d = grades(rng, mean, 0.6, 2_000)
+    ones = np.ones(d.size)
+    return Stream(d, np.arange(d.size), ones, ones, pairs_per_unit=3)
+
+
+_PLANS: dict[str, Callable[[np.random.Generator, float], Stream]] = {
+    "every pair asked, one a unit": with_ties(0.6, 2_000),
+    "every pair asked, plan allows three a unit": _three_a_unit,
+    "30 % asked, no judge": lambda rng, mean: replace(
+        judged("good", labels=4_000)(rng, mean), judge=None
+    ),
+    "30 % asked, good judge": judged("good", labels=4_000),
+    "30 % asked, random judge": judged("random", labels=4_000),
+    "30 % asked, adversarial judge": judged("adversarial", labels=4_000),
+}
+
+TABLES = {
+    "wrong": Table("Wrong verdicts at any of 1,000 looks (level 5 %)", wrong_verdicts, 2000),
+    "coverage": Table("Coverage of the bounds at all of 1,000 looks", coverage, 1000),
+    "labels": Table(
+        "Labels to `non_inferior`: N = 10,000, D = 3,000, margin .03, 60 % ties, mean +.05",
+        labels,
+        2000,
+    ),
+}
+
+
+def print_recorded(folder: Path, rng: np.random.Generator, runs: int) -> None:
+    print("\n### Labels at 80 % power on recorded outcomes, a pair counted as two\n")
+    print(heading("data", "policy pairs", "two arms", "random pairs", "disagreements", "a tenth"))
+    for name, models, scores in recorded(folder):
+        pairs = list(policy_pairs(name, models, scores, rng))
+        clear = [pair for pair in pairs if abs(pair.effect + MARGIN) >= CLEAR]
+        print(_summary(name, [labels_needed(pair, rng, runs) for pair in clear]), flush=True)
+    if (folder / "PandaLM" / "pairs.jsonl").exists():
+        _print_panda(folder, rng, runs)
+
+
+def _summary(name: str, found: list[Needed]) -> str:
+    tenth = sum(
+        one.disagreements is not None and one.disagreements <= one.two_arms / 10 for one in found
+    )
+    return line(
+        name,
+        f"{len(found)}",
+        _median([one.two_arms for one in found]),
+        _median([one.random_pairs for one in found]),
+        _median([one.disagreements for one in found]),
+        f"{tenth} of {len(found)}",
+    )
+
+
+def _median(values: list[float | None] | list[float]) -> str:
+    middle = float(np.median([np.inf if value is None else value for value in values]))
+    return f"{middle:,.0f}" if np.isfinite(middle) else "more than 40,000"
+
+
+def _print_panda(folder: Path, rng: np.random.Generator, runs: int) -> None:
+    print("\n### People's labels to `non_inferior` on PandaLM, equal policies, D/N = .3\n")
+    print(heading("judge", "asked", "median, no judge", "with the judge", "80 %, no judge", "with"))
+    for judge in ("gpt-3.5-turbo", "pandalm-7b"):
+        pairs = panda(folder, judge)
+        for asked in (0.5, 0.3, 0.2):
+            without = people_needed(pairs, asked, rng, runs, use_judge=False)
+            with_judge = people_needed(pairs, asked, rng, runs)
+            cells = [
+                f"{value:.0f}" for both in zip(without, with_judge, strict=True) for value in both
+            ]
+            print(line(judge, f"{asked:.0%}", *cells), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Simulates labeled pairs and prints tables.")
+    parser.add_argument("--only", choices=TABLES, help="print this table only")
+    parser.add_argument("--recorded", type=Path, help="a folder with recorded outcomes")
+    parser.add_argument("--runs", type=int, help="simulated experiments per row")
+    parser.add_argument("--seed", type=int, default=SEED, help=f"default {SEED}")
+    options = parser.parse_args()
+    if options.recorded:
+        print_recorded(options.recorded, np.random.default_rng(options.seed), options.runs or 200)
+        return
+    for name in [options.only] if options.only else TABLES:
+        table = TABLES[name]
+        runs = options.runs or table.runs
+        print(f"\n### {table.title} ({runs:,} runs a row)\n")
+        # Each table has its own stream: printing one alone gives the same numbers.
+        rng = np.random.default_rng([options.seed, list(TABLES).index(name)])
+        for row in table.rows(rng, runs):
+            print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()
