@@ -30,6 +30,7 @@ from benchmarks.paired_paths import (
 from benchmarks.paired_recorded import (
     CLEAR,
     MARGIN,
+    MOVED,
     Needed,
     labels_needed,
     panda,
@@ -211,27 +212,49 @@ TABLES = {
 
 def print_recorded(folder: Path, rng: np.random.Generator, runs: int) -> None:
     print("\n### Labels at 80 % power on recorded outcomes, a pair counted as two\n")
-    print(heading("data", "policy pairs", "two arms", "random pairs", "disagreements", "a tenth"))
+    print(
+        heading(
+            "data",
+            "prompts moved",
+            "policy pairs",
+            "two arms, one look",
+            "two arms, any time",
+            "random pairs",
+            "disagreements",
+            "a tenth of one look",
+            "a tenth of any time",
+        )
+    )
     for name, models, scores in recorded(folder):
         pairs = list(policy_pairs(name, models, scores, rng))
         clear = [pair for pair in pairs if abs(pair.effect + MARGIN) >= CLEAR]
-        print(_summary(name, [labels_needed(pair, rng, runs) for pair in clear]), flush=True)
+        for moved in MOVED:
+            same = [labels_needed(pair, rng, runs) for pair in clear if pair.share == moved]
+            if same:
+                print(_summary(name, moved, same), flush=True)
     if (folder / "PandaLM" / "pairs.jsonl").exists():
         _print_panda(folder, rng, runs)
 
 
-def _summary(name: str, found: list[Needed]) -> str:
-    tenth = sum(
-        one.disagreements is not None and one.disagreements <= one.two_arms / 10 for one in found
-    )
+def _summary(name: str, moved: float, found: list[Needed]) -> str:
     return line(
         name,
+        f"{moved:.0%}",
         f"{len(found)}",
         _median([one.two_arms for one in found]),
+        _median([one.two_arms_any_time for one in found]),
         _median([one.random_pairs for one in found]),
         _median([one.disagreements for one in found]),
-        f"{tenth} of {len(found)}",
+        _tenth(found, [one.two_arms for one in found]),
+        _tenth(found, [one.two_arms_any_time for one in found]),
     )
+
+
+def _tenth(found: list[Needed], arms: list[float]) -> str:
+    """How many policy pairs take at most a tenth of the labels of two arms."""
+    needed = [np.inf if one.disagreements is None else one.disagreements for one in found]
+    few = sum(ours <= two / 10 for ours, two in zip(needed, arms, strict=True))
+    return f"{few} of {len(found)}"
 
 
 def _median(values: list[float | None] | list[float]) -> str:

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from statistics import NormalDist
 from typing import NamedTuple
@@ -18,10 +19,12 @@ from benchmarks.paired_paths import (
     simple,
     upper_passes,
 )
+from experiments.analysis.experiment.sequential import one_sided_half_width
 
 MARGIN, ALPHA, POWER = 0.03, 0.05, 0.8
 DECISIONS = 10_000
 MOVED = (0.1, 0.2, 0.3)
+WEAK_BEFORE = (0.0, 0.35)  # share of prompts that the old policy sends to the weak model
 MODEL_PAIRS = 12
 MOST_LABELS = 20_000
 CLEAR = 0.01  # a true effect closer to -margin than this needs a different plan
@@ -31,6 +34,7 @@ class PolicyPair(NamedTuple):
     """Outcomes of the same prompts under both policies, in [0, 1], and where they differ."""
 
     name: str
+    share: float
     old: Floats
     new: Floats
     moved: NDArray[np.bool_]
@@ -44,7 +48,8 @@ class Needed(NamedTuple):
     """Labels at 80 % power; a pair counts as two labels. None: more than were simulated."""
 
     pair: PolicyPair
-    two_arms: float
+    two_arms: float  # one planned look
+    two_arms_any_time: float  # the product's always-valid bound, tuned to this size
     random_pairs: float | None
     disagreements: float | None
 
@@ -97,12 +102,12 @@ def policy_pairs(
         if others.shape[1]:
             score -= others.mean(axis=1)
         place = score.argsort().argsort() / len(scores)
-        for moved in MOVED:
-            old = np.where(place >= 0.35, scores[:, strong], scores[:, weak])
-            new = np.where(place >= 0.35 + moved, scores[:, strong], scores[:, weak])
-            changes = (place >= 0.35) & (place < 0.35 + moved)
-            title = f"{name}: {models[strong]}, {models[weak]}, {moved:.0%} moved"
-            yield PolicyPair(title, old, new, changes)
+        for before, moved in product(WEAK_BEFORE, MOVED):
+            old = np.where(place >= before, scores[:, strong], scores[:, weak])
+            new = np.where(place >= before + moved, scores[:, strong], scores[:, weak])
+            changes = (place >= before) & (place < before + moved)
+            title = f"{name}: {models[strong]}, {models[weak]}, weak from {before:.0%}"
+            yield PolicyPair(title, moved, old, new, changes)
 
 
 def labels_needed(pair: PolicyPair, rng: np.random.Generator, runs: int) -> Needed:
@@ -112,18 +117,20 @@ def labels_needed(pair: PolicyPair, rng: np.random.Generator, runs: int) -> Need
     everything = Traffic(DECISIONS, DECISIONS)
     return Needed(
         pair,
-        _two_arms(pair),
+        *_two_arms(pair),
         _double(_looks(pair, differences, everything, rng, runs)),
         _double(_looks(pair, among, traffic, rng, runs)),
     )
 
 
-def _two_arms(pair: PolicyPair) -> float:
-    """One planned look of a one-sided z test, all arms together."""
+def _two_arms(pair: PolicyPair) -> tuple[float, float]:
+    """Labels of both arms together: for one planned look, and for looking at any time."""
     normal = NormalDist()
-    z = normal.inv_cdf(1 - ALPHA) + normal.inv_cdf(POWER)
+    power = normal.inv_cdf(POWER)
+    any_time = one_sided_half_width(1.0, 5000, alpha=ALPHA, tuning_sample_size=5000)
     variance = float(pair.old.var() + pair.new.var())
-    return 2 * z**2 * variance / (pair.effect + MARGIN) ** 2
+    unit = 2 * variance / (pair.effect + MARGIN) ** 2
+    return unit * (normal.inv_cdf(1 - ALPHA) + power) ** 2, unit * (any_time + power) ** 2
 
 
 def _double(looks: float | None) -> float | None:
