@@ -93,12 +93,15 @@ def _drifting(rng: np.random.Generator, runs: int) -> str:
         good += bool((_drift_wealth(at_margin, 1.0) >= THRESHOLD).any())
         bad += bool((_drift_wealth(at_margin, -1.0) >= THRESHOLD).any())
         worse += bool((_drift_wealth(drifting(rng, 0.0), -1.0) >= THRESHOLD).any())
-    name = "share of disagreements drifts from .1 to .5"
+    name = "share of disagreements drifts from .1 to .5, floor of the plan"
     return line(name, share(good, runs), share(bad, runs), share(worse, runs))
 
 
 def _drift_wealth(shares: Shares, sign: float) -> Floats:
-    """Log wealth at each look at the mean that the margin is there; the share's bound moves too."""
+    """Log wealth at each look at the mean that the margin is there; the share's bound moves too.
+
+    The plan is passed: odds of a third, one pair a unit.
+    """
     edge = _edges(shares, upper=sign > 0)
     with np.errstate(divide="ignore"):
         means = np.clip(-sign * MARGIN / edge, -1 + 1e-9, 1.0)

@@ -15,7 +15,9 @@ from experiments.analysis.paired import (
     JUDGE_MOST,
     JUDGE_PRIOR,
     PAIRS_PER_UNIT,
+    READ_FROM,
     SHARE_OF_ALPHA,
+    WEIGHT_RATIO,
     PairLabel,
     share_bounds,
 )
@@ -156,9 +158,12 @@ def _limits(stream: Stream) -> tuple[Floats, Floats]:
     rank = ranks(stream.unit)
     enters = rank < PAIRS_PER_UNIT
     weights = np.where(enters, stream.odds * stream.asked, 1.0)
-    smallest = np.minimum.accumulate(weights)
-    floor = smallest if stream.floor is None else np.full(rank.size, stream.floor)
-    size = np.where(np.maximum.accumulate(rank) > 0, PAIRS_PER_UNIT, 1)
+    few = np.cumsum(enters) < READ_FROM
+    largest = np.maximum.accumulate(np.where(enters, stream.odds * stream.asked, 0.0))
+    lowest = np.where(few, largest / WEIGHT_RATIO, np.minimum.accumulate(weights))
+    floor = lowest if stream.floor is None else np.full(rank.size, stream.floor)
+    several = np.maximum.accumulate(rank) > 0
+    size = np.where(few | several, PAIRS_PER_UNIT, 1)
     if stream.pairs_per_unit is not None:
         size = np.full(rank.size, stream.pairs_per_unit)
     control = np.zeros(rank.size)

@@ -25,6 +25,7 @@ Verdict = Literal["non_inferior", "inferior", "undecided"]
 
 PAIRS_PER_UNIT = 3
 WEIGHT_RATIO = 10.0  # the largest weight over the smallest
+READ_FROM = 20  # fewer pairs do not show what the sampling plan allows
 SHARE_OF_ALPHA = 0.1  # what the bound on D/N may spend
 # Bets as fractions of the largest one that no difference can ruin. A fixed grid stays valid when
 # the difference drifts; bets that follow the data do not.
@@ -86,9 +87,10 @@ def paired_effect(
     `margin` is the worst loss accepted. The first three pairs of a unit enter, together.
 
     `floor` is the smallest odds times asked, and `pairs_per_unit` (1 to 3) the most pairs of a
-    unit, that the sampling plan allows. They limit the bets, so a plan that lets them vary must
-    pass them for the bounds to be exact at early looks. If None, they are read from the labels: the
-    smallest product seen, and 1 until a unit has a second pair, then 3.
+    unit, that the sampling plan allows. They limit the bets. Pass them where they can vary: the
+    bounds are then exact at every look. If None, they are the worst that is possible (a tenth of
+    the largest product, 3) for the first 19 pairs, then what the labels show (the smallest
+    product, and 1 if no unit has a second pair, else 3).
 
     Raises ValueError (`CountError`, `GradeError`, `LevelError`, `MarginError`) for more
     disagreements than decisions, more labels than disagreements, odds outside (0, 1], weights that
@@ -244,22 +246,25 @@ def _judge_weights(pairs: _Pairs) -> Floats:
 
 
 def _limits(pairs: _Pairs, floor: float | None, pairs_per_unit: int | None) -> _Limits:
-    smallest = float((pairs.odds * pairs.asked).min()) if pairs.odds.size else 1.0
+    weights = pairs.odds * pairs.asked
+    smallest = float(weights.min()) if weights.size else 1.0
+    most = int(np.bincount(pairs.unit).max()) if pairs.unit.size else 1
     if floor is not None and not 0 < floor <= smallest:
         raise GradeError(
             f"The floor must be above 0 and at most the smallest odds times asked, {smallest:g};"
             f" got {floor}."
         )
-    most = int(np.bincount(pairs.unit).max()) if pairs.unit.size else 1
     if pairs_per_unit is not None and not most <= pairs_per_unit <= PAIRS_PER_UNIT:
         raise CountError(
             f"Pairs per unit must be {most} (the most in these labels) to {PAIRS_PER_UNIT};"
             f" got {pairs_per_unit}."
         )
-    size = pairs_per_unit or (1 if most == 1 else PAIRS_PER_UNIT)
+    few = weights.size < READ_FROM
+    lowest = float(weights.max()) / WEIGHT_RATIO if few and weights.size else smallest
+    size = 1 if most == 1 and not few else PAIRS_PER_UNIT
     has_judge = bool((~np.isnan(pairs.judge)).any())
     control = JUDGE_MOST * (1 - float(pairs.asked.min())) if has_judge else 0.0
-    return _Limits(size / (floor or smallest), control)
+    return _Limits((pairs_per_unit or size) / (floor or lowest), control)
 
 
 def _lower_mean(value: Floats, slope: Floats, limits: _Limits, alpha: float) -> float:

@@ -151,6 +151,16 @@ def test_a_plan_with_more_pairs_or_smaller_odds_bets_less() -> None:
     assert effect(labels, pairs_per_unit=3).lower != effect(labels).lower
 
 
+def test_the_first_labels_do_not_show_what_the_plan_allows() -> None:
+    """Twenty wins count in full; before, the bets allow for smaller odds and larger units."""
+    wins = singles([1.0] * 20)
+    plan = {"floor": 1.0, "pairs_per_unit": 1}
+    worst = {"floor": 0.1, "pairs_per_unit": 3}
+    assert effect(wins) == effect(wins, **plan)
+    assert effect(wins[:19]) == effect(wins[:19], **worst)
+    assert effect(wins[:19]).lower < effect(wins[:19], **plan).lower
+
+
 # The judge
 
 

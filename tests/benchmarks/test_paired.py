@@ -11,7 +11,7 @@ from benchmarks.paired_paths import THRESHOLD, Stream, Traffic, lower_passes, ra
 from benchmarks.paired_worlds import WORLDS, World, drifting, units
 from experiments.analysis.paired import paired_effect
 
-LOOKS = (1, 2, 3, 4, 7, 20, 60, 150, 400)
+LOOKS = (1, 2, 3, 4, 7, 19, 20, 21, 60, 150, 400)
 
 
 def said(stream: Stream, traffic: Traffic, margin: float, looks: int) -> tuple[bool, bool]:
@@ -57,6 +57,8 @@ def test_a_drifting_share_is_followed_as_paired_effect_does() -> None:
             decisions=int(shares.decisions[at]),
             disagreements=int(shares.disagreements[at]),
             margin=0.03,
+            floor=1 / 3,
+            pairs_per_unit=1,
         )
         assert found.verdict == expected
 
