@@ -10,6 +10,7 @@ FOLDER holds `LLMRouter/scores.csv`, `ZeroEval/scores.csv`, RouteLLM's evaluatio
 """
 
 import argparse
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -40,16 +41,16 @@ from benchmarks.paired_recorded import (
 )
 from benchmarks.paired_worlds import (
     WORLDS,
+    Draw,
     Shares,
     World,
     drifting,
-    grades,
     judged,
     units,
     with_ties,
 )
 from benchmarks.tables import heading, line, share
-from experiments.analysis.paired import BETS, SHARE_OF_ALPHA
+from experiments.analysis.paired import BETS, SHARE_OF_ALPHA, paired_effect
 
 SEED = 20261129
 DECISIONS = 10_000
@@ -185,15 +186,31 @@ def labels(rng: np.random.Generator, runs: int) -> Iterator[str]:
         )
 
 
-def _three_a_unit(rng: np.random.Generator, mean: float) -> Stream:
-    d = grades(rng, mean, 0.6, 2_000)
-    ones = np.ones(d.size)
-    return Stream(d, np.arange(d.size), ones, ones, pairs_per_unit=3)
+def time_of_a_call(rng: np.random.Generator, runs: int) -> Iterator[str]:
+    yield heading("700 pairs", "median", "slowest of 95 %")
+    for name, draw in (("no judge", with_ties(0.6)), ("good judge", judged("good"))):
+        pairs = draw(rng, 0.0).labels(700)
+        seconds = []
+        for _ in range(runs):
+            start = time.process_time()
+            paired_effect(pairs, decisions=10_000, disagreements=3_000, margin=0.03)
+            seconds.append(time.process_time() - start)
+        middle, slow = 1000 * np.quantile(seconds, [0.5, 0.95])
+        yield line(name, f"{middle:.1f} ms", f"{slow:.1f} ms")
 
 
-_PLANS: dict[str, Callable[[np.random.Generator, float], Stream]] = {
+def _planned(floor: float, pairs_per_unit: int) -> Draw:
+    def draw(rng: np.random.Generator, mean: float) -> Stream:
+        pairs = with_ties(0.6, 2_000)(rng, mean)
+        return replace(pairs, floor=floor, pairs_per_unit=pairs_per_unit)
+
+    return draw
+
+
+_PLANS: dict[str, Draw] = {
     "every pair asked, one a unit": with_ties(0.6, 2_000),
-    "every pair asked, plan allows three a unit": _three_a_unit,
+    "every pair asked, plan allows three a unit": _planned(1.0, 3),
+    "every pair asked, plan allows odds of .1 and three a unit": _planned(0.1, 3),
     "30 % asked, no judge": lambda rng, mean: replace(
         judged("good", labels=4_000)(rng, mean), judge=None
     ),
@@ -210,6 +227,7 @@ TABLES = {
         labels,
         2000,
     ),
+    "time": Table("Processor time of one call", time_of_a_call, 200),
 }
 
 

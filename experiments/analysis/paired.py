@@ -269,10 +269,12 @@ def _limits(pairs: _Pairs, floor: float | None, pairs_per_unit: int | None) -> _
 
 def _lower_mean(value: Floats, slope: Floats, limits: _Limits, alpha: float) -> float:
     """The smallest mean difference m in [-1, 1] that the bets do not refute at `alpha`."""
+    # Most units are alike (a win, a tie or a loss), so count them first.
+    alike, counts = np.unique(value + 1j * slope, return_counts=True)
 
     def excess(m: float) -> float:
         bets = BETS / (limits.scale * ((1 + m) + limits.control * (1 - m)))
-        wealth = np.log1p(np.outer(bets, value - m * slope)).sum(axis=1)
+        wealth = np.log1p(np.outer(bets, alike.real - m * alike.imag)) @ counts
         top = float(wealth.max())
         return top + log(float(np.exp(wealth - top).mean())) + log(alpha)
 
