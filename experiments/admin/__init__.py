@@ -1,1 +1,1 @@
-"""What operators edit. Every save of configuration is one policy revision."""
+"""The admin. Every save of configuration is one policy revision."""

@@ -1,4 +1,4 @@
-"""Users and groups: roles are groups, and nobody gives away more than they have."""
+"""Users and groups: roles are groups, and no user can grant more than their own permissions."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ admin.site.unregister(User)
 
 @admin.register(User)
 class AccountAdmin(UserAdmin):
-    """Only a superuser makes superusers, gives single permissions or edits a superuser."""
+    """Only superusers create or edit superusers and grant single permissions."""
 
     list_display = ["username", "roles", "email", "is_staff", "is_active", "last_login"]
 

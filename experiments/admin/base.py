@@ -1,8 +1,8 @@
-"""What all configuration in the admin shares: one submit is one transaction and one revision.
+"""The base of configuration pages: one submit is one transaction and one revision.
 
 `ConfigurationAdmin` runs every POST (a form with its inlines, an edited list, an action, a delete)
-inside `services.revisions.revision`. What cannot be published comes back as an error on the form,
-with the operator's input still there.
+inside `configuration.revisions.revision`. If the result cannot be published, the form shows the
+error and keeps the operator's input.
 """
 
 from collections.abc import Callable
@@ -51,11 +51,11 @@ View = Callable[[], Any]
 
 
 class RefusedError(Exception):
-    """The configuration as edited cannot be published. The message says why."""
+    """The edited configuration cannot be published. The message says why."""
 
 
 class ReadOnly:
-    """Mixed into an admin or an inline: rows that nobody writes here."""
+    """A mixin for an admin or an inline with read-only rows."""
 
     def has_add_permission(self, *args: Any, **kwargs: Any) -> bool:
         return False
@@ -68,7 +68,7 @@ class ReadOnly:
 
 
 class PageAdmin(ModelAdmin):
-    """Lists are called what they hold, and count nothing for their filters."""
+    """Lists have the plural name as title and no counts in their filters."""
 
     show_facets = admin.ShowFacets.NEVER
 
@@ -89,7 +89,7 @@ class ConfigurationAdmin(PageAdmin):
         **DOCUMENTS,
     }
 
-    # Every way to write, inside one revision
+    # Every write happens inside one revision
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         view = super().changeform_view
@@ -110,8 +110,8 @@ class ConfigurationAdmin(PageAdmin):
     ) -> Any:
         """Runs `view` and publishes what it saved.
 
-        Refused, it runs once more to show its form with the reason (`again`), or the page before
-        says it. A GET just runs.
+        If it is refused, `view` runs again to show its form with the reason (`again`), or the
+        previous page shows the reason. A GET only runs `view`.
         """
         if request.method != "POST":
             return view()
@@ -129,11 +129,11 @@ class ConfigurationAdmin(PageAdmin):
                 return view()
             super().message_user(request, str(refused), messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
-        self._say(request, submit, publication)
+        self._report(request, submit, publication)
         return response
 
     def before_publishing(self, request: HttpRequest) -> None:
-        """The rows are written, nothing is committed: AnswerFirst undoes it all."""
+        """Called with the rows written but not committed; ConfirmationRequired undoes all of it."""
 
     def _publish(
         self, request: HttpRequest, submit: Submit, view: View, note: str
@@ -158,7 +158,7 @@ class ConfigurationAdmin(PageAdmin):
             submit.is_open = False
         return response, publication
 
-    def _say(self, request: HttpRequest, submit: Submit, publication: Publication) -> None:
+    def _report(self, request: HttpRequest, submit: Submit, publication: Publication) -> None:
         for message, *rest in submit.messages:
             level, *_ = rest
             if level == messages.SUCCESS:
@@ -181,12 +181,12 @@ class ConfigurationAdmin(PageAdmin):
             super().message_user(request, message, level, extra_tags, fail_silently)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """What protects a row is told before what somebody may not delete with it."""
+        """Shows what protects a row before missing permissions for related rows."""
         found, counts, needed, protected = super().get_deleted_objects(objs, request)
-        protected += [f"{row}: {described} names it" for row, described in steps_naming(objs)]
+        protected += [f"{row}: used by {described}" for row, described in steps_naming(objs)]
         return found, counts, set() if protected else needed, protected
 
-    # Forms that know which state they show
+    # Forms that know the version they show
 
     def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         return self._prepared(request, super().get_form(request, *args, **kwargs))
@@ -196,14 +196,14 @@ class ConfigurationAdmin(PageAdmin):
         return self._prepared(request, form)
 
     def _prepared(self, request: HttpRequest, form: Any) -> Any:
-        """Django makes a class of its own for each request, so it may carry what it needs."""
+        """Django creates a form class per request, so the class can hold the request's values."""
         form.section = self.section
         form.refusal = submit_of(request).refusal
         form.newest_revision = PolicyRevision.objects.aggregate(newest=Max("number"))["newest"]
         return form
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """A submit that changed nothing leaves the version alone: it would only alarm others."""
+        """A submit without changes keeps the version, so other forms do not become stale."""
         if not change or form.has_changed():
             super().save_model(request, obj, form, change)
 
@@ -214,10 +214,10 @@ class ConfigurationAdmin(PageAdmin):
 
 
 def _effect(publication: Publication) -> SafeString | str:
-    """What to look at next: the difference, and the way back."""
+    """Links to the changes and to undo them."""
     row = publication.revision
     if row is None:
-        return "Nothing differs from before, so there is no new revision."
+        return "Nothing changed, so there is no new revision."
     url = reverse("admin:experiments_policyrevision_change", args=[row.number])
     link = format_html('<a href="{}">Revision {}: what changed</a>', url, row.number)
     if row.number == 1:
@@ -228,5 +228,5 @@ def _effect(publication: Publication) -> SafeString | str:
 
 def _unusable(error: Exception) -> str:
     if isinstance(error, KeyError):
-        return f"The configuration lacks {error}. Run `manage.py seed`, then save again."
+        return f"The configuration has no {error}. Run `manage.py seed`, then save again."
     return str(error)

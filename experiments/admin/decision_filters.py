@@ -1,5 +1,5 @@
-"""Filters of the decision list. Their choices come from the configuration, never from decisions:
-collecting the distinct values of a large table takes seconds."""
+"""Filters of the decision list. Choices come from the configuration, because collecting distinct
+values of a large table takes seconds."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -16,7 +16,7 @@ from experiments.models import Domain, Experiment, LanguageModel
 REASONS = {
     "score_at_or_above_threshold": "at or above the threshold",
     "score_below_threshold": "below the threshold",
-    "step_reached": "reached a model between",
+    "step_reached": "at or above a step's threshold",
     "always_strong": "always strong",
     "always_weak": "always weak",
     "policy": "domain selector by policy",
@@ -46,14 +46,14 @@ class _ColumnFilter(SimpleListFilter):
 
     parameter_name: str
 
-    def choices_there_are(self) -> Choices:
+    def known_choices(self) -> Choices:
         raise NotImplementedError
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return list(self.choices_there_are())
+        return list(self.known_choices())
 
     def has_output(self) -> bool:
-        """A link may name what has left the configuration since."""
+        """A link may name a value that is no longer in the configuration."""
         return super().has_output() or bool(self.value())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -77,7 +77,7 @@ class DomainFilter(_ColumnFilter):
     title = "domain"
     parameter_name = "domain"
 
-    def choices_there_are(self) -> Choices:
+    def known_choices(self) -> Choices:
         return Domain.objects.values_list("name", "label")
 
 
@@ -85,7 +85,7 @@ class MethodFilter(_ColumnFilter):
     title = "method"
     parameter_name = "method"
 
-    def choices_there_are(self) -> Choices:
+    def known_choices(self) -> Choices:
         return ((method, method.replace("_", " ")) for method in Method)
 
 
@@ -93,7 +93,7 @@ class ModelFilter(_ColumnFilter):
     title = "model"
     parameter_name = "model"
 
-    def choices_there_are(self) -> Choices:
+    def known_choices(self) -> Choices:
         return LanguageModel.objects.values_list("name", "name")
 
 
@@ -101,7 +101,7 @@ class ReasonFilter(_ColumnFilter):
     title = "reason"
     parameter_name = "reason"
 
-    def choices_there_are(self) -> Choices:
+    def known_choices(self) -> Choices:
         return [*REASONS.items(), *((name, name.replace("_", " ")) for name in FALLBACKS)]
 
 
@@ -123,10 +123,10 @@ class ExperimentFilter(_ColumnFilter):
     title = "experiment"
     parameter_name = "experiment"
 
-    def choices_there_are(self) -> Choices:
+    def known_choices(self) -> Choices:
         return Experiment.objects.values_list("key", "key")
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Says what the index on experiments is about, or a database would not take it."""
+        """Repeats the condition of the partial index on experiments, so that databases use it."""
         rows = super().queryset(request, queryset)
         return rows.exclude(experiment="") if self.value() else rows

@@ -1,4 +1,4 @@
-"""Decisions, read-only: a list that stays quick with millions of rows, and a page that explains."""
+"""Decisions, read-only: a list that is fast with millions of rows, and a page that explains."""
 
 import uuid
 from decimal import Decimal
@@ -35,10 +35,10 @@ ROWS = "admin/experiments/decision/rows.html"
 class DecisionList(NewestFirst):
     indexed = ("domain", "experiment")
 
-    def asks_for_a_walk(self) -> bool:
-        """Units and requests have no index; an id has, wherever the decision lies."""
+    def needs_scan(self) -> bool:
+        """Ids have an index; units and requests have none."""
         if not self.query:
-            return super().asks_for_a_walk()
+            return super().needs_scan()
         is_narrowed = any(self.get_filters_params().get("time", ()))
         return _as_id(self.query) is None and not is_narrowed
 
@@ -57,7 +57,7 @@ class OutcomeInline(ReadOnly, TabularInline):
 
 
 class AttemptInline(ReadOnly, TabularInline):
-    """Each call of a model through the gateway, in the order they were made."""
+    """The model calls of the gateway, in order."""
 
     model = Attempt
     template = ROWS
@@ -101,7 +101,7 @@ class AttemptInline(ReadOnly, TabularInline):
         parts += [f"{audio:,} audio"] if audio else []
         return ", ".join([*parts, *(["estimated"] if row.estimated else [])])
 
-    @admin.display(description="sent otherwise")
+    @admin.display(description="changed parameters")
     def changed(self, row: Attempt) -> str:
         return "; ".join(changes_of(row)) or "none"
 
@@ -131,7 +131,7 @@ class DecisionAdmin(ReadOnly, PageAdmin):
         ExperimentFilter,
     ]
     search_fields = ["id"]
-    search_help_text = "A whole decision id, unit id or request id."
+    search_help_text = "A complete decision id, unit id or request id."
     sortable_by = ()
     paginator = BoundedPaginator
     list_per_page = 50
@@ -160,7 +160,7 @@ class DecisionAdmin(ReadOnly, PageAdmin):
     ]
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> list[Any]:
-        """Calls of models only where the gateway made some."""
+        """Model calls only if the gateway made some."""
         if obj is not None and obj.attempts.exists():
             return list(self.inlines)
         return [inline for inline in self.inlines if inline is not AttemptInline]
@@ -169,7 +169,7 @@ class DecisionAdmin(ReadOnly, PageAdmin):
         return DecisionList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """The list leaves the detail alone: it is most of a row."""
+        """The list does not load `detail`, the largest part of a row."""
         rows = super().get_queryset(request)
         is_list = getattr(request.resolver_match, "url_name", "").endswith("_changelist")
         return rows.defer("detail", "text") if is_list else rows
@@ -211,7 +211,7 @@ class DecisionAdmin(ReadOnly, PageAdmin):
         if row.fallback:
             return f"⚠ {row.fallback.replace('_', ' ')}"
         if row.score is not None:
-            return "score"  # the column beside it says the rest
+            return "score"  # the next column shows it
         return REASONS.get(row.reason, row.reason.replace("_", " "))
 
     @admin.display(description="score")
@@ -239,7 +239,7 @@ def _as_id(term: str) -> uuid.UUID | None:
 
 
 def _per_thousand(nano: int) -> str:
-    """One precision down the column, whatever a single request costs."""
+    """The same precision in the whole column."""
     return f"{Decimal(nano * 1_000) / NANO:,.2f}"
 
 

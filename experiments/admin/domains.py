@@ -1,4 +1,4 @@
-"""Domains: how they are recognised, what answers them, and a box to try a prompt."""
+"""Domains: their detection, their policy, and a form to try a prompt."""
 
 from typing import Any
 
@@ -31,29 +31,29 @@ LONGEST_PROMPT = 100_000
 
 class DomainForm(ConfigurationForm):
     keywords = LinesField(
-        help_text="One a line. Words the classic detector looks for; its confidence is the share "
-        "of them found."
+        help_text="One per line. Words that the classic detector searches for; its confidence is "
+        "the share of them found."
     )
     patterns = LinesField(
-        help_text="One a line. Regular expressions (RE2, upper and lower case alike) the classic "
-        "detector looks for."
+        help_text="One per line. Regular expressions (RE2, not case-sensitive) that the classic "
+        "detector searches for."
     )
     preferred_models = LinesField(
         rows=4,
-        help_text="One a line, best first. What the domain selector prefers, and where a decision "
-        "goes when its model cannot answer.",
+        help_text="One per line, best first. The models that the domain selector prefers, and that "
+        "answer if the chosen model cannot.",
     )
     required_capabilities = LinesField(
-        rows=3, help_text="One a line. What a model must be able to do to answer here."
+        rows=3, help_text="One per line. Capabilities that a model needs to answer here."
     )
     required_certifications = LinesField(
-        rows=3, help_text="One a line. Certifications a model must hold, such as HIPAA."
+        rows=3, help_text="One per line. Certifications that a model needs, such as HIPAA."
     )
     more_examples = LinesField(
         rows=4,
         label="Add example prompts",
-        help_text="One a line. Prompts as people really write them; the learned detector reads "
-        "them from the next decision on. Those there are stand at the end of the page.",
+        help_text="One per line. Prompts as users write them; the learned detector uses them from "
+        "the next decision on. The known ones are at the end of the page.",
     )
 
     def clean_patterns(self) -> list[str]:
@@ -72,8 +72,8 @@ class DomainForm(ConfigurationForm):
         known = set(LanguageModel.objects.filter(name__in=names).values_list("name", flat=True))
         if unknown := [name for name in names if name not in known]:
             raise forms.ValidationError(
-                f"There is no model {_quoted(unknown)}. Register it under Models first, "
-                "or correct its name."
+                f"Unknown model {_quoted(unknown)}. Register it under Models first, or correct its "
+                "name."
             )
         return names
 
@@ -82,10 +82,10 @@ class DomainForm(ConfigurationForm):
         if cleaned.get("method") == Method.ROUTELLM:
             for name in ("router", "threshold"):
                 if cleaned.get(name) is None and name not in self.errors and name in self.fields:
-                    self.add_error(name, "RouteLLM needs it. Enter it, or choose another method.")
+                    self.add_error(name, "RouteLLM needs this. Enter it, or choose another method.")
         if bool(cleaned.get("strong_model")) != bool(cleaned.get("weak_model")):
             self.add_error(
-                "strong_model", "Name both models of the pair, or neither for the usual pair."
+                "strong_model", "Choose both models of the pair, or neither for the default pair."
             )
         return cleaned
 
@@ -117,7 +117,7 @@ class DomainAdmin(ConfigurationAdmin):
     fieldsets = [
         (None, {"fields": ["name", "label", "description"]}),
         (
-            "What answers its prompts",
+            "Policy",
             {
                 "fields": [
                     "method",
@@ -130,16 +130,16 @@ class DomainAdmin(ConfigurationAdmin):
                     "epsilon",
                     "between",
                 ],
-                "description": "While the domain's flag is on. Where it is off, the domain "
-                "selector answers.",
+                "description": "Used while the domain's flag is on. If it is off, the domain "
+                "selector chooses the model.",
             },
         ),
         (
-            "How a prompt of it is recognised",
+            "Detection",
             {"fields": ["more_examples", "min_confidence", "keywords", "patterns"]},
         ),
         (
-            "What the domain selector asks of a model",
+            "Requirements of the domain selector",
             {
                 "fields": [
                     "preferred_models",
@@ -149,14 +149,14 @@ class DomainAdmin(ConfigurationAdmin):
                 ],
             },
         ),
-        ("What is kept", {"fields": ["prompt_storage"]}),
+        ("Storage", {"fields": ["prompt_storage"]}),
         (
             "Shadow calls and their judge",
             {
                 "fields": ["shadow_share", "rubric"],
-                "description": "Until such a call has been made, an hour at most, the prompt "
-                "waits encrypted, whatever is kept here. The judge and the day's budget are in "
-                "the routing settings.",
+                "description": "Until the call is made, for at most an hour, the prompt is "
+                "stored encrypted, also if the domain stores no prompts. The judge and the "
+                "daily budget are in the routing settings.",
             },
         ),
     ]
@@ -168,7 +168,7 @@ class DomainAdmin(ConfigurationAdmin):
         return rows
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """The name is in the flag's key and in every stored decision, so it stays."""
+        """The name cannot change: the flag's key and all stored decisions contain it."""
         return [*self.readonly_fields, "name"] if obj else list(self.readonly_fields)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -177,11 +177,11 @@ class DomainAdmin(ConfigurationAdmin):
         return super().has_delete_permission(request, obj)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """A domain's flag goes with it; `general` chosen for the delete action is protected."""
+        """A domain's flag is deleted with it; `general` is protected."""
         found, counts, needed, protected = super().get_deleted_objects(objs, request)
         needed.discard(Flag._meta.verbose_name)
         protected += [
-            f"{row}: prompts that are none of the others go there, so it cannot be deleted."
+            f"{row}: this is the domain of all other prompts, so it cannot be deleted."
             for row in objs
             if row.is_general
         ]
@@ -211,15 +211,15 @@ class DomainAdmin(ConfigurationAdmin):
         threshold = "no threshold" if row.threshold is None else f"{row.threshold:.3f}"
         return f"{row.router or 'no router'} at {threshold}"
 
-    @admin.display(description="kept of a prompt", ordering="prompt_storage")
+    @admin.display(description="stored of a prompt", ordering="prompt_storage")
     def kept(self, row: Domain) -> str:
-        return {"none": "nothing", "features": "numbers", "text": "⚠ its text"}[row.prompt_storage]
+        return {"none": "nothing", "features": "features", "text": "⚠ its text"}[row.prompt_storage]
 
     @admin.display(description="strong / weak")
     def pair(self, row: Domain) -> str:
         if row.strong_model and row.weak_model:
             return f"{row.strong_model} / {row.weak_model}"
-        return "the usual pair"
+        return "default pair"
 
     @admin.display(description="examples", ordering="examples_there")
     def example_count(self, row: Any) -> int:
@@ -236,7 +236,7 @@ class DomainAdmin(ConfigurationAdmin):
         return [own, *super().get_urls()]
 
     def try_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Routes a prompt twice without storing anything: as it comes, and as of this domain."""
+        """Routes a prompt without storing it: with the detected domain, and with this domain."""
         domain = self.get_object(request, object_id)
         if not self.has_view_permission(request, domain):
             raise PermissionDenied
@@ -244,7 +244,7 @@ class DomainAdmin(ConfigurationAdmin):
             return self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined,no-any-return]
                 request, self.opts, object_id
             )
-        # Not with the module: every command would load the embeddings.
+        # Imported late, because every command would load the embeddings.
         from experiments.routing.dry_run import trials  # noqa: PLC0415
 
         text = request.POST.get("prompt", "")[:LONGEST_PROMPT]

@@ -1,4 +1,4 @@
-"""Provider endpoints: where models are called, where their key is kept, and how patiently."""
+"""Provider endpoints: address, key, timeouts, retries and concurrency."""
 
 from typing import Any
 
@@ -16,8 +16,8 @@ from experiments.models import ProviderEndpoint
 class EndpointForm(ConfigurationForm):
     dropped_parameters = LinesField(
         rows=3,
-        help_text="One a line. Parameters the provider refuses, such as seed. They are left out; "
-        "all others are passed on as they came.",
+        help_text="One per line. Parameters that the provider rejects, such as seed. They are left "
+        "out; all others are passed on unchanged.",
     )
 
 
@@ -29,9 +29,9 @@ class ProviderEndpointAdmin(ConfigurationAdmin):
     search_fields = ["name", "base_url"]
     fieldsets = [
         (None, {"fields": ["name", "protocol", "base_url"]}),
-        ("Where its key is kept", {"fields": ["api_key_env", "api_key_file"]}),
+        ("API key", {"fields": ["api_key_env", "api_key_file"]}),
         (
-            "How patiently it is called",
+            "Timeouts and concurrency",
             {
                 "fields": [
                     "connect_seconds",
@@ -42,7 +42,7 @@ class ProviderEndpointAdmin(ConfigurationAdmin):
                 ]
             },
         ),
-        ("What it does not take", {"fields": ["dropped_parameters", "asks_usage"]}),
+        ("Unsupported parameters", {"fields": ["dropped_parameters", "asks_usage"]}),
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -50,18 +50,18 @@ class ProviderEndpointAdmin(ConfigurationAdmin):
         return rows
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """Configuration files name endpoints, so a name stays."""
+        """The name cannot change, because configuration files use it."""
         return ["name"] if obj else []
 
-    @admin.display(description="key kept in")
+    @admin.display(description="key from")
     def key_kept(self, row: ProviderEndpoint) -> str:
-        return row.api_key_env or row.api_key_file or "takes none"
+        return row.api_key_env or row.api_key_file or "no key"
 
-    @admin.display(description="here")
+    @admin.display(description="on this server")
     def state(self, row: ProviderEndpoint) -> str:
-        """As this server sees it; the message names the place, never what is in it."""
+        """The state on this server; the message never contains the key."""
         return "⚠ key missing" if problem_of(row.as_value()) else "● ready"
 
-    @admin.display(description="called for", ordering="called")
+    @admin.display(description="models", ordering="called")
     def models_called(self, row: Any) -> str:
         return plural(row.called, "model")

@@ -28,7 +28,7 @@ class ExperimentForm(ConfigurationForm):
 
 
 class PrefilledForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A row that a new experiment starts with is saved as it stands."""
+    """The rows that a new experiment starts with are saved also if they are unchanged."""
 
     def has_changed(self) -> bool:
         return super().has_changed() or (self.instance.pk is None and bool(self.initial))
@@ -39,12 +39,12 @@ class ArmForm(PrefilledForm):
         cleaned = super().clean() or self.cleaned_data
         if bool(cleaned.get("strong_model")) != bool(cleaned.get("weak_model")):
             self.add_error(
-                "strong_model", "Name both models of the pair, or neither for the domain's pair."
+                "strong_model", "Choose both models of the pair, or neither for the domain's pair."
             )
         if cleaned.get("method") == Method.ROUTELLM and not self.errors:
             for name in ("router", "threshold"):
                 if name in self.fields and cleaned.get(name) is None:
-                    self.add_error(name, "RouteLLM needs it.")
+                    self.add_error(name, "RouteLLM needs this.")
         return cleaned
 
 
@@ -97,7 +97,7 @@ class ArmInline(TabularInline):
     verbose_name_plural = "policies compared"
 
     def formfield_for_dbfield(self, *args: Any, **kwargs: Any) -> Any:
-        """Without the four signs beside each choice: a policy has to fit in one line."""
+        """Without the four icons next to each choice: a policy must fit in one line."""
         field = super().formfield_for_dbfield(*args, **kwargs)
         if field is not None and isinstance(field.widget, RelatedFieldWidgetWrapper):
             field.widget = field.widget.widget
@@ -109,4 +109,4 @@ class MetricInline(TabularInline):
     form = MetricForm
     extra = 0
     fields = ["metric", "role", "margin"]
-    verbose_name_plural = "measures"
+    verbose_name_plural = "metrics"

@@ -1,4 +1,4 @@
-"""Results at a glance, as the change page shows them."""
+"""Results at a glance for the change page."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from experiments.experimentation.results import ArmSummary, Results
 
 
 class ArmLine(NamedTuple):
-    """One arm in words and figures."""
+    """One arm in numbers, as text."""
 
     name: str
     units: str
@@ -20,7 +20,7 @@ class ArmLine(NamedTuple):
 
 
 class EffectLine(NamedTuple):
-    """One metric of one treatment. `interval` holds at every look."""
+    """One metric of one treatment. `interval` is valid at every look."""
 
     arm: str
     metric: str
@@ -48,7 +48,7 @@ def glance(results: Results) -> Glance:
         warnings=tuple(check.message for check in results.health.checks if check.status != "ok"),
         progress=" ".join(_progress(results)),
         expectation=results.verdict.expectation if results.verdict else "",
-        judged=f"Judged at {results.judged_at:%Y-%m-%d %H:%M} UTC.",
+        judged=f"Computed at {results.judged_at:%Y-%m-%d %H:%M} UTC.",
     )
 
 
@@ -76,18 +76,18 @@ def _arm(arm: ArmSummary) -> ArmLine:
 def _effect(one: MetricEffect) -> EffectLine:
     effect = one.effect
     if effect.estimate is None:
-        told, interval = f"too few: {one.observed} of {one.minimum}", ""
+        estimate, interval = f"too few: {one.observed} of {one.minimum}", ""
     else:
-        told, ends = _amount(one, effect.estimate), effect.sequential_interval
+        estimate, ends = _amount(one, effect.estimate), effect.sequential_interval
         interval = f"{_amount(one, ends.lower)} to {_amount(one, ends.upper)}" if ends else "none"
     margin = "" if one.margin is None else _amount(one, one.margin).lstrip("+")
-    return EffectLine(one.arm, one.label, one.role, told, interval, margin)
+    return EffectLine(one.arm, one.label, one.role, estimate, interval, margin)
 
 
 def _amount(one: MetricEffect, value: float) -> str:
-    """Costs a thousand requests, shares in points, the rest in the metric's unit."""
+    """Costs per 1,000 requests, shares in points, the rest in the metric's unit."""
     if one.unit == "USD":
-        return f"{1000 * value:+.4f} USD a 1,000"
+        return f"{1000 * value:+.4f} USD per 1,000"
     if one.unit is None:
         return f"{100 * value:+.2f} points"
     return f"{value:+.2f} {one.unit}"

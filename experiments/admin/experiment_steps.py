@@ -1,4 +1,4 @@
-"""The steps of an experiment's life, as buttons."""
+"""The steps of an experiment's lifecycle, as buttons."""
 
 from typing import Any
 
@@ -20,17 +20,17 @@ Status = Experiment.Status
 class ReasonForm(forms.Form):
     reason = forms.CharField(
         max_length=500,
-        help_text="Why, for whoever reads it later.",
+        help_text="The reason, shown in the history.",
         widget=forms.TextInput(attrs={"size": 60}),
     )
 
 
 class ArmChoiceForm(forms.Form):
-    arm = forms.ChoiceField(help_text="Its policy becomes the domain's.")
+    arm = forms.ChoiceField(help_text="Its policy becomes the policy of the domain.")
     reason = forms.CharField(
         max_length=500,
         required=False,
-        help_text="Needed where the verdict is not to ship that arm: why it is shipped anyway.",
+        help_text="Required if the verdict is not to ship this arm.",
         widget=forms.TextInput(attrs={"size": 60}),
     )
 
@@ -40,7 +40,7 @@ class KeyForm(forms.Form):
 
 
 def steps_of(row: Experiment, proposal: Size | NoSize | None = None) -> list[Step]:
-    """What can be done now, the likeliest first."""
+    """The available steps, the most likely first."""
     steps = {
         Status.DRAFT: [*_plan(proposal), START, ARCHIVE],
         Status.RUNNING: [STOP, SHIP, PAUSE],
@@ -95,7 +95,7 @@ def _archive(request: HttpRequest, row: Experiment, asked: dict[str, Any]) -> Ta
 
 def _clone(request: HttpRequest, row: Experiment, asked: dict[str, Any]) -> Taken:
     twin = lifecycle.clone(row, asked["key"], request.user)
-    return Taken(f"{twin} asks the same, as a draft.", twin)
+    return Taken(f"{twin} is a draft with the same plan.", twin)
 
 
 def _verdict(row: Experiment) -> str:
@@ -111,7 +111,7 @@ def _arm_form(row: Experiment, data: Any) -> forms.Form:
 
 
 def _about_shipping(row: Experiment) -> list[str]:
-    """The verdict, and each arm's change with what is predicted of it."""
+    """The verdict, and each arm's changes and predictions."""
     found = shipping.previews(row, timezone.now())
     changes = [f"{one.arm}: {change}" for one in found for change in one.changes]
     return [*(found[0].lines[:1] if found else ()), *changes]
@@ -120,36 +120,38 @@ def _about_shipping(row: Experiment) -> list[str]:
 START = Step(
     "start",
     "Start",
-    "Units are assigned from the next second on. Question and owner stay free and coverage may "
-    "grow; the plan is locked, and other policies or weights start a new phase.",
+    "Units are assigned from now on. The plan is locked, except question and owner. Coverage can "
+    "only grow, and changed policies or weights start a new phase.",
     _start,
     main=True,
 )
-PAUSE = Step("pause", "Pause", "Nobody is in it until it is resumed. Outcomes still count.", _pause)
-RESUME = Step("resume", "Resume", "Everybody returns to the same arm.", _resume, main=True)
+PAUSE = Step(
+    "pause", "Pause", "No units are enrolled until it resumes. Outcomes still count.", _pause
+)
+RESUME = Step("resume", "Resume", "Every unit returns to its arm.", _resume, main=True)
 STOP = Step(
     "stop",
     "Stop",
-    "Nobody is in it any more, and the verdict of this moment is kept. It cannot be started again.",
+    "The experiment ends and its current verdict is stored. It cannot be started again.",
     _stop,
     form=lambda row, data: ReasonForm(data),
 )
 SHIP = Step(
     "ship",
     "Ship an arm",
-    "The arm's policy becomes the policy of the domain (of every domain, where it has none), as "
-    "one revision that can be rolled back. The experiment ends.",
+    "The arm's policy becomes the policy of the domain, or of all domains if the experiment has "
+    "none. This is one revision, which can be rolled back. The experiment ends.",
     _ship,
     form=_arm_form,
     about=_about_shipping,
 )
 ARCHIVE = Step(
-    "archive", "Archive", "It leaves the lists; what it found stays at its address.", _archive
+    "archive", "Archive", "The lists hide it; its results stay at its address.", _archive
 )
 CLONE = Step(
     "clone",
     "Clone",
-    "A draft with the same question, policies and measures, and other units in each arm.",
+    "Creates a draft with the same question, policies and metrics, and new random arms.",
     _clone,
     form=lambda row, data: KeyForm(data),
 )

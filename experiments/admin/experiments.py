@@ -1,4 +1,4 @@
-"""Experiments: the form in the order one thinks, the checklist, the steps, results at a glance."""
+"""Experiments: form, checklist, steps, and results at a glance."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -53,9 +53,9 @@ class ExperimentAdmin(SteppedAdmin, ConfigurationAdmin):
     list_select_related = ["domain"]
     search_fields = ["key", "hypothesis", "owner"]
     fieldsets = [
-        ("The question", {"fields": ["key", "hypothesis", "owner"]}),
+        ("Question", {"fields": ["key", "hypothesis", "owner"]}),
         (
-            "Who takes part",
+            "Units",
             {
                 "fields": [
                     "domain",
@@ -66,7 +66,7 @@ class ExperimentAdmin(SteppedAdmin, ConfigurationAdmin):
             },
         ),
         (
-            "How it is judged",
+            "Verdict",
             {
                 "fields": [
                     "target_effect",
@@ -80,7 +80,7 @@ class ExperimentAdmin(SteppedAdmin, ConfigurationAdmin):
             },
         ),
         (
-            "How large it has to be",
+            "Sample size",
             {"fields": ["alpha", "power", "expected_loss", "planned_units"]},
         ),
     ]
@@ -102,7 +102,7 @@ class ExperimentAdmin(SteppedAdmin, ConfigurationAdmin):
         return kwargs
 
     def get_inline_instances(self, request: HttpRequest, obj: Any = None) -> Any:
-        """A new one starts with two arms and two measures; what is locked is only shown."""
+        """A new experiment starts with two arms and two metrics; locked rows are read-only."""
         inlines = super().get_inline_instances(request, obj)
         for inline in inlines:
             if obj is None:
@@ -112,7 +112,7 @@ class ExperimentAdmin(SteppedAdmin, ConfigurationAdmin):
         return inlines
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Only a draft: what was counted is kept under its key."""
+        """Only drafts: results are stored under the key."""
         if obj is not None and not obj.is_draft:
             return False
         return super().has_delete_permission(request, obj)
@@ -127,7 +127,7 @@ class ExperimentAdmin(SteppedAdmin, ConfigurationAdmin):
             '<span class="state state-{}">{}</span>', state, row.get_status_display()
         )
 
-    @admin.display(description="verdict when it ended", ordering="verdict")
+    @admin.display(description="final verdict", ordering="verdict")
     def ended(self, row: Experiment) -> str:
         if row.stopped_at is None:
             return ""
@@ -154,7 +154,7 @@ class ExperimentAdmin(SteppedAdmin, ConfigurationAdmin):
         )
 
     def _around(self, request: HttpRequest, row: Experiment) -> dict[str, Any]:
-        """What the page says beside the form."""
+        """The part of the page above the form."""
         now = timezone.now()
         may_change = self.has_change_permission(request, row)
         proposal = propose(row, now.date()) if row.is_draft else None
@@ -166,7 +166,7 @@ class ExperimentAdmin(SteppedAdmin, ConfigurationAdmin):
             "glance": None if row.is_draft else glance(results(row, now, series=False)),
         }
 
-    # Other policies or weights of one under way are a new phase
+    # Changed policies or weights of a started experiment are a new phase
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)

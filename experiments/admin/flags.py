@@ -1,4 +1,4 @@
-"""Flags: percentages edited in the list, looked at before they hold, and the kill switch."""
+"""Flags: percentages edited in the list, with a preview, and the kill switch."""
 
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -22,16 +22,16 @@ from experiments.rollouts.preview import RolloutPreview, preview
 from experiments.storage.unit_hash import hash_unit
 
 PREVIEWED = "_previewed"
-NOT_KEPT = "only a hash of it is kept"
+NOT_KEPT = "only a hash of it is stored"
 
 
 class EntryForm(InlineForm):
-    """A unit's id goes in and never comes out again."""
+    """A unit's id is entered and never shown again."""
 
     unit_id = forms.CharField(
         max_length=500,
         strip=False,
-        help_text="Exactly as applications send it. Only a keyed hash of it is kept.",
+        help_text="Exactly as applications send it. Only a keyed hash of it is stored.",
     )
 
     class Meta:
@@ -54,7 +54,7 @@ class EntryForm(InlineForm):
 
 class EntryFormSet(InlineFormSet):
     def clean(self) -> None:
-        """The database says it too; here it names whom the unit is listed as."""
+        """Refuses a unit that is listed twice, and names its label, which the database cannot."""
         super().clean()
         listed: dict[str, str] = {}
         for form in self.forms:
@@ -63,7 +63,7 @@ class EntryFormSet(InlineFormSet):
             entry: FlagEntry = form.instance
             if entry.unit_hash in listed:
                 form.add_error(
-                    "unit_id", f"This unit is listed already, as “{listed[entry.unit_hash]}”."
+                    "unit_id", f"This unit is already listed as “{listed[entry.unit_hash]}”."
                 )
             listed[entry.unit_hash] = entry.label
 
@@ -77,7 +77,7 @@ class EntryInline(TabularInline):
 
 
 class Preview(NamedTuple):
-    """One changed percentage, in words and numbers."""
+    """One changed percentage and its effect."""
 
     key: str
     before: str
@@ -101,11 +101,11 @@ class FlagAdmin(ConfigurationAdmin):
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A flag belongs to the product, or goes with its domain."""
+        """A flag is built in, or is deleted with its domain."""
         return False
 
     def get_ordering(self, request: HttpRequest) -> list[Any]:
-        """The master flag stands on top."""
+        """The master flag is first."""
         return [Case(When(kind=Flag.Kind.MASTER, then=0), default=1), "kind", "key"]
 
     def changelist_view(
@@ -117,7 +117,7 @@ class FlagAdmin(ConfigurationAdmin):
         }
         return super().changelist_view(request, context)
 
-    # A changed percentage is looked at first
+    # A changed percentage is previewed first
 
     def save_model(self, request: HttpRequest, obj: Flag, form: Any, change: bool) -> None:
         before = form.initial.get("percentage", obj.percentage)
@@ -134,7 +134,7 @@ class FlagAdmin(ConfigurationAdmin):
     def _preview(self, request: HttpRequest, changes: list[PercentageChange]) -> TemplateResponse:
         context = {
             **self.admin_site.each_context(request),
-            "title": "Before it is saved",
+            "title": "Preview",
             "opts": self.opts,
             "previews": [_preview_of(change) for change in changes],
             "fields": list(posted(request)),
@@ -154,7 +154,7 @@ class FlagAdmin(ConfigurationAdmin):
         return [own, *super().get_urls()]
 
     def kill_switch(self, request: HttpRequest) -> HttpResponseBase:
-        """Routing off for everybody, at once and without a preview: this is for emergencies."""
+        """Switches routing off for all units immediately, without a preview, for emergencies."""
         if not self.has_change_permission(request):
             raise PermissionDenied
         answer: HttpResponseBase = self.in_revision(
@@ -167,7 +167,7 @@ class FlagAdmin(ConfigurationAdmin):
         master.percentage = Decimal(0)
         master.save()
         self.log_change(request, master, "Kill switch")
-        text = "RouteLLM is off for everybody: every prompt goes to the domain selector."
+        text = "RouteLLM is off for all units: every prompt goes to the domain selector."
         self.message_user(request, text, messages.SUCCESS)
         return HttpResponseRedirect(reverse("admin:experiments_flag_changelist"))
 
@@ -177,7 +177,7 @@ def _preview_of(change: PercentageChange) -> Preview:
     before, after = percent(float(change.before)), percent(float(change.after))
     if flag.kind == Flag.Kind.SWITCH:
         sentence = (
-            f"This switches it {'on' if flag.is_on_for_all else 'off'} for everybody at once."
+            f"This switches it {'on' if flag.is_on_for_all else 'off'} for all units at once."
         )
         return Preview(flag.key, before, after, sentence, None)
     counts = preview(flag, int(change.before * 100), int(change.after * 100))
@@ -186,7 +186,7 @@ def _preview_of(change: PercentageChange) -> Preview:
 
 def _sentence(counts: RolloutPreview) -> str:
     if not counts.units:
-        return "No stored decision has looked at this flag yet, so nobody can be counted."
+        return "No stored decision has used this flag yet, so the effect cannot be counted."
     units = plural(counts.units, "unit")
     if not counts.turn_on and not counts.turn_off:
         return f"Of the last {units}, none would change."

@@ -1,4 +1,4 @@
-"""Forms of configuration rows: stale ones are refused, lists are edited one entry a line."""
+"""Forms of configuration rows: stale forms are refused; lists have one entry per line."""
 
 import json
 from functools import cached_property
@@ -18,7 +18,7 @@ NOTE_LENGTH = 500
 
 
 class LinesField(forms.CharField):
-    """A list of words or phrases, one a line. Blank lines and repetitions are dropped."""
+    """A list of words or phrases, one per line. Blank lines and duplicates are dropped."""
 
     def __init__(self, *, rows: int = 6, **kwargs: Any) -> None:
         kwargs.setdefault("required", False)
@@ -37,7 +37,7 @@ class LinesField(forms.CharField):
 
 
 class TextField(forms.CharField):
-    """Text of several lines. Browsers send other line ends than were stored, which is no edit."""
+    """Text of several lines. Browsers change line ends, which does not count as an edit."""
 
     def to_python(self, value: Any) -> Any:
         text = super().to_python(value)
@@ -48,7 +48,7 @@ class TextField(forms.CharField):
 
 
 class _ShallowDecoder(json.JSONDecoder):
-    """Takes what is nested too deeply for no JSON, which it is where it has to be written again."""
+    """Treats JSON that is nested too deeply as invalid, because it could not be written again."""
 
     def decode(self, s: str, *where: Any) -> Any:
         try:
@@ -61,7 +61,7 @@ class _ShallowDecoder(json.JSONDecoder):
 
 
 class DocumentField(forms.JSONField):
-    """JSON. Refused where it holds what no database stores, which escapes can write."""
+    """JSON. Values that a database cannot store, such as an escaped NUL, are refused."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "decoder": _ShallowDecoder})
@@ -73,13 +73,13 @@ class DocumentField(forms.JSONField):
         return document
 
     def bound_data(self, data: Any, initial: Any) -> Any:
-        """The text as it was typed, where it cannot be written anew."""
+        """The text as typed, if it cannot be written again."""
         document = super().bound_data(data, initial)
         return InvalidJSONInput(data) if find_unstorable(document, numbers=True) else document
 
 
 class WordsField(forms.MultipleChoiceField):
-    """Some of a known set of words, as check boxes."""
+    """A choice from a known set of words, as check boxes."""
 
     widget = forms.CheckboxSelectMultiple
 
@@ -88,7 +88,7 @@ class WordsField(forms.MultipleChoiceField):
 
 
 class ConfigurationForm(forms.ModelForm):  # type: ignore[type-arg]
-    """Knows which state of the row it shows, and is refused once somebody saved another.
+    """Knows the version of the row it shows, and is refused if another user saved a newer one.
 
     `ConfigurationAdmin` fills in the class attributes of each request's own subclass.
     """
@@ -103,7 +103,7 @@ class ConfigurationForm(forms.ModelForm):  # type: ignore[type-arg]
     note = forms.CharField(
         required=False,
         max_length=NOTE_LENGTH,
-        help_text="Why, for colleagues who read the history.",
+        help_text="The reason, shown in the history.",
         widget=forms.TextInput(attrs={"size": 60}),
     )
 
@@ -129,7 +129,7 @@ class ConfigurationForm(forms.ModelForm):  # type: ignore[type-arg]
         return self.instance.pk is not None and seen is not None and seen != self.instance.version
 
     def _refuse_stale(self) -> None:
-        """The next submit of this page knows of the other save, so it may replace it."""
+        """The next submit of this page includes the new version, so it may replace it."""
         seen = self.cleaned_data.get("revision_seen") or 0
         self.add_error(None, _stale_message(self.instance, self._changes_since(seen)))
         data: Any = self.data.copy()  # type: ignore[attr-defined]
@@ -142,10 +142,10 @@ class ConfigurationForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class ListForm(ConfigurationForm):
-    """A row of an editable list. Rows that this operator left alone are never written.
+    """A row of an editable list. Rows that the operator did not change are never written.
 
-    The fields carry what the page showed, so that another operator's save is not taken for a
-    change made here.
+    The fields contain the values that the page showed, so that another operator's save does not
+    look like a change made here.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -153,7 +153,7 @@ class ListForm(ConfigurationForm):
         for name, field in self.fields.items():
             if name not in self.BOOKKEEPING and not field.widget.is_hidden:
                 field.show_hidden_initial = True
-                field.help_text = ""  # the column's heading has to do
+                field.help_text = ""  # the column's heading is enough
                 name_field(field, name, f"of {self.instance}")
 
     def _is_stale(self) -> bool:
@@ -161,7 +161,7 @@ class ListForm(ConfigurationForm):
 
 
 class InlineForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A row of a table of fields, whose headings a screen reader does not tie to them."""
+    """A row of a table of fields. Fields get labels, because screen readers ignore headings."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -178,13 +178,13 @@ class InlineFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
 
 
 def name_field(field: forms.Field, name: str, of: str = "") -> None:
-    """Says what a field without a label of its own is."""
+    """Names a field that has no visible label."""
     label = field.label or name.replace("_", " ").capitalize()
     field.widget.attrs["aria-label"] = f"{label} {of}".strip()
 
 
 def document_name(row: Any) -> str:
-    """What a revision's document calls this row; the one row of settings has no name."""
+    """The row's name in a revision's document; the settings have none."""
     return str(getattr(row, "name", None) or getattr(row, "key", ""))
 
 
@@ -199,8 +199,8 @@ def _stale_message(row: Any, happened: list[Happened]) -> SafeString:
         ),
     )
     return format_html(
-        "{} Nothing of yours is saved yet; your input is still here. Save again to put it in "
-        'place of theirs, or <a href="{}">start from theirs</a>.',
-        what or format_html("{} was saved by somebody else while you were editing it.", row),
+        "{} Your changes are not saved yet; your input is still in the form. Save again to "
+        'replace the other changes, or <a href="{}">load the saved version</a>.',
+        what or format_html("Another user saved {} while you were editing it.", row),
         url,
     )

@@ -1,4 +1,4 @@
-"""API keys: made here, shown once, revoked here."""
+"""API keys: created and revoked here; the secret is shown once."""
 
 from decimal import Decimal
 from typing import Any
@@ -18,7 +18,7 @@ from experiments.core.wording import dollars, plural
 from experiments.models import APIKey, Domain, LanguageModel, Scope
 
 SCOPES = [
-    (Scope.ROUTE, "route: ask which model should answer"),
+    (Scope.ROUTE, "route: get decisions and call models"),
     (Scope.FEEDBACK, "feedback: post outcomes and ratings"),
     (Scope.READ, "read: configuration, decisions, reports"),
     (Scope.MANAGE, "manage: experiments and rollouts"),
@@ -27,17 +27,16 @@ SCOPES = [
 
 class APIKeyForm(forms.ModelForm):  # type: ignore[type-arg]
     scopes = WordsField(
-        choices=SCOPES, initial=[Scope.ROUTE, Scope.FEEDBACK], help_text="What it may do."
+        choices=SCOPES, initial=[Scope.ROUTE, Scope.FEEDBACK], help_text="What the key may do."
     )
     allowed_models = LinesField(
         rows=4,
-        help_text="One a line, as registered: openai/gpt-4.1. The gateway calls no other for it. "
-        "Empty: all.",
+        help_text="One per line, as registered: openai/gpt-4.1. The gateway calls only these for "
+        "this key. Empty: all.",
     )
     allowed_domains = LinesField(
         rows=3,
-        help_text="One a line. Prompts of other domains are refused through the gateway. "
-        "Empty: all.",
+        help_text="One per line. The gateway refuses prompts of other domains. Empty: all.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -53,12 +52,12 @@ class APIKeyForm(forms.ModelForm):  # type: ignore[type-arg]
         return self._known("allowed_domains", Domain, "domain")
 
     def _known(self, field: str, model: type[Any], what: str) -> list[str]:
-        """A name with a typing error would shut the key out, so it is refused here."""
+        """Refuses unknown names, because a typing error would lock the key out."""
         names: list[str] = self.cleaned_data[field]
         known = set(model.objects.filter(name__in=names).values_list("name", flat=True))
         for name in names:
             if name not in known:
-                self.add_error(field, f"There is no {what} '{name}'.")
+                self.add_error(field, f"Unknown {what} '{name}'.")
         return names
 
     def clean(self) -> dict[str, Any]:
@@ -66,7 +65,7 @@ class APIKeyForm(forms.ModelForm):  # type: ignore[type-arg]
         for span in ("day", "month"):
             hard, soft = cleaned.get(f"budget_{span}"), cleaned.get(f"soft_budget_{span}")
             if hard is not None and soft is not None and soft >= hard:
-                text = "A soft budget is passed before the hard one: make it smaller."
+                text = "The soft budget must be smaller than the hard budget."
                 self.add_error(f"soft_budget_{span}", text)
         return cleaned
 
@@ -86,10 +85,10 @@ class APIKeyAdmin(PageAdmin):
             fields += ["is_active", "hint_shown", "created_at"]
         return [
             (None, {"fields": fields}),
-            ("How much a minute", {"fields": ["requests_per_minute", "tokens_per_minute"]}),
-            ("What it may cost through the gateway", {"fields": self._money(obj)}),
+            ("Rate limits", {"fields": ["requests_per_minute", "tokens_per_minute"]}),
+            ("Budgets of the gateway", {"fields": self._money(obj)}),
             (
-                "What the gateway may do for it",
+                "Access through the gateway",
                 {"fields": ["allowed_models", "allowed_domains"]},
             ),
         ]
@@ -107,7 +106,7 @@ class APIKeyAdmin(PageAdmin):
         request.new_secret = secret  # type: ignore[attr-defined]
 
     def response_add(self, request: HttpRequest, obj: APIKey, *args: Any) -> HttpResponse:
-        """The page with the secret is the answer itself: nothing keeps it for a redirect."""
+        """The response shows the secret. A redirect is not possible: nothing stores the secret."""
         context = {
             **self.admin_site.each_context(request),
             "title": f"The key “{obj.name}”",
@@ -124,10 +123,10 @@ class APIKeyAdmin(PageAdmin):
             key.is_active = False
             key.save(update_fields=["is_active"])
             self.log_change(request, key, "Revoked")
-        text = f"{plural(len(keys), 'key')} revoked. Applications that use them get 401 now."
+        text = f"{plural(len(keys), 'key')} revoked. Applications that use them now get 401."
         self.message_user(request, text, messages.SUCCESS)
 
-    @admin.display(description="begins with")
+    @admin.display(description="starts with")
     def hint_shown(self, row: APIKey) -> str:
         return f"{row.hint}…"
 

@@ -1,4 +1,4 @@
-"""Who tried to log in, from where, and whether it worked."""
+"""Login attempts: account, address and result."""
 
 from django.contrib import admin
 

@@ -1,4 +1,4 @@
-"""Metrics: what feedback may report beside the built-in quality."""
+"""Metrics that feedback may report, in addition to the built-in quality."""
 
 from typing import Any
 
@@ -27,12 +27,12 @@ class MetricAdmin(ConfigurationAdmin):
                 "quality and share rated are built in.",
             },
         ),
-        ("Which values it takes", {"fields": ["kind", "minimum", "maximum"]}),
-        ("What it means", {"fields": ["better", "level"]}),
+        ("Values", {"fields": ["kind", "minimum", "maximum"]}),
+        ("Meaning", {"fields": ["better", "level"]}),
     ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """What an experiment is judged by keeps its meaning, or its results would change."""
+        """A metric used by an experiment cannot change its meaning, which would change results."""
         return list(MEANING) if obj is not None and _keys(obj) else []
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -41,7 +41,7 @@ class MetricAdmin(ConfigurationAdmin):
         return super().has_delete_permission(request, obj)
 
     def get_actions(self, request: HttpRequest) -> Any:
-        """One at a time: a metric in use cannot be deleted."""
+        """No bulk delete: a metric in use cannot be deleted."""
         return {}
 
     @admin.display(description="used by")

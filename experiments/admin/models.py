@@ -28,13 +28,15 @@ PRICES = ("input_per_million", "output_per_million", "per_request")
 
 class LanguageModelForm(ConfigurationForm):
     capabilities = WordsField(
-        required=False, choices=CAPABILITIES.items(), help_text="What it can do."
+        required=False, choices=CAPABILITIES.items(), help_text="What the model can do."
     )
-    tasks = LinesField(rows=4, help_text="One a line. What it is used for, such as reasoning.")
-    languages = LinesField(rows=3, help_text="One a line. Language codes, such as en.")
-    domains = LinesField(rows=4, help_text="One a line. Domains it is known to be good at.")
+    tasks = LinesField(rows=4, help_text="One per line. Intended uses, such as reasoning.")
+    languages = LinesField(rows=3, help_text="One per line. Language codes, such as en.")
+    domains = LinesField(
+        rows=4, help_text="One per line. Domains in which the model is known to be good."
+    )
     certifications = LinesField(
-        rows=2, help_text="One a line. Such as HIPAA, where the provider has signed for it."
+        rows=2, help_text="One per line. Certifications of the provider, such as HIPAA."
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -45,7 +47,7 @@ class LanguageModelForm(ConfigurationForm):
 
 
 class PriceForm(InlineForm):
-    """Prices without the zeros that a column of nine decimals brings."""
+    """Prices without trailing zeros."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -87,13 +89,13 @@ class LanguageModelAdmin(ConfigurationAdmin):
     search_fields = ["name", "provider"]
     fieldsets = [
         (None, {"fields": ["name", "provider", "is_available"]}),
-        ("Where the gateway calls it", {"fields": ["endpoint", "upstream_name"]}),
+        ("Gateway", {"fields": ["endpoint", "upstream_name"]}),
         (
-            "How good and how fast",
+            "Quality and speed",
             {"fields": ["accuracy_score", "speed_rating", "latency_p50_ms", "latency_p95_ms"]},
         ),
         (
-            "What it can do",
+            "Capabilities",
             {
                 "fields": [
                     "capabilities",
@@ -113,7 +115,7 @@ class LanguageModelAdmin(ConfigurationAdmin):
         return rows.select_related("endpoint").prefetch_related("prices")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """The name is in every stored decision and in other rows' lists, so it stays."""
+        """The name cannot change: stored decisions and other rows contain it."""
         return ["name"] if obj else []
 
     @admin.display(description="USD per million tokens, in / out")

@@ -1,4 +1,4 @@
-"""Outcome sets: what they hold, and who was trained on them. Rows come by import, not by hand."""
+"""Outcome sets and the routers trained on them. Rows are imported, not edited."""
 
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,7 @@ from experiments.models import OutcomeSet
 
 
 class Lines:
-    """The report's lines, read once for a page."""
+    """The lines of the report, read once per page."""
 
     @cached_property
     def by_name(self) -> dict[str, SetLine]:
@@ -60,14 +60,14 @@ class OutcomeSetAdmin(PageAdmin):
     def cost(self, row: OutcomeSet) -> str:
         line = self._line(row)
         costs = (line.strong_cost, line.weak_cost)
-        told = _both(*(None if x is None else dollars(round(1000 * x)) for x in costs))
-        return f"{told} (computed in {line.computed:,} rows)" if line.computed else told
+        text = _both(*(None if x is None else dollars(round(1000 * x)) for x in costs))
+        return f"{text} (computed in {line.computed:,} rows)" if line.computed else text
 
     @admin.display(description="seen in training by")
     def overlap(self, row: OutcomeSet) -> str:
         found = self._line(row).overlaps
-        told = (f"{one.router} {one.share:.1%}" for one in found if one.share is not None)
-        return ", ".join(told) or "no router that tells"
+        shares = (f"{one.router} {one.share:.1%}" for one in found if one.share is not None)
+        return ", ".join(shares) or "not known"
 
     def _line(self, row: OutcomeSet) -> SetLine:
         return self._lines.by_name[row.name]

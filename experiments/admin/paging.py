@@ -1,4 +1,4 @@
-"""Lists of very many rows: nothing here counts a whole table or looks through it."""
+"""Lists of very large tables: nothing counts or scans the whole table."""
 
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,7 @@ LOOKED_THROUGH = 20_000
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts by walking the time index, and stops at 2,000: further pages need a narrower time."""
+    """Counts with the index on time, up to 2,000: further pages need a narrower time."""
 
     @cached_property
     def count(self) -> int:
@@ -22,9 +22,9 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
 
 
 class NewestFirst(ChangeList):
-    """Filters that no index helps look through the newest 20,000 rows, unless a time is chosen.
+    """Filters without an index search the newest 20,000 rows, unless a time is chosen.
 
-    `is_bounded` says so to the page. Always in the order of the index on time.
+    `is_bounded` tells the page about it. The order is always that of the index on time.
     """
 
     is_bounded = False
@@ -35,14 +35,14 @@ class NewestFirst(ChangeList):
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         queryset = super().get_queryset(request, exclude_parameters)
-        if not self.asks_for_a_walk():
+        if not self.needs_scan():
             return queryset
         oldest = self._oldest_looked_at()
         self.is_bounded = oldest is not None
         return queryset if oldest is None else queryset.filter(created_at__gte=oldest)
 
-    def asks_for_a_walk(self) -> bool:
-        """Whether rows have to be read to find out which match."""
+    def needs_scan(self) -> bool:
+        """Whether rows must be read to find those that match."""
         given = {name for name, value in self.get_filters_params().items() if any(value)}
         if "time" in given:
             return False

@@ -1,4 +1,4 @@
-"""What models do not take of a call: the operators' rules, and what was learned from providers."""
+"""Parameters that models do not support: operators' rules, and those learned from providers."""
 
 from typing import Any
 
@@ -17,15 +17,15 @@ class ParameterRuleForm(ConfigurationForm):
     model_patterns = LinesField(
         rows=3,
         label="Models",
-        help_text="One a line. Patterns of model names, with or without the provider: gpt-5*, "
-        "*claude*. With an exclamation mark in front, what they leave out: !*-chat*. Empty: all.",
+        help_text="One per line. Patterns of model names, with or without the provider: gpt-5*, "
+        "*claude*. An exclamation mark excludes models: !*-chat*. Empty: all.",
     )
     only_values = LinesField(
         rows=2,
-        help_text="One a line. Only for these values, such as minimal; of an object its type, such "
-        "as json_schema. Empty: for all.",
+        help_text="One per line. Only for these values, such as minimal, or types of objects, such "
+        "as json_schema. Empty: all values.",
     )
-    except_values = LinesField(rows=2, help_text="One a line. Not for these values, such as 1.")
+    except_values = LinesField(rows=2, help_text="One per line. Not for these values, such as 1.")
 
 
 @admin.register(ParameterRule)
@@ -37,13 +37,13 @@ class ParameterRuleAdmin(ConfigurationAdmin):
     search_fields = ["name", "parameter", "provider"]
     fieldsets = [
         (None, {"fields": ["name", "parameter"]}),
-        ("For which models", {"fields": ["provider", "model_patterns"]}),
-        ("What is done", {"fields": ["action", "replacement", "minimum", "maximum"]}),
-        ("Only when", {"fields": ["only_values", "except_values", "with_parameter"]}),
+        ("Models", {"fields": ["provider", "model_patterns"]}),
+        ("Action", {"fields": ["action", "replacement", "minimum", "maximum"]}),
+        ("Conditions", {"fields": ["only_values", "except_values", "with_parameter"]}),
     ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """Configuration files name rules, so a name stays."""
+        """The name cannot change, because configuration files use it."""
         return ["name"] if obj else []
 
     @admin.display(description="models")
@@ -53,7 +53,7 @@ class ParameterRuleAdmin(ConfigurationAdmin):
 
 @admin.register(LearnedParameter)
 class LearnedParameterAdmin(ReadOnly, PageAdmin):
-    """Found by calls; operators may only have it forgotten."""
+    """Learned from calls; operators can only delete rows."""
 
     list_display = ["model", "parameter", "shown_value", "action", "reason", "times", "expires_at"]
     list_filter = ["model", "parameter"]

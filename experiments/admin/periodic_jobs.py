@@ -1,4 +1,4 @@
-"""Periodic jobs: when each ran last, what it reported, when it runs next, and a run at once."""
+"""Periodic jobs: last run, result, next run, and an action to run one now."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from experiments.models import PeriodicJob
 
 @admin.register(PeriodicJob)
 class PeriodicJobAdmin(PageAdmin):
-    """Rows come from the scheduler. `change_periodicjob` allows to run one at once."""
+    """Rows come from the scheduler. `change_periodicjob` allows running one now."""
 
     list_display = [
         *("name", "about", "schedule", "status"),
@@ -31,7 +31,7 @@ class PeriodicJobAdmin(PageAdmin):
     actions = ["run_now"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """A new installation shows its jobs before the first of them has run."""
+        """Lists the jobs of a new installation before their first run."""
         scheduler.prepare(timezone.now())
         return super().get_queryset(request)
 
@@ -46,7 +46,7 @@ class PeriodicJobAdmin(PageAdmin):
         job = scheduler.job_named(row.name)
         return job.description if job else "This version has no such job."
 
-    @admin.display(description="when")
+    @admin.display(description="schedule")
     def schedule(self, row: PeriodicJob) -> str:
         job = scheduler.job_named(row.name)
         return str(job.schedule) if job else "never"
@@ -64,7 +64,7 @@ class PeriodicJobAdmin(PageAdmin):
         more = f" (+{plural(len(lines) - 1, 'line')})" if len(lines) > 1 else ""
         return f"{lines[0]}{more}" if lines else "-"
 
-    @admin.action(description="Run at once", permissions=["change"])
+    @admin.action(description="Run now", permissions=["change"])
     def run_now(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         names = list(queryset.values_list("name", flat=True))
         for name in names:
@@ -72,6 +72,6 @@ class PeriodicJobAdmin(PageAdmin):
         self.message_user(
             request,
             f"{plural(len(names), 'job')} due now: {', '.join(names)}. The background process "
-            "runs them within seconds.",
+            "starts them within seconds.",
             messages.SUCCESS,
         )

@@ -1,5 +1,5 @@
-"""Importing this registers every page. Not in `__init__`, which is imported with the site class,
-before there is a site to register with."""
+"""Importing this module registers every page. `__init__` cannot do it, because it is imported with
+the site class, before the site exists."""
 
 from experiments.admin import (  # noqa: F401
     accounts,

@@ -1,4 +1,4 @@
-"""Revisions: what changed, by whom and why, and the way back."""
+"""Revisions: changes, author, note, and rollback."""
 
 from typing import Any, cast
 
@@ -43,7 +43,7 @@ class PolicyRevisionAdmin(ReadOnly, PageAdmin):
         shown = "; ".join(f"{c.subject}, {c}" for c in changes[:SHOWN])
         more = len(changes) - SHOWN
         if not changes:
-            return "the first configuration" if row.number == 1 else "nothing readable"
+            return "the first configuration" if row.number == 1 else "no visible change"
         return f"{shown}; and {more} more" if more > 0 else shown
 
     def change_view(
@@ -75,12 +75,12 @@ class PolicyRevisionAdmin(ReadOnly, PageAdmin):
         return [own, *super().get_urls()]
 
     def roll_back_view(self, request: HttpRequest, number: int) -> HttpResponse:
-        """GET shows what would change, POST does it, as a new revision."""
+        """GET shows the changes, POST applies them as a new revision."""
         if not request.user.has_perm(ROLL_BACK):
             raise PermissionDenied
         row = PolicyRevision.objects.filter(number=number).first()
         if row is None:
-            raise Http404(f"There is no revision {number}.")
+            raise Http404(f"Unknown revision {number}.")
         changes: list[Change] = []
         problems: list[str] = []
         try:
@@ -102,8 +102,8 @@ class PolicyRevisionAdmin(ReadOnly, PageAdmin):
     def _roll_back(self, request: HttpRequest, number: int) -> HttpResponse:
         changes = roll_back(number, cast("User", request.user))
         if changes:
-            text = f"The configuration is that of revision {number} again."
+            text = f"Rolled back to revision {number}."
         else:
-            text = f"Nothing differs from revision {number}, so nothing was done."
+            text = f"The configuration already equals revision {number}. Nothing was changed."
         self.message_user(request, text, messages.SUCCESS)
         return HttpResponseRedirect(reverse("admin:experiments_policyrevision_changelist"))

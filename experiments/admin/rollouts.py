@@ -1,4 +1,4 @@
-"""Guarded rollouts: steps in words, where it stands, what it did and why."""
+"""Guarded rollouts: plan, state, and history with reasons."""
 
 import re
 from collections.abc import Sequence
@@ -41,13 +41,13 @@ LINE = re.compile(
 )
 FIRST_STEPS = [[1, 24], [5, 24], [10, 48], [25, 48], [50, 72], [100, 0]]
 HELP = (
-    "One a line: “10 % for 24 hours”, “25 % for 2 days”, “50 % until an operator continues”. A "
-    "step is taken once its time is over and every guard allows it. All units without the flag are "
-    "the control. The first step needs no evidence: its worst case is shown before the start."
+    "One per line: “10 % for 24 hours”, “25 % for 2 days”, “50 % until an operator continues”. The "
+    "next step starts when the time is over and every guard allows it. All units without the flag "
+    "are the control. The first step needs no evidence; the start page shows its worst case."
 )
 GUARD_LINE = re.compile(r"(\S+)\s+(\S+)(?:\s+limit\s+(\S+))?")
 GUARDS_HELP = (
-    "One a line: a metric and its margin, the worst loss accepted in the metric's own unit: "
+    "One per line: a metric and its margin, the worst accepted loss in the metric's unit: "
     "“error_rate 0.02”, “quality 0.03”. “p95_latency 0.05 limit 2000”: at most 5 points more calls "
     "take longer than 2000 ms. “cost 0.001 limit 0.05”: a call counts for at most $0.05. Empty: "
     "error rate within 2 points, and quality within the margin below."
@@ -55,7 +55,7 @@ GUARDS_HELP = (
 
 
 class StepsField(forms.CharField):
-    """Steps as a person writes them, one a line."""
+    """Steps as text, one per line."""
 
     widget = forms.Textarea(attrs={"rows": 7, "cols": 40})
 
@@ -81,7 +81,7 @@ class StepsField(forms.CharField):
 
 
 class GuardsField(forms.CharField):
-    """Guards as a person writes them, one a line."""
+    """Guards as text, one per line."""
 
     widget = forms.Textarea(attrs={"rows": 4, "cols": 40})
 
@@ -112,7 +112,7 @@ def _guard(line: str) -> dict[str, Any]:
         metric, margin, limit = found.groups() if found else ("", "", None)
         numbers = float(margin), None if limit is None else float(limit)
     except ValueError:
-        raise GuardsError(f"“{line}” is no guard. Write “quality 0.03”.") from None
+        raise GuardsError(f"“{line}” is not a guard. Write “quality 0.03”.") from None
     return {"metric": metric, "margin": numbers[0], "limit": numbers[1]}
 
 
@@ -120,7 +120,8 @@ def _step(line: str) -> list[float | None]:
     found = LINE.fullmatch(line)
     if found is None:
         raise forms.ValidationError(
-            f"“{line}” is no step. Write “10 % for 24 hours” or “10 % until an operator continues”."
+            f"“{line}” is not a step. Write “10 % for 24 hours” or “10 % until an operator "
+            "continues”."
         )
     share, time, unit = found.groups()
     hours = None if time is None else float(time) * (24 if unit.lower() == "d" else 1)
@@ -153,7 +154,9 @@ class RolloutForm(forms.ModelForm):  # type: ignore[type-arg]
         flag: Flag = self.cleaned_data["flag"]
         others = flag.rollouts.exclude(pk=self.instance.pk).exclude(state__in=lifecycle.ENDED)
         if others.exists():
-            raise forms.ValidationError("It has a rollout already: finish it, or roll it back.")
+            raise forms.ValidationError(
+                "This flag already has a rollout. Finish it or roll it back."
+            )
         return flag
 
 
@@ -162,14 +165,14 @@ class TargetForm(forms.Form):
         min_value=Decimal("0.01"),
         max_value=100,
         decimal_places=2,
-        help_text="Where the rollout ends: between where the flag is now and the target so far.",
+        help_text="Where the rollout ends: between the flag's percentage and the current target.",
     )
 
 
 class HistoryInline(ReadOnly, TabularInline):
     model = RolloutStep
     fields = ["at", "state", "percentage", "monitored", "reason"]
-    verbose_name_plural = "what it did"
+    verbose_name_plural = "history"
 
 
 def _start(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
@@ -199,7 +202,7 @@ def _pause(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
 
 def _resume(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
     lifecycle.resume(row, request.user, timezone.now())
-    return Taken(f"The rollout of {row.flag} goes on.", row)
+    return Taken(f"The rollout of {row.flag} continues.", row)
 
 
 def _roll_back(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
@@ -208,9 +211,9 @@ def _roll_back(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Tak
 
 
 START = Step("start", "Start", "The flag goes to the first step at once.", _start, main=True)
-ADVANCE = Step("go-on", "Go on", "The flag goes to the next step at once.", _advance, main=True)
-PAUSE = Step("pause", "Pause", "The percentage stays and no step is taken.", _pause)
-RESUME = Step("resume", "Resume", "It is watched again and goes on.", _resume, main=True)
+ADVANCE = Step("go-on", "Advance", "The flag goes to the next step at once.", _advance, main=True)
+PAUSE = Step("pause", "Pause", "The percentage stays until the rollout resumes.", _pause)
+RESUME = Step("resume", "Resume", "The rollout continues with monitoring.", _resume, main=True)
 ROLL_BACK = Step(
     "roll-back",
     "Roll back",
@@ -221,8 +224,8 @@ ROLL_BACK = Step(
 ANYWAY = Step(
     "advance-anyway",
     "Advance anyway",
-    "The flag goes to the next step at once, although a guard may not allow it. The reason is "
-    "recorded, and the rollout's last sentence repeats it.",
+    "The flag goes to the next step at once, even if a guard does not allow it. The reason is "
+    "stored, and the final report repeats it.",
     _anyway,
     form=lambda row, data: ReasonForm(data),
 )
@@ -252,8 +255,8 @@ class RolloutAdmin(SteppedAdmin):
     list_select_related = ["flag"]
     search_fields = ["flag__key", "reason"]
     fieldsets = [
-        ("What is rolled out", {"fields": ["flag", "steps"]}),
-        ("What it is held against", {"fields": ["guards", *HELD_AGAINST]}),
+        ("Plan", {"fields": ["flag", "steps"]}),
+        ("Guards", {"fields": ["guards", *HELD_AGAINST]}),
     ]
 
     def steps_of(self, row: Rollout) -> Sequence[Step]:
@@ -263,7 +266,7 @@ class RolloutAdmin(SteppedAdmin):
         return self.inlines if obj is not None else []
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """Once it has started its plan stays."""
+        """The plan cannot change after the start."""
         if obj is None or obj.state == State.PENDING:
             return []
         return ["flag", "planned_steps", "planned_guards", *HELD_AGAINST]
@@ -278,7 +281,7 @@ class RolloutAdmin(SteppedAdmin):
         ]
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """A plan is part of the configuration's history."""
+        """A plan is a revision in the configuration's history."""
         with revision(request.user, f"Rollout of {obj.flag.key}: planned"):
             super().save_model(request, obj, form, change)
 
@@ -287,7 +290,7 @@ class RolloutAdmin(SteppedAdmin):
             super().delete_model(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """What one did is history."""
+        """A started rollout is history and cannot be deleted."""
         if obj is not None and obj.state != State.PENDING:
             return False
         return super().has_delete_permission(request, obj)

@@ -1,4 +1,4 @@
-"""Routers: checked on save by building them."""
+"""Routers; saving checks them by building them."""
 
 from typing import Any
 
@@ -23,8 +23,8 @@ class RouterForm(ConfigurationForm):
         return arguments
 
     def clean(self) -> dict[str, Any]:
-        """A router that is switched off is not built: one that broke must be possible to stop."""
-        # Not with the module: every command would load the embeddings.
+        """A disabled router is not built, so that a broken one can be disabled."""
+        # Imported late, because every command would load the embeddings.
         from experiments.routers.building import check_router, checkpoint_sha256  # noqa: PLC0415
 
         cleaned = super().clean()
@@ -48,15 +48,15 @@ class RouterAdmin(ConfigurationAdmin):
     readonly_fields = ["checkpoint"]
     fieldsets = [
         (None, {"fields": ["name", "kind", "enabled"]}),
-        ("How it is built", {"fields": ["arguments", "checkpoint"]}),
-        ("How long it may take", {"fields": ["timeout_seconds"]}),
+        ("Configuration", {"fields": ["arguments", "checkpoint"]}),
+        ("Timeout", {"fields": ["timeout_seconds"]}),
     ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [*self.readonly_fields, "name"] if obj else list(self.readonly_fields)
 
     def save_model(self, request: HttpRequest, obj: Router, form: Any, change: bool) -> None:
-        """Saving pins the weights that are there now, also where nothing else changed."""
+        """Saving pins the current weights, also if nothing else changed."""
         found = form.cleaned_data.get("checkpoint")
         repinned = found is not None and found != obj.checkpoint
         if repinned:
@@ -71,10 +71,10 @@ class RouterAdmin(ConfigurationAdmin):
         from experiments.routing.runtime import engine  # noqa: PLC0415 - as above
 
         if not row.enabled:
-            return "◌ not loaded: switched off"
+            return "◌ disabled"
         status = engine.pool.status(row.name)
         return "● ready" if status.ready else f"⚠ {status.detail}"
 
     @admin.display(description="pinned to")
     def pinned(self, row: Router) -> str:
-        return f"{row.checkpoint[:12]}…" if row.checkpoint else "nothing yet"
+        return f"{row.checkpoint[:12]}…" if row.checkpoint else "none yet"

@@ -1,4 +1,4 @@
-"""The one row of settings that hold for all domains."""
+"""The settings of all domains, a single row."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from experiments.models import LanguageModel, RoutingSettings
 
 class RoutingSettingsForm(ConfigurationForm):
     baseline = forms.ChoiceField(
-        help_text="What savings are counted against: the pair's strong or weak model, or one "
+        help_text="Savings are calculated against this: the pair's strong or weak model, or one "
         "model for every prompt."
     )
 
@@ -35,7 +35,7 @@ class RoutingSettingsAdmin(ConfigurationAdmin):
     section = "settings"
     form = RoutingSettingsForm
     fieldsets = [
-        ("The usual pair", {"fields": ["strong_model", "weak_model"]}),
+        ("Default pair", {"fields": ["strong_model", "weak_model"]}),
         ("Savings", {"fields": ["baseline"]}),
         ("Detection", {"fields": ["detector"]}),
         ("Global holdout", {"fields": ["holdout_percentage"]}),
@@ -51,12 +51,12 @@ class RoutingSettingsAdmin(ConfigurationAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
-        """There is one row, so the list is its page."""
+        """Redirects to the only row."""
         row = RoutingSettings.objects.first()
         if row is not None:
             url = reverse("admin:experiments_routingsettings_change", args=[row.pk])
             return HttpResponseRedirect(url)
         self.message_user(
-            request, "There are no routing settings yet. Run `manage.py seed`.", messages.WARNING
+            request, "No routing settings yet. Run `manage.py seed`.", messages.WARNING
         )
         return HttpResponseRedirect(reverse("admin:index"))

@@ -1,4 +1,4 @@
-"""The admin site: its pages by what they are for."""
+"""The admin site, with its pages grouped by purpose."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ GROUPS = {
 
 
 class LoginForm(AdminAuthenticationForm):
-    """Says how long to wait where too many logins failed."""
+    """Shows how long to wait after too many failed logins."""
 
     def get_invalid_login_error(self) -> ValidationError:
         refused = getattr(self.request, "login_refused", None)
@@ -43,7 +43,7 @@ class SwitchyardAdminSite(AdminSite):
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """429 with Retry-After where too many logins failed."""
+        """429 with Retry-After after too many failed logins."""
         response = super().login(request, extra_context)
         if (refused := getattr(request, "login_refused", None)) is not None:
             response.status_code = 429
@@ -53,8 +53,8 @@ class SwitchyardAdminSite(AdminSite):
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:
-        """With what is in use now. Two queries more."""
-        from experiments.models import Flag, PolicyRevision  # noqa: PLC0415 - made before them
+        """Adds the state of routing and the current revision. Two more queries."""
+        from experiments.models import Flag, PolicyRevision  # noqa: PLC0415 - the site is created before the models
 
         context = {
             "master": Flag.objects.filter(key=MASTER_FLAG).first(),
@@ -65,7 +65,7 @@ class SwitchyardAdminSite(AdminSite):
     def get_app_list(
         self, request: HttpRequest, app_label: str | None = None
     ) -> list[dict[str, Any]]:
-        """Grouped by purpose, in the order one needs them; what has no group comes last."""
+        """Grouped by purpose; pages without a group are last."""
         apps: list[dict[str, Any]] = super().get_app_list(request, app_label)
         if app_label is not None:
             return apps
@@ -76,7 +76,7 @@ class SwitchyardAdminSite(AdminSite):
 
 
 def _section(title: str, names: tuple[str, ...], models: dict[str, Any]) -> dict[str, Any]:
-    """Takes its models out of `models`. `app_label` also is the id and class in the templates."""
+    """Removes its models from `models`. `app_label` is also the id and class in the templates."""
     found = [models.pop(name) for name in names if name in models]
     return {
         "name": title,

@@ -1,4 +1,4 @@
-"""Steps that an operator takes with a row: a button, a page that asks once more, a revision."""
+"""Steps that an operator takes with a row: a button, a confirmation page, a revision."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -19,15 +19,15 @@ REFUSED = (LifecycleError, LockedError, RolloutError)
 
 
 class Taken(NamedTuple):
-    """What a step did, in words, and the row to look at next."""
+    """The message about a step, and the row to show next."""
 
-    said: str
+    message: str
     row: Any
 
 
 class Step(NamedTuple):
-    """`name` is in the address, `label` on the button, `what` says what it does. `take` does it
-    with what `form` asked for; `about` says what to know first, once the step is opened."""
+    """`name` is in the address, `label` on the button, `what` describes the effect. `take` runs the
+    step with the data of `form`; `about` returns information for the confirmation page."""
 
     name: str
     label: str
@@ -39,7 +39,7 @@ class Step(NamedTuple):
 
 
 class SteppedAdmin(ModelAdmin):
-    """An admin whose rows have steps. `steps_of` says which can be taken now."""
+    """An admin whose rows have steps. `steps_of` returns those available now."""
 
     def steps_of(self, row: Any) -> Sequence[Step]:
         return ()
@@ -53,7 +53,7 @@ class SteppedAdmin(ModelAdmin):
         return [own, *super().get_urls()]
 
     def step_view(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
-        """GET asks once more, POST takes the step."""
+        """GET shows the confirmation page, POST takes the step."""
         row = self.get_object(request, object_id)
         if row is None:
             raise Http404
@@ -61,7 +61,7 @@ class SteppedAdmin(ModelAdmin):
             raise PermissionDenied
         step = next((step for step in self.steps_of(row) if step.name == name), None)
         if step is None:
-            text = f"{row} cannot take that step now: it has moved on meanwhile."
+            text = f"This step is no longer available: {row} has changed."
             self.message_user(request, text, messages.WARNING)
             return HttpResponseRedirect(self.url_of(row))
         form = step.form(row, request.POST if request.method == "POST" else None)
@@ -75,7 +75,7 @@ class SteppedAdmin(ModelAdmin):
                 problems = error.messages
             else:
                 self.log_change(request, row, step.label)
-                self.message_user(request, taken.said, messages.SUCCESS)
+                self.message_user(request, taken.message, messages.SUCCESS)
                 return HttpResponseRedirect(self.url_of(taken.row))
         context = {
             **self.admin_site.each_context(request),

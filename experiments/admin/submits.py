@@ -1,4 +1,4 @@
-"""What one submit of an admin form carries along until its revision is published."""
+"""The state of one submit of an admin form until its revision is published."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ class PercentageChange(NamedTuple):
 
 @dataclass
 class Submit:
-    """Messages wait here: a submit that is refused after all must not say that it worked."""
+    """Messages are held back, because a refused submit must not report success."""
 
     messages: list[tuple[Any, ...]] = field(default_factory=list)
     percentages: list[PercentageChange] = field(default_factory=list)
@@ -26,8 +26,8 @@ class Submit:
     is_open: bool = False
 
 
-class ConfirmationRequired(Exception):  # noqa: N818 - not an error: a page to look at before anything is kept
-    """Nothing is kept and this response is given instead."""
+class ConfirmationRequired(Exception):  # noqa: N818 - not an error: a page to confirm before anything is saved
+    """Nothing is saved, and this response is returned instead."""
 
     def __init__(self, response: HttpResponseBase) -> None:
         self.response = response
@@ -35,7 +35,7 @@ class ConfirmationRequired(Exception):  # noqa: N818 - not an error: a page to l
 
 
 def submit_of(request: HttpRequest) -> Submit:
-    """The submit of this request, made when it is first asked for."""
+    """The submit of this request, created on first use."""
     submit = getattr(request, _ATTRIBUTE, None)
     if not isinstance(submit, Submit):
         submit = Submit()
@@ -44,7 +44,7 @@ def submit_of(request: HttpRequest) -> Submit:
 
 
 def posted(request: HttpRequest) -> Iterator[tuple[str, str]]:
-    """Everything the operator entered, to be sent again on confirmation."""
+    """Everything the operator entered, to send again on confirmation."""
     for name, values in request.POST.lists():
         if name != "csrfmiddlewaretoken":
             yield from ((name, str(value)) for value in values)

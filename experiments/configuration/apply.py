@@ -1,7 +1,7 @@
-"""Writing a document back into rows: `apply_config` and rolling back to a revision.
+"""Applies a document to the rows, for `apply_config` and rollbacks.
 
-Both go through `apply`, which refuses keys it does not know, writes only rows that differ, and
-publishes one revision.
+Both use `apply`, which refuses unknown keys, writes only rows that differ, and publishes one
+revision.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -81,10 +81,10 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "metrics": OWN_METRIC_FIELDS,
     "experiments": EXPERIMENT_KEYS,
 }
-# What a section's rows are called where their name is that of a list in a row.
+# The kind of a section's rows if its name is also the name of a list in a row.
 KINDS = {"metrics": "own_metrics"}
-# A file never changes a rollout's state: the section is in the export for people to read.
-READ_OVER = "rollouts"
+# A file never changes a rollout's state: the section is exported for information only.
+IGNORED = "rollouts"
 LISTS: dict[str, tuple[str, ...]] = {
     "prices": PRICE_KEYS,
     "allow": ENTRY_FIELDS,
@@ -98,7 +98,7 @@ SETTINGS_KEYS = (*SETTINGS_FIELDS, *SETTINGS_AMOUNTS, *SETTINGS_MODELS)
 
 
 class ConfigurationError(Exception):
-    """A document that cannot be applied. `problems` names every one, with its path."""
+    """A document that cannot be applied. `problems` lists each problem with its path."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
@@ -107,8 +107,8 @@ class ConfigurationError(Exception):
 
 @retried
 def plan(document: Document) -> list[Change]:
-    """What applying `document` would change: it is applied and taken back, so what would be refused
-    is refused here too. Raises ConfigurationError."""
+    """The changes that applying `document` would make. Applies it and rolls back, so it refuses the
+    same documents as `apply`. Raises ConfigurationError."""
     with transaction.atomic():
         changes = apply(document, "plan", "")
         transaction.set_rollback(True)
@@ -117,10 +117,10 @@ def plan(document: Document) -> list[Change]:
 
 @retried
 def apply(document: Document, author: Author, note: str) -> list[Change]:
-    """Makes the rows match `document`; sections it leaves out stay as they are.
+    """Makes the rows match `document`; missing sections do not change.
 
-    Inside a section, rows the document does not name are deleted. Raises ConfigurationError, and
-    then nothing was changed.
+    Rows that a section does not contain are deleted. Raises ConfigurationError; then nothing was
+    changed.
     """
     _refuse_unknown_keys(document)
     locked = list(problems_of(document.get("experiments", {}), current_document()["experiments"]))
@@ -141,12 +141,12 @@ def apply(document: Document, author: Author, note: str) -> list[Change]:
 
 
 def plan_roll_back(number: int) -> list[Change]:
-    """What rolling back would change. Raises ConfigurationError, PolicyRevision.DoesNotExist."""
+    """The changes of a rollback. Raises ConfigurationError, PolicyRevision.DoesNotExist."""
     return plan(_earlier(number))
 
 
 def roll_back(number: int, author: Author) -> list[Change]:
-    """Applies the document of an earlier revision, as a new one. Experiments stay as they are.
+    """Applies the document of an earlier revision as a new one. Experiments do not change.
 
     Raises ConfigurationError, PolicyRevision.DoesNotExist.
     """
@@ -156,7 +156,7 @@ def roll_back(number: int, author: Author) -> list[Change]:
 def _earlier(number: int) -> Document:
     document = dict(PolicyRevision.objects.get(number=number).document)
     document.pop("experiments", None)
-    if "metrics" in document:  # what experiments are judged by stays
+    if "metrics" in document:  # metrics of experiments do not change
         now = current_document()["metrics"]
         document["metrics"] |= {name: now[name] for name in metrics_in_use() if name in now}
     return document
@@ -164,11 +164,11 @@ def _earlier(number: int) -> Document:
 
 def _refuse_unknown_keys(document: Any) -> None:
     if not isinstance(document, dict):
-        raise ConfigurationError(["The file holds no configuration: it must be a mapping."])
+        raise ConfigurationError(["The file is not a configuration: it must be a mapping."])
     if found := find_unstorable(document):
         raise ConfigurationError([f"{found.field} {found}"])
     problems = [
-        f"unknown section '{key}'" for key in document.keys() - {*SECTIONS, "settings", READ_OVER}
+        f"unknown section '{key}'" for key in document.keys() - {*SECTIONS, "settings", IGNORED}
     ]
     problems += _problems_of_row(
         "settings", "settings", document.get("settings", {}), SETTINGS_KEYS
@@ -185,7 +185,7 @@ def _refuse_unknown_keys(document: Any) -> None:
 
 
 def _problems_of_row(section: str, path: str, row: Any, allowed: tuple[str, ...]) -> Iterable[str]:
-    """Unknown keys at any depth; where all are known, values that are of another kind."""
+    """Unknown keys at any depth; if all keys are known, values of the wrong type."""
     if not isinstance(row, dict):
         return [f"{path}: must be a mapping"]
     unknown = [*_unknown(path, row, allowed), *_unknown_inside(path, row)]
@@ -208,7 +208,7 @@ def _unknown(path: str, row: Any, allowed: tuple[str, ...]) -> list[str]:
 
 
 def _write(document: Document) -> None:
-    """Rows in the order they refer to each other; what others protect is deleted last."""
+    """Writes rows in the order of their references; protected rows are deleted last."""
     with transaction.atomic():
         _write_section("endpoints", ProviderEndpoint, document.get("endpoints"), _write_endpoint)
         _write_section(
@@ -286,7 +286,7 @@ def _require_unused(names: Iterable[str], done: str) -> None:
     for name in names:
         if name in used:
             keys = ", ".join(used[name])
-            raise ValidationError(f"metrics.{name}: it cannot be {done}: {keys} is judged by it.")
+            raise ValidationError(f"metrics.{name}: it cannot be {done}, because {keys} uses it.")
 
 
 def _write_rule(row: ParameterRule, values: Document) -> None:
@@ -355,13 +355,13 @@ def _write_domain(row: Domain, values: Document) -> None:
 
 
 def _write_flags(section: Document | None) -> None:
-    """Flags belong to the product or to a domain: a document changes them, it never adds any."""
+    """Flags are built in or belong to a domain: a document changes them but never adds one."""
     for key, values in (section or {}).items():
         row = Flag.objects.filter(key=key).first()
         if row is None:
             domain = Domain.objects.filter(flag__isnull=True, name=_domain_of(key)).first()
             if domain is None:
-                raise ValidationError(f"flags.{key}: there is no such flag.")
+                raise ValidationError(f"flags.{key}: unknown flag.")
             row = Flag(key=key, kind=Flag.Kind.DOMAIN, domain=domain)
         _assign(row, values, ("seed", "description"))
         if "percentage" in values:

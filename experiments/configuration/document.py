@@ -1,7 +1,7 @@
-"""The configuration as one document: what a revision holds and what `export_config` writes.
+"""The configuration as one document, as in revisions and `export_config`.
 
-A document is plain JSON with sorted names, so that its hash tells whether anything changed.
-Secrets and unit ids are never part of it: lists hold keyed hashes.
+A document is plain JSON with sorted names, so that its hash shows whether anything changed. Secrets
+and unit ids are never part of it: lists contain keyed hashes.
 """
 
 import hashlib
@@ -121,7 +121,7 @@ PRICE_FIELDS = ("source", "source_version")
 
 
 def current_document() -> Document:
-    """The configuration in the rows now. A fixed number of queries, whatever the rows."""
+    """The configuration in the current rows. A fixed number of queries."""
     return {
         "settings": settings_document(load_settings()),
         "models": {
@@ -163,7 +163,7 @@ def current_document() -> Document:
 
 
 def load_settings() -> RoutingSettings:
-    """The one row of settings. Raises RoutingSettings.DoesNotExist with the fix in its message."""
+    """The row of settings. Raises RoutingSettings.DoesNotExist, which says how to create it."""
     try:
         related = RoutingSettings.objects.select_related(
             "strong_model", "weak_model", "judge_model"
@@ -171,7 +171,7 @@ def load_settings() -> RoutingSettings:
         return related.get(pk=1)
     except ObjectDoesNotExist:
         raise RoutingSettings.DoesNotExist(
-            "There are no routing settings yet. Run `manage.py seed`."
+            "No routing settings yet. Run `manage.py seed`."
         ) from None
 
 
@@ -250,9 +250,9 @@ def experiment_document(row: Experiment) -> Document:
 
 
 def rollout_document(row: Rollout) -> Document:
-    """A rollout's plan and, once it has started, who is treated and who is control.
+    """A rollout's plan and, once it has started, its shares of treated and control units.
 
-    A flag that was moved by hand has other shares than its phase: nothing is counted then.
+    If a flag was changed manually, its share differs from the phase and nothing is counted.
     """
     share = row.flag.percentage
     return {

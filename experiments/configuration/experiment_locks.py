@@ -1,7 +1,7 @@
-"""What may not change while an experiment runs, whichever door the change comes through.
+"""Rules about changes that are not allowed while an experiment runs.
 
-`publish` compares the document before with the one after, so admin, API, `apply_config` and a roll
-back are all held to the same rules.
+`publish` compares the old with the new document, so the rules apply to the admin, the API,
+`apply_config` and rollbacks.
 """
 
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ STILL = ("seed", "arms")
 
 
 class LockedError(Exception):
-    """A change that would spoil a running experiment. `problems` names each."""
+    """A change that would invalidate a running experiment. `problems` lists each."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
@@ -47,7 +47,7 @@ class LockedError(Exception):
 
 
 def refuse_locked(before: Document, after: Document) -> None:
-    """Raises LockedError where `after` changes what a running experiment stands on."""
+    """Raises LockedError if `after` changes something that a running experiment depends on."""
     problems = list(_violations(before, after))
     if problems:
         raise LockedError(problems)
@@ -58,7 +58,7 @@ def _violations(before: Document, after: Document) -> Iterator[str]:
     for key, experiment in running.items():
         later = after["experiments"].get(key)
         if later is None:
-            yield f"Experiment '{key}' is running: stop it before it is deleted or archived."
+            yield f"Experiment '{key}' is running. Stop it before you delete or archive it."
             continue
         yield from _of_experiment(key, experiment, later)
         if later["status"] in RUNNING:
@@ -72,10 +72,10 @@ def _violations(before: Document, after: Document) -> Iterator[str]:
 
 def _of_experiment(key: str, before: Document, after: Document) -> Iterator[str]:
     for name in (*LOCKED, *JUDGED):
-        if before.get(name, after[name]) != after[name]:  # documents of before know fewer names
+        if before.get(name, after[name]) != after[name]:  # older documents have fewer names
             yield f"Experiment '{key}' is running: its {name} is locked until it is stopped."
     if after["coverage"] < before["coverage"]:
-        yield f"Experiment '{key}' is running: its coverage may only grow."
+        yield f"Experiment '{key}' is running: its coverage can only grow."
     if after["phase"] == before["phase"]:
         for name in STILL:
             if before[name] != after[name]:
@@ -83,14 +83,14 @@ def _of_experiment(key: str, before: Document, after: Document) -> Iterator[str]
 
 
 def _of_stopped(before: Document, after: Document) -> Iterator[str]:
-    """A stopped experiment's results are judged by the plan it had."""
+    """The results of a stopped experiment depend on its plan, so the plan is locked."""
     for key, experiment in before["experiments"].items():
         later = after["experiments"].get(key)
         if experiment["status"] != STOPPED or later is None:
             continue
         for name in (*LOCKED, *JUDGED, *STILL):
             if experiment.get(name, later[name]) != later[name]:
-                yield f"Experiment '{key}' is stopped: its {name} stays. Clone it to go on."
+                yield f"Experiment '{key}' is stopped: its {name} is locked. Clone it to continue."
 
 
 def _of_domains(key: str, experiment: Document, before: Document, after: Document) -> Iterator[str]:
@@ -105,7 +105,7 @@ def _of_domains(key: str, experiment: Document, before: Document, after: Documen
             if was[field] != now[field]:
                 yield (
                     f"Experiment '{key}' is running: the {field} of '{name}' are locked until it "
-                    "is stopped, or other prompts would take part than before."
+                    "is stopped, because other prompts would take part."
                 )
 
 
@@ -132,7 +132,7 @@ def _of_arms(key: str, experiment: Document, before: Document, after: Document) 
 def _of_borrowed(
     key: str, experiment: Document, before: Document, after: Document
 ) -> Iterator[str]:
-    """What arms take from their domain: a pair where they name none, the selector's criteria."""
+    """What arms inherit from their domain: the default pair and the criteria of the selector."""
     policies = [arm["policy"] for arm in experiment["arms"]]
     borrows = any(not all(p[side] for side in PAIR) for p in policies)
     selects = any(p["method"] == Method.DOMAIN_SELECTOR for p in policies)
@@ -142,8 +142,8 @@ def _of_borrowed(
             continue
         if borrows and _pair(name, before) != _pair(name, after):
             yield (
-                f"Experiment '{key}' is running: an arm answers with the pair of '{name}', "
-                "which is locked until it is stopped."
+                f"Experiment '{key}' is running: an arm uses the pair of '{name}', which "
+                "is locked until the experiment is stopped."
             )
         for field in SELECTION if selects else ():
             if was[field] != now[field]:
@@ -151,21 +151,21 @@ def _of_borrowed(
 
 
 def _of_judge(key: str, experiment: Document, before: Document, after: Document) -> Iterator[str]:
-    """Where verdicts are a metric, one judge gives all of them, by one rubric."""
+    """If verdicts are a metric, one judge with one rubric must give all of them."""
     if all(metric["metric"] != METRIC for metric in experiment["metrics"]):
         return
     judge, later = (document["settings"].get("judge_model") for document in (before, after))
     models = (document["models"].get(judge, {}) for document in (before, after))
     if judge != later or len({model.get("provider") for model in models}) > 1:
         yield (
-            f"Experiment '{key}' is running and counts the judge's verdicts: the judge model is "
-            "locked until it is stopped. To save money lower the shadow shares or the budget."
+            f"Experiment '{key}' is running and uses the judge's verdicts: the judge model is "
+            "locked until it is stopped. To save money, lower the shadow shares or the budget."
         )
     for name in _domains(experiment, before):
         was, now = before["domains"][name], after["domains"].get(name, {})
         if now and was.get("rubric") != now.get("rubric"):
             yield (
-                f"Experiment '{key}' is running and counts the judge's verdicts: the rubric of "
+                f"Experiment '{key}' is running and uses the judge's verdicts: the rubric of "
                 f"'{name}' is locked until it is stopped."
             )
 

@@ -1,6 +1,6 @@
-"""Experiments in a configuration file: drafts are written, everything else must be as it is.
+"""Experiments in a configuration file: drafts are written, other experiments must be unchanged.
 
-A file never changes an experiment's status, phase or seed, so those keys are read over.
+A file never changes an experiment's status, phase or seed, so these keys are ignored.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ METRIC_KEYS = METRIC_FIELDS
 
 
 def problems_of(section: Document, now: Document) -> Iterator[str]:
-    """Experiments past their draft that the file would change."""
+    """Experiments that are not drafts and that the file would change."""
     for key, values in section.items():
         known = now.get(key)
         if known is None or known["status"] == Experiment.Status.DRAFT:
@@ -53,7 +53,7 @@ def write_experiments(section: Document) -> None:
 
 
 def write_values(row: Experiment, values: Document) -> None:
-    """What the values name, on the row, its arms and its metrics. Raises ValidationError."""
+    """Writes the given values to the row, its arms and its metrics. Raises ValidationError."""
     for name in WRITTEN:
         if name in values:
             setattr(row, name, values[name])

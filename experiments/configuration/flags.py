@@ -1,4 +1,4 @@
-"""A flag's percentage and the kill switch: each change is one revision, at work within a second."""
+"""A flag's percentage and the kill switch: each change is a revision, active within a second."""
 
 from decimal import Decimal
 
@@ -8,14 +8,14 @@ from experiments.models import Flag
 
 
 def set_percentage(key: str, percentage: Decimal, author: Author, reason: str = "") -> Flag:
-    """Nobody who was in moves out where it rises. Raises Flag.DoesNotExist, and ValidationError
-    where the flag does not take that percentage."""
+    """Raising the percentage keeps all units that were on. Raises Flag.DoesNotExist, and
+    ValidationError if the flag does not allow that percentage."""
     note = f"{key} at {percentage.normalize():f} %" + (f": {reason}" if reason else "")
     return _write(key, percentage, author, note)
 
 
 def throw_kill_switch(author: Author, reason: str = "") -> Flag:
-    """Routing off for everybody: every prompt goes to the domain selector."""
+    """Switches routing off for all units: every prompt goes to the domain selector."""
     note = "Kill switch" + (f": {reason}" if reason else "")
     return _write(MASTER_FLAG, Decimal(0), author, note)
 

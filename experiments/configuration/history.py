@@ -1,4 +1,4 @@
-"""What revisions changed, in words: for the history, and for whoever edits the same row."""
+"""The changes of revisions in words, for the history and for stale forms."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -31,7 +31,7 @@ MANY = 6
 
 
 class Place(NamedTuple):
-    """Where in a document a value stands. A row that came or went as a whole has no field."""
+    """The position of a value in a document. An added or removed row has no field."""
 
     section: str
     name: str
@@ -39,7 +39,7 @@ class Place(NamedTuple):
 
 
 class ReadableChange(NamedTuple):
-    """One change in words. For a list `added` and `removed` hold its entries, at most a few."""
+    """One change in words. For lists, `added` and `removed` contain a few entries."""
 
     subject: str
     field: str
@@ -65,7 +65,7 @@ class Happened(NamedTuple):
 
 
 def place_of(path: str) -> Place:
-    """A difference's path taken apart. Names of models hold dots, so their fields are known."""
+    """Splits the path of a change. Names of models contain dots, so their fields are listed."""
     section, _, rest = path.partition(".")
     if section == "settings":
         return Place(section, "", rest)
@@ -81,14 +81,14 @@ def readable(changes: Iterable[Change]) -> tuple[ReadableChange, ...]:
 
 
 def changes_since(number: int, section: str, name: str) -> list[Happened]:
-    """What revisions after `number` did to one row, oldest first. One query."""
+    """The changes of one row by revisions after `number`, oldest first. One query."""
     return list(_happened(number, section, name))
 
 
 def changes_between(since: datetime, until: datetime, domain: str) -> list[Happened]:
-    """What revisions of that time did to a domain's traffic, oldest first. Two queries.
+    """The changes that affected a domain's traffic in that time, oldest first. Two queries.
 
-    Its own row and flag count, and the experiments on it: their steps, not their plans.
+    These are changes of its row and its flag, and the steps of its experiments, not their plans.
     """
     rows = PolicyRevision.objects.filter(created_at__gte=since, created_at__lt=until)
     of_domain = Q(domain__name=domain) | Q(domain=None)
@@ -145,7 +145,7 @@ def _few(entries: Sequence[Any]) -> tuple[str, ...]:
 
 
 def _words(value: Any) -> str:
-    """A value of a document as one would say it."""
+    """A value of a document in words."""
     if value is None or value in ("", []):
         return "nothing"
     if isinstance(value, bool):
@@ -160,7 +160,7 @@ def _words(value: Any) -> str:
 
 
 def _mapping(value: dict[str, Any]) -> str:
-    """A listed unit by its label, a price by its figures, anything else as its pairs."""
+    """A listed unit as its label, other mappings as pairs of name and value."""
     if "label" in value:
         return str(value["label"])
     known = {key: inner for key, inner in value.items() if inner not in (None, "", "0")}

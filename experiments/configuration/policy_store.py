@@ -1,4 +1,4 @@
-"""A revision's document as the frozen `Policy` that decides, and the one each process keeps."""
+"""Builds the frozen `Policy` of a revision, and caches the newest one in each process."""
 
 import threading
 import time
@@ -43,14 +43,14 @@ class NoPolicyError(Exception):
     """No revision was ever published."""
 
     def __init__(self) -> None:
-        super().__init__("There is no configuration yet. Run `manage.py seed`.")
+        super().__init__("No configuration yet. Run `manage.py seed`.")
 
 
 class PolicyStore:
-    """The newest policy of this process. Looks for a newer revision at most once a second.
+    """The newest policy of this process. Checks for a newer revision at most once a second.
 
-    Reading a revision takes milliseconds, so flags and percentages hold from the next decision on;
-    what takes longer (routers, the detector's examples) is told of it and loads behind.
+    Reading a revision takes milliseconds, so flags and percentages apply from the next decision on.
+    Slower parts (routers, the detector's examples) are notified and load in the background.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class PolicyStore:
         self._listeners.append(listener)
 
     def current(self) -> core.Policy:
-        """One query a second at most, two where there is a new revision."""
+        """At most one query per second, two if there is a new revision."""
         policy = self._fresh()
         if policy is not None:
             return policy
@@ -76,7 +76,7 @@ class PolicyStore:
         return None if is_due else self._policy
 
     def invalidate(self) -> None:
-        """The next decision reads the newest revision, whatever was kept."""
+        """The next decision reads the newest revision."""
         self._policy = None
 
     def _refresh(self) -> core.Policy:
@@ -155,7 +155,7 @@ def build_policy(number: int, document: Document) -> core.Policy:
 
 
 def _shadowing(routing: Document) -> core.Shadowing:
-    """Revisions from before shadow calls know none of this."""
+    """Revisions from before shadow calls have none of these values."""
     return core.Shadowing(
         routing.get("shadow_seed", core.Shadowing().seed),
         int(Decimal(routing.get("shadow_budget", 0)) * NANO_PER_DOLLAR),
@@ -330,7 +330,7 @@ def _model(name: str, model: Document) -> Model:
             speed_rating=model["speed_rating"],
             certifications=tuple(model["certifications"]),
         ),
-        # Where no price has a beginning or an end, the first holds on any day.
+        # If no price has a start or an end, the first one is valid on any day.
         cost=core.cost_of(_price(model["prices"][0]) if model["prices"] else None),
         metrics=ModelMetrics(model["latency_p50_ms"], model["latency_p95_ms"]),
         is_available=model["is_available"],

@@ -1,4 +1,4 @@
-"""Prices from the genai-prices catalogue, which is a package and needs no network."""
+"""Prices from the genai-prices catalogue, an installed package that needs no network."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -10,13 +10,13 @@ from genai_prices import Usage, calc_price
 
 from experiments.models import LanguageModel, ModelPrice
 
-# A small call: large ones reach the dearer tiers that some models have for long contexts.
+# A small call: some models have more expensive tiers for long contexts.
 SAMPLE_TOKENS = 1_000
 PER_MILLION = Decimal(1_000_000) / SAMPLE_TOKENS
 
 
 class CataloguePrice(NamedTuple):
-    """US dollars per million tokens. None where some of the tokens cost as much as the others."""
+    """US dollars per million tokens. None: the same price as other tokens."""
 
     input_per_million: Decimal
     output_per_million: Decimal
@@ -29,17 +29,17 @@ class CataloguePrice(NamedTuple):
 
 
 class Refreshed(NamedTuple):
-    """What a refresh did, as model names."""
+    """The result of a refresh, as model names."""
 
     changed: list[str]
     unpriced: list[str]
 
 
 def catalogue_price(name: str) -> CataloguePrice | None:
-    """The price of a model by LiteLLM's name, or None where the catalogue has none.
+    """The price of a model by its name in LiteLLM, or None if the catalogue has none.
 
-    `openai/gpt-4.1` is looked up at its provider; a provider the catalogue does not know leaves
-    the model unpriced, rather than taking the price of a namesake elsewhere.
+    `openai/gpt-4.1` is looked up at its provider. A model of an unknown provider has no price,
+    because a model of the same name elsewhere may cost something else.
     """
     try:
         return _price(partial(_per_million, name))
@@ -74,7 +74,7 @@ def _price(per_million: Callable[..., Decimal]) -> CataloguePrice:
 
 
 def _per_million(name: str, side: str, **parts: int) -> Decimal:
-    """What a million tokens of one side cost that are all of the kinds in `parts`."""
+    """The price per million tokens of one side, if all tokens are of the kinds in `parts`."""
     provider, _, model = name.partition("/")
     usage = Usage(input_tokens=SAMPLE_TOKENS, output_tokens=SAMPLE_TOKENS, **parts)
     found = calc_price(usage, model or provider, provider_id=provider if model else None)
@@ -86,7 +86,7 @@ def _unless(general: Decimal, own: Decimal) -> Decimal | None:
 
 
 def refresh_prices() -> Refreshed:
-    """Brings the catalogue's price of every model up to date. An operator's prices stay."""
+    """Updates the catalogue's price of every model. Operators' prices do not change."""
     changed, unpriced = [], []
     for model in LanguageModel.objects.prefetch_related("prices"):
         price = catalogue_price(model.name)
@@ -98,7 +98,7 @@ def refresh_prices() -> Refreshed:
 
 
 def _save_price(model: LanguageModel, price: CataloguePrice) -> bool:
-    """Whether the price differs from the one kept."""
+    """Stores the price; returns whether it changed."""
     known = next((p for p in model.prices.all() if p.source == ModelPrice.CATALOGUE), None)
     if known and price == CataloguePrice(*(getattr(known, of) for of in CataloguePrice._fields)):
         return False

@@ -18,7 +18,7 @@ Author = AbstractBaseUser | AnonymousUser | str
 
 
 class Publication:
-    """What a block published, known once it has ended: None where it changed nothing."""
+    """The revision that a block published, set at its end; None if it changed nothing."""
 
     revision: PolicyRevision | None = None
 
@@ -27,7 +27,7 @@ class Publication:
 def revision(author: Author, note: str = "") -> Iterator[Publication]:
     """Everything saved inside is one transaction and, if it changed anything, one revision.
 
-    Raises LockedError where a running experiment forbids the change; nothing of it is kept then.
+    Raises LockedError if a running experiment forbids the change; then nothing is saved.
     """
     publication = Publication()
     with transaction.atomic():
@@ -38,7 +38,7 @@ def revision(author: Author, note: str = "") -> Iterator[Publication]:
 
 
 def publish(author: Author, note: str = "") -> PolicyRevision | None:
-    """The rows as they are now, as the next revision; None when nothing changed."""
+    """Stores the current rows as the next revision; returns None if nothing changed."""
     with transaction.atomic():
         _create_missing_flags()
         document = current_document()
@@ -67,7 +67,7 @@ def changes_of(row: PolicyRevision) -> list[Change]:
 
 
 def _create_missing_flags() -> None:
-    """A domain without a flag could not be rolled out. Its flag starts at 0 %."""
+    """Every domain needs a flag for its rollout. A new flag starts at 0 %."""
     for domain in Domain.objects.filter(flag__isnull=True):
         Flag.objects.create(
             key=domain_flag(domain.name),
@@ -78,7 +78,7 @@ def _create_missing_flags() -> None:
 
 
 def lock_configuration() -> None:
-    """One publication at a time, or two take the same number. SQLite has one writer anyway."""
+    """Allows one publication at a time, so that numbers are unique. SQLite has only one writer."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('switchyard-revision'))")

@@ -1,8 +1,8 @@
-"""Who may do what: groups with permissions, seeded once and then the administrator's to edit.
+"""Roles: groups with permissions, seeded once; administrators can then edit them.
 
-- viewer: reads everything but API keys and users;
+- viewer: reads everything except API keys and users;
 - operator: also edits the configuration, rolls back, and chats through the gateway;
-- administrator: also API keys, users and groups.
+- administrator: also manages API keys, users and groups.
 """
 
 from collections.abc import Iterable
@@ -68,8 +68,8 @@ def _codenames(actions: Iterable[str], models: Iterable[str]) -> set[str]:
 
 
 _VIEWER = _codenames(["view"], READ)
-# Flags belong to the product or a domain, and there is one row of settings: nobody adds or deletes
-# them. Adding a revision is rolling back to an earlier one.
+# Flags are built in or belong to a domain, and there is one row of settings, so no role adds or
+# deletes them. Adding a revision means rolling back to an earlier one.
 _OPERATOR = (
     _VIEWER
     | _codenames(EVERYTHING, EDITED)
@@ -91,8 +91,8 @@ ROLES = {VIEWER: _VIEWER, OPERATOR: _OPERATOR, ADMINISTRATOR: _ADMINISTRATOR}
 
 
 def seed_roles() -> None:
-    """Creates the groups, and gives an existing one what its role has come to be allowed since:
-    each permission once, so that an administrator's edit stays."""
+    """Creates the groups, and gives existing groups new permissions of their role. Each permission
+    is given once, so that edits of administrators persist."""
     known = Permission.objects.filter(content_type__app_label__in=["experiments", "auth"])
     permissions = {permission.codename: permission for permission in known}
     offered = set(OfferedPermission.objects.values_list("role", "codename"))

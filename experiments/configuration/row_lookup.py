@@ -1,4 +1,4 @@
-"""Finding the row a document names, and saying where in the document something is wrong."""
+"""Finds rows by their names in a document, and adds paths to errors."""
 
 from typing import TypeVar
 
@@ -9,17 +9,17 @@ Row = TypeVar("Row", bound=models.Model)
 
 
 def named(model: type[Row], name: str | None, path: str) -> Row | None:
-    """The row of that name, or None for None. Raises ValidationError naming `path`."""
+    """The row of that name, or None for None. Raises ValidationError with `path`."""
     if name is None:
         return None
     row = model._default_manager.filter(name=name).first()
     if row is None:
-        raise ValidationError(f"{path}: there is no {model._meta.verbose_name} '{name}'.")
+        raise ValidationError(f"{path}: unknown {model._meta.verbose_name} '{name}'.")
     return row
 
 
 def placed(error: ValidationError, path: str) -> ValidationError:
-    """The same refusal, each message behind the path of what it is about."""
+    """The same error, with the path of the value before each message."""
     if hasattr(error, "error_dict"):
         named_fields = [
             (path if field == NON_FIELD_ERRORS else f"{path}.{field}", message)

@@ -1,4 +1,4 @@
-"""What a new installation starts with. Safe to run at every start: it never overwrites an edit."""
+"""The initial configuration. Safe to run at every start: it never overwrites edits."""
 
 from dataclasses import asdict
 from decimal import Decimal
@@ -36,12 +36,12 @@ from experiments.routers.local import calibrated_thresholds
 from experiments.storage.transactions import retried
 
 ON, OFF = Decimal(100), Decimal(0)
-# Where a wrong answer hurts most, routing starts switched off.
+# In these domains a wrong answer does most harm, so routing starts switched off.
 CAREFUL = {"medical", "legal", "financial"}
 SWITCHES = {
     "routellm_cost_tracking": (ON, "Costs and savings are recorded with each decision."),
     "routellm_performance_monitoring": (ON, "Timings are recorded with each decision."),
-    "routellm_a_b_testing": (ON, "Running experiments assign units. Off: nobody is in one."),
+    "routellm_a_b_testing": (ON, "Running experiments assign units. Off: no units are enrolled."),
     "routellm_quality_feedback": (ON, "Feedback is accepted. Off: it is refused with 403."),
     "routellm_dynamic_threshold": (
         OFF,
@@ -62,8 +62,8 @@ CAPABILITIES = {
 
 @retried
 def seed() -> None:
-    """Creates what is missing. Domains, models and routers only where nothing was ever published:
-    one that an operator deleted stays deleted."""
+    """Creates what is missing. Domains, models and routers are created only before the first
+    revision, so that deleted ones stay deleted."""
     seed_roles()
     with revision("seed", "Seeded"):
         if not PolicyRevision.objects.exists():
@@ -80,7 +80,7 @@ def seed() -> None:
 
 
 def seed_demo_key() -> None:
-    """The key that `make serve` prints, kept in the environment and nowhere else."""
+    """Creates the key that `make serve` prints; only the environment contains the secret."""
     secret = settings.DEMO_API_KEY
     if secret:
         APIKey.objects.get_or_create(
@@ -100,7 +100,7 @@ def _seed_endpoints() -> None:
 
 
 def _knows_parameter_rules() -> bool:
-    """Whether a revision was ever published that could hold some: then what is gone was deleted."""
+    """Whether the newest revision has parameter rules: then missing ones were deleted."""
     newest = PolicyRevision.objects.order_by("-number").first()
     return newest is not None and "parameter_rules" in newest.document
 
@@ -187,7 +187,7 @@ def _seed_flags() -> None:
         MASTER_FLAG,
         Flag.Kind.MASTER,
         ON,
-        "Routing as a whole. At 0 every prompt goes to the domain selector: the kill switch.",
+        "All routing. At 0 every prompt goes to the domain selector: the kill switch.",
     )
     for domain in Domain.objects.filter(flag__isnull=True):
         percentage = OFF if domain.name in CAREFUL else ON
@@ -203,12 +203,12 @@ def _seed_flags() -> None:
 
 
 def _seed_metrics() -> None:
-    """What the judge reports. Experiments may use it like any other."""
+    """The metric of the judge's verdicts. Experiments may use it like any other."""
     Metric.objects.get_or_create(
         name=METRIC,
         defaults={
-            "description": "The judge's preference for the answer that was given over the other "
-            "model's to the same prompt: 1 prefers it in both orders, 0 the other, 0.5 neither.",
+            "description": "The judge's preference for the user's answer over the other model's "
+            "answer to the same prompt: 1 prefers it in both orders, 0 the other, 0.5 neither.",
             "minimum": 0.0,
             "maximum": 1.0,
         },

@@ -1,4 +1,4 @@
-"""What values a configuration file may hold, told from the columns they are written to."""
+"""The values that a configuration file may contain, derived from the database columns."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +27,7 @@ from experiments.models import (
 
 class Shape(NamedTuple):
     holds: Callable[[Any], bool]
-    told: str
+    description: str
 
 
 def is_text(value: Any) -> bool:
@@ -63,7 +63,7 @@ def is_texts(value: Any) -> bool:
 TEXT = Shape(is_text, "a text")
 TEXTS = Shape(is_texts, "a list of texts")
 MAPPING = Shape(lambda value: isinstance(value, Mapping), "a mapping")
-# By the kind of column, the narrower kinds first.
+# By type of column, the more specific types first.
 COLUMNS: tuple[tuple[type[Any], Shape], ...] = (
     (models.BooleanField, Shape(lambda value: isinstance(value, bool), "true or false")),
     (models.IntegerField, Shape(is_whole, "a whole number")),
@@ -92,12 +92,12 @@ ROWS: dict[str, type[models.Model]] = {
     "policy": Domain,
 }
 LISTS = ("prices", "allow", "deny", "arms", "metrics")
-# What a document calls otherwise than its column.
+# Keys of a document that differ from the name of their column.
 COLUMN_OF = {"strong": "strong_model", "weak": "weak_model"}
 
 
 def problems_of_values(kind: str, path: str, values: Mapping[str, Any]) -> Iterator[str]:
-    """Every value of a row of `kind` that is not what its column takes. Keys are known ones."""
+    """Every value of a row of `kind` that its column does not accept. All keys must be known."""
     for name, value in values.items():
         where = f"{path}.{name}"
         if name in LISTS:
@@ -106,7 +106,7 @@ def problems_of_values(kind: str, path: str, values: Mapping[str, Any]) -> Itera
             if MAPPING.holds(value):
                 yield from problems_of_values(name, where, value)
             else:
-                yield f"{where}: must be {MAPPING.told}"
+                yield f"{where}: must be {MAPPING.description}"
         else:
             yield from _problem(where, value, *_shape(kind, name))
 
@@ -123,11 +123,11 @@ def _problem(path: str, value: Any, shape: Shape, nullable: bool) -> Iterator[st
     if value is None and nullable:
         return
     if not shape.holds(value):
-        yield f"{path}: must be {shape.told}{' or null' if nullable else ''}"
+        yield f"{path}: must be {shape.description}{' or null' if nullable else ''}"
 
 
 def _shape(kind: str, name: str) -> tuple[Shape, bool]:
-    """What the column takes, and whether null is among it."""
+    """The shape that the column accepts, and whether it accepts null."""
     if name == "examples":
         return TEXTS, False
     column: Any = ROWS[kind]._meta.get_field(COLUMN_OF.get(name, name))

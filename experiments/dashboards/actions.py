@@ -1,4 +1,4 @@
-"""A step an operator can take, as `includes/action.html` shows it."""
+"""An action that an operator can take; `includes/action.html` shows it."""
 
 from typing import NamedTuple
 
@@ -6,8 +6,8 @@ REASON_LENGTH = 500
 
 
 class Action(NamedTuple):
-    """One button. What it does is said before it is confirmed; `arms` are those to choose from,
-    `lines` what is to be known first, each a sentence or two."""
+    """One button. `consequence` and `lines` are shown before the confirmation; `arms` are the arms
+    to choose from."""
 
     name: str
     label: str

@@ -1,4 +1,4 @@
-"""What the calls of models for one decision came to, in a sentence."""
+"""The sentence about the model calls of one decision."""
 
 from collections.abc import Sequence
 
@@ -9,18 +9,18 @@ OK, HUNG_UP = "ok", "hung_up"
 
 
 def called(attempts: Sequence[Attempt]) -> str:
-    """Empty where the gateway made no call."""
+    """Empty if the gateway made no call."""
     if not attempts:
         return ""
     *before, last = attempts
-    failed = plural(len(before), "call") + " that failed"
+    failed = plural(len(before), "failed call")
     if last.status == HUNG_UP:
-        return f"The caller hung up on {last.model}; what was used until then is counted."
+        return f"The client disconnected during the call of {last.model}; usage so far is counted."
     if last.status != OK:
         tries = plural(len(attempts), "call")
-        return f"Nobody answered after {tries}: {last.model} was the last to be asked."
+        return f"No model answered after {tries}; the last was {last.model}."
     if not before:
         return f"{last.model} answered the first call."
     if last.is_fallback:
-        return f"{last.model} answered in place of {attempts[0].model}, after {failed}."
+        return f"{last.model} answered as fallback for {attempts[0].model}, after {failed}."
     return f"{last.model} answered after {failed}."

@@ -1,4 +1,4 @@
-"""`/lab/calibration/`: a threshold for a share, a budget or a quality, beside today's."""
+"""`/lab/calibration/`: a threshold for a share, a budget or a quality, next to today's."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -39,15 +39,15 @@ AIMS = {
 }
 USUAL = {Aim.QUALITY: 0.95, Aim.SHARE: 0.3, Aim.BUDGET: 1.0}
 MOST_SCORED = 2_000
-"""Prompts of an outcome set that are scored while a page waits; the command takes all."""
+"""The most prompts of an outcome set that a page scores; the command scores all."""
 
 CHANGE = "experiments.change_domain"
 DRAFT = "experiments.add_experiment"
 ROLL_OUT = "experiments.add_rollout"
 
 
-class Question(NamedTuple):
-    """What the page is asked, as its address says."""
+class CalibrationQuery(NamedTuple):
+    """What the page's address asks for."""
 
     filters: Filters
     domain: str
@@ -56,13 +56,13 @@ class Question(NamedTuple):
     most: int
 
     @classmethod
-    def from_request(cls, query: Mapping[str, str], policy: Policy) -> "Question":
-        """Nothing in an address can raise. Without a domain it is the first with a router."""
+    def from_request(cls, query: Mapping[str, str], policy: Policy) -> "CalibrationQuery":
+        """Never raises. The default domain is the first one with a router."""
         filters = Filters.from_request({"range": "30d", **dict(query.items())})
         problems = list(filters.problems)
         aim = query.get("aim", "")
         if aim and aim not in AIMS:
-            problems.append(f"“aim” is “{aim[:40]}”. It can be {', '.join(AIMS)}.")
+            problems.append(f"“aim” must be one of {', '.join(AIMS)}; got “{aim[:40]}”.")
         chosen = Aim(aim) if aim in AIMS else Aim.QUALITY
         routed = sorted(name for name, one in policy.domains.items() if one.policy.router)
         domain = filters.domain or (routed[0] if routed else "")
@@ -91,7 +91,7 @@ class Question(NamedTuple):
         return f"?{urlencode({name: value for name, value in named.items() if value})}"
 
     @property
-    def reading_more(self) -> "Question":
+    def reading_more(self) -> "CalibrationQuery":
         return self._replace(most=MOST_ON_A_PAGE)
 
     def propose(self, policy: Policy) -> Proposal:
@@ -110,14 +110,14 @@ def _number(query: Mapping[str, str], name: str, usual: float, problems: list[st
         value = -1.0
     if 0.0 < value < 1e6:
         return value
-    problems.append(f"“{name}” is “{text[:40]}”. Give a number above 0; {usual:g} is taken.")
+    problems.append(f"“{name}” must be a number above 0; got “{text[:40]}”. Using {usual:g}.")
     return usual
 
 
 @page()
 def calibration(request: HttpRequest) -> HttpResponse:
     policy = store.current()
-    asked = Question.from_request(request.GET, policy)
+    asked = CalibrationQuery.from_request(request.GET, policy)
     context: dict[str, Any] = {
         "live": 0,
         "asked": asked,
@@ -140,7 +140,7 @@ def calibration(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _proposed(request: HttpRequest, asked: Question, found: Proposal) -> dict[str, Any]:
+def _proposed(request: HttpRequest, asked: CalibrationQuery, found: Proposal) -> dict[str, Any]:
     return {
         "answer": Headline(sentence(found), "" if found.expected else _instead(asked)),
         "found": found,
@@ -155,28 +155,30 @@ def _proposed(request: HttpRequest, asked: Question, found: Proposal) -> dict[st
     }
 
 
-def _instead(asked: Question) -> str:
-    """What helps where nothing can be proposed."""
+def _instead(asked: CalibrationQuery) -> str:
+    """The next step if nothing can be proposed."""
     if asked.wanted.aim is not Aim.QUALITY:
         return ""
     return (
-        "Next: explore in this domain and collect ratings, import prompts with both answers "
-        "graded, or calibrate for a strong share, which needs scores only."
+        "Next: explore in this domain and collect ratings, import prompts with grades of both "
+        "answers, or calibrate for a strong share, which needs only scores."
     )
 
 
-def _steps(request: HttpRequest, asked: Question, found: Proposal) -> list[tuple[Action, str]]:
-    """What the proposal can be turned into, where there is one and the reader may."""
+def _steps(
+    request: HttpRequest, asked: CalibrationQuery, found: Proposal
+) -> list[tuple[Action, str]]:
+    """The actions that the reader may take with a proposal."""
     if found.threshold is None:
         return []
     named = f"{found.router} at {found.threshold:.4f}"
     offered = (
         (
             DRAFT,
-            Action("experiment", "Make it an experiment", _EXPERIMENT.format(named), main=True),
+            Action("experiment", "Draft an experiment", _EXPERIMENT.format(named), main=True),
         ),
-        (CHANGE, Action("apply", "Apply it", _APPLY.format(found.domain, named))),
-        (ROLL_OUT, Action("rollout", "Roll it out, guarded", _ROLL_OUT.format(named))),
+        (CHANGE, Action("apply", "Apply", _APPLY.format(found.domain, named))),
+        (ROLL_OUT, Action("rollout", "Plan a guarded rollout", _ROLL_OUT.format(named))),
     )
     return [
         (action, f"{reverse('dashboards:lab_calibration_act', args=[action.name])}{asked.query}")
@@ -185,27 +187,27 @@ def _steps(request: HttpRequest, asked: Question, found: Proposal) -> list[tuple
     ]
 
 
-_EXPERIMENT = "A draft experiment: the domain as it is against {}. It is not started."
-_APPLY = "{} routes with {} from now on: a revision, which can be rolled back."
+_EXPERIMENT = "Drafts an experiment: today's policy against {}. You start it."
+_APPLY = "{} routes with {} from now on. This is a revision, which can be rolled back."
 _ROLL_OUT = "The domain gets {}, and a guarded rollout of its flag is planned. You start it."
 
 
 def _experiment(request: HttpRequest, found: Proposal) -> str:
     made = draft_experiment(found.candidate, request.user)
-    messages.success(request, f"{made.key} is a draft. Look it over, then start it.")
+    messages.success(request, f"Drafted {made.key}. Check it, then start it.")
     return reverse("dashboards:experiment", args=[made.key])
 
 
 def _apply(request: HttpRequest, found: Proposal) -> str:
     row = found.as_calibration(request.user.get_username(), timezone.now())
     apply_threshold(row, request.user)
-    messages.success(request, f"{found.domain} routes with a threshold of {row.threshold:.4f} now.")
+    messages.success(request, f"{found.domain} now routes with a threshold of {row.threshold:.4f}.")
     return reverse("dashboards:domain", args=[found.domain])
 
 
 def _roll_out(request: HttpRequest, found: Proposal) -> str:
     roll_out(found.as_calibration(request.user.get_username(), timezone.now()), request.user)
-    messages.success(request, "The rollout is planned. Look over its steps, then start it.")
+    messages.success(request, "The rollout is planned. Check its steps, then start it.")
     return reverse("dashboards:rollouts")
 
 
@@ -218,8 +220,8 @@ _STEPS: dict[str, tuple[str, Callable[[HttpRequest, Proposal], str]]] = {
 
 @require_POST
 def act(request: HttpRequest, action: str) -> HttpResponseBase:
-    """Proposes again from the address, and takes the step. What was shown may have aged: the
-    threshold that is taken is told."""
+    """Computes the proposal again and applies it. It may differ from the one on the page, so the
+    message contains the threshold."""
     if action not in _STEPS:
         raise Http404
     permission, step = _STEPS[action]
@@ -227,7 +229,7 @@ def act(request: HttpRequest, action: str) -> HttpResponseBase:
     @page(permission)
     def taken(request: HttpRequest) -> HttpResponse:
         policy = store.current()
-        asked = Question.from_request(request.GET, policy)
+        asked = CalibrationQuery.from_request(request.GET, policy)
         back = f"{reverse('dashboards:lab_calibration')}{asked.query}"
         try:
             return HttpResponseRedirect(step(request, asked.propose(policy)))
@@ -235,7 +237,7 @@ def act(request: HttpRequest, action: str) -> HttpResponseBase:
             messages.error(request, str(error))
         except ValidationError as error:
             messages.error(request, " ".join(error.messages))
-        except ValueError as error:  # nothing could be proposed any more
+        except ValueError as error:  # there is no proposal any more
             messages.error(request, str(error))
         return HttpResponseRedirect(back)
 

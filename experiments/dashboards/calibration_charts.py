@@ -1,4 +1,4 @@
-"""Calibration as a chart and a table: the walk down the thresholds, the proposal beside today's."""
+"""Charts and tables of calibration: the thresholds tested, and the proposal next to today's."""
 
 from plotly import graph_objects as go
 
@@ -25,32 +25,32 @@ def proposal_table(found: Proposal) -> Table:
         (word(name), *(Cell(text, numeric=True) for text in numbers))
         for name, *numbers in rows(found)
     )
-    return Table("The proposed threshold beside today's", columns, cells)
+    return Table("The proposed threshold compared with today's", columns, cells)
 
 
 def walk_chart(found: Proposal) -> Chart:
     walk = found.walk
     if walk is None:
-        raise ValueError("Only a promise is walked to.")
-    return chart("walk", "The walk", _sentence(walk), walk_figure(walk), _table(walk))
+        raise ValueError("Only a proposal with a guarantee has tested thresholds.")
+    return chart("walk", "Thresholds tested", _sentence(walk), walk_figure(walk), _table(walk))
 
 
 def _sentence(walk: Guarantee) -> str:
     level = percent(walk.promise.level)
     if walk.strong_share is None:
-        return f"Not even sending everything to the strong model passes at a level of {level}."
+        return f"Even sending all prompts to the strong model fails the test at a level of {level}."
     return (
-        f"From everything to the strong model down to {percent(walk.strong_share)}: each mark is a "
-        f"threshold that passed at a level of {level}, the hollow one failed and ended the walk."
+        f"The strong share is lowered from 100 % to {percent(walk.strong_share)}. Filled marks are "
+        f"thresholds that passed the test at a level of {level}; the hollow one failed."
     )
 
 
 def walk_figure(walk: Guarantee) -> go.Figure:
-    """Strong share against what is left above the promise."""
+    """Strong share against the quality above the guaranteed one."""
     figure = go.Figure(
         layout=base_layout(
             x_title="strong share, %",
-            y_title="quality per request above the promise",
+            y_title="quality per request above the guarantee",
             showlegend=False,
         )
     )
@@ -64,7 +64,7 @@ def walk_figure(walk: Guarantee) -> go.Figure:
         hovertemplate="threshold %{customdata[0]:.4f}: %{y:+.3f}, p = %{customdata[1]:.3g}"
         "<extra></extra>",
     )
-    figure.update_layout(shapes=[rule(0, across="y", text="the promise")])
+    figure.update_layout(shapes=[rule(0, across="y", text="guarantee")])
     figure.update_xaxes(range=[102, 0])
     return figure
 
@@ -73,7 +73,7 @@ def _table(walk: Guarantee) -> Table:
     columns = (
         Column("threshold", numeric=True),
         Column("strong share", "%", numeric=True),
-        Column("quality above the promise", numeric=True),
+        Column("quality above the guarantee", numeric=True),
         Column("p-value", numeric=True),
         Column("passed"),
     )

@@ -1,4 +1,4 @@
-"""A chart as a page carries it: sentence, figure, and the same rows as a table one can open."""
+"""A chart on a page: its sentence, its figure, and its numbers as a table."""
 
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
@@ -16,7 +16,7 @@ class Column(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """`text` is shown; the CSV gets `utc` or `exact` where there is one."""
+    """`text` is shown; the CSV gets `utc` or `exact` if there is one."""
 
     text: str
     exact: str = ""
@@ -57,7 +57,7 @@ def word(text: str) -> Cell:
 
 
 def number(value: float | None, places: int = 0, *, otherwise: str = "too few") -> Cell:
-    """`otherwise` says why there is no number: "too few: 12 of 100"."""
+    """`otherwise` says why there is no number, for example "too few: 12 of 100"."""
     if value is None:
         return Cell(otherwise, numeric=True)
     text = f"{value:,.{places}f}".replace("-", "\N{MINUS SIGN}")
@@ -65,7 +65,7 @@ def number(value: float | None, places: int = 0, *, otherwise: str = "too few") 
 
 
 def money(nano: int | None, places: int = 2, *, otherwise: str = "no price") -> Cell:
-    """Dollars without their sign: the column's header has the unit."""
+    """Dollars without the sign: the column's header has the unit."""
     if nano is None:
         return Cell(otherwise, numeric=True)
     return Cell(f"{nano / 1e9:,.{places}f}", exact=usd(nano) or "", numeric=True)

@@ -1,4 +1,4 @@
-"""`/chat/`: talk through the gateway, see who answered and why, and say whether it was good.
+"""`/chat/`: chat through the gateway, see which model answered and why, and rate the answer.
 
 The page calls /v1/chat/completions as any application does, but with the session and its CSRF
 token instead of a key (`experiments.gateway.session_auth`).
@@ -43,7 +43,7 @@ def chat(request: HttpRequest) -> HttpResponse:
 
 
 def _budget(request: HttpRequest) -> Budget | None:
-    """What the reader has used today. One query where there is a limit."""
+    """What the reader has spent today. One query if there is a limit."""
     limit = limits_of_person().day
     if limit is None or request.user.pk is None:
         return None
@@ -52,10 +52,10 @@ def _budget(request: HttpRequest) -> Budget | None:
 
 @page()
 def why(request: HttpRequest, decision_id: UUID) -> HttpResponse:
-    """Why this model: a part of the page, for its script. What came of it is on the page itself."""
+    """Why this model: a part of the page, for its script. The outcome is on the decision's page."""
     row = Decision.objects.filter(pk=decision_id).first()
     if row is None:
-        return HttpResponse("This decision is not there any more.", status=404)
+        return HttpResponse("This decision no longer exists.", status=404)
     stations = [one for one in explanation.steps(row) if one.name != OUTCOME]
     context = {"row": row, "sentence": explanation.summary(row), "stations": stations}
     return render(request, "includes/chat_why.html", context)
@@ -64,7 +64,7 @@ def why(request: HttpRequest, decision_id: UUID) -> HttpResponse:
 @require_POST
 @page(PERMISSION)
 def rate(request: HttpRequest, decision_id: UUID) -> HttpResponse:
-    """A thumb: quality, from the source `user`. The newest counts."""
+    """A thumb: a quality rating from the source `user`. The newest counts."""
     value = RATINGS.get(request.POST.get("rating", ""))
     if value is None:
         return HttpResponse("Send rating=good or rating=bad.", status=400)

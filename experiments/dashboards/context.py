@@ -1,9 +1,9 @@
-"""What every template may ask."""
+"""Variables of every template."""
 
 from django.conf import settings
 from django.http import HttpRequest
 
 
 def simulated(request: HttpRequest) -> dict[str, bool]:
-    """Whether the numbers are the demonstration's: every page says so then."""
+    """Whether the numbers come from the demonstration; every page then says so."""
     return {"simulated": settings.DEMONSTRATION}

@@ -1,4 +1,4 @@
-"""`/cost-and-quality/`: every domain and arm as a point, beside what a coin would reach."""
+"""`/cost-and-quality/`: every domain and arm as a point, compared with a random router."""
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -34,7 +34,7 @@ def cost_quality(request: HttpRequest) -> HttpResponse:
 
 
 def looks_of_arms() -> dict[str, SeriesStyle]:
-    """Every arm as its experiment's own page draws it, by the name of its point."""
+    """Every arm's style, as on its experiment's page, by the name of its point."""
     arms: dict[str, list[Arm]] = {}
     for arm in Arm.objects.select_related("experiment").order_by("position", "pk"):
         arms.setdefault(arm.experiment.key, []).append(arm)

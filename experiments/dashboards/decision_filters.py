@@ -1,4 +1,4 @@
-"""What `/decisions/` was asked for: an address's query as `Wanted`, and back as a query."""
+"""The filters of `/decisions/`: an address's query as `Wanted`, and back."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ from experiments.models import Domain, Experiment, LanguageModel
 REASONS = {
     "score_at_or_above_threshold": "score at or above the threshold",
     "score_below_threshold": "score below the threshold",
-    "step_reached": "reached a model between",
+    "step_reached": "score at or above a step's threshold",
     "always_strong": "always strong",
     "always_weak": "always weak",
-    "policy": "the policy is the domain selector",
+    "policy": "domain selector by policy",
     "master_flag_off": "master flag off",
     "domain_flag_off": "domain flag off",
     "holdout": "global holdout",
@@ -37,7 +37,7 @@ LARGEST_REVISION = 2_000_000_000
 
 
 class Choices(NamedTuple):
-    """What the form offers: from the configuration, never from a million decisions."""
+    """The choices of the form. They come from the configuration, never from decisions."""
 
     domains: tuple[str, ...]
     models: tuple[str, ...]
@@ -49,7 +49,7 @@ class Choices(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DecisionFilters:
-    """The shared filters and the list's own. Texts stay as typed, so that the form shows them."""
+    """The shared filters and the list's own. Texts stay as typed, for the form."""
 
     shared: Filters
     texts: Mapping[str, str]
@@ -83,7 +83,7 @@ class DecisionFilters:
         return any(own) or bool(self.shared.domain or self.shared.experiment)
 
     def query(self, **more: str) -> str:
-        """The address's query, with `more` at its end."""
+        """The address's query, with `more` at the end."""
         own = {
             **self.texts,
             "revision": self.revision,
@@ -97,18 +97,20 @@ class DecisionFilters:
 
 
 def read(query: Mapping[str, str]) -> DecisionFilters:
-    """Reads an address's query. What is not understood is left out and named in `problems`."""
+    """Reads an address's query. Invalid parameters are ignored and listed in `problems`."""
     shared = Filters.from_request(query)
     problems = list(shared.problems)
     texts = {name: _text(query, name, problems) for name in TEXTS}
-    revision = _checked(query, "revision", _is_revision, "a revision's number", problems)
-    cost_from = _checked(query, "cost_from", _is_cost, "dollars, such as 0.001", problems)
-    cost_to = _checked(query, "cost_to", _is_cost, "dollars, such as 0.001", problems)
+    revision = _checked(query, "revision", _is_revision, "a revision number", problems)
+    cost_from = _checked(
+        query, "cost_from", _is_cost, "an amount in dollars, such as 0.001", problems
+    )
+    cost_to = _checked(query, "cost_to", _is_cost, "an amount in dollars, such as 0.001", problems)
     return DecisionFilters(shared, texts, revision, cost_from, cost_to, tuple(problems))
 
 
 def marks(query: Mapping[str, str]) -> tuple[Mark | None, Mark | None]:
-    """`before` and `after`: where the page begins. One that is not understood is no mark."""
+    """`before` and `after`: where the page begins. An invalid mark is ignored."""
     return _mark(query.get("before", "")), _mark(query.get("after", ""))
 
 
@@ -142,7 +144,7 @@ def _mark(text: str) -> Mark | None:
 def _text(query: Mapping[str, str], name: str, problems: list[str]) -> str:
     value = query.get(name, "").strip()
     if not is_storable(value) or len(value) > 200:
-        problems.append(f"“{name}” is not a name. It is left out.")
+        problems.append(f"“{name}” is not a valid name. It is ignored.")
         return ""
     return value
 
@@ -156,7 +158,7 @@ def _checked(
 ) -> str:
     value = _text(query, name, problems)
     if value and not is_right(value):
-        problems.append(f"“{name}” is “{value[:40]}”, not {what}. It is left out.")
+        problems.append(f"“{name}” must be {what}; got “{value[:40]}”. It is ignored.")
         return ""
     return value
 

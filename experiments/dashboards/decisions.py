@@ -1,4 +1,4 @@
-"""`/decisions/`: the log, filtered by anything; `/decisions/<id>/`: one as a path to follow."""
+"""`/decisions/`: the filtered log; `/decisions/<id>/`: the steps of one decision."""
 
 from typing import NamedTuple
 from uuid import UUID
@@ -18,22 +18,22 @@ from experiments.decisions.queries import decision_page
 from experiments.models import Decision, Domain
 
 WHY_NO_TEXT = {
-    "none": "Not stored, because the domain {domain} keeps nothing of its prompts.",
-    "features": "Not stored: the domain {domain} keeps the numbers routers use, not the text.",
-    "text": "Not stored: the domain {domain} keeps prompts only since a later revision.",
+    "none": "Not stored: the domain {domain} does not store prompts.",
+    "features": "Not stored: the domain {domain} stores features of prompts, not their text.",
+    "text": "Not stored: the domain {domain} stores prompts only since a later revision.",
 }
 
 
 SHORT = {
     "score_at_or_above_threshold": "score reached",
     "score_below_threshold": "score below",
-    "step_reached": "reached a model between",
-    "policy": "selector's domain",
+    "step_reached": "reached a step",
+    "policy": "domain selector",
 }
 
 
 class Row(NamedTuple):
-    """One line of the list, as words."""
+    """One row of the list."""
 
     decision: Decision
     score: str
@@ -65,7 +65,7 @@ def _answer(rows: int, filters: decision_filters.DecisionFilters, *, first: bool
     if not rows:
         return f"No decision {which.replace('that match', 'matches')} {when}."
     place = "The newest" if first else "Further"
-    return f"{place} decisions {which} {when}. Open one to follow how it was made."
+    return f"{place} decisions {which} {when}. Open one to see how it was made."
 
 
 def _row(row: Decision) -> Row:

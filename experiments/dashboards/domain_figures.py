@@ -1,4 +1,4 @@
-"""One domain as figures: what a request cost over time, how sure detection was, its revisions."""
+"""Figures of one domain: cost per request over time, detection confidence, revisions."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -25,7 +25,7 @@ class Change(NamedTuple):
 def cost_per_request(
     rows: Sequence[CostDay], *, baseline: str, changes: Sequence[Change] = ()
 ) -> go.Figure:
-    """Cost per 1,000 requests as routed and under the baseline; between the lines is the saving."""
+    """Cost per 1,000 requests as routed and with the baseline; the space between is the saving."""
     hourly = bool(rows) and isinstance(rows[0].day, datetime)
     figure = go.Figure(
         layout=base_layout(
@@ -57,12 +57,12 @@ def cost_per_request(
 
 
 def place(day: date) -> str:
-    """A UTC day as it is, an instant for the reader's zone."""
+    """A UTC day as its date, an instant for the reader's time zone."""
     return moment(day) if isinstance(day, datetime) else day.isoformat()
 
 
 def with_changes(figure: go.Figure, changes: Sequence[Change], *, daily: bool) -> go.Figure:
-    """A dotted line where a revision changed the domain; numbered while the numbers have room."""
+    """A dotted line for each revision that changed the domain; labelled while there is room."""
     figure.update_layout(
         shapes=[
             *(shape.to_plotly_json() for shape in figure.layout.shapes),
@@ -98,10 +98,10 @@ def _line(change: Change, daily: bool, labelled: bool) -> dict[str, Any]:
 
 
 def confidence(bins: Sequence[ScoreBin], *, minimum: float) -> go.Figure:
-    """Decisions by how sure detection was. Below the domain's minimum a prompt is general."""
+    """Decisions by detection confidence. Below the domain's minimum a prompt is general."""
     figure = go.Figure(
         layout=base_layout(
-            x_title="confidence of the detection, 0 to 1",
+            x_title="detection confidence, 0 to 1",
             y_title="decisions",
             showlegend=False,
             bargap=0.08,
@@ -132,7 +132,7 @@ def confidence(bins: Sequence[ScoreBin], *, minimum: float) -> go.Figure:
 
 
 def runners_up(rows: Sequence[tuple[str, int]]) -> go.Figure:
-    """The domains that came second, most frequent on top."""
+    """The second most likely domains, most frequent on top."""
     layout = base_layout(
         x_title="decisions", showlegend=False, height=max(288, 90 + 30 * len(rows))
     )

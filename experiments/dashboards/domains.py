@@ -1,4 +1,4 @@
-"""`/domains/` and `/domains/<name>/`: what routing does in a subject, what would change it."""
+"""`/domains/` and `/domains/<name>/`: the results of each domain, and of other thresholds."""
 
 from typing import Any
 
@@ -70,7 +70,7 @@ def domain(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def _detection(span: Span, row: Domain, policy: Policy, one: DomainTraffic) -> dict[str, Any]:
-    """What the histograms show; each part only where something was counted."""
+    """The histograms; each only if it has counts."""
     found = histograms(span, row.name)
     configured = policy.domains.get(row.name)
     context: dict[str, Any] = {"routing_time": traffic_charts.routing_time(found.latency)}
@@ -96,14 +96,14 @@ def _scores(
         "scores": traffic_charts.scores(router, bins, moves, at_work),
         "moves": {
             "threshold": 0.5 if at_work is None else at_work,
-            "sentences": [wording.threshold(move, at_work) for move in moves],
+            "summaries": [wording.threshold(move, at_work) for move in moves],
             "bins": [list(one) for one in bins],
         },
     }
 
 
 def router_shown(found: Histograms, configured: DomainPolicy | None) -> str | None:
-    """The domain's own router where it scored, else the one that scored most."""
+    """The domain's own router if it scored prompts, else the router with the most scores."""
     if configured and configured.policy.router in found.scores:
         return configured.policy.router
     counts = {name: sum(one.decisions for one in bins) for name, bins in found.scores.items()}

@@ -1,4 +1,4 @@
-"""Charts and tables of the lab's evaluation: figure, sentence and the same numbers."""
+"""Charts and tables of the lab's evaluation."""
 
 from collections.abc import Sequence
 
@@ -24,11 +24,11 @@ MEASURES = (
 def curve(part: Slice) -> Chart:
     priced = part.baselines is not None and part.baselines.strong_cost is not None
     sentence = (
-        "Up is better, left is cheaper; bands hold 95 % of resamples. A router above the dotted "
-        "line does better than a coin at the same price."
+        "Up is better, left is cheaper; bands contain 95 % of resamples. A router above the dotted "
+        "line does better than a random router at the same cost."
         if priced
-        else "Up is better, left is cheaper; bands hold 95 % of resamples. Costs are not recorded, "
-        "so the strong model's share stands for them; the dotted line is a coin."
+        else "Up is better, left is cheaper; bands contain 95 % of resamples. Costs are not "
+        "recorded, so the axis shows the strong share; the dotted line is a random router."
     )
     columns = [Column("router"), Column("strong share", "%", numeric=True)]
     columns += [Column("quality", numeric=True), Column("low", numeric=True)]
@@ -49,7 +49,7 @@ def curve(part: Slice) -> Chart:
     )
     table = Table("Quality along the strong share", tuple(columns), rows)
     figure = evaluation_figures.curve(part)
-    return chart("curve", "What each price buys", sentence, figure, table, "tall")
+    return chart("curve", "Quality by cost", sentence, figure, table, "tall")
 
 
 def reliability(routers: Sequence[Measured]) -> Chart | None:
@@ -59,10 +59,10 @@ def reliability(routers: Sequence[Measured]) -> Chart | None:
     parts = []
     for one in known:
         if found := one.assessment.reliability:
-            ties = ", ties counting half" if found.ties else " where the two differ"
-            parts.append(f"{one.name}'s are off by {found.error:.2f} on average{ties}")
+            ties = " (ties count half)" if found.ties else " (without ties)"
+            parts.append(f"the mean error of {one.name} is {found.error:.2f}{ties}")
     sentence = (
-        f"A score claims how often the strong model is better: {'; '.join(parts)}. "
+        f"A score predicts how often the strong model is better: {'; '.join(parts)}. "
         "Whiskers are 95 % intervals."
     )
     rows = tuple(
@@ -80,38 +80,38 @@ def reliability(routers: Sequence[Measured]) -> Chart | None:
     )
     heads = ("score", "observed", "low", "high", "prompts")
     columns = (Column("router"), *(Column(head, numeric=True) for head in heads))
-    table = Table("Scores against what happened", columns, rows)
+    table = Table("Scores and observed frequencies", columns, rows)
     figure = evaluation_figures.reliability(known)
-    return chart("reliability", "Do scores mean what they say?", sentence, figure, table)
+    return chart("reliability", "Are scores calibrated?", sentence, figure, table)
 
 
 def measures(part: Slice) -> Table:
-    """Every router's figures, beside coin and oracle."""
+    """Every router's figures, and those of the random router and the oracle."""
     columns = (Column("router"), *(Column(label, numeric=True) for _, label in MEASURES))
     found = [(one.name, one.assessment) for one in part.routers]
     if part.baselines:
-        found += [("a coin", part.baselines.random), ("knows both", part.baselines.oracle)]
+        found += [("random router", part.baselines.random), ("oracle", part.baselines.oracle)]
     rows = tuple((word(name), *_evaluation(of.evaluation)) for name, of in found)
     return Table(f"Measures on {part.n:,} prompts", columns, rows)
 
 
 def savings(part: Slice) -> Table:
-    """What each router saves at equal quality, and what it takes."""
+    """Each router's saving at equal quality, and its time per prompt."""
     columns = (
         Column("router"),
         Column("at the strong model's quality", "% of its cost", numeric=True),
         Column("at 95 % of it", "% of its cost", numeric=True),
-        Column("against a coin at 95 %", "% of its cost", numeric=True),
-        Column("strong calls, against a coin", "% of its calls", numeric=True),
+        Column("against random at 95 %", "% of its cost", numeric=True),
+        Column("strong calls, against random", "% of its calls", numeric=True),
         Column("PGR at half", numeric=True),
-        Column("a prompt", "ms", numeric=True),
+        Column("per prompt", "ms", numeric=True),
     )
     rows = tuple((word(one.name), *_cells(one)) for one in part.routers)
     return Table("Saved at equal quality", columns, rows)
 
 
 def multi_model_table(one: MultiModelResult) -> Table:
-    """A cascade beside always each of its models, a coin with its shares, and all answers known."""
+    """A policy over several models, each model alone, a random router and the oracle."""
     columns = (
         Column("policy"),
         Column("of its prompts", "%", numeric=True),
@@ -127,7 +127,7 @@ def multi_model_table(one: MultiModelResult) -> Table:
         )
         for line in multi_model_lines(one)
     )
-    return Table(f"{one.name} beside always each of its models", columns, rows)
+    return Table(f"{one.name} compared with each of its models alone", columns, rows)
 
 
 def _within(value: Estimate | None, factor: float) -> Cell:
@@ -138,7 +138,7 @@ def _within(value: Estimate | None, factor: float) -> Cell:
 
 
 def by_domain(found: Comparison) -> Table | None:
-    """APGR and what 95 % of the strong model's quality takes, in each domain."""
+    """APGR and the strong share that keeps 95 % of the strong model's quality, in each domain."""
     if not found.domains:
         return None
     names = [one.name for one in found.whole.routers]
@@ -201,12 +201,12 @@ def _estimate(value: Estimate | None, factor: float, otherwise: str) -> Cell:
 
 
 def headline(one: Measured) -> str:
-    """What a router does, in one sentence."""
+    """A router's result in one sentence."""
     found = one.assessment
     if not found.gap_known:
         return (
-            f"The strong model is not surely better here ({found.strong.value:.3f} against "
-            f"{found.weak.value:.3f}), so what a router recovers is undefined."
+            f"The strong model is not clearly better here ({found.strong.value:.3f} against "
+            f"{found.weak.value:.3f}), so the recovered quality gap is undefined."
         )
     at_95 = found.evaluation.measures.strong_share_at_95
     sentence = (
@@ -217,7 +217,7 @@ def headline(one: Measured) -> str:
         calls = found.calls_against_random
         word_ = "fewer" if calls.value >= 0 else "more"
         sentence += (
-            f", {share(abs(calls.value))} {word_} than a coin needs "
+            f", {share(abs(calls.value))} {word_} than a random router needs "
             f"(between {share(calls.low)} and {share(calls.high)})"
         )
     if found.saving_at_95:

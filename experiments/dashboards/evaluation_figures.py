@@ -1,4 +1,4 @@
-"""Routers on an outcome set as figures: what is bought at each price, and what scores are worth."""
+"""Figures of routers on an outcome set: quality by cost, and calibration of the scores."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ BY_SHARE = "share sent to the strong model, %"
 
 
 def curve(part: Slice) -> go.Figure:
-    """Quality against cost where it is known, else against the strong share."""
+    """Quality against cost if costs are known, else against the strong share."""
     baselines = part.baselines
     if baselines is None:
         return go.Figure(layout=base_layout())
@@ -34,8 +34,8 @@ def curve(part: Slice) -> go.Figure:
             x_title=BY_COST if priced else BY_SHARE, y_title="mean quality, 0 to 1", height=430
         )
     )
-    _add_plain(figure, baselines.random, "a coin", "dot", priced=priced)
-    _add_plain(figure, baselines.oracle, "knowing both answers", "dash", priced=priced)
+    _add_plain(figure, baselines.random, "random router", "dot", priced=priced)
+    _add_plain(figure, baselines.oracle, "oracle", "dash", priced=priced)
     looks = of_series([one.name for one in part.routers])
     for one in part.routers:
         _add_router(figure, one, looks[one.name], priced=priced)
@@ -106,7 +106,7 @@ def reliability(routers: Sequence[Measured]) -> go.Figure:
     figure.add_scatter(
         x=[0, 1],
         y=[0, 1],
-        name="as it should be",
+        name="perfect calibration",
         mode="lines",
         line={"color": EDGE, "width": 1.5, "dash": "dot"},
         hoverinfo="skip",

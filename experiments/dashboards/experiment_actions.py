@@ -1,4 +1,4 @@
-"""What an operator can do to an experiment: each a POST, confirmed, and a revision."""
+"""The actions of an experiment: each is a confirmed POST and a revision."""
 
 from collections.abc import Callable, Sequence
 
@@ -23,19 +23,17 @@ from experiments.models import Experiment
 CHANGE = "experiments.change_experiment"
 Status = Experiment.Status
 
-PAUSE = Action("pause", "Pause", "Nobody is in it until it is resumed. Outcomes still count.")
-RESUME = Action("resume", "Resume", "Everybody returns to the same arm.", main=True)
-STOP = Action(
-    "stop", "Stop", "Nobody is in it any more. It cannot be started again.", needs_reason=True
-)
-ARCHIVE = Action("archive", "Archive", "It leaves the lists. Its results stay at this address.")
-START = Action("start", "Start", "Units are assigned from the next second on.", main=True)
+PAUSE = Action("pause", "Pause", "No units are enrolled until it resumes. Outcomes still count.")
+RESUME = Action("resume", "Resume", "Every unit returns to its arm.", main=True)
+STOP = Action("stop", "Stop", "The experiment ends. It cannot be started again.", needs_reason=True)
+ARCHIVE = Action("archive", "Archive", "The lists hide it. Its results stay at this address.")
+START = Action("start", "Start", "Units are assigned from now on.", main=True)
 
 
 def actions_of(
     experiment: Experiment, verdict: Verdict | None, checks: Sequence[Check]
 ) -> list[Action]:
-    """What can be done now, the likeliest first."""
+    """The available actions, the most likely first."""
     status = experiment.status
     if status == Status.DRAFT:
         return [START, ARCHIVE] if all(check.passed for check in checks) else [ARCHIVE]
@@ -57,11 +55,11 @@ def _is_to_stop(verdict: Verdict | None) -> bool:
 
 
 def _ship(experiment: Experiment, verdict: Verdict | None) -> Action:
-    """Shown with the verdict, and with each arm's change and what is predicted of it."""
+    """Shown with the verdict, and each arm's changes and predictions."""
     where = experiment.domain or "every domain"
     found = shipping.previews(experiment, timezone.now())
     ready = verdict is not None and verdict.outcome is Outcome.SHIP
-    warning = "" if ready else " The verdict is not to ship: say why it is shipped anyway."
+    warning = "" if ready else " The verdict is not to ship: give a reason to ship anyway."
     best = verdict.arm if ready and verdict and verdict.arm else ""
     changes = (f"{one.arm}: {change}" for one in found for change in one.changes)
     return Action(
@@ -80,7 +78,7 @@ def _ship(experiment: Experiment, verdict: Verdict | None) -> Action:
 @require_POST
 @page(CHANGE)
 def act(request: HttpRequest, key: str, action: str) -> HttpResponse:
-    """Takes the step and returns to the experiment, with what happened or why it could not."""
+    """Takes the action and returns to the experiment, with the result or the error."""
     experiment = get_object_or_404(Experiment, key=key)
     if action not in _STEPS:
         raise Http404
@@ -109,7 +107,7 @@ def _resume(request: HttpRequest, experiment: Experiment) -> str:
 def _stop(request: HttpRequest, experiment: Experiment) -> str:
     reason = request.POST.get("reason", "").strip()[:REASON_LENGTH]
     if not reason:
-        raise LifecycleError(["Say why it is stopped: colleagues will ask."])
+        raise LifecycleError(["Give a reason for stopping."])
     verdict = _verdict(experiment)
     lifecycle.stop(experiment, request.user, timezone.now(), reason=reason, verdict=verdict)
     return f"{experiment.key} is stopped."
@@ -128,7 +126,7 @@ def _archive(request: HttpRequest, experiment: Experiment) -> str:
 
 
 def _verdict(experiment: Experiment) -> str:
-    """What was found at this moment: it is kept with the end."""
+    """The current verdict, which is stored with the end."""
     verdict = results(experiment, timezone.now(), series=False).verdict
     return str(verdict.outcome) if verdict else ""
 

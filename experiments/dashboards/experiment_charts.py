@@ -1,4 +1,4 @@
-"""An experiment's results as charts: effects, how they came about, and domains as exploration."""
+"""Charts of an experiment's results: effects, effects over time, exploratory results by domain."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
@@ -19,26 +19,26 @@ EFFECT_COLUMNS = (
     Column("from", "always-valid", numeric=True),
     Column("to", "always-valid", numeric=True),
     Column("change", "%", numeric=True),
-    Column("worse allowed", numeric=True),
+    Column("margin", numeric=True),
     Column("units", "control", numeric=True),
     Column("units", "arm", numeric=True),
 )
 
 
 def looks_of(results: Results) -> dict[str, SeriesStyle]:
-    """The same look for an arm wherever it is drawn: by its place in the experiment."""
+    """An arm's style in every chart: it depends on the arm's position in the experiment."""
     control = next((arm.name for arm in results.arms if arm.is_control), None)
     return of_series([arm.name for arm in results.arms], control=control)
 
 
 def effects(results: Results) -> Chart | None:
-    """All metrics against zero and their margins. None before there is an arm to compare."""
+    """All metrics against zero and their margins. None without an arm to compare."""
     if not results.effects:
         return None
     looks = {name: look for name, look in looks_of(results).items() if name in _treated(results)}
     return chart(
         "effects",
-        "What it changed",
+        "Effects",
         wording.effects_sentence(results.effects),
         effects_forest(_grouped(results), looks),
         Table("Each arm against the control", EFFECT_COLUMNS, tuple(map(_cells, results.effects))),
@@ -46,14 +46,14 @@ def effects(results: Results) -> Chart | None:
 
 
 def over_time(results: Results) -> list[Chart]:
-    """How cost and each guardrail stood at the end of each day."""
+    """Cost and each guardrail at the end of each day."""
     metrics = dict.fromkeys(one.metric for one in results.series)
     charts = (_over_time(results, metric) for metric in metrics)
     return [one for one in charts if one is not None]
 
 
 def domain_table(results: Results) -> Table | None:
-    """By domain, marked as exploration; None where there is one domain only."""
+    """Exploratory results by domain; None if there is only one domain."""
     if not results.breakdown:
         return None
     columns = (
@@ -67,7 +67,7 @@ def domain_table(results: Results) -> Table | None:
         Column("units", numeric=True),
     )
     cells = tuple(_domain_cells(one) for one in results.breakdown)
-    return Table("Differences by domain, as exploration", columns, cells)
+    return Table("Differences by domain (exploratory)", columns, cells)
 
 
 def _treated(results: Results) -> set[str]:

@@ -1,4 +1,4 @@
-"""An experiment as figures: its effects in one picture, and how they came about over time."""
+"""Figures of an experiment: a forest plot of its effects, and the effects over time."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -23,10 +23,10 @@ class _Row(NamedTuple):
 
 
 def effects_forest(effects: Sequence[Effect], looks: dict[str, SeriesStyle]) -> go.Figure:
-    """A stripe for each metric: estimates with whiskers against zero, what is not allowed shaded.
+    """A stripe for each metric: estimates with intervals; the range beyond the margin is shaded.
 
-    Each stripe has its own unit and a range symmetric about zero, so all the zeros stand in one
-    line. The number of units stands on the right. `effects` are grouped by metric.
+    Each stripe has its own unit and a range symmetric about zero, so that all zeros are aligned.
+    The number of units is on the right. `effects` are grouped by metric.
     """
     rows = _rows(effects)
     height = rows[-1].bottom if rows else 0
@@ -53,7 +53,7 @@ def _rows(effects: Sequence[Effect]) -> list[_Row]:
 def _add_row(figure: go.Figure, row: _Row, height: int, looks: dict[str, SeriesStyle]) -> None:
     suffix = "" if row.number == 1 else str(row.number)
     reach = _reach(row.effects)
-    # Without an estimate or a margin the numbers of the axis would mean nothing.
+    # Without an estimate or a margin the axis has no meaningful range.
     drawn = any(one.estimate is not None or one.margin is not None for one in row.effects)
     stripe = [
         1 - (row.bottom - _AXIS_PIXELS) / height,
@@ -88,7 +88,7 @@ def _add_row(figure: go.Figure, row: _Row, height: int, looks: dict[str, SeriesS
 
 
 def _reach(effects: Sequence[Effect]) -> float:
-    """Half the stripe's range: everything drawn in it, and a little air."""
+    """Half the stripe's range: all that it shows, and a little space."""
     ends = [
         abs(end) for one in effects for end in (one.low, one.high, one.margin) if end is not None
     ]
@@ -98,7 +98,7 @@ def _reach(effects: Sequence[Effect]) -> float:
 def _titles(effect: Effect, top: float) -> list[dict[str, Any]]:
     """Two lines above a stripe. Not markup in one line: Plotly would style it inline."""
     better = "more is better" if effect.higher_is_better else "less is better"
-    allowed = "" if effect.margin is None else f"; {effect.margin:g} worse is allowed"
+    allowed = "" if effect.margin is None else f"; margin {effect.margin:g}"
     place = {"x": 0, "y": top, "xref": "paper", "yref": "paper", "showarrow": False}
     place |= {"xanchor": "left", "yanchor": "bottom", "align": "left", "xshift": -3}
     return [
@@ -160,7 +160,7 @@ def _shapes(effect: Effect, suffix: str, reach: float) -> list[dict[str, Any]]:
 
 
 def _name_arms(figure: go.Figure, looks: dict[str, SeriesStyle], effects: Sequence[Effect]) -> None:
-    """One entry of the key for each arm, however many metrics it was measured on."""
+    """One legend entry for each arm, for all metrics together."""
     drawn = {effect.arm for effect in effects}
     for arm, look in looks.items():
         if arm in drawn:
@@ -177,7 +177,7 @@ def estimate_over_time(
     margin: float | None,
     higher_is_better: bool,
 ) -> go.Figure:
-    """The effect as it stood at each look, with its always-valid band, the margin and the phases.
+    """The effect at each look, with its always-valid band, the margin and the phases.
 
     A line breaks where a phase ends: results of two phases are never mixed.
     """
@@ -222,7 +222,7 @@ def _time_shapes(
     shapes = [rule(0, across="y", text="")]
     if margin is not None:
         allowed = -margin if higher_is_better else margin
-        line = rule(allowed, across="y", text=f"{margin:g} worse is allowed", worse=True)
+        line = rule(allowed, across="y", text=f"margin {margin:g}", worse=True)
         away = "top" if higher_is_better else "bottom"
         shapes.append({**line, "label": {**line["label"], "yanchor": away}})
     starts: dict[int, str] = {}

@@ -1,4 +1,4 @@
-"""What pages say about experiments: states as words, verdicts' reasons, progress."""
+"""Texts about experiments: states, reasons of verdicts, progress."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -24,14 +24,14 @@ COST, POINTS = "cost", 100
 
 
 class State(NamedTuple):
-    """A state of the design system, and its word."""
+    """A state of the design system, and its name."""
 
     css: str
     word: str
 
 
 class Note(NamedTuple):
-    """One reason or check in words, with the mark of the state it is in."""
+    """One reason or check, with the state that its mark shows."""
 
     state: str
     text: str
@@ -44,7 +44,7 @@ VERDICTS = {
     Outcome.NO_DIFFERENCE: State("stopped", "no difference"),
     Outcome.MIXED: State("waiting", "mixed"),
     Outcome.KEEP_RUNNING: State("running", "running"),
-    Outcome.NOT_ENOUGH_DATA: State("waiting", "too early to say"),
+    Outcome.NOT_ENOUGH_DATA: State("waiting", "not enough data"),
 }
 STATUSES = {
     Status.DRAFT: State("draft", "draft"),
@@ -56,8 +56,8 @@ TO_DO = (
     (Outcome.SHIP, "ship"),
     (Outcome.ROLL_BACK, "roll back"),
     (Outcome.UNHEALTHY, "do not trust"),
-    (Outcome.MIXED, "decide by hand on"),
-    (Outcome.NO_DIFFERENCE, "stop, since it makes no difference,"),
+    (Outcome.MIXED, "decide manually on"),
+    (Outcome.NO_DIFFERENCE, "stop (no difference)"),
 )
 TO_DO_ORDER = [str(outcome) for outcome, _ in TO_DO]
 UNCERTAIN = {
@@ -79,7 +79,7 @@ HEALTH_STATES = {
 
 
 def state_of(status: str, verdict: str, shipped_arm: str = "") -> State:
-    """What an operator has to know first: where it stands, or what was found."""
+    """The status of an experiment; of a running one, its verdict."""
     if shipped_arm:
         return State("ship", "shipped")
     if status != Status.RUNNING:
@@ -88,7 +88,7 @@ def state_of(status: str, verdict: str, shipped_arm: str = "") -> State:
 
 
 def lines(rows: Sequence[ExperimentLine]) -> Headline:
-    """What to do about the experiments, in one sentence."""
+    """The experiments that need a decision, in one sentence."""
     running = [row for row in rows if row.status == Status.RUNNING]
     parts = [
         f"{do} {listed(keys)}"
@@ -107,7 +107,7 @@ def lines(rows: Sequence[ExperimentLine]) -> Headline:
 
 
 def reason(one: Reason, effects: Sequence[MetricEffect]) -> Note:
-    """One reason of a verdict, with its numbers in the unit people use."""
+    """One reason of a verdict, with its numbers in readable units."""
     found = next((e for e in effects if e.metric == one.metric and e.arm == one.arm), None)
     text = _gain(one, found) if found and one.value is not None else None
     return Note(_reason_state(one.code), text or _capitalised(one.message))
@@ -122,13 +122,13 @@ def _reason_state(code: ReasonCode) -> str:
 
 
 def _gain(one: Reason, effect: MetricEffect) -> str | None:
-    """Gains are above 0 where the treatment is better, whichever way the metric is to go."""
+    """A gain above 0 means that the treatment is better, for metrics of either direction."""
     value = one.value or 0.0
     higher = (value > 0) == (effect.better == "higher")
     change = f"{amount(abs(value), effect)} {'higher' if higher else 'lower'}"
-    allowed = f"{amount(abs(one.limit or 0.0), effect)} worse was allowed"
+    allowed = f"the margin is {amount(abs(one.limit or 0.0), effect)}"
     bound = "at least" if value > 0 else "at most"
-    said = {
+    texts = {
         ReasonCode.PRIMARY_BETTER: f"is at least {change}",
         ReasonCode.PRIMARY_WORSE: f"is at least {change}",
         ReasonCode.PRIMARY_UNDECIDED: f"could still be {change}",
@@ -136,7 +136,7 @@ def _gain(one: Reason, effect: MetricEffect) -> str | None:
         ReasonCode.GUARDRAIL_BROKEN: f"is at least {change}; {allowed}",
         ReasonCode.GUARDRAIL_UNDECIDED: f"could still be {change}; {allowed}",
     }
-    return f"{_subject(effect)} {said[one.code]}." if one.code in said else None
+    return f"{_subject(effect)} {texts[one.code]}." if one.code in texts else None
 
 
 def _subject(effect: MetricEffect) -> str:
@@ -144,17 +144,17 @@ def _subject(effect: MetricEffect) -> str:
 
 
 def policy(arm: Arm | None) -> str:
-    """What an arm does, in a few words."""
+    """An arm's policy in a few words."""
     if arm is None:
-        return "no longer there"
-    words = {
+        return "deleted"
+    names = {
         Method.ALWAYS_STRONG: "always the strong model",
         Method.ALWAYS_WEAK: "always the weak model",
         Method.DOMAIN_SELECTOR: "the domain selector",
     }
-    said = words.get(Method(arm.method), f"{arm.router} at {arm.threshold or 0.0:.3f}")
+    name = names.get(Method(arm.method), f"{arm.router} at {arm.threshold or 0.0:.3f}")
     explores = f", {100 * arm.epsilon:g} % explored" if arm.epsilon else ""
-    return f"{said}{explores}"
+    return f"{name}{explores}"
 
 
 def amount(value: float, effect: MetricEffect) -> str:
@@ -172,39 +172,38 @@ def _capitalised(message: str) -> str:
 
 
 def ready(checks: Sequence[Check]) -> str:
-    """Of a draft: whether it can start. Nothing where there is no checklist."""
+    """Whether a draft can start. Empty without a checklist."""
     if not checks:
         return ""
     missing = sum(not check.passed for check in checks)
     if missing:
-        return f"Not ready to start: {missing} of {len(checks)} points are missing."
-    return f"Ready to start: all {len(checks)} points of the checklist hold."
+        return f"Not ready to start: {missing} of {len(checks)} checks failed."
+    return f"Ready to start: all {len(checks)} checks passed."
 
 
 def looked_at(progress: Progress, status: str) -> str:
-    """When it is looked at, and why that does no harm."""
+    """The day of this look, and that early looks are allowed."""
     if status == Status.DRAFT:
         return ""
     if status != Status.RUNNING:
-        return f"It ran for {plural(progress.days, 'day')}; looking early was accounted for."
+        return f"It ran for {plural(progress.days, 'day')}; early looks are accounted for."
     day = progress.days + 1
     remaining = progress.remaining
     of = ""
     if remaining is not None and not isinstance(remaining, NoSize) and remaining.days:
         of = f" of about {day + remaining.days}"
-    return f"Looked at on day {day}{of}; looking early is accounted for."
+    return f"This is day {day}{of}; early looks are accounted for."
 
 
 def judged(row: Experiment, found: Results) -> str:
-    """The moment that everything on the page is of; and of one that has ended, what was found when
-    it was stopped."""
+    """When the verdict on the page was computed; of an ended experiment, also its final verdict."""
     if found.verdict is None:
         return ""
-    now = f"Judged at {found.judged_at:%Y-%m-%d %H:%M} UTC."
+    now = f"Computed at {found.judged_at:%Y-%m-%d %H:%M} UTC."
     if not row.stopped_at or not row.verdict:
         return now
     then = VERDICTS[Outcome(row.verdict)].word
-    return f"{now} When it was stopped, at {row.stopped_at:%Y-%m-%d %H:%M} UTC, it was: {then}."
+    return f"{now} The verdict at the stop, {row.stopped_at:%Y-%m-%d %H:%M} UTC, was: {then}."
 
 
 def progress_sentence(progress: Progress) -> str:
@@ -217,17 +216,17 @@ def progress_sentence(progress: Progress) -> str:
     if isinstance(remaining, NoSize):
         short = listed(remaining.metrics)
         return (
-            f"{counted}. How many more days it takes is told once {MINIMUM_UNITS} units have "
+            f"{counted}. The remaining days can be estimated when {MINIMUM_UNITS} units have "
             f"{short}."
         )
     if remaining.units:
         return f"{counted}. {remaining.sentence}"
-    return f"{counted}; as units vary so far, that is enough."
+    return f"{counted}; with the variance so far, that is enough."
 
 
 def plan(experiment: Experiment, labels: Mapping[str, str], cut: int = 0) -> list[tuple[str, str]]:
-    """What was fixed before the start, as label and value. `labels` name the metrics, `cut` units
-    have reached the cost cap."""
+    """The plan as pairs of label and value. `labels` name the metrics; `cut` units have reached the
+    cost cap."""
     facts = [
         (str(m.get_role_display()).partition(":")[0], _planned(m, labels))
         for m in metrics_of(experiment)
@@ -239,15 +238,15 @@ def plan(experiment: Experiment, labels: Mapping[str, str], cut: int = 0) -> lis
         slot = f"; slot {start:g} to {end:g} of {experiment.namespace}"
     facts.append(("Units", f"{experiment.unit_kind}s, {share} of them{slot}"))
     days = f"{experiment.min_days} days with counted units"
-    facts.append(("At least", f"{days} and {experiment.min_units} units an arm"))
+    facts.append(("At least", f"{days} and {experiment.min_units} units per arm"))
     if experiment.cost_cap is not None:
-        cap = f"{money(experiment.cost_cap)} a unit; requests beyond it count in proportion"
+        cap = f"{money(experiment.cost_cap)} per unit; costs beyond it are scaled down"
         reached = f" ({plural(cut, 'unit')} reached it)" if experiment.started_at else ""
         facts.append(("Cost cap", f"{cap}{reached}"))
     facts.append(("Spread of effects", f"{POINTS * experiment.prior_sd:g} % on the log scale"))
-    facts.append(("Risk", f"{POINTS * experiment.alpha:g} % for a wrong verdict, over all looks"))
+    facts.append(("Risk", f"{POINTS * experiment.alpha:g} % of a wrong verdict, over all looks"))
     if experiment.owner:
-        facts.append(("Decides", experiment.owner))
+        facts.append(("Owner", experiment.owner))
     return facts
 
 
@@ -270,7 +269,7 @@ def _planned(metric: ExperimentMetric, labels: Mapping[str, str]) -> str:
 
 
 def _margin(metric: ExperimentMetric) -> str:
-    """In the unit that its results are told in."""
+    """In the unit of its results."""
     spec = BUILT_IN.get(metric.metric)
     margin = metric.margin or 0.0
     if spec is None:
@@ -281,15 +280,15 @@ def _margin(metric: ExperimentMetric) -> str:
 
 
 def effects_sentence(effects: Sequence[MetricEffect]) -> str:
-    """What the forest plot shows, in words."""
-    told = [
+    """The forest plot in words."""
+    sentences = [
         text
         for effect in effects
         if effect.role != "secondary" and (text := _effect_sentence(effect))
     ]
-    if not told:
-        return "No effect can be shown yet: an arm has too few units with a value."
-    return " ".join(told)
+    if not sentences:
+        return "No effects yet: an arm has too few units with a value."
+    return " ".join(sentences)
 
 
 def _effect_sentence(one: MetricEffect) -> str | None:
@@ -315,18 +314,15 @@ def amount_signed(value: float, one: MetricEffect) -> str:
 
 
 def over_time_sentence(one: MetricEffect, points: Sequence[EstimatePoint]) -> str:
-    """Where each arm's estimate stands now, and what the shape of the band means."""
+    """Each arm's newest estimate, and what the bands mean."""
     newest = {point.arm: point for point in points}
-    stand = "; ".join(
-        f"{arm} {'now stands ' if place == 0 else ''}{_stands(point, one)}"
-        for place, (arm, point) in enumerate(newest.items())
-    )
+    estimates = "; ".join(f"{arm} is {_estimate(point, one)}" for arm, point in newest.items())
     phases = len({point.phase for point in points})
-    breaks = " Each phase starts anew: results of two are never mixed." if phases > 1 else ""
-    return f"{stand}. Bands hold at every look.{breaks}"
+    breaks = " Results of different phases are never mixed." if phases > 1 else ""
+    return f"{estimates}. Bands are valid at every look.{breaks}"
 
 
-def _stands(last: EstimatePoint, one: MetricEffect) -> str:
+def _estimate(last: EstimatePoint, one: MetricEffect) -> str:
     interval = f"between {_between(last.low, last.high, one)}"
     if one.margin is None:
         return interval
@@ -336,7 +332,7 @@ def _stands(last: EstimatePoint, one: MetricEffect) -> str:
 
 
 def _between(low: float, high: float, one: MetricEffect) -> str:
-    """Ends that are scaled already."""
+    """`low` and `high` are scaled already."""
     digits = 2 if one.unit == "USD" else 1 if one.unit is None else 0
     ends = [f"{end:+,.{digits}f}".replace("-", "\N{MINUS SIGN}") for end in (low, high)]
     return f"{ends[0]} and {ends[1]} {unit_of(one)}"

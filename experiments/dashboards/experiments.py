@@ -1,4 +1,4 @@
-"""`/experiments/`: what runs and what was found; `/experiments/<key>/`: the verdict, and why."""
+"""`/experiments/`: all experiments and results; `/experiments/<key>/`: one, with its verdict."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ class LineRow(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Experiments that ask the same of whoever looks."""
+    """Experiments that need the same from the reader."""
 
     title: str
     rows: list[LineRow]
@@ -115,7 +115,7 @@ def _context(request: HttpRequest, row: Experiment, now: datetime) -> dict[str, 
 
 
 def _reasons(verdict: Verdict | None, found: Results) -> list[Note]:
-    """Without those of health, which are listed apart."""
+    """All reasons except health, which is listed separately."""
     reasons = verdict.reasons if verdict else ()
     return [
         experiment_wording.reason(one, found.effects)
@@ -135,14 +135,14 @@ def _arms(row: Experiment, found: Results) -> list[ArmRow]:
 
 
 def _health(found: Results) -> list[Note]:
-    """Several arms may be told the same: once is enough."""
+    """Each message once, also if it is about several arms."""
     states = experiment_wording.HEALTH_STATES
     checks = (Note(states[check.status], check.message) for check in found.health.checks)
     return list(dict.fromkeys(checks))
 
 
 def _progress(row: Experiment, found: Results, now: datetime) -> str:
-    """How far it is; of a draft what the power calculation proposes."""
+    """The progress; of a draft, the proposal of the power calculation."""
     if not row.is_draft:
         return experiment_wording.progress_sentence(found.progress)
     planned = f"{row.planned_units:,} units are planned." if row.planned_units else ""
@@ -150,12 +150,12 @@ def _progress(row: Experiment, found: Results, now: datetime) -> str:
 
 
 def _checks(row: Experiment, now: datetime) -> list[Check]:
-    """What must hold before the start: of a draft only."""
+    """The checklist of a draft; empty for others."""
     return checklist(row, now.date()) if row.is_draft else []
 
 
 def address(name: str, *args: object) -> str | None:
-    """A page of the admin, where it is installed."""
+    """A page of the admin, if it is installed."""
     try:
         return reverse(name, args=args)
     except NoReverseMatch:

@@ -1,7 +1,7 @@
-"""Decisions as CSV and Parquet: what is filtered, streamed, times in UTC, money in dollars.
+"""Streams the filtered decisions as CSV or Parquet, with times in UTC and money in dollars.
 
-Never the prompt's text, and of the unit only the hash that is stored. Arrow is imported by the
-first Parquet file, so that a process that only routes never loads it.
+The prompt's text is never exported, and units only as their stored hash. Arrow is imported with
+the first Parquet file, so that a process that only routes never loads it.
 """
 
 import csv
@@ -95,7 +95,7 @@ def _taken(buffer: io.StringIO) -> bytes:
 
 
 def _word(name: str, value: Any) -> Any:
-    """Text that a spreadsheet would run as a formula gets an apostrophe in front."""
+    """Text that a spreadsheet would run as a formula starts with an apostrophe."""
     if value is None:
         return ""
     if name in MONEYS:
@@ -108,7 +108,7 @@ def _word(name: str, value: Any) -> Any:
 
 
 def _parquet(chunks: Chunks) -> Iterator[bytes]:
-    """A row group for each chunk, sent as soon as it is written."""
+    """One row group per chunk, sent as soon as it is written."""
     import pyarrow as pa  # noqa: PLC0415 - see above
     from pyarrow import parquet  # noqa: PLC0415
 
@@ -152,7 +152,7 @@ def _value(name: str, value: Any) -> Any:
 
 
 class _Sink(io.RawIOBase):
-    """What was written since it was last taken."""
+    """Collects written bytes until they are taken."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a page answers when something raised: 503 where the database is the reason, else 500."""
+"""The error page: 503 if the database is the cause, else 500."""
 
 import sys
 
@@ -12,10 +12,10 @@ UNAVAILABLE = (OperationalError, InterfaceError, InternalError)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django calls it while it handles the exception."""
+    """Django calls this while it handles the exception."""
     if not isinstance(sys.exception(), UNAVAILABLE):
         return plain_server_error(request)
-    # Without what the request carries: its user would be read from the database.
+    # Without the request's context, whose user would be read from the database.
     response = HttpResponse(render_to_string("unavailable.html"), status=503)
     response["Retry-After"] = str(RETRY_SECONDS)
     return response

@@ -1,4 +1,4 @@
-"""Traffic as figures: rows of a report in, a Plotly figure out. Nothing here reads or counts."""
+"""Figures about traffic: rows of a report in, a Plotly figure out. Nothing here queries."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,9 +19,9 @@ from experiments.dashboards.marks import (
 from experiments.dashboards.palette import INK, STRONG, WEAK, SeriesStyle, of_tier
 
 GAP = 0.08
-"""Between two bars of a histogram, as a share of a bin; threshold.js has it too."""
+"""The gap between two bars of a histogram, as a share of a bin; threshold.js has the same."""
 FAR_RIGHT, HEADROOM = 0.85, 1.15
-"""From where the threshold's label stands left of its line; room for it above the bars."""
+"""From which threshold the label is left of its line; space for it above the bars."""
 TIERS: tuple[Tier, ...] = ("strong", "weak", "selected")
 TIER_NAMES: dict[Tier, str] = {
     "strong": "strong model",
@@ -31,12 +31,12 @@ TIER_NAMES: dict[Tier, str] = {
 
 
 def cost_by_day(rows: Sequence[CostDay], *, baseline: str) -> go.Figure:
-    """Cost a day (or an hour) by tier, and as a line what `baseline` would have cost."""
+    """Cost per day (or hour) by tier, and the cost of `baseline` as a line."""
     hourly = bool(rows) and isinstance(rows[0].day, datetime)
     figure = go.Figure(
         layout=base_layout(
             x_title="hour, {zone}" if hourly else "day, UTC",
-            y_title="cost an hour, $" if hourly else "cost a day, $",
+            y_title="cost per hour, $" if hourly else "cost per day, $",
             barmode="stack",
             bargap=0.3,
             hovermode="x unified",
@@ -66,7 +66,7 @@ def cost_by_day(rows: Sequence[CostDay], *, baseline: str) -> go.Figure:
 
 
 def quality_by_tier(rows: Sequence[QualityPoint]) -> go.Figure:
-    """Mean quality over time, a line and a band for each tier, hollow marks under the minimum."""
+    """Mean quality over time, with a line and a band for each tier; hollow marks: few ratings."""
     figure = go.Figure(
         layout=base_layout(
             x_title="time, {zone}", y_title="mean rated quality, 0 to 1", hovermode="x unified"
@@ -99,14 +99,14 @@ def _add_quality(
 
 
 def score_histogram(bins: Sequence[ScoreBin], *, threshold: float) -> go.Figure:
-    """Decisions by score: weak model's colour below the threshold, strong model's from it on.
+    """Decisions by score: the weak model's colour below the threshold, the strong model's above.
 
-    A bin that the threshold cuts is cut in the picture too, as the shares beside it count it.
-    The threshold is the figure's only shape, named "threshold", so that a page can move it.
+    A bin that contains the threshold is cut there, in proportion. The threshold is the figure's
+    only shape, named "threshold", so that a page can move it.
     """
     figure = go.Figure(
         layout=base_layout(
-            x_title="score: how likely the strong model does better, 0 to 1",
+            x_title="score: probability that the strong model is better, 0 to 1",
             y_title="decisions",
             barmode="overlay",
             bargap=0.08,
@@ -138,7 +138,7 @@ def score_histogram(bins: Sequence[ScoreBin], *, threshold: float) -> go.Figure:
 
 
 class _Bar(NamedTuple):
-    """What is seen of a bin on one side of the threshold."""
+    """The part of a bin on one side of the threshold."""
 
     of: ScoreBin
     middle: float

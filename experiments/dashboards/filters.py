@@ -1,4 +1,4 @@
-"""What part of the traffic a page shows, as its address says: a link shows the same to others."""
+"""The filters of pages about traffic, in the address, so that a link shows the same page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ class Dates(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """`problems` says what in the address was not understood; the default stands in for it."""
+    """`problems` lists invalid parameters; the defaults replace them."""
 
     range: str = DEFAULT_RANGE
     dates: Dates | None = None
@@ -47,7 +47,7 @@ class Filters:
 
     @classmethod
     def from_request(cls, query: Mapping[str, str]) -> "Filters":
-        """Reads an address's query. Nothing in it can raise."""
+        """Reads an address's query. Never raises."""
         reader = _Reader(query)
         chosen = reader.one_of("range", RANGES, DEFAULT_RANGE)
         dates = reader.dates() if chosen == "custom" else None
@@ -61,7 +61,7 @@ class Filters:
         )
 
     def span(self, now: datetime) -> Span:
-        """Whole UTC days that end with today, or whole hours that end with this one."""
+        """Whole UTC days up to today, or whole hours up to this one."""
         if self.dates:
             return Span(_midnight(self.dates.first), _midnight(self.dates.last) + DAY)
         if self.range == "24h":
@@ -71,12 +71,12 @@ class Filters:
         return Span(tomorrow - timedelta(days=_DAYS[self.range]), tomorrow)
 
     def is_live(self, now: datetime) -> bool:
-        """Whether something new can still arrive."""
+        """Whether new data can still arrive."""
         return self.span(now).until > now
 
     @property
     def range_label(self) -> str:
-        """To follow "in the"; for days of one's own, to stand alone: see `when`."""
+        """The label of the range; see `when` for its use in a sentence."""
         return RANGES[self.range]
 
     @property
@@ -91,7 +91,7 @@ class Filters:
         return BASELINES[self.baseline]
 
     def query(self, **changes: Any) -> str:
-        """The address's query for this, or for this with `changes`: "?range=30d", or ""."""
+        """The address's query for these filters, with `changes`: "?range=30d", or ""."""
         pairs = replace(self, **changes)._pairs() if changes else self._pairs()
         return f"?{urlencode(pairs)}" if pairs else ""
 
@@ -113,7 +113,7 @@ class _Reader:
     def text(self, name: str) -> str:
         value = self._query.get(name, "").strip()
         if not is_storable(value) or len(value) > 200:
-            self.problems.append(f"“{name}” is not a name. It is left out.")
+            self.problems.append(f"“{name}” is not a valid name. It is ignored.")
             return ""
         return value
 
@@ -123,21 +123,23 @@ class _Reader:
             return value or default
         allowed = ", ".join(known)
         shown = value[:40]
-        self.problems.append(f"“{name}” is “{shown}”. It can be {allowed}; {default} is shown.")
+        self.problems.append(f"“{name}” must be one of {allowed}; got “{shown}”. Using {default}.")
         return default
 
     def dates(self) -> Dates | None:
         first, last = self._day("from"), self._day("to")
         if first is None or last is None:
             self.problems.append(
-                "A range of your own needs two days as 2026-11-22, “from” and “to”; "
-                f"the {RANGES[DEFAULT_RANGE]} are shown."
+                "A custom range needs “from” and “to” as days, such as 2026-11-22. "
+                f"Using the {RANGES[DEFAULT_RANGE]}."
             )
             return None
         if first > last:
             first, last = last, first
         if (last - first).days >= LONGEST_DAYS:
-            self.problems.append(f"At most {LONGEST_DAYS} days are shown, up to {last}.")
+            self.problems.append(
+                f"The longest range is {LONGEST_DAYS} days. Using those up to {last}."
+            )
             first = last - timedelta(days=LONGEST_DAYS - 1)
         return Dates(first, last)
 

@@ -1,4 +1,4 @@
-"""Serves Plotly's script from the installed package: the very version the figures are made for."""
+"""Serves Plotly's script from the installed package, so that it matches the figures."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ SCRIPT = "plotly.min.js"
 
 
 class PlotlyFinder(BaseFinder):
-    """Finds one file. The package's folder holds sample data and widgets that no page needs."""
+    """Finds one file. The package's folder also contains files that no page needs."""
 
     def __init__(self, app_names: Iterable[str] | None = None) -> None:
         folder = Path(plotly.__file__).parent / "package_data"

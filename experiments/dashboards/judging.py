@@ -1,4 +1,4 @@
-"""`/judging/`: what shadow calls and their judge said and cost, and whether people agree."""
+"""`/judging/`: results and cost of shadow calls and the judge, and agreement with people."""
 
 from typing import Any, NamedTuple
 
@@ -15,13 +15,12 @@ from experiments.shadow.queue import spent
 from experiments.shadow.report import judging as judging_report
 
 NO_ANSWERS = (
-    "The answers are not stored, because the domain {domain} keeps no text of its prompts. They "
-    "were compared and forgotten."
+    "The answers are not stored, because the domain {domain} does not store the text of prompts."
 )
 
 
 class Line(NamedTuple):
-    """One of the newest pairs, as words."""
+    """One of the newest pairs."""
 
     pair: ShadowPair
     verdict: str
@@ -63,7 +62,7 @@ def _line(pair: ShadowPair) -> Line:
 
 
 class Reading(NamedTuple):
-    """One verdict of the judge, as the decision's page shows it."""
+    """One verdict of the judge on the decision's page."""
 
     first: str
     winner: str
@@ -72,7 +71,7 @@ class Reading(NamedTuple):
 
 
 def shadow_of(pair: ShadowPair | None) -> dict[str, Any]:
-    """What a decision's page shows of its pair. One query where there is one."""
+    """A decision's shadow pair for its page. One query if there is a pair."""
     if pair is None:
         return {}
     calls = list(pair.calls.filter(purpose=OwnCall.Purpose.JUDGE).exclude(winner=""))

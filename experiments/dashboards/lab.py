@@ -1,4 +1,4 @@
-"""`/lab/`: outcome sets, what they hold, and a file of one's own into a new one."""
+"""`/lab/`: outcome sets, and the import of files."""
 
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -35,25 +35,26 @@ class UploadForm(forms.Form):
         label="File", help_text="CSV, JSON lines or Parquet with prompt,strong_score,weak_score."
     )
     name = forms.SlugField(
-        label="Name of the set", max_length=60, required=False, help_text="Empty: the file's."
+        label="Name of the set",
+        max_length=60,
+        required=False,
+        help_text="Empty: the name of the file.",
     )
     strong_model = forms.CharField(
         max_length=200,
         required=False,
         label="Strong model",
-        help_text="Only where columns are score:MODEL.",
+        help_text="Only for files with columns score:MODEL.",
     )
     weak_model = forms.CharField(max_length=200, required=False, label="Weak model")
-    detects = forms.BooleanField(
-        required=False, label="Ask the domain detector where no domain is said"
-    )
+    detects = forms.BooleanField(required=False, label="Detect the domain of prompts without one")
 
     def clean_file(self) -> "Uploaded":
         file: Uploaded = self.cleaned_data["file"]
         if Path(file.name or "").suffix not in SUFFIXES:
-            raise forms.ValidationError(f"It is none of {', '.join(SUFFIXES)}.")
+            raise forms.ValidationError(f"The file must be one of {', '.join(SUFFIXES)}.")
         if (file.size or 0) > MOST_BYTES:
-            raise forms.ValidationError("It is larger than 512 MiB: use manage.py import_outcomes.")
+            raise forms.ValidationError("Larger than 512 MiB. Use manage.py import_outcomes.")
         return file
 
 
@@ -62,7 +63,7 @@ def lab(request: HttpRequest) -> HttpResponse:
     form = UploadForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and request.user.has_perm(CHANGE) and form.is_valid():
         name = _queue(request, form)
-        messages.success(request, f"{name} is being imported. What becomes of it stands below.")
+        messages.success(request, f"Importing {name}. See the progress below.")
         return HttpResponseRedirect(reverse("dashboards:lab"))
     sets, rated = outcome_sets(), rated_line()
     running = list(BackgroundTask.objects.filter(name=IMPORT)[:LISTED])
@@ -82,7 +83,7 @@ def lab(request: HttpRequest) -> HttpResponse:
 @require_POST
 @page(CHANGE)
 def cancel_task(request: HttpRequest, task_id: int) -> HttpResponse:
-    """Of whichever page: it returns to where it was asked for."""
+    """Cancels a task of any page, and returns to that page."""
     tasks.cancel(task_id)
     task = BackgroundTask.objects.filter(pk=task_id).first()
     where = "lab_training" if task and task.name == "train_router" else "lab"
@@ -90,7 +91,7 @@ def cancel_task(request: HttpRequest, task_id: int) -> HttpResponse:
 
 
 def _queue(request: HttpRequest, form: UploadForm) -> str:
-    """The file is kept until the task has read it."""
+    """Stores the file until the task has read it."""
     values = form.cleaned_data
     file: Uploaded = values["file"]
     original = Path(file.name or "outcomes.csv")
@@ -116,14 +117,14 @@ def _queue(request: HttpRequest, form: UploadForm) -> str:
 def _answer(sets: list[SetLine], rated: RatedLine) -> Headline:
     if not sets and not rated.rows:
         return Headline(
-            "Nothing is known yet about what both models answer.",
+            "No outcomes of both models yet.",
             "Import outcomes, or have decisions rated.",
         )
     if not sets:
         return Headline(
-            f"{plural(rated.rows, 'decision')} of production were rated, each for the model that "
+            f"{plural(rated.rows, 'decision')} of production have ratings, each of the model that "
             "answered.",
-            "Import outcomes of both models to see more.",
+            "Import outcomes of both models for more.",
         )
     first = max(sets, key=lambda line: line.rows)
     whole = f"{plural(len(sets), 'outcome set')} with {sum(s.rows for s in sets):,} prompts."
@@ -132,11 +133,11 @@ def _answer(sets: list[SetLine], rated: RatedLine) -> Headline:
     if not first.pays_to_ask:
         return Headline(
             f"{whole} In {first.name} the strong model is no better than the weak one "
-            f"({share(first.strong)} against {share(first.weak)}): routing cannot pay there.",
-            "Check which model is which.",
+            f"({share(first.strong)} against {share(first.weak)}), so routing cannot pay there.",
+            "Check that the models are not swapped.",
         )
     return Headline(
         f"{whole} In {first.name} the strong model reaches {share(first.strong)} and the weak one "
         f"{share(first.weak)}.",
-        "See under Evaluation whether routing between them pays.",
+        "Open Evaluation to see whether routing pays.",
     )

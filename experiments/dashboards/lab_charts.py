@@ -1,4 +1,4 @@
-"""The lab's charts: what each threshold would cost and how good it would be, with the log on it."""
+"""Charts of what-if: the estimated cost and quality of each threshold, and of the log."""
 
 from collections.abc import Sequence
 
@@ -26,13 +26,13 @@ ESTIMATORS = (
 
 
 def answered(points: Sequence[CurvePoint]) -> list[CurvePoint]:
-    """Those the log can put a number on."""
+    """The points that the log can estimate."""
     return [one for one in points if one.quality.value is not None and one.cost.value is not None]
 
 
 def curve_chart(answer: PolicyEstimate) -> Chart:
     known = answered(answer.points)
-    title = "Every threshold, and the log"
+    title = "Every threshold and the log"
     return chart(
         "curve",
         title,
@@ -46,19 +46,19 @@ def curve_sentence(answer: PolicyEstimate, known: Sequence[CurvePoint]) -> str:
     if not answer.points:
         return "No router scored these requests, so there is no curve."
     if not known:
-        return "At no threshold can the log answer for nearly all requests."
+        return "The log does not cover enough requests at any threshold."
     silent = len(answer.points) - len(known)
     sure = sum(one.quality.low is not None for one in known)
-    told = (
+    text = (
         f"{len(known)} thresholds from {percent(known[0].strong_share)} to "
-        f"{percent(known[-1].strong_share)} strong, {sure} of them with an interval; ■ is the log, "
+        f"{percent(known[-1].strong_share)} strong share, {sure} with an interval; ■ is the log, "
         "◆ the candidate. Up is better, left is cheaper."
     )
     if answer.rescored and answer.rescored.left_out:
-        told += " It is of the requests that have a score."
+        text += " Only requests with a score are included."
     if silent:
-        told += f" At {silent} others the log cannot say anything."
-    return told
+        text += f" The log has no estimate for {silent} others."
+    return text
 
 
 def curve_figure(
@@ -141,7 +141,7 @@ def _curve_table(points: Sequence[CurvePoint]) -> Table:
         )
         for one in points
     )
-    return Table("Each threshold: cost and quality had it run", columns, cells)
+    return Table("Estimated cost and quality of each threshold", columns, cells)
 
 
 def _scaled(bounds: Bounds) -> float | None:
@@ -156,13 +156,13 @@ def estimators_table(answer: PolicyEstimate) -> Table:
         Column("cost, with its interval", "$ per 1,000", numeric=True),
     )
     cells = tuple(
-        (word(label), _told(found.quality, name), _told(found.cost, name, THOUSAND))
+        (word(label), _bounds(found.quality, name), _bounds(found.cost, name, THOUSAND))
         for name, label in ESTIMATORS
     )
     return Table("The candidate by three estimators, and the log", columns, cells)
 
 
-def _told(estimates: Estimates, name: str, scale: float = 1.0) -> Cell:
+def _bounds(estimates: Estimates, name: str, scale: float = 1.0) -> Cell:
     return Cell(bounds_words(getattr(estimates, name), scale), numeric=True)
 
 
@@ -183,11 +183,11 @@ def domains_table(answer: PolicyEstimate) -> Table | None:
             word(one.name),
             number(one.found.decisions),
             number(100 * one.found.without_overlap, 1),
-            _told(one.found.quality, "change"),
-            _told(one.found.cost, "change", THOUSAND),
+            _bounds(one.found.quality, "change"),
+            _bounds(one.found.cost, "change", THOUSAND),
             number(one.found.quality.explorations),
             number(one.found.quality.effective_size),
         )
         for one in answer.domains
     )
-    return Table("What would change, by domain", columns, cells)
+    return Table("Estimated changes by domain", columns, cells)

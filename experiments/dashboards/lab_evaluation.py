@@ -36,7 +36,7 @@ SEED = 0
 
 
 class EvaluationQuery(NamedTuple):
-    """What the address asks for. The JSON of `evaluate_router` has the same numbers: same seed."""
+    """What the page's address asks for. `evaluate_router --json` has the same numbers and seed."""
 
     outcomes: str
     routers: tuple[str, ...]
@@ -88,7 +88,7 @@ def evaluation(request: HttpRequest) -> HttpResponse:
 @require_POST
 @page("experiments.change_router")
 def score(request: HttpRequest) -> HttpResponse:
-    """Scores a set in the background: it takes a while, and is kept."""
+    """Scores a set in the background; the scores are stored."""
     routers = request.POST.getlist("router")[:MOST_ROUTERS]
     outcomes, domain = request.POST.get("set", ""), request.POST.get("domain", "")
     tasks.enqueue(SCORE, {"outcomes": outcomes, "routers": routers}, by=request.user.get_username())
@@ -116,7 +116,7 @@ def _evaluated(asked: EvaluationQuery) -> dict[str, object]:
         "savings": evaluation_charts.savings(found.whole),
         "by_domain": evaluation_charts.by_domain(found),
         "domain_choices": columns(outcome_set).domain_names(),
-        "several": [
+        "multi_model": [
             (multi_model_summary(one), evaluation_charts.multi_model_table(one))
             for one in found.multi_model
         ],
@@ -128,7 +128,7 @@ def _evaluated(asked: EvaluationQuery) -> dict[str, object]:
 def _compared(
     outcome_set: OutcomeSet, scorers: Mapping[str, Scorer], asked: EvaluationQuery
 ) -> Comparison:
-    """Remembered for an hour, until the set or one of the routers changes."""
+    """Cached for an hour, until the set or one of the routers changes."""
     whole = columns(outcome_set, with_inputs=outcome_set.name == PRODUCTION)
     marks = [f"{one.name}={one.key}@{one.threshold}" for one in scorers.values()]
     cascades = [repr(cascade_of(name)) for name in asked.routers]
@@ -148,15 +148,15 @@ def _compared(
 
 
 def _warning(outcome_set: OutcomeSet, routers: Sequence[str]) -> str:
-    """A router that was trained on these prompts knows them."""
+    """A warning about routers that were trained on these prompts."""
     rows = Router.objects.filter(name__in=routers)
     shares = ((row.name, overlap_with(outcome_set, row)) for row in rows)
     seen = [f"{name} was trained on {share(part)} of them" for name, part in shares if part]
     if not seen:
         return ""
     return (
-        f"Careful: {' and '.join(seen)}, and is judged too well on what it has seen. Its "
-        "checkpoint's own figures are of prompts held out."
+        f"Warning: {' and '.join(seen)}, so its figures here are too good. The figures in its "
+        "checkpoint are from held-out prompts."
     )
 
 

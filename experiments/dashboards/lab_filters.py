@@ -1,4 +1,4 @@
-"""What the lab is asked, as the address says: a link asks the same question again."""
+"""The question to the log in the address of `/lab/what-if/`, so that a link repeats it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ METHODS = {
 
 
 class More(NamedTuple):
-    """That a page read the newest `read` decisions only, and where it reads `most`."""
+    """A page read only the newest `read` decisions; at `href` it reads `most`."""
 
     read: int
     most: int
@@ -31,18 +31,18 @@ class More(NamedTuple):
 
 
 def most_read(query: Mapping[str, str]) -> int:
-    """How many decisions the page may read: more take seconds, so somebody has to ask for them."""
+    """How many decisions the page may read. More take seconds, so the reader must ask for them."""
     return MOST_ON_A_PAGE if query.get("read") == "more" else AT_ONCE
 
 
 def reading(most: int) -> dict[str, str]:
-    """The same in an address."""
+    """The parameter for `most` in an address."""
     return {"read": "more"} if most > AT_ONCE else {}
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A candidate in a stretch of time. `problems` says what in the address was not understood."""
+class WhatIfQuery:
+    """A candidate and a time range. `problems` lists invalid parameters."""
 
     candidate: Candidate
     filters: Filters
@@ -50,8 +50,8 @@ class Question:
     most: int = AT_ONCE
 
     @classmethod
-    def from_request(cls, query: Mapping[str, str], policy: Policy) -> "Question":
-        """Reads an address's query. Nothing in it can raise."""
+    def from_request(cls, query: Mapping[str, str], policy: Policy) -> "WhatIfQuery":
+        """Reads an address's query. Never raises."""
         filters = Filters.from_request(query)
         problems = list(filters.problems)
         method = _method(query, problems)
@@ -71,7 +71,7 @@ class Question:
         return cls(candidate, filters, tuple(problems), most_read(query))
 
     def query(self, threshold: float | None = None, most: int | None = None) -> str:
-        """The address's query for this question, or for another threshold or more of the log."""
+        """The address's query, also for another threshold or more decisions."""
         candidate = self.candidate if threshold is None else self.candidate.at(threshold)
         named = {
             "domain": candidate.domain,
@@ -96,7 +96,7 @@ def _text(query: Mapping[str, str], name: str) -> str:
 def _method(query: Mapping[str, str], problems: list[str]) -> Method:
     value = _text(query, "method")
     if value and value not in ASKABLE:
-        problems.append(f"“method” is “{value[:40]}”. It can be {', '.join(ASKABLE)}.")
+        problems.append(f"“method” must be one of {', '.join(ASKABLE)}; got “{value[:40]}”.")
         return Method.ROUTELLM
     return Method(value) if value else Method.ROUTELLM
 
@@ -111,5 +111,5 @@ def _threshold(query: Mapping[str, str], problems: list[str]) -> float | None:
         found = -1.0
     if 0.0 <= found <= 1.0:
         return found
-    problems.append(f"“threshold” is “{value[:40]}”. Give a number from 0 to 1.")
+    problems.append(f"“threshold” must be from 0 to 1; got “{value[:40]}”.")
     return None

@@ -1,4 +1,4 @@
-"""`/lab/training/`: a router from an outcome set, in the background, and on into an experiment."""
+"""`/lab/training/`: trains a router on an outcome set, and drafts an experiment with it."""
 
 from typing import NamedTuple
 
@@ -30,10 +30,10 @@ DRAFT = "experiments.add_experiment"
 TRAIN = "train_router"
 LISTED = 8
 KIND_WORDS = {
-    "local": "local: words, shape and embedding of the prompt; needs its text",
+    "local": "local: words, structure and embedding of the prompt; needs its text",
     "local_mf": "local_mf: RouteLLM's matrix factorisation on the embedding",
-    "linear": "linear: one regression a model on the embedding; learns from ratings too",
-    "knn": "knn: outcomes of the most similar prompts; learns from ratings too",
+    "linear": "linear: one regression per model on the embedding; also learns from ratings",
+    "knn": "knn: outcomes of the most similar prompts; also learns from ratings",
 }
 
 
@@ -42,7 +42,7 @@ class TrainingForm(forms.Form):
         r"^[a-z][a-z0-9_]*$",
         max_length=36,
         label="Name of the new router",
-        error_messages={"invalid": "Use small letters, digits and underscores."},
+        error_messages={"invalid": "Use lowercase letters, digits and underscores."},
     )
     kind = forms.ChoiceField(choices=list(KIND_WORDS.items()))
     outcomes = forms.ChoiceField(label="Outcome set")
@@ -69,7 +69,7 @@ class TrainingForm(forms.Form):
 
 
 class TrainedLine(NamedTuple):
-    """A router with a checkpoint of its own, and what its manifest says."""
+    """A router trained here, with its manifest."""
 
     row: Router
     manifest: Manifest
@@ -103,7 +103,7 @@ def training(request: HttpRequest) -> HttpResponse:
 @require_POST
 @page(DRAFT)
 def draft(request: HttpRequest, name: str) -> HttpResponse:
-    """A draft experiment: today's policy against the router."""
+    """Drafts an experiment: today's policy against the router."""
     router = get_object_or_404(Router, name=name)
     domain = get_object_or_404(Domain, name=request.POST.get("domain", ""))
     try:
@@ -111,7 +111,7 @@ def draft(request: HttpRequest, name: str) -> HttpResponse:
     except (ValidationError, LifecycleError, LockedError) as error:
         messages.error(request, " ".join(getattr(error, "messages", [str(error)])))
         return HttpResponseRedirect(reverse("dashboards:lab_training"))
-    messages.success(request, f"{experiment.key} is drafted. Its checklist says what is missing.")
+    messages.success(request, f"Drafted {experiment.key}. Its checklist shows what is missing.")
     return HttpResponseRedirect(reverse("dashboards:experiment", args=[experiment.key]))
 
 
@@ -140,18 +140,18 @@ def _effective(manifest: Manifest) -> tuple[tuple[str, float], ...]:
 def _answer(trained: list[TrainedLine], runs: list[BackgroundTask]) -> Headline:
     if any(run.is_open for run in runs):
         return Headline(
-            "A router is being trained.", "It decides nothing until an experiment does."
+            "A router is being trained.", "It decides nothing until an experiment uses it."
         )
     if not trained:
         return Headline(
-            "No router was trained here yet: the shipped ones have learned from exam questions.",
-            "Train one on outcomes of your own.",
+            "No router was trained here yet. The shipped ones are trained on exam questions.",
+            "Train one on your own outcomes.",
         )
     newest = trained[0]
     figures = " and ".join(f"{apgr:.3f} over {name}" for name, apgr in newest.measured)
-    held_out = f" It reaches an APGR of {figures} held out; a coin gets 0.5." if figures else ""
+    held_out = f" Its held-out APGR is {figures}; a random router gets 0.5." if figures else ""
     return Headline(
         f"{plural(len(trained), 'router')} trained here; the newest is {newest.row.name}."
         f"{held_out}",
-        "Let an experiment say whether it pays.",
+        "Run an experiment to see whether it pays.",
     )

@@ -1,4 +1,4 @@
-"""What all figures share: the layout, bands, whiskers, hollow marks, lines that mean something."""
+"""Parts that all figures share: layout, bands, whiskers, hollow marks, labelled lines."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -24,9 +24,9 @@ Number = float | int
 def base_layout(
     *, x_title: str = "", y_title: str = "", height: int | None = None, **more: Any
 ) -> dict[str, Any]:
-    """A quiet ground: no box, one set of hairlines, the key above the plot on the left.
+    """A plain layout: no box, one set of grid lines, the legend above the plot on the left.
 
-    Titles carry the unit. "{zone}" in a title becomes the name of the reader's time zone.
+    Titles contain the unit. "{zone}" in a title becomes the name of the reader's time zone.
     """
     # A dictionary with an empty template: Plotly's own adds 7 kB to each figure.
     layout: dict[str, Any] = {
@@ -69,7 +69,7 @@ def axis(title: str = "", *, grid: bool, **more: Any) -> dict[str, Any]:
 
 
 def moment(at: datetime) -> str:
-    """An instant as the page's script expects it, to be shown in the reader's zone."""
+    """An instant in the format of the page's script, which shows it in the reader's time zone."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -79,7 +79,7 @@ def bands(
     highs: Sequence[Number | None],
     tone: Tone,
 ) -> list[go.Scatter]:
-    """An interval along a line, under all lines: one closed area for each stretch without a gap."""
+    """An interval along a line, below all lines: one closed area for each part without a gap."""
     triples = list(zip(xs, lows, highs, strict=True))
     stretches = groupby(triples, key=lambda triple: None not in triple)
     return [_area(list(stretch), tone) for whole, stretch in stretches if whole]
@@ -113,7 +113,7 @@ def whisker(estimate: Number, low: Number, high: Number, tone: Tone) -> dict[str
 
 
 def mark(look: SeriesStyle, *, enough: bool, size: int = 9) -> dict[str, Any]:
-    """Filled where the sample suffices, hollow where it does not."""
+    """Filled if the sample is large enough, else hollow."""
     return {
         "symbol": look.symbol if enough else f"{look.symbol}-open",
         "size": size,
@@ -123,7 +123,7 @@ def mark(look: SeriesStyle, *, enough: bool, size: int = 9) -> dict[str, Any]:
 
 
 def hollow_where(look: SeriesStyle, enough: Sequence[bool], *, size: int = 7) -> dict[str, Any]:
-    """The same for a line of marks."""
+    """As `mark`, for a line of marks."""
     return {
         "symbol": [look.symbol if one else f"{look.symbol}-open" for one in enough],
         "size": size,

@@ -1,5 +1,4 @@
-"""`/models/`: what each model cost, how it was rated, where its price comes from, and which keep
-failing."""
+"""`/models/`: the cost, ratings and price of each model, and which models keep failing."""
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -16,12 +15,12 @@ from experiments.models import Domain
 def models(request: HttpRequest) -> HttpResponse:
     filters, now = Filters.from_request(request.GET), timezone.now()
     uses = model_use(filters.span(now), now.date(), filters.domain)
-    alone = open_breakers(now)
+    breakers = open_breakers(now)
     context = {
-        "answer": wording.models(uses, filters.when, list(alone)),
+        "answer": wording.models(uses, filters.when, list(breakers)),
         "used": [use for use in uses if use.sums.decisions],
         "uses": uses,
-        "open_breakers": alone,
+        "open_breakers": breakers,
         "domain_choices": Domain.objects.values_list("name", flat=True),
     }
     return show(request, "pages/models.html", "models", context, tab="models", filters=filters)

@@ -1,4 +1,4 @@
-"""`/`: how much did routing save, and did quality hold?"""
+"""`/`: the saving of routing, and whether quality held."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -35,7 +35,7 @@ HELD_STATES = {
 
 
 class DomainRow(NamedTuple):
-    """One line of the table of domains."""
+    """One row of the table of domains."""
 
     traffic: DomainTraffic
     cost: int | None
@@ -96,7 +96,7 @@ def _row(one: DomainTraffic, rollout: RolloutState | None, filters: Filters) -> 
 
 
 def router_cost(policy: Policy) -> str:
-    """What scoring costs. Local routers cost nothing but time; remote ones send their own bill."""
+    """The cost of scoring. Local routers are free; remote ones are billed by their provider."""
     names = {domain.policy.router for domain in policy.domains.values()}
     remote = sorted(
         name
@@ -106,16 +106,16 @@ def router_cost(policy: Policy) -> str:
         and not router.local
         and router.kind != "random"
     )
-    return f"{wording.listed(remote)}: billed apart" if remote else "$0, scored here"
+    return f"{wording.listed(remote)}: billed separately" if remote else "$0, scored locally"
 
 
 def not_ready() -> list[NotReady]:
-    """Of this process: others load the same rows."""
+    """Routers of this process that are not ready; other processes load the same rows."""
     return [NotReady(one.name, one.detail) for one in engine.statuses() if not one.ready]
 
 
 def address_of(one: Attention) -> str:
-    """Where to act. Pages that are not installed yet lead to the admin."""
+    """The page to act on. Without the pages it is the admin."""
     try:
         if one.subject is Subject.EXPERIMENT:
             return reverse("dashboards:experiment", args=[one.key])

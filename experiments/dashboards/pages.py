@@ -1,4 +1,4 @@
-"""What every page does: ask who is there, read the address, show one template."""
+"""Parts that all pages share: login, permission and rendering."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -17,7 +17,7 @@ READ = "experiments.view_decision"
 
 
 def page(permission: str = READ) -> Callable[[View], View]:
-    """Asks for a login, then for the permission: without it the page says who can give it."""
+    """Requires a login and the permission; without it the page says who can grant it."""
 
     def decorated(view: View) -> View:
         @login_required
@@ -42,8 +42,8 @@ def show(
     filters: Filters | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    """One page of the rail's `section`, under its `tab` where the section has several. With
-    `filters` it has their controls, and stays live while something new can arrive."""
+    """A page of the `section` in the navigation, under its `tab` if the section has several. With
+    `filters` it shows their controls, and refreshes while new data can arrive."""
     shared: dict[str, Any] = {"section": section, "tab": tab, "filters": filters}
     if filters is not None:
         live = filters.is_live(timezone.now())

@@ -1,8 +1,8 @@
 """One colour, mark and dash per tier, model and arm, the same in every chart.
 
-Hues are Okabe and Ito's, which readers with any colour vision tell apart. A figure names a colour
-as a CSS variable, and the page's script looks it up in the theme that is on; the values below are
-those of `experiments/static/css/tokens.css`, for whoever has to draw without a page.
+Colours are Okabe and Ito's, which readers with any colour vision can distinguish. A figure names a
+colour as a CSS variable, and the page's script resolves it in the current theme. The values below
+are those of `experiments/static/css/tokens.css`, for drawing without a page.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from experiments.analytics.chart_rows import Tier
 
 
 class Tone(NamedTuple):
-    """A colour of the palette, as the light and the dark theme show it."""
+    """A colour of the palette in the light and the dark theme."""
 
     name: str
     light: str
@@ -24,7 +24,7 @@ class Tone(NamedTuple):
 
     @property
     def band(self) -> str:
-        """The same colour, faint: intervals and areas."""
+        """The same colour, faint, for intervals and areas."""
         return f"var(--chart-{self.name}-band)"
 
 
@@ -35,7 +35,7 @@ GREEN = Tone("green", "#009e73", "#1fb88c")
 PURPLE = Tone("purple", "#cc79a7", "#d78bb5")
 SKY = Tone("sky", "#56b4e9", "#56b4e9")
 WORSE = Tone("worse", "#d55e00", "#f0782a")
-"""Kept for what is worse and for faults; never a series."""
+"""For worse results and faults only; never a series."""
 TONES = (STRONG, WEAK, CONTROL, GREEN, PURPLE, SKY, WORSE)
 
 INK = "var(--ink)"
@@ -46,7 +46,7 @@ PAPER = "var(--paper)"
 
 
 class SeriesStyle(NamedTuple):
-    """How a series is told from the others: colour, and shape for whom colour says nothing."""
+    """The look of a series: a colour, and a shape that works without colours."""
 
     tone: Tone
     symbol: str
@@ -69,10 +69,10 @@ def of_tier(tier: Tier) -> SeriesStyle:
 
 
 def of_series(names: Iterable[str], *, control: str | None = None) -> dict[str, SeriesStyle]:
-    """A look for each model or arm, by its place among `names`; the control arm is grey.
+    """A style for each model or arm, by its position in `names`; the control arm is grey.
 
-    Pass all names, in the order they were created, wherever they are drawn: then a model or an
-    arm keeps its look from page to page. Shape changes with colour, and again when colours repeat.
+    Pass all names, in the order of creation, in every chart: then a model or an arm has the same
+    style on all pages. The shape changes with the colour, and again when colours repeat.
     """
     others = [name for name in names if name != control]
     looks = {name: _series(place) for place, name in enumerate(others)}

@@ -1,4 +1,4 @@
-"""Cost against quality as charts: all domains, then each domain with its arms."""
+"""Charts of cost against quality: all domains, then each domain with its arms."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -12,14 +12,14 @@ from experiments.dashboards.plane_figures import Named, Ranges, arms_plane, doma
 
 
 class PlaneCharts(NamedTuple):
-    """`domains` is None where one domain is all there is: its own panel shows it."""
+    """`domains` is None if there is only one domain: its own panel shows it."""
 
     domains: Chart | None
     panels: tuple[Chart, ...]
 
 
 def plane_charts(found: Plane, looks: Mapping[str, SeriesStyle]) -> PlaneCharts:
-    """`looks` by the name of an arm's point. Domains without arms have no panel of their own."""
+    """`looks` by the name of an arm's point. Domains without arms have no panel."""
     points = [place.point for place in (*found.domains, *found.arms)]
     within = ranges(points, found.baselines)
     alone = len(found.domains) == 1
@@ -45,16 +45,16 @@ def _panel(
     place: Place, found: Plane, looks: Mapping[str, SeriesStyle], within: Ranges
 ) -> tuple[Chart, int]:
     arms = [arm for arm in found.arms if arm.domain == place.domain]
-    coin = next((coin for coin in found.baselines if coin.name == place.domain), None)
+    baseline = next((one for one in found.baselines if one.name == place.domain), None)
     several = len({arm.experiment for arm in arms}) > 1
     names = {arm.point.name: arm.point.name if several else arm.arm for arm in arms}
     drawn = [Named(names[arm.point.name], arm.point) for arm in arms]
-    figure = arms_plane(place.point, drawn, looks, coin, within)
+    figure = arms_plane(place.point, drawn, looks, baseline, within)
     return (
         chart(
             f"plane-{place.domain}",
             wording.title(place.domain),
-            plane_wording.against_the_coin(place, arms, found.unrated.get(place.domain, ())),
+            plane_wording.against_random(place, arms, found.unrated.get(place.domain, ())),
             figure,
             _table([place, *arms]),
         ),
@@ -72,7 +72,7 @@ def _table(places: Sequence[Place]) -> Table:
         Column("from", numeric=True),
         Column("to", numeric=True),
         Column("rated", numeric=True),
-        Column("against a coin", "quality", numeric=True),
+        Column("against random", "quality", numeric=True),
     )
     return Table("Cost and quality with 95 % intervals", columns, tuple(map(_row, places)))
 

@@ -1,4 +1,4 @@
-"""Cost against quality as figures: all domains in one, and the arms of each domain in its own."""
+"""Figures of cost against quality: one of all domains, and one of the arms of each domain."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -11,9 +11,9 @@ from experiments.dashboards.marks import base_layout, mark, whisker
 from experiments.dashboards.palette import EDGE, INK, STRONG, WEAK, WORSE, SeriesStyle, Tone
 
 EVERYTHING = SeriesStyle(Tone("ink", "#1c2126", "#e7eaed"), "circle", "solid")
-"""A domain's requests together, beside its arms; drawn in the text's colour."""
+"""All requests of a domain, in the colour of the text."""
 LABEL_WIDTH, LABEL_HEIGHT = 0.011, 0.07
-"""About one letter's width and a line's height, as shares of the plot on a screen."""
+"""The approximate width of a letter and height of a line, as shares of the plot."""
 LABEL_PLACES = {
     "top center": (0.0, 0.6),
     "bottom center": (0.0, -0.6),
@@ -24,28 +24,28 @@ LABEL_PLACES = {
     "top left": (-0.5, 0.6),
     "bottom right": (0.5, -0.6),
 }
-"""Where a name may stand, and how many of its widths and heights its middle then lies away."""
+"""Positions of a label, and the distance of its middle in label widths and heights."""
 
 
 class Named(NamedTuple):
-    """A point and what the key calls it."""
+    """A point and its name in the legend."""
 
     label: str
     point: PlanePoint
 
 
 class Ranges(NamedTuple):
-    """Of both axes, in dollars per 1,000 requests and in quality; the same for all panels."""
+    """Ranges of both axes: dollars per 1,000 requests, and quality. All panels share them."""
 
     cost: tuple[float, float]
     quality: tuple[float, float]
 
 
-def ranges(points: Iterable[PlanePoint], coins: Iterable[RandomBaseline]) -> Ranges:
-    """Holds every line and every whisker, but for those of hollow points."""
+def ranges(points: Iterable[PlanePoint], baselines: Iterable[RandomBaseline]) -> Ranges:
+    """Contains every line and every whisker, except those of hollow points."""
     drawn = [point for point in points if point.quality is not None]
-    costs = [point.cost_high for point in drawn] + [coin.strong_cost for coin in coins]
-    ends = [end for coin in coins for end in (coin.weak_quality, coin.strong_quality)]
+    costs = [point.cost_high for point in drawn] + [one.strong_cost for one in baselines]
+    ends = [end for one in baselines for end in (one.weak_quality, one.strong_quality)]
     for point in drawn:
         enough = point.rated >= point.minimum
         seen = (point.quality, *((point.quality_low, point.quality_high) if enough else ()))
@@ -55,12 +55,12 @@ def ranges(points: Iterable[PlanePoint], coins: Iterable[RandomBaseline]) -> Ran
     return Ranges((0.0, 1.06 * max(costs, default=NANO) / NANO), (low - room, high + room))
 
 
-def domains_plane(points: Sequence[PlanePoint], coins: Sequence[RandomBaseline]) -> go.Figure:
-    """Each domain as a named point with its intervals, over the coins' lines."""
-    within = ranges(points, coins)
+def domains_plane(points: Sequence[PlanePoint], baselines: Sequence[RandomBaseline]) -> go.Figure:
+    """Each domain as a named point with its intervals, over the lines of random routers."""
+    within = ranges(points, baselines)
     figure = _plane(within, legend=False)
-    for coin in coins:
-        _add_coin(figure, coin)
+    for baseline in baselines:
+        _add_baseline(figure, baseline)
     drawn = [point for point in points if point.quality is not None]
     for point, label_at in zip(drawn, _label_places(drawn, within), strict=True):
         _add_point(figure, point, EVERYTHING, label=point.name, label_at=label_at)
@@ -71,13 +71,13 @@ def arms_plane(
     domain: PlanePoint,
     arms: Sequence[Named],
     looks: Mapping[str, SeriesStyle],
-    coin: RandomBaseline | None,
+    baseline: RandomBaseline | None,
     within: Ranges,
 ) -> go.Figure:
-    """One domain: its arms in their colours, all its requests, and the coin where there is one."""
+    """One domain: its arms in their colours, all its requests, and the random baseline if known."""
     figure = _plane(within, legend=True)
-    if coin is not None:
-        _add_coin(figure, coin, legend=True)
+    if baseline is not None:
+        _add_baseline(figure, baseline, legend=True)
     for label, point in arms:
         if point.quality is not None:
             _add_point(figure, point, looks.get(point.name, EVERYTHING), label=label)
@@ -99,16 +99,16 @@ def _plane(within: Ranges, *, legend: bool) -> go.Figure:
     return figure
 
 
-def _add_coin(figure: go.Figure, coin: RandomBaseline, *, legend: bool = False) -> None:
+def _add_baseline(figure: go.Figure, line: RandomBaseline, *, legend: bool = False) -> None:
     figure.add_scatter(
-        x=[coin.weak_cost / NANO, coin.strong_cost / NANO],
-        y=[coin.weak_quality, coin.strong_quality],
-        name="a coin" if legend else f"a coin, {coin.name}",
+        x=[line.weak_cost / NANO, line.strong_cost / NANO],
+        y=[line.weak_quality, line.strong_quality],
+        name="random router" if legend else f"random router, {line.name}",
         mode="lines+markers",
         line={"color": EDGE, "width": 1.5, "dash": "dot"},
         marker={"symbol": ["circle", "square"], "color": [WEAK.css, STRONG.css], "size": 7},
         text=["always weak", "always strong"],
-        hovertemplate=f"{coin.name}, %{{text}}: $%{{x:,.4f}}, quality %{{y:.3f}}<extra></extra>",
+        hovertemplate=f"{line.name}, %{{text}}: $%{{x:,.4f}}, quality %{{y:.3f}}<extra></extra>",
     )
 
 
@@ -145,7 +145,7 @@ def _add_point(
 
 
 class _Box(NamedTuple):
-    """A name or a mark in shares of the plot: its middle and half its sides."""
+    """A label or a mark in shares of the plot: its middle and half its sides."""
 
     x: float
     y: float
@@ -162,7 +162,7 @@ class _Box(NamedTuple):
 
 
 def _label_places(points: Sequence[PlanePoint], within: Ranges) -> list[str]:
-    """For each point the place where its name covers least of marks and of names before it."""
+    """For each point the label position with the least overlap with marks and earlier labels."""
     spots = [_spot(point, within) for point in points]
     taken = [_Box(x, y, 0.008, 0.02) for x, y in spots]
     chosen = []

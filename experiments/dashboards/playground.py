@@ -1,4 +1,4 @@
-"""`/playground/`: type a prompt, see where it would go, and where under another policy."""
+"""`/playground/`: the routing of a prompt, also with another policy."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,8 +24,8 @@ EXAMPLES = (
 
 @page()
 def playground(request: HttpRequest) -> HttpResponse:
-    """A POST tries the prompt: it is in no address and no log. `X-Partial` asks for the answer
-    alone."""
+    """A POST routes the prompt, so that it is in no address and no log. `X-Partial` asks for the
+    result alone."""
     sent = request.POST if request.method == "POST" else {}
     text = (sent.get("example") or sent.get("text") or "").strip()
     context = _tried(text, sent) if text else {}
@@ -47,7 +47,8 @@ def playground(request: HttpRequest) -> HttpResponse:
 
 def _tried(text: str, sent: Mapping[str, str]) -> dict[str, Any]:
     if len(text) > LONGEST:
-        return {"problem": f"A prompt has at most {LONGEST:,} characters; this has {len(text):,}."}
+        problem = f"The prompt must have at most {LONGEST:,} characters; got {len(text):,}."
+        return {"problem": problem}
     sides = [_side(sent, "first"), *([_side(sent, "second")] if _compares(sent) else [])]
     tried = try_prompt(text, sent.get("unit_id", "").strip(), sides)
     return {"tried": tried, "answer": _answer(tried)}
@@ -58,7 +59,7 @@ def _compares(sent: Mapping[str, str]) -> bool:
 
 
 def _side(sent: Mapping[str, str], name: str) -> Side:
-    """What was chosen for a side. What is not understood is the default."""
+    """The choices of one side. Invalid ones become the defaults."""
     chosen = sent.get(f"{name}_policy", "")
     variant = Variant(chosen) if chosen in LABELS else Variant.CONFIGURED
     return Side(variant, sent.get(f"{name}_domain", ""), _threshold(sent, name))
@@ -73,7 +74,7 @@ def _threshold(sent: Mapping[str, str], name: str) -> float:
 
 
 def _answer(tried: list[Tried]) -> Headline:
-    """One side's sentence, or how the two differ."""
+    """The sentence of one side, or the difference between the two."""
     if len(tried) == 1:
         return Headline(tried[0].sentence)
     rows = [one.decision for one in tried if one.decision is not None]

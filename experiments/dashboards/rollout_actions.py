@@ -1,4 +1,4 @@
-"""What an operator can do to a rollout: each a POST, confirmed, and a revision."""
+"""The actions of a rollout: each is a confirmed POST and a revision."""
 
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
@@ -22,16 +22,16 @@ from experiments.rollouts.steps import next_step
 CHANGE = "experiments.change_rollout"
 State = Rollout.State
 START = Action("start", "Start", "The flag goes to the first step now.", main=True)
-ADVANCE = Action("go-on", "Go on", "The flag goes to the next step now.", main=True)
-PAUSE = Action("pause", "Pause", "The percentage stays, and nothing moves until it is resumed.")
-RESUME = Action("resume", "Resume", "It goes on from where it stands.", main=True)
+ADVANCE = Action("go-on", "Advance", "The flag goes to the next step now.", main=True)
+PAUSE = Action("pause", "Pause", "The percentage stays until the rollout resumes.")
+RESUME = Action("resume", "Resume", "The rollout continues from the current step.", main=True)
 
 
 ANYWAY = Action(
     "advance-anyway",
     "Advance anyway",
-    "The flag goes to the next step now, although a guard may not allow it. The rollout's last "
-    "sentence repeats your reason.",
+    "The flag goes to the next step now, even if a guard does not allow it. The final report "
+    "repeats your reason.",
     needs_reason=True,
 )
 LOWER = Action(
@@ -43,7 +43,7 @@ LOWER = Action(
 
 
 def actions_of(rollout: Rollout) -> list[Action]:
-    """What can be done now, the likeliest first."""
+    """The available actions, the most likely first."""
     before = percent(float(min(rollout.before_percentage, rollout.flag.percentage)))
     back = Action("roll-back", "Roll back", f"The flag returns to {before} now.", needs_reason=True)
     rises = next_step(rollout) is not None
@@ -67,7 +67,7 @@ def _start_consequence(rollout: Rollout) -> str:
 @require_POST
 @page(CHANGE)
 def act(request: HttpRequest, key: str, action: str) -> HttpResponse:
-    """Takes the step and returns to the rollouts, with what happened or why it could not."""
+    """Takes the action and returns to the rollouts, with the result or the error."""
     rollout = get_object_or_404(Rollout.objects.select_related("flag__domain"), key=key)
     if action not in _STEPS:
         raise Http404
@@ -108,14 +108,14 @@ def _lower(request: HttpRequest, rollout: Rollout) -> None:
     try:
         percentage = Decimal(text)
     except InvalidOperation:
-        raise RolloutError(f"'{text}' is no percentage.") from None
+        raise RolloutError(f"'{text}' is not a percentage.") from None
     lifecycle.lower_target(rollout, percentage, request.user, timezone.now())
 
 
 def _roll_back(request: HttpRequest, rollout: Rollout) -> None:
     reason = request.POST.get("reason", "").strip()[:REASON_LENGTH]
     if not reason:
-        raise RolloutError("Say why it is rolled back: colleagues will ask.")
+        raise RolloutError("Give a reason for rolling back.")
     lifecycle.roll_back(rollout, request.user, timezone.now(), reason)
 
 

@@ -1,4 +1,4 @@
-"""What the page of rollouts says, and each rollout's steps as a track."""
+"""Texts about rollouts, and each rollout's steps."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -29,9 +29,9 @@ def state_of(rollout: Rollout) -> State:
 
 
 def lines(rows: Sequence[RolloutLine]) -> Headline:
-    """What rises, what waits for somebody, what came back."""
+    """Which flags rise, which wait for an operator, which were rolled back."""
     parts = []
-    for state, said in (
+    for state, name in (
         (Rolling.HELD, "held"),
         (Rolling.READY, "ready for the next step"),
         (Rolling.RUNNING, "rising"),
@@ -41,44 +41,44 @@ def lines(rows: Sequence[RolloutLine]) -> Headline:
         found = [row for row in rows if row.rollout.state == state]
         names = listed([f"{row.domain} at {_share(row)}" for row in found])
         if found:
-            parts.append(f"{names} {'is' if len(found) == 1 else 'are'} {said}")
+            parts.append(f"{names} {'is' if len(found) == 1 else 'are'} {name}")
     back = [row.domain for row in rows if row.rollout.state == Rolling.ROLLED_BACK]
     if back:
         parts.append(f"{listed(back)} {'was' if len(back) == 1 else 'were'} rolled back")
     sentence = title("; ".join(parts)) if parts else "No flag is being rolled out"
     held = [row.domain for row in rows if row.rollout.state == Rolling.HELD]
-    next_ = f"Next: look at why {listed(held)} is held." if held else ""
+    next_ = f"Next: find out why {listed(held)} is held." if held else ""
     return Headline(f"{sentence}.", next_)
 
 
 def sentence(line: RolloutLine) -> str:
-    """Where it stands, and why it waits."""
+    """The rollout's percentage, and why it waits."""
     rollout = line.rollout
     if rollout.state == Rolling.ROLLED_BACK:
         return f"Back at {_share(line)}: {_reason(rollout)}"
     if rollout.state == Rolling.PENDING:
-        return f"At {_share(line)}, waiting to be started."
-    return f"{_share(line)} of units are in. {_reason(rollout)}"
+        return f"At {_share(line)}, not started yet."
+    return f"The flag is on for {_share(line)} of units. {_reason(rollout)}"
 
 
 def compared(line: RolloutLine) -> str:
-    """How many units are compared, and when; before the start, what the first step can cost."""
+    """How many units are compared, and when; before the start, the worst case of the first step."""
     rollout, seen = line.rollout, line.seen
     if rollout.state == Rolling.PENDING:
         return worst_case_of(rollout) if line.steps else ""
     if seen is None:
         return ""
     at = seen.at[:16].replace("T", " ")
-    return f"{plural(seen.compared, 'unit')} on the smaller side, checked at {at} UTC."
+    return f"The smaller group has {plural(seen.compared, 'unit')}, checked at {at} UTC."
 
 
 def guards(line: RolloutLine) -> list[GuardLine]:
-    """Each guard: its margin, what is known, and what the next step still needs."""
+    """Each guard: its margin, its result so far, and what the next step needs."""
     return [_guard(one) for one in line.seen.guards] if line.seen else []
 
 
 def _guard(one: GuardLine) -> GuardLine:
-    """The name stands in front already."""
+    """Without the name, which the table shows already."""
     name = one.label.lower()
     known = one.known.removeprefix(f"{name} is ").removeprefix(f"{name} ")
     needs = one.needs.removeprefix(f"{name}: ")
@@ -86,7 +86,7 @@ def _guard(one: GuardLine) -> GuardLine:
 
 
 def stations(line: RolloutLine) -> list[ExplanationStep]:
-    """Each step as a station: passed, where it is, what is to come."""
+    """Each step: passed, current or to come."""
     return [_station(line, index, step) for index, step in enumerate(line.steps)]
 
 
@@ -99,8 +99,8 @@ def _station(line: RolloutLine, index: int, one: StepLine) -> ExplanationStep:
         fact=percent(float(step.percentage)),
         state=_station_state(line, index),
         details=(
-            ("stays", "until an operator continues" if step.hours is None else _length(step.hours)),
-            ("compared", "with all other units" if step.monitored else "no: no controls are left"),
+            ("lasts", "until an operator continues" if step.hours is None else _length(step.hours)),
+            ("compared", "with all other units" if step.monitored else "no, without a control"),
         ),
         branches=(("rolled back", _reason(rollout)),) if back else (),
     )

@@ -1,4 +1,4 @@
-"""`/rollouts/`: how far each domain's flag is open, who is in, and why a rollout waits."""
+"""`/rollouts/`: the percentage of each domain's flag, and the state of each rollout."""
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ READ = "experiments.view_rollout"
 
 
 class RolloutRow(NamedTuple):
-    """One rollout as the page shows it."""
+    """One rollout on the page."""
 
     line: RolloutLine
     state: State

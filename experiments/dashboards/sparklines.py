@@ -1,7 +1,6 @@
-"""A line the size of a word, for a table's cell, as SVG paths.
+"""A small line chart for a table cell, as SVG paths.
 
-Not a Plotly figure: a column of them would cost the page a second of drawing, and these also show
-where no script runs.
+Not a Plotly figure: a column of them would take a second to draw, and SVG needs no script.
 """
 
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ WIDTH, HEIGHT, _EDGE = 96, 24, 2
 
 
 class Sparkline(NamedTuple):
-    """`paths` are the stretches without a gap, `last` the point of the newest value."""
+    """`paths` are the parts without a gap, `last` is the point of the newest value."""
 
     paths: tuple[str, ...]
     last: tuple[float, float] | None
@@ -22,7 +21,7 @@ class Sparkline(NamedTuple):
 
 
 def sparkline(values: Sequence[float | None], *, label: str) -> Sparkline:
-    """`values` oldest first, None where nothing is known; `label` says it in words."""
+    """`values` are oldest first, None if unknown; `label` describes the chart in words."""
     known = [value for value in values if value is not None]
     if not known:
         return Sparkline((), None, label)

@@ -1,4 +1,4 @@
-"""Traffic as charts: figure, sentence and the same rows as a table one can open."""
+"""Charts about traffic, with their sentences and tables."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -40,7 +40,7 @@ def costs(traffic: Traffic) -> Chart:
     unit = traffic.span.step
     return chart(
         "cost",
-        f"Cost {'an hour' if unit == 'hour' else 'a day'}",
+        f"Cost per {unit}",
         wording.cost_over_time(traffic, unit),
         cost_by_day(traffic.days, baseline=baseline),
         _cost_table(traffic.days, baseline),
@@ -89,7 +89,7 @@ def _cost_table(rows: Sequence[CostDay], baseline: str) -> Table:
         )
         for row in rows
     )
-    return Table("Cost over time, by tier, and the baseline's", columns, cells)
+    return Table("Cost over time by tier, and of the baseline", columns, cells)
 
 
 def _when(day: date) -> Cell:
@@ -122,7 +122,7 @@ def _quality_table(rows: Sequence[QualityPoint]) -> Table:
 def scores(
     router: str, bins: Sequence[ScoreBin], moves: Sequence[Moved], at_work: float | None
 ) -> Chart:
-    """The histogram with the threshold in force, and every other one as the table's rows."""
+    """The histogram with the current threshold; the table has a row for other thresholds."""
     threshold = 0.5 if at_work is None else at_work
     here = min(moves, key=lambda move: abs(move.threshold - threshold))
     return chart(
@@ -148,11 +148,11 @@ def _threshold_table(moves: Sequence[Moved]) -> Table:
         )
         for move in moves[::5]
     )
-    return Table("What each threshold would do", columns, cells)
+    return Table("Effect of each threshold", columns, cells)
 
 
 def detection(bins: Sequence[ScoreBin], name: str, minimum: float) -> Chart:
-    everything = sum(one.decisions for one in bins)
+    total = sum(one.decisions for one in bins)
     sure = sum(one.decisions for one in bins if one.low >= 0.8)
     columns = (Column("from"), Column("to"), Column("decisions", numeric=True))
     cells = tuple(
@@ -160,30 +160,30 @@ def detection(bins: Sequence[ScoreBin], name: str, minimum: float) -> Chart:
     )
     return chart(
         "confidence",
-        "How sure detection was",
-        f"{wording.share(sure / everything if everything else None)} of the prompts counted as "
-        f"{name} were so with a confidence of 0.8 or more.",
+        "Detection confidence",
+        f"{wording.share(sure / total if total else None)} of the {name} prompts were detected "
+        "with a confidence of 0.8 or more.",
         confidence(bins, minimum=minimum),
         Table("Decisions by confidence", columns, cells),
     )
 
 
 def seconds(rows: Sequence[tuple[str, int]], name: str) -> Chart:
-    everything = sum(count for _, count in rows)
+    total = sum(count for _, count in rows)
     first, count = rows[0]
     columns = (Column("domain"), Column("decisions", numeric=True))
     return chart(
         "runners-up",
-        "The domain that came second",
-        f"{first} came second for {wording.share(count / everything)} of "
-        f"{plural(everything, 'prompt')} that had another candidate beside {name}.",
+        "Second most likely domain",
+        f"{first} was second for {wording.share(count / total)} of "
+        f"{plural(total, 'prompt')} that had another candidate than {name}.",
         runners_up(rows),
         Table("Runner-up domains", columns, tuple((word(n), number(c)) for n, c in rows)),
     )
 
 
 def routing_time(counts: Sequence[int]) -> str:
-    """ "95 % of decisions took at most 3 ms.", or why that is not known."""
+    """The 95th percentile of the routing time: "≤ 3 ms", or why it is not known."""
     within = latency_within(counts, 0.95)
     if within is None:
         return "not timed"

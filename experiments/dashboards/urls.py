@@ -1,4 +1,4 @@
-"""Addresses of the pages. Their names are those of the rail's stations."""
+"""Addresses of the pages. Their names match the navigation."""
 
 from django.urls import path
 

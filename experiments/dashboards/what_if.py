@@ -1,4 +1,4 @@
-"""`/lab/what-if/`: what another policy would have cost and how good it would have been."""
+"""`/lab/what-if/`: the estimated cost and quality of another policy."""
 
 from typing import Any
 
@@ -21,9 +21,9 @@ from experiments.dashboards.lab_charts import (
     domains_table,
     estimators_table,
 )
-from experiments.dashboards.lab_filters import METHODS, More, Question
+from experiments.dashboards.lab_filters import METHODS, More, WhatIfQuery
 from experiments.dashboards.pages import page, show
-from experiments.dashboards.wording import Headline as Said
+from experiments.dashboards.wording import Headline
 from experiments.experimentation.lifecycle import LifecycleError
 from experiments.lab.actions import LabError, draft_experiment, explore
 from experiments.lab.candidates import CannotAskError
@@ -54,7 +54,7 @@ DRAFT, EXPLORE = "experiments.add_experiment", "experiments.change_domain"
 @page()
 def what_if(request: HttpRequest) -> HttpResponse:
     policy = store.current()
-    asked = Question.from_request(request.GET, policy)
+    asked = WhatIfQuery.from_request(request.GET, policy)
     span = asked.filters.span(timezone.now())
     logged = read_log(span, asked.candidate.domain, limit=asked.most)
     context: dict[str, Any] = {
@@ -71,7 +71,7 @@ def what_if(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _controls(policy: Policy, logged: Logged, asked: Question) -> dict[str, Any]:
+def _controls(policy: Policy, logged: Logged, asked: WhatIfQuery) -> dict[str, Any]:
     known = list(routers_of(logged)) or sorted(policy.routers)
     local = Router.objects.filter(kind__in=LOCAL_KINDS).values_list("name", flat=True)
     unlogged = [name for name in local if name not in known]
@@ -87,7 +87,7 @@ def _controls(policy: Policy, logged: Logged, asked: Question) -> dict[str, Any]
     }
 
 
-def _answered(request: HttpRequest, asked: Question, logged: Logged) -> dict[str, Any]:
+def _answered(request: HttpRequest, asked: WhatIfQuery, logged: Logged) -> dict[str, Any]:
     try:
         scored = with_scores(logged, asked.candidate, MOST_SCORED_ON_A_PAGE)
         found = answer(question(scored, asked.candidate), asked.candidate)
@@ -95,7 +95,7 @@ def _answered(request: HttpRequest, asked: Question, logged: Logged) -> dict[str
         return {"refusal": str(error)}
     advice = advice_words(found.advice, asked.candidate.domain) if found.advice else ""
     return {
-        "answer": Said(sentence(found), advice),
+        "answer": Headline(sentence(found), advice),
         "found": found.found,
         "overlap": percent(1 - found.found.without_overlap),
         "weights": weights_words(found),
@@ -110,8 +110,8 @@ def _answered(request: HttpRequest, asked: Question, logged: Logged) -> dict[str
     }
 
 
-def _moves(asked: Question, found: PolicyEstimate) -> list[dict[str, Any]]:
-    """What the slider says at each threshold that the log can answer for."""
+def _moves(asked: WhatIfQuery, found: PolicyEstimate) -> list[dict[str, Any]]:
+    """The estimate at each threshold that the log covers, for the slider."""
     return [
         {
             "x": (point.cost.value or 0.0) * THOUSAND,
@@ -129,28 +129,28 @@ def _moves(asked: Question, found: PolicyEstimate) -> list[dict[str, Any]]:
 
 def _within(value: float | None, low: float | None, high: float | None) -> str:
     if low is None or high is None:
-        return f"about {value:.3f}, with too few explorations to say how sure that is"
+        return f"about {value:.3f}, with too few explorations for an interval"
     return f"between {low:.3f} and {high:.3f}"
 
 
 def _steps(
-    request: HttpRequest, asked: Question, found: PolicyEstimate
+    request: HttpRequest, asked: WhatIfQuery, found: PolicyEstimate
 ) -> list[tuple[Action, str]]:
-    """What the answer can be turned into, where a domain is chosen and the reader may."""
+    """The actions that the reader may take with the estimate of a domain."""
     if not asked.candidate.domain:
         return []
     domain = asked.candidate.domain
     steps = []
     if request.user.has_perm(DRAFT):
-        told = (
-            f"A draft experiment in {domain}: its policy of now against “{name_of(asked.candidate)}"
-            "”. It is not started."
+        candidate = name_of(asked.candidate)
+        text = (
+            f"Drafts an experiment in {domain}: today's policy against “{candidate}”. You start it."
         )
-        steps.append((Action("experiment", "Make it an experiment", told, main=True), "experiment"))
+        steps.append((Action("experiment", "Draft an experiment", text, main=True), "experiment"))
     if found.advice and not found.advice.is_on and request.user.has_perm(EXPLORE):
-        told = advice_words(found.advice, domain).removeprefix("Next: ")
+        text = advice_words(found.advice, domain).removeprefix("Next: ")
         label = f"Explore {percent(RATE)}"
-        steps.append((Action("explore", label, f"{told[:1].upper()}{told[1:]}"), "explore"))
+        steps.append((Action("explore", label, f"{text[:1].upper()}{text[1:]}"), "explore"))
     address = asked.query()
     return [
         (action, f"{reverse('dashboards:lab_what_if_act', args=[name])}{address}")
@@ -160,7 +160,7 @@ def _steps(
 
 @require_POST
 def act(request: HttpRequest, action: str) -> HttpResponseBase:
-    """Takes the step that the question in the address is turned into."""
+    """Drafts an experiment or starts exploration for the question in the address."""
     if action == "experiment":
         return _draft(request)
     if action == "explore":
@@ -170,19 +170,19 @@ def act(request: HttpRequest, action: str) -> HttpResponseBase:
 
 @page(DRAFT)
 def _draft(request: HttpRequest) -> HttpResponse:
-    asked = Question.from_request(request.GET, store.current())
+    asked = WhatIfQuery.from_request(request.GET, store.current())
     try:
         made = draft_experiment(asked.candidate, request.user)
     except (LabError, LifecycleError, LockedError, ValidationError) as error:
         messages.error(request, _words(error))
         return _back(asked)
-    messages.success(request, f"{made.key} is a draft. Look it over, then start it.")
+    messages.success(request, f"Drafted {made.key}. Check it, then start it.")
     return HttpResponseRedirect(reverse("dashboards:experiment", args=[made.key]))
 
 
 @page(EXPLORE)
 def _explore(request: HttpRequest) -> HttpResponse:
-    asked = Question.from_request(request.GET, store.current())
+    asked = WhatIfQuery.from_request(request.GET, store.current())
     try:
         explore(asked.candidate.domain, RATE, request.user)
     except (LabError, LockedError, ValidationError) as error:
@@ -196,5 +196,5 @@ def _words(error: Exception) -> str:
     return " ".join(error.messages) if isinstance(error, ValidationError) else str(error)
 
 
-def _back(asked: Question) -> HttpResponseRedirect:
+def _back(asked: WhatIfQuery) -> HttpResponseRedirect:
     return HttpResponseRedirect(f"{reverse('dashboards:lab_what_if')}{asked.query()}")

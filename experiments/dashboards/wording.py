@@ -1,4 +1,4 @@
-"""The sentences at the top of traffic's pages and charts: what is so, how sure, what to do next."""
+"""Headlines and chart sentences of the pages about traffic."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -25,7 +25,7 @@ MINUS = "\N{MINUS SIGN}"
 
 
 class Headline(NamedTuple):
-    """A page's sentence, and what to do next where there is something."""
+    """A page's first sentence, and the next step if there is one."""
 
     sentence: str
     next: str = ""
@@ -43,12 +43,12 @@ class Budget(NamedTuple):
 
     @property
     def words(self) -> str:
-        used = f"{dollars(self.spent)} of {dollars(self.limit)} are used today (UTC)"
-        return f"{used}: no more calls before midnight." if self.is_used_up else f"{used}."
+        used = f"{dollars(self.spent)} of {dollars(self.limit)} used today (UTC)"
+        return f"{used}; no more calls until midnight." if self.is_used_up else f"{used}."
 
 
 def share(value: float | None, otherwise: str = "none") -> str:
-    """0.384 -> "38 %"; small shares keep a digit: "0.4 %"."""
+    """0.384 -> "38 %"; small shares keep one decimal: "0.4 %"."""
     if value is None:
         return otherwise
     percent = 100 * value
@@ -57,12 +57,12 @@ def share(value: float | None, otherwise: str = "none") -> str:
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """A difference, which always says its direction."""
+    """A difference, always with its sign."""
     return f"{value:+z.{digits}f}".replace("-", MINUS)
 
 
 def title(name: str) -> str:
-    """A domain at a sentence's beginning."""
+    """A name at the beginning of a sentence."""
     return name[:1].upper() + name[1:]
 
 
@@ -80,19 +80,19 @@ def listed(names: Sequence[str]) -> str:
 
 
 def overview(traffic: Traffic, filters: Filters, verdicts: Sequence[str] = ()) -> Headline:
-    """How much did routing save, and did quality hold? `verdicts` of experiments come first in
-    what to do: they compare like with like."""
+    """The saving, and whether quality held. `verdicts` of experiments are the first next step,
+    because only they are fair comparisons."""
     money = saving(traffic.compared, traffic.baseline, filters.when)
-    parts = [money, *_coin(traffic), quality_held(traffic.domains)]
+    parts = [money, *_random(traffic), quality_held(traffic.domains)]
     todo = f"Next: {'; '.join(verdicts)}." if verdicts else _next(traffic)
     return Headline(" ".join(part for part in parts if part), todo)
 
 
 def saving(compared: Comparison, baseline: Baseline, when: str, subject: str = "Routing") -> str:
-    """The saving with its baseline, or why none can be named."""
+    """The saving with its baseline, or why it is not known."""
     against = BASELINES[baseline]
     if not compared.decisions:
-        return f"No saving can be named {when}: no request has prices for both of its models."
+        return f"The saving {when} is unknown: no request has prices for both of its models."
     if compared.saving >= 0:
         how_much = f"saved {dollars(compared.saving)} ({share(compared.share)})"
     else:
@@ -101,26 +101,26 @@ def saving(compared: Comparison, baseline: Baseline, when: str, subject: str = "
     return f"{subject} {how_much} {when} against {against}."
 
 
-def _coin(traffic: Traffic) -> list[str]:
-    """What a coin would have saved against the same baseline, over the same requests."""
-    coin = traffic.random
-    if traffic.baseline is not Baseline.ALWAYS_STRONG or not coin.decisions:
+def _random(traffic: Traffic) -> list[str]:
+    """The saving of a random router against the same baseline, for the same requests."""
+    random = traffic.random
+    if traffic.baseline is not Baseline.ALWAYS_STRONG or not random.decisions:
         return []
-    # The coin takes only what a pair answered; the rest costs the same either way.
-    would = traffic.compared.saving - coin.saving
-    if would <= 0:
+    # It covers only requests that a pair answered; the others cost the same either way.
+    saved = traffic.compared.saving - random.saving
+    if saved <= 0:
         return []
-    coin_saved = "A coin sending as many prompts to the strong model would have saved"
-    if would > traffic.compared.saving:
-        return [f"{coin_saved} {dollars(would)}: the rest has to come back as quality."]
-    return [f"{coin_saved} {dollars(would)}."]
+    sentence = f"A random router with the same strong share would have saved {dollars(saved)}"
+    if saved > traffic.compared.saving:
+        return [f"{sentence}; routing must make up the difference with quality."]
+    return [f"{sentence}."]
 
 
 def quality_held(domains: Sequence[DomainTraffic]) -> str:
-    """In how many domains the weak model's answers are rated about as well as the strong's."""
+    """In how many domains the weak model's ratings are close to the strong model's."""
     routed = [one for one in domains if one.quality.held is not QualityStatus.NOT_ROUTED]
     if not routed:
-        return "Quality cannot be compared: no domain was answered by both of its models."
+        return "Quality cannot be compared: no domain has answers of both models."
     if len(routed) == 1:
         return _one_domain(routed[0].quality, routed[0].name)
     by_held = {
@@ -131,34 +131,34 @@ def quality_held(domains: Sequence[DomainTraffic]) -> str:
         return f"Quality held in all {yes} routed domains."
     if len(by_held[QualityStatus.TOO_FEW]) == len(routed):
         all_of = f"all {len(routed)} routed domains"
-        return f"Whether quality held cannot be said yet: {all_of} have too few ratings."
-    where = f"{yes} of {len(routed)} routed domains" if yes else "no domain that can be shown yet"
+        return f"Not enough ratings to compare quality yet: {all_of} have too few."
+    where = f"Quality held in {yes} of {len(routed)} routed domains; " if yes else ""
     reasons = [
         f"{listed(by_held[held])} {verb if len(by_held[held]) == 1 else verbs}"
         for held, verb, verbs in (
-            (QualityStatus.NO, "fell", "fell"),
-            (QualityStatus.UNCLEAR, "is too close to say", "are too close to say"),
-            (QualityStatus.TOO_FEW, "has too few ratings to say", "have too few ratings to say"),
+            (QualityStatus.NO, "has lower quality", "have lower quality"),
+            (QualityStatus.UNCLEAR, "is too close to call", "are too close to call"),
+            (QualityStatus.TOO_FEW, "has too few ratings", "have too few ratings"),
         )
         if by_held[held]
     ]
-    return f"Quality held in {where}; {'; '.join(reasons)}."
+    return title(f"{where}{'; '.join(reasons)}.")
 
 
 def _one_domain(quality: Quality, name: str) -> str:
     gap = quality.gap
     if quality.held is QualityStatus.TOO_FEW or gap is None:
         return (
-            f"Whether quality held in {name} cannot be said: too few ratings, "
-            f"{quality.scarcer} of {MIN_RATED} for the model that has fewer."
+            f"Not enough ratings to compare quality in {name}: the model with fewer ratings has "
+            f"{quality.scarcer} of {MIN_RATED}."
         )
-    apart = f"{signed(gap.value)} (between {signed(gap.low)} and {signed(gap.high)})"
-    said = {
+    difference = f"{signed(gap.value)} (between {signed(gap.low)} and {signed(gap.high)})"
+    status = {
         QualityStatus.YES: f"Quality held in {name}",
         QualityStatus.NO: f"Quality fell in {name}",
-        QualityStatus.UNCLEAR: f"Whether quality held in {name} is too close to say",
+        QualityStatus.UNCLEAR: f"Quality in {name} is too close to call",
     }[quality.held]
-    return f"{said}: the weak model's answers are rated {apart} against the strong model's."
+    return f"{status}: the weak model's answers are rated {difference} against the strong model's."
 
 
 def _next(traffic: Traffic) -> str:
@@ -177,25 +177,25 @@ def _next(traffic: Traffic) -> str:
 
 
 def cost_over_time(traffic: Traffic, unit: str, gap: str = "bars and line") -> str:
-    """What was spent, what the baseline would have; `gap` is where the chart shows the saving."""
+    """The actual cost and that of the baseline; the chart shows the saving at `gap`."""
     drawn = traffic.compared.decisions
-    spread = f"{dollars(traffic.compared.cost)} was spent"
+    spent = f"{dollars(traffic.compared.cost)} was spent"
     line = f"{BASELINES[traffic.baseline]} would have cost {dollars(traffic.compared.baseline)}"
     missing = traffic.sums.decisions - drawn
     note = ""
     if missing and traffic.baseline is Baseline.RANDOM:
-        note = f" {plural(missing, 'request')} that no pair answered, or without prices, left out."
+        note = f" {plural(missing, 'request')} without a pair or without prices left out."
     elif missing:
         note = f" {plural(missing, 'request')} without prices for both models left out."
-    return f"{spread}; {line}. The space between {gap} is what each {unit} saved.{note}"
+    return f"{spent}; {line}. The space between {gap} is the saving of each {unit}.{note}"
 
 
 def quality_by_tier(traffic: Traffic) -> str:
     quality = quality_of(traffic.tiers)
     if not quality.rated:
-        return "No answer was rated. Ratings come with POST /api/v1/feedback."
+        return "No answer was rated. Send ratings with POST /api/v1/feedback."
     if quality.gap is None:
-        return f"Rated {between(quality.mean)} on the whole; only one of the two models was rated."
+        return f"The mean rating is {between(quality.mean)}; only one of the two models was rated."
     gap = quality.gap
     return (
         f"The weak model's answers are rated {signed(gap.value, 3)} against the strong model's, "
@@ -205,26 +205,26 @@ def quality_by_tier(traffic: Traffic) -> str:
 
 
 def _merged(traffic: Traffic) -> str:
-    """How much time a point covers, where it is not one bucket of the axis."""
+    """How much time a point covers, if it is more than one bucket of the axis."""
     times = sorted({point.at for point in traffic.quality})
     if len(times) < 2:
         return ""
-    apart = times[1] - times[0]
-    if apart <= (DAY if traffic.span.step == "day" else HOUR):
+    width = times[1] - times[0]
+    if width <= (DAY if traffic.span.step == "day" else HOUR):
         return ""
     unit, size = ("days", DAY) if traffic.span.step == "day" else ("hours", HOUR)
-    return f" Each point covers {apart // size} {unit}, so that enough were rated."
+    return f" Each point covers {width // size} {unit}, to have enough ratings."
 
 
 def domains(traffic: Traffic, filters: Filters) -> Headline:
-    """Where the money is saved, and where it is not."""
+    """Which domain saved most, and which cost more."""
     ranked = sorted(traffic.domains, key=lambda one: -one.compared.saving)
     best, worst = ranked[0], ranked[-1]
     if best.compared.saving <= 0:
-        first = f"No domain saved anything {filters.when} against {filters.baseline_label}."
+        first = f"No domain saved money {filters.when} against {filters.baseline_label}."
     else:
         first = (
-            f"{title(best.name)} saved most {filters.when} against {filters.baseline_label}: "
+            f"{title(best.name)} saved the most {filters.when} against {filters.baseline_label}: "
             f"{dollars(best.compared.saving)} of {dollars(traffic.compared.saving)}."
         )
     if worst.compared.saving < 0:
@@ -235,7 +235,7 @@ def domains(traffic: Traffic, filters: Filters) -> Headline:
 def domain(one: DomainTraffic, filters: Filters) -> Headline:
     parts = [saving(one.compared, filters.baseline, filters.when, title(one.name))]
     if one.quality.held is QualityStatus.NOT_ROUTED:
-        parts.append("One model answered everything, so there is nothing to compare.")
+        parts.append("One model answered all requests, so quality cannot be compared.")
     else:
         parts.append(_one_domain(one.quality, one.name))
     return Headline(" ".join(parts), _next_of(one))
@@ -255,20 +255,21 @@ def _next_of(one: DomainTraffic) -> str:
 
 
 def threshold(moved: Moved, at_work: float | None) -> str:
-    """What the threshold under the reader's finger would do."""
+    """The effect of the threshold chosen with the slider."""
     cost = "" if moved.cost is None else f": about {dollars(moved.cost)} per 1,000 requests"
-    at_once = at_work is not None and abs(moved.threshold - at_work) < 0.005
-    go = "go" if at_once else "would go"
+    is_current = at_work is not None and abs(moved.threshold - at_work) < 0.005
+    go = "go" if is_current else "would go"
     return f"At {moved.threshold:.2f}, {share(moved.strong_share)} {go} to the strong model{cost}."
 
 
 def models(uses: Sequence[ModelUse], when: str, failing: Sequence[str] = ()) -> Headline:
-    """What the models cost, whether the estimates can be trusted, and which keep failing."""
+    """The cost of the models, the accuracy of the estimates, and which models keep failing."""
     found = _costs(uses, when)
     if not failing:
         return found
-    keep = "keeps failing and is" if len(failing) == 1 else "keep failing and are"
-    return Headline(f"{listed(failing)} {keep} left alone. {found.sentence}", found.next)
+    are = "is" if len(failing) == 1 else "are"
+    unavailable = f"{listed(failing)} {are} temporarily unavailable (circuit breaker open)."
+    return Headline(f"{unavailable} {found.sentence}", found.next)
 
 
 def _costs(uses: Sequence[ModelUse], when: str) -> Headline:
@@ -277,9 +278,9 @@ def _costs(uses: Sequence[ModelUse], when: str) -> Headline:
         return Headline(f"No model answered {when}.")
     cost = sum(use.sums.cost for use in used)
     first = f"{plural(len(used), 'model')} answered {when} for {dollars(cost)}."
-    dearest = used[0]
+    first_used = used[0]
     if len(used) > 1 and cost:
-        first += f" {dearest.name} took {share(dearest.sums.cost / cost)} of it."
+        first += f" {first_used.name} accounts for {share(first_used.sums.cost / cost)} of it."
     unpriced = [
         use.name for use in uses if use.price is None and (use.available or use.sums.decisions)
     ]

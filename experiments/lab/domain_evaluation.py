@@ -14,7 +14,7 @@ from experiments.core.selection import GENERAL
 from experiments.routers.detector import LearnedDetector, example_prompts
 from experiments.routers.features import featurise
 
-CLASSIC, LEARNED = "classic", "learned"
+CLASSIC_DETECTOR, LEARNED_DETECTOR = "classic", "learned"
 
 Candidates = Callable[[str], Sequence[Candidate]]
 
@@ -93,7 +93,7 @@ def evaluate_detector(
 
     `prompts` must not be empty.
     """
-    candidates = _learned(domains) if detector == LEARNED else _classic(domains)
+    candidates = _learned(domains) if detector == LEARNED_DETECTOR else _classic(domains)
     minimum = {domain.config.name: domain.min_confidence for domain in domains}
 
     def find(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What all commands share: an argument that no database can store is refused by its name."""
+"""The base of all commands: refuses arguments that a database cannot store."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from experiments.core.text import find_unstorable
 
 class BaseCommand(base.BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
-        """Bytes of the command line that are no UTF-8 come as halves of surrogate pairs."""
+        """Refuses bytes that are not UTF-8, for example; they arrive as lone surrogates."""
         for name, value in options.items():
             texts = value if isinstance(value, list | tuple) else [value]
             for text in texts:

@@ -10,12 +10,12 @@ class InstallingCommand(BaseCommand):
     """Runs `install` while no other process installs or upgrades."""
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with installation_lock(self._say_so):
+        with installation_lock(self._report_waiting):
             self.install(**options)
 
     def install(self, **options: Any) -> None:
         raise NotImplementedError
 
-    def _say_so(self) -> None:
-        self.stdout.write("Another process prepares this database. Waiting until it is done.")
+    def _report_waiting(self) -> None:
+        self.stdout.write("Another process is preparing this database. Waiting until it is done.")
         self.stdout.flush()

@@ -1,4 +1,4 @@
-"""Where the server will listen, looked at before anything is prepared for it."""
+"""Checks that the server can listen on its address, before anything is prepared."""
 
 import socket
 
@@ -7,16 +7,16 @@ from django.core.management.base import CommandError
 
 
 def refuse_taken_address() -> None:
-    """Raises CommandError where the server could not listen, with what to do."""
+    """Raises CommandError, with a hint, if the server cannot listen."""
     try:
         found = socket.getaddrinfo(settings.HOST, settings.PORT, type=socket.SOCK_STREAM)
         family, kind, protocol, _, address = found[0]
         with socket.socket(family, kind, protocol) as probe:
-            # As the server does it: an address that was in use a moment ago may be taken again.
+            # As the server does: an address that was in use a moment ago can be used again.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
         raise CommandError(
-            f"Nothing can listen on {settings.HOST}:{settings.PORT}: {error.strerror}. Stop what "
-            "listens there, or choose another: make serve PORT=8001."
+            f"Cannot listen on {settings.HOST}:{settings.PORT}: {error.strerror}. Stop the process "
+            "that uses it, or choose another port: make serve PORT=8001."
         ) from error

@@ -27,7 +27,7 @@ DYNAMIC_THRESHOLD = "routellm_dynamic_threshold"
 
 
 def retained_from(today: date) -> date | None:
-    """The oldest UTC day whose decisions are kept; None while they are kept for good."""
+    """The oldest UTC day whose decisions are kept; None if they are never deleted."""
     days = settings.DECISION_RETENTION_DAYS
     return today - timedelta(days=days) if days else None
 
@@ -35,7 +35,7 @@ def retained_from(today: date) -> date | None:
 def _prune(due: datetime, report: Report) -> None:
     before = retained_from(due.date())
     if before is None:
-        report("DECISION_RETENTION_DAYS is 0: decisions are kept for good.")
+        report("DECISION_RETENTION_DAYS is 0: decisions are never deleted.")
         return
     deleted = prune(before)
     tasks.prune(datetime.combine(before, time.min, UTC))
@@ -54,13 +54,13 @@ def _refresh_prices(due: datetime, report: Report) -> None:
 
 def _calibrate(due: datetime, report: Report) -> None:
     if not Flag.objects.filter(key=DYNAMIC_THRESHOLD, percentage__gt=0).exists():
-        report(f"The flag {DYNAMIC_THRESHOLD} is off: thresholds stay as they are.")
+        report(f"The flag {DYNAMIC_THRESHOLD} is off: thresholds do not change.")
         return
     try:
         for result in calibrate(save=True):
             report(str(result))
     except LockedError as error:
-        report(f"Thresholds stay as they are. {error}")
+        report(f"Thresholds do not change. {error}")
 
 
 def _expire_shadow_calls(due: datetime, report: Report) -> None:
@@ -70,7 +70,7 @@ def _expire_shadow_calls(due: datetime, report: Report) -> None:
 
 def _sweep_abandoned_calls(due: datetime, report: Report) -> None:
     if settled := sweep_abandoned_calls():
-        report(f"Settled {plural(settled, 'abandoned chat call')} as estimated.")
+        report(f"Settled {plural(settled, 'abandoned chat call')} with estimated costs.")
 
 
 def _resend_tasks(due: datetime, report: Report) -> None:
@@ -82,20 +82,20 @@ JOBS = (
     Job(
         "advance_rollouts",
         Every(60),
-        "Checks every guarded rollout: takes, holds or rolls back its step.",
+        "Checks every guarded rollout, and advances, holds or rolls it back.",
         lifecycle.advance_all,
     ),
     Job(
         "record_results",
         Daily(0, 5),
-        "Keeps what each running experiment said at the end of the day before.",
+        "Stores each running experiment's result at the end of the previous day.",
         record_all,
         catches_up=True,
     ),
     Job(
         "prune_decisions",
         Daily(3, 0),
-        "Deletes decisions older than DECISION_RETENTION_DAYS; totals stay.",
+        "Deletes decisions older than DECISION_RETENTION_DAYS; totals remain.",
         _prune,
     ),
     Job(
@@ -107,31 +107,31 @@ JOBS = (
     Job(
         "refresh_prices",
         Daily(4, 0),
-        "Takes over the prices of the installed catalogue; operators' prices stay.",
+        "Updates prices from the installed catalogue; operators' prices do not change.",
         _refresh_prices,
     ),
     Job(
         "calibrate_thresholds",
         Daily(5, 0),
-        f"Lets thresholds follow recent scores while the flag {DYNAMIC_THRESHOLD} is on.",
+        f"Adjusts thresholds to recent scores while the flag {DYNAMIC_THRESHOLD} is on.",
         _calibrate,
     ),
     Job(
         "expire_shadow_calls",
         Every(30),
-        "Ends shadow calls that waited for more than an hour and deletes their prompts.",
+        "Ends shadow calls that waited for more than an hour, and deletes their prompts.",
         _expire_shadow_calls,
     ),
     Job(
         "sweep_abandoned_calls",
         Every(60),
-        "Settles chat calls whose process has died, as they were estimated.",
+        "Settles chat calls whose process has died, with their estimated costs.",
         _sweep_abandoned_calls,
     ),
     Job(
         "resend_tasks",
         Every(30),
-        "Sends background tasks again that Celery's broker did not deliver.",
+        "Resends background tasks that Celery's broker did not deliver.",
         _resend_tasks,
     ),
 )

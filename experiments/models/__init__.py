@@ -1,4 +1,4 @@
-"""Rows: their constraints, and how they become the frozen values of `experiments.core`."""
+"""Database rows, their constraints, and their conversion to the values of `experiments.core`."""
 
 from experiments.models.calibrations import Calibration
 from experiments.models.catalog import LanguageModel, ModelPrice

@@ -1,4 +1,4 @@
-"""What configuration rows share."""
+"""Parts that configuration rows share."""
 
 import secrets
 from collections.abc import Iterable
@@ -27,24 +27,24 @@ PLAIN = RegexValidator(
 
 
 def on_one_line(field: str) -> models.Q:
-    """The check that a name holds nothing that parts values or rows where the log is read."""
+    """The check that a name contains no separator of values or rows that the log uses."""
     return ~reduce(or_, (models.Q(**{f"{field}__contains": sign}) for sign in "\n\r\x02\x1f"))
 
 
 def new_seed() -> str:
-    """A random seed for bucketing. Stored once: editing a row never moves anybody."""
+    """A random seed for bucketing. It is stored once, so editing a row never moves a unit."""
     return secrets.token_hex(8)
 
 
 def in_unit_interval(field: str) -> models.Q:
-    """The check that a nullable share lies in [0, 1]."""
+    """The check that a nullable share is in [0, 1]."""
     return models.Q(**{f"{field}__isnull": True}) | models.Q(
         **{f"{field}__gte": 0.0, f"{field}__lte": 1.0}
     )
 
 
 class ConfigurationRow(models.Model):
-    """A row operators edit. `version` rises with every save, so that a stale form is noticed."""
+    """A row that operators edit. Every save raises `version`, so stale forms are detected."""
 
     version = models.PositiveIntegerField(default=0, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
@@ -58,7 +58,7 @@ class ConfigurationRow(models.Model):
 
 
 def validate_between(value: object) -> None:
-    """A list of steps: registered models, existing routers, thresholds in [0, 1]."""
+    """Checks a list of steps: registered models, existing routers, thresholds in [0, 1]."""
     if not isinstance(value, list):
         raise ValidationError(f"Enter a list of steps such as [{STEP_EXAMPLE}].")
     if found := find_unstorable(value, numbers=True):
@@ -67,22 +67,22 @@ def validate_between(value: object) -> None:
     routers_there = apps.get_model("experiments", "Router")._default_manager
     for place, step in enumerate(value, start=1):
         if not isinstance(step, dict) or set(step) != {"model", "router", "threshold"}:
-            raise ValidationError(f"Step {place} is not like {STEP_EXAMPLE}.")
+            raise ValidationError(f"Step {place} must have the form {STEP_EXAMPLE}.")
         threshold = step["threshold"]
         if isinstance(threshold, bool) or not isinstance(threshold, int | float):
-            raise ValidationError(f"Step {place}: the threshold is no number.")
+            raise ValidationError(f"Step {place}: the threshold must be a number.")
         if not 0 <= threshold <= 1:
-            raise ValidationError(f"Step {place}: the threshold must lie between 0 and 1.")
+            raise ValidationError(f"Step {place}: the threshold must be between 0 and 1.")
         if not models_there.filter(name=step["model"]).exists():
-            raise ValidationError(f"Step {place}: there is no model '{step['model']}'.")
+            raise ValidationError(f"Step {place}: unknown model '{step['model']}'.")
         if not routers_there.filter(name=step["router"]).exists():
-            raise ValidationError(f"Step {place}: there is no router '{step['router']}'.")
+            raise ValidationError(f"Step {place}: unknown router '{step['router']}'.")
 
 
 def steps_naming(rows: Iterable[models.Model]) -> list[tuple[models.Model, str]]:
-    """Routers and models that a cascade's step names, and where: a domain, or an experiment's arm.
+    """Routers and models that steps of policies use, with the domain or the arm that uses them.
 
-    A step holds a name and no foreign key, so nothing else protects them.
+    A step contains a name instead of a foreign key, so nothing else protects these rows.
     """
     named = {row for row in rows if isinstance(row, NamedInSteps)}
     if not named:
@@ -102,7 +102,7 @@ def steps_naming(rows: Iterable[models.Model]) -> list[tuple[models.Model, str]]
 
 class NamedInStepsQuerySet(models.QuerySet[Row]):
     def delete(self) -> tuple[int, dict[str, int]]:
-        """Raises ProtectedError, as for a row that a foreign key protects."""
+        """Raises ProtectedError, as for rows that a foreign key protects."""
         _refuse_named(self)
         return super().delete()
 
@@ -114,7 +114,7 @@ NamedInStepsManager = models.Manager.from_queryset(NamedInStepsQuerySet)
 
 
 class NamedInSteps(models.Model):
-    """A row that steps of cascades name under `step_key`: not deleted while one does."""
+    """A row that steps of policies name under `step_key`; it cannot be deleted while one does."""
 
     step_key: ClassVar[str]
 
@@ -124,21 +124,21 @@ class NamedInSteps(models.Model):
         abstract = True
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        """Raises ProtectedError, as for a row that a foreign key protects."""
+        """Raises ProtectedError, as for rows that a foreign key protects."""
         _refuse_named([self])
         return super().delete(*args, **kwargs)
 
 
 def _refuse_named(rows: Iterable[models.Model]) -> None:
     if found := steps_naming(rows):
-        told = "; ".join(f"{described} names '{row}'" for row, described in found)
+        uses = "; ".join(f"{described} uses '{row}'" for row, described in found)
         raise models.ProtectedError(
-            f"It cannot be deleted: {told}. Take the step out first.", {row for row, _ in found}
+            f"It cannot be deleted: {uses}. Remove the step first.", {row for row, _ in found}
         )
 
 
 class RoutingPolicyRow(models.Model):
-    """The columns of a routing policy: a domain has one, and so has each arm of an experiment."""
+    """The columns of a routing policy, of a domain or an arm."""
 
     method = models.CharField(
         max_length=20,
@@ -146,10 +146,10 @@ class RoutingPolicyRow(models.Model):
             (Method.ROUTELLM, "RouteLLM: a router's score against a threshold"),
             (Method.ALWAYS_STRONG, "Always the strong model"),
             (Method.ALWAYS_WEAK, "Always the weak model"),
-            (Method.DOMAIN_SELECTOR, "Domain selector: the classic path"),
+            (Method.DOMAIN_SELECTOR, "Domain selector: by criteria, without a router"),
         ],
         default=Method.ROUTELLM,
-        help_text="What answers prompts while the flag is on.",
+        help_text="How the model is chosen while the flag is on.",
     )
     router = models.ForeignKey(
         "experiments.Router",
@@ -157,14 +157,15 @@ class RoutingPolicyRow(models.Model):
         null=True,
         blank=True,
         related_name="+",
-        help_text="Scores each prompt. Needed for RouteLLM.",
+        help_text="Scores each prompt. Required for RouteLLM.",
     )
     threshold = models.FloatField(
         null=True,
         blank=True,
         validators=SHARE,
-        help_text="Prompts that score at least this go to the strong model. Between 0 and 1; "
-        "lower sends more to the strong model. The shipped router scores most prompts between 0.6 "
+        help_text="Prompts with at least this score go to the strong model. Between 0 and 1; a "
+        "lower "
+        "threshold sends more prompts there. The shipped router scores most prompts between 0.6 "
         "and 0.85, and about half of them above 0.75.",
     )
     strong_model = models.ForeignKey(
@@ -173,7 +174,7 @@ class RoutingPolicyRow(models.Model):
         null=True,
         blank=True,
         related_name="+",
-        help_text="The better, dearer model of the pair. Empty: the pair in the settings.",
+        help_text="The better, more expensive model of the pair. Empty: the default pair.",
     )
     weak_model = models.ForeignKey(
         "experiments.LanguageModel",
@@ -181,30 +182,31 @@ class RoutingPolicyRow(models.Model):
         null=True,
         blank=True,
         related_name="+",
-        help_text="The cheaper model of the pair. Empty: the pair in the settings.",
+        help_text="The cheaper model of the pair. Empty: the default pair.",
     )
     epsilon = models.FloatField(
         "exploration rate",
         default=0.0,
         validators=SHARE,
-        help_text="Share of prompts sent to the other model of the pair on purpose, so that the "
-        "log can answer questions about other policies. 0.02 is a good start.",
+        help_text="The share of prompts that goes to the other model at random, so that the log "
+        "can "
+        "be used to estimate other policies. 0.02 is a good start.",
     )
 
     between = models.JSONField(
-        "models between",
+        "steps",
         default=list,
         blank=True,
         validators=[validate_between],
         help_text=f"For more than two models: [{STEP_EXAMPLE}]. A prompt below the threshold goes "
-        "to the first step whose router's score reaches it, else to the weak model.",
+        "to the first step whose threshold its score reaches, else to the weak model.",
     )
 
     class Meta:
         abstract = True
 
     def routing_policy(self) -> RoutingPolicy:
-        """This row as the frozen value. Reads the router and both models where not selected."""
+        """This row as a frozen value. Queries the router and both models if not loaded."""
         return RoutingPolicy(
             method=Method(self.method),
             router=self.router.name if self.router else None,

@@ -1,13 +1,13 @@
-"""Thresholds that were calibrated and applied, and what was expected of them."""
+"""Applied calibrations, with the expected strong share."""
 
 from django.db import models
 
 
 class Calibration(models.Model):
-    """One domain's threshold as it was applied: what drift is measured against.
+    """An applied threshold of one domain, the reference for drift.
 
-    `scores` is the histogram (`SCORE_BINS` bins) of the scores it was found on, `low` and `high`
-    the band its daily strong share is expected in.
+    `scores` is the histogram (`SCORE_BINS` bins) of the calibration's scores; `low` and `high` are
+    the expected range of the daily strong share.
     """
 
     class Aim(models.TextChoices):
@@ -19,7 +19,7 @@ class Calibration(models.Model):
     router = models.CharField(max_length=40)
     checkpoint = models.CharField(max_length=64, blank=True)
     aim = models.CharField(max_length=10, choices=Aim.choices)
-    wanted = models.FloatField(help_text="The share, the dollars a request, or rho.")
+    wanted = models.FloatField(help_text="The share, the dollars per request, or rho.")
     delta = models.FloatField(null=True)
     threshold = models.FloatField()
     strong_share = models.FloatField()

@@ -1,4 +1,4 @@
-"""Language models and what they cost."""
+"""Language models and their prices."""
 
 from decimal import Decimal
 
@@ -30,7 +30,7 @@ SPEEDS = [("slow", "Slow"), ("medium", "Medium"), ("fast", "Fast")]
 
 
 class LanguageModel(NamedInSteps, ConfigurationRow):
-    """A model that can answer. Its name is LiteLLM's: `openai/gpt-4.1`."""
+    """A model that can answer. Its name is the one of LiteLLM, such as `openai/gpt-4.1`."""
 
     step_key = "model"
 
@@ -38,10 +38,10 @@ class LanguageModel(NamedInSteps, ConfigurationRow):
         max_length=200,
         unique=True,
         validators=[PLAIN],
-        help_text="As LiteLLM names it, with the provider in front: openai/gpt-4.1.",
+        help_text="The name in LiteLLM, including the provider: openai/gpt-4.1.",
     )
     provider = models.CharField(
-        max_length=100, validators=[PLAIN], help_text="Who serves it: openai, anthropic, …"
+        max_length=100, validators=[PLAIN], help_text="The provider: openai, anthropic, …"
     )
     is_available = models.BooleanField(
         "available", default=True, help_text="Off: no prompt is sent to it."
@@ -52,48 +52,49 @@ class LanguageModel(NamedInSteps, ConfigurationRow):
         null=True,
         blank=True,
         related_name="models",
-        help_text="Where the gateway calls it. Empty: it is only recommended, never called.",
+        help_text="The endpoint that the gateway calls. Empty: decisions can name the model, but "
+        "the gateway does not call it.",
     )
     upstream_name = models.CharField(
         "name at the endpoint",
         max_length=200,
         blank=True,
         validators=[PLAIN],
-        help_text="What the endpoint calls it. Empty: the name without its provider.",
+        help_text="The model's name at the endpoint. Empty: the name without its provider.",
     )
     context_window = models.PositiveIntegerField(
-        default=8192, help_text="Tokens it can read and write together."
+        default=8192, help_text="Input and output tokens together."
     )
     max_output_tokens = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Tokens it can write. Empty: not known."
+        null=True, blank=True, help_text="The most output tokens. Empty: not known."
     )
     tasks = models.JSONField(
-        default=list, blank=True, help_text="What it is used for, such as chat or code."
+        default=list, blank=True, help_text="Intended uses, such as chat or code."
     )
     capabilities = models.JSONField(
         default=list,
         blank=True,
-        help_text="What it can do: " + ", ".join(CAPABILITIES) + ".",
+        help_text="What the model can do: " + ", ".join(CAPABILITIES) + ".",
     )
     languages = models.JSONField(default=list, blank=True, help_text="Language codes, such as en.")
     domains = models.JSONField(
-        default=list, blank=True, help_text="Domains it is known to be good at."
+        default=list, blank=True, help_text="Domains in which the model is known to be good."
     )
     certifications = models.JSONField(
-        default=list, blank=True, help_text="Such as HIPAA, where the provider has signed for it."
+        default=list, blank=True, help_text="Certifications of the provider, such as HIPAA."
     )
     accuracy_score = models.FloatField(
         default=0.85,
         validators=SHARE,
-        help_text="How well it answers in general, between 0 and 1. The domain selector ranks by "
-        "it and a domain's minimum accuracy is compared with it.",
+        help_text="The general quality of its answers, between 0 and 1. The domain selector ranks "
+        "by it, and a domain can require a minimum.",
     )
     speed_rating = models.CharField(max_length=10, choices=SPEEDS, default="medium")
     latency_p50_ms = models.FloatField(
-        default=0.0, help_text="Usual time to answer, in milliseconds. 0: not known."
+        default=0.0, help_text="Median latency, in milliseconds. 0: not known."
     )
     latency_p95_ms = models.FloatField(
-        default=0.0, help_text="Time within which 95 % of answers come. 0: not known."
+        default=0.0, help_text="95th percentile of the latency, in milliseconds. 0: not known."
     )
 
     class Meta:
@@ -115,9 +116,9 @@ class LanguageModel(NamedInSteps, ConfigurationRow):
 
 
 def _own_price(
-    of: str, help_text: str, empty: str = "as much as the others"
+    of: str, help_text: str, empty: str = "same as other tokens"
 ) -> "models.DecimalField[Decimal | None, Decimal | None]":
-    """A price for some of the tokens, where the provider has one."""
+    """A separate price for some of the tokens."""
     return models.DecimalField(
         f"{of}, USD per million tokens",
         max_digits=14,
@@ -129,7 +130,7 @@ def _own_price(
     )
 
 
-# Prices of some of the tokens: the column, and what `experiments.core.money.Price` calls it.
+# Separate prices for some of the tokens: the column, and the field of `core.money.Price`.
 PART_PRICES = {
     "cached_input_per_million": "cached_per_million",
     "reasoning_output_per_million": "reasoning_per_million",
@@ -141,7 +142,7 @@ PART_PRICES = {
 
 
 class ModelPrice(models.Model):
-    """A price and the time it holds. An operator's own comes before the catalogue's."""
+    """A price and its time range. An operator's price overrides the catalogue's."""
 
     CATALOGUE = "genai-prices"
     OPERATOR = "operator"
@@ -152,14 +153,14 @@ class ModelPrice(models.Model):
         max_digits=14,
         decimal_places=6,
         validators=[MinValueValidator(0)],
-        help_text="What a million tokens of prompt cost, in US dollars.",
+        help_text="US dollars per million input tokens.",
     )
     output_per_million = models.DecimalField(
         "output, USD per million tokens",
         max_digits=14,
         decimal_places=6,
         validators=[MinValueValidator(0)],
-        help_text="What a million tokens of answer cost, in US dollars.",
+        help_text="US dollars per million output tokens.",
     )
     per_request = models.DecimalField(
         "USD per request",
@@ -167,44 +168,43 @@ class ModelPrice(models.Model):
         decimal_places=9,
         default=0,
         validators=[MinValueValidator(0), MaxValueValidator(10_000)],
-        help_text="A fixed price of each call, where the provider has one.",
+        help_text="A fixed price per call, if the provider charges one.",
     )
     cached_input_per_million = _own_price(
         "cached input",
-        "What a million tokens cost that the provider read from its cache.",
+        "Input tokens that the provider read from its cache.",
     )
     reasoning_output_per_million = _own_price(
         "reasoning",
-        "What a million tokens of reasoning cost, which providers count among the answer's.",
+        "Reasoning tokens, which providers count as output tokens.",
     )
     cache_write_per_million = _own_price(
         "cache write",
-        "What a million tokens cost that the provider wrote to its cache (Anthropic: for five "
-        "minutes).",
+        "Tokens that the provider wrote to its cache (Anthropic: for five minutes).",
     )
     cache_write_1h_per_million = _own_price(
         "cache write, one hour",
-        "What a million tokens cost that the provider wrote to its cache for an hour.",
-        "as much as other cache writes",
+        "Tokens that the provider wrote to its cache for an hour.",
+        "same as other cache writes",
     )
-    audio_input_per_million = _own_price(
-        "audio input", "What a million tokens of audio in the prompt cost."
-    )
-    audio_output_per_million = _own_price(
-        "audio output", "What a million tokens of audio in the answer cost."
-    )
+    audio_input_per_million = _own_price("audio input", "Audio tokens in the prompt.")
+    audio_output_per_million = _own_price("audio output", "Audio tokens in the answer.")
     source = models.CharField(
         max_length=40,
         choices=[(CATALOGUE, "genai-prices catalogue"), (OPERATOR, "Operator")],
         default=OPERATOR,
-        help_text="An operator's price is used before the catalogue's while it holds.",
+        help_text="While it is valid, an operator's price overrides the catalogue's.",
     )
-    source_version = models.CharField(max_length=40, blank=True, help_text="Of the catalogue.")
+    source_version = models.CharField(
+        max_length=40, blank=True, help_text="Version of the catalogue."
+    )
     valid_from = models.DateField(
-        null=True, blank=True, help_text="First day (UTC). Empty: has always held."
+        null=True, blank=True, help_text="First day (UTC). Empty: no start."
     )
     valid_until = models.DateField(
-        null=True, blank=True, help_text="First day (UTC) on which it no longer holds."
+        null=True,
+        blank=True,
+        help_text="First day (UTC) on which the price is no longer valid. Empty: no end.",
     )
     fetched_at = models.DateTimeField(auto_now=True)
 
@@ -240,7 +240,7 @@ def _nano(dollars: Decimal | None) -> int | None:
 
 
 def price_order(row: ModelPrice) -> tuple[bool, int, int]:
-    """An operator's prices first, then those that began last: the first that holds is the one used.
-    A price that has always held comes after those with a beginning."""
+    """The sort key of prices: operator's prices first, then later starts first, prices without a
+    start last. The first valid price is used."""
     begins = row.valid_from.toordinal() if row.valid_from else 0
     return (row.source != ModelPrice.OPERATOR, -begins, -row.pk)

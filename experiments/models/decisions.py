@@ -1,10 +1,11 @@
-"""Decisions and what became of them. No foreign key to configuration: deleting that keeps these."""
+"""Decisions, outcomes and feedback. They have no foreign key to configuration, so they remain when
+configuration is deleted."""
 
 from django.db import models
 
 
 class Decision(models.Model):
-    """One stored decision. Columns are what one filters and sums; `detail` holds the rest.
+    """One stored decision. Columns are for filters and sums; `detail` contains the rest.
 
     Money is in nano-dollars. `detail` has the keys of `experiments.decisions.decision_rows.Detail`.
     """
@@ -49,8 +50,8 @@ class Decision(models.Model):
     key_id = models.BigIntegerField(null=True)
     request_id = models.CharField(max_length=64, blank=True)
     text = models.TextField(null=True)  # noqa: DJ001 - not stored is not the same as empty
-    # Twice what `detail` holds, so that a million decisions can be asked "what if?" from an index:
-    # P(model) by model and the score by router, as JSON; empty where there is none.
+    # Copies of parts of `detail`, so that what-if reads a million decisions from an index:
+    # P(model) by model and the score by router, as JSON; empty if there is none.
     odds = models.TextField(default="", db_default="", blank=True)
     scores = models.TextField(default="", db_default="", blank=True)
     detail = models.JSONField(default=dict)
@@ -59,7 +60,7 @@ class Decision(models.Model):
         ordering = ["-created_at", "-id"]
         permissions = [("use_chat", "Can chat through the gateway on the page")]
         indexes = [
-            # Everything pages filter by: what matches is found without reading a row.
+            # Everything pages filter by, so that matches are found without reading rows.
             models.Index(
                 fields=[
                     "created_at",
@@ -76,7 +77,7 @@ class Decision(models.Model):
                 ],
                 name="decision_list",
             ),
-            # Everything "what if?" reads, for the same reason.
+            # Everything that what-if reads, for the same reason.
             models.Index(
                 fields=[
                     "created_at",
@@ -112,7 +113,7 @@ class Decision(models.Model):
 
 
 class Outcome(models.Model):
-    """What really happened after a decision, and its costs at the decision's prices."""
+    """The outcome of a decision, and its costs at the decision's prices."""
 
     decision = models.OneToOneField(
         Decision, on_delete=models.CASCADE, primary_key=True, related_name="outcome"
@@ -123,7 +124,10 @@ class Outcome(models.Model):
     success = models.BooleanField(null=True)
     error = models.CharField(max_length=500, blank=True)
     model = models.CharField(
-        max_length=200, blank=True, default="", help_text="Who answered, where not as decided."
+        max_length=200,
+        blank=True,
+        default="",
+        help_text="The model that answered, if not the chosen one.",
     )
     occurred_at = models.DateTimeField()
     received_at = models.DateTimeField()
@@ -163,11 +167,11 @@ class Feedback(models.Model):
 
 
 class PrunedTotal(models.Model):
-    """What pruned decisions of one UTC day added up to: reports read it beside the live rows.
+    """Totals of pruned decisions of one UTC day; reports add them to the live rows.
 
-    Costs are the outcome's where one came (`actual` counts those), else the estimate. `cost` and
-    `cost_baseline` add up the `priced` decisions; `cost_paired`, `cost_strong` and `cost_weak` the
-    `paired` ones, whose choice and both models of the pair have a price.
+    Costs are those of the outcome if there is one (`actual` counts these), else the estimate.
+    `cost` and `cost_baseline` are totals of the `priced` decisions; `cost_paired`, `cost_strong`
+    and `cost_weak` of the `paired` ones, whose choice and both models of the pair have a price.
     """
 
     day = models.DateField()
@@ -200,7 +204,7 @@ class PrunedTotal(models.Model):
 
 
 class PruneMark(models.Model):
-    """Decisions made before this moment are gone: an id from before answers 410."""
+    """Decisions made before this time are pruned: their ids return 410."""
 
     pruned_before = models.DateTimeField()
     pruned_at = models.DateTimeField(auto_now=True)

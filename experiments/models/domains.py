@@ -1,4 +1,4 @@
-"""Domains, how they are recognised and what answers them."""
+"""Domains: detection, policy and storage."""
 
 from django.core.validators import RegexValidator
 from django.db import models
@@ -14,87 +14,88 @@ from experiments.models.base import (
 
 
 class Domain(ConfigurationRow, RoutingPolicyRow):
-    """A subject of prompts. `general` holds what is none of the others and cannot be deleted."""
+    """A subject of prompts. `general` is for all other prompts and cannot be deleted."""
 
     class PromptStorage(models.TextChoices):
-        NONE = "none", "Nothing of the prompt"
-        FEATURES = "features", "The numbers routers use, not the text"
-        TEXT = "text", "The whole prompt"
+        NONE = "none", "Nothing"
+        FEATURES = "features", "Features for routers, not the text"
+        TEXT = "text", "The text of the prompt"
 
     name = models.CharField(
         max_length=40,
         unique=True,
         validators=[
-            RegexValidator(r"^[a-z][a-z0-9_]*\Z", "Use small letters, digits and underscores.")
+            RegexValidator(r"^[a-z][a-z0-9_]*\Z", "Use lowercase letters, digits and underscores.")
         ],
-        help_text="Small letters, digits, underscores. Also part of the flag's name.",
+        help_text="Lowercase letters, digits, underscores. It is also part of the flag's name.",
     )
-    label = models.CharField(max_length=80, help_text="How pages call it.")
-    description = models.TextField(blank=True, help_text="What belongs here, for colleagues.")
+    label = models.CharField(max_length=80, help_text="The name on pages.")
+    description = models.TextField(blank=True, help_text="Which prompts belong here.")
     keywords = models.JSONField(
         default=list,
         blank=True,
-        help_text="Words the classic detector looks for. Confidence is the share found.",
+        help_text="Words that the classic detector searches for. Confidence is the share found.",
     )
     patterns = models.JSONField(
         default=list,
         blank=True,
-        help_text="Regular expressions (RE2) the classic detector looks for.",
+        help_text="Regular expressions (RE2) that the classic detector searches for.",
     )
     preferred_models = models.JSONField(
         default=list,
         blank=True,
-        help_text="Models the domain selector prefers, best first; also where a decision goes "
-        "when its model is unavailable.",
+        help_text="Models that the domain selector prefers, best first. They also answer when the "
+        "chosen model is unavailable.",
     )
     required_capabilities = models.JSONField(
-        default=list, blank=True, help_text="What a model must be able to do to answer here."
+        default=list, blank=True, help_text="Capabilities that a model needs to answer here."
     )
     required_certifications = models.JSONField(
-        default=list, blank=True, help_text="Certifications a model must hold, such as HIPAA."
+        default=list, blank=True, help_text="Certifications that a model needs, such as HIPAA."
     )
     min_accuracy_score = models.FloatField(
         "minimum accuracy",
         default=0.0,
         validators=SHARE,
-        help_text="The least accuracy score the domain selector accepts, between 0 and 1.",
+        help_text="The lowest accuracy score that the domain selector accepts, between 0 and 1.",
     )
     min_confidence = models.FloatField(
         "minimum confidence",
         default=0.0,
         validators=SHARE,
-        help_text="A detection below this counts as general.",
+        help_text="Prompts detected with less confidence belong to general.",
     )
     target_strong_share = models.FloatField(
         default=0.5,
         validators=SHARE,
-        help_text="The share of prompts meant for the strong model. `calibrate_thresholds` finds "
-        "the threshold that gives it.",
+        help_text="The intended share of prompts for the strong model. `calibrate_thresholds` "
+        "finds "
+        "the threshold for it.",
     )
     calibrated_threshold = models.FloatField(
         null=True,
         blank=True,
         editable=False,
-        help_text="Found by calibration; used while routellm_dynamic_threshold is on.",
+        help_text="The result of calibration, used while routellm_dynamic_threshold is on.",
     )
     prompt_storage = models.CharField(
         max_length=10,
         choices=PromptStorage.choices,
         default=PromptStorage.NONE,
-        help_text="What is kept of a prompt with its decision.",
+        help_text="What is stored of a prompt with its decision.",
     )
     shadow_share = models.FloatField(
         default=0.0,
         validators=SHARE,
-        help_text="Share of the gateway's calls for which the other model of the pair answers too, "
-        "after the user has had the answer and never seen by anybody outside. It costs that "
-        "model's price, within the day's budget in the settings. 0.05 is a good start.",
+        help_text="The share of the gateway's calls for which the other model of the pair also "
+        "answers, after the user got the answer. Users never see that second answer. It costs "
+        "that model's price, up to the daily budget in the settings. 0.05 is a good start.",
     )
     rubric = models.TextField(
         blank=True,
         max_length=4000,
-        help_text="What makes an answer better here, in your words; the judge compares by it. "
-        "Empty: correct first, then complete, then clear and short.",
+        help_text="What makes an answer better in this domain; the judge uses it. Empty: first "
+        "correct, then complete, then clear and short.",
     )
 
     class Meta:
@@ -114,7 +115,7 @@ class Domain(ConfigurationRow, RoutingPolicyRow):
 
     @property
     def described(self) -> str:
-        """Whose step a cascade's is."""
+        """The owner of a step, for messages."""
         return f"a step of domain '{self.name}'"
 
     def __str__(self) -> str:
@@ -126,11 +127,11 @@ class Domain(ConfigurationRow, RoutingPolicyRow):
 
 
 class DomainExample(models.Model):
-    """A prompt that belongs to a domain. The learned detector reads it at the next revision."""
+    """A prompt that belongs to a domain. The learned detector uses it from the next revision on."""
 
     domain = models.ForeignKey(Domain, on_delete=models.CASCADE, related_name="examples")
     text = models.TextField(
-        max_length=4000, help_text="A prompt as people really write it. A few go a long way."
+        max_length=4000, help_text="A prompt as users write it. A few examples are enough."
     )
 
     class Meta:

@@ -1,4 +1,4 @@
-"""Experiments between routing policies, and the metrics they are judged by."""
+"""Experiments on routing policies, and their metrics."""
 
 from decimal import Decimal
 
@@ -15,10 +15,10 @@ from experiments.models.base import (
     new_seed,
 )
 
-KEY = RegexValidator(r"^[a-z][a-z0-9-]*\Z", "Use small letters, digits and hyphens.")
-NAME = RegexValidator(r"^[a-z][a-z0-9_]*\Z", "Use small letters, digits and underscores.")
+KEY = RegexValidator(r"^[a-z][a-z0-9-]*\Z", "Use lowercase letters, digits and hyphens.")
+NAME = RegexValidator(r"^[a-z][a-z0-9_]*\Z", "Use lowercase letters, digits and underscores.")
 REQUEST = "request"
-# Computed from decisions and outcomes, and the quality every rating may be about.
+# Computed from decisions and outcomes; `quality` from ratings.
 BUILT_IN_METRICS = (
     "cost",
     "saving",
@@ -32,7 +32,7 @@ BUILT_IN_METRICS = (
 
 
 class Metric(ConfigurationRow):
-    """What feedback may report: a boolean, or a number within a range."""
+    """A metric of feedback: a boolean, or a number in a range."""
 
     class Kind(models.TextChoices):
         BOOLEAN = "boolean", "Yes or no"
@@ -50,18 +50,18 @@ class Metric(ConfigurationRow):
         max_length=60,
         unique=True,
         validators=[NAME],
-        help_text="As feedback names it: small letters, digits, underscores.",
+        help_text="The name in feedback: lowercase letters, digits, underscores.",
     )
-    description = models.TextField(blank=True, help_text="What it measures, for colleagues.")
+    description = models.TextField(blank=True, help_text="What it measures.")
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.NUMBER)
-    minimum = models.FloatField(default=0.0, help_text="The least value accepted.")
-    maximum = models.FloatField(default=1.0, help_text="The greatest value accepted.")
+    minimum = models.FloatField(default=0.0, help_text="The lowest accepted value.")
+    maximum = models.FloatField(default=1.0, help_text="The highest accepted value.")
     better = models.CharField(max_length=10, choices=Better.choices, default=Better.HIGHER)
     level = models.CharField(
         max_length=10,
         choices=Level.choices,
         default=Level.REQUEST,
-        help_text="Whether each request is rated, or a unit once.",
+        help_text="Whether each request is rated, or each unit once.",
     )
 
     class Meta:
@@ -77,13 +77,13 @@ class Metric(ConfigurationRow):
 
     def clean(self) -> None:
         if self.name in BUILT_IN_METRICS:
-            raise ValidationError({"name": f"'{self.name}' is built in: choose another name."})
+            raise ValidationError({"name": f"'{self.name}' is built in. Choose another name."})
         if self.minimum >= self.maximum:
-            raise ValidationError({"maximum": "It must lie above the minimum."})
+            raise ValidationError({"maximum": "It must be above the minimum."})
 
 
 class Experiment(ConfigurationRow):
-    """A question about policies, and how it is answered."""
+    """An experiment: hypothesis, units, plan and state."""
 
     class Status(models.TextChoices):
         DRAFT = "draft", "Draft"
@@ -96,41 +96,46 @@ class Experiment(ConfigurationRow):
         max_length=80,
         unique=True,
         validators=[KEY],
-        help_text="Short name in links and the API: small letters, digits, hyphens.",
+        help_text="The name in links and the API: lowercase letters, digits, hyphens.",
     )
     hypothesis = models.TextField(
-        help_text="The question in one sentence: “technical prompts cost less and are no worse…”."
+        help_text="One sentence: “technical prompts cost less, and quality is not worse…”."
     )
-    owner = models.CharField(max_length=150, blank=True, help_text="Who decides on the result.")
+    owner = models.CharField(
+        max_length=150, blank=True, help_text="The person who decides on the result."
+    )
     domain = models.ForeignKey(
         "experiments.Domain",
         on_delete=models.PROTECT,
         null=True,
         blank=True,
         related_name="experiments",
-        help_text="Whose prompts take part. Empty: those of all domains.",
+        help_text="The domain of the prompts. Empty: all domains.",
     )
     unit_kind = models.CharField(
         max_length=20,
         default="user",
-        help_text="What unit_id means: user, conversation, … `request` takes each decision alone.",
+        help_text="The meaning of unit_id: user, conversation, … With `request` each decision is a "
+        "unit.",
     )
     coverage = models.FloatField(
         default=1.0,
         validators=SHARE,
-        help_text="Share of units that take part, 0 to 1. May only grow while it runs.",
+        help_text="The share of units that take part, 0 to 1. It can only grow while the "
+        "experiment "
+        "runs.",
     )
     namespace = models.CharField(
         max_length=40,
         blank=True,
         validators=[NAME],
-        help_text="Experiments of one namespace never share a unit where their slots differ.",
+        help_text="Experiments with different slots of one namespace never share a unit.",
     )
     namespace_start = models.FloatField(
-        default=0.0, validators=SHARE, help_text="Where its slot of the namespace begins, 0 to 1."
+        default=0.0, validators=SHARE, help_text="The start of its slot of the namespace, 0 to 1."
     )
     namespace_end = models.FloatField(
-        default=1.0, validators=SHARE, help_text="Where it ends; the end is not part of it."
+        default=1.0, validators=SHARE, help_text="The end of the slot, not included."
     )
     alpha = models.FloatField(
         default=0.05,
@@ -139,7 +144,7 @@ class Experiment(ConfigurationRow):
     )
     power = models.FloatField(
         default=0.8,
-        help_text="The chance that an experiment of the planned size proves what is true.",
+        help_text="The probability that an experiment of the planned size detects a true effect.",
         validators=[MinValueValidator(0.5), MaxValueValidator(0.99)],
     )
     target_effect = models.DecimalField(
@@ -147,36 +152,37 @@ class Experiment(ConfigurationRow):
         decimal_places=9,
         default=Decimal("0.0001"),
         validators=[MinValueValidator(Decimal("0.000000001"))],
-        help_text="The cost difference per request, in US dollars, below which policies cost the "
-        "same for your purposes.",
+        help_text="The smallest relevant cost difference per request, in US dollars.",
     )
     expected_loss = models.FloatField(
         default=0.0,
         validators=SHARE,
-        help_text="The quality loss you expect; the plan needs more units the nearer it is to "
-        "the margin.",
+        help_text="The expected quality loss. The closer it is to the margin, the more units the "
+        "plan needs.",
     )
     min_units = models.PositiveIntegerField(
-        "minimum units an arm",
+        "minimum units per arm",
         default=100,
         validators=[MinValueValidator(100)],
-        help_text="No verdict before each arm has this many. At least 100.",
+        help_text="No verdict before each arm has this many units. At least 100.",
     )
     min_days = models.PositiveIntegerField(
         "minimum days",
         default=7,
-        help_text="No `ship` before each arm has counted units on this many days: weekdays differ.",
+        help_text="No `ship` before each arm has counted units on this many days, because weekdays "
+        "differ.",
     )
     planned_units = models.PositiveIntegerField(
         null=True,
         blank=True,
         validators=[MinValueValidator(1)],
-        help_text="Units the plan asks for in all; the power calculation proposes how many.",
+        help_text="The total number of units. The power calculation proposes a number.",
     )
     tuning_sample_size = models.PositiveIntegerField(
         default=5000,
         editable=False,
-        help_text="N*, where the always-valid interval is narrowest. Fixed at the start.",
+        help_text="N*, the size at which the always-valid interval is narrowest. Fixed at the "
+        "start.",
     )
     cost_cap = models.DecimalField(
         max_digits=14,
@@ -187,28 +193,27 @@ class Experiment(ConfigurationRow):
             MinValueValidator(Decimal("0.000000001")),
             MaxValueValidator(Decimal(9_000)),
         ],
-        help_text="US dollars that one unit counts for at most (winsorized): requests beyond it "
-        "count in proportion, so that one loop of thousands of calls decides nothing. Empty: "
-        "proposed from recent units at the start, and fixed then.",
+        help_text="The most US dollars that one unit counts for (winsorized); costs beyond it are "
+        "scaled down, so that one loop of thousands of calls does not decide the result. Empty: "
+        "computed from recent units and fixed at the start.",
     )
     prior_sd = models.FloatField(
         "spread of effects",
         default=0.2,
         validators=[MinValueValidator(0.01), MaxValueValidator(10.0)],
-        help_text="How far apart effects on cost usually are, as a standard deviation of their "
-        "logarithm (tau). What to expect of an arm that ships is shrunk with it.",
+        help_text="The usual spread of effects on cost, as a standard deviation of their logarithm "
+        "(tau). The prediction for a shipped arm is shrunk with it.",
     )
     window_days = models.PositiveIntegerField(
         default=7,
         validators=[MinValueValidator(1)],
-        help_text="A unit that comes back is judged by its first days, this many, once they are "
-        "over.",
+        help_text="A unit counts with its first days, this many, once they are over.",
     )
     audit_share = models.FloatField(
         default=0.0,
         validators=SHARE,
-        help_text="Share of decisions marked for audit by hash, whatever the arm. When above 0, "
-        "only their ratings are the quality metric.",
+        help_text="The share of decisions marked for audit by hash, in all arms. If above 0, only "
+        "their ratings count for the quality metric.",
     )
     seed = models.CharField(max_length=64, default=new_seed, editable=False)
     phase = models.PositiveIntegerField(default=1, editable=False)
@@ -252,24 +257,28 @@ class Experiment(ConfigurationRow):
 
     @property
     def by_request(self) -> bool:
-        """Whether each request is a unit of its own, whoever asked."""
+        """Whether each request is a unit."""
         return self.unit_kind == REQUEST
 
     def clean(self) -> None:
         if self.namespace_start >= self.namespace_end:
-            raise ValidationError({"namespace_end": "It must lie above the start of the slot."})
+            raise ValidationError({"namespace_end": "It must be above the start of the slot."})
 
 
 class Arm(RoutingPolicyRow):
     """One policy of an experiment."""
 
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="arms")
-    name = models.CharField(max_length=80, validators=[KEY], help_text="Short: control, local-75.")
+    name = models.CharField(
+        max_length=80, validators=[KEY], help_text="A short name: control, local-75."
+    )
     weight = models.FloatField(
-        default=0.5, validators=SHARE, help_text="Share of the units. Weights sum to 1."
+        default=0.5, validators=SHARE, help_text="The share of units. Weights sum to 1."
     )
     is_control = models.BooleanField(
-        "control", default=False, help_text="What the others are compared with. One arm is it."
+        "control",
+        default=False,
+        help_text="The arm that others are compared with. Exactly one arm.",
     )
     position = models.PositiveIntegerField(default=0, editable=False)
 
@@ -293,29 +302,29 @@ class Arm(RoutingPolicyRow):
 
     @property
     def described(self) -> str:
-        """Whose step a cascade's is."""
+        """The owner of a step, for messages."""
         return f"a step of arm '{self.name}' of experiment '{self.experiment.key}'"
 
 
 class ExperimentMetric(models.Model):
-    """A metric's part in an experiment."""
+    """A metric and its role in an experiment."""
 
     class Role(models.TextChoices):
         PRIMARY = "primary", "Primary: should fall"
         GUARDRAIL = "guardrail", "Guardrail: must not get worse than the margin"
-        SECONDARY = "secondary", "Secondary: looked at"
+        SECONDARY = "secondary", "Secondary: only shown"
 
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="metrics")
     metric = models.CharField(
         max_length=60,
-        help_text="A built-in one (cost, saving, strong_share, latency, error_rate, "
-        "fallback_rate, quality, rated_share) or one of your own.",
+        help_text="A built-in metric (cost, saving, strong_share, latency, error_rate, "
+        "fallback_rate, quality, rated_share) or your own.",
     )
     role = models.CharField(max_length=10, choices=Role.choices)
     margin = models.FloatField(
         null=True,
         blank=True,
-        help_text="Guardrails: the worst loss accepted, in the metric's own unit, above 0.",
+        help_text="For guardrails: the worst accepted loss, in the metric's unit, above 0.",
     )
 
     class Meta:
@@ -336,12 +345,12 @@ class ExperimentMetric(models.Model):
 
 
 class Phase(models.Model):
-    """A stretch of an experiment with fixed arms. Results never mix two of them."""
+    """A part of an experiment with fixed arms. Results never mix two phases."""
 
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="phases")
     number = models.PositiveIntegerField()
     seed = models.CharField(max_length=64)
-    arms = models.JSONField(help_text="Weights and policies, as a document.")
+    arms = models.JSONField(help_text="Weights and policies as a document.")
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
 
@@ -356,7 +365,7 @@ class Phase(models.Model):
 
 
 class DailyResult(models.Model):
-    """A day's result as it was seen then: later outcomes never change what was shown."""
+    """The result of a day as it was then; later outcomes do not change it."""
 
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="daily")
     phase = models.PositiveIntegerField()
@@ -377,10 +386,10 @@ class DailyResult(models.Model):
 
 
 class Replay(models.Model):
-    """How far a replay of recorded questions has come, so that an interrupted one goes on.
+    """The progress of a replay of recorded prompts, so that an interrupted one can continue.
 
-    `day` is the simulated day it is at, `sent` how many of that day's requests are stored; both are
-    written with the requests themselves.
+    `day` is the current simulated day, `sent` the number of its requests that are stored. Both are
+    written together with the requests.
     """
 
     experiment = models.OneToOneField(Experiment, on_delete=models.CASCADE, related_name="replay")
@@ -388,7 +397,7 @@ class Replay(models.Model):
     units = models.PositiveIntegerField()
     days = models.PositiveIntegerField()
     seed = models.BigIntegerField()
-    questions = models.CharField(max_length=64, help_text="The sha256 of what was recorded.")
+    questions = models.CharField(max_length=64, help_text="The sha256 of the recording.")
     salt = models.CharField(max_length=64)
     day = models.PositiveIntegerField(default=0)
     sent = models.PositiveIntegerField(default=0)

@@ -1,4 +1,4 @@
-"""Feature flags and the settings that hold for all domains."""
+"""Feature flags and the settings of all domains."""
 
 from decimal import Decimal
 
@@ -14,7 +14,7 @@ HUNDRED = Decimal(100)
 
 
 class Flag(ConfigurationRow):
-    """A flag: on for a percentage of units, or for everybody or nobody."""
+    """A flag: on for a percentage of units, or for all or none."""
 
     class Kind(models.TextChoices):
         MASTER = "master", "Master"
@@ -36,8 +36,9 @@ class Flag(ConfigurationRow):
         decimal_places=2,
         default=Decimal(0),
         validators=[MinValueValidator(0), MaxValueValidator(100)],
-        help_text="Share of units it is on for, 0 to 100 in steps of 0.01. Raising it keeps "
-        "everybody who was in. A switch takes 0 or 100.",
+        help_text="The percentage of units for which it is on, 0 to 100 in steps of 0.01. Raising "
+        "it "
+        "keeps all units that were on. A switch takes 0 or 100.",
     )
     seed = models.CharField(max_length=64, default=new_seed, editable=False)
     description = models.TextField(blank=True, help_text="What the flag does.")
@@ -66,7 +67,7 @@ class Flag(ConfigurationRow):
     def clean(self) -> None:
         if self.kind == self.Kind.SWITCH and self.percentage not in {Decimal(0), HUNDRED}:
             raise ValidationError(
-                {"percentage": "This flag works for everybody or nobody: enter 0 or 100."}
+                {"percentage": "This flag is on for all units or for none. Enter 0 or 100."}
             )
 
     @property
@@ -74,7 +75,7 @@ class Flag(ConfigurationRow):
         return self.percentage == HUNDRED
 
     def as_value(self) -> FlagRule:
-        """Costs a query where the entries are not prefetched."""
+        """One query if the entries are not prefetched."""
         entries = list(self.entries.all())
         return FlagRule(
             key=self.key,
@@ -86,7 +87,7 @@ class Flag(ConfigurationRow):
 
 
 class FlagEntry(models.Model):
-    """A unit that a flag is always on or off for. Only a keyed hash of its id is kept."""
+    """A unit for which a flag is always on or off. Only a keyed hash of its id is stored."""
 
     class Kind(models.TextChoices):
         ALLOW = "allow", "Always on"
@@ -96,7 +97,7 @@ class FlagEntry(models.Model):
     kind = models.CharField(max_length=5, choices=Kind.choices)
     unit_hash = models.CharField(max_length=32, editable=False)
     label = models.CharField(
-        max_length=80, help_text="Who this is, in your words: the id itself is not kept."
+        max_length=80, help_text="A name for this unit, because its id is not stored."
     )
 
     class Meta:
@@ -111,40 +112,41 @@ class FlagEntry(models.Model):
 
 
 class RoutingSettings(ConfigurationRow):
-    """What holds for all domains. There is one row."""
+    """Settings of all domains, a single row."""
 
     detector = models.CharField(
         max_length=10,
         choices=[("learned", "Learned, on prompt embeddings"), ("classic", "Classic, keywords")],
         default="learned",
-        help_text="How the domain of a prompt is found.",
+        help_text="How the domain of a prompt is detected.",
     )
     strong_model = models.ForeignKey(
         "experiments.LanguageModel",
         on_delete=models.PROTECT,
         null=True,
         related_name="+",
-        help_text="The strong model of domains that name none.",
+        help_text="The strong model of domains without their own pair.",
     )
     weak_model = models.ForeignKey(
         "experiments.LanguageModel",
         on_delete=models.PROTECT,
         null=True,
         related_name="+",
-        help_text="The weak model of domains that name none.",
+        help_text="The weak model of domains without their own pair.",
     )
     baseline = models.CharField(
         max_length=200,
         default="always_strong",
-        help_text="What savings are counted against: always_strong, always_weak or a model's name.",
+        help_text="The baseline of savings: always_strong, always_weak or the name of a model.",
     )
     holdout_percentage = models.DecimalField(
         max_digits=5,
         decimal_places=2,
         default=Decimal(0),
         validators=[MinValueValidator(0), MaxValueValidator(100)],
-        help_text="Share of units kept on the domain selector for good, to measure all routing "
-        "together. Cannot grow while an experiment runs.",
+        help_text="The percentage of units that always use the domain selector, to measure the "
+        "effect "
+        "of all routing. It cannot grow while an experiment runs.",
     )
     holdout_seed = models.CharField(max_length=64, default=new_seed, editable=False)
     exploration_seed = models.CharField(max_length=64, default=new_seed, editable=False)
@@ -154,17 +156,18 @@ class RoutingSettings(ConfigurationRow):
         null=True,
         blank=True,
         related_name="+",
-        help_text="Compares the two answers of a shadow call. Best a model of neither pair: models "
-        "prefer their own answers. Empty: nobody compares them.",
+        help_text="Compares the two answers of a shadow call. Choose a model that is in no pair, "
+        "because models prefer their own answers. Empty: no comparison.",
     )
     shadow_budget = models.DecimalField(
-        "budget a day, USD",
+        "daily budget, USD",
         max_digits=12,
         decimal_places=4,
         default=Decimal(1),
         validators=[MinValueValidator(0)],
-        help_text="What shadow calls and judging may cost together in a day (UTC). When it is used "
-        "up they stop until the next day, and the page on judging says so.",
+        help_text="The daily limit (UTC) for shadow calls and judging together. When it is used "
+        "up, "
+        "they stop until the next day.",
     )
     shadow_seed = models.CharField(max_length=64, default=new_seed, editable=False)
 

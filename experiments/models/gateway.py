@@ -1,6 +1,6 @@
-"""What the gateway needs to call models, and what it keeps of each call.
+"""Rows of the gateway: endpoints, parameter rules, attempts, key usage and circuit breakers.
 
-Secrets are never stored: an endpoint names the environment variable or the file that holds its key.
+Secrets are never stored: an endpoint names the environment variable or the file with its key.
 """
 
 from django.conf import settings
@@ -22,22 +22,22 @@ from experiments.core.provider_addresses import (
 from experiments.models.base import PLAIN, ConfigurationRow
 from experiments.models.decisions import Decision
 
-# An operator chooses where keys are sent; these must never be among them.
+# Operators choose where keys are sent, so these secrets are never allowed.
 OWN_SECRETS = ("SECRET_KEY", "UNIT_HASH_KEY", "DEMO_API_KEY", "DATABASE_URL", "CACHE_URL")
 SECONDS = [MinValueValidator(0.05), MaxValueValidator(3600.0)]
 
 
 def validate_key_name(name: str) -> None:
-    """The variable is one that may hold a provider's key (PROVIDER_KEY_NAMES)."""
+    """Checks that the variable may contain a provider's key (PROVIDER_KEY_NAMES)."""
     if name and not may_hold_provider_key(name, settings.PROVIDER_KEY_NAMES):
         raise ValidationError(
-            "This variable may not hold a provider's key. Use the provider's usual name, such as "
+            "This variable cannot contain a provider's key. Use the provider's usual name, such as "
             "OPENAI_API_KEY, or add this one to PROVIDER_KEY_NAMES where Switchyard runs."
         )
 
 
 def validate_provider_address(base_url: str) -> None:
-    """An address that is written as numbers may be called. Names are checked at each call."""
+    """Checks a numeric address. Host names are checked at each call."""
     address = literal_address(host_of(base_url))
     if address is None:
         return
@@ -48,26 +48,27 @@ def validate_provider_address(base_url: str) -> None:
 
 
 class ProviderEndpoint(ConfigurationRow):
-    """Where models are called, and how patiently. Times, retries and calls hold per model."""
+    """The address, protocol, timeouts and limits of a provider. Limits apply to each model."""
 
     name = models.CharField(
         max_length=40,
         unique=True,
         validators=[
             RegexValidator(
-                r"^[a-z0-9][a-z0-9_.-]*\Z", "Use small letters, digits, dots, hyphens, underscores."
+                r"^[a-z0-9][a-z0-9_.-]*\Z",
+                "Use lowercase letters, digits, dots, hyphens, underscores.",
             )
         ],
-        help_text="Small letters, digits, dots, hyphens, underscores: openai, our-vllm.",
+        help_text="Lowercase letters, digits, dots, hyphens, underscores: openai, our-vllm.",
     )
     protocol = models.CharField(
         max_length=10,
         choices=[
-            (Protocol.OPENAI, "OpenAI's: OpenAI, vLLM, Ollama, most gateways"),
-            (Protocol.LITELLM, "Another, spoken by LiteLLM"),
+            (Protocol.OPENAI, "OpenAI: OpenAI, vLLM, Ollama, most gateways"),
+            (Protocol.LITELLM, "Other, through LiteLLM"),
         ],
         default=Protocol.OPENAI,
-        help_text="OpenAI's protocol is passed through as it is, which is quicker.",
+        help_text="Requests in OpenAI's protocol are passed through unchanged, which is faster.",
     )
     base_url = models.CharField(
         "base URL",
@@ -76,72 +77,75 @@ class ProviderEndpoint(ConfigurationRow):
         validators=[
             RegexValidator(
                 r"^https?://[^\s@?#]+\Z",
-                "Begin with http:// or https://; leave out user names and what follows a "
-                "question mark: keys have their own place.",
+                "Start with http:// or https://. Leave out user names and everything after a "
+                "question mark; keys have their own fields.",
             ),
             validate_provider_address,
         ],
-        help_text="Up to and with /v1, such as http://127.0.0.1:11434/v1. "
-        "With LiteLLM it may be empty: LiteLLM knows its providers' addresses.",
+        help_text="Including /v1, such as http://127.0.0.1:11434/v1. "
+        "It can be empty with LiteLLM, which knows the addresses of its providers.",
     )
     api_key_env = models.CharField(
-        "environment variable of the key",
+        "environment variable with the key",
         max_length=100,
         blank=True,
         validators=[
             RegexValidator(
                 rf"^(?!({'|'.join(OWN_SECRETS)})$)[A-Z][A-Z0-9_]*\Z",
-                "Use capitals, digits, underscores, and none of Switchyard's own secrets.",
+                "Use uppercase letters, digits and underscores, and none of Switchyard's secrets.",
             ),
             validate_key_name,
         ],
-        help_text="The name of the variable, never the key: OPENAI_API_KEY. It must be one that "
-        "PROVIDER_KEY_NAMES allows. Both empty: the endpoint takes no key.",
+        help_text="The name of the variable, not the key: OPENAI_API_KEY. PROVIDER_KEY_NAMES must "
+        "allow it. Both empty: no key.",
     )
     api_key_file = models.CharField(
-        "file of the key",
+        "file with the key",
         max_length=300,
         blank=True,
-        validators=[RegexValidator(r"^/[^\x00-\x1f]+\Z", "Begin with a slash.")],
-        help_text="A file that holds the key and nothing else, instead of a variable: "
-        "/run/secrets/openai. It must lie in PROVIDER_KEYS_DIRECTORY.",
+        validators=[RegexValidator(r"^/[^\x00-\x1f]+\Z", "Start with a slash.")],
+        help_text="A file that contains only the key, instead of a variable: /run/secrets/openai. "
+        "It must be in PROVIDER_KEYS_DIRECTORY.",
     )
     connect_seconds = models.FloatField(
-        "time to connect", default=5.0, validators=SECONDS, help_text="Seconds."
+        "connect timeout", default=5.0, validators=SECONDS, help_text="Seconds."
     )
     first_token_seconds = models.FloatField(
-        "time to the first token",
+        "stream timeout",
         default=300.0,
         validators=SECONDS,
-        help_text="Seconds a stream may send nothing at all, before its first token and after it. "
-        "Any byte counts, comments too. Models that reason first can be silent for minutes. "
-        "Answers that are not streamed have the total time.",
+        help_text="Seconds without any byte from a stream, before and after its first token. "
+        "Comments count too. Models that reason first can be silent for minutes. "
+        "Answers without streaming use the total timeout.",
     )
     total_seconds = models.FloatField(
-        "time in total", default=900.0, validators=SECONDS, help_text="Seconds for one call."
+        "total timeout", default=900.0, validators=SECONDS, help_text="Seconds for one call."
     )
     retries = models.PositiveSmallIntegerField(
         default=1,
         validators=[MaxValueValidator(5)],
-        help_text="How often a call that failed before its first byte is made again, after a "
-        "short random wait, before another model is asked.",
+        help_text="How often a call that failed before its first byte is repeated, after a short "
+        "random wait, before another model is called.",
     )
     concurrency = models.PositiveIntegerField(
-        "calls at a time",
+        "concurrency limit",
         default=0,
-        help_text="Of one model, over all processes of a machine. 0: no limit.",
+        help_text="The most calls of one model at the same time, in all processes of a machine. "
+        "0: no "
+        "limit.",
     )
     dropped_parameters = models.JSONField(
         default=list,
         blank=True,
-        help_text="Parameters the provider refuses, such as seed. They are left out; all others "
-        "are passed on as they came.",
+        help_text="Parameters that the provider rejects, such as seed. They are left out; all "
+        "others "
+        "are passed on unchanged.",
     )
     asks_usage = models.BooleanField(
-        "asks for the usage in streams",
+        "requests usage in streams",
         default=True,
-        help_text="Off for providers that refuse stream_options. Their streams' tokens are "
-        "estimated.",
+        help_text="Turn off for providers that reject stream_options. The tokens of their streams "
+        "are estimated.",
     )
 
     class Meta:
@@ -185,17 +189,17 @@ ACTIONS = [
     (Action.RENAME, "Send it under another name"),
     (Action.CLAMP, "Limit it"),
     (Action.REPLACE, "Send another value"),
-    (Action.AVOID, "Prefer other models; leave it out where there is none"),
-    (Action.REFUSE, "Never ask the model for calls with it"),
+    (Action.AVOID, "Prefer other models; leave it out if there is none"),
+    (Action.REFUSE, "Never call the model with it"),
 ]
 PARAMETER = RegexValidator(
     rf"^(?!({'|'.join(sorted(NEVER))})$)[A-Za-z][A-Za-z0-9_]*\Z",
-    "Name one parameter; model, messages and stream stay as they are.",
+    "Enter one parameter; model, messages and stream cannot be changed.",
 )
 
 
 class ParameterRule(ConfigurationRow):
-    """A parameter that some models do not take, and what is done about it.
+    """A parameter that some models do not support, and the action for it.
 
     Rename and replace need `replacement`. Renames are applied first, limits last.
     """
@@ -204,52 +208,55 @@ class ParameterRule(ConfigurationRow):
         max_length=80,
         unique=True,
         validators=[
-            RegexValidator(r"^[a-z0-9][a-z0-9_.-]*\Z", "Use small letters, digits, dots, hyphens.")
+            RegexValidator(
+                r"^[a-z0-9][a-z0-9_.-]*\Z", "Use lowercase letters, digits, dots, hyphens."
+            )
         ],
-        help_text="Small letters, digits, dots, hyphens: claude-seed. Shown where it was applied.",
+        help_text="Lowercase letters, digits, dots, hyphens: claude-seed. Shown where the rule was "
+        "applied.",
     )
     provider = models.CharField(
         max_length=100,
         blank=True,
         validators=[PLAIN],
-        help_text="The provider of the models it is about, such as openai. Empty: any.",
+        help_text="The provider of the models, such as openai. Empty: any.",
     )
     model_patterns = models.JSONField(
         "models",
         default=list,
         blank=True,
-        help_text="Patterns of model names, with or without the provider: gpt-5*, *claude*. With "
-        "an exclamation mark in front, what they leave out: !*-chat*. Empty: all models.",
+        help_text="Patterns of model names, with or without the provider: gpt-5*, *claude*. An "
+        "exclamation mark excludes models: !*-chat*. Empty: all models.",
     )
     parameter = models.CharField(
         max_length=60,
         validators=[PARAMETER],
-        help_text="As callers send it, such as seed. image_url and input_audio mean pictures and "
-        "sound in messages, and can only be refused.",
+        help_text="The name that callers send, such as seed. image_url and input_audio mean images "
+        "and audio in messages, and can only be refused.",
     )
     action = models.CharField(
-        max_length=10, choices=ACTIONS, help_text="What is done about it for these models."
+        max_length=10, choices=ACTIONS, help_text="The action for these models."
     )
     replacement = models.CharField(
         max_length=100,
         blank=True,
         validators=[PLAIN],
-        help_text="The other name, or the other value. Only for these two actions.",
+        help_text="The new name or value, for actions that need one.",
     )
     minimum = models.FloatField(
-        null=True, blank=True, help_text="For a limit: the lowest number. Empty: no lowest one."
+        null=True, blank=True, help_text="For a limit: the lowest number. Empty: none."
     )
     maximum = models.FloatField(
         null=True,
         blank=True,
         help_text="For a limit: the highest number, or the most entries of a list. Both empty: "
-        "the tokens the model can write.",
+        "the model's maximum output tokens.",
     )
     only_values = models.JSONField(
         default=list,
         blank=True,
-        help_text="Only for these values, such as minimal; of an object its type, such as "
-        "json_schema. Empty: for all.",
+        help_text="Only for these values, such as minimal, or types of objects, such as "
+        "json_schema. Empty: all values.",
     )
     except_values = models.JSONField(
         default=list, blank=True, help_text="Not for these values, such as 1."
@@ -258,7 +265,7 @@ class ParameterRule(ConfigurationRow):
         max_length=60,
         blank=True,
         validators=[PARAMETER],
-        help_text="Only for calls that carry this parameter too. Empty: for all.",
+        help_text="Only for calls that also have this parameter. Empty: all calls.",
     )
 
     class Meta:
@@ -289,14 +296,14 @@ class ParameterRule(ConfigurationRow):
 
     def clean(self) -> None:
         if self.parameter in PARTS and self.action != Action.REFUSE:
-            message = f"'{self.parameter}' is a part of messages: it can only be refused."
+            message = f"'{self.parameter}' is a part of messages and can only be refused."
             raise ValidationError({"action": message})
 
 
 class LearnedParameter(models.Model):
-    """What a provider was found to refuse for one model, kept until `expires_at`.
+    """A parameter that a provider rejected for one model, stored until `expires_at`.
 
-    `value` empty: whatever the value. `times` is how often it was found. Operators may delete it.
+    An empty `value` means any value. `times` counts the rejections. Operators can delete rows.
     """
 
     model = models.CharField(max_length=200)
@@ -338,9 +345,9 @@ class LearnedParameter(models.Model):
 class Attempt(models.Model):
     """One call of a model for one decision. Times are milliseconds after `started_at`.
 
-    `status` is `ok`, or why the call ended otherwise. Tokens are as in `experiments.core.usage`.
-    Tokens the provider did not report are `estimated`. Money is in nano-dollars. `changes` lists
-    what was sent otherwise than the caller sent it: parameter, action, detail in words, rule.
+    `status` is `ok`, or why the call failed. Tokens are as in `experiments.core.usage`; those that
+    the provider did not report are `estimated`. Money is in nano-dollars. `changes` lists changed
+    parameters: parameter, action, detail in words, rule.
     """
 
     decision = models.ForeignKey(Decision, on_delete=models.CASCADE, related_name="attempts")
@@ -378,15 +385,15 @@ class Attempt(models.Model):
 
     @property
     def cache_writes(self) -> int:
-        """Of all lifetimes."""
+        """Cache writes of all lifetimes."""
         return (self.cache_write_tokens or 0) + (self.cache_write_1h_tokens or 0)
 
 
 class KeyUsage(models.Model):
-    """What one key used in one UTC day (`day`) or minute (`minute`); money in nano-dollars.
+    """The usage of one key in one UTC day (`day`) or minute (`minute`); money in nano-dollars.
 
-    A call counts with its estimate from the moment it is let in, and with what it really was from
-    its end: so calls at the same time cannot overdraw a budget together.
+    A call counts with its estimate from its admission, and with its actual usage from its end, so
+    that simultaneous calls cannot exceed a budget together.
     """
 
     DAY, MINUTE = "day", "minute"
@@ -408,11 +415,11 @@ class KeyUsage(models.Model):
 
 
 class Circuit(models.Model):
-    """Whether a model is being called, shared by all processes.
+    """The circuit breaker of a model, shared by all processes.
 
-    Calls and failures are counted since `window_at`. While `open_until` is set the model is not
-    called; once that time has passed one probe at a time may (`probe_until`). `opened_at` is when
-    it last could be called freely.
+    Calls and failures are counted since `window_at`. While `open_until` is set, the model is not
+    called; after that time one probe at a time is allowed (`probe_until`). `opened_at` is when the
+    breaker opened.
     """
 
     model = models.CharField(max_length=200, unique=True)

@@ -1,4 +1,4 @@
-"""Recorded outcomes: how well the models of a pair, or more of them, answered the same prompts."""
+"""Recorded outcomes: grades of two or more models on the same prompts."""
 
 from django.db import models
 from django.db.models import Q
@@ -28,12 +28,12 @@ class OutcomeSet(models.Model):
 
 
 class RecordedOutcome(models.Model):
-    """One prompt of a set. Scores lie in [0, 1]; money is in nano-dollars.
+    """One prompt of a set. Scores are in [0, 1]; money is in nano-dollars.
 
-    `digest` identifies the row in its set, so that importing twice changes nothing. Where the
-    prompt may not be kept `prompt` is empty and `embedding` holds what routers score. `scores` and
-    `costs` have those of each model by name where there are more than two. A cost is `computed`
-    where it was not recorded, but follows from the answer's tokens and the model's price.
+    `digest` identifies the row in its set, so that importing twice changes nothing. If the prompt
+    is not stored, `prompt` is empty and `embedding` contains the routers' input. With more than
+    two models, `scores` and `costs` have the values of each model by name. A cost is `computed` if
+    it comes from the answer's tokens and the model's price instead of the file.
     """
 
     outcome_set = models.ForeignKey(OutcomeSet, on_delete=models.CASCADE, related_name="rows")
@@ -71,7 +71,7 @@ class RecordedOutcome(models.Model):
 class OutcomeScores(models.Model):
     """One router's scores of a set's rows, in the order of their ids, as packed 64-bit floats.
 
-    They hold for the first `count` rows up to `last_id`; rows that came later are not in them.
+    They cover the first `count` rows up to `last_id`, not later ones.
     """
 
     outcome_set = models.ForeignKey(
@@ -81,7 +81,7 @@ class OutcomeScores(models.Model):
     values = models.BinaryField()
     count = models.PositiveIntegerField()
     last_id = models.BigIntegerField()
-    microseconds = models.FloatField(help_text="Time to score one prompt, on average.")
+    microseconds = models.FloatField(help_text="Average time to score one prompt.")
 
     class Meta:
         constraints = [

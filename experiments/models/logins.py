@@ -1,10 +1,10 @@
-"""Attempts to log in, kept to slow down guessing and to show who tried."""
+"""Login attempts, stored to slow down password guessing."""
 
 from django.db import models
 
 
 class LoginAttempt(models.Model):
-    """One attempt. It counts as failed until the password has been found right."""
+    """One attempt. It counts as failed until the password is verified."""
 
     class Result(models.TextChoices):
         FAILED = "failed", "Wrong name or password"
@@ -15,10 +15,11 @@ class LoginAttempt(models.Model):
     username = models.CharField(
         max_length=150,
         blank=True,
-        help_text="Only of accounts that exist: people also type passwords into this field.",
+        help_text="Only for existing accounts, because users sometimes type passwords into this "
+        "field.",
     )
     address = models.CharField(
-        max_length=64, help_text="Where it came from. Of IPv6 the first 64 bits."
+        max_length=64, help_text="The client's address; the first 64 bits of an IPv6 address."
     )
     result = models.CharField(max_length=10, choices=Result.choices, default=Result.FAILED)
 

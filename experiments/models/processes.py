@@ -1,13 +1,13 @@
-"""Which processes serve chat calls, and the calls they serve now."""
+"""Processes that serve chat calls, and their current calls."""
 
 from django.db import models
 
 
 class ServingProcess(models.Model):
-    """One process of the gateway, and how to find out whether it lives.
+    """One process of the gateway, and how to check that it is alive.
 
-    `machine` names a running kernel and its process namespace: processes with the same value can
-    look each other up by `pid` and `started_ticks`. Others see whether `heartbeat_at` changes.
+    `machine` identifies a running kernel and its process namespace: processes with the same value
+    check each other by `pid` and `started_ticks`. Others check whether `heartbeat_at` changes.
     """
 
     id = models.UUIDField(primary_key=True)
@@ -37,10 +37,10 @@ class ProcessSuspicion(models.Model):
 
 
 class InFlightCall(models.Model):
-    """A chat call that was let in and is not settled: who serves it, and what its key is charged.
+    """An admitted chat call that is not settled: its process, and the reservation of its key.
 
-    Written with the decision, removed with its outcome. Money is in nano-dollars. Without a
-    process nobody serves it any more.
+    It is written with the decision and removed with the outcome. Money is in nano-dollars. Without
+    a process the call is abandoned.
     """
 
     decision_id = models.UUIDField(primary_key=True)

@@ -1,10 +1,10 @@
-"""What the roles were given, so that what an administrator takes away stays away."""
+"""Permissions that `seed` gave to roles, so that it does not give removed ones again."""
 
 from django.db import models
 
 
 class OfferedPermission(models.Model):
-    """A permission that `seed` has given a role once. It is never given again."""
+    """A permission that `seed` gave a role once and does not give again."""
 
     role = models.CharField(max_length=150)
     codename = models.CharField(max_length=100)

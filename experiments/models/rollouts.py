@@ -1,4 +1,4 @@
-"""Guarded rollouts: a flag's percentage raised in steps, each watched."""
+"""Guarded rollouts: a flag's percentage raised in monitored steps."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ ERROR_MARGIN = 0.02
 
 
 def seeded_guards(margin: float) -> list[dict[str, Any]]:
-    """What is guarded unless the plan says otherwise. Failing calls need no ratings."""
+    """The default guards. The error rate needs no ratings."""
     return [
         {"metric": "error_rate", "margin": ERROR_MARGIN, "limit": None},
         {"metric": "quality", "margin": margin, "limit": None},
@@ -19,9 +19,9 @@ def seeded_guards(margin: float) -> list[dict[str, Any]]:
 
 
 class Rollout(models.Model):
-    """One flag on its way up.
+    """The guarded rollout of one flag.
 
-    A phase is a stretch with fixed shares: `treated_percentage` and `control_percentage`.
+    A phase is a part with fixed shares: `treated_percentage` and `control_percentage`.
     """
 
     class State(models.TextChoices):
@@ -37,13 +37,14 @@ class Rollout(models.Model):
         "experiments.Flag",
         on_delete=models.CASCADE,
         related_name="rollouts",
-        help_text="Whose percentage is raised.",
+        help_text="The flag whose percentage is raised.",
     )
     key = models.CharField(max_length=80, unique=True, editable=False)
     steps = models.JSONField(
         default=list,
-        help_text="Percentages and hours to wait at each: [[1, 24], [5, 24], [25, 48], [100, 0]]. "
-        "Without hours (null) a step waits until an operator continues it.",
+        help_text="Percentages and the hours to wait at each: [[1, 24], [5, 24], [25, 48], [100, "
+        "0]]. "
+        "Without hours (null) a step waits for an operator.",
     )
     guards = models.JSONField(
         default=list,
@@ -54,8 +55,8 @@ class Rollout(models.Model):
     margin = models.FloatField(
         default=0.05,
         validators=[MinValueValidator(0.0001)],
-        help_text="The worst quality loss accepted, on the scale of the quality metric. Used where "
-        "no guards are listed.",
+        help_text="The worst accepted quality loss, on the scale of the quality metric. Used if no "
+        "guards are listed.",
     )
     alpha = models.FloatField(
         default=0.05,
@@ -66,13 +67,14 @@ class Rollout(models.Model):
     holdback_percentage = models.FloatField(
         default=5.0,
         validators=[MinValueValidator(0.0), MaxValueValidator(50.0)],
-        help_text="Steps between 50 and 100 % stop short by this share, which stays as control; "
-        "0 marks those steps unmonitored.",
+        help_text="Steps between 50 and 100 % leave out this percentage of units as control. With "
+        "0 they "
+        "are not monitored.",
     )
     state = models.CharField(
         max_length=12, choices=State.choices, default=State.PENDING, editable=False
     )
-    step = models.IntegerField(default=-1, editable=False, help_text="Index of the step it is at.")
+    step = models.IntegerField(default=-1, editable=False, help_text="Index of the current step.")
     step_started_at = models.DateTimeField(null=True, editable=False)
     started_at = models.DateTimeField(null=True, editable=False)
     ended_at = models.DateTimeField(null=True, editable=False)
@@ -85,7 +87,7 @@ class Rollout(models.Model):
         max_digits=5, decimal_places=2, default=0, editable=False
     )
     seen = models.JSONField(
-        default=dict, editable=False, help_text="What the last check saw in this phase."
+        default=dict, editable=False, help_text="The result of the last check in this phase."
     )
     before_percentage = models.DecimalField(
         max_digits=5, decimal_places=2, default=0, editable=False
@@ -112,7 +114,7 @@ class Rollout(models.Model):
 
 
 class RolloutStep(models.Model):
-    """What a rollout did, when and why.
+    """One entry of a rollout's history.
 
     `without_evidence` is the operator's reason for a step that the guards did not allow.
     """

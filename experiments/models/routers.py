@@ -1,4 +1,4 @@
-"""Routers: what gives a prompt its score."""
+"""Routers, which score prompts."""
 
 from django.conf import settings
 from django.core.validators import MinValueValidator, RegexValidator
@@ -12,23 +12,23 @@ KINDS = (
     ("local", "local: trained here, no key, no network"),
     ("local_mf", "local_mf: RouteLLM's matrix factorisation on local embeddings"),
     ("knn", "knn: outcomes of the most similar prompts, trained here"),
-    ("linear", "linear: one regression a model on the embedding, trained here"),
-    ("random", "random: a coin, for comparison"),
-    ("mf", "mf: RouteLLM's matrix factorisation (asks OpenAI for embeddings)"),
+    ("linear", "linear: one regression per model on the embedding, trained here"),
+    ("random", "random: random scores, for comparison"),
+    ("mf", "mf: RouteLLM's matrix factorisation (embeddings from OpenAI)"),
     ("bert", "bert: RouteLLM's classifier (needs its checkpoint)"),
-    ("sw_ranking", "sw_ranking: RouteLLM's similarity-weighted Elo (asks OpenAI)"),
+    ("sw_ranking", "sw_ranking: RouteLLM's similarity-weighted Elo (embeddings from OpenAI)"),
     ("causal_llm", "causal_llm: RouteLLM's Llama classifier (needs CUDA)"),
 )
 
 
 def kind_choices() -> list[tuple[str, str]]:
-    """RouteLLM's, ours, and those that ROUTER_CLASSES names."""
+    """The kinds of RouteLLM and Switchyard, and those in ROUTER_CLASSES."""
     own = settings.ROUTER_CLASSES.items()
     return [*KINDS, *((kind, f"{kind}: your own, {path}") for kind, path in own)]
 
 
 class Router(NamedInSteps, ConfigurationRow):
-    """A router by name. RouteLLM's model strings hold the name, so it has no hyphen."""
+    """A router. RouteLLM's model strings contain its name, so the name has no hyphen."""
 
     step_key = "router"
 
@@ -38,35 +38,36 @@ class Router(NamedInSteps, ConfigurationRow):
         validators=[
             RegexValidator(
                 r"^[a-z][a-z0-9_]*\Z",
-                "Use small letters, digits and underscores: a hyphen would break RouteLLM's "
+                "Use lowercase letters, digits and underscores: a hyphen would break RouteLLM's "
                 "model strings (router-NAME-THRESHOLD).",
             )
         ],
-        help_text="Small letters, digits, underscores. Part of the model string router-NAME-0.5.",
+        help_text="Lowercase letters, digits, underscores. Part of the model string "
+        "router-NAME-0.5.",
     )
     kind = models.CharField(
         max_length=20,
         choices=kind_choices,
-        help_text="Which of the routers this is.",
+        help_text="The kind of router.",
     )
     arguments = models.JSONField(
         default=dict,
         blank=True,
-        help_text='Constructor arguments, as JSON: {"checkpoint_path": "/models/bert"}. Paths '
-        "below LAB_DIR are stored relative to it. Checked on save by trying to build the router.",
+        help_text='Constructor arguments as JSON: {"checkpoint_path": "/models/bert"}. Paths in '
+        "LAB_DIR are stored relative to it. Saving builds the router to check them.",
     )
     checkpoint = models.CharField(
         max_length=64,
         blank=True,
-        help_text="The sha256 of its weights. Filled in on save for local routers; a different "
-        "file is then refused.",
+        help_text="The sha256 of its weights. Set on save for local routers; other files are then "
+        "refused.",
     )
     timeout_seconds = models.FloatField(
         default=1.0,
         validators=[MinValueValidator(0.01)],
-        help_text="How long a prompt may wait for a score before the domain selector answers.",
+        help_text="How long a prompt waits for a score before the domain selector decides.",
     )
-    enabled = models.BooleanField(default=True, help_text="Off: it is neither loaded nor asked.")
+    enabled = models.BooleanField(default=True, help_text="Off: the router is not loaded.")
 
     class Meta:
         ordering = ["name"]

@@ -1,6 +1,6 @@
-"""Shadow calls: a second answer to a prompt, by the other model of the pair, and who judged them.
+"""Shadow calls: the answer of the pair's other model to the same prompt, and the judge's verdict.
 
-None of it is a decision: no sum, roll-up or experiment reads these rows.
+They are not decisions: totals, roll-ups and experiments do not read these rows.
 """
 
 from django.db import models
@@ -11,21 +11,20 @@ from experiments.models.tasks import BackgroundTask
 
 
 class ShadowPair(models.Model):
-    """The answer somebody was given, and the other model's to the same prompt.
+    """The answer that the user got, and the other model's answer to the same prompt.
 
-    `sealed` holds what the calls still need, encrypted; it is emptied when they begin, so that a
-    pair whose process dies is never asked again. `charged` is what its calls are expected to cost.
-    Both answers are kept as text only where the domain keeps prompts. `preference` is the share of
-    the judge's verdicts for the answer that was given, a tie counting half. Money is in
-    nano-dollars.
+    `sealed` contains the encrypted input of the calls; it is cleared when they start, so a pair
+    whose process dies is never called again. `charged` is the expected cost of the calls. The text
+    of both answers is stored only if the domain stores prompts. `preference` is the share of the
+    judge's verdicts for the user's answer; a tie counts half. Money is in nano-dollars.
     """
 
     class Status(models.TextChoices):
         WAITING = "waiting", "Waiting"
-        ASKING = "asking", "Being asked"
+        ASKING = "asking", "Running"
         JUDGED = "judged", "Judged"
         ANSWERED = "answered", "Answered, not judged"
-        SKIPPED = "skipped", "Not made"
+        SKIPPED = "skipped", "Skipped"
         FAILED = "failed", "Failed"
         LOST = "lost", "Lost"
 
@@ -40,7 +39,7 @@ class ShadowPair(models.Model):
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.WAITING)
     detail = models.CharField(max_length=300, blank=True)
     domain = models.CharField(max_length=40)
-    model = models.CharField(max_length=200, help_text="Who answered the user.")
+    model = models.CharField(max_length=200, help_text="The model that answered the user.")
     other_model = models.CharField(max_length=200)
     created_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
@@ -49,7 +48,7 @@ class ShadowPair(models.Model):
     answer = models.TextField(null=True)  # noqa: DJ001 - not stored is not the same as empty
     other_answer = models.TextField(null=True)  # noqa: DJ001
     judge_model = models.CharField(max_length=200, blank=True)
-    revision = models.PositiveIntegerField(null=True, help_text="Whose rubric was judged by.")
+    revision = models.PositiveIntegerField(null=True, help_text="The revision of the rubric.")
     preference = models.FloatField(null=True)
 
     class Meta:
@@ -69,15 +68,15 @@ class ShadowPair(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.model} beside {self.other_model}: {self.status}"
+        return f"{self.model} and {self.other_model}: {self.status}"
 
 
 class OwnCall(models.Model):
-    """A call on Switchyard's own account: the other model's answer, or one verdict of the judge.
+    """A call by Switchyard itself: the other model's answer, or one verdict of the judge.
 
-    `given_first` tells which answer the judge read first; `winner` is whose it preferred. The
-    reason is kept in words only where the domain keeps prompts, because it may repeat them;
-    `criterion` always.
+    `given_first`: whether the judge read the user's answer first. `winner` is the preferred answer.
+    `reason` is stored only if the domain stores prompts, because it may repeat them; `criterion` is
+    always stored.
     """
 
     class Purpose(models.TextChoices):
@@ -85,9 +84,9 @@ class OwnCall(models.Model):
         JUDGE = "judge", "Judging"
 
     class Winner(models.TextChoices):
-        GIVEN = "given", "The answer that was given"
-        OTHER = "other", "The other model's"
-        TIE = "tie", "A tie"
+        GIVEN = "given", "The answer that the user got"
+        OTHER = "other", "The other model's answer"
+        TIE = "tie", "Tie"
 
     pair = models.ForeignKey(ShadowPair, on_delete=models.CASCADE, related_name="calls")
     purpose = models.CharField(max_length=10, choices=Purpose.choices)

@@ -1,4 +1,4 @@
-"""Running sums, exact because they are integers: an analysis reads these, never decisions.
+"""Running totals as exact integers: analyses read these instead of decisions.
 
 Money is in nano-dollars, latency in microseconds, quality and custom metrics in millionths.
 """
@@ -13,21 +13,21 @@ LATENCY_ENDS = (250, 500, 1_000, 1_500, 2_000, 3_000, 4_000, 6_000, 8_000, 12_00
 
 
 def _counter() -> "models.BigIntegerField[int, int]":
-    """A sum that starts at 0 in the database too, so that an upsert names only what it changes."""
+    """A total with a database default of 0, so that an upsert names only the changed columns."""
     return models.BigIntegerField(default=0, db_default=0)
 
 
 def counters_of(model: type[models.Model]) -> tuple[str, ...]:
-    """The names of a model's sums, without its key."""
+    """The names of a model's totals, without its key."""
     numbers = (f for f in model._meta.concrete_fields if isinstance(f, models.BigIntegerField))
     return tuple(field.name for field in numbers if not field.primary_key)
 
 
 class UnitSum(models.Model):
-    """What one unit did on one UTC day in one arm and domain.
+    """Totals of one unit on one UTC day in one arm and domain.
 
-    Without an experiment the first three are empty: such rows are a unit's history before its
-    first exposure.
+    Without an experiment the first three columns are empty: these rows are a unit's history before
+    its first exposure.
     """
 
     experiment = models.CharField(max_length=80, blank=True)
@@ -67,7 +67,7 @@ class UnitSum(models.Model):
 
 
 class MetricSum(models.Model):
-    """A custom metric of one unit on one UTC day in one arm and domain."""
+    """The totals of a custom metric of one unit on one UTC day in one arm and domain."""
 
     experiment = models.CharField(max_length=80, blank=True)
     phase = models.PositiveIntegerField(default=0)
@@ -92,10 +92,10 @@ class MetricSum(models.Model):
 
 
 class Rollup(models.Model):
-    """Everything decided in one UTC hour, by what pages group by. Pages read these, not decisions.
+    """Totals of one UTC hour by the groups of pages, which read these instead of decisions.
 
-    `cost_squares` are square micro-dollars, `quality_squares` square millionths. `actual` and
-    `estimated` are the costs of decisions whose tokens are known, as they were and as expected.
+    `cost_squares` are in square micro-dollars, `quality_squares` in square millionths. `actual` and
+    `estimated` are the actual and the estimated cost of decisions with known tokens.
     """
 
     hour = models.DateTimeField()

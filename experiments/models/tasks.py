@@ -1,13 +1,13 @@
-"""Work outside of requests: queued tasks, and jobs that run again and again, both as rows."""
+"""Work outside of requests: queued tasks and periodic jobs, both as rows."""
 
 from django.db import models
 
 
 class BackgroundTask(models.Model):
-    """One piece of work. `name` says which, `arguments` with what.
+    """A background task with its name and arguments.
 
-    Whoever runs it holds it until `leased_until` and keeps moving that time; a task whose holder
-    is gone is taken up again by the next one.
+    The process that runs it holds a lease until `leased_until` and keeps extending it. If the
+    process dies, another one runs the task again.
     """
 
     class Status(models.TextChoices):
@@ -20,7 +20,7 @@ class BackgroundTask(models.Model):
     name = models.CharField(max_length=60)
     arguments = models.JSONField(default=dict)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
-    by = models.CharField(max_length=150, blank=True, help_text="Who asked for it.")
+    by = models.CharField(max_length=150, blank=True, help_text="The user who requested it.")
     queued_at = models.DateTimeField()
     run_after = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
@@ -47,9 +47,9 @@ class BackgroundTask(models.Model):
 
 
 class PeriodicJob(models.Model):
-    """When a job ran last and when it runs next. `experiments.background.scheduler` keeps it.
+    """The last and the next run of a periodic job, written by `experiments.background.scheduler`.
 
-    One process runs a job at a time: the one that holds the lease.
+    Only the process that holds the lease runs a job.
     """
 
     class Status(models.TextChoices):
@@ -60,15 +60,17 @@ class PeriodicJob(models.Model):
 
     name = models.CharField(max_length=60, unique=True)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.NEVER)
-    next_run_at = models.DateTimeField(help_text="When it is due. It runs within seconds of that.")
+    next_run_at = models.DateTimeField(help_text="When the job is due. It starts within seconds.")
     last_started_at = models.DateTimeField(null=True)
     last_ended_at = models.DateTimeField(null=True)
     last_done_at = models.DateTimeField(
-        null=True, help_text="The newest due time whose work was done. Later ones are caught up."
+        null=True, help_text="The newest due time that was completed. Later ones are made up for."
     )
-    result = models.TextField(blank=True, help_text="What the last run reported.")
+    result = models.TextField(blank=True, help_text="The report of the last run.")
     error = models.TextField(blank=True, help_text="Why the last run failed.")
-    runner = models.CharField(max_length=100, blank=True, help_text="Which process runs it.")
+    runner = models.CharField(
+        max_length=100, blank=True, help_text="The process that runs the job."
+    )
     leased_until = models.DateTimeField(null=True)
 
     class Meta:

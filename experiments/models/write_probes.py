@@ -1,11 +1,11 @@
-"""Rows that are written to find out whether the database takes writes."""
+"""Rows that are written to check that the database accepts writes."""
 
 from django.db import models
 
 
 class WriteProbe(models.Model):
-    """Deleted in the transaction that stores it. `filling` takes up a whole page of the database,
-    so that a disk without room for one more is noticed."""
+    """Deleted in the transaction that stores it. `filling` fills a page of the database, so that a
+    full disk is detected."""
 
     filling = models.TextField()
 

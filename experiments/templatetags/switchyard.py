@@ -1,4 +1,4 @@
-"""What every page's template needs."""
+"""Template tags and filters of the pages."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -25,7 +25,7 @@ RAIL = (
     ("playground", "Playground"),
     ("models", "Models"),
 )
-"""The rail's stations: url name in the namespace "dashboards" (and a page's `section`), label."""
+"""The navigation: url name in the namespace "dashboards" (also a page's `section`), label."""
 
 TABS = {
     "domains": (("domains", "Each domain"), ("cost_quality", "Cost and quality")),
@@ -39,7 +39,7 @@ TABS = {
     "models": (("models", "Use and prices"), ("judging", "Judging")),
     "playground": (("playground", "Decide"), ("chat", "Chat")),
 }
-"""The pages of a station that has several, in the order of its tabs."""
+"""The tabs of a section with several pages, in order."""
 
 
 class Entry(NamedTuple):
@@ -50,13 +50,13 @@ class Entry(NamedTuple):
 
 @register.simple_tag
 def rail(section: str = "") -> list[Entry]:
-    """The entries whose page is installed; `section` names the one the reader is on."""
+    """The navigation entries whose page is installed; `section` is the current one."""
     return _entries(RAIL, section)
 
 
 @register.simple_tag
 def tabs(section: str = "", tab: str = "") -> list[Entry]:
-    """The tabs of a station's pages, `tab` being the one shown; nothing where it has one page."""
+    """The tabs of a section, `tab` is the current one; empty if it has one page."""
     entries = _entries(TABS.get(section, ()), tab)
     return entries if len(entries) > 1 else []
 
@@ -78,19 +78,19 @@ def _href(name: str) -> str | None:
 
 @register.filter
 def moment(at: datetime) -> str:
-    """An instant for `<time datetime>`: the page's script shows it in the reader's zone."""
+    """An instant for `<time datetime>`; the page's script shows it in the reader's time zone."""
     return marks.moment(at)
 
 
 @register.filter
 def words(name: str) -> str:
-    """A name in small letters with underscores, as words."""
+    """A name with underscores as words."""
     return name.replace("_", " ")
 
 
 @register.filter
 def age(at: datetime) -> str:
-    """How old something is, in days: prices are not looked at by the hour."""
+    """The age in days."""
     days = (timezone.now() - at).days
     return f"{wording.plural(days, 'day')} old" if days else "less than a day old"
 
@@ -107,7 +107,7 @@ def dollars(nano: int | None) -> str:
 
 @register.filter
 def plain_money(nano: float | None, places: int = 2) -> str:
-    """Without the sign, where a column's header has the unit."""
+    """Without the sign, for columns whose header has the unit."""
     if nano is None:
         return "no price"
     return f"{nano / NANO:,.{places}f}".replace("-", page_wording.MINUS)
@@ -115,13 +115,13 @@ def plain_money(nano: float | None, places: int = 2) -> str:
 
 @register.filter
 def per_thousand(nano: float | None) -> str:
-    """What 1,000 requests like it would cost, in dollars: small costs line up."""
+    """The cost of 1,000 such requests in dollars."""
     return plain_money(None if nano is None else 1000 * nano, 3)
 
 
 @register.filter
 def usd_per_thousand(dollars: float) -> str:
-    """Dollars a request as what 1,000 of them cost."""
+    """Dollars per request as dollars per 1,000 requests."""
     return f"{1000 * dollars:,.3f}"
 
 
@@ -132,7 +132,7 @@ def share(value: float | None) -> str:
 
 @register.filter
 def plain_share(value: float | None) -> str:
-    """Without the sign, where a column's header has it."""
+    """Without the sign, for columns whose header has it."""
     return "none" if value is None else f"{100 * value:.1f}"
 
 
@@ -143,7 +143,7 @@ def signed_share(value: float) -> str:
 
 @register.filter
 def signed_points(value: float) -> str:
-    """Without the word, where the label has it."""
+    """Without the unit, for labels that have it."""
     return page_wording.signed(100 * value, 1)
 
 

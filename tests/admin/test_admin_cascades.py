@@ -48,7 +48,7 @@ def test_a_step_protects_what_it_names(
             operator.post(delete_page(row), {"post": "yes"}),
         ):
             page = response.content.decode()
-            assert f"{row}: a step of domain &#x27;technical&#x27; names it" in page
+            assert f"{row}: used by a step of domain &#x27;technical&#x27;" in page
         assert type(row).objects.filter(pk=row.pk).exists()
 
 
@@ -56,7 +56,7 @@ def test_several_at_once_are_protected_too(
     operator: Client, named: tuple[Router, LanguageModel]
 ) -> None:
     chosen = {"action": "delete_selected", "_selected_action": [named[0].pk], "post": "yes"}
-    assert "names it" in operator.post(ROUTERS, chosen, follow=True).content.decode()
+    assert "used by a step" in operator.post(ROUTERS, chosen, follow=True).content.decode()
     assert Router.objects.filter(name="middling").exists()
 
 
@@ -64,7 +64,7 @@ def test_a_file_that_leaves_it_out_is_refused(named: tuple[Router, LanguageModel
     for section, row in (("routers", named[0]), ("models", named[1])):
         document = {section: dict(current_document()[section])}
         del document[section][str(row)]
-        with pytest.raises(ConfigurationError, match=f"names '{row}'. Take the step out"):
+        with pytest.raises(ConfigurationError, match=f"uses '{row}'. Remove the step"):
             apply(document, "tests", "")
         assert type(row).objects.filter(pk=row.pk).exists()
 

@@ -169,6 +169,6 @@ def test_filter_without_an_index_looks_through_the_newest(
     )
     response = operator.get(LIST, {"reason": "policy"})
     assert len(response.context["cl"].result_list) == 10
-    assert "Only the newest 10 decisions are looked through" in response.content.decode()
+    assert "These filters search only the newest 10 decisions" in response.content.decode()
     assert len(operator.get(LIST, {"reason": "policy", "time": ""}).context["cl"].result_list) == 10
     assert len(operator.get(LIST, {"domain": "technical"}).context["cl"].result_list) == 30

@@ -61,19 +61,19 @@ def test_broken_pattern_is_refused_by_name(operator: Client, submit: Submit) -> 
 
 def test_unregistered_preferred_model_is_refused_by_name(operator: Client, submit: Submit) -> None:
     response = submit(operator, page(), preferred_models="openai/gpt-4.1\nopenai/gpt-nine")
-    assert "There is no model &#x27;openai/gpt-nine&#x27;" in errors_of(response)
+    assert "Unknown model &#x27;openai/gpt-nine&#x27;" in errors_of(response)
 
 
 @pytest.mark.parametrize("field", ["router", "threshold"])
 def test_routellm_needs_router_and_threshold(operator: Client, submit: Submit, field: str) -> None:
     response = submit(operator, page(), **{field: ""})
-    assert "RouteLLM needs it" in errors_of(response)
+    assert "RouteLLM needs this" in errors_of(response)
 
 
 def test_half_a_pair_is_refused(operator: Client, submit: Submit) -> None:
     strong = LanguageModel.objects.get(name="openai/gpt-4.1")
     response = submit(operator, page(), strong_model=strong.pk)
-    assert "Name both models of the pair" in errors_of(response)
+    assert "Choose both models of the pair" in errors_of(response)
 
 
 @pytest.mark.parametrize("threshold", ["1.2", "-0.1", "high"])

@@ -29,7 +29,7 @@ def row_of(client: Client, key: str) -> str:
 
 def confirmed(response: Any, **changes: str) -> dict[str, Any]:
     """What the preview page sends when its button is pressed."""
-    assert "Before it is saved" in response.content.decode()
+    assert "Preview" in response.content.decode()
     hidden = re.findall(
         r'<input type="hidden" name="([^"]+)" value="([^"]*)">', response.content.decode()
     )
@@ -84,7 +84,7 @@ def test_decisions_of_other_domains_do_not_count(operator: Client, submit: Submi
     start_at(TECHNICAL, 0)
     store_units("routellm_legal_domain", "legal", buckets=[1, 2, 3])
     response = submit(operator, page(), percentage="50")
-    assert "No stored decision has looked at this flag yet" in response.content.decode()
+    assert "No stored decision has used this flag yet" in response.content.decode()
 
 
 def test_master_flag_counts_units_of_every_domain(operator: Client, submit: Submit) -> None:
@@ -129,7 +129,7 @@ def test_switch_takes_all_or_nothing(operator: Client, submit: Submit) -> None:
 def test_percentage_out_of_range_or_too_fine(operator: Client, submit: Submit) -> None:
     for percentage in ("100.01", "-1", "0.001", "many"):
         response = submit(operator, page(), percentage=percentage)
-        assert "Before it is saved" not in response.content.decode()
+        assert "Preview" not in response.content.decode()
         assert response.status_code == 200
 
 
@@ -186,14 +186,14 @@ def test_label_of_a_listed_unit_is_edited(operator: Client, submit: Submit) -> N
 
 
 def test_kill_switch_acts_at_once_as_one_revision(operator: Client) -> None:
-    assert "Switch it off for everybody now" in operator.get(LIST).content.decode()
+    assert "Switch off for all units now" in operator.get(LIST).content.decode()
     response = operator.post(reverse("admin:experiments_flag_kill_switch"), follow=True)
     assert Flag.objects.get(key="routellm_enabled").percentage == 0
     newest = PolicyRevision.objects.first()
     assert newest is not None
     assert (newest.number, newest.note) == (2, "Kill switch")
     content = response.content.decode()
-    assert "■ RouteLLM is off for everybody" in content
+    assert "■ RouteLLM is off for all units" in content
     assert "/admin/experiments/policyrevision/1/roll-back/" in content
 
 

@@ -100,9 +100,9 @@ def test_limits_of_a_key(administrator: Client, submit: Submit) -> None:
 @pytest.mark.parametrize(
     ("fields", "error"),
     [
-        ({"allowed_models": "openai/gpt-4.2"}, "There is no model &#x27;openai/gpt-4.2&#x27;."),
-        ({"allowed_domains": "tecnical"}, "There is no domain &#x27;tecnical&#x27;."),
-        ({"budget_day": "5", "soft_budget_day": "5"}, "make it smaller"),
+        ({"allowed_models": "openai/gpt-4.2"}, "Unknown model &#x27;openai/gpt-4.2&#x27;."),
+        ({"allowed_domains": "tecnical"}, "Unknown domain &#x27;tecnical&#x27;."),
+        ({"budget_day": "5", "soft_budget_day": "5"}, "must be smaller than the hard budget"),
         ({"budget_day": "-1"}, "greater than or equal to 0"),
     ],
 )

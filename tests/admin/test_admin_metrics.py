@@ -29,7 +29,7 @@ def test_a_built_in_name_is_refused(operator: Client, submit: Submit, name: str)
 
 def test_a_range_that_is_none_is_refused(operator: Client, submit: Submit) -> None:
     response = submit(operator, ADD, name="stars", minimum="5", maximum="1")
-    assert "must lie above the minimum" in response.content.decode()
+    assert "must be above the minimum" in response.content.decode()
 
 
 def test_the_meaning_of_a_metric_in_use_stays(operator: Client) -> None:

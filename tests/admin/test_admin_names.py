@@ -28,7 +28,7 @@ def test_a_file_with_such_a_name_is_refused(seeded: None, section: str, sign: st
         with pytest.raises(ConfigurationError) as refused:
             apply({section: {**rows, name: rows[known]}}, "tests", "")
         told = " ".join(refused.value.problems)
-        assert "control characters" in told or "Use small letters" in told
+        assert "control characters" in told or "Use lowercase letters" in told
         assert not model.objects.filter(name=name).exists()
 
 
@@ -36,7 +36,9 @@ def test_a_file_with_such_a_name_is_refused(seeded: None, section: str, sign: st
 def test_the_admin_refuses_it(operator: Client, submit: Submit, section: str) -> None:
     page = f"/admin/experiments/{section}/add/"
     response = submit(operator, page, name="a\x1fb", provider="openai", label="A", kind="local_mf")
-    assert "control characters" in errors_of(response) or "Use small letters" in errors_of(response)
+    assert "control characters" in errors_of(response) or "Use lowercase letters" in errors_of(
+        response
+    )
 
 
 @pytest.mark.parametrize("sign", ["\n", "\r", "\x02", "\x1f"])

@@ -24,7 +24,7 @@ def test_a_run_shows_what_it_reported(viewer: Client) -> None:
     job = PeriodicJob.objects.get(name="refresh_prices")
     assert "0 prices changed." in viewer.get(LIST).content.decode()
     page = viewer.get(f"{LIST}{job.pk}/change/").content.decode()
-    assert "Takes over the prices of the installed catalogue" in page
+    assert "Updates prices from the installed catalogue" in page
 
 
 def test_an_operator_runs_a_job_at_once(operator: Client) -> None:

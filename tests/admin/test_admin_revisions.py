@@ -31,7 +31,7 @@ def test_difference_is_readable(operator: Client, submit: Submit) -> None:
     content = response.content.decode()
     assert "2 changes by olga" in content
     assert "“cheaper”" in content
-    assert "This is the configuration in use." in content
+    assert "This is the current configuration." in content
 
 
 def test_list_says_what_changed(operator: Client, submit: Submit) -> None:
@@ -52,7 +52,7 @@ def test_roll_back_shows_what_it_would_change_and_asks(operator: Client, submit:
 def test_roll_back_is_a_new_revision(operator: Client, submit: Submit) -> None:
     submit(operator, page(), label="Code")
     response = operator.post(ROLL_BACK, follow=True)
-    assert "The configuration is that of revision 1 again." in response.content.decode()
+    assert "Rolled back to revision 1." in response.content.decode()
     assert Domain.objects.get(name="technical").label == "Technical"
     newest = PolicyRevision.objects.first()
     assert newest is not None
@@ -78,7 +78,7 @@ def test_roll_back_that_a_running_experiment_forbids_says_so_before_it_is_tried(
     submit(operator, page(), keywords="kernel")
     running()
     content = operator.get(ROLL_BACK).content.decode()
-    assert "It cannot be rolled back." in content
+    assert "The rollback is not possible." in content
     assert "the keywords of &#x27;technical&#x27; are locked" in content
     assert 'value="Roll back"' not in content
 

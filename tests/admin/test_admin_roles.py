@@ -38,7 +38,7 @@ def test_viewer_changes_nothing(viewer: Client) -> None:
 
 
 def test_viewer_sees_no_kill_switch_and_no_note(viewer: Client) -> None:
-    assert "for everybody now" not in viewer.get(lists("flag")).content.decode()
+    assert "for all units now" not in viewer.get(lists("flag")).content.decode()
     assert 'name="note"' not in viewer.get(technical()).content.decode()
 
 

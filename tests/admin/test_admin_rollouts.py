@@ -39,7 +39,7 @@ def test_it_works(operator: Client, submit: Submit) -> None:
     html = operator.get(page(row)).content.decode()
     assert "the flag is at 10 %" in html
     assert "50 % until an operator continues; 100 % for 0 hours, unmonitored" in html
-    assert "0 units on the smaller side are compared." in html
+    assert "The smaller group has 0 units." in html
 
     operator.post(step(row, "pause"))
     operator.post(step(row, "resume"))
@@ -52,7 +52,7 @@ def test_it_works(operator: Client, submit: Submit) -> None:
 @pytest.mark.parametrize(
     ("steps", "message"),
     [
-        ("ten percent", "is no step"),
+        ("ten percent", "is not a step"),
         ("50 % for 1 day\n10 % for 1 day", "must rise"),
         ("0 % for 1 day", "between 0.01 and 100"),
         ("", "at least one step"),
@@ -84,8 +84,8 @@ def test_guards_are_written_one_a_line(operator: Client, submit: Submit) -> None
 @pytest.mark.parametrize(
     ("guards", "message"),
     [
-        ("quality", "is no guard"),
-        ("quality little", "is no guard"),
+        ("quality", "is not a guard"),
+        ("quality little", "is not a guard"),
         ("joy 0.1", "Unknown metric"),
         ("cost 0.1", "needs a limit above 0"),
     ],
@@ -113,7 +113,7 @@ def test_advancing_anyway_needs_a_reason(operator: Client) -> None:
 def test_a_flag_has_one_open_rollout(operator: Client, submit: Submit) -> None:
     rollout()
     response = submit(operator, ADD, flag=medical().pk, steps=STEPS)
-    assert "It has a rollout already" in response.content.decode()
+    assert "This flag already has a rollout" in response.content.decode()
 
 
 def test_switches_are_not_offered(operator: Client) -> None:

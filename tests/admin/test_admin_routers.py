@@ -51,4 +51,4 @@ def test_router_of_a_domain_is_not_deleted(operator: Client) -> None:
 
 
 def test_list_says_what_is_switched_off(operator: Client) -> None:
-    assert "◌ not loaded: switched off" in operator.get(LIST).content.decode()
+    assert "◌ disabled" in operator.get(LIST).content.decode()

@@ -1,4 +1,4 @@
-"""Cost against quality, and whether a coin would do better."""
+"""Cost against quality, and whether a random router would do better."""
 
 from datetime import UTC, datetime
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from experiments.background import celery_transport, tasks
 from experiments.background.tasks import Running, TaskCancelledError, cancel, enqueue, run, run_next
-from experiments.management.commands.run_tasks import unless_away
+from experiments.management.commands.run_tasks import survive_outage
 from experiments.models import BackgroundTask
 
 pytestmark = pytest.mark.django_db
@@ -157,8 +157,8 @@ def test_an_unavailable_database_does_not_end_the_process() -> None:
     def locked() -> bool:
         raise OperationalError("database is locked")
 
-    assert unless_away(locked) is False
-    assert unless_away(lambda: True) is True
+    assert survive_outage(locked) is False
+    assert survive_outage(lambda: True) is True
 
 
 def test_an_unavailable_broker_is_retried_later(

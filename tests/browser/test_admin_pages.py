@@ -60,10 +60,10 @@ def test_a_percentage_is_raised_from_the_list(surfer: Surfer) -> None:
 
 
 def test_a_save_is_undone_by_its_message(surfer: Surfer) -> None:
-    surfer.open(f"{ADMIN}/flag/").click("text=Switch it off for everybody now")
+    surfer.open(f"{ADMIN}/flag/").click("text=Switch off for all units now")
     surfer.page.click("text=Undo")
     surfer.page.click("input[value='Roll back']")
-    assert "is that of revision 1 again" in surfer.page.inner_text(".messagelist")
+    assert "Rolled back to revision 1." in surfer.page.inner_text(".messagelist")
     assert Flag.objects.get(key="routellm_enabled").percentage == 100
 
 

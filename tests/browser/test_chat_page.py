@@ -107,13 +107,13 @@ def test_a_used_up_budget_stops_the_chat_and_says_so(talk: Talk) -> None:
         expect(talk.page.get_by_role("alert")).to_have_text(problem)
         assert len(talk.stub.bodies) == asked
         talk.page.reload()
-        expect(talk.page.locator("[data-chat]")).to_contain_text("no more calls before midnight")
+        expect(talk.page.locator("[data-chat]")).to_contain_text("no more calls until midnight")
     finally:
         spend(talk.server, "ada", -5_000_000_000)
 
 
 def test_an_answer_streams_in_and_says_who_gave_it_and_what_it_cost(talk: Talk) -> None:
-    talk.page.get_by_label("Answered by").select_option("router/technical")
+    talk.page.get_by_label("Model", exact=True).select_option("router/technical")
     talk.say("Hello.")
     turn = talk.page.locator(".answered")
     expect(turn.locator("[data-words]")).to_have_text(
@@ -122,7 +122,7 @@ def test_an_answer_streams_in_and_says_who_gave_it_and_what_it_cost(talk: Talk) 
     expect(turn.locator("[data-who]")).to_have_text("stub/weak")
     facts = turn.locator("[data-facts]")
     expect(facts).to_contain_text("technical, always weak")
-    expect(facts).to_contain_text(re.compile(r"cost \$0\.000\d+ · as much as stub/strong would"))
+    expect(facts).to_contain_text(re.compile(r"cost \$0\.000\d+ · the same cost as stub/strong"))
     assert talk.complaints == []
 
 
@@ -132,7 +132,7 @@ def test_why_it_was_this_model_opens_the_track(talk: Talk) -> None:
     turn.get_by_text("Why this model").click()
     expect(turn.locator(".track")).to_be_visible()
     expect(turn.locator(".track")).to_contain_text("stub/weak")
-    turn.get_by_role("link", name="The decision").click()
+    turn.get_by_role("link", name="All details").click()
     talk.page.wait_for_url("**/decisions/*/")
     assert talk.complaints == []
 
@@ -145,7 +145,7 @@ def test_a_thumb_is_a_rating_of_quality(talk: Talk, button: str, value: float) -
     thumb = talk.page.get_by_role("button", name=button)
     thumb.click()
     expect(thumb).to_have_attribute("aria-pressed", "true")
-    expect(talk.page.get_by_text("Noted as its quality.")).to_be_visible()
+    expect(talk.page.get_by_text("Saved as a quality rating.")).to_be_visible()
     found = Books(talk.server.database).rows(
         "SELECT metric, source, value FROM experiments_feedback WHERE decision_id = ?",
         decision.replace("-", ""),
@@ -185,7 +185,7 @@ def test_everything_works_with_the_keyboard(talk: Talk) -> None:
         if talk.page.evaluate("document.activeElement.dataset.rateAs") == "good":
             break
     talk.page.keyboard.press("Space")
-    expect(talk.page.get_by_text("Noted as its quality.")).to_be_visible()
+    expect(talk.page.get_by_text("Saved as a quality rating.")).to_be_visible()
 
 
 @pytest.mark.parametrize("width", [360, 1440])
@@ -260,7 +260,7 @@ def test_a_wrong_key_is_refused_whatever_session_comes_along(talk: Talk) -> None
 
 def test_a_viewer_reads_that_chatting_costs_money(installation: Installation) -> None:
     page, _ = log_in(installation.chromium, installation.server, "vera")
-    expect(page.get_by_text("Ask an administrator to put “vera” into")).to_be_visible()
+    expect(page.get_by_text("Ask an administrator to add “vera” to")).to_be_visible()
     expect(page.locator("textarea")).to_have_count(0)
     cookies = cookies_of(page)
     answer = call(installation.server, cookies, **{"X-CSRFToken": cookies.get("csrftoken", "")})
@@ -276,7 +276,7 @@ def test_without_any_key_it_says_which_variable_goes_where(
     with running_server(tmp_path, prepare=(PEOPLE,)) as server:
         page, complaints = log_in(chromium, server)
         expect(page.get_by_text("No model can be called yet")).to_be_visible()
-        expect(page.locator(".empty")).to_contain_text("OPENAI_API_KEY=… in .env beside manage.py")
+        expect(page.locator(".empty")).to_contain_text("OPENAI_API_KEY=… in .env next to manage.py")
         faults = Axe().run(page).response["violations"]
         assert [f["id"] for f in faults if f["impact"] in SERIOUS] == []
         assert complaints == []

@@ -84,9 +84,9 @@ def test_a_rollout_advances_anyway_with_a_reason(surfer: Surfer) -> None:
     fill()
     page = surfer.open("/rollouts/")
     page.locator("summary", has_text="Advance anyway").click()
-    page.get_by_label("Why, for colleagues").locator("visible=true").fill("The quarter ends")
+    page.get_by_label("Reason").locator("visible=true").fill("The quarter ends")
     page.get_by_role("button", name="Advance anyway now").click()
-    expect(page.locator(".rollout-said")).to_contain_text("The quarter ends")
+    expect(page.locator(".rollout-summary")).to_contain_text("The quarter ends")
     assert Flag.objects.get(domain__name="medical").percentage == 25
     assert surfer.complaints == []
 

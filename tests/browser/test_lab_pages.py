@@ -32,7 +32,7 @@ def upload(surfer: Surfer, file: Path) -> None:
     page = surfer.open("/lab/")
     page.locator("input[type=file]").set_input_files(file)
     page.get_by_role("button", name="Import").click()
-    page.get_by_text("is being imported").wait_for()
+    page.get_by_text("See the progress below").wait_for()
     while run_next(timezone.now()):
         pass
 

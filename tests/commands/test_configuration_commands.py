@@ -102,9 +102,9 @@ def test_a_value_of_another_kind_is_refused_by_its_path() -> None:
             {"flags": {"routellm_enabled": {"percentage": 101}}},
             "flags.routellm_enabled.percentage: ",
         ),
-        ({"flags": {"routellm_cost_tracking": {"percentage": 50}}}, "enter 0 or 100"),
+        ({"flags": {"routellm_cost_tracking": {"percentage": 50}}}, "Enter 0 or 100"),
         ({"settings": {"holdout_percentage": None}}, "settings.holdout_percentage: must be"),
-        ({"settings": {"strong_model": "openai/none"}}, "settings.strong_model: there is no model"),
+        ({"settings": {"strong_model": "openai/none"}}, "settings.strong_model: unknown model"),
         ({"domains": []}, "domains: must be a mapping"),
         ([], "it must be a mapping"),
     ],
@@ -191,5 +191,5 @@ def test_endpoint_that_does_not_exist_is_refused_by_name(tmp_path: Path) -> None
     document = exported(tmp_path / "all.yaml")
     document["models"]["openai/gpt-4.1"]["endpoint"] = "nowhere"
     (tmp_path / "new.yaml").write_text(yaml.safe_dump(document))
-    with pytest.raises(CommandError, match="there is no provider endpoint 'nowhere'"):
+    with pytest.raises(CommandError, match="unknown provider endpoint 'nowhere'"):
         run("apply_config", str(tmp_path / "new.yaml"))

@@ -49,10 +49,10 @@ def test_it_works(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     draft(min_days=1, window_days=2)
     call_command("replay", str(recorded), experiment="cheaper", units=300, days=3)
     said = capsys.readouterr().out
-    assert "300 units draw from 120 questions" in said
+    assert "300 units use 120 prompts" in said
     assert "day 1: not_enough_data" in said
     assert "roll_back" in said
-    assert "weak, quality: truly -0." in said
+    assert "weak, quality: true -0." in said
     assert said.rstrip().splitlines()[-1].startswith('Roll back "weak": quality is at least')
     assert Experiment.objects.get().daily.count() == 5
 
@@ -186,8 +186,8 @@ def test_the_command_says_that_it_goes_on(
     next(running)
     call_command("replay", str(recorded), experiment="cheaper", units=60, days=3, seed=4)
     said = capsys.readouterr().out
-    assert "It was interrupted on day 2 and goes on there." in said
-    assert "decisions counted. Over all questions" in said
+    assert "Continuing an interrupted replay on day 2." in said
+    assert "decisions counted. Over all prompts" in said
 
 
 def test_a_running_experiment_without_units_begins_with_the_replay(recorded: Path) -> None:

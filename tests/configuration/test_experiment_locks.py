@@ -72,7 +72,7 @@ def test_a_metric_is_locked() -> None:
 def test_coverage_may_only_grow() -> None:
     running(coverage=0.4)
     changed(lambda: set_experiment(coverage=0.6))
-    with pytest.raises(LockedError, match="its coverage may only grow"):
+    with pytest.raises(LockedError, match="its coverage can only grow"):
         changed(lambda: set_experiment(coverage=0.5))
 
 
@@ -115,7 +115,7 @@ def test_a_stopped_experiment_keeps_the_plan_it_was_judged_by() -> None:
 
 def test_deleting_a_running_experiment_is_refused() -> None:
     running()
-    with pytest.raises(LockedError, match="stop it before it is deleted"):
+    with pytest.raises(LockedError, match="Stop it before you delete"):
         changed(lambda: Experiment.objects.all().delete())
 
 

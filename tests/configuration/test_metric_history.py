@@ -55,7 +55,7 @@ def test_an_export_holds_them_and_a_file_writes_them() -> None:
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
-        ({"minimum": 5, "maximum": 1}, "metrics.stars.maximum: It must lie above the minimum."),
+        ({"minimum": 5, "maximum": 1}, "metrics.stars.maximum: It must be above the minimum."),
         ({"maximum": "many"}, "metrics.stars.maximum: must be a number"),
         ({"colour": "red"}, "metrics.stars: unknown key 'colour'"),
     ],

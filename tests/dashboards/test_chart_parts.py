@@ -30,7 +30,7 @@ def track(*stations: Station) -> str:
 
 
 def a_chart(table: Table | None = None) -> str:
-    drawn = chart("cost", "Cost a day", "It fell.", cost_by_day([], baseline="none"), table)
+    drawn = chart("cost", "Cost per day", "It fell.", cost_by_day([], baseline="none"), table)
     return render_to_string("includes/chart.html", {"chart": drawn})
 
 
@@ -44,14 +44,14 @@ def test_a_station_without_details_does_not_pretend_to_open() -> None:
     assert "<details>" not in track(Station("prompt", "142 tokens"))
 
 
-def test_roads_not_taken_branch_off_with_why() -> None:
+def test_alternatives_branch_off_with_reasons() -> None:
     html = track(Station("model", "openai/a", "taken", branches=(("weak", "not taken: $0.0001"),)))
-    assert 'aria-label="Not taken at model"' in html
+    assert 'aria-label="Alternatives at model"' in html
     assert "not taken: $0.0001" in html
 
 
 @pytest.mark.parametrize(
-    ("state", "words"), [("taken", "(taken)"), ("off", "(not in play)"), ("fault", "(fault)")]
+    ("state", "words"), [("taken", "(taken)"), ("off", "(not used)"), ("fault", "(fault)")]
 )
 def test_a_state_is_also_said_in_words(state: str, words: str) -> None:
     assert words in track(Station("score", "0.42", state))
@@ -64,7 +64,7 @@ def test_what_a_prompt_holds_is_escaped() -> None:
 def test_a_chart_says_its_sentence_before_and_instead_of_the_picture() -> None:
     html = a_chart()
     assert '<p class="sentence">It fell.</p>' in html
-    assert 'role="img" aria-label="Cost a day. It fell."' in html
+    assert 'role="img" aria-label="Cost per day. It fell."' in html
     assert '<script id="cost" type="application/json">{' in html
 
 
@@ -78,7 +78,7 @@ def test_a_chart_with_a_table_can_be_opened_and_saved() -> None:
         Column("quality", "", True),
     )
     html = a_chart(Table("Cost", columns, cells))
-    assert "Open the numbers" in html
+    assert "Show the numbers" in html
     assert "data-chart-csv" in html
     assert '<time datetime="2026-11-20T12:00:00Z">2026-11-20 12:00 UTC</time>' in html
     assert '<data value="14.5">14.50</data>' in html

@@ -209,7 +209,7 @@ def test_margin_and_phases_are_lines_with_their_words() -> None:
     ]
     figure = estimate_over_time(points, LOOKS, unit="points", margin=2.0, higher_is_better=True)
     zero, margin, phase = figure.layout.shapes
-    assert (zero.y0, margin.y0, margin.label.text) == (0, -2.0, "2 worse is allowed")
+    assert (zero.y0, margin.y0, margin.label.text) == (0, -2.0, "margin 2")
     assert (phase.x0, phase.label.text) == ("2026-11-21T00:00:00Z", "phase 2")
 
 
@@ -249,8 +249,8 @@ def test_a_point_with_few_ratings_is_hollow_and_one_with_none_is_left_out() -> N
 
 
 def test_the_coin_runs_from_always_weak_to_always_strong() -> None:
-    coin = RandomBaseline("legal", 300_000_000, 0.8, 5_100_000_000, 0.93)
-    (line,) = domains_plane([], [coin]).data
+    baseline = RandomBaseline("legal", 300_000_000, 0.8, 5_100_000_000, 0.93)
+    (line,) = domains_plane([], [baseline]).data
     assert (list(line.x), list(line.y)) == ([0.3, 5.1], [0.8, 0.93])
     assert list(line.text) == ["always weak", "always strong"]
 
@@ -275,12 +275,12 @@ def test_arms_have_the_colours_of_their_experiments_page() -> None:
         plane_point(name="e: silent", kind="arm", quality=None),
     ]
     looks = {f"e: {name}": look for name, look in LOOKS.items()}
-    coin = RandomBaseline("legal", 300_000_000, 0.8, 5_100_000_000, 0.93)
-    within = ranges([plane_point(), *arms], [coin])
+    baseline = RandomBaseline("legal", 300_000_000, 0.8, 5_100_000_000, 0.93)
+    within = ranges([plane_point(), *arms], [baseline])
     named = [Named(arm.name.removeprefix("e: "), arm) for arm in arms]
-    line, control, local, whole = arms_plane(plane_point(), named, looks, coin, within).data
+    line, control, local, whole = arms_plane(plane_point(), named, looks, baseline, within).data
     assert (control.name, local.name) == ("control", "local-38")
-    assert line.name == "a coin"
+    assert line.name == "random router"
     assert (control.marker.color, control.marker.symbol) == ("var(--chart-control)", "square")
     assert (local.marker.color, local.marker.symbol) == ("var(--chart-green)", "circle-open")
     assert (whole.name, whole.marker.color) == ("all its requests", "var(--ink)")
@@ -288,8 +288,8 @@ def test_arms_have_the_colours_of_their_experiments_page() -> None:
 
 def test_all_panels_have_the_same_axes_and_hold_their_whiskers() -> None:
     hollow = plane_point(rated=12, quality_low=0.1)
-    coin = RandomBaseline("legal", 300_000_000, 0.75, 5_100_000_000, 0.93)
-    within = ranges([plane_point(), hollow], [coin])
+    baseline = RandomBaseline("legal", 300_000_000, 0.75, 5_100_000_000, 0.93)
+    within = ranges([plane_point(), hollow], [baseline])
     assert within.cost == pytest.approx((0, 5.406))
     assert within.quality == pytest.approx((0.75 - 0.0144, 0.93 + 0.0144))
 

@@ -43,7 +43,7 @@ def test_a_range_of_years_is_cut_and_said() -> None:
     query = {"range": "custom", "from": "2020-01-01", "to": "2026-11-01"}
     filters = Filters.from_request(query)
     assert filters.dates == Dates(date(2025, 9, 28), date(2026, 11, 1))
-    assert filters.problems == ("At most 400 days are shown, up to 2026-11-01.",)
+    assert filters.problems == ("The longest range is 400 days. Using those up to 2026-11-01.",)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def domain(name: str, held: QualityStatus = QualityStatus.YES, saving: int = 10)
 
 
 def traffic(
-    *domains: DomainTraffic, baseline: Baseline = Baseline.ALWAYS_STRONG, coin: int = 389
+    *domains: DomainTraffic, baseline: Baseline = Baseline.ALWAYS_STRONG, random: int = 389
 ) -> Traffic:
     compared = Comparison(1000, 672 * DOLLAR, 1084 * DOLLAR)
     return Traffic(
@@ -47,7 +47,7 @@ def traffic(
         sums=Sums(decisions=1000),
         tiers={},
         compared=compared,
-        random=Comparison(1000, 672 * DOLLAR, (1084 - coin) * DOLLAR),
+        random=Comparison(1000, 672 * DOLLAR, (1084 - random) * DOLLAR),
         domains=domains,
         days=(),
         quality=(),
@@ -60,22 +60,22 @@ def test_the_overview_in_one_sentence() -> None:
     answer = wording.overview(found, WEEK)
     assert answer.sentence == (
         "Routing saved $412.00 (38 %) in the last 7 days against always strong. "
-        "A coin sending as many prompts to the strong model would have saved $389.00. "
-        "Quality held in 2 of 3 routed domains; legal has too few ratings to say."
+        "A random router with the same strong share would have saved $389.00. "
+        "Quality held in 2 of 3 routed domains; legal has too few ratings."
     )
     assert answer.next == "Next: send ratings for legal with POST /api/v1/feedback."
 
 
-def test_a_coin_that_saves_more_is_not_passed_over() -> None:
-    sentence = wording.overview(traffic(domain("technical"), coin=450), WEEK).sentence
-    assert "would have saved $450.00: the rest has to come back as quality." in sentence
+def test_a_random_router_that_saves_more_is_mentioned() -> None:
+    sentence = wording.overview(traffic(domain("technical"), random=450), WEEK).sentence
+    assert "would have saved $450.00; routing must make up the difference with quality." in sentence
 
 
-def test_no_coin_beside_the_coin() -> None:
+def test_the_random_baseline_is_not_compared_with_itself() -> None:
     found = traffic(domain("technical"), baseline=Baseline.RANDOM)
     sentence = wording.overview(found, replace(WEEK, baseline=Baseline.RANDOM)).sentence
     assert "against random at the same strong share." in sentence
-    assert "A coin" not in sentence
+    assert "A random router" not in sentence
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_no_coin_beside_the_coin() -> None:
         ),
         (
             Comparison(0, 0, 0),
-            "No saving can be named in the last 7 days: no request has prices for both of its "
+            "The saving in the last 7 days is unknown: no request has prices for both of its "
             "models.",
         ),
     ],
@@ -114,21 +114,21 @@ def test_quality_names_what_fell_and_what_is_open() -> None:
         domain("financial", QualityStatus.NOT_ROUTED),
     ]
     assert wording.quality_held(rows) == (
-        "Quality held in 1 of 5 routed domains; creative fell; legal is too close to say; "
-        "medical and general have too few ratings to say."
+        "Quality held in 1 of 5 routed domains; creative has lower quality; legal is too close to "
+        "call; medical and general have too few ratings."
     )
 
 
 def test_where_no_domain_has_enough_ratings_none_is_listed() -> None:
     rows = [domain(name, QualityStatus.TOO_FEW) for name in ("legal", "medical", "creative")]
     assert wording.quality_held([*rows, domain("financial", QualityStatus.NOT_ROUTED)]) == (
-        "Whether quality held cannot be said yet: all 3 routed domains have too few ratings."
+        "Not enough ratings to compare quality yet: all 3 routed domains have too few."
     )
 
 
 def test_quality_nowhere_comparable() -> None:
     assert wording.quality_held([domain("technical", QualityStatus.NOT_ROUTED)]) == (
-        "Quality cannot be compared: no domain was answered by both of its models."
+        "Quality cannot be compared: no domain has answers of both models."
     )
 
 
@@ -163,7 +163,7 @@ def test_one_domain() -> None:
 def test_domains_name_the_best_and_the_one_that_costs() -> None:
     found = traffic(domain("technical", saving=12), domain("legal", saving=-2))
     assert wording.domains(found, WEEK).sentence.startswith(
-        "Technical saved most in the last 7 days against always strong: $12.00 of $412.00. "
+        "Technical saved the most in the last 7 days against always strong: $12.00 of $412.00. "
         "Legal cost $2.00 more."
     )
 

@@ -122,7 +122,7 @@ def test_the_command_keeps_everything_where_retention_is_0(settings: Settings) -
     history(4)
     out = StringIO()
     call_command("prune_decisions", stdout=out)
-    assert "kept for good" in out.getvalue()
+    assert "never deleted" in out.getvalue()
     assert Decision.objects.count() == 4
 
 

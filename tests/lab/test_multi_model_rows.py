@@ -56,11 +56,11 @@ def test_it_is_part_of_the_document_only_where_there_is_one() -> None:
     ("steps", "message"),
     [
         ("local", "Enter a list of steps"),
-        ([{"model": "x"}], "Step 1 is not like"),
-        (between("nobody"), "there is no model 'nobody'"),
-        (between("openai/gpt-4.1", router="nobody"), "there is no router 'nobody'"),
-        (between("openai/gpt-4.1", threshold=2), "must lie between 0 and 1"),
-        (between("openai/gpt-4.1", threshold="high"), "is no number"),
+        ([{"model": "x"}], "Step 1 must have the form"),
+        (between("nobody"), "unknown model 'nobody'"),
+        (between("openai/gpt-4.1", router="nobody"), "unknown router 'nobody'"),
+        (between("openai/gpt-4.1", threshold=2), "must be between 0 and 1"),
+        (between("openai/gpt-4.1", threshold="high"), "must be a number"),
     ],
 )
 def test_what_is_no_cascade_is_refused(steps: Any, message: str) -> None:

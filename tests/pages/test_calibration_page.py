@@ -43,8 +43,8 @@ def test_it_works(viewer: Client) -> None:
     traffic()
     page = text(viewer, SHARE)
     assert "gives a strong share of 20 %: 20 % of the prompts go to the strong model" in page
-    assert 'id="beside-head"' in page
-    assert "Apply it" not in page
+    assert 'id="comparison-head"' in page
+    assert ">Apply<" not in page
 
 
 def test_a_budget_of_costs_that_ten_requests_carry_says_so(viewer: Client) -> None:
@@ -60,9 +60,9 @@ def test_a_page_reads_the_newest_and_more_when_asked(
     traffic()
     monkeypatch.setattr(lab_filters, "AT_ONCE", 210)
     page = text(viewer, SHARE)
-    assert "From the newest 210 decisions of this time." in page
+    assert "Based on the newest 210 decisions in this time." in page
     assert "read=more" in page
-    assert "From the newest" not in text(viewer, f"{SHARE}&read=more")
+    assert "Based on the newest" not in text(viewer, f"{SHARE}&read=more")
 
 
 def test_a_promise_the_data_cannot_support_says_what_helps(viewer: Client) -> None:
@@ -93,22 +93,22 @@ def test_without_traffic_it_says_so(viewer: Client) -> None:
     assert "Too few scores, 0 of 200." in text(viewer, PAGE)
 
 
-def test_an_address_that_makes_no_sense_is_told(viewer: Client) -> None:
+def test_an_invalid_address_is_reported(viewer: Client) -> None:
     page = text(viewer, f"{PAGE}?domain=cooking&aim=luck&wanted=lots&delta=7")
     assert "There is no domain &#x27;cooking&#x27;" in page
-    assert "“aim” is “luck”" in page
-    assert "“wanted” is “lots”" in page
+    assert "got “luck”" in page
+    assert "“wanted” must be a number above 0; got “lots”" in page
 
 
 def test_applying_it_changes_the_domain_and_is_listed(operator: Client) -> None:
     traffic()
-    assert "Apply it" in text(operator, SHARE)
+    assert ">Apply<" in text(operator, SHARE)
     response = operator.post(f"{PAGE}apply/?domain=technical&aim=share&wanted=0.2")
     assert response.headers["Location"] == "/domains/technical/"
     kept = Calibration.objects.get()
     assert Domain.objects.get(name="technical").threshold == kept.threshold
     page = text(operator, SHARE)
-    assert "Applied before" in page
+    assert "Calibration history" in page
     assert "<td>recent scores</td>" in page
 
 

@@ -108,7 +108,7 @@ def test_the_page_shows_the_commands_numbers(viewer: Client, tmp_path: Path) -> 
     outcomes(tmp_path)
     page = viewer.get(f"/lab/evaluation/?set=many&router={POLICY}").content.decode()
     found = evaluated()["several"][POLICY]
-    assert "A cascade of models" in page
+    assert "More than two models" in page
     assert found["sentence"] in page
     for line in found["lines"]:
         quality = line["quality"]
@@ -160,11 +160,11 @@ def test_the_steps_routers_are_scored_in_the_background_too(
     outcomes(tmp_path)
     assert with_steps([POLICY, "random"]) == [POLICY, "local_mf", "random"]
     path = f"/lab/evaluation/?set=many&router={POLICY}"
-    assert "180 scores have to be computed once" in operator.get(path).content.decode()
+    assert "180 scores must be computed once" in operator.get(path).content.decode()
     operator.post("/lab/evaluation/score/", {"set": "many", "router": POLICY})
     while run_next(timezone.now()):
         pass
-    assert "A cascade of models" in operator.get(path).content.decode()
+    assert "More than two models" in operator.get(path).content.decode()
 
 
 def test_a_prompt_whose_router_has_no_score_goes_nowhere() -> None:

@@ -52,17 +52,20 @@ def test_pages_lead_on_and_keep_the_filter(viewer: Client, monkeypatch: pytest.M
     assert older.startswith("?domain=technical&before=")
     further = viewer.get(f"/decisions/{older}").content.decode()
     assert f"/decisions/{rows[0].id}/" in further
-    assert "No older ones" in further
+    assert "No older decisions" in further
 
 
 @pytest.mark.parametrize(
     ("query", "problem"),
     [
-        ("revision=one", "“revision” is “one”, not a revision&#x27;s number. It is left out."),
-        ("cost_from=-1", "“cost_from” is “-1”, not dollars, such as 0.001. It is left out."),
-        ("cost_to=1e99", "“cost_to” is “1e99”, not dollars"),
-        ("range=custom&from=x&to=y", "needs two days as 2026-11-22"),
-        ("model=%00", "“model” is not a name."),
+        ("revision=one", "“revision” must be a revision number; got “one”. It is ignored."),
+        (
+            "cost_from=-1",
+            "“cost_from” must be an amount in dollars, such as 0.001; got “-1”. It is ignored.",
+        ),
+        ("cost_to=1e99", "“cost_to” must be an amount in dollars"),
+        ("range=custom&from=x&to=y", "A custom range needs “from” and “to”"),
+        ("model=%00", "“model” is not a valid name."),
     ],
 )
 def test_what_the_address_gets_wrong_is_said(viewer: Client, query: str, problem: str) -> None:
@@ -113,7 +116,7 @@ def test_a_decision_is_a_path_with_what_came_of_it(
 def test_a_prompt_that_is_not_stored_says_why(viewer: Client) -> None:
     page = viewer.get(f"/decisions/{routed('My secret.').id}/").content.decode()
     assert "My secret." not in page
-    assert "Not stored, because the domain technical keeps nothing of its prompts." in page
+    assert "Not stored: the domain technical does not store prompts." in page
 
 
 def test_a_prompt_that_is_stored_is_shown_and_harmless(viewer: Client) -> None:
@@ -128,13 +131,13 @@ def test_features_are_not_the_text(viewer: Client) -> None:
     row = routed()
     Domain.objects.filter(name="technical").update(prompt_storage="features")
     page = viewer.get(f"/decisions/{row.id}/").content.decode()
-    assert "keeps the numbers routers use, not the text" in page
+    assert "stores features of prompts, not their text" in page
 
 
 def test_no_such_decision(viewer: Client) -> None:
     response = viewer.get(f"/decisions/{uuid7()}/")
     assert response.status_code == 404
-    assert "There is no such decision" in response.content.decode()
+    assert "Unknown decision" in response.content.decode()
 
 
 def test_a_pruned_decision_is_gone(viewer: Client) -> None:
@@ -190,4 +193,4 @@ def test_an_outcome_without_tokens_has_no_cost_of_its_own(viewer: Client) -> Non
     assert Outcome.objects.count() == 1
     page = viewer.get(f"/decisions/{row.id}/").content.decode()
     assert "failed</span>: timed out" in page
-    assert "not told in, not told out" in page
+    assert "not reported in, not reported out" in page

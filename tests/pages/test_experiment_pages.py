@@ -44,7 +44,7 @@ def text(client: Client, path: str) -> str:
 
 def test_an_empty_list_invites(viewer: Client) -> None:
     page = text(viewer, LIST)
-    assert "No experiment yet" in page
+    assert "No experiments yet" in page
     assert "make demo" in page
 
 
@@ -71,14 +71,14 @@ def test_the_list_costs_few_queries(
         text(viewer, LIST)
 
 
-def test_the_verdict_and_its_reasons_are_told_in_words(viewer: Client) -> None:
+def test_the_verdict_and_its_reasons_are_shown(viewer: Client) -> None:
     to_ship()
     page = text(viewer, PAGE)
     assert "Ship &quot;weak&quot;. It costs" in page
-    assert "Looked at on day 21" in page
-    assert "looking early is accounted for" in page
+    assert "This is day 21" in page
+    assert "early looks are accounted for" in page
     assert "The cost of 1,000 requests is at least $" in page
-    assert "5.0 points worse was allowed" in page
+    assert "the margin is 5.0 points" in page
     assert "Units fall into the arms as planned." in page
 
 
@@ -100,13 +100,13 @@ def test_a_viewer_has_no_buttons_and_no_steps(viewer: Client) -> None:
 def test_an_unknown_key_leads_to_the_list(viewer: Client) -> None:
     response = viewer.get("/experiments/nothing/")
     assert response.status_code == 404
-    assert "There is no experiment “nothing”" in response.content.decode()
+    assert "The experiment “nothing” does not exist" in response.content.decode()
 
 
 def test_a_draft_shows_its_checklist_and_starts(operator: Client) -> None:
     draft()
     page = text(operator, PAGE)
-    assert "Ready to start: all 14 points of the checklist hold." in page
+    assert "Ready to start: all 14 checks passed." in page
     response = operator.post(f"{PAGE}start/", follow=True)
     assert "cheaper is running." in response.content.decode()
     assert Experiment.objects.get().status == "running"
@@ -115,7 +115,7 @@ def test_a_draft_shows_its_checklist_and_starts(operator: Client) -> None:
 def test_a_draft_that_is_not_ready_has_no_start(operator: Client) -> None:
     draft(planned_units=None)
     page = text(operator, PAGE)
-    assert "Not ready to start: 1 of 14 points are missing." in page
+    assert "Not ready to start: 1 of 14 checks failed." in page
     assert "Start now" not in page
     response = operator.post(f"{PAGE}start/", follow=True)
     assert "Say how many units are planned" in response.content.decode()
@@ -134,7 +134,7 @@ def test_it_is_paused_and_resumed(operator: Client) -> None:
 def test_it_is_stopped_with_a_reason_only(operator: Client) -> None:
     to_ship()
     response = operator.post(f"{PAGE}stop/", {"reason": " "}, follow=True)
-    assert "Say why it is stopped" in response.content.decode()
+    assert "Give a reason for stopping" in response.content.decode()
     operator.post(f"{PAGE}stop/", {"reason": "Prices changed"})
     stopped = Experiment.objects.get()
     assert (stopped.status, stopped.stopped_by, stopped.verdict) == ("stopped", "olga", "ship")
@@ -186,13 +186,13 @@ def test_the_cost_cap_and_the_units_that_reached_it_are_shown(viewer: Client) ->
     to_ship()
     Experiment.objects.update(cost_cap="0.003")
     page = text(viewer, PAGE)
-    assert "$0.003 a unit; requests beyond it count in proportion" in page
+    assert "$0.003 per unit; costs beyond it are scaled down" in page
     assert " cut</span>" in page
 
 
 def test_every_view_says_when_it_was_judged(viewer: Client) -> None:
     experiment = to_ship()
-    assert "Judged at 20" in text(viewer, PAGE)
+    assert "Computed at 20" in text(viewer, PAGE)
     assert "Judged on <time" in text(viewer, LIST)
     record(experiment, timezone.now())
     yesterday = timezone.now().date() - timedelta(days=1)
@@ -204,8 +204,8 @@ def test_an_ended_experiment_says_what_it_was_when_it_was_stopped(viewer: Client
     experiment = to_ship()
     lifecycle.stop(experiment, "tests", timezone.now(), reason="Done", verdict="mixed")
     page = text(viewer, PAGE)
-    assert "When it was stopped, at" in page
-    assert "it was: mixed." in page
+    assert "The verdict at the stop, 20" in page
+    assert "was: mixed." in page
 
 
 def test_an_arm_that_is_not_there_is_not_shipped(operator: Client) -> None:
@@ -235,8 +235,8 @@ def test_domains_are_shown_as_exploration(viewer: Client) -> None:
         for domain in ("technical", "creative"):
             add_units(experiment, arm, 200, domain=domain, day=start.date())
     page = text(viewer, PAGE)
-    assert "By domain, as exploration" in page
-    assert "decide nothing in this one" in page
+    assert "By domain (exploratory" in page
+    assert "they do not affect this verdict" in page
     table = page[page.index('id="domains-head"') :]
     cost = table[table.index("cost, $ per 1,000") :]
     figures = re.findall(r"<data value=[^>]*>([^<]*)</data>", cost)[:4]
@@ -252,7 +252,7 @@ def test_too_few_units_are_a_word_not_a_number(viewer: Client) -> None:
     page = text(viewer, PAGE)
     assert page.count('colspan="2">too few: 12 of 50</td>') == 2
     assert "could still be" not in page
-    assert "is told once 100 units have cost and quality." in page
+    assert "can be estimated when 100 units have cost and quality." in page
 
 
 def test_the_plan_speaks_in_the_units_of_the_results(viewer: Client) -> None:
@@ -263,11 +263,11 @@ def test_the_plan_speaks_in_the_units_of_the_results(viewer: Client) -> None:
     assert "<dd>Error rate</dd>" in page
 
 
-def test_over_time_every_arm_is_told(viewer: Client) -> None:
+def test_over_time_every_arm_is_shown(viewer: Client) -> None:
     start = timezone.now() - timedelta(days=20)
     arms = {"control": "always_strong", "weak": "always_weak", "other": "domain_selector"}
     experiment = running(arms=arms, now=start)
     for arm, cost in (("control", 2_000_000), ("weak", 1_000_000), ("other", 1_500_000)):
         add_units(experiment, arm, 300, cost=cost, rated=3, day=start.date(), spread_days=10)
     page = text(viewer, PAGE)
-    assert re.search(r"weak now stands between \S+ and \S+ \$ per 1,000; other between", page)
+    assert re.search(r"weak is between \S+ and \S+ \$ per 1,000; other is between", page)

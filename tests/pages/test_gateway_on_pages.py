@@ -33,7 +33,7 @@ def page(client: Client, row: Decision) -> str:
     return client.get(f"/decisions/{row.pk}/").content.decode()
 
 
-def test_calls_of_models_are_told_in_order(viewer: Client) -> None:
+def test_calls_of_models_are_listed_in_order(viewer: Client) -> None:
     row = routed()
     attempt(row, 1, status="rate_limited", http_status=429, error="Slow down.", cost=0)
     attempt(
@@ -49,7 +49,7 @@ def test_calls_of_models_are_told_in_order(viewer: Client) -> None:
         cost=1_900_000,
     )
     content = page(viewer, row)
-    assert f"{WEAK} answered in place of {STRONG}, after 1 call that failed." in content
+    assert f"{WEAK} answered as fallback for {STRONG}, after 1 failed call." in content
     for shown in (
         "rate limited",
         "Slow down.",
@@ -70,7 +70,7 @@ def test_parameters_that_were_sent_otherwise_are_listed(viewer: Client) -> None:
     ]
     attempt(row, 1, changes=changes)
     content = page(viewer, row)
-    assert "Parameters sent otherwise" in content
+    assert "Changed parameters" in content
     assert "seed: left out (rule claude-seed)" in content
     assert "user: left out (the provider refused it)" in content
 
@@ -78,16 +78,19 @@ def test_parameters_that_were_sent_otherwise_are_listed(viewer: Client) -> None:
 def test_call_that_was_sent_as_it_came_lists_no_parameters(viewer: Client) -> None:
     row = routed()
     attempt(row, 1)
-    assert "Parameters sent otherwise" not in page(viewer, row)
+    assert "Changed parameters" not in page(viewer, row)
 
 
 @pytest.mark.parametrize(
     ("statuses", "sentence"),
     [
         (["ok"], f"{STRONG} answered the first call."),
-        (["failed", "failed", "ok"], f"{STRONG} answered after 2 calls that failed."),
-        (["failed"], f"Nobody answered after 1 call: {STRONG} was the last to be asked."),
-        (["hung_up"], f"The caller hung up on {STRONG}; what was used until then is counted."),
+        (["failed", "failed", "ok"], f"{STRONG} answered after 2 failed calls."),
+        (["failed"], f"No model answered after 1 call; the last was {STRONG}."),
+        (
+            ["hung_up"],
+            f"The client disconnected during the call of {STRONG}; usage so far is counted.",
+        ),
     ],
 )
 def test_sentence_about_the_calls(viewer: Client, statuses: list[str], sentence: str) -> None:
@@ -98,7 +101,7 @@ def test_sentence_about_the_calls(viewer: Client, statuses: list[str], sentence:
 
 
 def test_decision_of_the_other_door_shows_no_calls(viewer: Client) -> None:
-    assert "Calls of models" not in page(viewer, routed())
+    assert "Model calls" not in page(viewer, routed())
 
 
 def test_what_a_provider_said_is_no_markup(viewer: Client) -> None:
@@ -135,13 +138,12 @@ def test_models_page_says_which_keep_failing_since_when_why_and_when_they_are_tr
     )
     Circuit.objects.create(model=WEAK, window_at=now, open_until=now - timedelta(minutes=1))
     content = viewer.get("/models/").content.decode()
-    assert f"{STRONG} and {WEAK} keep failing and are left alone." in content
+    assert f"{STRONG} and {WEAK} are temporarily unavailable (circuit breaker open)." in content
     assert "2026-11-01 09:30 UTC" in content
     assert "Overloaded &lt;now&gt;." in content
     assert f"Left alone until {now + timedelta(minutes=1):%H:%M:%S} UTC" in content
     assert "The next call that would choose it tries it." in content
-    assert content.count("circuit open</span>") == 2
-    assert content.count("left alone</span>") == 2  # where prices say what is available
+    assert content.count("circuit open</span>") == 4  # two models in both tables
 
 
 def test_admin_shows_the_calls_and_changes_none(admin_client: Client, seeded: None) -> None:
@@ -161,7 +163,7 @@ def test_answer_of_another_model_is_told_and_counts_as_a_fallback(viewer: Client
     )
     assert "it failed, so openai/gpt-5-nano answered" in page(viewer, row)
     overview = viewer.get("/").content.decode()
-    assert "<dt>fell back</dt><dd>100 %</dd>" in overview
+    assert "<dt>fallbacks</dt><dd>100 %</dd>" in overview
 
 
 def test_cost_of_another_model_says_nothing_about_the_estimate(viewer: Client) -> None:

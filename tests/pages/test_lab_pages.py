@@ -105,7 +105,7 @@ def test_an_upload_is_imported_in_the_background(operator: Client) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("a.txt", b"x", "It is none of .csv"),
+        ("a.txt", b"x", "The file must be one of .csv"),
         ("a.csv", b"", "The submitted file is empty."),
     ],
 )
@@ -164,12 +164,14 @@ def test_a_policy_is_marked_where_it_stands_today(viewer: Client, outcomes: Outc
     assert "policy:technical today" in text
 
 
-def test_a_router_that_knows_the_prompts_is_told_of(operator: Client, outcomes: OutcomeSet) -> None:
+def test_a_router_trained_on_the_prompts_is_reported(
+    operator: Client, outcomes: OutcomeSet
+) -> None:
     call_command(
         "train_router", "mine", "--kind", "linear", "--outcomes", "mine", stdout=StringIO()
     )
     text = operator.get("/lab/evaluation/?set=mine&router=mine").content.decode()
-    assert "Careful: mine was trained on 100 % of them" in text
+    assert "Warning: mine was trained on 100 % of them" in text
     assert "mine 100 %" in operator.get("/lab/").content.decode()
 
 
@@ -180,7 +182,7 @@ def test_undefined_is_said(viewer: Client, seeded: None, tmp_path: Path) -> None
 
     text = viewer.get("/lab/evaluation/?set=worse").content.decode()
 
-    assert "The strong model is not surely better here" in text
+    assert "The strong model is not clearly better here" in text
     assert "undefined" in text
     assert "routing cannot pay there" in viewer.get("/lab/").content.decode()
 
@@ -208,13 +210,13 @@ def test_many_prompts_are_scored_in_the_background(
 ) -> None:
     monkeypatch.setattr("experiments.dashboards.lab_evaluation.SCORED_AT_ONCE", 10)
     path = "/lab/evaluation/?set=mine&router=local"
-    assert "120 scores have to be computed once" in operator.get(path).content.decode()
+    assert "120 scores must be computed once" in operator.get(path).content.decode()
 
     operator.post("/lab/evaluation/score/", {"set": "mine", "router": "local"})
     assert "queued" in operator.get(path).content.decode()
     run_tasks()
 
-    assert "What each price buys" in operator.get(path).content.decode()
+    assert "Quality by cost" in operator.get(path).content.decode()
 
 
 def test_training_in_the_background_and_on_into_an_experiment(
@@ -261,7 +263,7 @@ def test_training_that_cannot_work_says_why(operator: Client, outcomes: OutcomeS
     run_tasks()
     assert "20 prompts are too few" in operator.get("/lab/training/").content.decode()
     refused = operator.post("/lab/training/", {**values, "name": "two words"})
-    assert "Use small letters" in refused.content.decode()
+    assert "Use lowercase letters" in refused.content.decode()
 
 
 def test_the_admin_lists_sets(outcomes: OutcomeSet, admin_client: Client) -> None:

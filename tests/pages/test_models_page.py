@@ -17,7 +17,7 @@ def test_it_says_what_was_spent_and_how_good_the_estimates_were(viewer: Client) 
     hour(tier="weak", at=NOW, decisions=100)
     page = viewer.get("/models/").content.decode()
     assert "2 models answered in the last 7 days for $1.00." in page
-    assert "openai/gpt-4.1 took 90 % of it." in page
+    assert "openai/gpt-4.1 accounts for 90 % of it." in page
     assert "Where tokens were reported, cost was 10 % above the estimate." in page
 
 
@@ -26,7 +26,7 @@ def test_a_model_without_a_price_is_said_by_name(viewer: Client) -> None:
     ModelPrice.objects.filter(model__name="openai/gpt-4.1").delete()
     page = viewer.get("/models/").content.decode()
     assert "openai/gpt-4.1 has no price." in page
-    assert "no price holds today" in page
+    assert "no current price" in page
 
 
 def test_without_traffic_there_still_are_prices(viewer: Client) -> None:

@@ -1,4 +1,4 @@
-"""`/`: how much did routing save, and did quality hold?"""
+"""`/`: the saving of routing, and whether quality held."""
 
 from datetime import timedelta
 
@@ -40,8 +40,8 @@ def test_another_baseline_is_in_the_address(viewer: Client) -> None:
 
 def test_what_the_address_gets_wrong_is_said_and_harmless(viewer: Client) -> None:
     page = viewer.get("/?range=99y&baseline=%00").content.decode()
-    assert "“range” is “99y”. It can be 24h, 7d, 30d, 90d, custom; 7d is shown." in page
-    assert "“baseline” is not a name." in page
+    assert "“range” must be one of 24h, 7d, 30d, 90d, custom; got “99y”. Using 7d." in page
+    assert "“baseline” is not a valid name." in page
 
 
 @pytest.mark.parametrize("domains", [1, 8])

@@ -46,14 +46,14 @@ def test_every_flag_is_there_without_a_rollout(viewer: Client) -> None:
     assert "routellm_medical_domain" in page
 
 
-def test_the_steps_and_who_is_in_are_told(viewer: Client) -> None:
+def test_the_steps_and_shares_are_shown(viewer: Client) -> None:
     underway()
     page = text(viewer)
     assert "Medical at 5 % is rising." in page
-    assert "5 % of units are in." in page
-    assert "5 % are in" in page
-    assert "95 % are compared with them" in page
-    assert "are neither" not in page
+    assert "The flag is on for 5 % of units." in page
+    assert "5 % with the flag" in page
+    assert "95 % control" in page
+    assert "% neither" not in page
     assert "at the earliest" in page
 
 
@@ -84,7 +84,7 @@ def test_it_is_paused_and_resumed(operator: Client) -> None:
 def test_it_is_rolled_back_with_a_reason_only(operator: Client) -> None:
     row = underway()
     response = operator.post(f"{PAGE}{row.key}/roll-back/", {"reason": ""}, follow=True)
-    assert "Say why it is rolled back" in response.content.decode()
+    assert "Give a reason for rolling back" in response.content.decode()
     operator.post(f"{PAGE}{row.key}/roll-back/", {"reason": "Wrong doses"})
     assert Flag.objects.get(domain__name="medical").percentage == Decimal(0)
     page = text(operator)

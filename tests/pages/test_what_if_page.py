@@ -48,7 +48,7 @@ def test_it_works(viewer: Client) -> None:
     assert 'data-chart="curve"' in page
     assert "rated decisions went where the candidate would have sent them" in page
     assert "data-what-if-input" in page
-    assert "Make it an experiment" not in page
+    assert "Draft an experiment" not in page
 
 
 def test_a_cost_that_ten_requests_carry_is_said(viewer: Client) -> None:
@@ -73,30 +73,30 @@ def test_a_page_reads_the_newest_and_more_when_asked(
     traffic(100)
     monkeypatch.setattr(lab_filters, "AT_ONCE", 60)
     page = text(viewer, WEAK)
-    assert "From the newest 60 decisions of this time." in page
+    assert "Based on the newest 60 decisions in this time." in page
     assert "read=more" in page
     whole = text(viewer, f"{WEAK}&read=more")
-    assert "From the newest" not in whole
+    assert "Based on the newest" not in whole
 
 
 def test_without_traffic_it_says_what_it_will_show(viewer: Client) -> None:
     page = text(viewer, PAGE)
-    assert "This page will show: what another threshold, router or pair would have cost" in page
+    assert "This page will show: the estimated cost and quality of another threshold" in page
 
 
-def test_an_address_that_makes_no_sense_is_told(viewer: Client) -> None:
+def test_an_invalid_address_is_reported(viewer: Client) -> None:
     traffic(20)
     page = text(viewer, f"{PAGE}?domain=cooking&threshold=hot&method=magic&router=%00")
     assert "There is no domain &#x27;cooking&#x27;" in page
-    assert "“threshold” is “hot”" in page
-    assert "“method” is “magic”" in page
+    assert "got “hot”" in page
+    assert "got “magic”" in page
 
 
 def test_a_router_that_never_scored_is_refused_with_the_reason(viewer: Client) -> None:
     traffic(20)
     Router.objects.create(name="late", kind="local_mf", enabled=False)
     page = text(viewer, f"{PAGE}?domain=technical&router=late&threshold=0.5")
-    assert "This cannot be asked of the log." in page
+    assert "The log cannot answer this question." in page
     assert "only where prompts or their features are kept" in page
     page = text(viewer, f"{PAGE}?domain=technical&router=nobody&threshold=0.5")
     assert "There is no router &#x27;nobody&#x27;" in page
@@ -113,7 +113,7 @@ def test_a_router_that_never_scored_scores_what_is_kept(viewer: Client) -> None:
     assert "Of these 50 decisions “late” scored 0 at the time and 40 now" in page
     assert "the other 10 cannot be scored and are left out, not guessed." in page
     assert "80 %</dd>" in page
-    assert "It is of the requests that have a score." in page
+    assert "Only requests with a score are included." in page
 
 
 def test_the_page_scores_so_many_and_says_so(
@@ -133,19 +133,19 @@ def test_a_folder_is_no_arm_of_an_experiment(operator: Client) -> None:
     asked = f"?domain=technical&router={CHECKPOINT}&threshold=0.5"
     page = operator.post(f"{PAGE}experiment/{asked}", follow=True).content.decode()
     assert not Experiment.objects.exists()
-    assert f"there is no router &#x27;{CHECKPOINT}&#x27;" in page
+    assert f"unknown router &#x27;{CHECKPOINT}&#x27;" in page
 
 
 def test_all_domains_have_a_table(viewer: Client) -> None:
     traffic(60)
     page = text(viewer, f"{PAGE}?method=always_weak")
     assert "By domain" in page
-    assert "Choose a domain to turn the answer into an experiment." in page
+    assert "Choose a domain to draft an experiment." in page
 
 
 def test_an_answer_becomes_a_draft_experiment(operator: Client) -> None:
     traffic(60)
-    assert "Make it an experiment" in text(operator, f"{PAGE}?domain=technical&threshold=0.7")
+    assert "Draft an experiment" in text(operator, f"{PAGE}?domain=technical&threshold=0.7")
     response = operator.post(f"{PAGE}experiment/?domain=technical&threshold=0.7")
     made = Experiment.objects.get()
     assert response.headers["Location"] == f"/experiments/{made.key}/"

@@ -14,7 +14,7 @@ from experiments.storage.installation_lock import installation_lock
 from tests.api.server import ROOT
 from tests.storage.fresh_database import fresh_database
 
-WAITING = "Another process prepares this database. Waiting until it is done."
+WAITING = "Another process is preparing this database. Waiting until it is done."
 
 
 def start(url: str, *arguments: str, stdin: int | None = None) -> "subprocess.Popen[str]":

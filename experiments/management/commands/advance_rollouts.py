@@ -1,4 +1,4 @@
-"""`manage.py advance_rollouts`: one round over every open rollout, for cron."""
+"""`manage.py advance_rollouts`: checks every open rollout once, for cron."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from experiments.rollouts.lifecycle import advance_all
 
 
 class Command(BaseCommand):
-    help = "Checks every open rollout and takes, holds or rolls back its step. Safe to run twice."
+    help = "Checks every open rollout, and advances, holds or rolls it back. Safe to run twice."
 
     def handle(self, *args: Any, **options: Any) -> None:
         advance_all(timezone.now(), self.stdout.write)

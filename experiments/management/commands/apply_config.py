@@ -1,4 +1,4 @@
-"""`manage.py apply_config FILE`: the configuration from YAML."""
+"""`manage.py apply_config FILE`: applies a configuration in YAML."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -13,12 +13,12 @@ from experiments.management.base import BaseCommand
 
 
 class Command(BaseCommand):
-    help = "Makes the configuration what FILE says, as one revision. Refuses unknown keys."
+    help = "Applies the configuration in FILE as one revision. Refuses unknown keys."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path)
-        parser.add_argument("--dry-run", action="store_true", help="Only say what would change.")
-        parser.add_argument("--note", default="", help="Why, for the history.")
+        parser.add_argument("--dry-run", action="store_true", help="Only print the changes.")
+        parser.add_argument("--note", default="", help="The reason, for the history.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         document = _read(options["file"])
@@ -34,7 +34,7 @@ class Command(BaseCommand):
 
     def _print(self, changes: list[Change], verb: str) -> None:
         if not changes:
-            self.stdout.write("Nothing differs.")
+            self.stdout.write("No changes.")
             return
         self.stdout.write(f"{verb} {len(changes)}:")
         for change in changes:

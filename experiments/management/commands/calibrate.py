@@ -1,4 +1,4 @@
-"""`manage.py calibrate`: a threshold for a strong share, a budget, or a guaranteed quality."""
+"""`manage.py calibrate`: finds a threshold for a strong share, a budget, or a quality."""
 
 from argparse import ArgumentParser
 from datetime import timedelta
@@ -29,12 +29,13 @@ MOST_DAYS = 36_500
 
 class Command(BaseCommand):
     help = (
-        "Proposes a threshold for domains: for a strong share, for a budget, or for a share of the "
-        "strong model's quality, with a guarantee. Nothing changes without --apply."
+        "Proposes thresholds of domains for a strong share, for a budget, or, with a guarantee, "
+        "for a "
+        "share of the strong model's quality. Changes nothing without --apply."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("domain", nargs="*", help="Else every domain that has a router.")
+        parser.add_argument("domain", nargs="*", help="Default: all domains with a router.")
         aim = parser.add_mutually_exclusive_group(required=True)
         aim.add_argument("--share", type=float, help="Strong share, such as 0.3.")
         aim.add_argument("--budget", type=float, help="US dollars per 1,000 requests.")
@@ -44,12 +45,12 @@ class Command(BaseCommand):
             help="Share of the strong model's mean quality per request, below 1, such as 0.95.",
         )
         parser.add_argument(
-            "--delta", type=float, default=0.1, help="Risk of breaking the promise anywhere; 0.1."
+            "--delta", type=float, default=0.1, help="Risk that any guarantee is broken; 0.1."
         )
         parser.add_argument(
-            "--source", default="", help="An outcome set with both answers; else what was rated."
+            "--source", default="", help="An outcome set with both answers. Default: ratings."
         )
-        parser.add_argument("--days", type=float, default=28, help="Scores of so many days; 28.")
+        parser.add_argument("--days", type=float, default=28, help="Days of scores to use; 28.")
         parser.add_argument("--apply", action="store_true", help="Publish the thresholds.")
         parser.add_argument("--json", action="store_true", help="Print JSON.")
 
@@ -67,7 +68,7 @@ class Command(BaseCommand):
             payload = orjson.dumps([_payload(one) for one in found], option=orjson.OPT_INDENT_2)
             self.stdout.write(payload.decode())
         else:
-            self.stdout.write("\n\n".join(_told(one) for one in found))
+            self.stdout.write("\n\n".join(_text(one) for one in found))
 
 
 def _proposals(options: dict[str, Any]) -> list[Proposal]:
@@ -90,7 +91,7 @@ def _wanted(options: dict[str, Any]) -> Wanted:
     for aim in Aim:
         if options[aim.value] is not None:
             return Wanted(aim, options[aim.value], options["delta"], options["source"])
-    raise CommandError("Say what the threshold is for: --share, --budget or --quality.")
+    raise CommandError("Give --share, --budget or --quality.")
 
 
 def _apply(found: Proposal) -> None:
@@ -98,7 +99,7 @@ def _apply(found: Proposal) -> None:
         apply_threshold(found.as_calibration(AUTHOR, timezone.now()), AUTHOR)
 
 
-def _told(found: Proposal) -> str:
+def _text(found: Proposal) -> str:
     lines = [sentence(found)]
     if found.expected:
         lines += [
@@ -140,7 +141,7 @@ def _payload(found: Proposal) -> dict[str, Any]:
 
 
 def _promise(found: Proposal) -> dict[str, Any] | None:
-    """What is promised, of what, and what it is not about."""
+    """The guarantee, its basis and its limits."""
     if found.wanted.aim is not Aim.QUALITY:
         return None
     ratings = found.ratings
@@ -165,7 +166,7 @@ def _kept(found: Proposal) -> float | None:
 
 
 def _expected(one: Any) -> dict[str, Any]:
-    """Cost in nano-dollars a request."""
+    """Cost in nano-dollars per request."""
     return {
         "threshold": one.threshold,
         **{name: _bounds(getattr(one, name)) for name in ("strong_share", "cost", "quality")},

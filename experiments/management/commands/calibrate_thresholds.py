@@ -1,4 +1,4 @@
-"""`manage.py calibrate_thresholds`: the threshold that gives each domain its strong share."""
+"""`manage.py calibrate_thresholds`: sets each domain's threshold for its target strong share."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -8,7 +8,7 @@ from experiments.management.base import BaseCommand
 
 
 class Command(BaseCommand):
-    help = "Finds, from recent scores, the threshold for each domain's target strong share."
+    help = "Finds each domain's threshold for its target strong share, from recent scores."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="Only print.")

@@ -1,4 +1,4 @@
-"""`manage.py compare_routers OUTCOMES`: what pays, in the same folds, as a Markdown table."""
+"""`manage.py compare_routers OUTCOMES`: routers in the same folds, as a Markdown table."""
 
 import sys
 from collections.abc import Mapping
@@ -30,8 +30,8 @@ from experiments.routers.training.run import prepare_data
 
 class Command(BaseCommand):
     help = (
-        "Cross-validate the baseline, local_mf, the local router and its parts in the same folds, "
-        "and print APGR as a Markdown table. Minutes, not seconds."
+        "Cross-validates the baseline, local_mf, the local router and its parts in the same folds, "
+        "and prints APGR as a Markdown table. Takes minutes."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

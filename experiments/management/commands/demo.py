@@ -1,4 +1,4 @@
-"""`manage.py demo`: thirty simulated days to look at, in a database of their own."""
+"""`manage.py demo`: thirty simulated days in a separate database."""
 
 import logging
 import os
@@ -27,12 +27,13 @@ LASTS = timedelta(hours=12)
 
 class Command(Welcome):
     help = (
-        "Fills demo.sqlite3 with thirty days of simulated traffic, unless that was done in the "
-        "last twelve hours, and prints a login. Never touches another database."
+        "Fills demo.sqlite3 with thirty days of simulated traffic, unless this was done in the "
+        "last "
+        "twelve hours, and prints a login. Never changes another database."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--fresh", action="store_true", help="Begin anew, whatever is there.")
+        parser.add_argument("--fresh", action="store_true", help="Delete existing demo data first.")
         parser.add_argument("--scale", type=float, default=1.0, help="1 is 30,000 decisions.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -55,7 +56,7 @@ class Command(Welcome):
         self.stdout.write(f"{filled.decisions:,} decisions in {seconds:.0f} s.")
 
     def _login(self) -> str:
-        """A fresh password at each start: it protects nothing but a demonstration."""
+        """A new password at each start; it protects only a demonstration."""
         password = secrets.token_urlsafe(12)
         user, _ = get_user_model()._default_manager.get_or_create(
             username=LOGIN, defaults={"is_staff": True, "is_superuser": True}
@@ -66,8 +67,8 @@ class Command(Welcome):
 
 
 def _is_recent() -> bool:
-    """Whether it was filled a short while ago, and to the end: the login is made last. Running
-    experiments of another day would look as if their traffic had stopped."""
+    """Whether it was filled recently and completely: the login is created last. In older data the
+    running experiments would look as if their traffic had stopped."""
     logins = get_user_model()._default_manager.filter(username=LOGIN)
     try:
         filled_at = logins.values_list("date_joined", flat=True).first()
@@ -81,7 +82,7 @@ def _is_recent() -> bool:
 
 
 def _remove() -> None:
-    """Only ever the demonstration's own file, and what SQLite keeps beside it."""
+    """Deletes only the demonstration's file and SQLite's files next to it."""
     connection.close()
     file: Path = settings.DEMONSTRATION_FILE
     for suffix in ("", "-wal", "-shm", "-queue"):
@@ -89,7 +90,7 @@ def _remove() -> None:
 
 
 def _restart_as_demonstration() -> None:
-    """Settings are read once: the same command again, with the demonstration's database."""
+    """Runs the command again with the demonstration's database, because settings are read once."""
     connection.close()
     environment = {**os.environ, "DEMONSTRATION": "true"}
     os.execve(sys.executable, [sys.executable, *sys.argv], environment)  # noqa: S606

@@ -1,4 +1,4 @@
-"""Makes the static embedding that the detector and the local routers stand on."""
+"""Creates the static embedding that the detector and the local routers use."""
 
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from experiments.routers.training.distillation import DistillationError, distil_
 
 class Command(BaseCommand):
     help = (
-        "Distil the static embedding from all-MiniLM-L6-v2 (about a minute, no network). "
-        "Routers and detector trained on the old one must be trained again."
+        "Distils the static embedding from all-MiniLM-L6-v2 (about a minute, no network). "
+        "Routers and detectors trained on the old one must be trained again."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -26,6 +26,6 @@ class Command(BaseCommand):
         except DistillationError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(
-            f"Wrote {len(distilled.embedding.pieces)} vectors to {options['out']}; the least "
-            f"cosine between a vector and its rounded self is {distilled.worst_cosine}."
+            f"Wrote {len(distilled.embedding.pieces)} vectors to {options['out']}; the lowest "
+            f"cosine between a vector and its rounded form is {distilled.worst_cosine}."
         )

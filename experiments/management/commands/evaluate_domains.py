@@ -1,4 +1,4 @@
-"""`manage.py evaluate_domains FILE.csv`: how well prompts are sorted into domains."""
+"""`manage.py evaluate_domains FILE.csv`: the accuracy of domain detection."""
 
 import json
 from pathlib import Path
@@ -9,8 +9,8 @@ from django.db import DatabaseError
 
 from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.lab.domain_evaluation import (
-    CLASSIC,
-    LEARNED,
+    CLASSIC_DETECTOR,
+    LEARNED_DETECTOR,
     DetectedDomain,
     DetectorQuality,
     LabelledPromptsError,
@@ -24,17 +24,21 @@ from experiments.management.base import BaseCommand
 
 class Command(BaseCommand):
     help = (
-        "Measure a domain detector on a CSV file with the columns text,domain, and maybe also "
-        "(other domains that are accepted, separated by |) and language. Domains and example "
-        "prompts are those of the newest revision, or the seeded ones where there is none."
+        "Measures a domain detector on a CSV file with the columns text,domain and, optionally, "
+        "also (other accepted domains, separated by |) and language. Domains and example prompts "
+        "are those of the newest revision, or the seeded ones if there is none."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path, help="CSV file with the columns text,domain.")
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
-        parser.add_argument("--detector", choices=(LEARNED, CLASSIC), default=LEARNED)
         parser.add_argument(
-            "--shipped", action="store_true", help="Use the seeded domains, whatever is configured."
+            "--detector", choices=(LEARNED_DETECTOR, CLASSIC_DETECTOR), default=LEARNED_DETECTOR
+        )
+        parser.add_argument(
+            "--shipped",
+            action="store_true",
+            help="Use the seeded domains instead of the configured ones.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -76,7 +80,7 @@ def _table(measured: DetectorQuality) -> str:
     if measured.by_language:
         shares = (f"{name} {_percent(share)}" for name, share in measured.by_language.items())
         lines += ["", f"accuracy by language: {', '.join(shares)}"]
-    lines += ["", "true domain (rows) and found domain (columns)"]
+    lines += ["", "true domain (rows) and detected domain (columns)"]
     lines.append(" " * width + "".join(f"{name:>{width}}" for name in quality.confusion))
     for name, found in quality.confusion.items():
         lines.append(f"{name:<{width}}" + "".join(f"{n:>{width}}" for n in found.values()))

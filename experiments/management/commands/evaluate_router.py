@@ -1,4 +1,4 @@
-"""`manage.py evaluate_router ROUTER OUTCOMES`: what a router saves on recorded outcomes."""
+"""`manage.py evaluate_router ROUTER OUTCOMES`: a router's savings on recorded outcomes."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -39,22 +39,25 @@ _HEADINGS = {
 _SAVINGS = {
     "saving_against_strong": "saved at the strong model's quality, against always strong",
     "saving_at_95": "saved at 95 % of its quality, against always strong",
-    "saving_against_random": "saved at 95 % of its quality, against a coin of equal quality",
-    "calls_against_random": "strong calls saved at 95 % of its quality, against such a coin",
+    "saving_against_random": "saved at 95 % of its quality, against a random router of equal "
+    "quality",
+    "calls_against_random": "strong calls saved at 95 % of its quality, against that random router",
 }
 
 
 class Command(BaseCommand):
     help = (
-        "Measure routers on recorded outcomes, beside a coin and an oracle that knows both "
-        "answers. APGR and CPT are RouteLLM's; shares are shares of prompts sent to the strong "
-        "model. OUTCOMES is a set of the lab or a file; of a set the routers are those configured."
+        "Measures routers on recorded outcomes, compared with a random router and an oracle. APGR "
+        "and CPT are defined as in RouteLLM; shares are shares of prompts sent to the strong "
+        "model. "
+        "OUTCOMES is a set of the lab, for configured routers, or a file."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "router",
-            help="local, local_mf, random, or a checkpoint's folder; with a set of the lab also "
+            help="local, local_mf, random, or the folder of a checkpoint; with a set of the lab "
+            "also "
             "any configured router, or policy:DOMAIN.",
         )
         parser.add_argument(
@@ -64,15 +67,21 @@ class Command(BaseCommand):
             "prompt,strong_score,weak_score[,…].",
         )
         parser.add_argument(
-            "--also", action="append", default=[], metavar="ROUTER", help="Compare with this one."
+            "--also",
+            action="append",
+            default=[],
+            metavar="ROUTER",
+            help="Compare with this router.",
         )
         parser.add_argument("--json", action="store_true", help="Print JSON.")
         parser.add_argument("--domain", default="", help="Only this domain.")
         parser.add_argument("--group", action="append", help="Only this subject or group.")
-        parser.add_argument("--leave-out", action="append", default=[], help="Not this one.")
-        parser.add_argument("--strong-model", default=STRONG_MODEL, help="Column of the folder.")
-        parser.add_argument("--weak-model", default=WEAK_MODEL, help="Column of the folder.")
-        parser.add_argument("--seed", type=int, default=0, help="Of the bootstrap.")
+        parser.add_argument(
+            "--leave-out", action="append", default=[], help="Exclude this subject or group."
+        )
+        parser.add_argument("--strong-model", default=STRONG_MODEL, help="Column in the folder.")
+        parser.add_argument("--weak-model", default=WEAK_MODEL, help="Column in the folder.")
+        parser.add_argument("--seed", type=int, default=0, help="Seed of the bootstrap.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -101,12 +110,12 @@ class Command(BaseCommand):
             if ready.computed:
                 self.stdout.write(
                     f"Costs of {plural(ready.computed, 'prompt')} are computed from tokens and "
-                    "the prices of the day of the import."
+                    "the prices on the day of the import."
                 )
 
 
 def _ready(options: dict[str, Any]) -> EvaluationInputs:
-    """A path is one where it exists, or could only be one; anything else names a set."""
+    """An existing path, or a name with a suffix or a folder, is a file; other names are sets."""
     routers = list(dict.fromkeys((options["router"], *options["also"])))
     path, seed = Path(options["file"]), options["seed"]
     if path.exists() or path.suffix or len(path.parts) > 1:
@@ -116,7 +125,7 @@ def _ready(options: dict[str, Any]) -> EvaluationInputs:
 
 
 def _chosen(ready: EvaluationInputs, options: dict[str, Any]) -> EvaluationInputs:
-    """Without the groups that are not wanted."""
+    """Only the chosen groups."""
     wanted, unwanted = options["group"], options["leave_out"]
     if not wanted and not unwanted:
         return ready
@@ -132,21 +141,21 @@ def _text(found: Comparison) -> Iterator[str]:
     if found.weighed:
         weighed = found.weighed
         yield (
-            f"One answer is known per prompt: ratings count by inverse propensity, "
-            f"{weighed.clipped:.1%} of them cut. They are worth {weighed.effective_strong:.0f} "
-            f"ratings of the strong model and {weighed.effective_weak:.0f} of the weak one. On "
-            f"{weighed.without_overlap:.1%} of prompts the other model had no chance; these are "
-            "left out."
+            f"One answer is known per prompt: ratings are weighted by inverse propensity, "
+            f"{weighed.clipped:.1%} of the weights were cut. The effective size is "
+            f"{weighed.effective_strong:.0f} ratings of the strong model and "
+            f"{weighed.effective_weak:.0f} of the weak one. For {weighed.without_overlap:.1%} of "
+            "prompts the other model could not be chosen; these are left out."
         )
     for one in found.multi_model:
         yield ""
-        yield from _several(one)
+        yield from _multi_model(one)
     for part in found.domains:
         yield ""
         if part.enough:
             yield from _table(part)
         else:
-            yield f"{part.domain}: {part.n} prompts are too few."
+            yield f"{part.domain}: too few prompts ({part.n})."
 
 
 def _table(part: Slice) -> Iterator[str]:
@@ -165,7 +174,7 @@ def _table(part: Slice) -> Iterator[str]:
         yield from (f"{one.name}: {line}" if several else line for line in _lines(one))
 
 
-def _several(one: MultiModelResult) -> Iterator[str]:
+def _multi_model(one: MultiModelResult) -> Iterator[str]:
     yield multi_model_summary(one)
     if one.figures is None:
         return
@@ -186,13 +195,13 @@ def _within(found: Estimate, factor: float = 1.0) -> str:
 def _lines(measured: Measured) -> Iterator[str]:
     found = measured.assessment
     if not found.gap_known:
-        yield "Undefined: the strong model is not surely better than the weak one on these prompts."
+        yield "Undefined: the strong model is not clearly better on these prompts."
     for name, words in _SAVINGS.items():
         estimate: Estimate | None = getattr(found, name)
         if estimate is not None:
             yield f"{estimate.value:.1%} ({estimate.low:.1%} to {estimate.high:.1%}) {words}"
     if found.reliability:
-        yield f"scores are off by {found.reliability.error:.3f} on average"
+        yield f"mean error of the scores: {found.reliability.error:.3f}"
     if measured.operating:
         at = measured.operating
         yield (
@@ -200,9 +209,9 @@ def _lines(measured: Measured) -> Iterator[str]:
             f"quality {at.quality:.4f}"
         )
     if measured.unscored:
-        yield f"{measured.unscored} prompts are not kept in a form that all routers can score"
+        yield f"{measured.unscored} prompts are not stored in a form that all routers can score"
     if measured.microseconds:
-        yield f"{measured.microseconds / 1000:.2f} ms a prompt"
+        yield f"{measured.microseconds / 1000:.2f} ms per prompt"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:

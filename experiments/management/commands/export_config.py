@@ -11,10 +11,10 @@ from experiments.management.base import BaseCommand
 
 
 class Command(BaseCommand):
-    help = "Writes the whole configuration as YAML, without secrets, for apply_config."
+    help = "Writes the configuration as YAML, without secrets, for apply_config."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--output", type=Path, help="A file. Without it: standard output.")
+        parser.add_argument("--output", type=Path, help="Output file. Default: standard output.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         text = yaml.safe_dump(current_document(), sort_keys=False, allow_unicode=True, width=100)

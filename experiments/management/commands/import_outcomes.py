@@ -1,4 +1,4 @@
-"""`manage.py import_outcomes PATH`: recorded outcomes into a set of the lab."""
+"""`manage.py import_outcomes PATH`: imports recorded outcomes into a set of the lab."""
 
 import sys
 from pathlib import Path
@@ -15,9 +15,9 @@ from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL, OutcomesError
 
 class Command(BaseCommand):
     help = (
-        "Imports recorded outcomes: how well both models of a pair, or more of them, answered the "
-        "same prompts. Rows that cannot be taken are listed with their line and the reason, the "
-        "rest goes in. Importing again changes nothing, and goes on where it was interrupted."
+        "Imports recorded outcomes: grades of two or more models on the same prompts. Rows with "
+        "errors are listed with line and reason, and skipped. Importing again changes nothing; an "
+        "interrupted import continues."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -27,21 +27,21 @@ class Command(BaseCommand):
             help="RouteLLM's evaluation folder, or a .csv, .jsonl or .parquet file with "
             "prompt,strong_score,weak_score[,…] or prompt,score:MODEL,score:MODEL[,…].",
         )
-        parser.add_argument("--name", help="The set's name (default: the file's).")
+        parser.add_argument("--name", help="The set's name. Default: the file's name.")
         parser.add_argument(
             "--domains", type=Path, help="CSV subject,domain: the domain of each group."
         )
         parser.add_argument(
             "--detect-domains",
             action="store_true",
-            help="Ask the domain detector where the domain is not said.",
+            help="Detect the domain of prompts without one.",
         )
         parser.add_argument(
             "--strong-model",
             default=STRONG_MODEL,
-            help="The strong one, where columns are named after models.",
+            help="The strong model, for columns named after models.",
         )
-        parser.add_argument("--weak-model", default=WEAK_MODEL, help="And the weak one.")
+        parser.add_argument("--weak-model", default=WEAK_MODEL, help="The weak model.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         path: Path = options["path"]

@@ -1,4 +1,4 @@
-"""`manage.py migrate`: Django's, one process at a time."""
+"""`manage.py migrate`: Django's command, limited to one process at a time."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ class Command(migrate.Command):
         if options["database"] != DEFAULT_DB_ALIAS:
             super().handle(*args, **options)
             return
-        with installation_lock(self._say_so):
+        with installation_lock(self._report_waiting):
             super().handle(*args, **options)
 
-    def _say_so(self) -> None:
-        self.stderr.write("Another process prepares this database. Waiting until it is done.")
+    def _report_waiting(self) -> None:
+        self.stderr.write("Another process is preparing this database. Waiting until it is done.")

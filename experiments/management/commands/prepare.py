@@ -10,9 +10,8 @@ from experiments.management.listening import refuse_taken_address
 
 class Command(InstallingCommand):
     help = (
-        "migrate, seed and welcome in one process, after a look whether HOST and PORT are free. "
-        "Changes nothing where all of it was done before. Of several at once, one works and the "
-        "others wait for it."
+        "Runs migrate, seed and welcome in one process, if HOST and PORT are free. Changes nothing "
+        "if all of it was done before. If several run at once, one works and the others wait."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:

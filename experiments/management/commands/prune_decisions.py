@@ -1,4 +1,4 @@
-"""`manage.py prune_decisions`: deletes what is older than the retention time, keeps its sums."""
+"""`manage.py prune_decisions`: deletes decisions older than the retention time, keeps totals."""
 
 from argparse import ArgumentParser, ArgumentTypeError
 from datetime import UTC, date, datetime, time
@@ -23,29 +23,31 @@ def _day(text: str) -> date:
 
 def _batch(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError("give a whole number from 1.")
+        raise ArgumentTypeError("must be a whole number of at least 1.")
     return int(text)
 
 
 class Command(BaseCommand):
     help = (
         "Deletes decisions older than DECISION_RETENTION_DAYS with their outcomes and feedback. "
-        "Reports go on counting them; asking for one answers 410."
+        "Reports still count them; the API answers 410 for them."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--before", type=_day, help="Delete what was decided before this UTC day instead."
+            "--before", type=_day, help="Delete decisions made before this UTC day instead."
         )
-        parser.add_argument("--batch", type=_batch, default=BATCH, help="Decisions a transaction.")
+        parser.add_argument(
+            "--batch", type=_batch, default=BATCH, help="Decisions per transaction."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         before = options["before"] or retained_from(timezone.now().date())
         if before is None:
-            self.stdout.write("DECISION_RETENTION_DAYS is 0: decisions are kept for good.")
+            self.stdout.write("DECISION_RETENTION_DAYS is 0: decisions are never deleted.")
             return
         if before > timezone.now().date():
-            raise CommandError(f"{before} lies in the future. Give today or an earlier day.")
+            raise CommandError(f"{before} is in the future. Give today or an earlier day.")
         with tqdm(desc="Pruning", unit=" decisions", file=self.stderr, disable=None) as bar:
 
             def show(progress: Progress) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py rebuild_rollups`: counts the hourly sums that pages read anew."""
+"""`manage.py rebuild_rollups`: recounts the hourly totals that pages read."""
 
 from argparse import ArgumentParser
 from datetime import UTC, date, datetime, time
@@ -10,9 +10,7 @@ from experiments.management.base import BaseCommand
 
 
 class Command(BaseCommand):
-    help = (
-        "Counts the hourly roll-ups anew from the stored decisions; pruned hours stay as they are."
-    )
+    help = "Recounts the hourly roll-ups from the stored decisions; pruned hours do not change."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--since", type=date.fromisoformat, help="First UTC day: 2026-11-01.")
@@ -21,11 +19,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         done = rebuild(_midnight(options["since"]), _midnight(options["until"]))
         self.stdout.write(
-            f"Counted {plural(done.decisions, 'decision')} of {plural(done.hours, 'hour')} anew."
+            f"Recounted {plural(done.decisions, 'decision')} of {plural(done.hours, 'hour')}."
         )
         if done.left:
             self.stdout.write(
-                f"Left {plural(done.left, 'hour')} alone: some of their decisions are pruned."
+                f"Skipped {plural(done.left, 'hour')}: some of their decisions are pruned."
             )
 
 

@@ -1,4 +1,4 @@
-"""`manage.py record_results`: keeps yesterday's result of every running experiment, for cron."""
+"""`manage.py record_results`: stores yesterday's result of every running experiment, for cron."""
 
 from typing import Any
 
@@ -10,8 +10,9 @@ from experiments.management.base import BaseCommand
 
 class Command(BaseCommand):
     help = (
-        "Keeps what every experiment under way said at the end of yesterday (UTC), so that later "
-        "outcomes do not change what was seen. Run it once a day; twice does no harm."
+        "Stores the result of every running experiment at the end of yesterday (UTC), so that "
+        "later "
+        "outcomes do not change it. Run it once a day. It is safe to run twice."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py refresh_prices`: the prices of the installed genai-prices catalogue."""
+"""`manage.py refresh_prices`: updates prices from the installed genai-prices catalogue."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from experiments.management.base import BaseCommand
 
 
 class Command(BaseCommand):
-    help = "Takes over the installed catalogue's prices. Prices set by operators stay."
+    help = "Updates prices from the installed catalogue. Operators' prices do not change."
 
     def handle(self, *args: Any, **options: Any) -> None:
         with revision("prices", "Prices refreshed from the catalogue"):

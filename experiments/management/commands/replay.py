@@ -1,4 +1,4 @@
-"""`manage.py replay OUTCOMES --experiment KEY`: recorded questions as an experiment's traffic."""
+"""`manage.py replay OUTCOMES --experiment KEY`: recorded prompts as an experiment's traffic."""
 
 import logging
 from argparse import ArgumentTypeError
@@ -37,16 +37,15 @@ from experiments.routing.runtime import engine
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError("give a whole number from 1.")
+        raise ArgumentTypeError("must be a whole number of at least 1.")
     return int(text)
 
 
 class Command(BaseCommand):
     help = (
-        "Sends recorded questions through a running experiment (or a draft, which it starts) on "
-        "simulated days of the past, tells what was known of both models' answers as outcomes and "
-        "ratings, and compares what the experiment reports with the truth. For trying out and for "
-        "proving; the decisions are stored like any others."
+        "Sends recorded prompts through a running experiment (or a draft, which it starts) on "
+        "simulated past days, reports the known grades as outcomes and ratings, and compares the "
+        "experiment's result with the truth. The decisions are stored like any others."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -56,18 +55,18 @@ class Command(BaseCommand):
             help="RouteLLM's evaluation folder, or a CSV prompt,strong_score,weak_score[,…].",
         )
         parser.add_argument("--experiment", required=True, metavar="KEY")
-        parser.add_argument("--units", type=_count, default=3000, help="How many come. 3000.")
-        parser.add_argument("--days", type=_count, default=14, help="Over so many days. 14.")
-        parser.add_argument("--seed", type=int, default=0, help="Who asks what is drawn with it.")
-        parser.add_argument("--leave-out", action="append", default=[], help="Not this group.")
-        parser.add_argument("--strong-model", default=STRONG_MODEL, help="Column of the folder.")
-        parser.add_argument("--weak-model", default=WEAK_MODEL, help="Column of the folder.")
+        parser.add_argument("--units", type=_count, default=3000, help="Number of units; 3000.")
+        parser.add_argument("--days", type=_count, default=14, help="Number of days; 14.")
+        parser.add_argument("--seed", type=int, default=0, help="Seed of the simulated traffic.")
+        parser.add_argument("--leave-out", action="append", default=[], help="Exclude this group.")
+        parser.add_argument("--strong-model", default=STRONG_MODEL, help="Column in the folder.")
+        parser.add_argument("--weak-model", default=WEAK_MODEL, help="Column in the folder.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        logging.getLogger("switchyard").setLevel(logging.ERROR)  # a line a decision is too much
+        logging.getLogger("switchyard").setLevel(logging.ERROR)  # no log line per decision
         experiment = Experiment.objects.filter(key=options["experiment"]).first()
         if experiment is None:
-            raise CommandError(f"There is no experiment '{options['experiment']}'.")
+            raise CommandError(f"Unknown experiment '{options['experiment']}'.")
         try:
             questions = _questions(options)
             self._replay(experiment, questions, Size(*(options[n] for n in Size._fields)))
@@ -84,10 +83,10 @@ class Command(BaseCommand):
         engine.warm_up(store.current())
         prepare(experiment, begin)
         self.stdout.write(
-            f"{size.units:,} units draw from {len(questions):,} questions, from {begin:%Y-%m-%d}."
+            f"{size.units:,} units use {len(questions):,} prompts, from {begin:%Y-%m-%d} on."
         )
         if run:
-            self.stdout.write(f"It was interrupted on day {run.day + 1} and goes on there.")
+            self.stdout.write(f"Continuing an interrupted replay on day {run.day + 1}.")
         last = ""
         total = size.days + window_of(experiment) - (run.day if run else 0)
         try:
@@ -96,13 +95,15 @@ class Command(BaseCommand):
                     self.stdout.write(f"day {day.number}: {day.verdict}. {day.sentence}")
                     last = day.verdict
         except KeyboardInterrupt:
-            raise CommandError("Interrupted. The same command goes on where it stopped.") from None
-        self._tell(compare(experiment, questions, now, lambda rows: tqdm(rows, unit="question")))
+            raise CommandError("Interrupted. Run the same command again to continue.") from None
+        self._report(compare(experiment, questions, now, lambda rows: tqdm(rows, unit="question")))
 
-    def _tell(self, replayed: Replayed) -> None:
-        self.stdout.write(f"\n{replayed.decisions:,} decisions counted. Over all questions:")
+    def _report(self, replayed: Replayed) -> None:
+        self.stdout.write(f"\n{replayed.decisions:,} decisions counted. Over all prompts:")
         for arm, truth in replayed.truths.items():
-            self.stdout.write(f"  {arm}: ${truth.cost:.6f} a request, quality {truth.quality:.4f}")
+            self.stdout.write(
+                f"  {arm}: ${truth.cost:.6f} per request, quality {truth.quality:.4f}"
+            )
         for one in replayed.compared:
             self.stdout.write(_line(one))
         self.stdout.write(f"\n{replayed.sentence}")
@@ -116,17 +117,17 @@ def _questions(options: dict[str, Any]) -> list[Outcome]:
     )
     kept = [row for row in outcomes.rows() if row.group not in options["leave_out"]]
     if not kept:
-        raise OutcomesError("Every question was left out. Leave fewer groups out.")
+        raise OutcomesError("All prompts are excluded. Exclude fewer groups.")
     return kept
 
 
 def _line(one: Compared) -> str:
     digits = 6 if one.metric == "cost" else 4
     if one.reported is None or one.looked_once is None or one.looked_daily is None:
-        return f"  {one.arm}, {one.metric}: truly {one.true:+.{digits}f}, no result"
+        return f"  {one.arm}, {one.metric}: true {one.true:+.{digits}f}, no result"
     low, high = one.looked_daily
     return (
-        f"  {one.arm}, {one.metric}: truly {one.true:+.{digits}f}, "
+        f"  {one.arm}, {one.metric}: true {one.true:+.{digits}f}, "
         f"reported {one.reported:+.{digits}f}, between {low:+.{digits}f} and {high:+.{digits}f} "
         f"({_covers(one.is_covered_daily)}; of one look: {_covers(one.is_covered_once)})"
     )

@@ -1,4 +1,4 @@
-"""`manage.py route "TEXT"`: one decision with its explanation."""
+"""`manage.py route "TEXT"`: makes one decision and explains it."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -21,14 +21,14 @@ from experiments.routing.runtime import engine
 
 
 class Command(BaseCommand):
-    help = "Routes one prompt and prints the decision and why it was made."
+    help = "Routes one prompt and prints the decision with its explanation."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("text")
-        parser.add_argument("--unit", help="The unit id, such as a user's.")
-        parser.add_argument("--domain", help="Take this domain instead of detecting one.")
-        parser.add_argument("--store", action="store_true", help="Keep the decision.")
-        parser.add_argument("--json", action="store_true", help="Print what the API answers.")
+        parser.add_argument("--unit", help="The unit id, such as a user id.")
+        parser.add_argument("--domain", help="Use this domain instead of detecting one.")
+        parser.add_argument("--store", action="store_true", help="Store the decision.")
+        parser.add_argument("--json", action="store_true", help="Print the API's response.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         request = RouteRequest(

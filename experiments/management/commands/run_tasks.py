@@ -1,6 +1,6 @@
-"""`manage.py run_tasks`: the process that works in the background.
+"""`manage.py run_tasks`: the background process.
 
-The main thread works off queued tasks; the scheduler's threads run periodic jobs.
+The main thread runs queued tasks; the scheduler's threads run periodic jobs.
 """
 
 import logging
@@ -29,18 +29,18 @@ NICER = 10
 class Command(BaseCommand):
     help = (
         "Runs queued tasks (training, shadow calls, judging) and periodic jobs (rollout checks, "
-        "daily results, pruning, prices). The server starts one of these by itself; start more on "
-        "other machines. With CELERY_BROKER_URL Celery's workers run the tasks."
+        "daily results, pruning, prices). The server starts one automatically; you can start more "
+        "on other machines. With CELERY_BROKER_URL Celery's workers run the tasks."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--once", action="store_true", help="Run what is due, then end: for cron."
+            "--once", action="store_true", help="Run everything that is due, then exit; for cron."
         )
         parser.add_argument(
             "--with-parent",
             action="store_true",
-            help="End when the process that started this does.",
+            help="Exit when the parent process exits.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -49,27 +49,27 @@ class Command(BaseCommand):
             while run_next(timezone.now()):
                 pass
             return
-        os.nice(NICER)  # answers come first
+        os.nice(NICER)  # requests have priority
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())
         jobs = scheduler.Scheduler()
         jobs.start()
-        self._work_off(stopped, os.getppid() if options["with_parent"] else None)
+        self._run_tasks(stopped, os.getppid() if options["with_parent"] else None)
         jobs.stop()
 
-    def _work_off(self, stopped: threading.Event, parent: int | None) -> None:
-        """Until it is stopped, or the process that started it has ended."""
+    def _run_tasks(self, stopped: threading.Event, parent: int | None) -> None:
+        """Runs tasks until it is stopped or the parent process has ended."""
         while not stopped.is_set():
             close_old_connections()
-            if settings.CELERY_BROKER_URL or not unless_away(_work):
+            if settings.CELERY_BROKER_URL or not survive_outage(_work):
                 stopped.wait(POLL_SECONDS)
             if parent is not None and os.getppid() != parent:
                 return
 
 
-def unless_away(work: Callable[[], bool]) -> bool:
-    """A database that is busy or away for a while must not end this process."""
+def survive_outage(work: Callable[[], bool]) -> bool:
+    """Runs `work`; logs a database error instead of ending the process."""
     try:
         return work()
     except (DatabaseError, InterfaceError):

@@ -1,4 +1,4 @@
-"""`manage.py seed`: the domains, models, routers, flags and roles to start with."""
+"""`manage.py seed`: creates the initial domains, models, routers, flags and roles."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from experiments.models import PolicyRevision
 
 
 class Command(InstallingCommand):
-    help = "Creates what a new installation starts with. Never overwrites an edit."
+    help = "Creates the initial configuration. Never overwrites edits."
 
     def install(self, **options: Any) -> None:
         before = PolicyRevision.objects.count()
@@ -16,6 +16,6 @@ class Command(InstallingCommand):
         seed_demo_key()
         newest = PolicyRevision.objects.first()
         if newest and PolicyRevision.objects.count() > before:
-            self.stdout.write(f"Seeded: {newest} holds {len(newest.document['domains'])} domains.")
+            self.stdout.write(f"Seeded: {newest} has {len(newest.document['domains'])} domains.")
         else:
-            self.stdout.write("Nothing to seed: the configuration is there.")
+            self.stdout.write("Nothing to seed: the configuration exists.")

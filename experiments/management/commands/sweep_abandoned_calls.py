@@ -9,10 +9,11 @@ from experiments.gateway.in_flight import sweep_abandoned_calls
 
 class Command(BaseCommand):
     help = (
-        "Settles chat calls whose process has died, as they were estimated. `run_tasks` does it by "
-        "itself; calls that a living process serves are never touched."
+        "Settles chat calls whose process has died, with their estimated costs. `run_tasks` does "
+        "this "
+        "automatically. Calls of a live process do not change."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
         count = sweep_abandoned_calls()
-        self.stdout.write(f"{count:,} abandoned calls were settled as estimated.")
+        self.stdout.write(f"Settled {count:,} abandoned calls with estimated costs.")

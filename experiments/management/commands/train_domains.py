@@ -1,4 +1,4 @@
-"""Trains the learned domain detector that is shipped with the application."""
+"""Trains the domain detector that ships with the application."""
 
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ from experiments.routers.training.domains import save, train
 
 class Command(BaseCommand):
     help = (
-        "Train the domain detector on recorded questions (RouteLLM's evaluation folder, or a CSV "
+        "Trains the domain detector on recorded prompts (RouteLLM's evaluation folder, or a CSV "
         "with prompt,strong_score,weak_score,domain) and the hand-written prompts. Operators do "
-        "not need it: example prompts in the admin take effect without training."
+        "not need this command: example prompts in the admin work without training."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -43,9 +43,9 @@ class Command(BaseCommand):
             load_sources(options["prompts"]),
             seed=options["seed"],
             per_domain=options["per_domain"],
-            progress=self._say,
+            progress=self._log,
         )
-        trained = train(rows, seed=options["seed"], progress=self._say)
+        trained = train(rows, seed=options["seed"], progress=self._log)
         sha256 = save(
             trained, rows, options["out"], seed=options["seed"], data_sha256=outcomes.sha256()
         )
@@ -53,5 +53,5 @@ class Command(BaseCommand):
             self.stdout.write(f"{folds}: {measured}")
         self.stdout.write(f"Wrote {options['out']} (sha256 {sha256}).")
 
-    def _say(self, line: str) -> None:
+    def _log(self, line: str) -> None:
         self.stderr.write(line)

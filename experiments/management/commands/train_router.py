@@ -1,4 +1,4 @@
-"""`manage.py train_router`: local routers from recorded outcomes, with honest figures."""
+"""`manage.py train_router`: trains local routers on recorded outcomes and measures them."""
 
 import sys
 from pathlib import Path
@@ -28,7 +28,8 @@ from experiments.routers.training.training_data import TrainingSet, of_outcomes
 
 class Command(BaseCommand):
     help = (
-        "Train the local routers on recorded outcomes, measure them by cross-validation and write "
+        "Trains the local routers on recorded outcomes, measures them by cross-validation and "
+        "writes "
         "checkpoints. The same data and seed give the same bytes."
     )
 
@@ -37,26 +38,26 @@ class Command(BaseCommand):
             "target",
             metavar="NAME|OUTCOMES",
             help="With --outcomes: the name of the new router. Without: RouteLLM's evaluation "
-            "folder, or a CSV prompt,strong_score,weak_score[,…], to write checkpoints from.",
+            "folder, or a CSV prompt,strong_score,weak_score[,…], to train on.",
         )
         parser.add_argument(
             "--outcomes",
             metavar="SET|PATH",
-            help="A set of the lab, or a file. Searches the kind's setting inside the folds and "
-            "adds a router of that name, which no policy uses yet.",
+            help="A set of the lab, or a file. Chooses the settings by cross-validation and adds a "
+            "router of that name, which no policy uses yet.",
         )
         parser.add_argument("--domain", default="", help="With --outcomes: only this domain.")
         parser.add_argument(
             "--kind",
             choices=[*NAMED_KINDS, "all"],
             default="all",
-            help="With --outcomes: local, unless said. Without: local, local_mf or both (all).",
+            help="With --outcomes: default local. Without: local, local_mf or both (all).",
         )
         parser.add_argument(
             "--out",
             type=Path,
             default=Path("trained"),
-            help="Folder for the checkpoints, one sub-folder a kind (default: trained/).",
+            help="Folder for the checkpoints, one subfolder per kind. Default: trained/.",
         )
         parser.add_argument(
             "--domains", type=Path, help="CSV subject,domain: thresholds for each domain."
@@ -66,14 +67,12 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="GROUP",
-            help="A subject or group that is not trained on. May be repeated.",
+            help="Exclude this subject or group. Can be repeated.",
         )
-        parser.add_argument("--strong-model", default=STRONG_MODEL, help="Column of the folder.")
-        parser.add_argument("--weak-model", default=WEAK_MODEL, help="Column of the folder.")
+        parser.add_argument("--strong-model", default=STRONG_MODEL, help="Column in the folder.")
+        parser.add_argument("--weak-model", default=WEAK_MODEL, help="Column in the folder.")
         parser.add_argument("--seed", type=int, default=0)
-        parser.add_argument(
-            "--repeats", type=int, default=3, help="Five-fold splits over questions."
-        )
+        parser.add_argument("--repeats", type=int, default=3, help="Five-fold splits over prompts.")
         parser.add_argument(
             "--group-seeds", type=int, default=5, help="Five-fold splits over whole groups."
         )
@@ -115,7 +114,7 @@ class Command(BaseCommand):
                 f"A router of kind {unmeasured[0]} is trained under a name: "
                 f"train_router NAME --kind {unmeasured[0]} --outcomes {options['target']}."
             )
-        self.stdout.write(f"{len(outcomes)} prompts. Reading them once …")
+        self.stdout.write(f"{len(outcomes)} prompts. Preparing them …")
         data = prepare_data(outcomes)
         for kind in kinds:
             with tqdm(desc=kind, file=sys.stderr, unit="fit") as bar:
@@ -136,7 +135,7 @@ class Command(BaseCommand):
         for name, figure in measured.items():
             self.stdout.write(f"{kind}: APGR {figure['apgr']:.3f} ({name}, held out)")
         self.stdout.write(
-            f"Wrote {folder}. Use it: set checkpoint_path of a router of kind {kind} to it."
+            f"Wrote {folder}. To use it, set checkpoint_path of a router of kind {kind} to it."
         )
 
 
@@ -150,14 +149,12 @@ def _outcomes(options: dict[str, Any]) -> Outcomes:
     )
     unknown = sorted(set(options["leave_out"]) - set(outcomes.groups))
     if unknown:
-        raise OutcomesError(
-            f"There is no group {', '.join(unknown)} to leave out of {options['target']}."
-        )
+        raise OutcomesError(f"Unknown group {', '.join(unknown)} in {options['target']}.")
     return outcomes.where(lambda row: row.group not in options["leave_out"])
 
 
 def _file(options: dict[str, Any]) -> TrainingSet | None:
-    """Outcomes that are a file; None where they are a set of the lab."""
+    """Outcomes from a file; None if they are a set of the lab."""
     path = Path(options["outcomes"])
     if not path.exists() and not path.suffix and len(path.parts) == 1:
         return None

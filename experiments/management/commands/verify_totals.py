@@ -1,4 +1,4 @@
-"""`manage.py verify_totals`: are the running sums what a recount of the decisions gives?"""
+"""`manage.py verify_totals`: compares the running totals with a recount of the decisions."""
 
 import sys
 from argparse import ArgumentParser
@@ -16,15 +16,15 @@ SHOWN = 100
 
 class Command(BaseCommand):
     help = (
-        "Compares roll-ups, histograms, unit sums, metric sums and key usage with a recount of the "
-        "stored decisions, while traffic goes on. Lists what differs; then the exit status is 1."
+        "Compares roll-ups, histograms, unit totals, metric totals and key usage with a recount of "
+        "the stored decisions, also during traffic. Lists differences; the exit status is then 1."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--since", type=date.fromisoformat, help="First UTC day: 2026-11-01.")
         parser.add_argument("--until", type=date.fromisoformat, help="UTC day to stop before.")
-        parser.add_argument("--repair", action="store_true", help="Correct what differs.")
-        parser.add_argument("--json", action="store_true", help="Print everything as JSON.")
+        parser.add_argument("--repair", action="store_true", help="Correct the differences.")
+        parser.add_argument("--json", action="store_true", help="Print all differences as JSON.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         done = verify(
@@ -53,7 +53,7 @@ class Command(BaseCommand):
         if done.left_out_usage_days:
             self.stdout.write(
                 f"Left out the key usage of {plural(done.left_out_usage_days, 'day')}: with calls "
-                "from before reservations were kept with their decisions."
+                "from before reservations were stored with decisions."
             )
         if done.corrected:
             self.stdout.write(f"Corrected {plural(done.corrected, 'row')}.")

@@ -1,4 +1,4 @@
-"""`manage.py welcome`: the first administrator, and what to do next."""
+"""`manage.py welcome`: creates the first administrator and prints the first steps."""
 
 import secrets
 from typing import Any
@@ -13,7 +13,9 @@ PROMPT = "Prove that the square root of two is irrational."
 
 
 class Command(InstallingCommand):
-    help = "Creates an administrator if there is none; prints the address, login and a request."
+    help = (
+        "Creates an administrator if there is none; prints address, login and an example request."
+    )
 
     def install(self, **options: Any) -> None:
         address = f"http://{settings.HOST}:{settings.PORT}"

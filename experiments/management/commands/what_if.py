@@ -1,4 +1,4 @@
-"""`manage.py what_if`: what another policy would have cost, and how good it would have been."""
+"""`manage.py what_if`: estimates the cost and quality of another policy from the log."""
 
 from argparse import ArgumentParser
 from datetime import UTC, datetime, timedelta
@@ -38,28 +38,31 @@ ESTIMATORS = {
 
 class Command(BaseCommand):
     help = (
-        "Asks the log what another policy would have cost and how good its answers would have "
-        "been. It is only as sure as the exploration in the log allows, and says so."
+        "Estimates the cost and quality of another policy from the log. The precision depends on "
+        "the "
+        "exploration in the log."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--domain", default="", help="Only this domain; else all.")
-        parser.add_argument("--days", type=float, default=28, help="How far back; 28.")
-        parser.add_argument("--since", type=_instant, help="From this day on, instead of --days.")
-        parser.add_argument("--until", type=_instant, help="Up to this day; now.")
+        parser.add_argument("--domain", default="", help="Only this domain. Default: all.")
+        parser.add_argument("--days", type=float, default=28, help="Days to read; 28.")
+        parser.add_argument("--since", type=_instant, help="First day, instead of --days.")
+        parser.add_argument("--until", type=_instant, help="End of the range. Default: now.")
         parser.add_argument(
             "--method", choices=[str(one) for one in ASKABLE], default=str(Method.ROUTELLM)
         )
         parser.add_argument(
             "--router",
             default="",
-            help="A router, or a folder that train_router wrote. Scores that were not logged "
-            "are made now where prompts or features are kept.",
+            help="A router, or a folder written by train_router. Scores that were not logged are "
+            "computed now if prompts or features are stored.",
         )
-        parser.add_argument("--threshold", type=float, help="Else the one at work.")
+        parser.add_argument("--threshold", type=float, help="Default: the current threshold.")
         parser.add_argument("--strong", default="", help="Another strong model; with --weak.")
         parser.add_argument("--weak", default="", help="Another weak model; with --strong.")
-        parser.add_argument("--limit", type=int, help="Read the newest decisions only.")
+        parser.add_argument(
+            "--limit", type=int, help="Read only this many of the newest decisions."
+        )
         parser.add_argument("--json", action="store_true", help="Print JSON.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -72,7 +75,7 @@ class Command(BaseCommand):
             payload = orjson.dumps(what_if_payload(answer), option=orjson.OPT_INDENT_2)
             self.stdout.write(payload.decode())
         else:
-            self.stdout.write("\n".join(_told(answer)))
+            self.stdout.write("\n".join(_text(answer)))
 
 
 def _candidate(options: dict[str, Any]) -> Candidate:
@@ -98,7 +101,7 @@ def _instant(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _told(answer: PolicyEstimate) -> list[str]:
+def _text(answer: PolicyEstimate) -> list[str]:
     found = answer.found
     lines = [sentence(answer)]
     if answer.advice:
@@ -107,9 +110,9 @@ def _told(answer: PolicyEstimate) -> list[str]:
         return lines
     lines += ["", f"{'':<24}{'quality':<30}{'$ per 1,000 requests':<30}"]
     for name, label in ESTIMATORS.items():
-        good = bounds_words(getattr(found.quality, name))
-        dear = bounds_words(getattr(found.cost, name), 1000 / NANO)
-        lines.append(f"{label:<24}{good:<30}{dear:<30}".rstrip())
+        quality = bounds_words(getattr(found.quality, name))
+        cost = bounds_words(getattr(found.cost, name), 1000 / NANO)
+        lines.append(f"{label:<24}{quality:<30}{cost:<30}".rstrip())
     logged = found.logged_strong_share or 0.0
     lines += [
         "",
@@ -126,11 +129,11 @@ def _told(answer: PolicyEstimate) -> list[str]:
             f"{'domain':<16}{'decisions':>10}  {'overlap':>8}  change in quality, in cost",
         ]
         for one in answer.domains:
-            quality, cost = one.found.quality.change, one.found.cost.change
+            of_quality, of_cost = one.found.quality.change, one.found.cost.change
             lines.append(
                 f"{one.name:<16}{one.found.decisions:>10,}  "
-                f"{percent(1 - one.found.without_overlap):>8}  {bounds_words(quality)}, "
-                f"{bounds_words(cost, 1000 / NANO)}"
+                f"{percent(1 - one.found.without_overlap):>8}  {bounds_words(of_quality)}, "
+                f"{bounds_words(of_cost, 1000 / NANO)}"
             )
     if tails(answer):
         lines += ["", tails(answer)]

@@ -22,20 +22,20 @@
       return known.get(token);
     };
   };
-  const dressed = (value, colour) => {
+  const resolved = (value, colour) => {
     if (typeof value === "string") {
       if (value.startsWith("var(--")) return colour(value);
       return utc.test(value) ? local(value) : value.replaceAll("{zone}", zone);
     }
-    if (Array.isArray(value)) return value.map((item) => dressed(item, colour));
+    if (Array.isArray(value)) return value.map((item) => resolved(item, colour));
     if (value === null || typeof value !== "object") return value;
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, dressed(item, colour)]));
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, resolved(item, colour)]));
   };
   const prepared = (figure) => {
     const plot = figure.querySelector(".chart-plot");
     const source = JSON.parse(document.getElementById(figure.dataset.chart).textContent);
     const probe = plot.parentElement.appendChild(document.createElement("span"));
-    const chart = dressed(source, lookUp(probe));
+    const chart = resolved(source, lookUp(probe));
     chart.layout.font = { ...chart.layout.font, family: getComputedStyle(probe).fontFamily };
     probe.remove();
     return { plot, chart };
@@ -50,7 +50,7 @@
     for (const figure of within.querySelectorAll("figure[data-chart]")) {
       if (window.Plotly) draw(figure);
       else figure.querySelector(".chart-plot").textContent =
-        "The chart's script did not load. The numbers below are complete; reload to see the picture.";
+        "The chart could not be drawn because its script did not load. The numbers below are complete. Reload the page to try again.";
     }
   };
 
@@ -78,7 +78,7 @@
     const marked = cell.querySelector("time[datetime], data[value]");
     const text = marked ? marked.getAttribute(marked.localName === "time" ? "datetime" : "value")
       : cell.textContent.trim().replace(/\s+/g, " ");
-    // A spreadsheet runs text that begins like a formula.
+    // A spreadsheet would run text that begins like a formula.
     const safe = /^[=+\-@\t]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text;
     return /[",\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
   };

@@ -1,6 +1,6 @@
-// The chat: streams /v1/chat/completions with the session's CSRF token, shows who answered and what
-// it cost, loads why when that is opened, and sends a thumb as a rating. Nothing is kept when the
-// page is left; no key is ever here.
+// The chat: streams /v1/chat/completions with the session's CSRF token, shows the model and the
+// cost, loads the explanation on demand, and sends thumbs as ratings. The page stores nothing and
+// never holds an API key.
 "use strict";
 {
   const form = document.querySelector("[data-chat]");
@@ -10,7 +10,7 @@
   const stop = form.querySelector("[data-stop]");
   const fresh = form.querySelector("[data-new]");
   const token = form.querySelector("[name=csrfmiddlewaretoken]").value;
-  const nobody = "00000000-0000-0000-0000-000000000000";
+  const placeholder = "00000000-0000-0000-0000-000000000000";
   let messages = [];
   let session = crypto.getRandomValues(new Uint32Array(2)).join("-");
   let running = null;
@@ -21,14 +21,14 @@
     return made;
   };
   const part = (of, name) => of.querySelector(`[data-${name}]`);
-  const say = (element, words) => { element.textContent = words; element.hidden = false; };
+  const show = (element, text) => { element.textContent = text; element.hidden = false; };
   const dollars = (amount) => {
     const value = Number(amount);
     const digits = Math.abs(value) >= 1 || value === 0 ? 2 : Math.min(6, 1 - Math.floor(Math.log10(Math.abs(value))));
     return `$${value.toFixed(digits)}`;
   };
 
-  // Each event of a stream, as it comes.
+  // The events of a stream, one by one.
   const events = async function* (body) {
     const reader = body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
@@ -56,8 +56,8 @@
     });
     const decision = response.headers.get("x-switchyard-decision-id");
     if (!response.ok) {
-      const told = await response.json().catch(() => ({}));
-      throw new Error(told.error?.message ?? `The server answered ${response.status}.`);
+      const body = await response.json().catch(() => ({}));
+      throw new Error(body.error?.message ?? `The server answered ${response.status}.`);
     }
     const model = response.headers.get("x-switchyard-model");
     part(answer, "who").textContent = model;
@@ -71,7 +71,7 @@
     }
     messages.push({ role: "assistant", content: words });
     part(answer, "rating").hidden = false;
-    if (!words) say(part(answer, "problem"), "The model answered without words.");
+    if (!words) show(part(answer, "problem"), "The model returned an empty answer.");
   };
 
   const explain = (answer, how) => {
@@ -82,15 +82,15 @@
       const { score, threshold } = decision.router;
       facts.push(`score ${score.toFixed(3)} ${score >= threshold ? "≥" : "<"} ${threshold.toFixed(3)}`);
     }
-    if (how.answered_by !== decision.model) facts.push(`instead of ${decision.model}, which did not answer`);
+    if (how.answered_by !== decision.model) facts.push(`fallback for ${decision.model}, which did not answer`);
     facts.push(cost.actual == null ? "no price" : `cost ${dollars(cost.actual)}`);
     if (cost.saving != null) {
       const saved = Number(cost.saving), against = decision.cost.baseline_model;
-      if (!saved) facts.push(`as much as ${against} would have cost`);
+      if (!saved) facts.push(`the same cost as ${against}`);
       else if (saved > 0) facts.push(`saved ${dollars(saved)} against ${against}`);
-      else facts.push(`${dollars(-saved)} more than ${against} would have cost`);
+      else facts.push(`${dollars(-saved)} more than ${against}`);
     }
-    say(part(answer, "facts"), facts.join(" · "));
+    show(part(answer, "facts"), facts.join(" · "));
   };
 
   const offer = (answer, decision) => {
@@ -100,10 +100,10 @@
       if (!box.open) return;
       const place = part(answer, "why-text");
       try {
-        const found = await fetch(form.dataset.why.replace(nobody, decision), { redirect: "error" });
+        const found = await fetch(form.dataset.why.replace(placeholder, decision), { redirect: "error" });
         place.innerHTML = await found.text(); // our own template, which escapes
       } catch {
-        place.textContent = "The server was not reached. Close this and open it again.";
+        place.textContent = "The server could not be reached. Close this and open it again.";
       }
     });
     for (const button of answer.querySelectorAll("[data-rate-as]")) {
@@ -112,9 +112,9 @@
   };
 
   const rate = async (answer, decision, button) => {
-    const told = part(answer, "rated");
+    const status = part(answer, "rated");
     try {
-      const response = await fetch(form.dataset.rate.replace(nobody, decision), {
+      const response = await fetch(form.dataset.rate.replace(placeholder, decision), {
         method: "POST", redirect: "error", headers: { "X-CSRFToken": token },
         body: new URLSearchParams({ rating: button.dataset.rateAs }),
       });
@@ -122,9 +122,9 @@
       for (const other of answer.querySelectorAll("[data-rate-as]")) {
         other.setAttribute("aria-pressed", String(other === button));
       }
-      told.textContent = "Noted as its quality.";
+      status.textContent = "Saved as a quality rating.";
     } catch (error) {
-      told.textContent = error instanceof TypeError ? "The server was not reached. Try again." : error.message;
+      status.textContent = error instanceof TypeError ? "The server could not be reached. Try again." : error.message;
     }
   };
 
@@ -150,10 +150,10 @@
     try {
       await ask(answer);
     } catch (error) {
-      messages.length = before; // the next message does not repeat what was not answered
+      messages.length = before; // the next request does not repeat an unanswered message
       const stopped = error.name === "AbortError";
-      const lost = error instanceof TypeError ? "The server was not reached. Try again." : error.message;
-      say(part(answer, "problem"), stopped ? "Stopped." : lost);
+      const lost = error instanceof TypeError ? "The server could not be reached. Try again." : error.message;
+      show(part(answer, "problem"), stopped ? "Stopped." : lost);
       if (part(answer, "who").textContent === "…") part(answer, "who").textContent = "No answer";
       if (!text.value) text.value = stopped ? "" : words;
     }

@@ -1,5 +1,5 @@
-// Filters act as soon as one is chosen with a pointer; with the keyboard, where each arrow key is a
-// choice, the button does it. Empty fields and days that are not asked for stay out of the address.
+// A filter applies when it is chosen with a pointer. With the keyboard, where each arrow key is a
+// choice, the button applies it. Empty fields and unused days stay out of the address.
 "use strict";
 {
   const form = document.querySelector("[data-filters]");
@@ -25,7 +25,7 @@
   form?.addEventListener("submit", () => {
     for (const field of form.elements) if (field.name && !field.value) field.disabled = true;
   });
-  // Back to this page: a browser may bring the form as it was left.
+  // After "back" a browser may restore the form in its old state.
   addEventListener("pageshow", () => {
     for (const field of form?.elements ?? []) field.disabled = false;
     showDays();

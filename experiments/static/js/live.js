@@ -1,6 +1,6 @@
-// Live refresh: <main data-live="30"> fetches its own address every 30 seconds and replaces each
-// [data-live-region] by the one of the same id. The server leaves data-live out when the date
-// range has an end, since nothing new can arrive. A button [data-live-switch] pauses it.
+// Live refresh: <main data-live="30"> fetches the page every 30 seconds and replaces each
+// [data-live-region] by the new one with the same id. The server omits data-live when the date
+// range has ended, because nothing new can arrive. A button [data-live-switch] pauses it.
 "use strict";
 {
   const main = document.querySelector("[data-live]");
@@ -40,10 +40,10 @@
       paused = !paused;
       sessionStorage.setItem("live", paused ? "paused" : "on");
       rest();
-      refresh().catch(() => label("Not reached; trying again"));
+      refresh().catch(() => label("Connection lost; trying again"));
     });
     setInterval(
-      () => refresh().catch(() => label("Not reached; trying again")),
+      () => refresh().catch(() => label("Connection lost; trying again")),
       1000 * Math.max(5, Number(main.dataset.live)),
     );
   }

@@ -1,9 +1,9 @@
-// What every page does once it is there: <time datetime="…Z"> in the reader's own zone (the exact
-// UTC value stays in the title), and on a phone the lit station scrolled into view.
+// On every page: shows <time datetime="…Z"> in the reader's time zone (the exact UTC value stays
+// in the title), and on a phone scrolls the current navigation entry into view.
 "use strict";
 {
   const two = (number) => String(number).padStart(2, "0");
-  const tell = (within) => {
+  const localize = (within) => {
     for (const time of within.querySelectorAll("time[datetime*='T']")) {
       const at = new Date(time.dateTime);
       if (Number.isNaN(at.getTime())) continue;
@@ -12,7 +12,7 @@
         `${two(at.getHours())}:${two(at.getMinutes())}${"seconds" in time.dataset ? `:${two(at.getSeconds())}` : ""}`;
     }
   };
-  document.addEventListener("switchyard:refresh", (event) => tell(event.target));
-  tell(document);
+  document.addEventListener("switchyard:refresh", (event) => localize(event.target));
+  localize(document);
   document.querySelector(".stations [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 }

@@ -1,5 +1,5 @@
-// The playground without reloading: Enter in the prompt, or a change of what it is tried as, posts
-// the form and puts the answer below. Without this script the form does the same with a new page.
+// The playground without reloading: Enter in the prompt, or another choice, posts the form and
+// shows the result below. Without this script the form loads a new page.
 "use strict";
 {
   const form = document.querySelector("[data-playground]");
@@ -18,14 +18,14 @@
     if (!prompt.value.trim()) return;
     const turn = ++latest;
     place.setAttribute("aria-busy", "true");
-    let html = `<p class="notice notice-worse">The server was not reached. Try again.</p>`;
+    let html = `<p class="notice notice-worse">The server could not be reached. Try again.</p>`;
     try {
       const answer = await fetch(form.action, {
         method: "POST", body: new FormData(form), headers: { "X-Partial": "1" }, redirect: "error",
       });
       if (answer.ok) html = await answer.text();
-    } catch { /* what is said above */ }
-    if (turn !== latest) return; // a later question is under way
+    } catch { /* keep the message above */ }
+    if (turn !== latest) return; // a newer request is running
     place.innerHTML = html;
     place.setAttribute("aria-busy", "false");
     form.querySelector("[data-examples]")?.remove();

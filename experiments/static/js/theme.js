@@ -3,13 +3,13 @@
 {
   const root = document.documentElement;
   const modes = ["auto", "light", "dark"];
-  const words = { auto: "as the system", light: "light", dark: "dark" };
+  const words = { auto: "system", light: "light", dark: "dark" };
 
   const remembered = () => {
     try { return localStorage.getItem("theme"); } catch { return null; } // storage may be refused
   };
   const remember = (mode) => {
-    try { localStorage.setItem("theme", mode); } catch { /* this page only, then */ }
+    try { localStorage.setItem("theme", mode); } catch { /* then for this page only */ }
   };
   const show = (mode) => {
     root.dataset.theme = mode;

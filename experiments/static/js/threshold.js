@@ -1,5 +1,5 @@
 // The slider under the histogram of scores: moves the threshold's line, colours the bars by it and
-// says what it would do. The sentences come from the server, one for each hundredth.
+// shows its effect. The server sends one summary for each hundredth.
 "use strict";
 {
   const panel = document.querySelector("[data-threshold]");
@@ -37,7 +37,7 @@
     source.textContent = JSON.stringify(chart);
     figure.parentElement.dispatchEvent(new CustomEvent("switchyard:refresh", { bubbles: true }));
     output.value = threshold.toFixed(2);
-    sentence.textContent = moves.sentences[Math.round(threshold * 100)];
+    sentence.textContent = moves.summaries[Math.round(threshold * 100)];
   };
   input?.addEventListener("input", () => {
     if (!waiting) requestAnimationFrame(move);

@@ -1,5 +1,5 @@
-// The slider under the curve of all thresholds: moves the candidate's mark along it and says what
-// the log knows there. Everything comes from the server, one entry for each threshold.
+// The slider under the curve of all thresholds: moves the candidate's mark along it and shows the
+// estimate there. The server sends one entry for each threshold.
 "use strict";
 {
   const panel = document.querySelector("[data-what-if]");
@@ -14,13 +14,13 @@
 
   const move = () => {
     waiting = false;
-    const { x, y, sentence: told, href } = moves[Number(input.value)];
+    const { x, y, sentence: text, href } = moves[Number(input.value)];
     const chart = JSON.parse(source.textContent);
     chart.data[CHOSEN].x = [x];
     chart.data[CHOSEN].y = [y];
     source.textContent = JSON.stringify(chart);
     panel.dispatchEvent(new CustomEvent("switchyard:refresh", { bubbles: true }));
-    sentence.textContent = told;
+    sentence.textContent = text;
     link.href = href;
   };
   input?.addEventListener("input", () => {

@@ -1,1 +1,0 @@
-"""Learning a router from one's own traffic: thresholds, fits, comparisons and claims."""
