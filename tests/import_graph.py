@@ -18,7 +18,7 @@ NAMED_MODULE = re.compile(r"experiments(\.\w+)+")
 # From the ground up. A package imports from lower floors only.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("core", "analysis"),
-    ("storage", "routers", "shapes"),
+    ("storage", "routers", "verifiers", "shapes"),
     ("models",),
     ("background", "configuration", "limits", "access"),
     ("decisions",),

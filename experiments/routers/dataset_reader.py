@@ -97,15 +97,15 @@ class Source(NamedTuple):
         elif file.suffix == ".parquet":
             yield from self._items(_of_parquet(file))
         elif file.suffix == ".csv":
-            yield from self._items(_of_csv(file))
+            yield from self._items(csv_fields(file))
         else:
-            yield from self._items(_of_json_lines(file))
+            yield from self._items(json_fields(file))
 
     def _of_benchmark(self, file: Path) -> Iterator[Item]:
         """RouteLLM's columns are the models' names, and the group is the file's."""
         contaminated = contaminated_prompts(file)
         group = file.stem.removeprefix("mmlu_").removesuffix("_responses")
-        for where, done, found in _of_csv(file):
+        for where, done, found in csv_fields(file):
             missing = found and {"prompt", self.strong, self.weak} - set(found)
             if missing:
                 raise OutcomesError(f"{file}, line 1: no column {', '.join(sorted(missing))}.")
@@ -159,27 +159,27 @@ class Source(NamedTuple):
 
     def _row(self, fields: Fields) -> Row:
         """Raises ValueError with the reason."""
-        scores = _by_model(fields, SCORE, "scores", _score)
-        costs = _by_model(fields, COST, "costs", _money)
+        scores = _by_model(fields, SCORE, "scores", read_score)
+        costs = _by_model(fields, COST, "costs", read_money)
         own = {"strong": self.strong, "weak": self.weak}
         values: dict[str, Any] = {}
         for side, model in own.items():
             if f"{side}_score" in fields:
-                values[side] = _score(fields[f"{side}_score"], f"{side}_score")
+                values[side] = read_score(fields[f"{side}_score"], f"{side}_score")
             elif model in scores:
                 values[side] = scores[model]
             else:
                 raise ValueError(f"there is no {side}_score, nor a score of {model}")
-            cost = _money(fields.get(f"{side}_cost"), f"{side}_cost")
+            cost = read_money(fields.get(f"{side}_cost"), f"{side}_cost")
             values[f"{side}_cost"] = costs.get(model) if cost is None else cost
             tokens = f"{side}_output_tokens"
             values[tokens] = _count(fields.get(tokens), tokens)
-            named = _word(fields, f"{side}_model")
+            named = read_word(fields, f"{side}_model")
             values[f"{side}_model"] = named or (model if model in scores else "")
         return Row(
-            prompt=_prompt(fields.get("prompt")),
-            domain=_word(fields, "domain"),
-            group=_word(fields, "group"),
+            prompt=read_prompt(fields.get("prompt")),
+            domain=read_word(fields, "domain"),
+            group=read_word(fields, "group"),
             scores={name: score for name, score in scores.items() if score is not None},
             costs={name: cost for name, cost in costs.items() if cost is not None},
             **values,
@@ -201,7 +201,7 @@ def _files(path: Path) -> list[Path]:
     return [path]
 
 
-def _of_csv(file: Path) -> Iterator[tuple[str, int, Fields | None]]:
+def csv_fields(file: Path) -> Iterator[tuple[str, int, Fields | None]]:
     """Broken bytes come as half surrogates, so that only their row is refused."""
     read = 0
 
@@ -223,7 +223,7 @@ def _of_csv(file: Path) -> Iterator[tuple[str, int, Fields | None]]:
         yield f"{file.name}, line {reader.line_num}", read, _whole(row)
 
 
-def _of_json_lines(file: Path) -> Iterator[tuple[str, int, Fields | None]]:
+def json_fields(file: Path) -> Iterator[tuple[str, int, Fields | None]]:
     read = 0
     with file.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
         for number, line in enumerate(lines, start=1):
@@ -284,7 +284,7 @@ def _by_model(fields: Fields, prefix: str, name: str, read: Any) -> dict[str, An
     return found | {model: read(value, f"{name}.{model}") for model, value in nested}
 
 
-def _prompt(value: Any) -> str:
+def read_prompt(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError("the prompt is empty")
     if len(value) > _LONGEST_PROMPT:
@@ -292,7 +292,7 @@ def _prompt(value: Any) -> str:
     return value
 
 
-def _word(fields: Fields, name: str) -> str:
+def read_word(fields: Fields, name: str) -> str:
     value = fields.get(name)
     text = "" if value is None else str(value).strip()
     if len(text) > LONGEST[name]:
@@ -302,7 +302,7 @@ def _word(fields: Fields, name: str) -> str:
     return text
 
 
-def _score(value: Any, column: str) -> float:
+def read_score(value: Any, column: str) -> float:
     """A number in [0, 1] or True/False."""
     try:
         text = str(value).strip().lower()
@@ -314,7 +314,7 @@ def _score(value: Any, column: str) -> float:
     return score
 
 
-def _money(value: Any, column: str) -> int | None:
+def read_money(value: Any, column: str) -> int | None:
     """Dollars to nano-dollars; None where nothing is said."""
     if _is_empty(value):
         return None

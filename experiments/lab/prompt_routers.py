@@ -1,0 +1,82 @@
+"""Prompt routers on recorded outcomes, shipped and trained in folds: what a cascade must beat."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from experiments.lab.columns import Floats
+from experiments.routers.embedding import default_embedding
+from experiments.routers.features import Features, featurise
+from experiments.routers.loading import load_router
+from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL, Outcomes
+from experiments.routers.training.candidates import BaselineCandidate, LocalCandidate
+from experiments.routers.training.crossval import Candidate, held_out_scores
+from experiments.routers.training.examples import prepare
+from experiments.routers.training.fit import TooFewPromptsError
+from experiments.routers.training.folds import Folds
+from experiments.routers.training.hyperparameter_search import (
+    LinearFitter,
+    NeighbourFitter,
+    Searched,
+)
+from experiments.routers.training.training_data import of_outcomes
+
+SHIPPED = ("local", "local_mf")
+WORDS, LOCAL, KNN, LINEAR = "words", "local trained", "knn", "linear"
+TRAINED = (WORDS, LOCAL, KNN, LINEAR)
+_LEAST = 65
+
+Step = Callable[[str], object]
+
+
+class Trained(NamedTuple):
+    """A kind of router to cross-validate; the first column of its scores counts."""
+
+    name: str
+    build: Callable[[], Candidate]
+
+
+def prompt_router_scores(
+    outcomes: Outcomes,
+    folds: Folds,
+    *,
+    seed: int,
+    features: tuple[Features, ...] | None = None,
+    step: Step = lambda name: None,
+) -> dict[str, Floats]:
+    """Scores of every row by router name; those of trained routers by the fit that did not see the
+    row. Kinds that cannot learn from so few prompts are left out."""
+    seen = features or tuple(map(featurise, outcomes.prompts))
+    found: dict[str, Floats] = {}
+    for name in SHIPPED:
+        router = load_router(name)
+        found[name] = np.array([router.score(one) for one in seen])
+        step(name)
+    for kind in _kinds(outcomes, seed):
+        values = _held_out(kind, folds)
+        if values is not None:
+            found[kind.name] = values
+        step(kind.name)
+    return found
+
+
+def _kinds(outcomes: Outcomes, seed: int) -> Iterator[Trained]:
+    data = of_outcomes(outcomes, (STRONG_MODEL, WEAK_MODEL))
+    yield Trained(WORDS, lambda: BaselineCandidate(outcomes))
+    yield Trained(LOCAL, lambda: LocalCandidate(prepare(outcomes, default_embedding()), seed))
+    yield Trained(KNN, lambda: Searched(NeighbourFitter(data, seed), data, seed))
+    yield Trained(LINEAR, lambda: Searched(LinearFitter(data, seed), data, seed))
+
+
+def _held_out(kind: Trained, folds: Folds) -> Floats | None:
+    sizes = np.bincount(folds[folds >= 0])
+    if len(folds) - sizes.max() < _LEAST:
+        return None
+    try:
+        with threadpool_limits(limits=1):
+            scores = held_out_scores(kind.build(), folds)[:, 0]
+    except (TooFewPromptsError, ValueError):
+        return None
+    return scores if np.isfinite(scores).all() else None
