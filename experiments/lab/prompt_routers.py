@@ -1,11 +1,13 @@
 """Prompt routers on recorded outcomes, shipped and trained in folds: what a cascade must beat."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from experiments.analysis.routing.measures import measure
 from experiments.lab.columns import Floats
 from experiments.routers.embedding import default_embedding
 from experiments.routers.features import Features, featurise
@@ -13,9 +15,9 @@ from experiments.routers.loading import load_router
 from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL, Outcomes
 from experiments.routers.training.candidates import BaselineCandidate, LocalCandidate
 from experiments.routers.training.crossval import Candidate, held_out_scores
-from experiments.routers.training.examples import prepare
+from experiments.routers.training.examples import Rows, prepare
 from experiments.routers.training.fit import TooFewPromptsError
-from experiments.routers.training.folds import Folds
+from experiments.routers.training.folds import N_FOLDS, Folds, question_folds
 from experiments.routers.training.hyperparameter_search import (
     LinearFitter,
     NeighbourFitter,
@@ -26,6 +28,7 @@ from experiments.routers.training.training_data import of_outcomes
 SHIPPED = ("local", "local_mf")
 WORDS, LOCAL, KNN, LINEAR = "words", "local trained", "knn", "linear"
 TRAINED = (WORDS, LOCAL, KNN, LINEAR)
+SIZES = (50, 100, 200, 400, 800)
 _LEAST = 65
 
 Step = Callable[[str], object]
@@ -80,3 +83,42 @@ def _held_out(kind: Trained, folds: Folds) -> Floats | None:
     except (TooFewPromptsError, ValueError):
         return None
     return scores if np.isfinite(scores).all() else None
+
+
+def learning_curves(
+    outcomes: Outcomes, *, seed: int, step: Step = lambda name: None
+) -> dict[str, dict[int, float | None]]:
+    """APGR of the kinds that train quickly, by the number of training pairs: every fold is scored
+    by a fit on that many of the other rows. None where the strong model is not surely better."""
+    data = of_outcomes(outcomes, (STRONG_MODEL, WEAK_MODEL))
+    folds = question_folds(len(outcomes), seed)
+    candidates: dict[str, Candidate] = {
+        WORDS: BaselineCandidate(outcomes),
+        KNN: Searched(NeighbourFitter(data, seed), data, seed),
+        LINEAR: Searched(LinearFitter(data, seed), data, seed),
+    }
+    most = int(len(outcomes) * (1 - 1 / N_FOLDS))
+    found: dict[str, dict[int, float | None]] = {}
+    for name, candidate in candidates.items():
+        found[name] = {}
+        for size in (size for size in SIZES if size <= most):
+            limited = _Limited(candidate, size, seed)
+            with threadpool_limits(limits=1):
+                scores = held_out_scores(limited, folds)[:, 0]
+            found[name][size] = measure(scores, outcomes.strong, outcomes.weak).apgr
+        step(f"{name}, learning curve")
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Limited:
+    """A candidate that is fitted on so many of the training rows, drawn at random."""
+
+    candidate: Candidate
+    size: int
+    seed: int
+    names: ClassVar[tuple[str, ...]] = ("limited",)
+
+    def __call__(self, train: Rows, held_out: Rows) -> Floats:
+        drawn = np.random.default_rng(self.seed).permutation(train)[: self.size]
+        return self.candidate(np.sort(drawn), held_out)
