@@ -1,0 +1,1 @@
+"""Learning a router from one's own traffic: thresholds, fits, comparisons and claims."""
