@@ -184,7 +184,7 @@ class DomainRouter(DomainDecider):
     def _expected_decision(self, prompt: Prompt) -> RoutingDecision:
         """Without a coroutine; where no model may answer, a decision without one."""
         try:
-            if self.is_routellm_enabled(prompt.domain.name):
+            if self._is_routed(prompt):
                 return self._route(prompt).decision
             return self._explain(prompt, ModelSelector(self.registry).select(prompt.criteria).model)
         except NoEligibleModelsError as error:
@@ -302,9 +302,7 @@ class DomainRouter(DomainDecider):
         self._remember(
             prompt,
             started,
-            routing_method=ROUTELLM
-            if self.is_routellm_enabled(prompt.domain.name)
-            else DOMAIN_SELECTOR,
+            routing_method=ROUTELLM if self._is_routed(prompt) else DOMAIN_SELECTOR,
             selected_model="",
             routing_confidence=0.0,
             estimated_cost=None,

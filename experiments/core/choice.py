@@ -56,12 +56,14 @@ class Scorer:
 
 @dataclass(frozen=True, slots=True)
 class Chooser:
-    """Chooses models for one prompt of one domain."""
+    """Chooses models for one prompt of one domain. `detected` is the prompt's own domain where a
+    more cautious one decides."""
 
     policy: Policy
     domain: Domain
     situation: DecisionInputs
     scorer: Scorer
+    detected: Domain | None = None
 
     def choose(self, wanted: RoutingPolicy) -> Choice:
         if wanted.method is Method.DOMAIN_SELECTOR:
@@ -180,14 +182,18 @@ class Path(NamedTuple):
 def paths(chooser: Chooser) -> Iterator[Path]:
     """Every policy that this unit could have got, with its probability. They sum to 1."""
     policy, domain, unit = chooser.policy, chooser.domain, chooser.situation.unit
+    own = flag_probability(chooser.detected.flag, unit) if chooser.detected else 1.0
     routed = (
         flag_probability(policy.master, unit)
         * (1 - policy.holdout.share / BUCKETS)
         * flag_probability(domain.flag, unit)
+        * own
     )
     if routed < 1:
         yield Path(DOMAIN_SELECTOR, 1 - routed)
-    if routed > 0:
+    if routed > 0 and chooser.detected:
+        yield Path(domain.policy, routed)
+    elif routed > 0:
         for arm, share in arm_probabilities(policy, domain.name):
             if share > 0:
                 yield Path(arm.policy if arm else domain.policy, routed * share)

@@ -18,6 +18,7 @@ from experiments.core.assignment import (
     rollout_arm,
 )
 from experiments.core.bucketing import BUCKETS, bucket_index
+from experiments.core.caution import cautious_domain
 from experiments.core.choice import (
     DOMAIN_SELECTOR,
     Chooser,
@@ -55,12 +56,15 @@ def decide(policy: Policy, situation: DecisionInputs, score: ScoreRouter) -> Dec
     scorer = Scorer(policy, score)
     if flag_probability(policy.master, unit) > 0:  # the kill switch is not active
         scorer.score_local_routers()
-    chooser = Chooser(policy, domain, situation, scorer)
+    cautious = cautious_domain(policy, situation, domain, confidence)
+    deciding = cautious or domain
+    chooser = Chooser(policy, deciding, situation, scorer, domain if cautious else None)
 
-    flags = (evaluate_flag(policy.master, unit), evaluate_flag(domain.flag, unit))
+    rules = (policy.master, domain.flag, *((cautious.flag,) if cautious else ()))
+    flags = tuple(evaluate_flag(rule, unit) for rule in rules)
     refusal = _refusal(policy, situation, flags)
-    assignment = None if refusal else _assignment(policy, domain, situation)
-    wanted = _wanted(policy, domain, situation, refusal, assignment)
+    assignment = None if refusal else _assignment(policy, domain, situation, cautious)
+    wanted = _wanted(policy, deciding, situation, refusal, assignment)
     choice = _choice(chooser, wanted, refusal)
     explored = _explores(policy, wanted, choice, situation.decision_id)
     intended = choice.other if explored and choice.other else choice.model
@@ -68,7 +72,7 @@ def decide(policy: Policy, situation: DecisionInputs, score: ScoreRouter) -> Dec
     model, unavailable = (
         (intended, ()) if direct else chooser.replace_unavailable(intended, choice.pair)
     )
-    pair = choice.pair or (None if direct else pair_of(policy, domain, wanted))
+    pair = choice.pair or (None if direct else pair_of(policy, deciding, wanted))
 
     return Decision(
         id=situation.decision_id,
@@ -79,7 +83,7 @@ def decide(policy: Policy, situation: DecisionInputs, score: ScoreRouter) -> Dec
         overridden=situation.domain_override is not None,
         flags=flags,
         assignment=assignment,
-        cohort=_cohort(policy, domain, situation, flags),
+        cohort=None if cautious else _cohort(policy, domain, situation, flags),
         audited=_is_audited(assignment, situation.decision_id),
         policy=wanted,
         choice=choice,
@@ -94,6 +98,7 @@ def decide(policy: Policy, situation: DecisionInputs, score: ScoreRouter) -> Dec
         sticky=unit.sticky,
         listed=_is_listed(policy, domain, situation),
         forced=_is_forced(situation),
+        cautious=cautious,
     )
 
 
@@ -111,7 +116,7 @@ def detected_domain(policy: Policy, situation: DecisionInputs) -> tuple[Domain, 
 def _refusal(policy: Policy, situation: DecisionInputs, flags: tuple[FlagState, ...]) -> str | None:
     """Why this unit is not routed, or None. If the caller names a router, only the kill switch
     prevents routing. If the caller names a model, nothing is routed."""
-    master, own = flags
+    master, own, *cautious = flags
     if situation.asked and situation.asked.model:
         return None
     if not master.on:
@@ -120,14 +125,21 @@ def _refusal(policy: Policy, situation: DecisionInputs, flags: tuple[FlagState, 
         return None
     if in_holdout(policy.holdout, situation.unit):
         return "holdout"
-    return None if own.on else "domain_flag_off"
+    if not own.on:
+        return "domain_flag_off"
+    return None if all(flag.on for flag in cautious) else "unknown_language"
 
 
-def _assignment(policy: Policy, domain: Domain, situation: DecisionInputs) -> Assignment | None:
+def _assignment(
+    policy: Policy, domain: Domain, situation: DecisionInputs, cautious: Domain | None
+) -> Assignment | None:
+    """Experiments leave out prompts that a more cautious domain than their own decides."""
     if situation.asked:
         return None
     if situation.force_arm is not None:
         return force(policy, domain.name, situation.force_arm)
+    if cautious:
+        return None
     counted = not _is_listed(policy, domain, situation)
     unit, decision_id = situation.unit, situation.decision_id
     return assign(policy, domain.name, unit, decision_id, counted=counted)

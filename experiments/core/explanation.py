@@ -81,9 +81,14 @@ def _domain(facts: DecisionView) -> ExplanationStep:
         "domain",
         f"{facts.domain} {facts.confidence:.2f}",
         PASSED,
-        (("Detector", facts.detector),),
+        (("Detector", facts.detector), *_caution(facts)),
         tuple((c.name, f"{c.confidence:.2f}{_under_minimum(facts, c)}") for c in others),
     )
+
+
+def _caution(facts: DecisionView) -> Iterator[tuple[str, str]]:
+    if facts.cautious:
+        yield "Language", f"unknown to the detector, so decided like {facts.cautious}"
 
 
 def _under_minimum(facts: DecisionView, other: Candidate) -> str:

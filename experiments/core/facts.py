@@ -70,11 +70,12 @@ class DecisionView:
     fallbacks: Sequence[Fallback]
     report: Report | None
     ratings: Sequence[Rating]
+    cautious: str = ""
 
     @property
     def place(self) -> str:
         """The arm or domain whose policy decided."""
-        return f"arm {self.arm}" if self.arm else self.domain
+        return f"arm {self.arm}" if self.arm else self.cautious or self.domain
 
     @property
     def deciding_flag(self) -> FlagState | None:

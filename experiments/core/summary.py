@@ -9,6 +9,8 @@ from experiments.core.wording import comparison, dollars, percent
 WHY_SELECTOR = {
     "policy": "the policy of {place} is the domain selector",
     "holdout": "this unit is in the global holdout, which always uses the domain selector",
+    "unknown_language": "the prompt's language is unknown and it may be {place}, whose flag is "
+    "off, so the domain selector chose",
     "router_failed": "router {router} failed, so the domain selector chose",
     "router_timeout": "router {router} did not answer in time, so the domain selector chose",
     "router_not_ready": "router {router} was not ready, so the domain selector chose",

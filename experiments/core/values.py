@@ -109,7 +109,8 @@ class DecisionInputs:
     `input_tokens` is counted or estimated. `output_tokens` are expected per (domain, model), with
     `default_output_tokens` where nothing is known. `unavailable` models cannot answer now; with
     `pair_stands_in`, the other model of the pair is their first replacement. `day` selects the
-    prices. `asked` is the caller's own choice.
+    prices. `asked` is the caller's own choice. `unknown_language`: the detector does not know the
+    prompt's language or script.
     """
 
     decision_id: str
@@ -123,6 +124,7 @@ class DecisionInputs:
     unavailable: frozenset[str] = frozenset()
     pair_stands_in: bool = False
     asked: RequestedTarget | None = None
+    unknown_language: bool = False
     output_tokens: Mapping[tuple[str, str], int] = field(default_factory=dict)
     default_output_tokens: int = 300
 
@@ -134,7 +136,7 @@ class Decision:
     `cohort` is its group in a guarded rollout. The ratings of `audited` decisions are the quality
     metric of their experiment. `choice` is the policy's choice, `intended` the model after
     exploration, `model` the one that answers after fallbacks. `listed` and `forced` units are never
-    counted.
+    counted. `cautious` is the domain that decided instead of the detected one.
     """
 
     id: str
@@ -160,6 +162,7 @@ class Decision:
     sticky: bool
     listed: bool
     forced: bool
+    cautious: Domain | None = None
 
     @property
     def method(self) -> Method:

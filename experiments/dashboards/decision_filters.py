@@ -24,6 +24,7 @@ REASONS = {
     "policy": "domain selector by policy",
     "master_flag_off": "master flag off",
     "domain_flag_off": "domain flag off",
+    "unknown_language": "unknown language",
     "holdout": "global holdout",
     "router_failed": "router failed",
     "router_timeout": "router timeout",

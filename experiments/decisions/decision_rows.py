@@ -130,6 +130,8 @@ def _detail(
     }
     if decision.assignment and decision.assignment.experiment.by_request:
         detail["by_request"] = True
+    if decision.cautious:
+        detail["cautious"] = decision.cautious.name
     if decision.cohort and decision.cohort.slow_ms is not None:
         detail["slow_ms"] = decision.cohort.slow_ms
     if around.metadata:
@@ -165,6 +167,7 @@ def _inputs(decision: Decision, situation: DecisionInputs) -> dict[str, Any]:
         "criteria": asdict(situation.criteria) if situation.criteria else None,
         "unavailable": sorted(situation.unavailable),
         **({"pair_stands_in": True} if situation.pair_stands_in else {}),
+        **({"unknown_language": True} if situation.unknown_language else {}),
         **({"asked": list(situation.asked)} if situation.asked else {}),
         "default_output_tokens": situation.default_output_tokens,
         "expected": {m: n for (name, m), n in situation.output_tokens.items() if name == domain},
@@ -186,6 +189,7 @@ def situation_of(row: DecisionRow) -> DecisionInputs:
         force_arm=inputs["force_arm"],
         unavailable=frozenset(inputs["unavailable"]),
         pair_stands_in=inputs.get("pair_stands_in", False),
+        unknown_language=inputs.get("unknown_language", False),
         asked=RequestedTarget(*asked) if (asked := inputs.get("asked")) else None,
         output_tokens={(row.domain, model): n for model, n in inputs["expected"].items()},
         default_output_tokens=inputs["default_output_tokens"],

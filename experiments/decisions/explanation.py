@@ -49,6 +49,7 @@ def facts_of(row: Decision) -> DecisionView:
         counted=row.counted,
         method=row.method,
         reason=row.reason,
+        cautious=detail.get("cautious", ""),
         router=row.router,
         score=row.score,
         threshold=row.threshold,

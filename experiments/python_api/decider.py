@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from experiments.core.assignment import HashedBuckets, Unit
 from experiments.core.catalog import Model, ModelCost, Registry, find_model
+from experiments.core.caution import CONFIDENT
 from experiments.core.costs import estimate_tokens
 from experiments.core.decision import decide
 from experiments.core.detection import Candidate, DomainConfig, detect
@@ -45,7 +46,8 @@ class RouteLLMUnavailableError(Exception):
 
 
 class Prompt(NamedTuple):
-    """A text that was looked at. `base_criteria` are the caller's, before the domain's needs."""
+    """A text that was looked at. `base_criteria` are the caller's, before the domain's needs;
+    `may_be` are the domains it may belong to where its language is unknown."""
 
     text: str
     domain: DomainConfig
@@ -53,6 +55,7 @@ class Prompt(NamedTuple):
     candidates: tuple[Candidate, ...]
     domain_override: str | None
     base_criteria: ModelSelectionCriteria | None
+    may_be: tuple[str, ...] = ()
 
     @property
     def named_domains(self) -> list[tuple[str, float]]:
@@ -115,30 +118,39 @@ class DomainDecider:
             return True
         return flags.is_domain_enabled(domain) and self.routellm_config.for_domain(domain).enabled
 
+    def _is_routed(self, prompt: Prompt) -> bool:
+        """Whether RouteLLM decides for every domain that the prompt may belong to."""
+        names = (prompt.domain.name, *prompt.may_be)
+        return all(self.is_routellm_enabled(name) for name in names)
+
     def _look_at(
         self,
         text: str,
         criteria: ModelSelectionCriteria | None,
         domain_override: str | None,
     ) -> Prompt:
-        candidates = self._candidates(checked_text(text))
+        candidates, known = self._candidates(checked_text(text))
         if domain_override is not None:
             domain = self._domain(domain_override)
             return Prompt(text, domain, 1.0, candidates, domain_override, criteria)
         best = candidates[0] if candidates else Candidate(GENERAL, 0.0)
         if best.confidence < DETECTION_THRESHOLD:
             best = Candidate(GENERAL, 0.0)
-        return Prompt(text, self._domain(best.name), best.confidence, candidates, None, criteria)
+        unsure = not known and best.confidence < CONFIDENT
+        may_be = tuple(name for name, _ in candidates) if unsure else ()
+        domain = self._domain(best.name)
+        return Prompt(text, domain, best.confidence, candidates, None, criteria, may_be)
 
-    def _candidates(self, text: str) -> tuple[Candidate, ...]:
+    def _candidates(self, text: str) -> tuple[tuple[Candidate, ...], bool]:
+        """Best first, and whether the text's language is known."""
         classic = detect(text, self.domains.values())
         if self.routellm_config.domain_detector == "classic":
-            return tuple(classic)
+            return tuple(classic), True
         # Only these have been learned; a domain of one's own keeps its keywords and patterns.
         trained = [d.name for d in SEEDED_DOMAINS if d.name in self.domains]
-        learned = self._learned.candidates(text, [*trained, GENERAL])
+        learned, known = self._learned.look_at(text, [*trained, GENERAL])
         own = [c for c in classic if c.name not in trained]
-        return tuple(sorted((*own, *learned), key=lambda c: -c.confidence))
+        return tuple(sorted((*own, *learned), key=lambda c: -c.confidence)), known
 
     def _domain(self, name: str) -> DomainConfig:
         domains = self._every_domain()
@@ -155,7 +167,7 @@ class DomainDecider:
 
         Raises NoEligibleModelsError, and RouteLLMUnavailableError without `fallback_enabled`.
         """
-        if not self.is_routellm_enabled(prompt.domain.name):
+        if not self._is_routed(prompt):
             return await self._select(prompt)
         try:
             outcome = await self._route_aside(prompt)
@@ -271,7 +283,8 @@ def explain_selection(
     prompt: Prompt, model: Model, strong: Model | None, router_failure: str | None = None
 ) -> RoutingDecision:
     """The classic selector's choice as a decision, priced against the configured strong model."""
-    why = "could not decide for it" if router_failure else "is off for it"
+    off = "is off for a domain it may be, as its language is unknown" if prompt.may_be else ""
+    why = "could not decide for it" if router_failure else off or "is off for it"
     return RoutingDecision(
         should_use_routellm=False,
         recommended_model=model.name,

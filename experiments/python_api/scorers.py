@@ -92,8 +92,8 @@ class LearnedDomains:
         self._detector: LearnedDetector | None = None
         self._names: tuple[str, ...] = ()
 
-    def candidates(self, text: str, names: Iterable[str]) -> tuple[Candidate, ...]:
-        """Candidates among `names`, best first."""
+    def look_at(self, text: str, names: Iterable[str]) -> tuple[tuple[Candidate, ...], bool]:
+        """Candidates among `names`, best first, and whether the text's language is known."""
         from experiments.routers.detector import LearnedDetector  # noqa: PLC0415 - heavy
         from experiments.routers.features import featurise  # noqa: PLC0415 - heavy
 
@@ -101,7 +101,8 @@ class LearnedDomains:
         if self._detector is None or wanted != self._names:
             base = self._detector or LearnedDetector.load()
             self._detector, self._names = base.with_domains(wanted, {}), wanted
-        return tuple(self._detector.candidates(featurise(text)))
+        features = featurise(text)
+        return self._detector.candidates(features), self._detector.knows_language(features)
 
 
 def calibrated_thresholds(domains: Iterable[str]) -> dict[str, float]:

@@ -133,6 +133,10 @@ class LearnedDetector:
         named = zip(self.names, _softmax(scores).tolist(), strict=True)
         return tuple(sorted((Candidate(*pair) for pair in named), key=lambda c: (-c[1], c[0])))
 
+    def is_english(self, features: Features) -> bool:
+        """True, too, for a prompt without words."""
+        return self.head.language(features) == ENGLISH
+
     def knows_language(self, features: Features) -> bool:
         """False for a prompt in a language or script that no training prompt was in."""
         language = self.head.language(features)

@@ -200,6 +200,7 @@ def _situation(
         unavailable=request.unavailable,
         pair_stands_in=request.pair_stands_in,
         asked=request.asked,
+        unknown_language=detected.unknown_language,
         output_tokens=expected,
     )
 

@@ -27,10 +27,12 @@ LONGEST_REMEMBERED = 4_000
 
 
 class Detected(NamedTuple):
-    """Candidates best first, and which detector named them (`classic` or a sha256)."""
+    """Candidates best first, and which detector named them (`classic` or a sha256).
+    `unknown_language`: the detector was not made for the prompt's language or script."""
 
     candidates: tuple[Candidate, ...]
     detector: str
+    unknown_language: bool = False
 
 
 class PromptCache:
@@ -96,9 +98,12 @@ class Engine:
         learned = self._learned
         if policy.detection.detector == "learned" and learned is not None:
             found = features.remember(learned, lambda: learned.candidates(features))
-            return Detected(found, learned.identity)
+            return Detected(found, learned.identity, not learned.knows_language(features))
         configs = (domain.config for domain in policy.domains.values())
-        return Detected(tuple(detect(text, configs)), "classic")
+        classic = tuple(detect(text, configs))
+        # The keywords are English, unless an operator's own were found.
+        unknown = not classic and learned is not None and not learned.is_english(features)
+        return Detected(classic, "classic", unknown)
 
     def score(self, name: str, features: Features) -> Score | Failure:
         return self.pool.score(name, features)

@@ -129,6 +129,21 @@ def test_flag_off(percentage: float, fact: str, why: str) -> None:
     assert station(facts, "flag") == (fact, "passed")
 
 
+def test_unknown_language_names_the_more_cautious_domain() -> None:
+    off = FlagState("routellm_medical_domain", False, "rollout", 0.1, 0.0)
+    facts = replace(
+        FACTS,
+        flags=[*FACTS.flags, off],
+        method="domain_selector",
+        reason="unknown_language",
+        cautious="medical",
+    )
+    assert "it may be medical, whose flag is off, so the domain selector chose" in summary(facts)
+    domain = next(step for step in steps(facts) if step.name == "domain")
+    assert ("Language", "unknown to the detector, so decided like medical") in domain.details
+    assert station(facts, "flag") == ("off for everybody", "passed")
+
+
 def test_deny_list() -> None:
     off = FlagState("routellm_technical_domain", False, "deny_list", 0.1, 100.0)
     facts = replace(FACTS, flags=[ON, off], method="domain_selector", reason="domain_flag_off")

@@ -315,6 +315,15 @@ class TestLearnedDetector:
         assert router.detect_domains(text) == []
         assert router.analyze_text(text).primary_domain == "medical"
 
+    def test_an_unknown_language_needs_every_domains_flag(self) -> None:
+        text = "부작용은 무엇인가요?"
+        router = make_router(domain_detector="learned")
+        assert router.analyze_text(text).routing_method == "domain_selector"
+        router = make_router(domain_detector="learned")
+        for name in router.domains:
+            router.feature_flags.update_flags({FeatureFlags.domain_flag(name): True})
+        assert router.analyze_text(text).routing_method == "routellm"
+
     def test_a_domain_of_ones_own_keeps_its_keywords(self) -> None:
         router = DomainRouter(make_registry(), RouteLLMConfig(domain_detector="learned"))
         router.register_domain(DomainConfig("cooking", ["simmer"]))

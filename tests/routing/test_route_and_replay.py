@@ -14,6 +14,7 @@ from experiments.configuration.policy_store import store
 from experiments.configuration.revisions import revision
 from experiments.core.selection import ModelSelectionCriteria
 from experiments.decisions.decision_rows import replay
+from experiments.decisions.replay_check import check_replay
 from experiments.models import (
     Decision,
     Domain,
@@ -47,6 +48,34 @@ def test_it_works() -> None:
     assert stored.unit_hash == hash_unit("user-42")
     assert "user-42" not in str(vars(stored))
     assert stored.detail == row.detail
+
+
+@pytest.mark.parametrize("detector", ["learned", "classic"])
+def test_a_prompt_in_an_unknown_language_is_not_routed_where_medical_is_not(detector: str) -> None:
+    with revision("tests"):
+        RoutingSettings.objects.update(detector=detector)
+    row = route(RouteRequest("이부프로펜의 부작용은 무엇인가요?", unit_id="u1"))
+    assert (row.domain, row.reason, row.detail["cautious"]) == (
+        "general",
+        "unknown_language",
+        "medical",
+    )
+    assert [flag["key"] for flag in row.detail["flags"]][2:] == ["routellm_medical_domain"]
+    assert check_replay(row).same
+    assert route(RouteRequest("이부프로펜", domain="general")).reason != "unknown_language"
+
+
+def test_with_every_flag_on_the_most_cautious_domain_decides() -> None:
+    with revision("tests"):
+        Flag.objects.update(percentage=100)
+        Domain.objects.filter(name="legal").update(method="always_strong")
+    row = route(RouteRequest("이부프로펜의 부작용은 무엇인가요?", unit_id="u1"))
+    assert (row.domain, row.reason, row.detail["cautious"]) == (
+        "general",
+        "always_strong",
+        "legal",
+    )
+    assert check_replay(row).same
 
 
 def unlisted() -> None:
