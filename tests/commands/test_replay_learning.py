@@ -26,14 +26,14 @@ def replay_json(path: Path, *arguments: str) -> dict[str, Any]:
 
 
 def sums_and_poems(count: int, seed: int = 0, **extra: list[str]) -> list[tuple[object, ...]]:
-    """Only sums need the strong model."""
+    """Only poems need the strong model."""
     rng = np.random.default_rng(seed)
     rows: list[tuple[object, ...]] = [(*HEADER, *extra)]
     for at in range(count):
         numbers, is_sum = rng.integers(1000, 10_000, 2), rng.random() < 0.5
         sum_ = f"Compute {numbers[0]} + {numbers[1]}."
         prompt = sum_ if is_sum else f"Write a poem about {numbers[0]} birds and {numbers[1]} bees."
-        weak = float(rng.random() < (0.2 if is_sum else 0.9))
+        weak = float(rng.random() < (0.9 if is_sum else 0.2))
         strong = float(rng.random() < 0.95)
         rows.append(
             (prompt, strong, weak, *(values[at % len(values)] for values in extra.values()))
