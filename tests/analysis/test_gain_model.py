@@ -46,7 +46,21 @@ def test_without_labels_the_order_is_the_shipped_one() -> None:
 
     gains = traffic.model.gains(labels_of(traffic, none, none), np.arange(50))
 
+    assert not len(gains.residuals)
     assert np.argsort(gains.fresh).tolist() == np.argsort(traffic.model.shipped).tolist()
+
+
+def test_a_residual_is_what_the_other_labels_do_not_explain() -> None:
+    traffic = made_up_traffic(np.random.default_rng(8), 40)
+    labels = labels_of(traffic, np.ones(40, dtype=bool), np.zeros(40, dtype=bool))
+    every = np.arange(40)
+
+    once = traffic.model.gains(labels, every).residuals
+    moved = labels._replace(quality=labels.quality + np.where(labels.rows == 3, 0.5, 0))
+    again = traffic.model.gains(Labels(*moved), every).residuals
+
+    # The overall level moves by 0.5 / 40.
+    assert again[3] - once[3] == pytest.approx(0.5, abs=0.02)
 
 
 @pytest.mark.parametrize("kind", ["pairs", "feedback", "both"])

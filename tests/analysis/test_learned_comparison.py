@@ -6,47 +6,73 @@ import pytest
 from experiments.analysis.learning.claims import Claim, ClaimProcess
 from experiments.analysis.learning.comparison import (
     FEWEST_PAIRS,
+    SERVE_ABOVE,
     Compared,
     compare_routers,
+    expected_gains,
     serves_next,
 )
 
 
-def z_of(rng: np.random.Generator, *, learned: float, shipped: float) -> float:
-    """z with 60 pairs of 600 prompts; the arguments say how much of the gain each router knows."""
+def compared(
+    rng: np.random.Generator, *, learned: float, shipped: float, expected: float = 0.0
+) -> Compared:
+    """60 pairs of 600 prompts; the arguments say how much of the gain each column knows."""
     gain = rng.choice([-1.0, 0.0, 1.0], size=600, p=[0.1, 0.5, 0.4])
-    noise = rng.normal(size=(2, 600))
+    noise = rng.normal(size=(3, 600))
     pairs = np.flatnonzero(rng.random(600) < 0.1)
     found = compare_routers(
-        0.2 * (learned * gain + noise[0]), shipped * gain + noise[1], pairs, gain[pairs]
+        learned * gain + noise[0],
+        shipped * gain + noise[1],
+        expected * (gain + 0.1 * noise[2]),
+        pairs,
+        gain[pairs],
     )
     assert found is not None
-    return found.z
+    return found
 
 
 def test_z_is_about_standard_normal_for_equal_routers() -> None:
     rng = np.random.default_rng(1)
-    zs = [z_of(rng, learned=0.0, shipped=0.0) for _ in range(400)]
+    zs = [compared(rng, learned=0.0, shipped=0.0, expected=0.5).z for _ in range(400)]
     assert abs(np.mean(zs)) < 0.25
-    assert 0.7 < np.std(zs) < 1.2
+    assert 0.3 < np.std(zs) < 1.3
 
 
-def test_z_shows_which_router_is_better() -> None:
+def test_z_shows_which_router_is_better_where_the_model_expects_it() -> None:
     rng = np.random.default_rng(2)
-    assert np.mean([z_of(rng, learned=2.0, shipped=0.0) for _ in range(50)]) > 1.5
-    assert np.mean([z_of(rng, learned=0.0, shipped=2.0) for _ in range(50)]) < -1.5
+    better = [compared(rng, learned=2.0, shipped=0.0, expected=0.5).z for _ in range(50)]
+    worse = [compared(rng, learned=0.0, shipped=2.0, expected=0.5).z for _ in range(50)]
+    assert np.mean(better) > 1.5
+    assert np.mean(worse) < -1.5
+
+
+def test_many_pairs_outvote_a_model_that_expects_the_opposite() -> None:
+    rng = np.random.default_rng(3)
+    count = 20_000
+    gain = rng.choice([-1.0, 1.0], size=count)
+    every = np.arange(count)
+    found = compare_routers(gain, rng.normal(size=count), -0.05 * gain, every, gain)
+    assert found is not None
+    assert found.z > SERVE_ABOVE
+
+
+def test_a_rating_above_expectation_moves_the_gain_towards_the_model_that_answered() -> None:
+    found = expected_gains(np.zeros(3), np.array([0.4, 0.4, 0.0]), np.array([True, False, True]))
+    assert found.tolist() == pytest.approx([0.2, -0.2, 0.0])
 
 
 def test_equal_orders_do_not_differ() -> None:
     scores = np.linspace(0, 1, 100)
     pairs = np.arange(0, 100, 5)
-    found = compare_routers(scores, scores, pairs, np.ones(20))
+    found = compare_routers(scores, scores, scores, pairs, np.ones(20))
     assert found == Compared(0.0, 0.0, 20)
 
 
 def test_few_pairs_say_nothing() -> None:
     pairs = np.arange(FEWEST_PAIRS - 1)
-    assert compare_routers(np.arange(50.0), np.arange(50.0), pairs, np.ones(len(pairs))) is None
+    scores = np.arange(50.0)
+    assert compare_routers(scores, scores, scores, pairs, np.ones(len(pairs))) is None
 
 
 @pytest.mark.parametrize(

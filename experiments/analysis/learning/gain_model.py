@@ -54,10 +54,14 @@ class Labels(NamedTuple):
 
 
 class Gains(NamedTuple):
-    """Expected gains. `fresh`: of all prompts; `held_out`: each without the labels of its unit."""
+    """Expected gains. `fresh`: of all prompts; `held_out`: each without the labels of its unit.
+
+    `residuals`: each label's quality minus what the other units' labels let expect.
+    """
 
     fresh: Matrix
     held_out: Matrix
+    residuals: Matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +77,7 @@ class GainModel:
         """Fit on `labels` and estimate the gains of `rows`, with and without their own unit."""
         prior_gain = np.float32(self.prior.shipped_slope) * self.shipped
         if not len(labels.rows):
-            return Gains(prior_gain[rows], prior_gain[rows])
+            return Gains(prior_gain[rows], prior_gain[rows], np.zeros(0, dtype=np.float32))
         side = np.where(labels.strong, 0.5, -0.5).astype(np.float32)
         level = labels.quality.mean()
         residual = labels.quality - level - side * prior_gain[labels.rows]
@@ -81,8 +85,12 @@ class GainModel:
         alpha = cho_solve(factor, residual, check_finite=False)
         cross = self._gain_kernel(rows, labels.rows) * side
         fresh = prior_gain[rows] + cross @ alpha
-        own = self._own_part(factor[0], alpha, cross, self.units[rows], self.units[labels.rows])
-        return Gains(fresh, fresh - own)
+        lower, _ = lapack.spotri(factor[0], lower=1)
+        inverse = np.tril(lower) + np.tril(lower, -1).T
+        units, label_units = self.units[rows], self.units[labels.rows]
+        residuals = _residuals(inverse, alpha, label_units)
+        own = _own_part(inverse, residuals, cross, units, label_units)
+        return Gains(fresh, fresh - own, residuals)
 
     def _covariance(self, rows: Rows, side: Matrix) -> Matrix:
         """Of the ratings: kernel of level and gain, and noise that ratings of one prompt share."""
@@ -102,21 +110,6 @@ class GainModel:
         kernel = self.prior.gain * self.kernel(rows, columns)
         return np.asarray(kernel + self.prior.shipped_doubt**2 * slopes, dtype=np.float32)
 
-    def _own_part(
-        self, factor: Matrix, alpha: Matrix, cross: Matrix, units: Rows, label_units: Rows
-    ) -> Matrix:
-        """What each prompt's own unit adds to its estimate (the closed form of refitting)."""
-        lower, _ = lapack.spotri(factor, lower=1)
-        inverse = np.tril(lower) + np.tril(lower, -1).T
-        removed = _removed(inverse, alpha, label_units)
-        own = np.zeros(len(units), dtype=np.float32)
-        at, label = _same_unit(units, label_units)
-        for start in range(0, len(at), _DOTS_AT_A_TIME):
-            part = slice(start, start + _DOTS_AT_A_TIME)
-            dots = np.einsum("ij,ij->i", cross[at[part]], inverse[label[part]])
-            np.add.at(own, at[part], dots * removed[label[part]])
-        return own
-
 
 def newest(labels: Labels, paired: NDArray[np.bool_]) -> Labels:
     """At most 2,500 labels, oldest first: those of pairs before others, new before old."""
@@ -127,16 +120,29 @@ def newest(labels: Labels, paired: NDArray[np.bool_]) -> Labels:
     return Labels(labels.rows[order], labels.strong[order], labels.quality[order])
 
 
-def _removed(inverse: Matrix, alpha: Matrix, units: Rows) -> Matrix:
+def _own_part(
+    inverse: Matrix, residuals: Matrix, cross: Matrix, units: Rows, label_units: Rows
+) -> Matrix:
+    """What each prompt's own unit adds to its estimate (the closed form of refitting)."""
+    own = np.zeros(len(units), dtype=np.float32)
+    at, label = _same_unit(units, label_units)
+    for start in range(0, len(at), _DOTS_AT_A_TIME):
+        part = slice(start, start + _DOTS_AT_A_TIME)
+        dots = np.einsum("ij,ij->i", cross[at[part]], inverse[label[part]])
+        np.add.at(own, at[part], dots * residuals[label[part]])
+    return own
+
+
+def _residuals(inverse: Matrix, alpha: Matrix, units: Rows) -> Matrix:
     """For each unit I: the solution of inverse[I, I] x = alpha[I]. Units of one size at once."""
-    removed = np.empty_like(alpha)
+    residuals = np.empty_like(alpha)
     order = np.argsort(units, kind="stable")
     _, starts, sizes = np.unique(units[order], return_index=True, return_counts=True)
     for size in np.unique(sizes):
         members = order[starts[sizes == size][:, None] + np.arange(size)]
         blocks = inverse[members[:, :, None], members[:, None, :]]
-        removed[members] = np.linalg.solve(blocks, alpha[members][:, :, None])[:, :, 0]
-    return removed
+        residuals[members] = np.linalg.solve(blocks, alpha[members][:, :, None])[:, :, 0]
+    return residuals
 
 
 def _same_unit(units: Rows, label_units: Rows) -> tuple[Rows, Rows]:

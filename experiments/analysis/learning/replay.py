@@ -13,7 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.analysis.learning.claims import Claim, ClaimProcess
-from experiments.analysis.learning.comparison import Compared, compare_routers, serves_next
+from experiments.analysis.learning.comparison import (
+    Compared,
+    compare_routers,
+    expected_gains,
+    serves_next,
+)
 from experiments.analysis.learning.gain_model import GainModel, Gains, Labels, newest
 from experiments.analysis.learning.threshold_tables import (
     ENOUGH_SCORES,
@@ -131,6 +136,7 @@ class _Run:
         self.units = traffic.model.units[order]
         self.gain = (traffic.strong - traffic.weak)[order]
         self.flat = flat
+        self.place = np.argsort(order)
         self.random = _Policy(count, self.rules.share, flat[:1])
         self.shipped = _Policy(count, self.rules.share, traffic.cold)
         self.learned = _Policy(count, self.rules.share, traffic.cold)
@@ -152,14 +158,28 @@ class _Run:
 
     def _round(self, start: int, stop: int) -> Gains:
         """Fit on all labels of the first `start` requests; compare; choose."""
-        gains = self.traffic.model.gains(self._labels(start), self.order[:stop])
+        labels = self._labels(start)
+        gains = self.traffic.model.gains(labels, self.order[:stop])
         paired = np.flatnonzero(self.pairs[:start])
         held_out = gains.held_out[:start].astype(np.float64)
-        compared = compare_routers(held_out, self.scores[:start], paired, self.gain[paired])
+        expected = self._expected(held_out, labels, gains)
+        compared = compare_routers(
+            held_out, self.scores[:start], expected, paired, self.gain[paired]
+        )
         claim = self.process.claim
         self.serving = serves_next(self.serving, compared) and claim is not Claim.WORSE
         self.rounds.append(RoundLine(start, len(paired), compared, self.serving, claim))
         return gains
+
+    def _expected(self, held_out: Floats, labels: Labels, gains: Gains) -> Floats:
+        """The gains of the first requests, with the ratings of their chosen answers."""
+        strong = self.learned.strong[: len(held_out)]
+        residuals = np.zeros(len(held_out))
+        if self.rules.feedback:
+            places = self.place[labels.rows]
+            chosen = labels.strong == strong[places]
+            residuals[places[chosen]] = gains.residuals[chosen]
+        return expected_gains(held_out, residuals, strong)
 
     def _labels(self, start: int) -> Labels:
         """Both answers of pairs and, with feedback, the chosen answer of every other request."""
