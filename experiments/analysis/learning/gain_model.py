@@ -40,8 +40,8 @@ class GainPrior:
     level: float = 0.10
     gain_noise: float = 0.25
     level_noise: float = 0.10
-    shipped_slope: float = 0.04
-    shipped_doubt: float = 0.1
+    shipped_slope: float = 0.08
+    shipped_doubt: float = 0.15
     level_slope: float = 0.01
 
 
