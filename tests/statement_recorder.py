@@ -10,8 +10,9 @@ from django.db import connection, models
 from django.test.utils import CaptureQueriesContext
 
 from experiments.models.lock_order import CONFIGURATION, position
+from experiments.storage.bulk_sql import SEPARATOR
 
-_WRITES = re.compile(r'^(?:INSERT INTO|UPDATE|DELETE FROM) "(\w+)"')
+_WRITES = re.compile(r'^(?:WITH \w+ AS \()?(?:INSERT INTO|UPDATE|DELETE FROM) "(\w+)"')
 _LOCKS = re.compile(r'^SELECT .*? FROM "(\w+)".* FOR (?:NO KEY )?UPDATE', re.DOTALL)
 _TABLES = re.compile(r"^LOCK TABLE (.+?) IN ", re.DOTALL)
 _MANY = re.compile(r"^\d+ times: ")  # how Django logs `executemany`
@@ -57,8 +58,8 @@ def recorded() -> Iterator[list[Transaction]]:
     with CaptureQueriesContext(connection) as queries:
         yield found
     current: Transaction | None = None
-    for query in queries.captured_queries:
-        sql = _MANY.sub("", query["sql"].lstrip())
+    sent = (query["sql"].lstrip() for query in queries.captured_queries)
+    for sql in (_MANY.sub("", each) for text in sent for each in text.split(SEPARATOR)):
         if sql.startswith("BEGIN"):
             current = Transaction()
             found.append(current)

@@ -7,10 +7,11 @@ from uuid import UUID
 
 import pytest
 
+from experiments.decisions.folding import fold_all
 from experiments.decisions.rollup_queries import Span
 from experiments.gateway.in_flight import sweep_abandoned_calls
 from experiments.lab.decision_log import read_log
-from experiments.models import Decision, KeyUsage, Outcome
+from experiments.models import Decision, KeyUsage, Outcome, Rollup
 from tests.upgrading import Models, migrated_to, newest, restored
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
@@ -262,3 +263,18 @@ def test_calls_of_before_are_not_taken_for_abandoned() -> None:
     assert Decision.objects.get().pk == decision.pk
     row = KeyUsage.objects.get(pk=usage.pk)
     assert (row.requests, row.tokens, row.cost) == (1, 20, 300)
+
+
+def test_sums_of_before_take_new_changes() -> None:
+    before = migrated_to("0017_rollout_seen")
+    key = {"hour": NOON, "domain": "legal", "tier": "weak", "model": "m", "method": "routellm"}
+    before("Rollup").objects.create(**key, decisions=3, cost=5)
+    before("KeyUsage").objects.create(key_id=1, span="day", starts_at=NOON, requests=1, cost=300)
+
+    migrated_to(newest())
+    Rollup.objects.create(**key, folded=None, decisions=1, cost=-2)
+    Rollup.objects.create(**key, folded=None, decisions=1)
+    KeyUsage.objects.create(key_id=1, span="day", starts_at=NOON, folded=None, cost=-100)
+    assert fold_all() == 3
+    assert list(Rollup.objects.values_list("decisions", "cost", "folded")) == [(5, 3, True)]
+    assert list(KeyUsage.objects.values_list("requests", "cost", "folded")) == [(1, 200, True)]

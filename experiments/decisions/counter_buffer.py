@@ -1,8 +1,8 @@
-"""Collects changes of running sums and writes them: one upsert for each table, in a fixed order.
+"""Collects changes of running sums and appends them: one insert for each table.
 
-The fixed order (by table as in `lock_order`, then by key) is what keeps concurrent writers from
-waiting for each other in a circle. A row that is missing is made; columns that are not named start
-at 0.
+A transaction changes no row that others change too: each change is a new row, which
+`experiments.decisions.folding` adds to its sum later. So writers never wait for each other. Tables
+come in the order of `lock_order`.
 """
 
 from collections import defaultdict
@@ -13,12 +13,13 @@ from django.db import models
 
 from experiments.models.lock_order import position
 from experiments.storage import bulk_sql
+from experiments.storage.bulk_sql import Insertion
 
 Key = tuple[tuple[str, Any], ...]
 
 
 class CounterBuffer:
-    """Changes that are not written yet. Use one for a transaction, and `write` at its end."""
+    """Changes that are not written yet. Use one for a transaction."""
 
     def __init__(self) -> None:
         self._pending: dict[type[models.Model], dict[Key, dict[str, int]]] = defaultdict(dict)
@@ -31,21 +32,24 @@ class CounterBuffer:
         for name, change in changes.items():
             row[name] += change
 
-    def write(self) -> None:
+    def insertions(self) -> list[Insertion]:
+        """What is to be written, which this buffer then no longer holds. Writes nothing."""
+        found = []
         for model in sorted(self._pending, key=position):
             pending = self._pending.pop(model)
             rows = {key: changes for key, changes in pending.items() if any(changes.values())}
             if rows:
-                _write(model, rows)
+                found.append(_insertion(model, rows))
+        return found
 
 
-def _write(model: type[models.Model], rows: Mapping[Key, Mapping[str, int]]) -> None:
+def _insertion(model: type[models.Model], rows: Mapping[Key, Mapping[str, int]]) -> Insertion:
     """All rows name the columns that any of them changes, so that one statement takes them all."""
     changed = sorted({name for row in rows.values() for name, change in row.items() if change})
-    ordered = sorted(rows, key=lambda key: tuple(str(value) for _, value in key))
-    columns = [name for name, _ in ordered[0]]
-    bulk_sql.add(
+    return bulk_sql.appended(
         model,
-        columns,
-        [{**dict(key), **{name: rows[key].get(name, 0) for name in changed}} for key in ordered],
+        [
+            {**dict(key), "folded": None, **{name: changes.get(name, 0) for name in changed}}
+            for key, changes in rows.items()
+        ],
     )

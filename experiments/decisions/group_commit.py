@@ -1,7 +1,8 @@
 """Decisions that wait to be written share one transaction.
 
-Only one thread of a process writes at a time. Whoever comes to write takes along what has gathered
-behind it meanwhile: a crowd costs a commit for all, and one change of each sum.
+Only one thread of a process writes at a time. It takes along what has gathered behind it meanwhile:
+many calls cost one commit, and one change of each sum. Rows are only inserted, and everything is
+computed before the transaction begins.
 """
 
 import threading
@@ -12,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from django.conf import settings
 from django.db import OperationalError, connection
 
-from experiments.decisions.running_totals import RunningTotals
+from experiments.decisions.running_totals import sums_of_new
 from experiments.models import Decision
-from experiments.storage.bulk_sql import insert
+from experiments.storage.bulk_sql import insertion, run
 from experiments.storage.deadlines import deadline, deadline_in, meter_of_this_thread, seconds_left
 from experiments.storage.transactions import run_transaction, write_each
 
@@ -124,12 +125,5 @@ def _write_together(calls: Sequence[_Waiting]) -> None:
 
 
 def _write(rows: Sequence[Decision]) -> None:
-    run_transaction(lambda: _insert(rows))
-
-
-def _insert(rows: Sequence[Decision]) -> None:
-    totals = RunningTotals()
-    for row in rows:
-        insert(row)
-        totals.add_decision(row)
-    totals.flush()
+    prepared = [insertion(rows), *sums_of_new(rows)]
+    run_transaction(lambda: run(prepared))

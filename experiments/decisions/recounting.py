@@ -2,8 +2,8 @@
 
 Every statement here sees one state of the database. A decision, an outcome or a rating and the sums
 it counts in are written by one transaction, so in any one state the sums and a recount are equal,
-also while others write; what differs is wrong. To correct a sum the difference is added to it, as a
-writer would: whatever others add meanwhile stays right, and nobody waits for more than single rows.
+also while others write or fold; what differs is wrong. To correct a sum the difference is added to
+its folded row: whatever others add meanwhile stays right. Requests wait for none of it.
 Of several corrections at once each waits for the one before, or a difference would be added twice.
 
 The expressions say in SQL what `rollups` and `sums` say of one decision in Python; tests compare
@@ -167,7 +167,7 @@ def _comparison(recount: Recount, span: Span) -> tuple[str, list[Any]]:
 
 
 def _correction(recount: Recount, span: Span) -> tuple[str, list[Any]]:
-    """Rows are written in the order in which writers lock them, by the text of their keys."""
+    """Rows are written in the order in which folding locks them, by the text of their keys."""
     names, keys = recount.counters, (recount.span, *recount.keys)
     missing = _list(f"CAST(SUM(c_{name}) - SUM(s_{name}) AS bigint)" for name in names)
     text, values = _both(recount, span)
@@ -177,9 +177,9 @@ def _correction(recount: Recount, span: Span) -> tuple[str, list[Any]]:
     )
     changes = _list(f"{name} = {recount.table}.{name} + excluded.{name}" for name in names)
     statement = (
-        f"INSERT INTO {recount.table} ({_list((*keys, *names))}) {text} "
-        f"SELECT {_marked(recount)}, {_list(recount.keys)}, {missing} {_grouped(recount)} "
-        f"ORDER BY {order} ON CONFLICT ({_list(keys)}) DO UPDATE SET {changes}"
+        f"INSERT INTO {recount.table} ({_list((*keys, 'folded', *names))}) {text} "
+        f"SELECT {_marked(recount)}, {_list(recount.keys)}, TRUE, {missing} {_grouped(recount)} "
+        f"ORDER BY {order} ON CONFLICT ({_list((*keys, 'folded'))}) DO UPDATE SET {changes}"
     )
     return statement, [*values, _of_span(recount, span), *_guards(recount, span)]
 

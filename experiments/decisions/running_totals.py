@@ -1,15 +1,18 @@
-"""The books: every sum that a decision, its outcome and its ratings count in.
+"""Running totals: every sum that a decision, its outcome and its ratings count in.
 
 What a decision contributes is a pure function of its row, its outcome and its ratings. Whenever one
 of them changes, the difference to the contribution before is added, in the same transaction: so
 late, repeated and reordered events leave exactly what counting anew would.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from experiments.decisions import rollups, unit_totals
 from experiments.decisions.counter_buffer import CounterBuffer
 from experiments.models import Decision, MetricSum, Outcome, Rollup, RollupBin, UnitSum
+from experiments.storage import bulk_sql
+from experiments.storage.bulk_sql import Insertion
 
 
 class Known(NamedTuple):
@@ -63,9 +66,21 @@ class RunningTotals:
             }
             self._buffer.add(MetricSum, key, change)
 
+    def insertions(self) -> list[Insertion]:
+        """The changes of all sums, to be written in the transaction of what they count."""
+        return self._buffer.insertions()
+
     def flush(self) -> None:
-        """Writes every row that changed."""
-        self._buffer.write()
+        """Writes the changes of all sums."""
+        bulk_sql.run(self.insertions())
+
+
+def sums_of_new(decisions: Sequence[Decision]) -> list[Insertion]:
+    """What new decisions add to the sums. Computes only, so call it before a transaction."""
+    totals = RunningTotals()
+    for decision in decisions:
+        totals.add_decision(decision)
+    return totals.insertions()
 
 
 def _difference(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:

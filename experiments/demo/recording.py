@@ -17,6 +17,7 @@ from experiments.core.decision import decide
 from experiments.core.policy import Policy
 from experiments.core.values import DecisionInputs
 from experiments.decisions.decision_rows import DecisionMetadata, to_row
+from experiments.decisions.folding import fold_all
 from experiments.decisions.outcomes import actual_costs
 from experiments.decisions.running_totals import Known, RunningTotals
 from experiments.decisions.unit_totals import JUDGE, QUALITY, combined_rating
@@ -65,7 +66,9 @@ class Recorder:
             if len(events) == BATCH:
                 stored += _store(events)
                 events = []
-        return stored + _store(events)
+        stored += _store(events)
+        fold_all()
+        return stored
 
     def _event(self, policy: Policy, question: DemoRequest, expected: Expected) -> Event:
         decision = self._decision(policy, question, expected)

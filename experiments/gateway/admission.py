@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import compress
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -30,7 +31,7 @@ from experiments.core.money import price_on
 from experiments.core.policy import Method, Policy
 from experiments.core.selection import NoEligibleModelsError
 from experiments.core.values import Pair, RequestedTarget
-from experiments.decisions.running_totals import RunningTotals
+from experiments.decisions.running_totals import sums_of_new
 from experiments.gateway import in_flight, processes
 from experiments.limits import circuit_breakers, credentials
 from experiments.limits.budgets import (
@@ -52,7 +53,7 @@ from experiments.routing.route import (
     decide_one,
     report,
 )
-from experiments.storage.bulk_sql import insert
+from experiments.storage.bulk_sql import Insertion, insertion, run
 from experiments.storage.transactions import run_transaction, write_each
 
 log = logging.getLogger("switchyard.gateway")
@@ -283,38 +284,62 @@ def _warn(admitted: Admitted) -> None:
 
 
 def _write(policy: Policy, prepared: Sequence[Prepared]) -> list[Admitted | Exception]:
+    """Rows are prepared as if all calls are admitted, as they usually are: while keys are locked
+    nothing is computed."""
     charges = [_charge(policy, each) for each in prepared]
+    for each, charge in zip(prepared, charges, strict=True):
+        each.decision.detail["charge"] = charge.as_detail()
     process = processes.registered()
-    return run_transaction(lambda: _insert(policy, prepared, charges, process))
+    rows = _rows(process, prepared, charges)
+
+    def write() -> list[Admitted | Exception]:
+        results: list[Admitted | Exception] = [
+            answer
+            if isinstance(answer, OverLimitError)
+            else _admitted(policy, each, charge, answer)
+            for each, charge, answer in zip(prepared, charges, reserve(charges), strict=True)
+        ]
+        _insert(process, prepared, charges, results, rows)
+        return results
+
+    return run_transaction(write)
+
+
+def _admitted(
+    policy: Policy, prepared: Prepared, charge: Reservation, standing: QuotaStatus
+) -> Admitted:
+    return Admitted(
+        prepared.decision,
+        policy,
+        prepared.course,
+        prepared.unavailable,
+        standing,
+        charge,
+        prepared.learned,
+    )
 
 
 def _insert(
-    policy: Policy, prepared: Sequence[Prepared], charges: Sequence[Reservation], process: UUID
-) -> list[Admitted | Exception]:
-    results: list[Admitted | Exception] = []
-    totals = RunningTotals()
-    for each, charge, answer in zip(prepared, charges, reserve(charges), strict=True):
-        if isinstance(answer, OverLimitError):
-            results.append(answer)
-            continue
-        each.decision.detail["charge"] = charge.as_detail()
-        insert(each.decision)
-        totals.add_decision(each.decision)
-        results.append(
-            Admitted(
-                each.decision,
-                policy,
-                each.course,
-                each.unavailable,
-                answer,
-                charge,
-                each.learned,
-            )
-        )
-    admitted = [result for result in results if isinstance(result, Admitted)]
-    in_flight.begin(process, [(one.decision, one.charge) for one in admitted])
-    totals.flush()
-    return results
+    process: UUID,
+    prepared: Sequence[Prepared],
+    charges: Sequence[Reservation],
+    results: Sequence[Admitted | Exception],
+    rows: Sequence[Insertion],
+) -> None:
+    """The rows of those that are admitted."""
+    admitted = [isinstance(result, Admitted) for result in results]
+    if all(admitted):
+        run(rows)
+    elif any(admitted):
+        run(_rows(process, list(compress(prepared, admitted)), list(compress(charges, admitted))))
+
+
+def _rows(
+    process: UUID, prepared: Sequence[Prepared], charges: Sequence[Reservation]
+) -> list[Insertion]:
+    decisions = [each.decision for each in prepared]
+    begun = in_flight.begin(process, zip(decisions, charges, strict=True))
+    return [insertion(decisions), begun, *sums_of_new(decisions)]
 
 
 def _charge(policy: Policy, prepared: Prepared) -> Reservation:

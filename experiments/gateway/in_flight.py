@@ -13,7 +13,7 @@ from experiments.decisions.outcomes import OutcomeReport, enter_outcomes, lock_d
 from experiments.gateway import processes
 from experiments.limits.budgets import Reservation
 from experiments.models import Attempt, Decision, InFlightCall
-from experiments.storage.bulk_sql import delete, insert_all, present
+from experiments.storage.bulk_sql import Insertion, delete, insert_all, insertion, present
 from experiments.storage.transactions import (
     ConcurrentUpdateError,
     is_unavailable,
@@ -29,9 +29,9 @@ NOT_STORED = "The database refused the call's outcome."
 BATCH = 200
 
 
-def begin(process: UUID, calls: Iterable[tuple[Decision, Reservation]]) -> None:
-    """Records admitted calls. Runs inside the caller's transaction."""
-    insert_all(
+def begin(process: UUID, calls: Iterable[tuple[Decision, Reservation]]) -> Insertion:
+    """The rows of admitted calls, to be written with their decisions."""
+    return insertion(
         [
             InFlightCall(
                 decision_id=decision.pk,

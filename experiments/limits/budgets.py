@@ -3,7 +3,11 @@ month.
 
 A call is charged with its estimate on admission, in the transaction that stores its decision,
 and corrected when it has ended. So concurrent calls cannot overdraw a budget together, and a
-call whose process dies stays charged as estimated."""
+call whose process dies stays charged as estimated.
+
+Usage is only appended (`experiments.models.sums`): a key without limits waits for nothing. Calls
+of a limited key are admitted one batch after another, under a lock of that key which ends with
+the transaction; it is no row, so folding and corrections do not wait for it."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -22,7 +26,6 @@ from experiments.storage.transactions import run_transaction
 
 DAY, MINUTE = KeyUsage.DAY, KeyUsage.MINUTE
 OWN_KEY = 0  # Switchyard's own calls are charged to it: no API key has this number
-_KEY = ("key_id", "span", "starts_at")
 Span = tuple[int, str, datetime]
 
 
@@ -77,8 +80,8 @@ def limits_of_person() -> Limits:
 
 def spent_today(key_id: int, now: datetime) -> int:
     """Nano-dollars this UTC day, calls in flight at their estimates. One query."""
-    row = KeyUsage.objects.filter(key_id=key_id, span=DAY, starts_at=_day(now)).first()
-    return row.cost if row else 0
+    rows = KeyUsage.objects.filter(key_id=key_id, span=DAY, starts_at=_day(now))
+    return int(rows.aggregate(spent=Sum("cost", default=0))["spent"])
 
 
 class Reservation(NamedTuple):
@@ -132,8 +135,8 @@ class Used(NamedTuple):
 
 def reserve(charges: Sequence[Reservation]) -> list[QuotaStatus | OverLimitError]:
     """Charges each call that its key's limits admit; for each, in order, the remaining quota or
-    the refusal. Runs inside the caller's transaction: the usage of limited keys is locked until
-    it ends."""
+    the refusal. Runs inside the caller's transaction: until it ends no other one admits calls of
+    the same limited keys."""
     results: list[QuotaStatus | OverLimitError] = [QuotaStatus(charge.limits) for charge in charges]
     counters = _Counters(charges)
     for index, charge in enumerate(charges):
@@ -146,22 +149,22 @@ def reserve(charges: Sequence[Reservation]) -> list[QuotaStatus | OverLimitError
 
 def count_request(key: APIKey, now: datetime) -> bool:
     """Counts a request that calls no model, and returns whether the key's limit per minute
-    admits it. Gateway calls use the same counter. One statement, none for a key without such a
-    limit."""
+    admits it. Gateway calls use the same counter. No statement for a key without such a limit."""
     limit = requests_limit(key)
     if limit is None:
         return True
     table = connection.ops.quote_name(KeyUsage._meta.db_table)
-    minute = connection.ops.adapt_datetimefield_value(_minute(now))
+    minute = (key.pk, MINUTE, connection.ops.adapt_datetimefield_value(_minute(now)))
 
     def count() -> bool:
+        _lock([key.pk])
         with connection.cursor() as cursor:
             cursor.execute(
-                f"INSERT INTO {table} (key_id, span, starts_at, requests) "  # noqa: S608
-                "VALUES (%s, %s, %s, 1) ON CONFLICT (key_id, span, starts_at) "
-                f"DO UPDATE SET requests = {table}.requests + 1 WHERE {table}.requests < %s "
+                f"INSERT INTO {table} (key_id, span, starts_at, folded, requests) "  # noqa: S608
+                "SELECT %s, %s, %s, NULL, 1 WHERE %s > (SELECT COALESCE(SUM(requests), 0) "
+                f"FROM {table} WHERE key_id = %s AND span = %s AND starts_at = %s) "
                 "RETURNING requests",
-                [key.pk, MINUTE, minute, limit],
+                [*minute, limit, *minute],
             )
             return cursor.fetchone() is not None
 
@@ -243,7 +246,8 @@ class _Counters:
     """The usage of keys, including the charges admitted so far in this transaction."""
 
     def __init__(self, charges: Sequence[Reservation]) -> None:
-        self._rows = _locked(charges)
+        limited = [each for each in charges if each.limits.by_money or each.limits.by_minute]
+        self._rows = _locked(limited) if limited else {}
         self._earlier: dict[tuple[int, datetime], int] = {}
         self._added: defaultdict[tuple[int, datetime], int] = defaultdict(int)
 
@@ -252,17 +256,20 @@ class _Counters:
         limits, day = charge.limits, _day(charge.at)
         requests = tokens = today = before = 0
         if limits.by_money:
-            _, _, today = self._rows[charge.key_id, DAY, day]
+            _, _, today = self._row(charge.key_id, DAY, day)
             before = self._spent_before(charge.key_id, day)
         if limits.by_minute:
-            requests, tokens, _ = self._rows[charge.key_id, MINUTE, _minute(charge.at)]
+            requests, tokens, _ = self._row(charge.key_id, MINUTE, _minute(charge.at))
         return Used(requests, tokens, today, before + today)
 
     def add(self, charge: Reservation) -> None:
         for span in _spans(charge):
-            requests, tokens, cost = self._rows[span]
+            requests, tokens, cost = self._row(*span)
             self._rows[span] = requests + 1, tokens + charge.tokens, cost + (charge.cost or 0)
         self._added[charge.key_id, _day(charge.at)] += charge.cost or 0
+
+    def _row(self, *span: Any) -> tuple[int, int, int]:
+        return self._rows.get(span, (0, 0, 0))
 
     def _spent_before(self, key_id: int, day: datetime) -> int:
         if (key_id, day) not in self._earlier:
@@ -275,24 +282,37 @@ class _Counters:
         return self._earlier[key_id, day] + sum(added)
 
 
-def _locked(charges: Sequence[Reservation]) -> dict[Span, Sequence[int]]:
-    """The counters of every row that `charges` may change, locked in one order by one statement.
-    Missing rows are created. If no key has a limit, nothing is locked in advance."""
-    if not any(charge.limits.by_money or charge.limits.by_minute for charge in charges):
-        return {}
+def _locked(charges: Sequence[Reservation]) -> dict[Any, tuple[int, int, int]]:
+    """Requests, tokens and cost so far in every span that `charges` count in. Until the
+    transaction ends no other one admits calls of these keys."""
+    _lock({charge.key_id for charge in charges})
     spans = sorted({span for charge in charges for span in _spans(charge)})
     table = connection.ops.quote_name(KeyUsage._meta.db_table)
     adapt = connection.ops.adapt_datetimefield_value
-    marks = ", ".join(["(%s, %s, %s)"] * len(spans))
+    wanted = " OR ".join(["(key_id = %s AND span = %s AND starts_at = %s)"] * len(spans))
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {table} (key_id, span, starts_at) VALUES {marks} "  # noqa: S608
-            "ON CONFLICT (key_id, span, starts_at) "
-            f"DO UPDATE SET requests = {table}.requests "
-            "RETURNING key_id, span, starts_at, requests, tokens, cost",
+            "SELECT key_id, span, starts_at, SUM(requests), SUM(tokens), SUM(cost) "  # noqa: S608
+            f"FROM {table} WHERE {wanted} GROUP BY key_id, span, starts_at",
             [value for key_id, span, at in spans for value in (key_id, span, adapt(at))],
         )
-        return {(key_id, span, _aware(at)): row for key_id, span, at, *row in cursor.fetchall()}
+        return {
+            (key_id, span, _aware(at)): (int(requests), int(tokens), int(cost))
+            for key_id, span, at, requests, tokens, cost in cursor.fetchall()
+        }
+
+
+def _lock(key_ids: Iterable[int]) -> None:
+    """Locks keys in the order of their numbers, before anything of them is read. SQLite has one
+    writer, who has its lock already."""
+    if connection.vendor != "postgresql":
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended('switchyard-usage', key)) "
+            "FROM unnest(%s::bigint[]) AS key",
+            [sorted(key_ids)],
+        )
 
 
 def _aware(at: datetime) -> datetime:
@@ -317,7 +337,7 @@ def _spent_before(key_id: int, day: datetime) -> int:
 
 
 def _add(changes: Sequence[tuple[Reservation, int]]) -> None:
-    """Adds to every row that the charges count in, always in the same order."""
+    """Appends a change for every span that the charges count in."""
     rows: defaultdict[Span, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for charge, requests in changes:
         for span in _spans(charge):
@@ -326,9 +346,17 @@ def _add(changes: Sequence[tuple[Reservation, int]]) -> None:
             row["tokens"] += charge.tokens
             row["cost"] += charge.cost or 0
     if rows:
-        ordered = sorted(rows.items(), key=lambda item: item[0])
-        values = [{**dict(zip(_KEY, key, strict=True)), **row} for key, row in ordered]
-        bulk_sql.add(KeyUsage, _KEY, values)
+        values = [
+            {
+                "key_id": key_id,
+                "span": span,
+                "starts_at": at,
+                "folded": None,
+                **rows[key_id, span, at],
+            }
+            for key_id, span, at in sorted(rows)
+        ]
+        bulk_sql.run([bulk_sql.appended(KeyUsage, values)])
 
 
 def _nano(dollars: Decimal | None) -> int | None:

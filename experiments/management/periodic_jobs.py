@@ -14,6 +14,7 @@ from experiments.configuration.experiment_locks import LockedError
 from experiments.configuration.prices import refresh_prices
 from experiments.configuration.revisions import revision
 from experiments.core.wording import plural
+from experiments.decisions.folding import fold_all
 from experiments.decisions.pruning import prune
 from experiments.experimentation.daily_results import record_all
 from experiments.gateway.in_flight import sweep_abandoned_calls
@@ -78,6 +79,11 @@ def _resend_tasks(due: datetime, report: Report) -> None:
         report(f"Sent {plural(sent, 'task')} to the broker again.")
 
 
+def _fold_totals(due: datetime, report: Report) -> None:
+    if folded := fold_all():
+        report(f"Folded {plural(folded, 'change')} of running sums.")
+
+
 JOBS = (
     Job(
         "advance_rollouts",
@@ -133,6 +139,12 @@ JOBS = (
         Every(30),
         "Resends background tasks that Celery's broker did not deliver.",
         _resend_tasks,
+    ),
+    Job(
+        "fold_totals",
+        Every(30),
+        "Folds changes into running sums, where no background process does so every second.",
+        _fold_totals,
     ),
 )
 register(*JOBS)

@@ -21,6 +21,7 @@ from experiments.core.provider_addresses import (
 )
 from experiments.models.base import PLAIN, ConfigurationRow
 from experiments.models.decisions import Decision
+from experiments.models.sums import changes_index, folded_column
 
 # Operators choose where keys are sent, so these secrets are never allowed.
 OWN_SECRETS = ("SECRET_KEY", "UNIT_HASH_KEY", "DEMO_API_KEY", "DATABASE_URL", "CACHE_URL")
@@ -393,7 +394,8 @@ class KeyUsage(models.Model):
     """The usage of one key in one UTC day (`day`) or minute (`minute`); money in nano-dollars.
 
     A call counts with its estimate from its admission, and with its actual usage from its end, so
-    that simultaneous calls cannot exceed a budget together.
+    that simultaneous calls cannot exceed a budget together. As with all sums
+    (`experiments.models.sums`), changes that are not folded yet are rows of their own.
     """
 
     DAY, MINUTE = "day", "minute"
@@ -401,14 +403,18 @@ class KeyUsage(models.Model):
     key_id = models.BigIntegerField()
     span = models.CharField(max_length=6, choices=[(DAY, "Day"), (MINUTE, "Minute")])
     starts_at = models.DateTimeField()
+    folded = folded_column()
     requests = models.BigIntegerField(default=0, db_default=0)
     tokens = models.BigIntegerField(default=0, db_default=0)
     cost = models.BigIntegerField(default=0, db_default=0)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["key_id", "span", "starts_at"], name="key_usage_once")
+            models.UniqueConstraint(
+                fields=["key_id", "span", "starts_at", "folded"], name="key_usage_once"
+            )
         ]
+        indexes = [changes_index("key_usage_changes")]
 
     def __str__(self) -> str:
         return f"Key {self.key_id}, {self.span} of {self.starts_at:%Y-%m-%d %H:%M}"

@@ -4,6 +4,9 @@ Two transactions that lock the same rows in opposite orders wait for each other 
 ends one of them. With one order for all this cannot happen. docs/decisions/0036-one-lock-order.md
 has the reasons; tests/storage/test_lock_order.py records statements and compares them with it.
 
+Rows of sums are changed by folding and corrections only; requests insert (`models.sums`). Before
+all else admission takes the advisory locks of limited keys, in the order of their numbers.
+
 Tables that are not listed are configuration: they come first, under the advisory lock that
 `revisions.lock_configuration` takes. Tables in one line have no order among them, because each of
 their rows is written only while its decision or pair is locked, or is new.

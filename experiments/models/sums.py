@@ -1,7 +1,14 @@
 """Running totals as exact integers: analyses read these instead of decisions.
 
 Money is in nano-dollars, latency in microseconds, quality and custom metrics in millionths.
+
+A key has one row with its sum, where `folded` is true, and a row for each change that is not
+folded into it yet, where `folded` is null. Requests only insert changes; a background process folds
+them (`experiments.decisions.folding`). So the value of a counter is its sum over all rows of a
+key: one row alone is not enough.
 """
+
+from collections.abc import Sequence
 
 from django.db import models
 
@@ -15,6 +22,22 @@ LATENCY_ENDS = (250, 500, 1_000, 1_500, 2_000, 3_000, 4_000, 6_000, 8_000, 12_00
 def _counter() -> "models.BigIntegerField[int, int]":
     """A total with a database default of 0, so that an upsert names only the changed columns."""
     return models.BigIntegerField(default=0, db_default=0)
+
+
+def folded_column() -> "models.BooleanField[bool | None, bool | None]":
+    """Part of the unique key. Nulls never conflict: a key has any number of changes."""
+    return models.BooleanField(null=True, default=True, db_default=True, editable=False)
+
+
+def changes_index(name: str) -> models.Index:
+    """Finds the changes that are not folded yet, oldest first."""
+    return models.Index(fields=["id"], condition=models.Q(folded__isnull=True), name=name)
+
+
+def key_columns(model: type[models.Model]) -> Sequence[str]:
+    """The columns that name one sum of this table."""
+    [key] = (c for c in model._meta.constraints if isinstance(c, models.UniqueConstraint))
+    return tuple(name for name in key.fields if name != "folded")
 
 
 def counters_of(model: type[models.Model]) -> tuple[str, ...]:
@@ -36,6 +59,7 @@ class UnitSum(models.Model):
     unit_hash = models.CharField(max_length=32)
     domain = models.CharField(max_length=40)
     day = models.DateField()
+    folded = folded_column()
     decisions = _counter()
     priced = _counter()
     cost = _counter()
@@ -56,11 +80,14 @@ class UnitSum(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["experiment", "phase", "arm", "unit_hash", "domain", "day"],
+                fields=["experiment", "phase", "arm", "unit_hash", "domain", "day", "folded"],
                 name="unit_sum_key",
             )
         ]
-        indexes = [models.Index(fields=["unit_hash", "day"], name="unit_sum_history")]
+        indexes = [
+            models.Index(fields=["unit_hash", "day"], name="unit_sum_history"),
+            changes_index("unit_sum_changes"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.experiment}/{self.arm} {self.unit_hash} {self.day}"
@@ -76,16 +103,20 @@ class MetricSum(models.Model):
     domain = models.CharField(max_length=40)
     day = models.DateField()
     metric = models.CharField(max_length=60)
+    folded = folded_column()
     total = _counter()
     rated = _counter()
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["experiment", "phase", "arm", "unit_hash", "domain", "day", "metric"],
+                fields=[
+                    "experiment", "phase", "arm", "unit_hash", "domain", "day", "metric", "folded",
+                ],
                 name="metric_sum_key",
             )
-        ]
+        ]  # fmt: skip
+        indexes = [changes_index("metric_sum_changes")]
 
     def __str__(self) -> str:
         return f"{self.experiment}/{self.arm} {self.unit_hash} {self.metric}"
@@ -105,6 +136,7 @@ class Rollup(models.Model):
     tier = models.CharField(max_length=10)
     model = models.CharField(max_length=200)
     method = models.CharField(max_length=20)
+    folded = folded_column()
     decisions = _counter()
     priced = _counter()
     cost = _counter()
@@ -134,11 +166,16 @@ class Rollup(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["hour", "domain", "experiment", "arm", "tier", "model", "method"],
+                fields=[
+                    "hour", "domain", "experiment", "arm", "tier", "model", "method", "folded",
+                ],
                 name="rollup_key",
             )
+        ]  # fmt: skip
+        indexes = [
+            models.Index(fields=["domain", "hour"], name="rollup_domain_hour"),
+            changes_index("rollup_changes"),
         ]
-        indexes = [models.Index(fields=["domain", "hour"], name="rollup_domain_hour")]
 
     def __str__(self) -> str:
         return f"{self.hour:%Y-%m-%d %H} {self.domain} {self.model}"
@@ -154,13 +191,19 @@ class RollupBin(models.Model):
     domain = models.CharField(max_length=40)
     kind = models.CharField(max_length=60)
     bin = models.CharField(max_length=40)
+    folded = folded_column()
     count = _counter()
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["hour", "domain", "kind", "bin"], name="rollup_bin_key")
+            models.UniqueConstraint(
+                fields=["hour", "domain", "kind", "bin", "folded"], name="rollup_bin_key"
+            )
         ]
-        indexes = [models.Index(fields=["domain", "kind", "hour"], name="rollup_bin_kind")]
+        indexes = [
+            models.Index(fields=["domain", "kind", "hour"], name="rollup_bin_kind"),
+            changes_index("rollup_bin_changes"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.hour:%Y-%m-%d %H} {self.domain} {self.kind} {self.bin}"

@@ -1,9 +1,12 @@
-"""Hand-written SQL for the rows of every decision: the ORM costs several times more."""
+"""Hand-written SQL for the rows of every decision: the ORM costs several times more.
+
+New rows are prepared before a transaction begins (`insertion`, `appended`) and written in it by one
+call of `run`, which on PostgreSQL is one round trip for all tables."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from django.db import connection, connections, models
@@ -14,40 +17,94 @@ from experiments.core.text import ESCAPED_NUL, storable, storable_value
 
 Row = Mapping[str, Any]
 
+SEPARATOR = ";\n"
 _JSON = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
-def insert(row: models.Model) -> None:
-    """Stores a new row with one statement. Raises what the database raises."""
-    adapters, database = _adapters(type(row)), _database()
-    values = [adapt(getattr(row, name), database) for name, adapt in adapters.items()]
-    with _cursor() as (cursor, mark):
-        cursor.execute(_insertion(type(row), tuple(adapters), 1, mark), values)
+class Insertion(NamedTuple):
+    """New rows of one table, as the database driver takes them."""
+
+    model: type[models.Model]
+    columns: tuple[str, ...]
+    values: list[list[Any]]
 
 
-def insert_all(rows: Sequence[models.Model]) -> None:
-    """Stores new rows of one model. Raises what the database raises."""
-    if not rows:
-        return
+def insertion(rows: Sequence[models.Model]) -> Insertion:
+    """New rows of one model, at least one. Reads and writes nothing."""
     adapters, database = _adapters(type(rows[0])), _database()
     values = [
         [adapt(getattr(row, name), database) for name, adapt in adapters.items()] for row in rows
     ]
+    return Insertion(type(rows[0]), tuple(adapters), values)
+
+
+def appended(model: type[models.Model], rows: Sequence[Row]) -> Insertion:
+    """New rows that all name the same columns, at least one; the others get the database's
+    default. Reads and writes nothing."""
+    adapters, database, columns = _adapters(model), _database(), tuple(rows[0])
+    values = [[adapters[name](row[name], database) for name in columns] for row in rows]
+    return Insertion(model, columns, values)
+
+
+def run(insertions: Sequence[Insertion]) -> None:
+    """Inserts all rows, table by table. Raises what the database raises."""
+    if not insertions:
+        return
     with _cursor() as (cursor, mark):
-        cursor.executemany(_insertion(type(rows[0]), tuple(adapters), 1, mark), values)
+        if _database().vendor == "sqlite":
+            for model, columns, values in insertions:
+                cursor.executemany(_insertion(model, columns, 1, mark), values)
+        else:
+            _run_together(cursor, mark, insertions)
 
 
-def add(model: type[models.Model], key: Sequence[str], rows: Sequence[Row]) -> None:
-    """Adds each row's counters to the row with its `key`, which is created if missing.
+def _run_together(cursor: Any, mark: str, insertions: Iterable[Insertion]) -> None:
+    """One statement for each table, or several if it has more values than the database accepts;
+    sent together, which parameters bound by the server would not allow."""
+    statements: list[tuple[str, list[Any]]] = []
+    for model, columns, values in insertions:
+        limit = _database().features.max_query_params or 10_000
+        for some in _chunks(values, max(1, limit // len(columns))):
+            text = _insertion(model, columns, len(some), mark)
+            statements.append((text, [value for row in some for value in row]))
+    if _database().settings_dict["OPTIONS"].get("server_side_binding"):
+        for text, parameters in statements:
+            cursor.execute(text, parameters)
+    else:
+        texts = SEPARATOR.join(text for text, _ in statements)
+        cursor.execute(texts, [value for _, parameters in statements for value in parameters])
 
-    All rows name the same columns, no two have the same key. One statement, or several if there
-    are more values than the database accepts at once; rows are written in the order given."""
-    _upsert(model, key, rows, adds=True)
+
+def _chunks(values: list[list[Any]], size: int) -> Iterator[list[list[Any]]]:
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
+
+
+def insert(row: models.Model) -> None:
+    """Stores a new row with one statement. Raises what the database raises."""
+    run([insertion([row])])
+
+
+def insert_all(rows: Sequence[models.Model]) -> None:
+    """Stores new rows of one model. Raises what the database raises."""
+    if rows:
+        run([insertion(rows)])
 
 
 def put(model: type[models.Model], key: Sequence[str], rows: Sequence[Row]) -> None:
-    """Like `add`, but the values given replace the stored ones."""
-    _upsert(model, key, rows, adds=False)
+    """Creates the rows with these keys, or replaces the given values of those that exist.
+
+    All rows name the same columns, no two have the same key. One statement, or several if there
+    are more values than the database accepts at once; rows are written in the order given."""
+    columns = tuple(rows[0])
+    adapters, database = _adapters(model), _database()
+    limit = (database.features.max_query_params or 10_000) // len(columns)
+    for start in range(0, len(rows), limit):
+        chunk = rows[start : start + limit]
+        values = [adapters[name](row[name], database) for row in chunk for name in columns]
+        with _cursor() as (cursor, mark):
+            statement = _upsertion(model, columns, tuple(key), len(chunk), mark)
+            cursor.execute(statement, values)
 
 
 def present(
@@ -83,20 +140,6 @@ def delete(model: type[models.Model], column: str, values: Iterable[Any]) -> int
             cursor.execute(_deletion(model, column, len(chunk), mark), chunk)
             count += cursor.rowcount
     return count
-
-
-def _upsert(
-    model: type[models.Model], key: Sequence[str], rows: Sequence[Row], *, adds: bool
-) -> None:
-    columns = tuple(rows[0])
-    adapters, database = _adapters(model), _database()
-    limit = (database.features.max_query_params or 10_000) // len(columns)
-    for start in range(0, len(rows), limit):
-        chunk = rows[start : start + limit]
-        values = [adapters[name](row[name], database) for row in chunk for name in columns]
-        with _cursor() as (cursor, mark):
-            statement = _upsertion(model, columns, tuple(key), len(chunk), mark, adds=adds)
-            cursor.execute(statement, values)
 
 
 def _database() -> BaseDatabaseWrapper:
@@ -204,18 +247,10 @@ def _insertion(model: type[models.Model], columns: tuple[str, ...], rows: int, m
 
 @lru_cache(maxsize=256)
 def _upsertion(
-    model: type[models.Model],
-    columns: tuple[str, ...],
-    key: tuple[str, ...],
-    rows: int,
-    mark: str,
-    *,
-    adds: bool,
+    model: type[models.Model], columns: tuple[str, ...], key: tuple[str, ...], rows: int, mark: str
 ) -> str:
-    table = _quoted(model._meta.db_table)
     changed = [_quoted(name) for name in columns if name not in key]
-    before = f"{table}.{{0}} + " if adds else ""
-    changes = _list(f"{name} = {before.format(name)}excluded.{name}" for name in changed)
+    changes = _list(f"{name} = excluded.{name}" for name in changed)
     return (
         f"{_insertion(model, columns, rows, mark)} ON CONFLICT ({_list(map(_quoted, key))}) "
         f"DO UPDATE SET {changes}"

@@ -89,12 +89,11 @@ def talk(installation: Installation) -> Iterator[Talk]:
 def spend(server: Server, user: str, nano: int) -> None:
     """Adds to what somebody has spent today."""
     Books(server.database).execute(
-        "INSERT INTO experiments_keyusage (key_id, span, starts_at, requests, tokens, cost) "
-        "SELECT -id, 'day', strftime('%Y-%m-%d 00:00:00', 'now'), 0, 0, ? FROM auth_user "
-        "WHERE username = ? ON CONFLICT (key_id, span, starts_at) DO UPDATE SET cost = cost + ?",
+        "INSERT INTO experiments_keyusage (key_id, span, starts_at, folded, cost) "
+        "SELECT -id, 'day', strftime('%Y-%m-%d 00:00:00', 'now'), NULL, ? FROM auth_user "
+        "WHERE username = ?",
         nano,
         user,
-        nano,
     )
 
 

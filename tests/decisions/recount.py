@@ -23,6 +23,7 @@ from experiments.models import (
     RollupBin,
     UnitSum,
 )
+from experiments.models.sums import counters_of, key_columns
 from experiments.routing.route import RouteRequest, route_batch
 from tests.experiment_rows import draft, rollout, set_flag
 
@@ -94,16 +95,14 @@ def _rating(chance: random.Random, decision: UUID, at: datetime) -> Rating:
 
 
 def stored(model: type[UnitSum | MetricSum | Rollup | RollupBin]) -> Counted:
-    """The rows of a table of sums, by key; counters that are 0 are left out."""
-    names = [field.name for field in model._meta.concrete_fields if not field.primary_key]
-    counters = {f.name for f in model._meta.concrete_fields if f.has_db_default()}
-    found: Counted = {}
-    for row in model._default_manager.values(*names):
-        key = tuple(row[name] for name in names if name not in counters)
-        counts = {name: row[name] for name in counters if row[name]}
-        if counts:
-            found[key] = counts
-    return found
+    """The sums of a table by key, with changes that are not folded; zeros are left out. One query,
+    so it sees one state of the database."""
+    keys, counters = key_columns(model), counters_of(model)
+    found = _empty()
+    for row in model._default_manager.values(*keys, *counters):
+        for name in counters:
+            found[tuple(row[key] for key in keys)][name] += row[name]
+    return _without_zeros(found)
 
 
 def units() -> Counted:

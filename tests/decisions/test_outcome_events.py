@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from experiments.configuration.policy_store import store
+from experiments.decisions.folding import fold_all
 from experiments.decisions.outcomes import (
     OutcomeReport,
     Rating,
@@ -33,6 +34,7 @@ def decision(seeded: None) -> Decision:
 
 def sums() -> list[dict[str, Any]]:
     """Every sum there is, without its key's surrogate."""
+    fold_all()
     return [
         {k: v for k, v in row.items() if k != "id"}
         for model in (UnitSum, Rollup)

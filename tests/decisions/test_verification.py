@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from experiments.configuration.policy_store import store
 from experiments.decisions import recounting
+from experiments.decisions.folding import fold_all
 from experiments.decisions.group_commit import store_decisions
 from experiments.decisions.outcomes import OutcomeReport, Rating, record_feedback, record_outcome
 from experiments.decisions.pruning import prune
@@ -43,6 +44,7 @@ def history(seeded: None) -> None:
     recount.prepare()
     chance = random.Random(11)
     recount.report(chance, recount.decide(chance, 150), 400)
+    fold_all()
 
 
 def everything() -> dict[str, recount.Counted]:

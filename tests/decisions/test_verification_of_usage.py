@@ -11,6 +11,7 @@ from django.db.models import F
 
 from experiments.core.policy import Policy
 from experiments.decisions.attempts import Attempted
+from experiments.decisions.folding import fold_all
 from experiments.decisions.outcomes import OutcomeReport, record_outcome
 from experiments.decisions.verification import verify
 from experiments.gateway.admission import Admitted, Call, KeyRules, admit
@@ -71,6 +72,7 @@ def settled(call: Admitted, *attempts: Attempted) -> None:
 
 
 def used(key_id: int) -> tuple[int, int, int]:
+    fold_all()
     row = KeyUsage.objects.get(key_id=key_id, span=KeyUsage.DAY)
     return row.requests, row.tokens, row.cost
 

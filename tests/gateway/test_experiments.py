@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from experiments.decisions.attempts import Attempted
+from experiments.decisions.folding import fold_all
 from experiments.decisions.outcomes import OutcomeReport
 from experiments.gateway.admission import Admitted, admit
 from experiments.gateway.call_request import asking
@@ -69,6 +70,7 @@ def test_fallback_counts_in_the_arm_that_chose_another_model(secret: str) -> Non
     row = call.decision
     other = row.weak_model if row.model == row.strong_model else row.strong_model
     booked(call, other, attempt(row.model, "failed", 0), attempt(other, "ok", 7_000))
+    fold_all()
     sums = UnitSum.objects.get(experiment="cheaper", arm=row.arm)
     assert (sums.decisions, sums.outcomes, sums.errors) == (1, 1, 0)
     assert (sums.fallbacks, sums.cost) == (1, 7_000)

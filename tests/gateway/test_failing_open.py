@@ -87,16 +87,16 @@ def test_row_that_the_database_refuses_does_not_fail_the_others(
 ) -> None:
     """For example a name that is too long for its column; the response hides the database's
     message."""
-    insert = bulk_sql.insert
+    run = bulk_sql.run
 
-    def picky(row: Any) -> None:
-        if row.request_id == "bad":
+    def picky(rows: list[bulk_sql.Insertion]) -> None:
+        if "bad" in [value for row in rows[0].values for value in row]:
             from django.db import DataError
 
             raise DataError("value too long for type character varying(64)")
-        insert(row)
+        run(rows)
 
-    monkeypatch.setattr(admission, "insert", picky)
+    monkeypatch.setattr(admission, "run", picky)
     chat = read_chat(PROMPT % b"router-auto", None)
     first, second = admit([asking(chat, secret, "good"), asking(chat, secret, "bad")])
     assert isinstance(first, Admitted)
@@ -118,7 +118,7 @@ def test_unavailable_database_is_503(
     elif broken == "reading_keys":
         monkeypatch.setattr(asking_module, "find_caller", away)
     else:
-        monkeypatch.setattr(admission, "insert", away)
+        monkeypatch.setattr(admission, "run", away)
     try:
         answer = admitted(secret)
     except Exception as error:

@@ -9,6 +9,7 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from experiments.core.bucketing import bucket_index
+from experiments.decisions.folding import fold_all
 from experiments.decisions.outcomes import (
     OutcomeReport,
     Rating,
@@ -287,6 +288,7 @@ def test_calls_slower_than_the_limit_are_counted_and_guarded() -> None:
     for side, latency in (("control", 1500.0), ("treated", 2500.0)):
         for decision in ask(units_of(row, side, 60 if side == "control" else 8)):
             report(decision, latency_ms=latency, success=True)
+    fold_all()
     sums = UnitSum.objects.filter(experiment=row.key)
     assert {(one.arm, one.slow) for one in sums} == {("control", 0), ("treated", 1)}
     first = Decision.objects.filter(rollout_arm="treated").first()
@@ -373,6 +375,7 @@ def test_an_outcome_that_arrives_late_counts_in_the_phase_of_its_decision() -> N
     (decision,) = ask(["user-1"])
     advance_anyway(row, "olga", hours(1), "a test")
     report(decision, success=False)
+    fold_all()
     sums = UnitSum.objects.get(experiment=row.key)
     assert (sums.phase, sums.outcomes, sums.errors) == (1, 1, 1)
     assert Outcome.objects.count() == 1

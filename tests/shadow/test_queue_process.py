@@ -124,7 +124,7 @@ def test_calls_of_a_killed_queue_process_are_not_paid_twice(tmp_path: Path) -> N
         assert states(server) == ["lost"]
         assert len(stub.bodies) == 2  # the user's answer, and the other model's
         own = "SELECT status, estimated, cost FROM experiments_owncall"
-        charged = "SELECT cost FROM experiments_keyusage WHERE key_id = 0"
+        charged = "SELECT SUM(cost) AS cost FROM experiments_keyusage WHERE key_id = 0"
         assert rows(server.database, own) == [
             ("interrupted", 1, rows(server.database, charged)[0][0])
         ]

@@ -14,6 +14,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.models import F
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from experiments.background import tasks
@@ -22,6 +23,7 @@ from experiments.configuration.apply import apply, roll_back
 from experiments.configuration.document import current_document
 from experiments.core.parameters import Action, ParameterRule
 from experiments.decisions.attempts import Attempted
+from experiments.decisions.folding import fold_all
 from experiments.decisions.outcomes import OutcomeReport, Rating, record_feedback, record_outcome
 from experiments.decisions.pruning import prune
 from experiments.decisions.rebuilding import rebuild
@@ -382,6 +384,7 @@ PATHS: dict[str, Path_] = {
         lambda: prune(date(2026, 9, 2)),
     ),
     "rebuilding": _after(_routed, rebuild),
+    "folding": _after(_old_decisions, fold_all),
     "correcting": _after(_spoiled, lambda: verify(repair=True)),
     "rollout start": _with(
         lambda: rollout(steps=[(10, 24), (50, 24)]),
@@ -481,14 +484,9 @@ def test_admission_and_settlement_lock_in_the_documented_order() -> None:
     ]  # fmt: skip
 
 
-def _usage_rows(sql: str) -> list[str]:
-    """The key, span and moment of each row of an upsert, as they are written."""
-    values = sql.split(" VALUES ")[1].split(" ON CONFLICT ", maxsplit=1)[0]
-    return [",".join(row.split(",")[:3]) for row in values.strip("()").split("), (")]
-
-
-def test_usage_rows_are_locked_in_one_order_for_any_order_of_calls() -> None:
-    """A batch across the end of a minute, of two keys with different limits."""
+def test_keys_are_locked_in_one_order_for_any_order_of_calls() -> None:
+    """A batch across the end of a minute; the key without limits is not locked."""
+    only_postgresql()
     noon = datetime(2026, 11, 30, 12, 0, 59, tzinfo=UTC)
     charges = [
         Reservation(2, Limits(requests=9), noon, 1, 1),
@@ -497,15 +495,40 @@ def test_usage_rows_are_locked_in_one_order_for_any_order_of_calls() -> None:
         Reservation(2, Limits(requests=9), noon + timedelta(seconds=2), 1, 1),
         Reservation(3, Limits(), noon, 1, 1),
     ]
-    statements: set[tuple[str, ...]] = set()
+    locks: list[str] = []
     for some in (charges, charges[::-1]):
-        with recorded() as transactions:
+        with CaptureQueriesContext(connection) as queries:
             admitted_all(some)
-        statements |= {tuple(_usage_rows(sql)) for each in transactions for sql in each.full}
-    assert len(statements) == 1
-    [rows] = statements
-    assert list(rows) == sorted(rows)
-    assert len(rows) == 6
+        locks += [each["sql"] for each in queries if "switchyard-usage" in each["sql"]]
+    assert len(locks) == 2
+    assert all("unnest('{1,2}'" in lock for lock in locks), locks
+
+
+def test_requests_do_not_wait_for_sums_that_others_hold() -> None:
+    """Every sum is locked by another connection, for as long as it takes."""
+    only_postgresql()
+    secret, running_experiment = _secret(), running("cheaper", now=NOW)
+    assert running_experiment.key == "cheaper"
+    settle([_settlement(call) for call in _admitted(secret)])
+    _rated(_routed(domain="technical"), "helpful")
+    fold_all()
+    tables = [KeyUsage, MetricSum, Rollup, RollupBin, UnitSum]
+    assert all(model._default_manager.filter(folded=True).exists() for model in tables)
+    other = connection.copy()
+    try:
+        other.set_autocommit(False)
+        with other.cursor() as cursor:
+            for model in tables:
+                cursor.execute(f'SELECT 1 FROM "{model._meta.db_table}" FOR UPDATE')
+        row = _routed(domain="technical")
+        _reported(row)
+        _rated(row, "helpful")
+        settle([_settlement(call) for call in _admitted(secret)])
+        assert budgets.count_request(APIKey.objects.get(), NOW)
+    finally:
+        other.close()
+    # The attempts of these tests have no tokens, so what keys used differs from them.
+    assert {each.table for each in verify().differences} <= {"KeyUsage"}
 
 
 def admitted_all(charges: list[Reservation]) -> None:

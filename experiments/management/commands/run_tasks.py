@@ -1,6 +1,7 @@
 """`manage.py run_tasks`: the background process.
 
-The main thread runs queued tasks; the scheduler's threads run periodic jobs.
+The main thread runs queued tasks; the scheduler's threads run periodic jobs; one more thread folds
+changes of running sums.
 """
 
 import logging
@@ -17,6 +18,7 @@ from django.utils import timezone
 
 from experiments.background import scheduler
 from experiments.background.tasks import run_next
+from experiments.decisions.folding import Folding
 from experiments.management import periodic_jobs  # noqa: F401 - registers the jobs
 from experiments.management.base import BaseCommand
 
@@ -53,9 +55,11 @@ class Command(BaseCommand):
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())
-        jobs = scheduler.Scheduler()
+        jobs, folding = scheduler.Scheduler(), Folding()
         jobs.start()
+        folding.start()
         self._run_tasks(stopped, os.getppid() if options["with_parent"] else None)
+        folding.stop()
         jobs.stop()
 
     def _run_tasks(self, stopped: threading.Event, parent: int | None) -> None:
