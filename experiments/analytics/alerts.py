@@ -1,4 +1,4 @@
-"""What needs a hand: verdicts, rollouts that wait, models that fail or have no price, routers."""
+"""What needs an operator: verdicts, waiting rollouts, failing or unpriced models, routers."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
@@ -30,8 +30,8 @@ class Subject(StrEnum):
 
 
 class Attention(NamedTuple):
-    """One thing to do. `state` is one of the design system's states, `key` what to open, `when`
-    the moment it was found at where that is not now."""
+    """One thing to do. `state` is one of the design system's states, `key` the object to open,
+    `when` the time of the finding if that is not now."""
 
     subject: Subject
     state: str
@@ -66,14 +66,14 @@ def attention(span: Span, policy: Policy, routers: Sequence[NotReady]) -> tuple[
 
 def _circuits() -> Iterator[Attention]:
     for model, one in open_breakers(timezone.now()).items():
-        why = f"Since {one.since:%Y-%m-%d %H:%M} UTC others answer for it. {one.next_try}"
-        said = f" It said: {one.reason}" if one.reason else ""
+        why = f"Other models answer since {one.since:%Y-%m-%d %H:%M} UTC. {one.next_try}"
+        said = f" Last error: {one.reason}" if one.reason else ""
         title = f"{model} keeps failing"
         yield Attention(Subject.CIRCUIT, "unhealthy", model, title, f"{why}{said}")
 
 
 def _experiments() -> Iterator[Attention]:
-    """By the newest result that was kept: judging anew is the experiment's own page's."""
+    """From the newest stored result; the experiment's own page computes a new one."""
     active = {row.pk: row for row in Experiment.objects.filter(status__in=ACTIVE)}
     kept = DailyResult.objects.filter(experiment__in=active).order_by("experiment", "day", "phase")
     newest = {row.experiment_id: row for row in kept}
@@ -112,9 +112,9 @@ def _unpriced(span: Span, policy: Policy) -> Iterator[Attention]:
             "unhealthy",
             name,
             f"{name} has no price",
-            f"No saving is claimed for {plural(count, 'decision')} it answered."
+            f"The saving of {plural(count, 'decision')} that it answered is unknown."
             if count
-            else "No saving can be claimed for what it will answer.",
+            else "The saving of its answers will be unknown.",
         )
 
 
@@ -141,7 +141,7 @@ def _routers(routers: Iterable[NotReady]) -> Iterator[Attention]:
 
 
 def _drifted(policy: Policy) -> Iterator[Attention]:
-    """Domains whose traffic is no longer what their threshold was calibrated on."""
+    """Domains whose traffic differs from that of their calibration."""
     for drift in drifts(policy, timezone.now()):
         title = f"{drift.domain} drifted"
         yield Attention(Subject.DOMAIN, "unhealthy", drift.domain, title, drift.sentence)

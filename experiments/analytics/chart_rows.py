@@ -1,8 +1,8 @@
-"""The rows that figures and tables are drawn from: what a report hands to a page.
+"""The rows of charts and tables on pages.
 
 Money is integer nano-dollars, quality lies in [0, 1], instants are aware datetimes in UTC and days
-are UTC days. An estimate that is None was not computed because too few were rated; bounds belong
-to the interval named by the report that made the row.
+are UTC days. An estimate is None if there are too few ratings; the report that made the row defines
+the interval of its bounds.
 """
 
 from datetime import date, datetime
@@ -12,9 +12,9 @@ Tier = Literal["strong", "weak", "selected"]
 
 
 class CostDay(NamedTuple):
-    """What one day's decisions cost, by tier, and what the baseline would have cost for them.
+    """The cost of one day's decisions by tier, and the baseline's cost for the same decisions.
 
-    `day` is the hour's start instead where the span is too short for days.
+    `day` is the start of the hour if the span is too short for days.
     """
 
     day: date
@@ -48,7 +48,7 @@ class ScoreBin(NamedTuple):
 class Effect(NamedTuple):
     """Treatment minus control on one metric, in `unit`, with its always-valid interval.
 
-    `margin` is the worst change accepted, as a positive number in `unit`, where one was planned.
+    `margin` is the largest accepted loss, as a positive number in `unit`, if one was planned.
     """
 
     metric: str
@@ -64,7 +64,7 @@ class Effect(NamedTuple):
 
 
 class EstimatePoint(NamedTuple):
-    """One arm's effect as it stood at `at`, from the units of that phase alone."""
+    """One arm's effect at `at`, from the units of that phase only."""
 
     at: datetime
     arm: str
@@ -92,7 +92,7 @@ class PlanePoint(NamedTuple):
 
 
 class RandomBaseline(NamedTuple):
-    """From always weak to always strong: what tossing a coin between the two would reach."""
+    """The random router between always weak and always strong: a straight line."""
 
     name: str
     weak_cost: int

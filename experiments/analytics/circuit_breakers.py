@@ -1,4 +1,4 @@
-"""Models that kept failing and are left alone, as the gateway keeps them."""
+"""Models with an open circuit breaker."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,7 +8,7 @@ from experiments.models import Circuit
 
 
 class OpenBreaker(NamedTuple):
-    """One model: since when, until when, and what it said last. `trips` counts failed tries."""
+    """One model with its last error. `trips` counts openings since its last success."""
 
     model: str
     since: datetime
@@ -20,12 +20,12 @@ class OpenBreaker(NamedTuple):
 
     @property
     def next_try(self) -> str:
-        """When it is called again, in words."""
+        """When it is called again, as text."""
         if self.is_tried:
-            return "One call is trying it now."
+            return "A probe is running now."
         if self.is_due:
-            return "The next call that would choose it tries it."
-        return f"Left alone until {self.until:%H:%M:%S} UTC, then tried by one call."
+            return "The next call that would use it is the probe."
+        return f"No calls until {self.until:%H:%M:%S} UTC, then one probe."
 
 
 def open_breakers(now: datetime) -> Mapping[str, OpenBreaker]:

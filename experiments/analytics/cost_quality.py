@@ -1,8 +1,8 @@
-"""Every domain and every arm as a point: cost against rated quality, beside a coin's line.
+"""Cost and rated quality of every domain and arm, with the random router's line.
 
-The line's ends are what always strong and always weak were rated, so it needs decisions of both
-policies, as arms of an experiment or as a domain's policy. The ratings of the two tiers under a
-router would not do: it sends them different prompts, and each domain would lie on its own line.
+The line's ends are the ratings of always strong and always weak, so it needs decisions of both
+policies, as arms of an experiment or as a domain's policy. The two tiers under a router cannot
+replace them, because the router sends them different prompts.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ RATED = ("quality", "quality_squares", "rated")
 
 
 class Ends(NamedTuple):
-    """What always strong and always weak cost and were rated in one domain."""
+    """Cost and ratings of always strong and always weak in one domain."""
 
     line: RandomBaseline
     strong: Estimate
@@ -29,9 +29,9 @@ class Ends(NamedTuple):
 
 
 class Place(NamedTuple):
-    """One point. `gap` is its quality minus the coin's at the same cost, where there is a line.
+    """One point. `gap` is its quality minus the random router's at the same cost, if known.
 
-    `is_end`: an arm that is always weak or always strong, and so an end of the coin's line.
+    `is_end`: an arm that is always weak or always strong, and so an end of the line.
     """
 
     point: PlanePoint
@@ -43,7 +43,7 @@ class Place(NamedTuple):
 
     @property
     def above_random(self) -> bool:
-        """Better than the coin, for certain; an end is only ever itself."""
+        """Significantly better than the random router; False for the ends of the line."""
         enough = self.point.rated >= self.point.minimum
         return enough and not self.is_end and self.gap is not None and self.gap.low > 0
 
@@ -184,7 +184,7 @@ def cost_per_thousand(sums: Sums) -> Estimate | None:
 
 
 def _gap(cost: float, own: Estimate, ends: Ends) -> Estimate | None:
-    """With the error of all three means; None where the strong model is not the dearer one."""
+    """Includes the error of all three means; None if the strong model is not more expensive."""
     line = ends.line
     if line.strong_cost <= line.weak_cost:
         return None
@@ -197,5 +197,5 @@ def _gap(cost: float, own: Estimate, ends: Ends) -> Estimate | None:
 
 
 def _half(estimate: Estimate) -> float:
-    """Half an interval's width; where one end is cut off at 0 or 1, the other end's distance."""
+    """Half an interval's width; if one end is cut off at 0 or 1, the distance to the other end."""
     return max(estimate.high - estimate.value, estimate.value - estimate.low)

@@ -24,7 +24,7 @@ class Histograms(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """What a threshold would do: share to the strong model, nano-dollars per 1,000 requests."""
+    """The effect of a threshold: strong share, and nano-dollars per 1,000 requests."""
 
     threshold: float
     strong_share: float
@@ -65,7 +65,7 @@ def _bins(by_name: Mapping[str, int], bins: int) -> tuple[ScoreBin, ...]:
 
 
 def share_at_or_above(bins: Sequence[ScoreBin], threshold: float) -> float | None:
-    """Of the scores, spread evenly within a bin; None without any."""
+    """The share of scores at or above, spread evenly within a bin; None without scores."""
     everything = sum(one.decisions for one in bins)
     if not everything:
         return None
@@ -80,7 +80,7 @@ def _part_above(one: ScoreBin, threshold: float) -> float:
 def moved(
     bins: Sequence[ScoreBin], tiers: Mapping[str, Sums], steps: int = 100
 ) -> tuple[Moved, ...]:
-    """Every threshold from 0 to 1, priced at what a request of the span costs either model."""
+    """Every threshold from 0 to 1, priced at the mean cost of a request of the span per model."""
     sums = total(tiers.values())
     rows = []
     for step in range(steps + 1):
@@ -96,9 +96,9 @@ def moved(
 
 
 def latency_within(counts: Sequence[int], share: float) -> float | None:
-    """Milliseconds that `share` of the decisions did not exceed, rounded up to a bin's end.
+    """The latency quantile `share` in milliseconds, rounded up to the end of a bin.
 
-    None without any, infinity where it lies in the open last bin.
+    None without decisions, infinity if it lies in the open last bin.
     """
     everything = sum(counts)
     if not everything:

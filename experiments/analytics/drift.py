@@ -1,4 +1,4 @@
-"""Domains whose traffic moved away from what their threshold was calibrated on.
+"""Drift: domains whose traffic differs from that of their calibration.
 
 Read from the hourly histograms: the last whole UTC day against the two weeks before it, or before
 the threshold was calibrated.
@@ -28,7 +28,7 @@ Days = Mapping[date, Floats]
 
 
 class Drift(NamedTuple):
-    """What moved in a domain: its strong share out of its band, its scores, or both."""
+    """What changed in a domain: its strong share left its band, its scores shifted, or both."""
 
     domain: str
     router: str
@@ -51,22 +51,22 @@ class Drift(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        told = []
+        parts: list[str] = []
         if self.left_band and self.band and self.share is not None:
-            told.append(
+            parts.append(
                 f"On {self.day} {100 * self.share:.0f} % of the prompts reached the threshold; "
-                f"calibrated were {100 * self.band.low:.0f} to {100 * self.band.high:.0f} %."
+                f"expected were {100 * self.band.low:.0f} to {100 * self.band.high:.0f} %."
             )
         if self.scores_moved and self.shift:
-            told.append(
-                f"Its scores moved on {self.day}, by up to {100 * self.shift.distance:.0f} points "
-                "of share, more than days differ."
+            parts.append(
+                f"Its scores shifted on {self.day}, by up to {100 * self.shift.distance:.0f} "
+                "points of share, more than days usually differ."
             )
-        return " ".join([*told, "Calibrate it again."]) if told else ""
+        return " ".join([*parts, "Calibrate it again."]) if parts else ""
 
 
 def drifts(policy: Policy, now: datetime) -> tuple[Drift, ...]:
-    """Every domain that moved for certain. Two queries, remembered for ten minutes."""
+    """Every domain with significant drift. Two queries, cached for ten minutes."""
     key = f"drift:{policy.revision}:{now.astimezone(UTC):%Y-%m-%d}"
     found: tuple[Drift, ...] | None = cache.get(key)
     if found is None:
@@ -76,7 +76,7 @@ def drifts(policy: Policy, now: datetime) -> tuple[Drift, ...]:
 
 
 def drift_of(policy: Policy, domain: str, now: datetime) -> Drift | None:
-    """One domain's, if it moved."""
+    """One domain's drift, if there is any."""
     return next((one for one in drifts(policy, now) if one.domain == domain), None)
 
 
@@ -148,6 +148,6 @@ def _share(counts: Floats, threshold: float) -> float | None:
 def expected_band(
     domain: str, router: str, threshold: float, share: float, until: datetime
 ) -> Band:
-    """Where a day's strong share is expected, from how the last two weeks' days differed."""
+    """The expected range of a day's strong share, from the variation over the last two weeks."""
     span = Span(until - timedelta(days=REFERENCE_DAYS), until)
     return band(share, daily_shares(daily_scores(domain, router, span), threshold))

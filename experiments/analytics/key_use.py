@@ -1,4 +1,4 @@
-"""What API keys have spent through the gateway, beside their budgets."""
+"""The spending of API keys through the gateway, with their budgets."""
 
 from datetime import datetime, timedelta
 from typing import Any

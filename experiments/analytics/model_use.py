@@ -1,4 +1,4 @@
-"""What each model cost, how it was rated, how good its estimates were, and its price today."""
+"""Each model's cost, ratings, accuracy of its estimates, and current price."""
 
 from collections.abc import Iterable
 from datetime import date, datetime
@@ -15,7 +15,7 @@ ESTIMATED = ("estimated", "reconciled", "quality", "quality_squares", "rated")
 
 
 class PriceToday(NamedTuple):
-    """Nano-dollars per million tokens, where it comes from and how old it is."""
+    """Nano-dollars per million tokens, with source and age."""
 
     input: int
     output: int
@@ -26,7 +26,7 @@ class PriceToday(NamedTuple):
 
 
 class ModelUse(NamedTuple):
-    """One model in one span. `known` is whether it is still in the catalogue."""
+    """One model in one span. `known`: whether it is still in the catalog."""
 
     name: str
     known: bool
@@ -38,7 +38,7 @@ class ModelUse(NamedTuple):
 
     @property
     def estimate_error(self) -> float | None:
-        """Actual over estimated cost minus 1, where tokens were reported."""
+        """Actual over estimated cost minus 1, if tokens were reported."""
         if not self.sums.reconciled or not self.sums.estimated:
             return None
         return self.sums.actual / self.sums.estimated - 1
@@ -49,7 +49,7 @@ class ModelUse(NamedTuple):
 
 
 def model_use(span: Span, today: date, domain: str = "") -> tuple[ModelUse, ...]:
-    """The dearest first, then those not used. Three queries."""
+    """The most expensive first, then unused ones. Three queries."""
     lines = rolled_up(span, "model", domain=domain, only=(*COLUMNS, *ESTIMATED))
     used = {line.key[0]: line.sums for line in lines}
     rows = {row.name: row for row in LanguageModel.objects.prefetch_related("prices")}
@@ -70,7 +70,7 @@ def _use(name: str, row: LanguageModel | None, sums: Sums, today: date) -> Model
 
 
 def _price(rows: Iterable[ModelPrice], today: date) -> PriceToday | None:
-    """The one that is used, in the order in which a revision lists them."""
+    """The price in use: the first valid one in the order of a revision."""
     holding = [row for row in sorted(rows, key=price_order) if row.as_value().holds_on(today)]
     if not holding:
         return None

@@ -14,7 +14,7 @@ PERCENTILES = (50, 95, 99)
 
 
 class Latency(NamedTuple):
-    """Milliseconds to decide. The mean covers pruned decisions, the percentiles cannot."""
+    """Milliseconds to decide. The mean includes pruned decisions, the percentiles do not."""
 
     timed: int
     mean: float | None
@@ -24,7 +24,7 @@ class Latency(NamedTuple):
 
 
 class RoutingReport(NamedTuple):
-    """Counts of decisions. Reasons and fallbacks are known of those that were not pruned."""
+    """Counts of decisions. Reasons and fallbacks exclude pruned decisions."""
 
     since: datetime
     until: datetime
@@ -98,7 +98,7 @@ def _latency(live: QuerySet[Decision], pruned: QuerySet[PrunedTotal]) -> Latency
 
 
 def _percentile(ordered: "QuerySet[Decision, int | None]", n: int, share: int) -> float | None:
-    """The nearest rank: the smallest value that `share` percent do not exceed."""
+    """The nearest-rank percentile `share`."""
     if not n:
         return None
     value = ordered[max(0, -(-n * share // 100) - 1)]

@@ -1,4 +1,4 @@
-"""What routing cost and what the alternatives would have cost, from exact integer sums."""
+"""The cost of routing and of its alternatives, from exact integer sums."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -12,9 +12,9 @@ STRONG, WEAK = "strong", "weak"
 
 
 class Alternative(NamedTuple):
-    """What another policy would have cost, over the decisions that can be compared with it.
+    """The cost of another policy, over the decisions that can be compared with it.
 
-    Nano-dollars. `cost` is the alternative's, `routed` that of the same decisions as made.
+    Nano-dollars. `cost` is the alternative's, `routed` the actual cost of the same decisions.
     """
 
     decisions: int
@@ -27,7 +27,7 @@ class Alternative(NamedTuple):
 
 
 class SavingsLine(NamedTuple):
-    """One domain, or all of them where `domain` is None."""
+    """One domain, or all of them if `domain` is None."""
 
     domain: str | None
     decisions: int
@@ -62,7 +62,7 @@ def savings_report(since: datetime, until: datetime, domain: str | None = None) 
 
     Pruned days are counted whole where the day begins inside. A saving counts priced decisions
     only; the alternatives only those with a price for the choice and for both models of the pair,
-    and `random` (a coin with the same strong share, in each domain) only those that a pair
+    and `random` (a random router with the same strong share, in each domain) only those that a pair
     answered.
     """
     live = _live(since, until, domain)
@@ -117,19 +117,19 @@ def _of(groups: Groups, domain: str | None, *tiers: str) -> Sums:
 
 
 def _line(domain: str, live: Groups, pruned: Groups) -> SavingsLine:
-    return _assemble(domain, live, pruned, _coin(domain, live, pruned))
+    return _assemble(domain, live, pruned, _random(domain, live, pruned))
 
 
 def _total(lines: Iterable[SavingsLine], live: Groups, pruned: Groups) -> SavingsLine:
-    coins = [line.random for line in lines]
-    coin = Alternative(*(sum(column) for column in zip(*coins, strict=True))) if coins else NONE
-    return _assemble(None, live, pruned, coin)
+    each = [line.random for line in lines]
+    random = Alternative(*(sum(column) for column in zip(*each, strict=True))) if each else NONE
+    return _assemble(None, live, pruned, random)
 
 
 NONE = Alternative(0, 0, 0)
 
 
-def _assemble(domain: str | None, live: Groups, pruned: Groups, coin: Alternative) -> SavingsLine:
+def _assemble(domain: str | None, live: Groups, pruned: Groups, random: Alternative) -> SavingsLine:
     gone = _of(pruned, domain)
     all_ = _of(live, domain).plus(gone)
     strong = _of(live, domain, STRONG).plus(_of(pruned, domain, STRONG)).decisions
@@ -146,11 +146,11 @@ def _assemble(domain: str | None, live: Groups, pruned: Groups, coin: Alternativ
         strong_share=strong / (strong + weak) if strong + weak else None,
         always_strong=Alternative(all_.paired, all_.cost_strong, all_.cost_paired),
         always_weak=Alternative(all_.paired, all_.cost_weak, all_.cost_paired),
-        random=coin,
+        random=random,
     )
 
 
-def _coin(domain: str, live: Groups, pruned: Groups) -> Alternative:
+def _random(domain: str, live: Groups, pruned: Groups) -> Alternative:
     """The expected cost of sending the same share to the strong model at random, rounded up at
     half a nano-dollar."""
     strong = _of(live, domain, STRONG).plus(_of(pruned, domain, STRONG))

@@ -1,8 +1,9 @@
-"""What routing cost, saved and did to quality, by domain and over time. Reads roll-ups only.
+"""Cost, savings and quality of routing, by domain and over time. Reads roll-ups only.
 
-A saving compares decisions with what a baseline would have cost for the very same ones. Always
-strong and always weak take every decision whose pair has prices; random is a coin that sends as
-many prompts of a domain to the strong model as routing did, over what the pair answered.
+A saving compares the cost of decisions with a baseline's cost for the same ones. Always
+strong and always weak include every decision whose pair has prices; the random
+router sends as many prompts of a domain to the strong model as routing did, of those that the pair
+answered.
 """
 
 from bisect import bisect_right
@@ -18,13 +19,13 @@ from experiments.analytics.chart_rows import CostDay, QualityPoint, Tier
 from experiments.decisions.rollup_queries import Span, Sums, rolled_up, total
 
 MIN_RATED = 100
-"""Ratings of each tier that a statement about quality needs."""
+"""The fewest ratings of each tier for a statement about quality."""
 MIN_DRAWN, MIN_FILLED = 10, 30
-"""Ratings that a mark in a chart needs: fewer are not drawn, fewer than the second hollow."""
+"""Ratings of a mark in a chart: with fewer than the first no mark, than the second a hollow one."""
 MOST_MERGED, FEWEST_POINTS = 7, 4
-"""Buckets that one point of a chart may cover, and points that must be left."""
+"""How many buckets one point of a chart may cover, and how many points must remain."""
 TOLERANCE = 0.05
-"""How much lower the weak model's answers may be rated before quality counts as fallen."""
+"""How much lower the weak model's answers may be rated while quality counts as maintained."""
 
 STRONG, WEAK = "strong", "weak"
 PAIR = (STRONG, WEAK)
@@ -39,7 +40,7 @@ class Baseline(StrEnum):
 
 
 class Comparison(NamedTuple):
-    """The same decisions as they were made and under the baseline. Nano-dollars."""
+    """The cost of the same decisions as made and under the baseline. Nano-dollars."""
 
     decisions: int = 0
     cost: int = 0
@@ -66,7 +67,7 @@ class QualityStatus(StrEnum):
 
 
 class Quality(NamedTuple):
-    """Ratings of what one domain, or all of them, answered."""
+    """Ratings of answers in one domain or in all."""
 
     held: QualityStatus
     mean: Estimate | None
@@ -93,7 +94,7 @@ class DomainTraffic(NamedTuple):
 
 
 class Traffic(NamedTuple):
-    """Everything the overview shows, from one query."""
+    """The data of the overview page, from one query."""
 
     span: Span
     baseline: Baseline
@@ -122,7 +123,7 @@ def traffic(span: Span, baseline: Baseline, domain: str = "") -> Traffic:
     lines = rolled_up(span, "at", "domain", "tier", domain=domain)
     buckets = [_Bucket(at, name, tier, sums) for (at, name, tier), sums in lines]
     by_domain = _grouped(buckets, lambda one: one.domain)
-    shares = {name: coin_share(_by_tier(rows)) for name, rows in by_domain.items()}
+    shares = {name: random_share(_by_tier(rows)) for name, rows in by_domain.items()}
     domains = tuple(
         _domain(name, rows, span, baseline, shares[name]) for name, rows in by_domain.items()
     )
@@ -139,7 +140,7 @@ def traffic(span: Span, baseline: Baseline, domain: str = "") -> Traffic:
     )
 
 
-def coin_share(tiers: Mapping[str, Sums]) -> float:
+def random_share(tiers: Mapping[str, Sums]) -> float:
     """The share of prompts that went to the strong model, of those that can be compared."""
     paired = {tier: tiers[tier].paired for tier in PAIR if tier in tiers}
     count = sum(paired.values())
@@ -147,7 +148,7 @@ def coin_share(tiers: Mapping[str, Sums]) -> float:
 
 
 def compare(tiers: Mapping[str, Sums], baseline: Baseline, share: float) -> Comparison:
-    """`share` is the coin's; the other baselines do not look at it."""
+    """`share` is the random router's strong share; other baselines ignore it."""
     if baseline is Baseline.RANDOM:
         sums = total(tiers[tier] for tier in PAIR if tier in tiers)
     else:
@@ -158,14 +159,14 @@ def compare(tiers: Mapping[str, Sums], baseline: Baseline, share: float) -> Comp
 
 
 def strong_share(tiers: Mapping[str, Sums]) -> float | None:
-    """Of what a routed pair answered."""
+    """The strong model's share of decisions answered by a routed pair."""
     counts = {tier: tiers[tier].decisions for tier in PAIR if tier in tiers}
     count = sum(counts.values())
     return counts.get(STRONG, 0) / count if count else None
 
 
 def quality_of(tiers: Mapping[str, Sums]) -> Quality:
-    """Whether quality held, judged by the ratings of both tiers."""
+    """Whether quality was maintained, from the ratings of both tiers."""
     everything = total(tiers.values())
     strong, weak = tiers.get(STRONG, Sums()), tiers.get(WEAK, Sums())
     scarcer = min(strong.rated, weak.rated)
@@ -215,7 +216,7 @@ def _cost(
 
 
 def quality_over_time(buckets: Iterable[_Bucket], span: Span) -> tuple[QualityPoint, ...]:
-    """Points far enough apart that most have ratings enough for a filled mark."""
+    """Points at intervals at which most have enough ratings for a filled mark."""
     rows = list(buckets)
     starts = _starts(rows, span)
     groups: defaultdict[tuple[str, datetime], list[Sums]] = defaultdict(list)
@@ -231,7 +232,7 @@ def quality_over_time(buckets: Iterable[_Bucket], span: Span) -> tuple[QualityPo
 
 
 def _starts(rows: Iterable[_Bucket], span: Span) -> list[datetime]:
-    """Every bucket of the axis where ratings suffice, else every second, third, … or seventh."""
+    """Every bucket of the axis if ratings suffice, else every second, third, … or seventh."""
     instants = span.instants()
     rated = total(row.sums for row in rows if row.tier in PAIR).rated / len(PAIR)
     widest = max(1, min(MOST_MERGED, len(instants) // FEWEST_POINTS))

@@ -1,6 +1,6 @@
-"""Thirty days of generated traffic whose truth is known, to look at and to check the pages against.
+"""Thirty days of generated traffic with a known truth, as a demonstration and to check pages.
 
-`prompts` says what is asked, `world` how good and how dear each model's answer is, `people` who
-asks when, `story` what operators do meanwhile, `recording` puts it through the product's own
-decisions and books, and `filling` runs it all.
+`prompts` has the prompts, `world` the quality and cost of each model's answers, `people` the users
+and times, `story` the operators' actions. `recording` makes the decisions with the product's own
+code, and `filling` runs everything.
 """

@@ -38,7 +38,9 @@ class Filled(NamedTuple):
     world: World
 
 
-def fill(now: datetime, scale: float = 1.0, told: Callable[[str], None] = lambda _: None) -> Filled:
+def fill(
+    now: datetime, scale: float = 1.0, report: Callable[[str], None] = lambda _: None
+) -> Filled:
     """The `DAYS` days up to `now`. The same `now` and `scale` give the same decisions.
 
     Raises NotEmptyError.
@@ -62,13 +64,13 @@ def fill(now: datetime, scale: float = 1.0, told: Callable[[str], None] = lambda
         token_estimates.invalidate()
         batch = _between(questions, step.at, until)
         stored += recorder.record(store.current(), batch, token_estimates.expected_output_tokens())
-        told(f"{step.at:%Y-%m-%d %H:%M}  {stored:,} decisions")
+        report(f"{step.at:%Y-%m-%d %H:%M}  {stored:,} decisions")
     record_trial(world, np.random.default_rng(SEED), now - timedelta(days=2))
     return Filled(stored, world)
 
 
 def _rounds(begin: datetime, now: datetime) -> Iterator[Step]:
-    """What a scheduler would run: rollouts move every six hours, results are kept every night."""
+    """The scheduler's jobs: rollouts advance every six hours, results are stored every night."""
     first = datetime.combine(begin.date(), time(), UTC)
     for number in range(1, 4 * DAYS + 4):
         at = first + timedelta(hours=6 * number)
@@ -93,7 +95,7 @@ def _take(step: Step) -> None:
 
 
 def _date_back(before: int, at: datetime) -> None:
-    """Rows that stamp themselves with the clock get the moment of the story."""
+    """Sets the simulated time on rows that take it from the clock."""
     PolicyRevision.objects.filter(number__gt=before).update(created_at=at)
     Rollout.objects.filter(started_at=at).update(created_at=F("started_at"))
 

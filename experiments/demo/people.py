@@ -1,4 +1,4 @@
-"""Who asks when: people arrive, ask a few times within a day or two, and do not come back."""
+"""Simulated users: each arrives, sends a few prompts within a day or two, and does not return."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
@@ -26,12 +26,12 @@ SHARES = {
     "medical": 0.09,
     "legal": 0.05,
 }
-# Out of 24 hours from midnight UTC, how busy each is.
+# The relative traffic of each hour from midnight UTC.
 BUSY = np.array([2, 1, 1, 1, 2, 3, 5, 8, 11, 13, 14, 13, 12, 14, 14, 13, 12, 10, 8, 7, 6, 5, 4, 3])
 
 
 class DemoRequest(NamedTuple):
-    """One prompt sent by somebody. `unit_id` is None where the caller names nobody."""
+    """One prompt of a user. `unit_id` is None if the caller sends none."""
 
     at: datetime
     unit_id: str | None
@@ -42,7 +42,7 @@ class DemoRequest(NamedTuple):
 def asked(
     pools: Mapping[str, Sequence[Prompt]], now: datetime, rng: Generator, scale: float = 1.0
 ) -> list[DemoRequest]:
-    """Everything asked in the `DAYS` days up to `now`, in order. `scale` thins it out."""
+    """All prompts of the `DAYS` days up to `now`, in order. `scale` is the share to keep."""
     first = now.astimezone(UTC).date() - timedelta(days=DAYS)
     found: list[DemoRequest] = []
     person = 0

@@ -1,4 +1,4 @@
-"""What people ask in the demonstration: every frame filled with every subject of its domain."""
+"""The prompts of the demonstration: every template with every subject of its domain."""
 
 from typing import NamedTuple
 
@@ -117,7 +117,7 @@ SOURCES = {
             "Build a valuation of a company that depends on {}, and say which assumption matters "
             "most.",
             "How is {} taxed for a private investor?",
-            "Compare {} with a savings account for somebody who retires in ten years.",
+            "Compare {} with a savings account for someone who retires in ten years.",
         ),
         (
             "a corporate bond",

@@ -1,6 +1,6 @@
-"""Decides what was asked with the product's own `decide`, and enters it in the product's books.
+"""Makes decisions with the product's own `decide` and stores them as the product does.
 
-The prompts were scored once; everything else is what a request over HTTP would have left behind.
+Prompts are scored once; all rows are the same as those of requests over HTTP.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -39,7 +39,7 @@ Expected = Mapping[tuple[str, str], int]
 
 
 class Event(NamedTuple):
-    """One decision and what became of it."""
+    """One decision and its outcome."""
 
     decision: Decision
     outcome: Outcome
@@ -48,7 +48,7 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True)
 class Recorder:
-    """Stores what was asked up to `now`. `is_lost` drops decisions that a faulty caller loses."""
+    """Stores prompts up to `now`. `is_lost` drops decisions that a faulty caller loses."""
 
     world: World
     rng: Generator
@@ -110,7 +110,7 @@ class Recorder:
         return str(UUID(int=milliseconds << 80 | version | middle << 64 | variant | low))
 
     def _outcome(self, decision: Decision, question: DemoRequest) -> Outcome:
-        """Tokens vary around what the world says; an answer that fails has none."""
+        """Tokens vary around the expected number; a failed answer has none."""
         failed = self.rng.random() < FAILURES
         mean = question.prompt.answer_tokens()
         written = 0 if failed else round(self.rng.gamma(SPREAD, mean / SPREAD))
@@ -130,7 +130,7 @@ class Recorder:
         )
 
     def _ratings(self, decision: Decision, prompt: Prompt) -> list[Feedback]:
-        """A judge in tenths and now and then a thumb, both right on average."""
+        """A judge's rating in tenths and sometimes a user's thumb, both unbiased."""
         quality = self.world.quality(prompt, decision.model)
         ratings = []
         if self.rng.random() < RATED_BY_JUDGE:

@@ -1,6 +1,6 @@
-"""What operators do in the thirty days: roll out, experiment, ship, and leave a few things open.
+"""The operators' actions in the thirty days: rollouts, experiments, shipping.
 
-| experiment | what becomes of it |
+| experiment | result |
 |---|---|
 | `general-local-router` | three arms; one was shipped half way |
 | `technical-local-router` | costs less, no worse: to be shipped |
@@ -68,14 +68,14 @@ class Wanted(NamedTuple):
 
 @dataclass(frozen=True)
 class Story:
-    """`scale` thins out the planned sizes like the traffic."""
+    """`scale` reduces the planned sizes like the traffic."""
 
     world: World
     now: datetime
     scale: float = 1.0
 
     def steps(self) -> list[Step]:
-        """In order. What falls after `now` is not there."""
+        """In order, without actions after `now`."""
         found = (*self._configuration(), *self._experiments(), *self._rollouts())
         return sorted((step for step in found if step.at < self.now), key=lambda step: step.at)
 
@@ -241,7 +241,7 @@ class Story:
 
 
 def is_lost(decision: Decision) -> bool:
-    """An old client of some users drops what the treatment of one experiment answers."""
+    """Some users' old client loses the answers of one experiment's treatment."""
     if decision.experiment != UNHEALTHY or decision.arm != LOCAL:
         return False
     own: float = decision.detail["flags"][-1]["bucket"]

@@ -1,7 +1,7 @@
-"""A trial of both models on the demonstration's prompts: an outcome set for the lab.
+"""An outcome set for the lab: both models on the demonstration's prompts.
 
-Each prompt was answered by both models of the pair, and ten raters looked at each answer. What is
-recorded is drawn from the known truth of the world, so the lab's figures can be held against it.
+Both models of the pair answer each prompt, and ten raters grade each answer. The grades are drawn
+from the known truth, so the lab's results can be compared with it.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ def record_trial(world: World, rng: Generator, at: datetime) -> OutcomeSet:
         for name in sorted(world.pools)
         for prompt in world.pools[name]
     )
-    scores(outcome_set, find_scorer(ROUTER))  # so that the first look at it need not wait
+    scores(outcome_set, find_scorer(ROUTER))  # so that the first visitor does not wait
     return outcome_set
 
 

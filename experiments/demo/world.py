@@ -1,8 +1,8 @@
-"""The truth of the demonstration: how good, how long and how dear each model's answer is.
+"""The truth of the demonstration: quality, length and cost of each model's answers.
 
-A prompt has a difficulty in [0, 1]. Easy prompts are answered alike by every model; beyond `EASY`
-a model loses the more the weaker it is. How much the router sees of the difficulty differs by
-domain (`INSIGHT`): in `creative` it sees nothing, so routing there is no better than a coin.
+A prompt has a difficulty in [0, 1]. All models answer easy prompts equally well; beyond `EASY`,
+weaker models lose more quality. How well the router's score reflects the difficulty differs by
+domain (`INSIGHT`): not at all in `creative`, where routing is no better than a random router.
 """
 
 import zlib
@@ -44,7 +44,7 @@ INSIGHT = {
 
 
 class Prompt(NamedTuple):
-    """One prompt, looked at once. `difficulty` lies in [0, 1]."""
+    """One prompt with its features. `difficulty` lies in [0, 1]."""
 
     text: str
     domain: str
@@ -67,8 +67,7 @@ class Prompt(NamedTuple):
 
 
 class Truth(NamedTuple):
-    """What a policy costs and how good it is, on average over a domain's prompts. Cost in dollars
-    per request."""
+    """A policy's mean quality and cost over a domain's prompts. Cost in dollars per request."""
 
     cost: float
     quality: float
@@ -77,7 +76,7 @@ class Truth(NamedTuple):
 
 @dataclass(frozen=True)
 class World:
-    """Prompts by the domain they are detected as, and what every model makes of them."""
+    """Prompts by detected domain, and every model's answers to them."""
 
     pools: Mapping[str, tuple[Prompt, ...]]
     policy: Policy
@@ -104,7 +103,7 @@ class World:
         return round(found.threshold or 0.0, 6)
 
     def truth(self, domain: str, policy: RoutingPolicy) -> Truth:
-        """Every prompt of a domain is as likely as every other."""
+        """All prompts of a domain have the same probability."""
         pool = self.pools[domain]
         models = [self._model(prompt, policy) for prompt in pool]
         pairs = list(zip(pool, models, strict=True))
@@ -145,15 +144,15 @@ def build_world(policy: Policy, day: date) -> World:
 def _look_at(policy: Policy, text: str, day: date) -> Prompt:
     features = featurise(text)
     found = engine.detect(policy, text, features)
-    nobody = Unit(RecordedBuckets({}), "")
+    no_unit = Unit(RecordedBuckets({}), "")
     tokens = CONTEXT_TOKENS + estimate_tokens(text)
-    domain, _ = detected_domain(policy, DecisionInputs("", nobody, found.candidates, tokens, day))
+    domain, _ = detected_domain(policy, DecisionInputs("", no_unit, found.candidates, tokens, day))
     scores = {name: engine.score(name, features) for name in policy.routers}
     return Prompt(text, domain.name, found.candidates, found.detector, scores, tokens, 0.0)
 
 
 def _with_difficulty(pool: Iterable[Prompt]) -> tuple[Prompt, ...]:
-    """The rank of the score where the router sees it, the rank of a hash where it does not."""
+    """A mix of the score's rank and the rank of a hash, weighted by the router's insight."""
     prompts = sorted(pool, key=lambda prompt: (prompt.score, prompt.text))
     hidden = sorted(prompts, key=lambda prompt: zlib.crc32(prompt.text.encode()))
     drawn = {prompt.text: rank for rank, prompt in enumerate(hidden)}

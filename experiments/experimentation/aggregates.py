@@ -1,4 +1,4 @@
-"""Columns of units as the aggregates that the analysis takes: exact sums, divided once."""
+"""Aggregates units for the analysis: exact sums, divided once."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ PARTS = 10_000
 
 
 def summarise(units: Sums, spec: MetricSpec, *, history: bool = False) -> Summary:
-    """The units as one aggregate; with `history` beside what they did before."""
+    """The units as one aggregate; `history` adds their values from before the experiment."""
     return running(units, spec, [units.n], history=history)[0]
 
 
@@ -43,7 +43,7 @@ def ratio(units: Sums, spec: MetricSpec) -> RatioSummary:
 
 
 def mean(units: Sums, spec: MetricSpec) -> float | None:
-    """None where nothing was counted."""
+    """None if nothing was counted."""
     summary = plain_mean(summarise(units, spec))
     return summary.mean if summary is not None and summary.n else None
 
@@ -85,7 +85,7 @@ def _with_history(
 def _weighed(
     units: Sums, spec: MetricSpec, *, earlier: bool = False
 ) -> tuple[tuple[Column, Column], tuple[int, int]]:
-    """Numerator and denominator with their scales, of requests up to the cap where there is one."""
+    """Numerator and denominator with their scales, of requests up to the cap if there is one."""
     column = units.earlier if earlier else units.column
     y, x = column(spec.numerator), column(spec.denominator)
     if units.weights is None:
@@ -118,8 +118,8 @@ def totals(column: Column, ends: Sequence[int]) -> list[int]:
 
 
 def dots(one: Column, other: Column, ends: Sequence[int]) -> list[int]:
-    """Sums of the first n products, exact: in 64 bits where that holds them all, else in Python's
-    integers. Squares of nano-dollars soon pass 64 bits."""
+    """Exact sums of the first n products: in 64 bits if they fit, else in Python's integers.
+    Squares of nano-dollars often exceed 64 bits."""
     largest = _largest(one) * _largest(other) * len(one)
     products = one * other if largest <= LARGEST else one.astype(object) * other
     sums: NDArray[np.object_] = np.concatenate([[0], np.cumsum(products)])

@@ -1,4 +1,4 @@
-"""What must hold before an experiment starts, as an operator sees it."""
+"""The checklist before an experiment starts."""
 
 from collections.abc import Iterable, Iterator
 from datetime import date
@@ -24,7 +24,7 @@ LOADING = "Loading."
 
 
 class ArmForecast(NamedTuple):
-    """What an arm is predicted to do; None is not known. Cost in US dollars a request."""
+    """The forecast of an arm; None is unknown. Cost in US dollars per request."""
 
     arm: str
     strong_share: float | None
@@ -32,8 +32,7 @@ class ArmForecast(NamedTuple):
 
 
 class Check(NamedTuple):
-    """One line of the checklist before a start. `arms` is what is predicted of each, in the line
-    that says it."""
+    """One line of the checklist. `arms` has the forecast of each arm, in the forecast's line."""
 
     name: str
     passed: bool
@@ -42,7 +41,7 @@ class Check(NamedTuple):
 
 
 class _Subject(NamedTuple):
-    """An experiment as it stands in the rows, with the policy that would decide for it."""
+    """An experiment as stored, with the policy that would decide for it."""
 
     experiment: Experiment
     arms: list[Arm]
@@ -57,7 +56,7 @@ class _Subject(NamedTuple):
 
 
 def checklist(experiment: Experiment, today: date) -> list[Check]:
-    """What must hold before `experiment` starts, in the order one fixes it."""
+    """The conditions for starting `experiment`, in the order to fix them."""
     subject = _subject(experiment, today)
     found = subject.forecast()
     return [
@@ -74,13 +73,13 @@ def checklist(experiment: Experiment, today: date) -> list[Check]:
 
 
 def arm_checks(experiment: Experiment, today: date) -> list[Check]:
-    """The part that a new phase has to pass again."""
+    """The checks that a new phase must pass again."""
     subject = _subject(experiment, today)
     return [*_arm_checks(subject), *_check_forecast(subject, subject.forecast())]
 
 
 def cap_at_start(experiment: Experiment, today: date) -> Decimal | None:
-    """What a unit may cost: as planned, else as recent units and prices propose."""
+    """The most that a unit counts for: as planned, else proposed from recent units and prices."""
     if experiment.cost_cap is not None:
         return experiment.cost_cap
     found = _subject(experiment, today).forecast()
@@ -111,7 +110,7 @@ def _check_arms(arms: list[Arm]) -> Check:
     if len(arms) < 2:
         return Check("arms", False, "Add at least two arms.")
     if len(policies) < len(arms):
-        return Check("arms", False, "Two arms have the same policy: nothing could differ.")
+        return Check("arms", False, "Two arms have the same policy: change one of them.")
     return Check("arms", True, f"{len(arms)} arms differ.")
 
 
@@ -131,7 +130,7 @@ def _check_weights(arms: list[Arm]) -> Check:
 
 
 def _check_policies(subject: _Subject) -> Check:
-    """Complete, in every domain that takes part."""
+    """Whether policies are complete in every domain that takes part."""
     broken = [
         arm.name
         for arm in subject.arms
@@ -148,12 +147,12 @@ def _check_policies(subject: _Subject) -> Check:
         }
     )
     if lonely:
-        return Check("policies", False, f"There is no model for {', '.join(lonely)}: name a pair.")
+        return Check("policies", False, f"No model can answer for {', '.join(lonely)}: set a pair.")
     return Check("policies", True, "Every arm has a complete policy.")
 
 
 def _models_of(subject: _Subject, domain: Domain, wanted: RoutingPolicy) -> set[str]:
-    """What an arm answers with: its pair or the usual one, or what the selector would take."""
+    """The models of an arm: its pair, the domain's pair, or the domain selector's choice."""
     if wanted.method is not Method.DOMAIN_SELECTOR:
         return set(pair_of(subject.policy, domain, wanted) or ())
     try:
@@ -190,7 +189,7 @@ def _check_routers(arms: list[Arm]) -> Check:
     for router in sorted(wanted, key=lambda router: router.name):
         status = statuses.get(router.name)
         if router.is_local and (status is None or status.detail == LOADING):
-            continue  # it loads in a moment, wherever it is needed
+            continue  # it is loaded when it is needed
         if status is None or not status.ready:
             detail = status.detail if status else LOADING
             problems.append(f"The router {router.name} is not ready: {detail}")
@@ -198,7 +197,7 @@ def _check_routers(arms: list[Arm]) -> Check:
 
 
 def _check_forecast(subject: _Subject, found: Forecast | None) -> Iterator[Check]:
-    """Nothing where nothing is known of the prompts, or other checks say what is missing."""
+    """Empty if nothing is known of the prompts, or if other checks report what is missing."""
     differ = _check_arms(subject.arms).passed and _check_policies(subject).passed
     if found is None or not differ:
         return
@@ -215,8 +214,8 @@ def _check_forecast(subject: _Subject, found: Forecast | None) -> Iterator[Check
         )
         yield Check("forecast", False, message, arms)
         return
-    told = "; ".join(_predicted(arm) for arm in arms)
-    yield Check("forecast", True, f"Predicted from {found.sample.source}: {told}.", arms)
+    described = "; ".join(_predicted(arm) for arm in arms)
+    yield Check("forecast", True, f"Predicted from {found.sample.source}: {described}.", arms)
 
 
 def _predicted(arm: ArmForecast) -> str:
@@ -227,7 +226,7 @@ def _predicted(arm: ArmForecast) -> str:
 
 
 def _hint(subject: _Subject, found: Forecast) -> str:
-    """Which thresholds would make a difference."""
+    """Which thresholds would change decisions."""
     places = {place for pair in found.same for place in pair}
     routers = {subject.arms[place].routing_policy().router for place in places} - {None}
     for router in sorted(router for router in routers if router):
@@ -241,7 +240,7 @@ def _hint(subject: _Subject, found: Forecast) -> str:
 
 
 def _check_cap(subject: _Subject, found: Forecast | None) -> Iterator[Check]:
-    """What a unit may cost, which the start fixes."""
+    """The most that a unit counts for, fixed at the start."""
     experiment = subject.experiment
     policies = found.policies if found else ()
     cap = experiment.cost_cap or proposed_cap(experiment, policies, subject.today)
@@ -266,14 +265,14 @@ def _check_metrics(metrics: list[ExperimentMetric]) -> Check:
 
 
 def _check_key(experiment: Experiment) -> Check:
-    """Sums are kept by key: those of a deleted experiment would be taken for this one's."""
+    """Sums are stored by key, so a new experiment must not use the key of a deleted one."""
     if UnitSum.objects.filter(experiment=experiment.key).exists():
         return Check("key", False, "Another experiment had this key: clone it under a new one.")
-    return Check("key", True, "The key was never used before.")
+    return Check("key", True, "The key was not used before.")
 
 
 def _check_overlap(experiment: Experiment) -> Check:
-    clashing = [other.key for other in _beside(experiment) if _overlap(experiment, other)]
+    clashing = [other.key for other in _concurrent(experiment) if _overlap(experiment, other)]
     if clashing:
         return Check(
             "overlap",
@@ -284,7 +283,7 @@ def _check_overlap(experiment: Experiment) -> Check:
     return Check("overlap", True, "It shares no unit with another experiment.")
 
 
-def _beside(experiment: Experiment) -> Iterable[Experiment]:
+def _concurrent(experiment: Experiment) -> Iterable[Experiment]:
     others = Experiment.objects.filter(status__in=ACTIVE).exclude(pk=experiment.pk)
     return [
         other
@@ -295,7 +294,7 @@ def _beside(experiment: Experiment) -> Iterable[Experiment]:
 
 
 def _overlap(one: Experiment, other: Experiment) -> bool:
-    """Slots keep apart only what is placed by the same id: units, or requests."""
+    """Slots separate two experiments only if both assign units, or both assign requests."""
     if not one.namespace or one.namespace != other.namespace or one.by_request != other.by_request:
         return True
     return one.namespace_start < other.namespace_end and other.namespace_start < one.namespace_end
@@ -318,20 +317,20 @@ def _check_rollouts(experiment: Experiment) -> Check:
 def _check_traffic(subject: _Subject) -> Check:
     policy = subject.policy
     if not policy.switches.ab_testing:
-        return Check("traffic", False, "Nobody would be in it: routellm_a_b_testing is off.")
+        return Check("traffic", False, "No units would be enrolled: routellm_a_b_testing is off.")
     flags = [policy.master, *(domain.flag for domain in subject.domains)]
     if not policy.master.share or not any(domain.flag.share for domain in subject.domains):
         off = ", ".join(flag.key for flag in flags if not flag.share)
-        return Check("traffic", False, f"Nobody would be in it: {off} is at 0 %.")
+        return Check("traffic", False, f"No units would be enrolled: {off} is at 0 %.")
     if not subject.experiment.coverage:
-        return Check("traffic", False, "Nobody would be in it: its coverage is 0.")
+        return Check("traffic", False, "No units would be enrolled: its coverage is 0.")
     return Check("traffic", True, "Units whose flags are on can take part.")
 
 
 def _check_plan(experiment: Experiment) -> Check:
     if experiment.planned_units is None:
         return Check(
-            "plan", False, "Say how many units are planned; the power calculation proposes it."
+            "plan", False, "Enter the planned units; the power calculation proposes a number."
         )
     if experiment.planned_units < experiment.arms.count() * experiment.min_units:
         return Check("plan", False, "Plan at least the minimum of units for each arm.")

@@ -1,4 +1,4 @@
-"""Rows of running sums as columns: a hundred thousand of them are read and added in a moment."""
+"""Rows of running sums as columns, so that a hundred thousand of them are added quickly."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
@@ -38,7 +38,7 @@ class Table(NamedTuple):
 
 
 def read_table(rows: QuerySet[Any], second_key: str, counters: Sequence[str]) -> Table:
-    """One query. Days are read as text: making a date of each costs more than all the rest."""
+    """One query. Days are read as text: parsing each as a date would take most of the time."""
     names = ("unit_hash", second_key, "domain", "on", *counters)
     dated = rows.order_by().annotate(on=Cast("day", CharField()))
     read = list(dated.values_list(*names).iterator(10_000))
@@ -53,7 +53,7 @@ def read_table(rows: QuerySet[Any], second_key: str, counters: Sequence[str]) ->
 
 
 def codes(names: Iterable[Name]) -> tuple[Column, dict[Name, int]]:
-    """Each name as a number, in the order they first come, and which is which."""
+    """Each name as a number, in order of first appearance, and the number of each name."""
     known: dict[Name, int] = {}
     return np.fromiter(_numbered(names, known), np.int64), known
 

@@ -1,4 +1,4 @@
-"""What one unit of an experiment may cost at most, before it is cut: fixed at the start."""
+"""The most that one unit of an experiment counts for, fixed at the start."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -15,8 +15,8 @@ LEAST_CAP, LARGEST_CAP = Decimal("0.000000001"), Decimal(9_000)
 def proposed_cap(
     experiment: Experiment, policies: Sequence[PolicyForecast], today: date
 ) -> Decimal | None:
-    """US dollars: what 99 % of recent units stayed below, else a hundred requests of the most
-    expensive arm. To two digits, rounded up; None where no cost is known."""
+    """US dollars: the 99th percentile of recent units, else a hundred requests of the most
+    expensive arm. Rounded up to two digits; None if no cost is known."""
     costs = [policy.cost for policy in policies if policy.cost is not None]
     cap = recent_cap(experiment, today) or REQUESTS * max(costs, default=0.0)
     if not cap > 0:

@@ -1,4 +1,4 @@
-"""Each finished day's result as it was seen, kept once: later outcomes never change it."""
+"""Stores each finished day's result once, as shown on that day; later outcomes do not change it."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
@@ -10,17 +10,17 @@ from experiments.models import DailyResult, Experiment
 ACTIVE = (Experiment.Status.RUNNING, Experiment.Status.PAUSED)
 
 
-def record_all(now: datetime, told: Callable[[str], None] = lambda _: None) -> None:
-    """The day before `now`, of every experiment under way; `told` hears a line for each."""
+def record_all(now: datetime, report: Callable[[str], None] = lambda _: None) -> None:
+    """The day before `now`, of every experiment under way; `report` gets a line for each."""
     for experiment in Experiment.objects.filter(status__in=ACTIVE).order_by("key"):
         row = record(experiment, now)
         if row is not None:
-            told(f"{experiment.key} on {row.day}: {row.verdict}. {row.result['sentence']}")
+            report(f"{experiment.key} on {row.day}: {row.verdict}. {row.result['sentence']}")
 
 
 def record(experiment: Experiment, now: datetime) -> DailyResult | None:
-    """Yesterday's result with what is known now. One that was kept before stays as it is; None
-    where its phase had not begun."""
+    """Yesterday's result from today's data. A stored result does not change; None if its phase had
+    not begun."""
     end = datetime.combine(now.astimezone(UTC).date(), time(), UTC) - timedelta(microseconds=1)
     phase = experiment.phases.filter(number=experiment.phase, started_at__lte=end).first()
     if phase is None:

@@ -1,4 +1,4 @@
-"""Creating and editing experiments, whoever asks: a draft freely, a running one by its locks."""
+"""Creates and edits experiments: a draft without limits, a running one as its locks permit."""
 
 from datetime import datetime
 
@@ -16,7 +16,7 @@ ACTIVE = (Experiment.Status.RUNNING, Experiment.Status.PAUSED)
 def create(key: str, values: Document, author: Author) -> Experiment:
     """A draft. `values` are as in a configuration file. Raises ValidationError."""
     if Experiment.objects.filter(key=key).exists():
-        raise LifecycleError([f"There is an experiment '{key}' already. Choose another key."])
+        raise LifecycleError([f"Experiment '{key}' already exists. Choose another key."])
     experiment = Experiment(key=key)
     with revision(author, f"Created experiment {key}"):
         write_values(experiment, values)
@@ -25,13 +25,13 @@ def create(key: str, values: Document, author: Author) -> Experiment:
 
 @retried
 def edit(experiment: Experiment, values: Document, author: Author, now: datetime) -> Experiment:
-    """Writes what `values` name. Of one under way other arms start a new phase.
+    """Writes the fields in `values`. In an experiment under way, changed arms start a new phase.
 
-    Raises ValidationError, LifecycleError, and LockedError for what it stands on.
+    Raises ValidationError, LifecycleError, and LockedError for fields that it depends on.
     """
     key = experiment.key
     if experiment.status == Experiment.Status.ARCHIVED:
-        raise LifecycleError([f"Experiment '{key}' is archived. Clone it to go on."])
+        raise LifecycleError([f"Experiment '{key}' is archived. Clone it to continue."])
     wanted = dict(values)
     if wanted.get("arms") == experiment_document(experiment)["arms"]:
         del wanted["arms"]

@@ -1,4 +1,4 @@
-"""Each treatment against the control: by metric, and by domain as exploration."""
+"""Each treatment compared with the control: by metric, and by domain as exploration."""
 
 from typing import NamedTuple
 
@@ -14,10 +14,10 @@ from experiments.models import ExperimentMetric
 
 
 class MetricEffect(NamedTuple):
-    """One metric of one treatment against the control.
+    """One metric of one treatment compared with the control.
 
     `observed` counts the units with a value in the arm that has fewer; below `minimum` the effect
-    is empty: so few say nothing.
+    is empty.
     """
 
     arm: str
@@ -45,7 +45,7 @@ class DomainEffect(NamedTuple):
 
 
 class _Asked(NamedTuple):
-    """A question, and whether enough units answer it to show anything."""
+    """A question, and whether enough units have a value to show the effect."""
 
     question: Question
     observed: int
@@ -61,7 +61,7 @@ def effects_of(study: PhaseData) -> tuple[MetricEffect, ...]:
 
 
 def breakdown_of(study: PhaseData) -> tuple[DomainEffect, ...]:
-    """Cost and quality by domain, where there is more than one."""
+    """Cost and quality by domain, if there is more than one."""
     domains = sorted(study.units.domains) if study.compares else []
     if len(domains) < 2:
         return ()
@@ -75,14 +75,14 @@ def breakdown_of(study: PhaseData) -> tuple[DomainEffect, ...]:
 
 
 def level_of(study: PhaseData) -> float:
-    """What one comparison of this phase may spend."""
+    """The level of one comparison in this phase."""
     alpha = phase_alpha(study.experiment.alpha, study.number)
     return alpha / max(1, len(study.treatments))
 
 
 def least_scale_of(study: PhaseData, spec: MetricSpec) -> float | None:
-    """The difference that counts, of metrics without a range: they may be the same in every unit,
-    and the verdict has a result then too."""
+    """The smallest relevant difference, for metrics without a range: it gives the verdict a result
+    even if all units have the same value."""
     if spec.name == COST.name:
         return float(study.experiment.target_effect)
     bounded = spec.boolean or spec.value_range is not None
@@ -91,7 +91,7 @@ def least_scale_of(study: PhaseData, spec: MetricSpec) -> float | None:
 
 
 def shown(effect: Effect, units: int) -> Effect:
-    """The effect, or an empty one where fewer than 50 units of an arm have a value."""
+    """The effect, or an empty one if fewer than 50 units of an arm have a value."""
     if units >= MINIMUM_SHOWN:
         return effect
     return Effect(
@@ -134,7 +134,7 @@ def _metric_effect(
 def _answers(
     study: PhaseData, asked: list[_Asked], *, exploratory: bool = False
 ) -> list[CorrectedEffect]:
-    """Corrected as one family, whether shown or not: too few today may be enough tomorrow."""
+    """Corrected as one family, including effects that are not shown yet."""
     answers = answer_together(
         [one.question for one in asked],
         alpha=level_of(study),

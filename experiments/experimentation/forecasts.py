@@ -1,8 +1,8 @@
-"""What policies would do with a domain's prompts: their strong share, their cost, and whether two
-of them would send every prompt to the same model.
+"""Forecasts policies on a domain's prompts: strong share, cost, and whether two of them would send
+every prompt to the same model.
 
-Asked of recent decisions, whose scores are stored; else of an outcome set that the router has
-scored; else of the example prompts that ship. The choice is the one that decides (`Chooser`).
+Uses recent decisions, whose scores are stored; else an outcome set with the router's scores; else
+the shipped example prompts. `Chooser` chooses, as it does for decisions.
 """
 
 import functools
@@ -33,14 +33,14 @@ from experiments.routing.token_estimates import expected_output_tokens
 RECENT = 1_000
 ENOUGH = 100
 EXAMPLES = 50
-"""Prompts of a domain that are scored where nothing better is known."""
+"""How many example prompts of a domain are scored if there is no better sample."""
 NANO = 1_000_000_000
 DEFAULT_OUTPUT_TOKENS = 300
 NOT_KNOWN = "not_known"
 
 
 class Prompt(NamedTuple):
-    """What is known of a prompt: its domain, its routers' scores, and about its length."""
+    """A prompt: its domain, its scores by router, and its approximate length."""
 
     domain: str
     scores: Mapping[str, float]
@@ -48,15 +48,15 @@ class Prompt(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """Prompts to ask about, and where they come from in words."""
+    """Prompts, and a description of their source."""
 
     prompts: Sequence[Prompt]
     source: str
 
 
 class PolicyForecast(NamedTuple):
-    """`strong_share` is None where a policy picks outside a pair, `cost` (US dollars a request)
-    where a price is missing."""
+    """`strong_share` is None if the policy chooses outside a pair, `cost` (US dollars per request)
+    if a price is missing."""
 
     strong_share: float | None
     cost: float | None
@@ -64,7 +64,7 @@ class PolicyForecast(NamedTuple):
 
 
 class Forecast(NamedTuple):
-    """`policies` in the order asked; `same` are pairs of places that choose alike everywhere."""
+    """`policies` in the given order; `same` has pairs of indexes with the same choices."""
 
     sample: Sample
     policies: tuple[PolicyForecast, ...]
@@ -72,7 +72,7 @@ class Forecast(NamedTuple):
 
 
 class _Picked(NamedTuple):
-    """What a policy picks for one prompt, and how often it explores the other model."""
+    """A policy's choice for one prompt, and how often it explores the other model."""
 
     prompt: Prompt
     choice: Choice
@@ -108,9 +108,10 @@ def forecast(
     *,
     most: int = RECENT,
 ) -> Forecast | None:
-    """What each of `wanted` would do in these domains. None where no prompt's scores are known.
+    """The forecast of each of `wanted` in these domains. None if no prompt has scores.
 
-    A query or two; a thousand prompts take about 15 ms a policy. `most` recent ones are asked.
+    One or two queries; a thousand prompts take about 15 ms per policy. Uses at most `most` recent
+    ones.
     """
     sample = _sample(policy, domains, _routers(wanted), most)
     if not sample.prompts:
@@ -128,7 +129,7 @@ def scores_of(found: Forecast, router: str) -> list[float]:
 
 
 def _routers(wanted: Iterable[RoutingPolicy]) -> frozenset[str]:
-    """Whose scores the policies ask for."""
+    """The routers that the policies use."""
     routed = [one for one in wanted if one.method is Method.ROUTELLM]
     steps = {step.router for one in routed for step in one.steps}
     return frozenset({one.router for one in routed if one.router} | steps)
@@ -151,7 +152,7 @@ def _summary(policy: Policy, picks: Sequence[_Picked], today: date) -> PolicyFor
 
 
 def _cost(policy: Policy, picks: Sequence[_Picked], today: date) -> float | None:
-    """US dollars a request: prices are linear in tokens, so each model's mean prompt is priced."""
+    """US dollars per request: prices each model's mean prompt, as prices are linear in tokens."""
     shares: dict[tuple[str, str], float] = defaultdict(float)
     tokens: dict[tuple[str, str], float] = defaultdict(float)
     for one in picks:
@@ -216,7 +217,7 @@ def _all_known(prompt: Prompt, routers: frozenset[str]) -> bool:
 
 
 def _recorded(policy: Policy, domains: Sequence[str], routers: frozenset[str]) -> Sample | None:
-    """Of the newest outcome set that every router has scored, the prompts of these domains."""
+    """The prompts of these domains in the newest outcome set that every router has scored."""
     keys = {name: _key(name) for name in routers}
     for outcome_set in OutcomeSet.objects.order_by("-updated_at"):
         kept = {
@@ -240,7 +241,7 @@ def _key(router: str) -> str:
 def _of_set(
     outcome_set: OutcomeSet, kept: Mapping[str, OutcomeScores], domains: Sequence[str]
 ) -> list[Prompt]:
-    """Scores are kept in the order of the rows; prompts without a domain are general."""
+    """Scores are stored in the order of the rows; prompts without a domain are general."""
     count = min(one.count for one in kept.values())
     scores = {name: np.frombuffer(one.values) for name, one in kept.items()}
     rows = RecordedOutcome.objects.filter(outcome_set=outcome_set).order_by("id")
@@ -258,7 +259,7 @@ def _of_set(
 
 
 def _examples(policy: Policy, domain: str, routers: frozenset[str]) -> list[Prompt]:
-    """Prompts that ship, or the domain's own examples, scored now: local routers only."""
+    """Shipped prompts, or the domain's own examples, scored now by local routers only."""
     texts = _shipped().get(domain) or policy.detection.examples.get(domain, ())
     spread = texts[:: max(1, len(texts) // EXAMPLES)]
     known = {name: scored for name in routers if (scored := _scored(policy, name, tuple(spread)))}
@@ -278,7 +279,7 @@ def _shipped() -> Mapping[str, tuple[str, ...]]:
 
 
 def _scored(policy: Policy, router: str, texts: tuple[str, ...]) -> tuple[float, ...] | None:
-    """None for routers that ask somebody else, or that cannot be loaded."""
+    """None for routers that call a service, or that cannot be loaded."""
     core = policy.routers.get(router)
     row = Router.objects.filter(name=router).first()
     if core is None or row is None or not core.local:
@@ -291,6 +292,6 @@ def _scored(policy: Policy, router: str, texts: tuple[str, ...]) -> tuple[float,
 
 @functools.lru_cache(maxsize=256)
 def _scored_by(key: str, router: str, texts: tuple[str, ...]) -> tuple[float, ...]:
-    """Once in a process for each checkpoint (`key`) and domain."""
+    """Computed once per process for each checkpoint (`key`) and domain."""
     score = of_row(Router.objects.get(name=router)).load()
     return tuple(float(score(featurise(text))) for text in texts)

@@ -1,4 +1,4 @@
-"""Whether an experiment's data can be believed: the checks of the analysis, fed from its sums."""
+"""Health checks of an experiment, from its sums."""
 
 from datetime import UTC, datetime, time, timedelta
 
@@ -19,7 +19,7 @@ from experiments.experimentation.study import PhaseData
 
 
 def health_of(study: PhaseData, now: datetime) -> Health:
-    """Every check that has something to look at; none before the start."""
+    """Every check that has data; none before the start."""
     if not study.compares:
         return Health()
     units = study.units
@@ -37,7 +37,7 @@ def health_of(study: PhaseData, now: datetime) -> Health:
 
 
 def _tables(study: PhaseData) -> list[Table]:
-    """The experiment's units, and each domain's where more than one takes part."""
+    """The experiment's units, and each domain's if more than one takes part."""
     domains: list[str | None] = [None]
     if len(study.units.domains) > 1:
         domains += study.units.domains
@@ -58,7 +58,7 @@ def _priced(study: PhaseData, arm: str) -> tuple[int, int]:
 
 
 def _rated_checks(study: PhaseData) -> list[HealthCheck]:
-    """Of quality, where its ratings come from feedback and not from an audit."""
+    """Checks of quality, if its ratings come from feedback and not from an audit."""
     if QUALITY.name not in study.specs or study.control is None:
         return []
     control = study.measured(study.units.of(study.control.name), QUALITY.name)

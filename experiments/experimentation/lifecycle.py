@@ -48,7 +48,7 @@ PAUSED, STOPPED = Experiment.Status.PAUSED, Experiment.Status.STOPPED
 
 
 class LifecycleError(Exception):
-    """A step that cannot be taken. `problems` says why, each with what to do."""
+    """A step that is not possible. `problems` lists the reasons and what to do."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = list(problems)
@@ -56,16 +56,16 @@ class LifecycleError(Exception):
 
 
 class NotReadyToShipError(LifecycleError):
-    """The verdict is not to ship this arm. `lines` are the verdict and what would change."""
+    """The verdict does not recommend this arm. `lines` are the verdict and the changes."""
 
     def __init__(self, lines: Sequence[str]) -> None:
         self.lines = tuple(lines)
-        super().__init__([*lines, "To ship it all the same, confirm that and give a reason."])
+        super().__init__([*lines, "To ship it anyway, confirm and give a reason."])
 
 
 @retried
 def start(experiment: Experiment, author: Author, now: datetime) -> None:
-    """draft -> running. Raises LifecycleError with every reason against it."""
+    """draft -> running. Raises LifecycleError with all failed checks."""
     with _step(experiment, author, "Started", DRAFT):
         checks = checklist(experiment, now.date())
         _require_all(check.message for check in checks if not check.passed)
@@ -78,14 +78,14 @@ def start(experiment: Experiment, author: Author, now: datetime) -> None:
 
 @retried
 def pause(experiment: Experiment, author: Author) -> None:
-    """running -> paused: nobody is in it, outcomes still come in."""
+    """running -> paused: no units are enrolled, but outcomes are still recorded."""
     with _step(experiment, author, "Paused", RUNNING):
         experiment.status = PAUSED
 
 
 @retried
 def resume(experiment: Experiment, author: Author) -> None:
-    """paused -> running, in the same phase: everybody returns to the same arm."""
+    """paused -> running, in the same phase: all units keep their arms."""
     with _step(experiment, author, "Resumed", PAUSED):
         experiment.status = RUNNING
 
@@ -94,14 +94,14 @@ def resume(experiment: Experiment, author: Author) -> None:
 def stop(
     experiment: Experiment, author: Author, now: datetime, *, reason: str, verdict: str
 ) -> None:
-    """running or paused -> stopped, with who, why and the verdict at that moment."""
+    """running or paused -> stopped. Stores the author, the reason and the current verdict."""
     with _step(experiment, author, f"Stopped ({reason})", RUNNING, PAUSED):
         _stop(experiment, author, now, reason, verdict)
 
 
 @retried
 def archive(experiment: Experiment, author: Author) -> None:
-    """stopped or draft -> archived: it leaves the lists, its results stay."""
+    """stopped or draft -> archived: it disappears from lists, its results remain."""
     with _step(experiment, author, "Archived", STOPPED, DRAFT):
         experiment.status = Experiment.Status.ARCHIVED
 
@@ -116,10 +116,10 @@ def ship(
     verdict: str,
     anyway: str = "",
 ) -> None:
-    """Writes an arm's policy into the domain (or all domains), and stops the experiment. Once.
+    """Writes an arm's policy into the domain (or all domains) and stops the experiment; only once.
 
-    `verdict` is that of this moment; where it is not to ship, `anyway` says why all the same
-    (`shipping.ship` finds out and asks). Raises LifecycleError.
+    `verdict` is the current one. If it is not to ship, `anyway` is the reason for shipping
+    (`shipping.ship` checks this). Raises LifecycleError.
     """
     against = f" although the verdict was {verdict or 'none'} ({anyway})" if anyway else ""
     done = f"Shipped arm {arm_name}{against} of"
@@ -137,13 +137,14 @@ def ship(
 
 
 def require_shippable(experiment: Experiment, arm_name: str) -> Arm:
-    """The arm, unless one was shipped already, nothing ever ran, or there is no such arm."""
+    """The arm. Raises LifecycleError if it does not exist, an arm was shipped already, or the
+    experiment never ran."""
     key = experiment.key
     if experiment.shipped_arm:
         raise LifecycleError(
             [
-                f"Arm '{experiment.shipped_arm}' of experiment '{key}' was shipped already, and an "
-                "experiment is shipped once. Clone it to ask again, or edit the domain."
+                f"Arm '{experiment.shipped_arm}' of experiment '{key}' was shipped already; an "
+                "experiment ships only once. Clone it to run it again, or edit the domain."
             ]
         )
     if experiment.status not in (RUNNING, PAUSED, STOPPED):
@@ -152,7 +153,7 @@ def require_shippable(experiment: Experiment, arm_name: str) -> Arm:
     arm = experiment.arms.filter(name=arm_name).first()
     if arm is None:
         names = ", ".join(experiment.arms.values_list("name", flat=True))
-        raise LifecycleError([f"The experiment has no arm '{arm_name}'. There are: {names}."])
+        raise LifecycleError([f"Unknown arm '{arm_name}'. Known arms: {names}."])
     return arm
 
 
@@ -165,10 +166,10 @@ def start_phase(
     *,
     seed: str = "",
 ) -> None:
-    """Runs `change`, which edits weights, arms or policies, as a new phase with a new seed: a
-    random one, unless it is given for a history that has to repeat.
+    """Runs `change`, which edits weights, arms or policies, as a new phase with a new seed: random,
+    or the given one, for a reproducible history.
 
-    Raises LifecycleError where the arms after it could not have been started.
+    Raises LifecycleError if the changed arms fail the checklist.
     """
     with _step(experiment, author, "New phase of", RUNNING, PAUSED):
         change()
@@ -176,9 +177,10 @@ def start_phase(
 
 
 def begin_phase(experiment: Experiment, now: datetime, *, seed: str = "") -> None:
-    """For a change that is written already, inside a revision. The caller saves the experiment.
+    """Starts a phase for a change that is already written, inside a revision. The caller saves the
+    experiment.
 
-    Raises LifecycleError where these arms could not have been started.
+    Raises LifecycleError if these arms fail the checklist.
     """
     checks = arm_checks(experiment, now.date())
     _require_all(check.message for check in checks if not check.passed)
@@ -190,9 +192,9 @@ def begin_phase(experiment: Experiment, now: datetime, *, seed: str = "") -> Non
 
 @retried
 def clone(experiment: Experiment, key: str, author: Author) -> Experiment:
-    """A draft with the same question, arms and metrics, and a seed of its own.
+    """A draft with the same question, arms and metrics, and a new seed.
 
-    Raises ValidationError where the key cannot be one.
+    Raises ValidationError for an invalid key.
     """
     copy = Experiment(key=key, **{name: getattr(experiment, name) for name in CLONED})
     copy.full_clean()
@@ -209,8 +211,8 @@ def clone(experiment: Experiment, key: str, author: Author) -> Experiment:
 
 @contextmanager
 def _step(experiment: Experiment, author: Author, done: str, *statuses: str) -> Iterator[None]:
-    """One step as one revision. The row is read anew inside, where nobody else writes: of two
-    operators with the same button the second is told."""
+    """One step as one revision. Reads the row again under the lock, so that of two operators who
+    take the same step the second gets an error."""
     with revision(author, f"{done} experiment {experiment.key}"[:500]):
         experiment.refresh_from_db()
         if experiment.status not in statuses:
@@ -229,7 +231,7 @@ def _require_all(problems: Iterator[str]) -> None:
 
 
 def _tuning_sample_size(experiment: Experiment) -> int:
-    """N* counts the control and one treatment, the plan all arms."""
+    """N* for the control and one treatment; the plan counts all arms."""
     weights = {arm.name: arm.weight for arm in experiment.arms.filter(is_control=False)}
     control = experiment.arms.get(is_control=True).weight
     share = (control + min(weights.values())) / (control + sum(weights.values()))
@@ -246,8 +248,8 @@ def _stop(experiment: Experiment, author: Author, now: datetime, reason: str, ve
 
 
 def _ship_to(arm: Arm, domain: Domain) -> None:
-    """An arm without a pair of its own ran on the domain's: that stays. Its threshold holds until
-    the domain is calibrated anew."""
+    """Keeps the domain's pair if the arm has none of its own. The arm's threshold applies until the
+    domain is calibrated again."""
     strong, weak = domain.strong_model, domain.weak_model
     _copy_policy(arm, domain)
     domain.calibrated_threshold = None

@@ -1,4 +1,4 @@
-"""What metrics mean: which sums they divide, which way is better, what values they can take."""
+"""The definition of metrics: which sums they divide, which direction is better, their range."""
 
 from typing import NamedTuple
 
@@ -14,9 +14,9 @@ MICROSECONDS = 1_000
 class MetricSpec(NamedTuple):
     """A metric as a ratio of two counters of a unit's sums.
 
-    `scale` divides the numerator's integers into the metric's unit. `rated` names the counter that
-    tells how many decisions have a value, for metrics that come from feedback. `per_unit` metrics
-    are one value a unit, the mean of its ratings.
+    `scale` converts the numerator's integers to the metric's unit. `rated` names the counter of
+    decisions with a value, for metrics that come from feedback. `per_unit` metrics have one value
+    per unit, the mean of its ratings.
     """
 
     name: str
@@ -65,7 +65,7 @@ AUDITED_QUALITY = QUALITY._replace(
 class UnknownMetricError(LookupError):
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"There is no metric '{name}'. Built in: {', '.join(BUILT_IN)}; others are rows under "
+            f"Unknown metric '{name}'. Built-in metrics: {', '.join(BUILT_IN)}. Add others under "
             "Metrics in the admin."
         )
 

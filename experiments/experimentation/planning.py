@@ -1,4 +1,4 @@
-"""How large an experiment has to be, and how long it still takes, from what units really did."""
+"""How large an experiment must be and how long it still takes, from the data of recent units."""
 
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
@@ -54,7 +54,7 @@ ROLLED_UP = (
 
 
 class _Recent(NamedTuple):
-    """What the domain's units did lately: one aggregate a metric, and how many there were."""
+    """The domain's recent units: one aggregate per metric, and their number."""
 
     summaries: dict[str, Summary]
     units: int
@@ -72,8 +72,8 @@ def propose(experiment: Experiment, as_of: date) -> Size | NoSize:
 
 
 def recent_cap(experiment: Experiment, as_of: date) -> float | None:
-    """US dollars that nearly all of the domain's recent units stayed below, at their own or the
-    baseline's cost; None with fewer than a hundred of them, or where each request is a unit."""
+    """The 99th percentile of the domain's recent units in US dollars, at their own or the
+    baseline's cost; None with fewer than a hundred units, or if each request is a unit."""
     if experiment.by_request:
         return None
     domain = experiment.domain.name if experiment.domain else None
@@ -85,7 +85,7 @@ def recent_cap(experiment: Experiment, as_of: date) -> float | None:
 
 
 def remaining_of(study: PhaseData, now: datetime) -> Remaining | NoSize | None:
-    """The same question while it runs, with the variance seen since. None unless it runs."""
+    """The units and days still needed, with the variance so far. None unless it runs."""
     experiment = study.experiment
     if not study.compares or not experiment.is_running:
         return None
@@ -140,7 +140,7 @@ def _recent(experiment: Experiment, as_of: date) -> _Recent:
 
 
 def _planned_cap(experiment: Experiment, as_of: date) -> int | None:
-    """As it is set, or as the start would set it from the same units."""
+    """The cap as set, or as the start would set it from the same units."""
     if experiment.cost_cap is not None:
         return cap_of(experiment)
     proposed = recent_cap(experiment, as_of)
@@ -150,7 +150,7 @@ def _planned_cap(experiment: Experiment, as_of: date) -> int | None:
 def _recent_requests(
     specs: Iterable[MetricSpec], domain: str | None, since: date, until: date
 ) -> _Recent:
-    """Each request as a unit of its own, from the hourly roll-ups. One query."""
+    """Each request as its own unit, from the hourly roll-ups. One query."""
     rows = Rollup.objects.filter(hour__date__gt=since, hour__date__lte=until)
     if domain is not None:
         rows = rows.filter(domain=domain)
@@ -160,7 +160,7 @@ def _recent_requests(
 
 
 def _of_requests(spec: MetricSpec, totals: dict[str, int]) -> Summary:
-    """Nothing where the roll-ups keep no squares: the plan then says what is missing."""
+    """Empty if the roll-ups have no sums of squares: the plan then reports what is missing."""
     if spec.name == COST.name:
         micro = totals["cost"] // 1_000
         return _mean(totals["priced"], micro, totals["cost_squares"], MICRO)
@@ -172,6 +172,6 @@ def _of_requests(spec: MetricSpec, totals: dict[str, int]) -> Summary:
 
 
 def _mean(n: int, total: int, squares: int, scale: int) -> MeanSummary:
-    """Costs were rounded before they were squared, so equal ones may look a little too small."""
+    """Costs were rounded before they were squared, so the variance could come out below 0."""
     least = -(-total * total // n) if n else 0
     return MeanSummary.from_sums(n, total, max(squares, least), scale=scale)

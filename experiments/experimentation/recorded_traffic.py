@@ -1,7 +1,7 @@
-"""Recorded questions as the traffic of an experiment: who asks what and when, and what is true.
+"""Recorded questions as the traffic of an experiment: which unit asks what and when.
 
-The recordings know how both models did on every question. So the effect of an experiment between
-policies that answer with those models is known, and its verdict can be held against it.
+The recordings have both models' results on every question, so the true effect of policies over
+those models is known and can be compared with the experiment's verdict.
 """
 
 import random
@@ -22,7 +22,7 @@ LONGEST_VISIT = 3
 
 
 class ReplayError(Exception):
-    """A replay that cannot be done, with what to do."""
+    """A replay that is not possible. The message says what to do."""
 
 
 class RecordedQuestion(NamedTuple):
@@ -34,7 +34,7 @@ class RecordedQuestion(NamedTuple):
 
 
 class Truth(NamedTuple):
-    """What a policy costs in US dollars a request, and its quality, over all questions."""
+    """A policy's true cost in US dollars per request, and its quality, over all questions."""
 
     cost: float
     quality: float
@@ -43,10 +43,10 @@ class Truth(NamedTuple):
 def draw(
     questions: Sequence[Outcome], units: int, days: int, window: int, chance: random.Random
 ) -> Iterator[RecordedQuestion]:
-    """Units come evenly over the days, each with one to five questions of one subject.
+    """Units spread evenly over the days, each with one to five questions of one subject.
 
-    Everything is drawn with replacement and each question is as likely as any other, so the whole
-    of the recordings is what the units are a sample of. Requests of a unit are alike.
+    Draws with replacement, each question with the same probability, so the units are a sample of
+    all recordings. Requests of a unit are similar.
     """
     subjects: dict[str, list[Outcome]] = defaultdict(list)
     for question in questions:
@@ -63,7 +63,7 @@ def draw(
 def request_of(
     asked: RecordedQuestion, experiment: Experiment, at: datetime, salt: str
 ) -> RouteRequest:
-    """As a caller would send it. Of a domain's experiment the domain is told, not detected."""
+    """The request of a caller. An experiment on one domain names it instead of detecting it."""
     return RouteRequest(
         asked.question.prompt,
         unit_id=f"{salt}-{asked.unit}",
@@ -73,26 +73,26 @@ def request_of(
 
 
 def output_tokens(question: Outcome) -> int:
-    """Recordings have no token counts: the same made-up one for both models, 50 to 450."""
+    """A synthetic count from 50 to 450, the same for both models: recordings have none."""
     return 50 + zlib.crc32(question.prompt.encode()) % 401
 
 
 def quality_of(question: Outcome, decision: Decision) -> float:
-    """How the model that was chosen did on it. Raises ReplayError for any but the pair's two."""
+    """The chosen model's quality on it. Raises ReplayError for a model outside the pair."""
     if decision.model == decision.strong_model:
         return question.strong
     if decision.model == decision.weak_model:
         return question.weak
     raise ReplayError(
-        f"The arm '{decision.arm}' answered with {decision.model}, which is not of its pair, so "
-        "nobody recorded how it did. Give the arm another method, or a pair that can answer."
+        f"The arm '{decision.arm}' answered with {decision.model}, which is not in its pair, so "
+        "the recordings lack its quality. Use another method, or a pair that can answer."
     )
 
 
 def truth_of(experiment: Experiment, arm: str, questions: Iterable[Outcome], at: datetime) -> Truth:
-    """The arm's policy asked every question, through the decision itself, and nothing stored.
+    """Decides every question with the arm's policy, without storing anything.
 
-    Questions of domains that are not in the experiment are left out, as their decisions are.
+    Leaves out questions of domains outside the experiment, as the experiment does.
     """
     policy, expected = configuration()
     domain = experiment.domain.name if experiment.domain else None
@@ -115,7 +115,7 @@ def truth_of(experiment: Experiment, arm: str, questions: Iterable[Outcome], at:
 def cost_of(row: Decision, question: Outcome) -> int:
     found = actual_costs(row, row.input_tokens, output_tokens(question)).cost
     if found is None:
-        raise ReplayError(f"There is no price for {row.model}. Enter one, then replay.")
+        raise ReplayError(f"Model {row.model} has no price. Enter one, then replay.")
     return found
 
 

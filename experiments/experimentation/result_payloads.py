@@ -1,4 +1,4 @@
-"""An experiment's results as the REST API answers them, and as a day's are kept."""
+"""An experiment's results as JSON, for the REST API and for stored daily results."""
 
 from experiments.analysis.experiment.effects import Effect, Interval
 from experiments.analysis.experiment.health import Health, HealthCheck
@@ -21,7 +21,7 @@ def results_payload(results: Results) -> shapes.Results:
 
 
 def seen_payload(results: Results) -> shapes.DayResults:
-    """What a day's results are kept as: everything but what other days said."""
+    """A day's results as stored: everything except the results of other days."""
     return {
         "key": results.key,
         "status": results.status,

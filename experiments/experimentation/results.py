@@ -1,4 +1,4 @@
-"""What an experiment says now: verdict, effects, arms, domains, health, series, progress."""
+"""The current results of an experiment: verdict, effects, arms, domains, health, progress."""
 
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -39,7 +39,7 @@ WAITING = (Outcome.KEEP_RUNNING, Outcome.NOT_ENOUGH_DATA)
 
 
 class ArmSummary(NamedTuple):
-    """One arm in numbers. Means are None where nothing was counted; money in US dollars.
+    """The figures of one arm. Means are None if nothing was counted; money in US dollars.
 
     `cut` units reached the cost cap; cost, quality and the strong share count them up to it.
     """
@@ -58,7 +58,7 @@ class ArmSummary(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Units counted so far, of those planned. `remaining` is None unless it runs.
+    """Units counted so far and planned. `remaining` is None unless it runs.
 
     `days` are those of the phase, `counted_days` those on which each arm has counted units.
     """
@@ -71,7 +71,7 @@ class Progress(NamedTuple):
 
 
 class SeenDay(NamedTuple):
-    """What was shown on a day, before later outcomes came."""
+    """The result as shown on a day, before later outcomes."""
 
     day: date
     phase: int
@@ -81,10 +81,10 @@ class SeenDay(NamedTuple):
 
 
 class Results(NamedTuple):
-    """Everything there is to show of an experiment on one day.
+    """All results of an experiment on one day.
 
-    `sentence` always says something; `verdict` is None until there is something to judge. The
-    series covers all phases, everything else the current one.
+    `sentence` is never empty; `verdict` is None without data to judge. The series covers all
+    phases, everything else the current one.
     """
 
     key: str
@@ -135,7 +135,7 @@ def seen_days(experiment: Experiment) -> tuple[SeenDay, ...]:
 
 
 def _verdict(study: PhaseData, health: Health) -> Verdict | None:
-    """None where there is nothing to judge: before the start, or without a guardrail."""
+    """None if there is nothing to judge: before the start, or without a guardrail."""
     if not study.compares or not study.with_role("guardrail"):
         return None
     plan = plan_of(study.experiment, study.metrics)
@@ -156,10 +156,10 @@ def _sentence(study: PhaseData, verdict: Verdict | None, health: Health) -> str:
     experiment = study.experiment
     if verdict is None:
         if experiment.status == Experiment.Status.DRAFT:
-            return "Not started yet: the checklist says what is missing."
-        return "There is nothing to judge: it never ran."
+            return "Not started yet: the checklist shows what is missing."
+        return "No results: it never ran."
     if experiment.status == Experiment.Status.PAUSED:
-        return f"Paused: nobody is in it now. {verdict.sentence}"
+        return f"Paused: no units are enrolled. {verdict.sentence}"
     if experiment.shipped_arm:
         return f'"{experiment.shipped_arm}" was shipped. {verdict.sentence}'
     if experiment.stopped_at is not None:
@@ -169,7 +169,7 @@ def _sentence(study: PhaseData, verdict: Verdict | None, health: Health) -> str:
 
 
 def _note(verdict: Verdict, health: Health) -> Iterator[str]:
-    """While it waits for data: that none come."""
+    """While it waits for data: a note that none arrive."""
     if verdict.outcome in WAITING and health.traffic_stopped is not None:
         yield health.traffic_stopped.message
 
@@ -192,7 +192,7 @@ def _arm_summary(study: PhaseData, arm: ArmOfPhase) -> ArmSummary:
 
 
 def _earlier_series(study: PhaseData) -> list[SeriesPoint]:
-    """Of the phases before, each on its own: results never mix two."""
+    """The series of each earlier phase: phases are never combined."""
     earlier = study.experiment.phases.filter(number__lt=study.number).order_by("number")
     studies = (PhaseData(study.experiment, study.as_of, phase) for phase in earlier)
     return [point for phase in studies for point in series_of(phase)]

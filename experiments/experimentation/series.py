@@ -1,7 +1,7 @@
-"""Effects day by day: what each day's look says with the data as they are now.
+"""Effects by day, computed from today's data.
 
-Units are put in the order their windows closed; one pass over the running sums then answers every
-day. What was really seen on a day, before late outcomes came, is kept in `DailyResult`.
+Units are sorted by the day their windows closed; one pass over the running sums then gives every
+day. `DailyResult` stores what was shown on a day, before late outcomes.
 """
 
 from datetime import date
@@ -21,7 +21,7 @@ from experiments.models import ExperimentMetric
 
 
 class SeriesPoint(NamedTuple):
-    """An effect as it stands at the end of a day; empty with fewer than 50 units an arm."""
+    """An effect at the end of a day; empty with fewer than 50 units in an arm."""
 
     arm: str
     metric: str
@@ -29,14 +29,14 @@ class SeriesPoint(NamedTuple):
 
 
 class _Ordered(NamedTuple):
-    """An arm's units in the order their windows closed, and how many had by each day."""
+    """An arm's units in the order their windows closed, and how many had closed by each day."""
 
     units: Sums
     ends: list[int]
 
 
 def series_of(study: PhaseData) -> tuple[SeriesPoint, ...]:
-    """Cost and guardrails of every treatment, on each day of the phase that closed a window."""
+    """Cost and guardrails of every treatment, on each day of the phase on which a window closed."""
     if not study.compares or not study.units.counted:
         return ()
     days = _days(study)
@@ -51,7 +51,7 @@ def series_of(study: PhaseData) -> tuple[SeriesPoint, ...]:
 
 
 def _days(study: PhaseData) -> list[date]:
-    """From the first window that closed to the last, or to today where more may come."""
+    """From the first closed window to the last, or to today while the phase may get more."""
     closing = study.units.first_days[study.units.closed] + window_of(study.experiment)
     first, last = int(closing.min()), int(closing.max())
     is_current = study.phase is None or study.phase.ended_at is None

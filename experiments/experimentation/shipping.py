@@ -1,4 +1,4 @@
-"""Shipping an arm: what it changes and what is predicted of it, shown before it is done, once."""
+"""Ships an arm, after a preview of the changes and their forecast."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -17,7 +17,7 @@ from experiments.models import Arm, Experiment
 
 
 class DomainChange(NamedTuple):
-    """One domain's policy before and after, with what is predicted of both where it can be."""
+    """One domain's policy before and after, with the forecast of both if there is one."""
 
     domain: str
     before: str
@@ -29,13 +29,13 @@ class DomainChange(NamedTuple):
     def __str__(self) -> str:
         shares = _shares(self.predicted_before, self.predicted_after)
         costs = _costs(self.predicted_before, self.predicted_after)
-        told = "; ".join(text for text in (shares, costs) if text)
-        predicted = f" Predicted from {self.source}: {told}." if told else ""
+        described = "; ".join(text for text in (shares, costs) if text)
+        predicted = f" Predicted from {self.source}: {described}." if described else ""
         return f"{self.domain}: from {self.before} to {self.after}.{predicted}"
 
 
 class ShipPreview(NamedTuple):
-    """What shipping an arm at `at` would mean. `ready` where the verdict is to ship this arm."""
+    """The effect of shipping an arm at `at`. `ready` if the verdict is to ship this arm."""
 
     arm: str
     at: datetime
@@ -53,20 +53,20 @@ class ShipPreview(NamedTuple):
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The verdict and each change, in words."""
+        """The verdict and each change, as text."""
         verdict = f"Verdict at {self.at:%Y-%m-%d %H:%M} UTC: {self.outcome}. {self.sentence}"
         return (verdict, *(str(change) for change in self.changes))
 
 
 def is_to_ship(verdict: Verdict | None, arm: str) -> bool:
-    """Of several treatments each has a verdict of its own; nothing ships while it is unhealthy."""
+    """Whether the arm's own verdict is to ship; False while the experiment is unhealthy."""
     if verdict is None or verdict.outcome is not Outcome.SHIP:
         return False
     return any(one.arm == arm and one.outcome is Outcome.SHIP for one in verdict.arms)
 
 
 def previews(experiment: Experiment, now: datetime) -> tuple[ShipPreview, ...]:
-    """Of each arm, treatments first."""
+    """The preview of each arm, treatments first."""
     arms = sorted(_arms(experiment), key=lambda arm: arm.is_control)
     found = results(experiment, now, series=False)
     changes = _changes(experiment, arms, now)
@@ -79,10 +79,10 @@ def previews(experiment: Experiment, now: datetime) -> tuple[ShipPreview, ...]:
 def ship(
     experiment: Experiment, arm: str, author: Author, now: datetime, *, anyway: str = ""
 ) -> None:
-    """Writes the arm's policy into the domain, and ends the experiment. `anyway` is the reason
-    where the verdict is not to ship this arm.
+    """Writes the arm's policy into the domain and ends the experiment. `anyway` is the reason if
+    the verdict is not to ship this arm.
 
-    Raises NotReadyToShipError without one, LifecycleError where it cannot be shipped at all.
+    Raises NotReadyToShipError without a reason, LifecycleError if shipping is not possible.
     """
     lifecycle.require_shippable(experiment, arm)
     found = results(experiment, now, series=False)
@@ -100,7 +100,7 @@ def _arms(experiment: Experiment) -> list[Arm]:
 def _changes(
     experiment: Experiment, arms: Sequence[Arm], now: datetime
 ) -> list[list[DomainChange]]:
-    """Each arm's, of every domain it would be written into."""
+    """Each arm's changes, one per domain."""
     policy = build_policy(0, current_document())
     own = experiment.domain.name if experiment.domain else None
     domains = [domain for name, domain in policy.domains.items() if own in (None, name)]
@@ -112,7 +112,7 @@ def _changes(
 def _of_domain(
     policy: Policy, domain: Domain, arms: Sequence[Arm], now: datetime, most: int
 ) -> list[DomainChange]:
-    """Each arm's change of one domain, asked of the same prompts."""
+    """Each arm's change of one domain, with forecasts on the same prompts."""
     after = [arm.routing_policy() for arm in arms]
     found = forecast(policy, [domain], [domain.policy, *after], now.date(), most=most)
     before, *later = found.policies if found else [None] * (len(arms) + 1)
@@ -125,7 +125,7 @@ def _of_domain(
 
 
 def described(policy: RoutingPolicy, threshold: float | None) -> str:
-    """A policy in a few words."""
+    """A short description of a policy."""
     words = {
         Method.ALWAYS_STRONG: "always the strong model",
         Method.ALWAYS_WEAK: "always the weak model",

@@ -1,4 +1,4 @@
-"""Taking over a proposed size: the only thing about a plan that is written."""
+"""Writes a proposed size into an experiment's plan."""
 
 from experiments.analysis.experiment.power import Size
 from experiments.configuration.revisions import Author, revision
@@ -9,10 +9,10 @@ from experiments.storage.transactions import retried
 
 @retried
 def take_over(experiment: Experiment, size: Size, author: Author) -> None:
-    """A draft's planned units as proposed. Raises LifecycleError once it has started."""
+    """Sets a draft's planned units. Raises LifecycleError if it has started."""
     with revision(author, f"Planned {size.units} units for experiment {experiment.key}"):
         experiment.refresh_from_db()
         if not experiment.is_draft:
-            raise LifecycleError([f"Experiment '{experiment.key}' has started: its plan stays."])
+            raise LifecycleError([f"Experiment '{experiment.key}' has started: its plan is fixed."])
         experiment.planned_units = size.units
         experiment.save()

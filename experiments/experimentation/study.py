@@ -1,4 +1,4 @@
-"""What every part of an experiment's results is computed from: one phase, read once."""
+"""The data of one phase of an experiment, read once; all results are computed from it."""
 
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
@@ -17,7 +17,7 @@ ACTIVE = (Experiment.Status.RUNNING, Experiment.Status.PAUSED)
 
 
 class ArmOfPhase(NamedTuple):
-    """An arm as its phase fixed it."""
+    """An arm as fixed for its phase."""
 
     name: str
     weight: float
@@ -25,7 +25,7 @@ class ArmOfPhase(NamedTuple):
 
 
 class PhaseData:
-    """One phase of an experiment as it stands on a day. The current phase unless told."""
+    """One phase of an experiment on a given day; by default the current phase."""
 
     def __init__(self, experiment: Experiment, as_of: date, phase: Phase | None = None) -> None:
         self.experiment = experiment
@@ -68,7 +68,7 @@ class PhaseData:
 
     @property
     def compares(self) -> bool:
-        """Whether there is anything to compare: it began, with a control and a treatment."""
+        """Whether it has begun, with a control and a treatment."""
         return self.has_begun and self.control is not None and bool(self.treatments)
 
     def with_role(self, role: str) -> list[ExperimentMetric]:
@@ -80,17 +80,17 @@ class PhaseData:
 
     @property
     def counted_days(self) -> int:
-        """Days on which each arm has counted units: what the plan's minimum is held against."""
+        """Days on which each arm has counted units; the plan sets their minimum."""
         return min((self.units.days.get(arm.name, 0) for arm in self.arms), default=0)
 
     def days(self, now: datetime) -> float:
-        """Days of the phase, paused ones among them."""
+        """Days of the phase, including paused ones."""
         begin = self.phase.started_at if self.phase else self.experiment.started_at
         end = (self.phase.ended_at if self.phase else None) or self.experiment.stopped_at or now
         return max(0.0, (min(end, now) - begin) / timedelta(days=1)) if begin else 0.0
 
     def measured(self, units: Sums, metric: str) -> Measured:
-        """A guardrail with the share rated, where its values come from feedback."""
+        """A guardrail with the rated share, if its values come from feedback."""
         spec = self.spec(metric)
         summary = summarise(units, spec, history=self.units.has_history)
         if not spec.from_feedback:
@@ -99,22 +99,22 @@ class PhaseData:
 
 
 def counters_of(specs: Iterable[MetricSpec]) -> set[str]:
-    """What the metrics are made of."""
+    """The counters that the metrics use."""
     return {name for spec in specs for name in (spec.numerator, spec.denominator)}
 
 
 def window_of(experiment: Experiment) -> int:
-    """Days a unit is waited for: a request is over at once."""
+    """Days until a unit counts; 0 if each request is a unit."""
     return 0 if experiment.by_request else experiment.window_days
 
 
 def cap_of(experiment: Experiment) -> int | None:
-    """What a unit may count for, in nano-dollars."""
+    """The most that a unit counts for, in nano-dollars."""
     return None if experiment.cost_cap is None else int(experiment.cost_cap * NANO)
 
 
 def plan_of(experiment: Experiment, metrics: tuple[ExperimentMetric, ...]) -> Plan:
-    """The plan the verdict holds the data against."""
+    """The plan that the verdict uses."""
     audited = experiment.audit_share > 0
     return Plan(
         primary=Primary(float(experiment.target_effect)),
@@ -138,7 +138,7 @@ def _guardrail(spec: MetricSpec, margin: float) -> Guardrail:
 
 
 def _arms(experiment: Experiment, phase: Phase | None) -> tuple[ArmOfPhase, ...]:
-    """As the phase fixed them; a draft's as they are now."""
+    """The arms as fixed for the phase; a draft's current arms."""
     if phase is not None:
         arms = phase.arms
         return tuple(ArmOfPhase(a["name"], a["weight"], a["is_control"]) for a in arms)

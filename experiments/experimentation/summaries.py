@@ -1,4 +1,4 @@
-"""Every experiment in a line: where it stands, and what was last said of it."""
+"""One line per experiment: its state and its last verdict."""
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
@@ -12,8 +12,8 @@ ACTIVE = (Status.RUNNING, Status.PAUSED)
 
 
 class ExperimentLine(NamedTuple):
-    """`verdict` is the outcome's name, "" where there is none; `as_of` the day it was said at the
-    end of, `judged_at` the moment where it was judged now.
+    """`verdict` is the outcome's name, "" if there is none. `as_of` is the day of a stored verdict,
+    `judged_at` the time of a new one.
 
     `units` are counted ones, of all arms; `days` are those of the current phase.
     """
@@ -47,15 +47,15 @@ NOTHING = _Said("", "", None, 0, 0)
 
 
 def experiment_lines(now: datetime) -> tuple[ExperimentLine, ...]:
-    """Newest first, archived ones left out. Two queries, and the results of an active experiment
-    anew where nothing was kept of it yesterday."""
+    """Newest first, without archived ones. Two queries, and the results of each active experiment
+    without a stored result of yesterday."""
     rows = list(Experiment.objects.exclude(status=Status.ARCHIVED).select_related("domain"))
     kept = _kept(rows)
     return tuple(_line(row, _said(row, kept.get(row.pk), now)) for row in rows)
 
 
 def _kept(rows: list[Experiment]) -> Mapping[int, DailyResult]:
-    """The newest of each that was kept of its current phase."""
+    """The newest stored result of each experiment's current phase."""
     phases = {row.pk: row.phase for row in rows}
     found = DailyResult.objects.filter(experiment__in=phases).order_by("day")
     return {row.experiment_id: row for row in found if row.phase == phases[row.experiment_id]}
@@ -97,7 +97,7 @@ def _line(row: Experiment, said: _Said) -> ExperimentLine:
 
 
 def _sentence(row: Experiment, said: _Said) -> str:
-    """What was kept was said while it ran: how it ended comes first."""
+    """How the experiment ended, then the stored sentence from while it ran."""
     if row.shipped_arm:
         return f'"{row.shipped_arm}" was shipped. {said.sentence}'
     if row.status == Status.STOPPED:

@@ -1,8 +1,8 @@
-"""Replays recorded questions through an experiment, and holds its verdict against the truth.
+"""Replays recorded questions through an experiment and compares its verdict with the truth.
 
-Decisions, outcomes and ratings go through the services of the API, on simulated days of the past
-that end now. Each simulated day is kept as it was seen, so that the verdict can be watched. An
-interrupted replay goes on where it stopped, with the same draws; what was sent is not sent twice.
+Decisions, outcomes and ratings go through the code of the API, on simulated past days that end now.
+Each simulated day's result is stored, so that you can follow the verdict. An interrupted replay
+continues with the same draws and sends nothing twice.
 """
 
 import hashlib
@@ -51,7 +51,7 @@ TRUE_METRICS = ("cost", "quality")
 
 
 class Size(NamedTuple):
-    """How many units come, over how many days, and the seed they are drawn with."""
+    """The number of units and days, and the seed of the draws."""
 
     units: int
     days: int
@@ -59,7 +59,7 @@ class Size(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """One reported difference to the control beside the true one.
+    """One reported difference to the control, and the true one.
 
     `looked_once` is the interval of a single look, `looked_daily` the one that holds at every look.
     """
@@ -81,7 +81,7 @@ class Compared(NamedTuple):
 
 
 class Replayed(NamedTuple):
-    """What the experiment says in the end, against what is true."""
+    """The experiment's final results compared with the truth."""
 
     decisions: int
     truths: dict[str, Truth]
@@ -91,7 +91,7 @@ class Replayed(NamedTuple):
 
 
 class Day(NamedTuple):
-    """A simulated day that is over, and what the experiment said at its end."""
+    """A finished simulated day, and the experiment's verdict at its end."""
 
     number: int
     verdict: str
@@ -99,14 +99,14 @@ class Day(NamedTuple):
 
 
 def begin_of(experiment: Experiment, size: Size, now: datetime) -> datetime:
-    """The midnight the simulated days start at, so that the last unit's window closes today."""
+    """The first simulated midnight, chosen so that the last unit's window closes today."""
     days = size.days + window_of(experiment)
     return datetime.combine(now.astimezone(UTC).date() - timedelta(days=days), time(), UTC)
 
 
 def prepare(experiment: Experiment, begin: datetime) -> None:
-    """Starts a draft at `begin`, or moves the start of one without units there. One whose replay
-    was interrupted is ready as it is.
+    """Starts a draft at `begin`, or moves the start of an experiment without units there. An
+    experiment with an interrupted replay does not change.
 
     Raises ReplayError, LifecycleError.
     """
@@ -114,7 +114,7 @@ def prepare(experiment: Experiment, begin: datetime) -> None:
         return
     if UnitSum.objects.filter(experiment=experiment.key).exists():
         raise ReplayError(
-            f"Experiment '{experiment.key}' has units already, and a replay would mix with them. "
+            f"Experiment '{experiment.key}' already has units, which a replay would mix with. "
             "Clone it and replay the clone."
         )
     if experiment.is_draft:
@@ -132,9 +132,9 @@ def prepare(experiment: Experiment, begin: datetime) -> None:
 def replay(
     experiment: Experiment, questions: Sequence[Outcome], size: Size, begin: datetime
 ) -> Iterator[Day]:
-    """Sends each day's requests and what became of them; yields as each day ends.
+    """Sends each day's requests, outcomes and ratings; yields at the end of each day.
 
-    Raises ReplayError where one that was interrupted drew from others, or is under way elsewhere.
+    Raises ReplayError if an interrupted replay used other recordings, or if another one is running.
     """
     run = _run(experiment, questions, size, begin)
     window = window_of(experiment)
@@ -155,7 +155,7 @@ def replay(
 
 
 def interrupted(experiment: Experiment) -> Replay | None:
-    """A replay into it that was not finished."""
+    """Its unfinished replay, if there is one."""
     return Replay.objects.filter(experiment=experiment, finished_at=None).first()
 
 
@@ -169,15 +169,15 @@ def _run(
         return Replay.objects.create(experiment=experiment, begin=begin, salt=new_seed(), **wanted)
     if any(getattr(run, name) != value for name, value in wanted.items()):
         raise ReplayError(
-            f"A replay into '{experiment.key}' was interrupted on day {run.day + 1}. Go on with "
-            f"the same recordings, --units {run.units} --days {run.days} --seed {run.seed}, or "
-            "clone the experiment and replay the clone."
+            f"A replay into '{experiment.key}' was interrupted on day {run.day + 1}. Continue "
+            f"with the same recordings, --units {run.units} --days {run.days} --seed {run.seed}, "
+            "or clone the experiment and replay the clone."
         )
     return run
 
 
 def _note(run: Replay, day: int, sent: int) -> None:
-    """What is stored by now. Raises ReplayError where another process has come further."""
+    """Stores the progress. Raises ReplayError if another process has advanced it."""
     at = {"day": run.day, "sent": run.sent}
     if not Replay.objects.filter(pk=run.pk, **at).update(day=day, sent=sent):
         raise ReplayError(f"Another replay into '{run.experiment.key}' is under way.")
@@ -190,7 +190,7 @@ def compare(
     now: datetime,
     on_progress: Callable[[Iterable[Outcome]], Iterable[Outcome]] = lambda rows: rows,
 ) -> Replayed:
-    """The reported differences beside the true ones, over all questions."""
+    """The reported and the true differences, over all questions."""
     truths = {
         arm.name: truth_of(experiment, arm.name, on_progress(questions), now)
         for arm in experiment.arms.all()
@@ -207,10 +207,10 @@ def compare(
 
 
 def _send(run: Replay, batch: Sequence[RecordedQuestion], at: datetime, start: int) -> None:
-    """Decisions, outcomes and ratings of some requests, each kind in a transaction of its own.
+    """Decisions, outcomes and ratings of a batch, each kind in its own transaction.
 
-    Each decision carries its place in the replay, so that those that an interrupted one has stored
-    are found; to report the same outcome and rating twice changes nothing.
+    Each decision has its position in the replay as its key, so that a continued replay finds those
+    already stored; reporting the same outcome and rating again changes nothing.
     """
     experiment = run.experiment
     places = [f"replay-{run.pk}-{run.day}-{start + index}" for index in range(len(batch))]

@@ -1,8 +1,8 @@
-"""An experiment's units and their sums, read once: who counts, and what each added up to.
+"""An experiment's units and their sums, read once.
 
-Columns, not objects: an experiment may have a hundred thousand units. Of a unit that comes back
-only its first days count (the experiment's window), once they are over. One that was seen in two
-arms is left out and counted.
+Columns, not objects: an experiment may have a hundred thousand units. Only the first days of a unit
+count (the experiment's window), once they have passed. Units seen in two arms are left out, and
+their number is reported.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ from experiments.models import MetricSum, UnitSum
 from experiments.models.sums import counters_of
 
 COUNTERS = counters_of(UnitSum)
-# What every result needs; metrics name what else they are made of.
+# Counters that every result needs; metrics name further ones.
 ALWAYS = ("decisions", "priced", "cost", "baseline", "strong", "quality", "rated")
 HISTORY_DAYS = 28
 Weights = NDArray[np.float64]
@@ -27,9 +27,9 @@ RATINGS = ("total", "rated")
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Sums:
-    """Units side by side. `now` and `before` hold a number per unit for each counter.
+    """Units as columns. `now` and `before` have one number per unit for each counter.
 
-    `weights` is how much of a unit's requests counts, now and before; None where all of all do.
+    `weights` is the share of a unit's requests that counts, now and before; None: all count.
     """
 
     n: int
@@ -47,16 +47,16 @@ class Sums:
         return int(self.column(name).sum())
 
     def take(self, which: NDArray[Any]) -> "Sums":
-        """The units that a mask or an index picks."""
+        """The units selected by a mask or an index."""
         now = {name: column[which] for name, column in self.now.items()}
         before = {name: column[which] for name, column in self.before.items()}
         weights = self.weights and (self.weights[0][which], self.weights[1][which])
         return Sums(len(zeros(self.n)[which]), now, before, weights)
 
     def capped(self, cap: int | None) -> "Sums":
-        """Winsorized: a unit counts for `cap` nano-dollars at most, at its own or the baseline's
-        cost, whichever is more. Requests beyond count in proportion, with all that is known of
-        them: a ratio keeps its meaning, and one unit has the same say in each arm."""
+        """Winsorized: a unit counts for at most `cap` nano-dollars, at its own or the baseline's
+        cost, whichever is higher. All counters of a unit above the cap are scaled down by the same
+        factor, so ratios keep their meaning."""
         if cap is None:
             return self
         weights = _weights(self.now, self.n, cap), _weights(self.before, self.n, cap)
@@ -75,7 +75,7 @@ def _weights(counters: Mapping[str, Column], n: int, cap: int) -> Weights:
 
 
 class DomainSums(NamedTuple):
-    """One domain's part: which units it has, by position, and their sums in it."""
+    """One domain: the positions of its units, and their sums in it."""
 
     positions: Column
     sums: Sums
@@ -85,8 +85,8 @@ class DomainSums(NamedTuple):
 class Units:
     """The units of one phase. Days are ordinals.
 
-    `has_history` tells whether any of them did something before its first exposure. `days` are
-    those on which counted units of an arm made requests, `last_day` the one of the newest request.
+    `has_history`: whether any unit made requests before its first exposure. `days` are those on
+    which counted units of an arm made requests, `last_day` is the day of the newest request.
     """
 
     arms: NDArray[np.str_]
@@ -100,7 +100,7 @@ class Units:
     last_day: date | None = None
 
     def of(self, arm: str) -> Sums:
-        """Units of the arm whose window is over."""
+        """Units of the arm whose window has closed."""
         return self.sums.take(self.is_counted(arm))
 
     def is_counted(self, arm: str) -> NDArray[np.bool_]:
@@ -108,12 +108,12 @@ class Units:
         return mine
 
     def in_domain(self, arm: str, domain: str) -> Sums:
-        """What the counted units of the arm did in one domain."""
+        """The sums of the arm's counted units in one domain."""
         positions, sums = self.domains[domain]
         return sums.take(self.is_counted(arm)[positions])
 
     def seen(self, arm: str, domain: str | None = None) -> int:
-        """Units exposed to the arm, whether their window is over or not."""
+        """Units exposed to the arm, including those whose window is still open."""
         arms = self.arms if domain is None else self.arms[self.domains[domain].positions]
         return int((arms == arm).sum())
 
@@ -126,7 +126,7 @@ class Units:
         return len(self.arms)
 
     def capped(self, cap: int | None) -> "Units":
-        """The same units, each counting for `cap` nano-dollars at most over all its domains."""
+        """The same units, each counting for at most `cap` nano-dollars over all its domains."""
         sums = self.sums.capped(cap)
         if sums.weights is None:
             return self
@@ -147,17 +147,17 @@ def read_units(
     counters: Iterable[str] = (),
     cap: int | None = None,
 ) -> Units:
-    """The units of one phase as they stand on `as_of`, with `counters` beside the usual ones.
+    """The units of one phase on `as_of`, with `counters` in addition to the usual ones.
 
-    Three queries. `window_days` 0 counts a unit at once and for good. `cap` is what a unit may
-    cost, in nano-dollars (`Sums.capped`).
+    Three queries. With `window_days` 0, a unit counts immediately and without end. `cap` is the
+    most that a unit counts for, in nano-dollars (`Sums.capped`).
     """
     where = {"experiment": key, "phase": phase, "day__lte": as_of}
     wanted = _wanted(counters)
     seen = _read_seen(where, window_days, wanted)
     units = len(seen.units)
     if not units:
-        return _nobody()
+        return _no_units()
     arm_of, arms = codes(seen.table.key("arm"))
     first_arm = least(arm_of, seen.unit_of, units)
     last_arm = -least(-arm_of, seen.unit_of, units)
@@ -181,7 +181,7 @@ def read_units(
 def _days(
     seen: "_Seen", counted: NDArray[np.bool_], arm_of: Column, arms: Mapping[str, int]
 ) -> dict[str, int]:
-    """On how many days the counted units of each arm made requests that count."""
+    """The number of days on which counted units of each arm made requests that count."""
     rows = seen.is_in & counted[seen.unit_of]
     days, arm_of = seen.table.days[rows], arm_of[rows]
     return {arm: len(np.unique(days[arm_of == code])) for arm, code in arms.items()}
@@ -190,9 +190,9 @@ def _days(
 def read_recent(
     domain: str | None, *, window_days: int, since: date, until: date, counters: Iterable[str] = ()
 ) -> Sums:
-    """What each unit did in its first `window_days` after `since`, in whatever it took part.
+    """The sums of each unit in its first `window_days` after `since`, in or outside experiments.
 
-    Two queries. For planning: the units that an experiment on this domain would meet.
+    Two queries. For planning: the units that an experiment on this domain would get.
     """
     where: dict[str, Any] = {"day__gt": since, "day__lte": until}
     if domain is not None:
@@ -209,7 +209,7 @@ class _Ratings(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """Everything read of some units: their rows, which unit each is of, which are in its window."""
+    """The rows of some units, the unit of each row, and whether it lies in its unit's window."""
 
     table: Table
     unit_of: Column
@@ -271,7 +271,7 @@ def _domains(seen: _Seen, kept: NDArray[np.bool_]) -> dict[str, DomainSums]:
 
 
 def _history(key: str, seen: _Seen, counters: Sequence[str]) -> dict[str, Column]:
-    """What the same units did before their first exposure, in whatever they took part then."""
+    """The sums of the same units before their first exposure."""
     units, first_days = seen.units, seen.first_days
     earliest = date.fromordinal(int(first_days.min())) - timedelta(days=HISTORY_DAYS)
     latest = date.fromordinal(int(first_days.max()))
@@ -292,7 +292,7 @@ def _with_saving(counters: dict[str, Column]) -> dict[str, Column]:
     return {**counters, "saving": counters["baseline"] - counters["cost"]}
 
 
-def _nobody() -> Units:
+def _no_units() -> Units:
     none = zeros(0)
     sums = Sums(0, {}, {})
     return Units(np.array([], np.str_), none, np.array([], np.bool_), sums, {}, 0)

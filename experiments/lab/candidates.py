@@ -46,7 +46,7 @@ def filled(candidate: Candidate, policy: Policy) -> Candidate:
     named = policy.domains.get(candidate.domain)
     if candidate.domain and named is None:
         known = ", ".join(sorted(policy.domains))
-        raise CannotAskError(f"There is no domain '{candidate.domain}'. There are: {known}.")
+        raise CannotAskError(f"Unknown domain '{candidate.domain}'. Known domains: {known}.")
     domains = [named] if named else list(policy.domains.values())
     routers = [one.policy.router for one in domains if one.policy.router]
     router = candidate.router or max(set(routers), key=routers.count, default="")

@@ -344,7 +344,7 @@ def _nothing(domain: str, router: str, wanted: Wanted, problem: str, scores: int
 def _check(policy: Policy, domain: str, wanted: Wanted) -> None:
     if domain not in policy.domains:
         known = ", ".join(sorted(policy.domains))
-        raise CannotAskError(f"There is no domain '{domain}'. There are: {known}.")
+        raise CannotAskError(f"Unknown domain '{domain}'. Known domains: {known}.")
     if wanted.aim is Aim.BUDGET:
         if not 0.0 < wanted.wanted < inf:
             raise CannotAskError("A budget is dollars per 1,000 requests, above 0.")

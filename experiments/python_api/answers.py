@@ -1,4 +1,4 @@
-"""Decisions of the Python API in words and in dollars."""
+"""Results of the Python API, with amounts in dollars."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from experiments.python_api.routellm_config import RoutingDecision
 
 @dataclass(frozen=True, eq=False)
 class TextAnalysis(Record):
-    """What would be decided for a text, and what was seen in it. Nothing is tracked.
+    """The decision for a text and its analysis. Nothing is tracked.
 
     `detected_domains` are `{"domain": name, "confidence": share}` from 0.1 up, best first;
     `primary_domain` is the first of them or the caller's, else None; `domain` is the one that
@@ -62,11 +62,11 @@ _ROUTELLM_ONLY = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class RouteLLMStatus(Record):
-    """What is configured and whether it can work. `problems` say what to do about each.
+    """The configuration and its problems, each with what to do.
 
-    `enabled` means configured and the flag is on. The controller is what loads and asks routers: it
-    is initialized by the first decision that needs it, and available while its router can answer;
-    `controller_error` says why it cannot. `router_ready` is the same with None for "not asked yet".
+    `enabled` means configured and the flag is on. The controller loads and calls routers. The first
+    decision that needs it initializes it; it is available while its router can answer, else
+    `controller_error` has the reason. `router_ready` is the same, with None for "not called yet".
     `realised_savings` is the share of the baseline's cost saved so far, None while nothing has been
     priced.
     """
@@ -109,7 +109,7 @@ def explain(decision: Decision) -> RoutingDecision:
         estimated_cost=dollars(decision.costs.chosen),
         reasoning=_reasoning(decision),
         domains=[(name, confidence) for name, confidence in decision.candidates],
-        fallback_reason="; ".join(map(_told, decision.fallbacks)) or None,
+        fallback_reason="; ".join(map(_described, decision.fallbacks)) or None,
         score=choice.score.value if choice.score else None,
         threshold=choice.threshold,
         baseline_cost=dollars(decision.costs.baseline),
@@ -119,11 +119,11 @@ def explain(decision: Decision) -> RoutingDecision:
 
 def router_fallbacks(decision: Decision) -> list[str]:
     """Why no router decided; empty where one did."""
-    return [_told(fallback) for fallback in decision.fallbacks if fallback.stage == "router"]
+    return [_described(fallback) for fallback in decision.fallbacks if fallback.stage == "router"]
 
 
 def _confidence(score: float, reason: str) -> float:
-    """The score where the strong model was chosen, else what is left of it."""
+    """The score if the strong model was chosen, else 1 minus the score."""
     return score if reason == "score_at_or_above_threshold" else 1 - score
 
 
@@ -140,5 +140,5 @@ def _reasoning(decision: Decision) -> str:
     )
 
 
-def _told(fallback: Fallback) -> str:
+def _described(fallback: Fallback) -> str:
     return f"{fallback.reason}: {fallback.detail}" if fallback.detail else fallback.reason

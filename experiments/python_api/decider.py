@@ -1,6 +1,6 @@
-"""How the Python API decides: by RouteLLM through `decide`, or by the classic selector.
+"""How the Python API decides: by RouteLLM through `decide`, or by the domain selector.
 
-What applications use is `experiments.domain_router`; nothing here is promised to them.
+Applications use `experiments.domain_router`; this module may change.
 """
 
 import asyncio
@@ -33,12 +33,12 @@ from experiments.python_api.routellm_config import RouteLLMConfig, RouterType, R
 from experiments.python_api.scorers import LearnedDomains, Scorers, calibrated_thresholds
 
 EXPECTED_OUTPUT_TOKENS = 300
-# Answer in the caller's thread, in about a millisecond.
+# Kinds that score in the caller's thread, in about a millisecond.
 LOCAL_ROUTERS = frozenset({RouterType.LOCAL, RouterType.LOCAL_MF})
 
 
 class UnknownDomainError(ValueError):
-    """A domain that is not registered. The message names those that are."""
+    """A domain that is not registered. The message lists the registered ones."""
 
 
 class RouteLLMUnavailableError(Exception):
@@ -46,8 +46,8 @@ class RouteLLMUnavailableError(Exception):
 
 
 class Prompt(NamedTuple):
-    """A text that was looked at. `base_criteria` are the caller's, before the domain's needs;
-    `may_be` are the domains it may belong to where its language is unknown."""
+    """An analyzed text. `base_criteria` are the caller's, without the domain's requirements.
+    `may_be` are its possible domains if its language is unknown."""
 
     text: str
     domain: DomainConfig
@@ -81,7 +81,7 @@ class Outcome(NamedTuple):
 
 
 class Complexity(NamedTuple):
-    """A router's score in [0, 1] and the threshold it is held against."""
+    """A router's score in [0, 1] and the threshold that it is compared with."""
 
     score: float
     threshold: float
@@ -92,7 +92,7 @@ class Complexity(NamedTuple):
 
 
 class DomainDecider:
-    """What DomainRouter decides with. Its attributes may be replaced at any time."""
+    """The parts that DomainRouter uses to decide. Its attributes may be replaced at any time."""
 
     def __init__(
         self,
@@ -156,7 +156,7 @@ class DomainDecider:
         domains = self._every_domain()
         if name not in domains:
             known = ", ".join(sorted(domains))
-            raise UnknownDomainError(f"There is no domain '{name}'. There are: {known}.")
+            raise UnknownDomainError(f"Unknown domain '{name}'. Known domains: {known}.")
         return domains[name]
 
     def _every_domain(self) -> dict[str, DomainConfig]:
@@ -184,7 +184,7 @@ class DomainDecider:
         return outcome
 
     async def _select(self, prompt: Prompt, router_failure: str | None = None) -> Outcome:
-        """The classic path: exactly one call of `selector.select_model`."""
+        """The domain selector: exactly one call of `selector.select_model`."""
         model = await self.selector.select_model(prompt.criteria)
         return Outcome(model, self._explain(prompt, model, router_failure), router_failure)
 
@@ -236,7 +236,7 @@ class DomainDecider:
         return build_policy(catalogue, domains, config, flags, calibrated)
 
     def _following(self, domains: Iterable[str]) -> list[str]:
-        """The domains whose threshold follows the calibration: local, without one of their own."""
+        """Domains with the calibrated threshold: a local router and no threshold of their own."""
         config, flags = self.routellm_config, self.feature_flags
         if not flags.is_enabled(flags.ROUTELLM_DYNAMIC_THRESHOLD):
             return []
@@ -261,8 +261,8 @@ def checked_text(text: str) -> str:
 
 
 def describe_situation(prompt: Prompt, catalogue: Catalogue, day: date) -> DecisionInputs:
-    """What `decide` is given. Models the criteria forbid count as unavailable: a router chooses
-    between two models and knows nothing of exclusions and certifications."""
+    """The inputs of `decide`. Models that the criteria forbid count as unavailable, because routers
+    do not check exclusions and certifications."""
     allowed = {model.key for model in permitted(catalogue.models.values(), prompt.criteria)}
     return DecisionInputs(
         decision_id="",
@@ -282,7 +282,7 @@ def describe_situation(prompt: Prompt, catalogue: Catalogue, day: date) -> Decis
 def explain_selection(
     prompt: Prompt, model: Model, strong: Model | None, router_failure: str | None = None
 ) -> RoutingDecision:
-    """The classic selector's choice as a decision, priced against the configured strong model."""
+    """The domain selector's choice as a decision, compared with the configured strong model."""
     off = "is off for a domain it may be, as its language is unknown" if prompt.may_be else ""
     why = "could not decide for it" if router_failure else off or "is off for it"
     return RoutingDecision(
@@ -302,7 +302,7 @@ def explain_selection(
 
 
 def _cost(model: Model, text: str) -> float | None:
-    """None without a price: a selector of your own may return models that have none."""
+    """None without a price: a custom selector may return models that have none."""
     if not isinstance(model.cost, ModelCost) or not model.cost.is_priced:
         return None
     return model.cost.calculate_cost(estimate_tokens(text), EXPECTED_OUTPUT_TOKENS)

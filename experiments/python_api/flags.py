@@ -102,7 +102,7 @@ class FeatureFlags(Mapping[str, bool]):
     def _check(self, flag: str, value: bool) -> None:
         if flag not in self._flags and not _DOMAIN_FLAG.fullmatch(flag):
             raise UnknownFlagError(
-                f"There is no flag '{flag}'. There are: {', '.join(self._flags)}; "
+                f"Unknown flag '{flag}'. Known flags: {', '.join(self._flags)}; "
                 "a domain of your own has routellm_<name>_domain."
             )
         if not isinstance(value, bool):

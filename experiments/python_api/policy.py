@@ -23,7 +23,7 @@ from experiments.python_api.flags import FeatureFlags
 from experiments.python_api.routellm_config import DomainSettings, RouteLLMConfig, RouterType
 
 DETECTION_THRESHOLD = 0.3
-EVERYBODY, NOBODY = 10_000, 0
+ALL_UNITS, NO_UNITS = 10_000, 0
 
 # The checkpoints RouteLLM publishes, used where `router_arguments` names none.
 PUBLISHED: Mapping[RouterType, Mapping[str, object]] = {
@@ -134,7 +134,7 @@ def price_of(cost: ModelCost) -> Price:
 
 
 def _flag(key: str, *, on: bool) -> FlagRule:
-    return FlagRule(key, EVERYBODY if on else NOBODY, seed=key)
+    return FlagRule(key, ALL_UNITS if on else NO_UNITS, seed=key)
 
 
 def _routing(catalogue: Catalogue, settings: DomainSettings) -> RoutingPolicy:
@@ -160,7 +160,7 @@ def _routers(config: RouteLLMConfig, settings: Iterable[DomainSettings]) -> dict
         kind.value: Router(
             name=kind.value,
             kind=kind.value,
-            # Local here means "always scored": without experiments nobody asks for that.
+            # Local means "always scored" here, which only experiments need.
             local=False,
             timeout_seconds=config.timeout_seconds,
             arguments=_arguments(config, kind),

@@ -89,7 +89,7 @@ class RouteLLMConfig:
         unknown = sorted(set(settings) - {each.name for each in fields(self)})
         if unknown:
             known = ", ".join(each.name for each in fields(self))
-            raise ValueError(f"There is no setting {', '.join(unknown)}. There are: {known}.")
+            raise ValueError(f"Unknown settings: {', '.join(unknown)}. Known settings: {known}.")
         replace(self, **settings)  # raises where a value is wrong
         for name, value in settings.items():
             setattr(self, name, value)
@@ -168,7 +168,7 @@ def _router_type(value: str) -> RouterType:
         return RouterType(value)
     except ValueError:
         kinds = ", ".join(RouterType)
-        raise ValueError(f"There is no router type {value!r}. There are: {kinds}.") from None
+        raise ValueError(f"Unknown router type {value!r}. Known types: {kinds}.") from None
 
 
 def _is_number(value: Any, low: float, high: float) -> bool:

@@ -1,7 +1,7 @@
 """Scores and learned detection for the Python API, loaded when they are first needed.
 
-Importing `experiments.routers` takes time and memory that an application on the classic path never
-pays: it happens inside the functions.
+Functions import `experiments.routers` when they need it, so applications that only use the domain
+selector save its time and memory.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from experiments.routers.detector import LearnedDetector
     from experiments.routers.pool import RouterPool
 
-# What another try may mend. A router that is not ready or configured wrongly stays so.
+# Failures worth a retry. A router that is not ready or misconfigured stays so.
 WORTH_ANOTHER_TRY = frozenset({"router_failed", "router_timeout"})
 
 

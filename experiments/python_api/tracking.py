@@ -1,4 +1,4 @@
-"""What the Python API remembers of its decisions, in memory, and the reports made from it.
+"""Decisions of the Python API, kept in memory, and reports about them.
 
 Costs are US dollars. A saving is the baseline's price minus the price of what was chosen, summed
 over the decisions where both are known; `priced_requests` says how many those are. The prompt's
@@ -100,7 +100,7 @@ class CostSavingsReport(Record):
 
 @dataclass(frozen=True, eq=False)
 class MetricsSummary(Record):
-    """Everything still kept, counted.
+    """Counts of all decisions in memory.
 
     `unpriced_requests` have no cost. The savings report's also lack a baseline's cost to save from.
     As a mapping it holds `total_requests` and `success_rate` only while nothing was tracked.
@@ -191,8 +191,8 @@ class CostTracker:
     def update_actual_cost(
         self, tracking_id: str, actual_cost: float, model_response_time_ms: float | None = None
     ) -> None:
-        """Adds what the call really cost. The saving stays the estimate's: it compares both models
-        at the same number of tokens, and the baseline's real number is never known.
+        """Adds the actual cost of the call. The saving remains an estimate: it compares both models
+        at the same number of tokens, and the baseline's actual number is unknown.
 
         An unknown tracking id is logged as a warning and changes nothing.
         """

@@ -1,4 +1,4 @@
-"""Trying a prompt: where it would go, told as a decision is, and nothing stored."""
+"""Dry runs: routes a prompt and explains the decision without storing it."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from experiments.routing.route import (
 
 
 class Trial(NamedTuple):
-    """One dry run. Without stations it could not be routed, and the sentence says why."""
+    """One dry run. If it could not be routed, `stations` is empty and `sentence` has the reason."""
 
     title: str
     sentence: str
@@ -24,9 +24,9 @@ class Trial(NamedTuple):
 
 
 def trials(domain: Domain, text: str) -> list[Trial]:
-    """The prompt twice, under the newest revision: as it comes, and as one of this domain."""
+    """The prompt under the newest revision, with domain detection and as one of this domain."""
     return [
-        _trial("As it comes", RouteRequest(text, dry_run=True)),
+        _trial("With domain detection", RouteRequest(text, dry_run=True)),
         _trial(f"As a prompt of {domain}", RouteRequest(text, domain=domain.name, dry_run=True)),
     ]
 

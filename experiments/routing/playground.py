@@ -1,4 +1,4 @@
-"""Trying a prompt under two policies or as two domains: decided for real, and nothing stored."""
+"""Routes a prompt under two policies or in two domains, without storing the decisions."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,11 +20,11 @@ from experiments.routing.route import (
 )
 
 EVERYBODY = 10_000
-OUTCOME = "outcome"  # what is tried never has one
+OUTCOME = "outcome"  # a prompt in the playground has none
 
 
 class Variant(StrEnum):
-    """Under which policy a prompt is tried. All but the first have every flag on."""
+    """The policy of one side. All but the first have every flag on."""
 
     CONFIGURED = "configured"
     ROUTED = "routed"
@@ -45,7 +45,7 @@ LABELS = {
 
 
 class Side(NamedTuple):
-    """What one side is tried as. `domain` "" is what is detected."""
+    """The settings of one side. With `domain` "", the domain is detected."""
 
     variant: Variant = Variant.CONFIGURED
     domain: str = ""
@@ -60,7 +60,7 @@ class Side(NamedTuple):
 
 
 class Tried(NamedTuple):
-    """One side's answer. Without a decision it could not be routed, and `sentence` says why."""
+    """One side's result. If it could not be routed, `sentence` has the reason."""
 
     title: str
     sentence: str
@@ -69,7 +69,7 @@ class Tried(NamedTuple):
 
 
 def try_prompt(text: str, unit_id: str, sides: Sequence[Side]) -> list[Tried]:
-    """Each side under the newest revision, or what the side makes of it. Nothing is stored."""
+    """Each side under the newest revision with its settings. Nothing is stored."""
     return [_try(text, unit_id, side) for side in sides]
 
 
@@ -90,7 +90,7 @@ def _try(text: str, unit_id: str, side: Side) -> Tried:
 
 
 def altered(policy: Policy, side: Side) -> Policy:
-    """The policy as one side tries it: without experiments, rollouts and holdout."""
+    """The policy of one side: without experiments, rollouts and holdout."""
     if side.variant is Variant.CONFIGURED:
         return policy
     change = _CHANGES[side.variant]

@@ -41,7 +41,7 @@ class UnknownNameError(ValueError):
 
 
 class UnmetCriteriaError(NoEligibleModelsError):
-    """No model meets the caller's criteria, though one would answer without them."""
+    """No model meets the caller's criteria; without them, one would answer."""
 
 
 Refusal = UnknownNameError | NoEligibleModelsError
@@ -55,7 +55,7 @@ class StorageUnavailableError(Exception):
 
 
 class RouteRequest(NamedTuple):
-    """One prompt to route. `input_tokens` None: nobody counted them; `at` None: now."""
+    """One prompt to route. `input_tokens` None: unknown; `at` None: now."""
 
     text: str
     unit_id: str | None = None
@@ -88,7 +88,7 @@ def route(request: RouteRequest) -> DecisionRow:
 
 
 def route_batch(requests: Sequence[RouteRequest]) -> list[DecisionRow | Refusal]:
-    """Decides each on its own, in order; all that are to be stored are stored, or none.
+    """Decides each separately, in order; stores all of them or none.
 
     Raises NoPolicyError, StorageUnavailableError.
     """
@@ -113,7 +113,7 @@ def _attempt(policy: Policy, expected: Expected, request: RouteRequest) -> Decis
 
 
 def configuration() -> tuple[Policy, Expected]:
-    """What decides now, and what answers are expected to be long. Raises NoPolicyError,
+    """The current policy and the expected lengths of answers. Raises NoPolicyError,
     StorageUnavailableError."""
     try:
         return store.current(), expected_output_tokens()
@@ -140,7 +140,7 @@ def decide_one(policy: Policy, expected: Expected, request: RouteRequest) -> Dec
 def decide_blindly(
     policy: Policy, expected: Expected, request: RouteRequest, why: str
 ) -> DecisionRow:
-    """Decides without looking at the prompt, for when that fails. The row says so.
+    """Decides without features of the prompt, if computing them fails. The row records this.
 
     Raises UnknownNameError, NoEligibleModelsError.
     """
@@ -169,7 +169,7 @@ def _check_names(policy: Policy, request: RouteRequest) -> None:
     if request.domain is not None and request.domain not in policy.domains:
         known = ", ".join(sorted(policy.domains))
         raise UnknownNameError(
-            "domain", f"There is no domain '{request.domain}'. There are: {known}."
+            "domain", f"Unknown domain '{request.domain}'. Known domains: {known}."
         )
     if request.force_arm is not None and not any(
         force(policy, name, request.force_arm) for name in policy.domains
@@ -231,7 +231,7 @@ def _circumstances(
 
 
 def _stored_features(features: Features) -> dict[str, Any]:
-    """The embedding as numbers with four digits: enough to score again, no words in it."""
+    """The embedding as numbers with four digits: enough to score again, without the text."""
     return {
         "embedding": [round(float(x), 4) for x in features.embedding],
         "tokens": len(features.tokens),
@@ -239,7 +239,7 @@ def _stored_features(features: Features) -> dict[str, Any]:
 
 
 def _store(rows: Sequence[DecisionRow]) -> None:
-    """All of them and their sums, or nothing."""
+    """Stores all rows and their sums in one transaction."""
     if not rows:
         return
     try:
@@ -249,7 +249,7 @@ def _store(rows: Sequence[DecisionRow]) -> None:
 
 
 def report(row: DecisionRow, *, dry_run: bool = False) -> None:
-    """One line a decision, without a word of the prompt."""
+    """One log line per decision, without the prompt."""
     level = logging.WARNING if row.fallback else logging.INFO
     log.log(
         level,

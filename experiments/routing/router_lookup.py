@@ -1,8 +1,8 @@
-"""Which router is meant by a name, where the lab measures one.
+"""Finds a router by name for the lab.
 
-A name is that of a router as configured, `policy:DOMAIN` for the router and threshold that a
-domain uses today, `random`, or a checkpoint's folder. A checkpoint's scores can be kept: its key
-says which weights they are from.
+A name is a configured router, `policy:DOMAIN` for the current router and threshold of a domain,
+`random`, or the folder of a checkpoint. Scores of a checkpoint can be stored: the key identifies
+its weights.
 """
 
 import hashlib
@@ -28,12 +28,12 @@ POLICY = "policy:"
 
 
 class NoRouterError(LookupError):
-    """No router goes by that name; the message says which there are."""
+    """No router has that name; the message lists the known ones."""
 
 
 class Scorer(NamedTuple):
-    """A router to be measured. `key` is "" where its scores are not kept; `threshold` is that of
-    a policy. `ties` says what a score means: with them a tie counts half, None: nothing."""
+    """A router to measure. `key` is "" if its scores are not stored; `threshold` is that of a
+    policy. `ties`: True if a tie counts half in what a score means; None: no meaning."""
 
     name: str
     key: str
@@ -43,7 +43,7 @@ class Scorer(NamedTuple):
 
     @property
     def by_embedding(self) -> bool:
-        """Whether it can score a prompt of which only the embedding is kept."""
+        """Whether it can score a prompt from the embedding alone."""
         return kind_of(self.kind).by_embedding
 
     @property
@@ -58,19 +58,19 @@ def find_scorer(name: str, seed: int = 0) -> Scorer:
     if row := Router.objects.filter(name=name).first():
         return of_row(row)
     if name == RANDOM:
-        coin = RandomRouter(np.random.default_rng(seed))
-        return Scorer(RANDOM, "", RANDOM, lambda: coin.score)
+        random = RandomRouter(np.random.default_rng(seed))
+        return Scorer(RANDOM, "", RANDOM, lambda: random.score)
     if (Path(name) / MANIFEST_FILE).is_file():
         return of_folder(Path(name))
     names = ", ".join([*Router.objects.values_list("name", flat=True), RANDOM])
     raise NoRouterError(
-        f"There is no router '{name}'. Give {names}, {POLICY}DOMAIN, or a folder with a "
+        f"Unknown router '{name}'. Use {names}, {POLICY}DOMAIN, or a folder with a "
         f"{MANIFEST_FILE} that `manage.py train_router` wrote."
     )
 
 
 def of_row(row: Router) -> Scorer:
-    """A configured router, enabled or not. A coin is drawn anew for each row, so not kept."""
+    """A configured router, enabled or not. Scores of the random router are not stored."""
     arguments = with_local_paths(row.arguments)
     core = CoreRouter(row.name, row.kind, row.is_local, row.checkpoint or None, arguments=arguments)
     weights = row.checkpoint or _hash(row.arguments)
@@ -94,11 +94,11 @@ def _of_policy(name: str) -> Scorer:
     domain = Domain.objects.select_related("router").filter(name=name.removeprefix(POLICY)).first()
     if domain is None:
         names = ", ".join(Domain.objects.values_list("name", flat=True))
-        raise NoRouterError(f"'{name}' names no domain. There are {names}.")
+        raise NoRouterError(f"Unknown domain in '{name}'. Known domains: {names}.")
     if domain.method != Method.ROUTELLM or domain.router is None:
         raise NoRouterError(
-            f"The policy of '{domain}' asks no router: its method is {domain.method}. "
-            "Always strong and always weak stand beside every evaluation."
+            f"The policy of '{domain}' uses no router: its method is {domain.method}. "
+            "Every evaluation includes always strong and always weak."
         )
     return of_row(domain.router)._replace(name=name, threshold=domain.threshold)
 

@@ -1,7 +1,7 @@
-"""What a process keeps loaded to decide quickly: routers and the domain detector.
+"""Keeps routers and the domain detector in memory for fast decisions.
 
-Both follow the policy: what is new in a revision is loaded in the background, and until it is ready
-a router says so and the detector before it goes on answering.
+Both follow the policy: new parts of a revision load in the background. Until they are ready, a
+router reports that it is not, and the previous detector continues.
 """
 
 import logging
@@ -27,8 +27,8 @@ LONGEST_REMEMBERED = 4_000
 
 
 class Detected(NamedTuple):
-    """Candidates best first, and which detector named them (`classic` or a sha256).
-    `unknown_language`: the detector was not made for the prompt's language or script."""
+    """Candidates, best first, and their detector (`classic` or a sha256).
+    `unknown_language`: the detector does not support the prompt's language or script."""
 
     candidates: tuple[Candidate, ...]
     detector: str
@@ -77,12 +77,12 @@ class Engine:
         self._lock = threading.Lock()
 
     def warm_up(self, policy: Policy) -> None:
-        """Loads everything the policy needs, and waits for it."""
+        """Loads everything the policy needs, and waits until it is ready."""
         self.pool.warm_up(policy.routers)
         self._build_detector(policy)
 
     def follow(self, policy: Policy) -> None:
-        """Takes up a new policy without holding up the request that found it."""
+        """Switches to a new policy without delaying the request that found it."""
         self._cache.clear()
         self.pool.configure(policy.routers)
         if self._learned is None:

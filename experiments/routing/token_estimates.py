@@ -1,4 +1,4 @@
-"""How many tokens an answer is expected to have, from recent outcomes."""
+"""The expected number of output tokens, from recent outcomes."""
 
 import time
 from collections.abc import Mapping
@@ -24,13 +24,13 @@ def expected_output_tokens() -> Mapping[tuple[str, str], int]:
 
 
 def invalidate() -> None:
-    """The next call reads the outcomes anew."""
+    """Clears the cache: the next call reads the outcomes again."""
     global _cache  # noqa: PLW0603
     _cache = (float("-inf"), {})
 
 
 def _answered() -> Case:
-    """The model that wrote the answer: after a fallback not the one decided on."""
+    """The model that answered: after a fallback, not the chosen one."""
     return Case(When(model="", then=F("decision__model")), default=F("model"))
 
 

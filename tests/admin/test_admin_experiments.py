@@ -77,7 +77,7 @@ def test_the_form_is_in_the_order_one_thinks(operator: Client) -> None:
 def test_the_checklist_says_what_is_left_to_do(operator: Client) -> None:
     html = text(operator, page(draft(planned_units=None)))
     assert "A price is known for every model." in html
-    assert "<strong>To do:</strong> Say how many units are planned" in html
+    assert "<strong>To do:</strong> Enter the planned units" in html
 
 
 def test_a_start_that_is_refused_says_every_reason(operator: Client) -> None:
@@ -86,7 +86,7 @@ def test_a_start_that_is_refused_says_every_reason(operator: Client) -> None:
     assert response.status_code == 200
     html = response.content.decode()
     assert "Add at least two arms." in html
-    assert "Say how many units are planned" in html
+    assert "Enter the planned units" in html
 
 
 def test_a_proposed_size_is_taken_over_with_one_click(operator: Client) -> None:

@@ -75,7 +75,7 @@ def test_a_held_rollout() -> None:
 def test_a_model_without_a_price_that_answered() -> None:
     hour(model="acme/new", decisions=12)
     assert [(one.title, one.why) for one in found()] == [
-        ("acme/new has no price", "No saving is claimed for 12 decisions it answered.")
+        ("acme/new has no price", "The saving of 12 decisions that it answered is unknown.")
     ]
 
 

@@ -228,7 +228,7 @@ def test_a_key_is_taken_once(api: API) -> None:
     draft()
     answer = api.post(EXPERIMENTS, BODY)
     assert answer.fault == (409, None, "not_possible_now")
-    assert "There is an experiment 'cheaper' already" in answer.error["message"]
+    assert "Experiment 'cheaper' already exists" in answer.error["message"]
 
 
 def test_a_start_is_refused_with_every_reason(api: API) -> None:

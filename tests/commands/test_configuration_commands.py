@@ -144,7 +144,7 @@ def test_route_explains_and_stores_only_when_asked() -> None:
 
 
 def test_route_refuses_an_unknown_domain_naming_those_there_are() -> None:
-    with pytest.raises(CommandError, match=r"There is no domain 'cooking'\. There are: creative"):
+    with pytest.raises(CommandError, match=r"Unknown domain 'cooking'\. Known domains: creative"):
         run("route", "x", domain="cooking")
 
 

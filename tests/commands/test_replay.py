@@ -163,7 +163,7 @@ def test_other_recordings_or_sizes_do_not_go_on(recorded: Path) -> None:
     running = replay(experiment, questions, SIZE, begin)
     next(running)
     for other, size in ((questions[1:], SIZE), (questions, SIZE._replace(units=61))):
-        with pytest.raises(ReplayError, match=r"interrupted on day 2\. Go on with the same"):
+        with pytest.raises(ReplayError, match=r"interrupted on day 2\. Continue with the same"):
             next(replay(experiment, other, size, begin))
 
 
@@ -202,7 +202,7 @@ def test_a_running_experiment_without_units_begins_with_the_replay(recorded: Pat
 
 def test_a_draft_that_cannot_start_says_why(recorded: Path) -> None:
     draft(planned_units=None)
-    with pytest.raises(CommandError, match=r"cannot start:\n- Say how many units are planned"):
+    with pytest.raises(CommandError, match=r"cannot start:\n- Enter the planned units"):
         call_command("replay", str(recorded), experiment="cheaper")
 
 
@@ -224,5 +224,5 @@ def test_an_unknown_experiment_or_file_is_named(recorded: Path) -> None:
 
 def test_a_model_nobody_recorded_is_refused(recorded: Path) -> None:
     draft(arms={"control": "always_strong", "classic": "domain_selector"}, window_days=1)
-    with pytest.raises(CommandError, match="nobody recorded how it did"):
+    with pytest.raises(CommandError, match="the recordings lack its quality"):
         call_command("replay", str(recorded), experiment="cheaper", units=20, days=1)

@@ -61,9 +61,9 @@ def test_nothing_to_ask_says_so(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_cannot_be_asked_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     set_policy(epsilon=0.3)
     send(3)
-    with pytest.raises(CommandError, match="There is no router 'bert'"):
+    with pytest.raises(CommandError, match="Unknown router 'bert'"):
         told(capsys, domain="technical", router="bert", threshold=0.5)
-    with pytest.raises(CommandError, match="There is no domain 'cooking'"):
+    with pytest.raises(CommandError, match="Unknown domain 'cooking'"):
         told(capsys, domain="cooking")
 
 

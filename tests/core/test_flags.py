@@ -42,7 +42,7 @@ def test_an_unknown_flag_is_off() -> None:
 
 
 def test_setting_an_unknown_flag_names_those_that_exist() -> None:
-    with pytest.raises(UnknownFlagError, match=r"no flag 'routellm_magic'.*routellm_enabled"):
+    with pytest.raises(UnknownFlagError, match=r"Unknown flag 'routellm_magic'.*routellm_enabled"):
         FeatureFlags().enable("routellm_magic")
 
 

@@ -62,7 +62,7 @@ def test_the_ends_of_the_scale_are_allowed(threshold: float) -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"router_type": "oracle"}, r"no router type 'oracle'\. There are: mf, bert"),
+        ({"router_type": "oracle"}, r"Unknown router type 'oracle'\. Known types: mf, bert"),
         ({"cost_optimization_target": 50}, "Give a number from 0 to 1"),
         ({"strong_model": " "}, "name of a registered model"),
         ({"timeout_seconds": 0}, "seconds above 0"),

@@ -55,7 +55,7 @@ def test_a_start_is_refused_with_every_reason() -> None:
         lifecycle.start(experiment, "tests", START)
     assert refused.value.problems == [
         "Add at least two arms.",
-        "Say how many units are planned; the power calculation proposes it.",
+        "Enter the planned units; the power calculation proposes a number.",
     ]
     experiment.refresh_from_db()
     assert experiment.status == "draft"
@@ -211,7 +211,7 @@ def test_shipping_an_arm_without_a_pair_keeps_the_domains_own() -> None:
 
 def test_shipping_an_arm_that_does_not_exist_names_those_that_do() -> None:
     experiment = running()
-    with pytest.raises(LifecycleError, match=r"no arm 'best'\. There are: control, weak\."):
+    with pytest.raises(LifecycleError, match=r"Unknown arm 'best'\. Known arms: control, weak\."):
         lifecycle.ship(experiment, "best", "olga", START, verdict="ship")
     experiment.refresh_from_db()
     assert experiment.status == "running"

@@ -189,5 +189,5 @@ def test_the_plan_of_a_running_experiment_stays() -> None:
     history(1120)
     experiment = draft()
     lifecycle.start(experiment, "olga", START)
-    with pytest.raises(LifecycleError, match="has started: its plan stays"):
+    with pytest.raises(LifecycleError, match="has started: its plan is fixed"):
         take_over(experiment, size(experiment), "olga")

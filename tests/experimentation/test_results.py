@@ -327,7 +327,7 @@ def test_while_it_runs_it_says_how_long_it_still_takes() -> None:
 def test_a_draft_says_that_it_has_not_started() -> None:
     found = results(draft(), days(0))
     assert (found.status, found.verdict) == ("draft", None)
-    assert found.sentence == "Not started yet: the checklist says what is missing."
+    assert found.sentence == "Not started yet: the checklist shows what is missing."
     assert (found.effects, found.breakdown, found.series, found.seen) == ((), (), (), ())
     assert found.health.checks == ()
     assert found.progress.remaining is None
@@ -355,7 +355,7 @@ def test_without_units_for_a_day_traffic_has_stopped() -> None:
 def test_paused_and_stopped_experiments_say_so_and_keep_their_results() -> None:
     experiment = cheaper_and_as_good()
     lifecycle.pause(experiment, "tests")
-    assert results(experiment, days(9)).sentence.startswith("Paused: nobody is in it now. Ship")
+    assert results(experiment, days(9)).sentence.startswith("Paused: no units are enrolled. Ship")
     lifecycle.stop(experiment, "tests", days(9), reason="Enough", verdict="ship")
     found = results(experiment, days(40))
     assert found.sentence.startswith("Stopped on 2026-09-10 (Enough). Ship")
@@ -374,7 +374,7 @@ def test_an_archived_draft_has_nothing_to_judge() -> None:
     experiment = draft()
     lifecycle.archive(experiment, "tests")
     found = results(experiment, days(0))
-    assert found.sentence == "There is nothing to judge: it never ran."
+    assert found.sentence == "No results: it never ran."
 
 
 def test_each_day_is_kept_as_it_was_seen() -> None:

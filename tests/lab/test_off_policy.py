@@ -326,7 +326,7 @@ def test_a_clipped_rate_and_a_limit_are_told() -> None:
 @pytest.mark.parametrize(
     ("candidate", "problem"),
     [
-        (Candidate(router="bert", threshold=0.5), "There is no router 'bert'"),
+        (Candidate(router="bert", threshold=0.5), "Unknown router 'bert'"),
         (Candidate(router="local"), "needs a threshold"),
         (Candidate(router="local", threshold=1.5), "needs a threshold"),
         (Candidate(Method.DOMAIN_SELECTOR), "cannot be asked about"),
@@ -340,7 +340,7 @@ def test_questions_nothing_could_answer_are_refused(candidate: Candidate, proble
 
 
 def test_an_unknown_domain_is_refused() -> None:
-    with pytest.raises(CannotAskError, match="There is no domain 'cooking'"):
+    with pytest.raises(CannotAskError, match="Unknown domain 'cooking'"):
         filled(Candidate(domain="cooking"), store.current())
 
 

@@ -333,7 +333,7 @@ def test_scores_that_moved_are_told_everywhere() -> None:
     assert found.domain == "technical"
     assert found.scores_moved
     assert not found.left_band
-    assert found.sentence.startswith("Its scores moved on 2026-11-21, by up to 24 points")
+    assert found.sentence.startswith("Its scores shifted on 2026-11-21, by up to 24 points")
 
 
 def test_a_share_out_of_its_band_is_told() -> None:
@@ -352,9 +352,8 @@ def test_a_share_out_of_its_band_is_told() -> None:
     )
     (found,) = drifts(store.current(), NOW)
     assert found.left_band
-    assert (
-        "On 2026-11-21 33 % of the prompts reached the threshold; calibrated were 45 to 55 %"
-        in (found.sentence)
+    assert "On 2026-11-21 33 % of the prompts reached the threshold; expected were 45 to 55 %" in (
+        found.sentence
     )
 
 

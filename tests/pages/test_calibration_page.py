@@ -145,7 +145,7 @@ def test_a_domain_that_drifted_says_so_on_its_page_and_on_the_overview(viewer: C
                 bin=f"{place:02d}",
                 count=count,
             )
-    told = "Its scores moved on"
+    told = "Its scores shifted on"
     assert told in text(viewer, "/domains/technical/")
     assert told in text(viewer, f"{PAGE}?domain=technical")
     overview = text(viewer, "/")

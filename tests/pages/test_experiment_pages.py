@@ -118,7 +118,7 @@ def test_a_draft_that_is_not_ready_has_no_start(operator: Client) -> None:
     assert "Not ready to start: 1 of 14 checks failed." in page
     assert "Start now" not in page
     response = operator.post(f"{PAGE}start/", follow=True)
-    assert "Say how many units are planned" in response.content.decode()
+    assert "Enter the planned units" in response.content.decode()
     assert Experiment.objects.get().status == "draft"
 
 
@@ -126,7 +126,7 @@ def test_it_is_paused_and_resumed(operator: Client) -> None:
     to_ship()
     operator.post(f"{PAGE}pause/")
     assert Experiment.objects.get().status == "paused"
-    assert "Paused: nobody is in it now." in text(operator, PAGE)
+    assert "Paused: no units are enrolled." in text(operator, PAGE)
     operator.post(f"{PAGE}resume/")
     assert Experiment.objects.get().status == "running"
 

@@ -118,8 +118,8 @@ def test_model_that_keeps_failing_needs_attention(viewer: Client) -> None:
     Circuit.objects.create(model=WEAK, window_at=timezone.now(), calls=9)
     content = viewer.get("/").content.decode()
     assert f"{STRONG} keeps failing" in content
-    assert f"Left alone until {until:%H:%M:%S} UTC" in content
-    assert "It said: Overloaded." in content
+    assert f"No calls until {until:%H:%M:%S} UTC" in content
+    assert "Last error: Overloaded." in content
     assert f"{WEAK} keeps failing" not in content
 
 

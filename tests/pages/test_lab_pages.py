@@ -191,10 +191,10 @@ def test_undefined_is_said(viewer: Client, seeded: None, tmp_path: Path) -> None
     ("query", "says"),
     [
         ("set=nothing", "There is no outcome set"),
-        ("set=mine&router=nobody", "There is no router"),
+        ("set=mine&router=nobody", "Unknown router"),
         ("set=mine&domain=medical", "No prompt of"),
         ("set=production-ratings", "holds no prompt yet"),
-        ("set=mine&router=policy:nowhere", "names no domain"),
+        ("set=mine&router=policy:nowhere", "Unknown domain in"),
     ],
 )
 def test_what_cannot_be_evaluated_says_why(

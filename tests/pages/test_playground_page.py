@@ -96,7 +96,7 @@ def test_a_policy_is_tried_although_the_flag_is_off(viewer: Client) -> None:
 
 def test_what_is_not_understood_is_left_out(viewer: Client) -> None:
     assert 'class="track"' in answer(viewer, first_policy="magic", first_threshold="much")
-    assert "There is no domain &#x27;cooking&#x27;" in answer(viewer, first_domain="cooking")
+    assert "Unknown domain &#x27;cooking&#x27;" in answer(viewer, first_domain="cooking")
     assert "at most 100,000 characters" in answer(viewer, "x" * 100_001)
 
 

@@ -99,7 +99,7 @@ def test_a_router_that_never_scored_is_refused_with_the_reason(viewer: Client) -
     assert "The log cannot answer this question." in page
     assert "only where prompts or their features are kept" in page
     page = text(viewer, f"{PAGE}?domain=technical&router=nobody&threshold=0.5")
-    assert "There is no router &#x27;nobody&#x27;" in page
+    assert "Unknown router &#x27;nobody&#x27;" in page
 
 
 def test_a_router_that_never_scored_scores_what_is_kept(viewer: Client) -> None:

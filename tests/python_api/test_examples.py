@@ -53,7 +53,7 @@ def test_monitoring_and_reports() -> None:
 def test_error_handling() -> None:
     output = run("error_handling.py")
     assert "threshold is 1.5. Give a number from 0 to 1." in output
-    assert "There is no domain 'cooking'" in output
+    assert "Unknown domain 'cooking'" in output
     assert "fallback    openai/gpt-4.1-mini: router_not_ready" in output
     assert "no fallback RouteLLM cannot decide" in output
 
