@@ -118,7 +118,6 @@ PENDING = (
     "experiments/background/*",
     "experiments/decisions/*",
     "experiments/gateway/*",
-    "experiments/lab/*",
     "experiments/routers/*",
     "routing_site/*",
     "scripts/*",

@@ -1,6 +1,6 @@
-"""What a finding of the lab is turned into: an experiment, exploration, a threshold, a rollout.
+"""What operators do with results of the lab: experiment, explore, apply a threshold, roll it out.
 
-Nothing found there goes live by itself: each of these is a step somebody takes, and a revision.
+No result goes live automatically: an operator takes each step, and each is a revision.
 """
 
 from django.db import transaction
@@ -19,7 +19,7 @@ STEPS = ((1, 24), (10, 24), (50, 48), (100, 0))
 
 
 class LabError(Exception):
-    """A step that cannot be taken, with what to do."""
+    """A step that is not possible. The message says what to do."""
 
     def __init__(self, message: str) -> None:
         self.problems = [message]
@@ -27,9 +27,9 @@ class LabError(Exception):
 
 
 def draft_experiment(candidate: Candidate, author: Author) -> Experiment:
-    """A draft with the domain as it is for control and the candidate for treatment.
+    """A draft with the domain's policy as control and the candidate as treatment.
 
-    Raises LabError without a domain, ValidationError for models or routers there are not.
+    Raises LabError without a domain, ValidationError for unknown models or routers.
     """
     domain = _domain(candidate.domain)
     control = policy_document(domain)
@@ -64,10 +64,10 @@ def draft_experiment(candidate: Candidate, author: Author) -> Experiment:
 def explore(domain_name: str, rate: float, author: Author) -> None:
     """Sends this share of the domain's prompts to the other model of its pair, from now on.
 
-    Raises LabError, and LockedError while an experiment stands on the domain.
+    Raises LabError, and LockedError while an experiment uses the domain.
     """
     if not 0.0 < rate <= 0.5:
-        raise LabError(f"An exploration rate of {rate} makes no sense. Give one up to 0.5.")
+        raise LabError(f"The exploration rate must be above 0 and at most 0.5; got {rate}.")
     domain = _domain(domain_name)
     with revision(author, f"Explore {100 * rate:g} % of {domain_name}"):
         domain.refresh_from_db()
@@ -77,7 +77,7 @@ def explore(domain_name: str, rate: float, author: Author) -> None:
 
 @retried
 def apply_threshold(found: Calibration, author: Author) -> None:
-    """The calibrated threshold becomes the domain's own, and is what drift is measured against.
+    """Sets the domain's threshold to the calibrated one, which is also the reference for drift.
 
     Raises LabError, LockedError.
     """
@@ -89,16 +89,16 @@ def apply_threshold(found: Calibration, author: Author) -> None:
 
 @retried
 def roll_out(found: Calibration, author: Author) -> Rollout:
-    """The calibrated threshold becomes the domain's, and a guarded rollout of its flag is planned.
+    """Sets the domain's threshold to the calibrated one and plans a guarded rollout of its flag.
 
-    Raises LabError where everybody has the flag already, LockedError, RolloutError.
+    Raises LabError if the flag is already on for everybody, LockedError, RolloutError.
     """
     domain = _domain(found.domain)
     flag = Flag.objects.get(domain=domain)
     if flag.percentage >= STEPS[-1][0]:
         raise LabError(
-            f"{flag} is on for everybody, so a guarded rollout has nobody to compare with. Make "
-            "the threshold an arm of an experiment instead."
+            f"{flag} is on for everybody, so a guarded rollout has no control units. Use the "
+            "threshold in an arm of an experiment instead."
         )
     steps = [list(step) for step in STEPS if step[0] > flag.percentage]
     with revision(author, f"Calibrated {found.domain} to {found.threshold:.4g}, to be rolled out"):
@@ -123,7 +123,7 @@ def _write(domain: Domain, found: Calibration) -> None:
 def _domain(name: str) -> Domain:
     domain = Domain.objects.filter(name=name).first()
     if domain is None:
-        raise LabError("Choose one domain first: a step is taken for one domain.")
+        raise LabError("Choose a domain first: each step applies to one domain.")
     return domain
 
 

@@ -1,8 +1,8 @@
 """Rows of a query as Arrow columns, without a Python object for each value.
 
-The database puts each row together as one line of text and Arrow parses the lines. Arrow's own
-drivers would bring a second copy of SQLite into the process, and two copies undo each other's file
-locks: a log read while decisions are written could break the file.
+The database writes each row as one line of text and Arrow parses the lines. Arrow's own drivers
+would load a second copy of SQLite into the process, and two copies release each other's file locks:
+reading the log while decisions are written could corrupt the file.
 
 Arrow is imported by the first call, so that a process that only routes never loads it.
 """
@@ -29,10 +29,10 @@ _BETWEEN, _QUOTE = "\x1f", "\x02"
 
 
 def read_columns(rows: "QuerySet[Any, Any]", types: Mapping[str, str]) -> "pa.Table":
-    """The columns of `types`, which `rows.values_list` can name. One query.
+    """The columns of `types`, with names for `rows.values_list`. One query.
 
-    Texts must hold no control characters: these part values and rows. While the database puts the
-    next lines together, another thread parses the last ones.
+    Texts must not contain control characters, which separate values and rows. While the database
+    writes the next lines, another thread parses the previous ones.
     """
     import pyarrow as pa  # noqa: PLC0415 - see above
     from pyarrow import csv  # noqa: PLC0415
@@ -64,7 +64,7 @@ def _arrow_type(kind: str) -> "pa.DataType":
 
 
 def numbers(column: "pa.ChunkedArray") -> Floats:
-    """As floats, NaN for what is not known."""
+    """The column as floats, NaN if unknown."""
     filled: Floats = column.cast(FLOAT).fill_null(float("nan")).to_numpy()
     return filled
 

@@ -1,4 +1,4 @@
-"""A proposed threshold in sentences: what it promises, what it does next to today's."""
+"""Text about a proposed threshold: its guarantee, and its effect compared with today's."""
 
 from experiments.analysis.off_policy.estimates import Bounds, RatedBy
 from experiments.core.money import NANO
@@ -23,22 +23,22 @@ def sentence(found: Proposal) -> str:
 
 
 def basis(found: Proposal) -> str:
-    """What it rests on."""
-    told = f"From {found.scores:,} recent scores of router {found.router}."
+    """The data that the proposal uses."""
+    text = f"From {found.scores:,} recent scores of router {found.router}."
     if found.walk is None:
-        return told
+        return text
     source = found.wanted.source or PRODUCTION
     passed = sum(step.passed for step in found.walk.steps)
     parts = [
-        f"{told} The promise was tested on {found.graded:,} prompts of {found.walk.units:,} units "
+        f"{text} The promise was tested on {found.graded:,} prompts of {found.walk.units:,} units "
         f"({source}), threshold by threshold from all-strong down; {passed} of "
         f"{len(found.walk.steps)} tests passed before the walk ended.",
         _left_out(found),
     ]
     if found.split:
         parts.append(
-            f"They are of {plural(found.split, 'group')} only, too few to be units: each prompt "
-            "is one, and the promise is about further prompts of these groups."
+            f"They belong to only {plural(found.split, 'group')}, too few to be units. So each "
+            "prompt is a unit, and the promise holds for further prompts of these groups."
         )
     return " ".join(part for part in parts if part)
 
@@ -55,8 +55,8 @@ def _left_out(found: Proposal) -> str:
         )
     if found.covered_to is not None:
         parts.append(
-            f"Of prompts scored {found.covered_to:.4f} and a little above hardly any could have "
-            "gone to either model, so no higher threshold was tested. Explore there to go further."
+            f"Almost no prompts with scores just above {found.covered_to:.4f} could have gone to "
+            "either model, so no higher threshold was tested. Explore to test higher ones."
         )
     if found.ratings and found.ratings.not_audited:
         parts.append(
@@ -74,7 +74,7 @@ PER_REQUEST = (
 
 
 def promise(found: Proposal) -> str:
-    """What exactly is promised, and the figures to hold against it; "" where nothing is."""
+    """The exact promise and the estimates to compare with it; "" without a promise."""
     if found.walk is None:
         return ""
     parts = [PER_REQUEST]
@@ -94,7 +94,7 @@ def measured(found: Proposal) -> str:
         return ""
     quality, strong = found.expected.quality.value, found.strong.quality.value
     if quality is None or not strong:
-        return "The quality itself is not known well enough to be shown."
+        return "There is too little data to show the quality."
     return (
         f"Estimated: quality {quality:.3f}, the strong model alone {strong:.3f}, so "
         f"{percent(quality / strong)} of it is kept."
@@ -102,23 +102,23 @@ def measured(found: Proposal) -> str:
 
 
 def condition(found: Proposal) -> str:
-    """What has to be true of production ratings for the promise to hold; "" without them."""
+    """The condition on production ratings for the promise; "" without them."""
     wants_ratings = found.wanted.aim is Aim.QUALITY and not found.wanted.source
     return condition_words(found.ratings or RatedBy()) if wants_ratings else ""
 
 
 def tail(found: Proposal) -> str:
-    """What to know of the intervals of costs before trusting them, or ""."""
+    """A warning about the intervals of costs, or ""."""
     parts = [
-        f"At “{name}”: {told[:1].lower()}{told[1:]}"
+        f"At “{name}”: {text[:1].lower()}{text[1:]}"
         for name, one in _named(found)
-        if (told := largest_words(one.largest) if one.cost.is_lopsided else "")
+        if (text := largest_words(one.largest) if one.cost.is_lopsided else "")
     ]
     return " ".join(parts)
 
 
 def rows(found: Proposal) -> list[tuple[str, str, str, str, str]]:
-    """Today's threshold, the proposed one, and what a promise of quality is measured against:
+    """Today's threshold, the proposed one, and the reference of a promise of quality: name,
     threshold, strong share, cost, quality."""
     return [(name, *_cells(one)) for name, one in _named(found)]
 
@@ -140,8 +140,8 @@ def _kept(found: Proposal) -> str:
         return f"keeps to ${wanted.wanted:,.3f} per 1,000 requests"
     risk = percent(found.walk.promise.level if found.walk else wanted.delta)
     return (
-        f"keeps at least {percent(wanted.wanted)} of the strong model's quality per request, wrong "
-        f"with a probability of {risk} at most"
+        f"keeps at least {percent(wanted.wanted)} of the strong model's quality per request, with "
+        f"an error probability of at most {risk}"
     )
 
 
@@ -149,11 +149,11 @@ def _today(found: Proposal) -> str:
     if found.today is None or found.expected is None:
         return ""
     now, then = found.today.cost.value, found.expected.cost.value
-    told = f", {percent(found.today.strong_share.value or 0.0)} today"
+    text = f", {percent(found.today.strong_share.value or 0.0)} today"
     if now is None or then is None:
-        return told
+        return text
     money = f"${then * THOUSAND:,.3f} instead of ${now * THOUSAND:,.3f}"
-    return f"{told}, and 1,000 requests cost {money}"
+    return f"{text}, and 1,000 requests cost {money}"
 
 
 def _cells(one: Expected) -> tuple[str, str, str, str]:

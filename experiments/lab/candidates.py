@@ -1,4 +1,4 @@
-"""A policy that never ran, as a question to the log."""
+"""Candidate policies for off-policy estimates."""
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -15,14 +15,14 @@ ASKABLE = (Method.ROUTELLM, Method.ALWAYS_STRONG, Method.ALWAYS_WEAK)
 
 
 class CannotAskError(ValueError):
-    """A question the log cannot be asked, with what to do."""
+    """A question that the log cannot answer. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What to ask about: a domain (or all, "") under another policy.
+    """A domain (or all, "") under another policy.
 
-    Without a pair of its own it keeps that of each decision; it never explores.
+    Without its own pair it uses that of each decision; it never explores.
     """
 
     method: Method = Method.ROUTELLM
@@ -37,9 +37,9 @@ class Candidate:
 
 
 def filled(candidate: Candidate, policy: Policy) -> Candidate:
-    """With the router and the threshold that are at work where it names none.
+    """Fills in the current router and threshold if the candidate has none.
 
-    Without a domain they are those that most domains have.
+    Without a domain, those that most domains use.
     """
     if candidate.method is not Method.ROUTELLM:
         return candidate
@@ -62,8 +62,8 @@ def filled(candidate: Candidate, policy: Policy) -> Candidate:
 
 
 class CandidateLog(NamedTuple):
-    """The log as the candidate sees it, and which requests it sends to its strong model; of those
-    that are not `decided` nobody knows, for want of a score."""
+    """The log for the candidate, and which requests it sends to its strong model. Requests that are
+    not `decided` have no score."""
 
     log: Log
     to_strong: Rows
@@ -72,7 +72,7 @@ class CandidateLog(NamedTuple):
 
 
 def ask(logged: Logged, candidate: Candidate) -> CandidateLog:
-    """Raises CannotAskError where nothing in the log could answer."""
+    """Raises CannotAskError if the log has no data for it."""
     _check(logged, candidate)
     rows = logged.of_domain(candidate.domain)
     score = _score(logged, candidate)
@@ -90,7 +90,7 @@ def ask(logged: Logged, candidate: Candidate) -> CandidateLog:
 def _check(logged: Logged, candidate: Candidate) -> None:
     if candidate.method not in ASKABLE:
         names = ", ".join(ASKABLE)
-        raise CannotAskError(f"'{candidate.method}' cannot be asked about. Take one of {names}.")
+        raise CannotAskError(f"'{candidate.method}' cannot be estimated. Use one of {names}.")
     if bool(candidate.strong) != bool(candidate.weak):
         raise CannotAskError("A pair needs both of its models: name a strong and a weak one.")
     if candidate.method is not Method.ROUTELLM:
@@ -101,13 +101,13 @@ def _check(logged: Logged, candidate: Candidate) -> None:
         known = ", ".join(sorted(logged.scores)) or "none"
         raise CannotAskError(
             f"Router '{candidate.router}' scored none of these decisions (known: {known}). A "
-            "router whose scores were not logged can be asked only where prompts or their "
-            "features are kept: set what the domain keeps, or enable the router and wait."
+            "router without logged scores needs stored prompts or features: change what the "
+            "domain stores, or enable the router and wait."
         )
 
 
 def _score(logged: Logged, candidate: Candidate) -> Floats:
-    """The candidate's router's; for the others that of the router that scored most."""
+    """The scores of the candidate's router; without one, of the router that scored most."""
     if candidate.method is Method.ROUTELLM or candidate.router in logged.scores:
         return logged.scores.get(candidate.router, np.full(len(logged), np.nan))
     known = {name: int(np.isfinite(one).sum()) for name, one in logged.scores.items()}
@@ -127,7 +127,7 @@ def _log(logged: Logged, candidate: Candidate, score: Floats) -> Log:
     took[logged.intended == strong] = STRONG
     odds = np.stack([logged.odds_of(weak), logged.odds_of(strong)], axis=1)
     if candidate.method is Method.ROUTELLM:
-        odds[~np.isfinite(score)] = 0.0  # what it would have done there nobody knows
+        odds[~np.isfinite(score)] = 0.0  # the candidate's choice is unknown there
     expected = np.stack([logged.cost_weak, logged.cost_strong], axis=1)
     _, strata = np.unique(logged.revisions, return_inverse=True)
     return Log(

@@ -1,4 +1,4 @@
-"""The value that measuring, calibrating and training work on: one array a column."""
+"""Outcomes as one array per column, for evaluation, calibration and training."""
 
 from dataclasses import dataclass, replace
 
@@ -12,7 +12,7 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What routers see: prompts ("" where not kept) and, for those, the stored embeddings."""
+    """The inputs of routers: prompts ("" if not stored), and stored embeddings for the others."""
 
     prompts: tuple[str, ...]
     embeddings: dict[int, NDArray[np.float32]]
@@ -58,7 +58,7 @@ class OutcomeColumns:
 
     @property
     def priced(self) -> bool:
-        """Whether both models' costs are known for every row, so that savings can be told."""
+        """Whether both models' costs are known for every row, as savings require."""
         return len(self) > 0 and not bool(np.isnan(self.strong_cost + self.weak_cost).any())
 
     def domain_names(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Outcome sets as the lab and the admin list them: size, domains, quality, cost, overlap."""
+"""Summaries of outcome sets: size, domains, quality, cost, overlap with training data."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ REMEMBERED_SECONDS = 86_400
 
 
 class Overlap(NamedTuple):
-    """How much of a set a router has seen in training: None where its checkpoint does not tell."""
+    """The share of a set in a router's training data; None if its checkpoint does not record it."""
 
     router: str
     share: float | None
@@ -94,7 +94,7 @@ def outcome_sets() -> list[SetLine]:
 
 
 def rated_line() -> RatedLine:
-    """Counted by tier, not weighed: that is done when it is evaluated."""
+    """Counted by tier, without weights: the evaluation computes them."""
     rated = Feedback.objects.filter(
         metric=QUALITY,
         decision__propensity__gt=0,

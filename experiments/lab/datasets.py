@@ -42,7 +42,7 @@ class Answered(NamedTuple):
 
 
 class ShadowPair(NamedTuple):
-    """Both models' answers to one prompt of production.
+    """Both models' answers to one production prompt.
 
     `key` tells pairs apart: the decision's id. `prompt` is "" where it may not be kept, and
     `embedding` is given then. `unit` is the unit's hash.
@@ -58,12 +58,12 @@ class ShadowPair(NamedTuple):
 
 
 class NoOutcomeSetError(LookupError):
-    """There is no outcome set of that name."""
+    """No outcome set has that name."""
 
     def __init__(self, name: str) -> None:
         names = [*OutcomeSet.objects.values_list("name", flat=True), PRODUCTION]
         super().__init__(
-            f"There is no outcome set '{name}'. There are {', '.join(names)}; "
+            f"Unknown outcome set '{name}'. Known sets: {', '.join(names)}; "
             "`manage.py import_outcomes PATH --name NAME` adds one."
         )
 
@@ -82,7 +82,7 @@ def find_set(name: str) -> OutcomeSet:
 
 
 def columns(outcome_set: OutcomeSet, *, with_inputs: bool = False) -> OutcomeColumns:
-    """The whole set, out of the database once. Prompts only where they are asked for."""
+    """The whole set, read once. Prompts only if requested."""
     if outcome_set.name == PRODUCTION:
         return rated_columns(with_inputs=with_inputs)
     rows = RecordedOutcome.objects.filter(outcome_set=outcome_set).order_by("id")
@@ -103,7 +103,7 @@ def columns(outcome_set: OutcomeSet, *, with_inputs: bool = False) -> OutcomeCol
 
 
 def computed_costs(outcome_set: OutcomeSet) -> int:
-    """Of how many prompts a cost was not recorded, but follows from tokens and prices."""
+    """How many prompts have a cost computed from tokens and prices."""
     if outcome_set.name == PRODUCTION:
         return 0
     computed = Q(strong_cost_computed=True) | Q(weak_cost_computed=True)
@@ -111,7 +111,7 @@ def computed_costs(outcome_set: OutcomeSet) -> int:
 
 
 def add_pair(pair: ShadowPair) -> bool:
-    """Adds it to the set `shadow-<domain>`; False where that pair was in it already."""
+    """Adds it to the set `shadow-<domain>`; False if the set already contains it."""
     now = timezone.now()
     strong, weak = pair.strong, pair.weak
     outcome_set, _ = OutcomeSet.objects.select_for_update(no_key=True).get_or_create(
@@ -149,7 +149,7 @@ def add_pair(pair: ShadowPair) -> bool:
 
 
 def _words(column: "pa.ChunkedArray") -> Labels:
-    """The same few words a million times: each is kept once."""
+    """Few different words in many rows: each is stored once."""
     numbered, words = codes(column)
     return np.array(words, dtype=object)[numbered] if words else np.array([], dtype=object)
 

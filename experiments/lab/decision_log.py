@@ -1,7 +1,7 @@
-"""The log as columns: what was decided, how likely it was, what it cost and how it was rated.
+"""The decision log as columns: decisions, propensities, costs and ratings.
 
-Four queries whatever the number of decisions, each read straight into arrays: rows as objects
-would take minutes and gigabytes for a million. The decisions come from an index alone.
+Four queries for any number of decisions, each read directly into arrays: a million rows as objects
+would take minutes and gigabytes. Decisions are read from an index only.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 AT_ONCE, MOST_ON_A_PAGE = 20_000, 200_000
-"""How many decisions a page reads unless it is asked for more, and how many it reads at most."""
+"""How many decisions a page reads by default and at most."""
 QUALITY = "quality"
 DECISIONS = {
     "id": TEXT,
@@ -69,13 +69,13 @@ _BY_JUDGE = _one_where(source__iregex=JUDGES)
 
 
 class Names:
-    """Names as numbers, in the order they came."""
+    """Names as numbers, in order of first appearance."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._known = {name: number for number, name in enumerate(names)}
 
     def code(self, name: str) -> int:
-        """A name that never came is a number of its own."""
+        """The name's number; a new name gets the next one."""
         return self._known.setdefault(name, len(self._known))
 
     def __iter__(self) -> Iterator[str]:
@@ -86,7 +86,7 @@ class Names:
 
 
 class Rescored(NamedTuple):
-    """Of how many decisions a router's score was logged, was made now, or is not known."""
+    """How many of a router's scores were logged, were computed now, or are unknown."""
 
     router: str
     logged: int
@@ -259,7 +259,7 @@ def _rows_by_router(
 
 
 def _overwrite_with_actual(cost: Floats, ids: "pa.Array", span: Span) -> None:
-    """What an outcome said it cost comes before what was expected."""
+    """Actual costs from outcomes replace estimates."""
     rows = Outcome.objects.filter(received_at__gte=span.since, cost__isnull=False).order_by()
     outcomes = read_columns(rows, OUTCOMES)
     at = _places(ids, outcomes["decision_id"])
@@ -268,7 +268,8 @@ def _overwrite_with_actual(cost: Floats, ids: "pa.Array", span: Span) -> None:
 
 
 def _ratings(ids: "pa.Array", span: Span) -> Floats:
-    """One rating each, NaN for none: people beat judges, equals are averaged."""
+    """One rating per decision, NaN for none: people take precedence over judges, and ratings of
+    the same kind are averaged."""
     rows = Feedback.objects.filter(
         metric=QUALITY, received_at__gte=span.since, value__gte=0, value__lte=1
     ).order_by()
@@ -286,7 +287,7 @@ def _ratings(ids: "pa.Array", span: Span) -> Floats:
 
 
 def _places(ids: "pa.Array", wanted: "pa.ChunkedArray") -> Ints:
-    """Where each of `wanted` is in `ids`, -1 for nowhere."""
+    """The index of each of `wanted` in `ids`, -1 if missing."""
     from pyarrow import compute  # noqa: PLC0415 - not in a process that only routes
 
     found = compute.index_in(wanted, value_set=ids).fill_null(-1)

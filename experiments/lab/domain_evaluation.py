@@ -1,4 +1,4 @@
-"""Measures a domain detector on labelled prompts from a CSV file."""
+"""Evaluates a domain detector on labeled prompts from a CSV file."""
 
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ class LabelledPromptsError(ValueError):
 
 
 class LabelledPrompt(NamedTuple):
-    """`also` are domains that a person would accept, too; `language` may be empty."""
+    """`also` are other domains that a person would accept."""
 
     text: str
     domain: str
@@ -33,8 +33,7 @@ class LabelledPrompt(NamedTuple):
 
 
 class DetectorQuality(NamedTuple):
-    """`lenient` is the share found in the domain or in one that is accepted, too; `by_language` is
-    the accuracy of the prompts of each language that is named."""
+    """`lenient` is the share found in the domain or in another accepted one."""
 
     strict: DetectionQuality
     lenient: float
@@ -42,7 +41,7 @@ class DetectorQuality(NamedTuple):
 
 
 class DetectedDomain(NamedTuple):
-    """A domain to find: how the classic detector knows it, its examples, and its minimum."""
+    """A domain to detect: its keywords and patterns, its examples, and its minimum."""
 
     config: DomainConfig
     examples: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Routers and outcomes by the names a command line or a page gives them, ready to be compared."""
+"""Loads routers and outcomes by name, ready for evaluation."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -60,7 +60,7 @@ def contestants(
     found = []
     for cascade in filter(None, map(cascade_of, routers)):
         if outcome_set.name == PRODUCTION:
-            continue  # of a rated decision one model's answer is known
+            continue  # rated decisions have only one model's answer
         first, *others = cascade.routers
         chosen = cascade.chosen({first: values[cascade.name], **{n: values[n] for n in others}})
         found.append(

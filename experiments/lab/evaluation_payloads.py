@@ -15,8 +15,7 @@ Payload = dict[str, Any]
 def comparison_payload(comparison: Comparison) -> Payload:
     """The first router as `router`; `n`, `router`, `random` and `oracle` are a contract.
 
-    The time a prompt took is told where it was kept with the scores: it repeats then, like the
-    rest.
+    Includes the time per prompt if it was stored with the scores, so that output is reproducible.
     """
     first, *others = comparison.whole.routers
     baselines = comparison.baselines

@@ -1,4 +1,4 @@
-"""Routers on outcome sets: the figures that page and command both show."""
+"""Evaluates routers on outcome sets, for the page and the command."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,11 +13,11 @@ from experiments.lab.columns import Flags, Floats, OutcomeColumns
 
 LEAST_RATED = 60
 FEW = 30
-"""Below this many prompts a domain has no figures of its own."""
+"""Domains with fewer prompts have no separate figures."""
 
 
 class RouterScores(NamedTuple):
-    """A router with its scores of all rows. `microseconds` is 0 where it was not timed."""
+    """A router with its scores of all rows. `microseconds` is 0 if it was not timed."""
 
     name: str
     values: Floats
@@ -27,8 +27,8 @@ class RouterScores(NamedTuple):
 
 
 class MultiModelScores(NamedTuple):
-    """A policy over several models: the number of the model it takes of each row (below 0: it
-    cannot say), and every model's quality and cost, a column each, NaN where not known."""
+    """A policy over several models: the number of the model it chooses for each row (below 0:
+    unknown), and every model's quality and cost, one column each, NaN if unknown."""
 
     name: str
     models: tuple[str, ...]
@@ -54,8 +54,8 @@ class MultiModelResult(NamedTuple):
 
 
 class Operating(NamedTuple):
-    """What a policy's threshold does: one point of its router's curve. Costs are nano-dollars a
-    prompt, None where not known."""
+    """A policy's threshold as a point of its router's curve. Costs are nano-dollars per prompt,
+    None if unknown."""
 
     threshold: float
     strong_share: float
@@ -65,8 +65,8 @@ class Operating(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """`unscored` prompts were kept in a form that this router cannot score; nobody is measured on
-    them, so that all are compared on the same prompts."""
+    """`unscored` prompts are stored in a form that this router cannot score; no router is evaluated
+    on them, so that all are compared on the same prompts."""
 
     name: str
     assessment: Assessment
@@ -76,7 +76,7 @@ class Measured(NamedTuple):
 
 
 class Baselines(NamedTuple):
-    """What every router stands beside. Costs are means in nano-dollars, None where not known."""
+    """The baselines of every router. Costs are means in nano-dollars, None if unknown."""
 
     random: Assessment
     oracle: Assessment
@@ -98,7 +98,7 @@ class Slice(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """`weighed` is None where both answers are known for every prompt."""
+    """`weighed` is None if both answers are known for every prompt."""
 
     name: str
     whole: Slice
@@ -124,7 +124,7 @@ def compare(
     """All entrants on the same rows, overall and in each domain; policies over several models on
     the rows where all of their models' answers are known. Raises NothingToMeasureError."""
     if not len(columns):
-        raise NothingToMeasureError(f"The outcome set '{columns.name}' holds no prompt yet.")
+        raise NothingToMeasureError(f"The outcome set '{columns.name}' is still empty.")
     if domain and domain not in columns.domain_names():
         known = ", ".join(columns.domain_names()) or "none"
         raise NothingToMeasureError(
@@ -135,8 +135,8 @@ def compare(
     chosen = usable & (columns.domains == domain) if domain else usable
     if not chosen.any():
         raise NothingToMeasureError(
-            f"None of the prompts of '{columns.name}' is kept in a form that these routers score. "
-            "Routers of the kinds knn, linear and local_mf need only the embedding."
+            f"The prompts of '{columns.name}' are not stored in a form that these routers can "
+            "score. Routers of the kinds knn, linear and local_mf need only the embedding."
         )
     table = _Table(outcomes, entrants, usable, seed)
     names = columns.domain_names() if by_domain and not domain else []
@@ -171,7 +171,7 @@ def _several(
 
 
 def _weighed(columns: OutcomeColumns) -> tuple[Weighed | None, OutcomeColumns, Flags]:
-    """The outcomes to measure with, and the rows of which they speak."""
+    """The weighted outcomes, and the rows that they represent."""
     if columns.complete:
         return None, columns, np.ones(len(columns), dtype=bool)
     known = columns.propensity <= NO_OVERLAP
@@ -241,7 +241,7 @@ class _Table(NamedTuple):
 
 
 def _units(part: OutcomeColumns) -> Codes | None:
-    """Whose prompts are drawn together: a unit's. A subject's prompts are drawn one by one."""
+    """Units whose prompts are resampled together. Prompts of a subject are resampled separately."""
     if not part.by_unit:
         return None
     codes = np.unique(part.groups.astype(str), return_inverse=True)[1]

@@ -1,6 +1,6 @@
-"""Files of recorded outcomes into outcome sets: row by row, again without harm, with refusals.
+"""Imports files of recorded outcomes into outcome sets, and reports refused rows.
 
-Every batch is a transaction of its own. Importing anew after an interruption adds what is missing.
+Every batch is its own transaction. An import after an interruption adds only missing rows.
 """
 
 import hashlib
@@ -45,8 +45,8 @@ class Refusal(NamedTuple):
 
 @dataclass
 class Tally:
-    """What became of the rows. `refusals` lists the first of the `refused`; `computed` are those
-    added of which a cost was computed from tokens and prices."""
+    """Counts of rows by result. `refusals` lists the first of the `refused`; `computed` are added
+    rows with a cost computed from tokens and prices."""
 
     added: int = 0
     computed: int = 0
@@ -55,18 +55,18 @@ class Tally:
     refused: int = 0
     refusals: list[Refusal] = field(default_factory=list)
 
-    def refuse(self, refusal: Refusal, told: Report) -> None:
+    def refuse(self, refusal: Refusal, report: Report) -> None:
         self.refused += 1
         if len(self.refusals) < MOST_LISTED:
             self.refusals.append(refusal)
-        told(refusal)
+        report(refusal)
 
     @property
     def sentence(self) -> str:
         parts = [f"{self.added:,} rows added"]
         for count, what in (
             (self.computed, "with costs computed from tokens and today's prices"),
-            (self.unchanged, "were there already"),
+            (self.unchanged, "already present"),
             (self.contaminated, "contaminated prompts left out"),
             (self.refused, "refused"),
         ):
@@ -93,7 +93,7 @@ class Import:
         advance: Callable[[int], object] = lambda _: None,
         refused: Report = lambda _: None,
     ) -> Tally:
-        """Raises OutcomesError where the file cannot be read, or holds no outcome at all."""
+        """Raises OutcomesError if the file cannot be read or contains no outcome."""
         _check_name(self.name)
         tally = Tally()
         outcome_set = None
@@ -108,7 +108,7 @@ class Import:
                 self._store(outcome_set, rows, tally, refused)
             advance(items[-1].done)
         if outcome_set is None:
-            raise OutcomesError(f"{self.source.path} holds no outcome.{_first(tally)}")
+            raise OutcomesError(f"{self.source.path} contains no outcome.{_first(tally)}")
         if tally.added:
             OutcomeSet.objects.filter(pk=outcome_set.pk).update(updated_at=timezone.now())
         return tally
@@ -139,7 +139,7 @@ class Import:
         digests = [digest_of(row) for _, row in rows]
 
         def write() -> tuple[dict[str, RecordedOutcome], list[str]]:
-            """One import of a set at a time, so that two never wait for each other's prompts."""
+            """One import of a set at a time, to prevent deadlocks."""
             OutcomeSet.objects.select_for_update(no_key=True).get(pk=outcome_set.pk)
             fresh: dict[str, RecordedOutcome] = {}
             others: list[str] = []
@@ -177,7 +177,7 @@ class Import:
         )
 
     def _computed(self, row: Row) -> dict[str, Any]:
-        """The costs that the file does not tell, where tokens and a price of today do."""
+        """Costs missing in the file, computed from tokens and today's prices if possible."""
         found: dict[str, Any] = {}
         for side, model, cost, tokens in (
             ("strong", row.strong_model, row.strong_cost, row.strong_output_tokens),
@@ -213,7 +213,7 @@ def import_in_background(
     weak: str,
     detects: bool,
 ) -> dict[str, Any]:
-    """An uploaded file; it is deleted once it is in, or cannot be read."""
+    """Imports an uploaded file and deletes it, also if it cannot be read."""
     file = Path(in_lab(path))
     source = Source(file, strong, weak)
     try:
@@ -232,7 +232,7 @@ def import_in_background(
 
 
 def prices_now() -> dict[str, Price]:
-    """What each registered model costs today; nothing before there is a policy."""
+    """The current price of each registered model; empty without a policy."""
     try:
         prices = store.current().prices
     except NoPolicyError:
@@ -273,14 +273,14 @@ def _outcome(row: Row) -> tuple[Any, ...]:
 
 
 def _known(outcome_set: OutcomeSet, digests: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    """What a file told of these, by digest: computed costs are not of it."""
+    """The stored values from files, by digest, without computed costs."""
     rows = RecordedOutcome.objects.filter(outcome_set=outcome_set, digest__in=digests)
-    told = {
-        f"told_{side}": Case(When(**{f"{side}_cost_computed": False}, then=F(f"{side}_cost")))
+    recorded = {
+        f"recorded_{side}": Case(When(**{f"{side}_cost_computed": False}, then=F(f"{side}_cost")))
         for side in ("strong", "weak")
     }
-    names = ("strong_score", "weak_score", "told_strong", "told_weak", "scores", "costs")
-    found = rows.annotate(**told).values_list("digest", *names)
+    names = ("strong_score", "weak_score", "recorded_strong", "recorded_weak", "scores", "costs")
+    found = rows.annotate(**recorded).values_list("digest", *names)
     return {digest: tuple(outcome) for digest, *outcome in found}
 
 

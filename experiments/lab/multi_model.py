@@ -1,4 +1,4 @@
-"""Policies over more than two models, and what they choose on a set where all answers are known."""
+"""Policies over more than two models, and their choices on a set with all answers."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,13 +13,13 @@ from experiments.lab.columns import Floats
 from experiments.models import OutcomeSet, RecordedOutcome
 from experiments.routing.router_lookup import POLICY
 
-NOBODY = -1
+UNKNOWN = -1
 _CHUNK = 2_000
 
 
 class Cascade(NamedTuple):
-    """A domain's policy of now: its models, the strongest first, and what leads to each but the
-    last: a router and the score from which on it takes the prompt."""
+    """A domain's current policy: its models, the strongest first, and for each except the last a
+    router and the lowest score of its prompts."""
 
     name: str
     models: tuple[str, ...]
@@ -30,9 +30,9 @@ class Cascade(NamedTuple):
         return tuple(dict.fromkeys(router for router, _ in self.steps))
 
     def chosen(self, scores: Mapping[str, Floats]) -> Codes:
-        """The number of each prompt's model; NOBODY where a router that is asked has no score."""
+        """The number of each prompt's model; UNKNOWN where a router that is asked has no score."""
         some = next(iter(scores.values()))
-        chosen, open_ = np.full(len(some), NOBODY), np.ones(len(some), bool)
+        chosen, open_ = np.full(len(some), UNKNOWN), np.ones(len(some), bool)
         for place, (router, threshold) in enumerate(self.steps):
             known = np.isfinite(scores[router])
             reached = known & (np.nan_to_num(scores[router]) >= threshold)
@@ -50,7 +50,7 @@ class Answers(NamedTuple):
 
 
 def cascade_of(name: str) -> Cascade | None:
-    """The cascade that `policy:DOMAIN` is; None where it names no policy with models between."""
+    """The policy that `policy:DOMAIN` names; None if it has no steps between its pair."""
     if not name.startswith(POLICY):
         return None
     try:
@@ -74,7 +74,7 @@ def _cascade(name: str, policy: Policy, domain: Domain) -> Cascade | None:
 
 
 def with_steps(names: Iterable[str]) -> list[str]:
-    """The routers named, and those that the cascades among them ask."""
+    """The named routers, and those that policies with steps among them use."""
     found: list[str] = []
     for name in names:
         cascade = cascade_of(name)

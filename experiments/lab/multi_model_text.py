@@ -1,4 +1,4 @@
-"""A cascade's evaluation in words and lines, the same on the page, in the command and as JSON."""
+"""The evaluation of a policy over several models as text, for page, command and JSON."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from experiments.lab.off_policy_text import MINUS, percent
 
 
 class Line(NamedTuple):
-    """`share` is that of the prompts which the cascade sends to the model."""
+    """`share` is the share of prompts that the policy sends to the model."""
 
     name: str
     share: Estimate | None
@@ -25,12 +25,12 @@ def multi_model_lines(one: MultiModelResult) -> Iterator[Line]:
     yield Line(one.name, None, found.policy)
     for model, share, figures in zip(one.models, found.shares, found.always, strict=True):
         yield Line(f"always {model}", share, figures)
-    yield Line("a coin with its shares", None, found.random)
-    yield Line("knows all answers", None, found.oracle)
+    yield Line("random with its shares", None, found.random)
+    yield Line("oracle", None, found.oracle)
 
 
 def multi_model_summary(one: MultiModelResult) -> str:
-    """'policy:legal over 3 models, on 90 prompts: its quality is 0.020 above (…) a coin's …'."""
+    """'policy:legal over 3 models, on 90 prompts: its quality is 0.020 above (…) that of a random router …'."""
     whole = f"{one.name} over {len(one.models)} models"
     found = one.figures
     if one.lacks:
@@ -42,14 +42,14 @@ def multi_model_summary(one: MultiModelResult) -> str:
         return f"{whole} cannot be measured here: no prompt has a score and every model's answer."
     parts = [
         f"{whole}, on {plural(found.n, 'prompt')}: its quality is {_versus(found.over_random)} "
-        "that of a coin with its shares"
+        "that of a random router with its shares"
     ]
     if found.saving_against_first:
         parts.append(f"it costs {_less(found.saving_against_first, one.models[0])}")
-    told = ", and ".join(parts) + "."
+    text = ", and ".join(parts) + "."
     if one.left_out:
-        told += f" {one.left_out:,} are left out: they lack a score or a model's answer."
-    return told
+        text += f" {one.left_out:,} are left out: they lack a score or a model's answer."
+    return text
 
 
 def _versus(found: Estimate) -> str:

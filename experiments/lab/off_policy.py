@@ -1,4 +1,4 @@
-"""A candidate asked of the log: whole, per domain, and at every threshold of its router."""
+"""Off-policy estimates of a candidate: overall, per domain, and at every threshold."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -32,11 +32,11 @@ class LoggedPoint(NamedTuple):
 
 
 class PolicyEstimate(NamedTuple):
-    """What the log says about the candidate. Money in nano-dollars a request.
+    """The estimates of the candidate. Money in nano-dollars per request.
 
-    `points` is the curve over the thresholds of the candidate's router; `advice` what to do where
-    the log has too little of what the candidate would have done; `rescored` which scores were made
-    now, because they were not logged.
+    `points` is the curve over the thresholds of the candidate's router. `advice` is what to do if
+    the log has too few matching decisions. `rescored` counts scores that were computed now because
+    they were not logged.
     """
 
     candidate: Candidate
@@ -51,7 +51,7 @@ class PolicyEstimate(NamedTuple):
 
 
 class Question(NamedTuple):
-    """The log as one candidate's router and pair see it, ready for any threshold."""
+    """The log prepared for one router and pair, for any threshold."""
 
     logged: Logged
     asked: CandidateLog
@@ -69,7 +69,7 @@ def question(logged: Logged, candidate: Candidate) -> Question:
 
 
 def what_if(span: Span, candidate: Candidate, *, limit: int | None = None) -> PolicyEstimate:
-    """Three or four queries, and more where prompts have to be scored. Raises CannotAskError."""
+    """Three or four queries, and more if prompts must be scored. Raises CannotAskError."""
     logged = with_scores(read_log(span, candidate.domain, limit=limit), candidate)
     return answer(question(logged, candidate), candidate)
 
@@ -135,13 +135,13 @@ def _share(values: Floats) -> float:
 
 
 def _advice(about: Question, asked: CandidateLog, found: WhatIf) -> Advice | None:
-    """Only where exploring would help: something has no overlap, or too few explored."""
+    """None unless exploration would help: no overlap, or too few explorations."""
     if found.quality.has_enough and not wants_exploration(asked.log, asked.to_strong, asked.rows):
         return None
     return advise(asked.log, asked.to_strong, about.days, rows=asked.rows)
 
 
 def routers_of(logged: Logged) -> Sequence[str]:
-    """Those whose scores were logged, the one that scored most first."""
+    """Routers with logged scores, the most frequent first."""
     counts = {name: int(np.isfinite(one).sum()) for name, one in logged.scores.items()}
     return sorted(counts, key=lambda name: (-counts[name], name))

@@ -88,7 +88,7 @@ def _estimates(found: Estimates, unit: float) -> Payload:
 
 
 def _tail(cost: Estimates) -> Payload:
-    """Whether the intervals are to be trusted, and what share the largest requests carry."""
+    """Whether intervals are reliable, and the share of the largest requests in the cost."""
     return {
         "ten_largest": cost.largest,
         "ten_largest_logged": cost.largest_logged,

@@ -1,4 +1,4 @@
-"""The answer to "what if?" in sentences: what it would have cost, how good, how sure, what next."""
+"""Off-policy estimates as text: cost, quality, uncertainty, and what to do next."""
 
 from experiments.analysis.off_policy.estimates import (
     MIN_EXPLORATIONS,
@@ -20,7 +20,7 @@ NOTEWORTHY = 0.005
 
 
 def name_of(candidate: Candidate) -> str:
-    """ "local at 0.75", "always weak", with its pair where it has one of its own."""
+    """ "local at 0.75", "always weak"; with its pair if it has its own."""
     if candidate.method is Method.ROUTELLM:
         name = f"{candidate.router} at {candidate.threshold or 0.0:.4g}"
     else:
@@ -29,24 +29,24 @@ def name_of(candidate: Candidate) -> str:
 
 
 def sentence(answer: PolicyEstimate) -> str:
-    """Cost, then quality, then of how much of the traffic this is true."""
+    """Cost, then quality, then the share of traffic that the estimate covers."""
     found, where = answer.found, answer.candidate.domain or "all domains"
     if not found.decisions:
-        return f"No decision of {where} in this time has a propensity, so nothing can be asked."
+        return f"No decision of {where} in this period has a propensity: no estimate is possible."
     if not found.overlap:
-        told = (
-            f"The log cannot say anything about “{name_of(answer.candidate)}” in {where}: it never "
-            "went where this would have sent a prompt."
+        text = (
+            f"No estimate for “{name_of(answer.candidate)}” in {where} is possible: the log has no "
+            "prompt that went where this would have sent it."
         )
-        return f"{told} {rescored_words(answer.rescored)}" if answer.rescored else told
+        return f"{text} {rescored_words(answer.rescored)}" if answer.rescored else text
     parts = [
         f"Had “{name_of(answer.candidate)}” run in {where}, {cost_words(found.cost)}, and "
         f"{quality_words(found.quality)}."
     ]
     if found.without_overlap >= NOTEWORTHY:
         parts.append(
-            f"That holds for {percent(1 - found.without_overlap)} of the requests; of the other "
-            f"{percent(found.without_overlap)} the log cannot say anything."
+            f"That holds for {percent(1 - found.without_overlap)} of the requests; for the other "
+            f"{percent(found.without_overlap)} the log allows no estimate."
         )
     if answer.rescored:
         parts.append(rescored_words(answer.rescored))
@@ -56,33 +56,33 @@ def sentence(answer: PolicyEstimate) -> str:
 def rescored_words(found: Rescored) -> str:
     """'“mine” scored 0 of these decisions then and 900 now, from …; the other 100 are left out.'"""
     every = found.logged + found.now + found.left_out
-    told = (
+    text = (
         f"Of these {plural(every, 'decision')} “{found.router}” scored {found.logged:,} at the "
-        f"time and {found.now:,} now, from the prompts or features that are kept"
+        f"time and {found.now:,} now, from the stored prompts or features"
     )
     if not found.left_out:
-        return f"{told}."
-    return f"{told}; the other {found.left_out:,} cannot be scored and are left out, not guessed."
+        return f"{text}."
+    return f"{text}; the other {found.left_out:,} cannot be scored and are left out."
 
 
 def cost_words(cost: Estimates) -> str:
     """'1,000 requests would have cost $1.20 instead of $2.10 (between $0.80 and $1.00 less)'."""
     now, then, change = cost.logged.value, cost.doubly_robust.value, cost.change
     if now is None or then is None or change.value is None:
-        return "nothing is known of its cost, for want of prices"
-    told = f"1,000 requests would have cost {per_thousand(then)} instead of {per_thousand(now)}"
+        return "its cost is unknown, because prices are missing"
+    text = f"1,000 requests would have cost {per_thousand(then)} instead of {per_thousand(now)}"
     if change.low is None or change.high is None:
-        return f"{told} (too few went there to say how sure that is)"
-    return f"{told} ({_money_range(change)})"
+        return f"{text} (too few matching decisions for an interval)"
+    return f"{text} ({_money_range(change)})"
 
 
 def quality_words(quality: Estimates) -> str:
     """'quality would have been 2.0 points lower (between 0.5 and 3.5 lower)'."""
     change = quality.change
     if not quality.has_enough or change.value is None or change.low is None or change.high is None:
-        return f"of its quality too little is known: {few(quality)}"
+        return f"there is too little data on its quality: {few(quality)}"
     if change.low == change.high == 0.0:
-        return "its quality would have been the same: the log did just this"
+        return "its quality would have been the same: the log made the same choices"
     return (
         f"quality would have been {_points(change.value)} (between {_signed(change.low)} and "
         f"{_signed(change.high)} points)"
@@ -90,7 +90,7 @@ def quality_words(quality: Estimates) -> str:
 
 
 def few(quality: Estimates) -> str:
-    """'12 of 60 rated explorations', or which part of the requests has too few."""
+    """'12 of 60 rated explorations', or the part of the requests with too few."""
     rare = [part for part in quality.parts if part.most <= RARE]
     if quality.lacking and len(rare) > 1:
         part = min(quality.lacking, key=lambda one: one.matching)
@@ -124,19 +124,19 @@ AUDITED = (
 
 
 def condition_words(found: RatedBy) -> str:
-    """On what the quality rests: who rated, and what has to be true of that."""
+    """The source of the ratings, and the condition for the estimate of quality."""
     if not found.audited:
         return MISSING_AT_RANDOM
-    told = f"{AUDITED} {plural(found.audited, 'audited rating')} count"
+    text = f"{AUDITED} {plural(found.audited, 'audited rating')} count"
     if found.not_audited:
-        told += (
+        text += (
             f"; of {plural(found.not_audited, 'decision')} that no audit could have drawn it says "
             "nothing"
         )
     if not found.volunteered:
-        return f"{told}."
+        return f"{text}."
     return (
-        f"{told}. In domains with too few audited ratings {found.volunteered:,} ratings by "
+        f"{text}. In domains with too few audited ratings {found.volunteered:,} ratings by "
         f"volunteers count. {MISSING_AT_RANDOM}"
     )
 
@@ -150,7 +150,7 @@ def largest_words(share: float) -> str:
 
 
 def tail_words(cost: Estimates) -> str:
-    """What to know of an interval of costs before trusting it, or ""."""
+    """A warning about an interval of costs, or ""."""
     if cost.is_lopsided:
         return largest_words(cost.largest)
     if cost.is_log_lopsided:
@@ -163,11 +163,11 @@ def tail_words(cost: Estimates) -> str:
 
 
 def tails(answer: PolicyEstimate) -> str:
-    """The same of the whole and of each domain, or ""."""
+    """The same for all domains together and for each, or ""."""
     parts = [tail_words(answer.found.cost)]
     for one in answer.domains:
-        told = tail_words(one.found.cost)
-        parts.append(told and f"In {one.name}: {told[:1].lower()}{told[1:]}")
+        text = tail_words(one.found.cost)
+        parts.append(text and f"In {one.name}: {text[:1].lower()}{text[1:]}")
     return " ".join(part for part in parts if part)
 
 
@@ -175,39 +175,39 @@ def advice_words(advice: Advice, domain: str) -> str:
     """'Next: turn on exploration of 2 % for this domain: it costs about $x a day …'."""
     where = domain or "these domains"
     if advice.is_on:
-        told = f"Next: go on exploring {where}: at {percent(advice.rate)} the log answers this"
+        text = f"Next: continue exploring {where}: at {percent(advice.rate)} the log answers this"
         return (
-            f"{told} in about {plural(advice.days, 'day')}."
+            f"{text} in about {plural(advice.days, 'day')}."
             if advice.days
-            else f"{told} once rated."
+            else f"{text} once rated."
         )
     start = f"Next: turn on exploration of {percent(advice.rate)} for {where}"
     if advice.daily_cost is None:
-        money = "what it costs cannot be said, for want of prices"
+        money = "its cost is unknown, because prices are missing"
     elif advice.daily_cost >= 0:
         money = f"it costs about {dollars(round(advice.daily_cost))} a day"
     else:
-        money = f"it saves about {dollars(round(-advice.daily_cost))} a day, by asking the weak"
+        money = f"it saves about {dollars(round(-advice.daily_cost))} a day, by using the weak"
         money += " model more often"
     if advice.days is not None:
         return f"{start}: {money} and answers this in about {plural(advice.days, 'day')}."
     if not advice.rated:
-        return f"{start}: {money}. Nothing is rated yet: send ratings too, or it never answers."
+        return f"{start}: {money}. There are no ratings yet: send ratings, too."
     return f"{start}: {money}."
 
 
 def weights_words(answer: PolicyEstimate) -> str:
-    """How much of the log the estimate hangs on, and what was clipped."""
+    """How many decisions the estimate uses, and which weights were clipped."""
     quality = answer.found.quality
     parts = [
         f"{plural(quality.matching, 'rated decision')} went where the candidate would have sent "
-        f"them, {quality.explorations:,} of them by exploring; together they say as much as "
-        f"{quality.effective_size:,.0f} of equal weight."
+        f"them, {quality.explorations:,} of them by exploration; their effective sample size is "
+        f"{quality.effective_size:,.0f}."
     ]
     if answer.found.clipped:
         parts.append(
-            f"The probability of being rated was clipped for {percent(answer.found.clipped)} of "
-            "the rated, which bends the estimate a little."
+            f"The probability of a rating was clipped for {percent(answer.found.clipped)} of the "
+            "ratings, which biases the estimate slightly."
         )
     if not answer.is_whole:
         parts.append(

@@ -1,8 +1,8 @@
 """Rated decisions of production as an outcome set: one model's answer is known per prompt.
 
-Only decisions whose rating can be weighed are in it: a model of the pair was intended and answered,
-and the probability of that choice was stored. Ratings are combined as everywhere else: people beat
-judges, equals are averaged.
+It includes only decisions whose rating can be weighted: a model of the pair was intended and
+answered, and its propensity was stored. People's ratings take precedence over judges'; ratings of
+the same kind are averaged.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ _CHUNK = 500
 
 
 class Rated(NamedTuple):
-    """One decision and what its answer was worth, from 0 to 1."""
+    """One decision and the rating of its answer in [0, 1]."""
 
     decision: Decision
     quality: float

@@ -1,7 +1,6 @@
-"""A router that did not score decisions at the time scores them now, where enough of them is kept.
+"""Computes a router's missing scores of past decisions from stored prompts or features.
 
-A domain may keep prompts, or the features of them. What is not kept stays without a score: nobody
-knows what the router would have said.
+Decisions without a stored prompt or features remain without a score.
 """
 
 import hashlib
@@ -32,14 +31,14 @@ Score = Callable[[Features], float]
 
 
 Made = dict[str, float | None]
-"""The score by the decision's id: NaN where it cannot be scored, None where nothing is kept."""
+"""The score by the decision's id: NaN if it cannot be scored, None if nothing is stored."""
 
 
 def with_scores(logged: Logged, candidate: Candidate, most: int | None = None) -> Logged:
-    """The log with the candidate's router's scores, made now where they were not logged.
+    """The log with the candidate's router's scores, computed now if they were not logged.
 
-    More than `most` are not made: the log then ends at the newest decisions they reach. Raises
-    CannotAskError where its scores were not logged and it cannot score what is kept.
+    Computes at most `most`: the log then contains only the newest decisions. Raises CannotAskError
+    if its scores were not logged and it cannot score what is stored.
     """
     if candidate.method is not Method.ROUTELLM or not candidate.router or not len(logged):
         return logged
@@ -92,14 +91,14 @@ def _scorer(router: str) -> Scorer:
     if scorer.kind not in LOCAL_KINDS:
         raise CannotAskError(
             f"Router '{router}' scored none of these decisions, and its kind, {scorer.kind}, is "
-            "not asked about prompts of the past. Give a router of kind "
-            f"{', '.join(LOCAL_KINDS)}, or let the domain's policy ask it for a while."
+            "not used for past prompts. Use a router of kind "
+            f"{', '.join(LOCAL_KINDS)}, or let the domain's policy use it for a while."
         )
     return scorer
 
 
 def _remembered(scorer: Scorer, ids: Sequence[str]) -> Made:
-    """For an hour: who tries thresholds asks about nearly the same decisions again."""
+    """Cached for an hour: trying another threshold needs nearly the same decisions."""
     key = f"rescored:{hashlib.sha256(scorer.key.encode()).hexdigest()}"
     known: Made = cache.get(key, {})
     fresh = [name for name in ids if name not in known]
@@ -122,7 +121,7 @@ def _made(scorer: Scorer, ids: Sequence[str]) -> Made:
 
 
 def _kept(ids: Sequence[str]) -> Iterator[tuple[str, str | None, list[float] | None]]:
-    """The id, the prompt, and the embedding where there is no prompt."""
+    """The id, the prompt, and the embedding if there is no prompt."""
     for start in range(0, len(ids), _CHUNK):
         names = {UUID(name): name for name in ids[start : start + _CHUNK]}
         rows = Decision.objects.filter(_KEPT, pk__in=names).order_by()
@@ -141,7 +140,7 @@ def _loaded(scorer: Scorer) -> Score:
 
 
 def _score(score: Score, scorer: Scorer, text: str | None, embedding: list[float] | None) -> float:
-    """NaN where it cannot, or gives what is no score."""
+    """NaN if it fails or returns an invalid score."""
     if text is None and not scorer.by_embedding:
         return np.nan
     try:
@@ -157,10 +156,10 @@ def _score(score: Score, scorer: Scorer, text: str | None, embedding: list[float
 def _unscored(scorer: Scorer, kept: int) -> str:
     if not scorer.by_embedding:
         return (
-            f"Router '{scorer.name}' scored none of these decisions. Features of {kept:,} are kept,"
-            f" but a router of kind {scorer.kind} needs the prompt: let the domain keep texts."
+            f"Router '{scorer.name}' scored none of these decisions. Features of {kept:,} are "
+            f"stored, but a router of kind {scorer.kind} needs the prompt: let the domain store it."
         )
     return (
         f"Router '{scorer.name}' scored none of these decisions, and failed on each of the "
-        f"{kept:,} of which something is kept. Is its checkpoint of the embedding in use?"
+        f"{kept:,} with stored data. Check that its checkpoint fits the embedding in use."
     )

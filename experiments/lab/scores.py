@@ -1,7 +1,7 @@
-"""Scores of a set's rows by a router, computed once and kept with the set.
+"""A router's scores of the rows of a set, computed once and stored with the set.
 
-Rows only ever join a set, at its end: kept scores stay right, and what came later is scored when
-it is asked for. Rows of rated decisions are scored anew each time.
+Rows are only appended to a set, so stored scores remain valid, and new rows are scored when they
+are needed. Rows of rated decisions are scored each time.
 """
 
 import time
@@ -25,8 +25,8 @@ _CHUNK = 500
 
 
 class Scored(NamedTuple):
-    """One score a row, NaN where the router cannot score what is kept of the prompt; and how long
-    a prompt took on average, 0 where none was scored."""
+    """One score per row, NaN if the router cannot score what is stored of the prompt; and the mean
+    time per prompt, 0 if none was scored."""
 
     values: Floats
     microseconds: float
@@ -47,9 +47,9 @@ def scores(
     advance: Advance = lambda done, total: None,
     at_hand: OutcomeColumns | None = None,
 ) -> Scored:
-    """Every row's score. What is not kept is computed, and kept where the router has a key.
+    """Every row's score. Missing scores are computed, and stored if the router has a key.
 
-    Raises RouterConfigurationError where the router cannot be built.
+    Raises RouterConfigurationError if the router cannot be built.
     """
     if outcome_set.name == PRODUCTION:
         whole = at_hand if at_hand and at_hand.inputs else columns(outcome_set, with_inputs=True)
@@ -99,7 +99,7 @@ def score_in_background(running: Running, *, outcomes: str, routers: list[str]) 
 
 
 def _kept(outcome_set: OutcomeSet, scorer: Scorer) -> OutcomeScores | None:
-    """None also where rows were taken out of the set since: then nothing lines up any more."""
+    """None also if rows were removed since: scores are matched to rows by position."""
     if not scorer.key:
         return None
     kept = OutcomeScores.objects.filter(outcome_set=outcome_set, router_key=scorer.key).first()

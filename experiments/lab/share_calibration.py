@@ -1,4 +1,4 @@
-"""Thresholds from recent scores: what keeps a domain at its target strong share."""
+"""Thresholds from recent scores that keep a domain at its target strong share."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ ENOUGH = 200
 
 
 class Calibration(NamedTuple):
-    """One domain's result. `threshold` is None where there were too few scores."""
+    """One domain's result. `threshold` is None if there are too few scores."""
 
     domain: str
     scores: int
@@ -46,7 +46,7 @@ def calibrate(*, save: bool) -> list[Calibration]:
 
 
 def _calibrate(domain: Domain) -> Calibration:
-    """Every decision's logged score counts, also of units that were not routed."""
+    """Uses every logged score, including those of units that were not routed."""
     router = domain.router.name if domain.router else ""
     newest = Decision.objects.filter(domain=domain.name).order_by("-created_at")[:RECENT]
     details = newest.values_list("detail", flat=True)

@@ -1,4 +1,4 @@
-"""Proposing a threshold for one domain: for a strong share, a budget, or a quality guaranteed."""
+"""Proposes a threshold for one domain: for a strong share, a budget, or a guaranteed quality."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -52,11 +52,10 @@ PRODUCTION = "production ratings"
 
 
 class Wanted(NamedTuple):
-    """What a threshold is to keep. `wanted` is the strong share, the dollars per 1,000 requests,
-    or the share of the strong model's quality; the other arguments are for the quality only.
+    """The goal of a threshold. `wanted` is the strong share, the dollars per 1,000 requests, or the
+    share of the strong model's quality; the other fields apply to quality only.
 
-    `source` names an outcome set, of which `most` prompts are scored; "" is what was rated in
-    production.
+    `source` names an outcome set, of which `most` prompts are scored; "" means production ratings.
     """
 
     aim: Aim
@@ -67,8 +66,8 @@ class Wanted(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """What a threshold does to the domain's requests, per request. Cost in nano-dollars, at the
-    prices then; `largest` is the share of it that the ten largest requests carry."""
+    """The effect of a threshold on the domain, per request. Cost in nano-dollars at the prices of
+    the decisions; `largest` is the share of the ten largest requests in it."""
 
     threshold: float | None
     strong_share: Bounds
@@ -78,7 +77,7 @@ class Expected(NamedTuple):
 
 
 class Proposal(NamedTuple):
-    """A threshold beside today's. `threshold` None: none can be proposed, `problem` says why.
+    """A threshold to compare with today's. If it is None, `problem` has the reason.
     `strong` is what the strong model alone does: what a promise of quality is measured against.
     `split`: so many groups of graded prompts were too few to be the units of the promise.
     `left_out` prompts could have gone to one model only; scores above `covered_to` are of such
@@ -109,7 +108,7 @@ class Proposal(NamedTuple):
         return Candidate(router=self.router, threshold=self.threshold, domain=self.domain)
 
     def as_calibration(self, author: str, at: datetime) -> Calibration:
-        """The row that applying it keeps. Not saved. Raises ValueError where there is nothing."""
+        """The row to store when it is applied. Not saved. Raises ValueError without a threshold."""
         if self.threshold is None or self.expected is None:
             raise ValueError(self.problem)
         share = self.expected.strong_share.value or 0.0
@@ -166,7 +165,7 @@ def propose(
 def proposal(
     policy: Policy, domain: str, logged: Logged, wanted: Wanted, *, domains: int = 1
 ) -> Proposal:
-    """The same from a log that is read already."""
+    """The same from a log that was already read."""
     configured = policy.domains[domain]
     router = configured.policy.router or ""
     if router not in logged.scores:
@@ -246,9 +245,10 @@ def _graded(known: _Known, domain: str, router: str, wanted: Wanted) -> Graded |
 
 
 def graded_set(source: str, domain: str, router: str, most: int | None = None) -> Graded | str:
-    """An outcome set's prompts of the domain (or of no domain), scored now; or why there is none.
+    """An outcome set's prompts of the domain (or without a domain), scored now, or the reason why
+    there are none.
 
-    `most` takes so many in the order of their hashes, which is no order of theirs.
+    `most` selects the first ones in the order of their hashes, which is arbitrary.
     """
     rows = RecordedOutcome.objects.filter(outcome_set__name=source, domain__in=(domain, ""))
     columns = rows.exclude(prompt="").order_by("digest")
@@ -274,10 +274,10 @@ def graded_set(source: str, domain: str, router: str, most: int | None = None) -
 
 
 def units_of(groups: Sequence[str]) -> tuple[Ints, int]:
-    """The number of each prompt's unit: its group, or itself where it has none.
+    """The number of each prompt's unit: its group, or itself if it has none.
 
-    Where that makes too few units for any promise (subjects, not customers), every prompt is one,
-    and the second value is how many groups that leaves as they are.
+    If that gives too few units for any promise (subjects, not customers), every prompt is a unit,
+    and the second value is the number of groups.
     """
     alone = np.arange(len(groups), dtype=np.int64)
     named = [group or f"\0{place}" for place, group in enumerate(groups)]

@@ -1,7 +1,7 @@
-"""Training from the lab: an outcome set in, a checkpoint and a router row out.
+"""Trains a router on an outcome set: creates a checkpoint and a router row.
 
-The row is loaded by every process with the revision that it makes, and no policy names it yet: it
-goes live through an experiment. Rolling that revision back takes it out again.
+The row is part of a new revision, which every process loads. No policy uses the router yet: it goes
+live through an experiment. Rolling the revision back removes it.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class Trained(NamedTuple):
 
 
 class Order(NamedTuple):
-    """What somebody asked for: a router of this name and kind, from this set."""
+    """A training request: a router of this name and kind, from this set."""
 
     name: str
     kind: str
@@ -54,11 +54,11 @@ def train(
     advance: Callable[[int, int], object] = lambda done, total: None,
     log: Callable[[str], object] = lambda line: None,
 ) -> Trained:
-    """`data` are the outcomes where they come from a file and not from a set.
+    """`data` are the outcomes if they come from a file and not from a set.
 
     Raises NoOutcomeSetError, OutcomesError, TooFewPromptsError, RouterConfigurationError.
     """
-    # Brings scikit-learn, which only a process that trains should load.
+    # Imports scikit-learn, which only a process that trains should load.
     from experiments.routers.training.job import Job  # noqa: PLC0415
 
     check_name(order.name)
@@ -91,8 +91,8 @@ def train_in_background(
 
 @retried
 def register(name: str, kind: str, folder: Path, manifest: Manifest, author: Author) -> str:
-    """A router row for the checkpoint, as a revision. A name that is taken gets a number: what a
-    policy may be using is never replaced. Returns the name; the same weights have one row."""
+    """A router row for the checkpoint, as a revision. If the name is taken, a number is appended,
+    so that a router in use is never replaced. Returns the name; the same weights have one row."""
     same = Router.objects.filter(kind=kind, checkpoint=manifest.sha256).first()
     if same is not None:
         return same.name
@@ -118,7 +118,7 @@ def training_set(outcome_set: OutcomeSet, domain: str = "") -> TrainingSet:
     usable = _usable(whole)
     if not usable.any():
         raise OutcomesError(
-            f"No prompt of '{outcome_set.name}' was kept. Set 'what is kept of a prompt' of its "
+            f"No prompt of '{outcome_set.name}' was stored. Set 'what is kept of a prompt' of its "
             "domains to numbers or text."
         )
     models, quality = _qualities(outcome_set, whole)
@@ -140,7 +140,7 @@ def training_set(outcome_set: OutcomeSet, domain: str = "") -> TrainingSet:
 
 
 def manifest_of(row: Router) -> Manifest | None:
-    """Of a trained router's checkpoint, where it can be read."""
+    """The manifest of a trained router's checkpoint, if it can be read."""
     path = with_local_paths(row.arguments).get("checkpoint_path")
     if not path or not (Path(path) / MANIFEST_FILE).is_file():
         return None
@@ -184,7 +184,7 @@ def _scores(outcome_set: OutcomeSet, whole: OutcomeColumns) -> list[dict[str, fl
 
 
 def _replace(building: Path, folder: Path) -> None:
-    """The same weights may be there from before."""
+    """Keeps an existing folder, which has the same weights."""
     if folder.exists():
         for file in building.iterdir():
             file.unlink()

@@ -1,4 +1,4 @@
-"""A router that was trained, as the treatment of a draft experiment against today's policy."""
+"""Drafts an experiment that compares a trained router with today's policy."""
 
 from typing import Any
 
@@ -16,8 +16,8 @@ MARGIN = 0.02
 
 
 def draft_trial(router: Router, domain: Domain, author: Author) -> Experiment:
-    """Control is the domain's policy as it is, treatment the same pair under the new router, at
-    the threshold at which half of its training prompts go to the strong model.
+    """The control is the domain's current policy. The treatment is the same pair with the new
+    router, at the threshold that sends half of its training prompts to the strong model.
 
     Raises ValidationError, LifecycleError.
     """
@@ -26,7 +26,7 @@ def draft_trial(router: Router, domain: Domain, author: Author) -> Experiment:
 
 
 def threshold_of(router: Router, domain: str) -> float:
-    """From the checkpoint's held-out scores; a half where it does not say."""
+    """The median of the checkpoint's held-out scores; .5 if it has none."""
     manifest = manifest_of(router)
     known = manifest.thresholds if manifest else {}
     return float(known.get(domain, known.get(OVERALL, 0.5)))

@@ -54,7 +54,7 @@ def test_twice_changes_nothing(tmp_path: Path) -> None:
 
     output = run(path, "--name", "mine")
 
-    assert "mine: 0 rows added, 2 were there already." in output
+    assert "mine: 0 rows added, 2 already present." in output
     assert (list(RecordedOutcome.objects.values()), list(OutcomeSet.objects.values())) == before
 
 
@@ -63,7 +63,7 @@ def test_it_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
     run(path)
     RecordedOutcome.objects.filter(prompt__in=["p3", "p4"]).delete()
 
-    assert "2 rows added, 3 were there already" in run(path)
+    assert "2 rows added, 3 already present" in run(path)
 
 
 def test_refused_rows_are_listed_and_the_rest_goes_in(tmp_path: Path) -> None:
@@ -172,8 +172,8 @@ def test_domains_can_be_detected(seeded: None, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "holds no outcome. It needs at least one row"),
-        ("prompt,strong_score,weak_score\n", "holds no outcome"),
+        ("", "contains no outcome. It needs at least one row"),
+        ("prompt,strong_score,weak_score\n", "contains no outcome"),
         ("text,strong_score,weak_score\np,1,0\n", "line 1: no column prompt"),
         ("prompt,strong_score\np,1\n", "line 1: no column weak_score"),
         ("prompt,strong_score,weak_score\np,3,0\n", r"1 rows were refused, the first one a.csv"),
@@ -241,7 +241,7 @@ def test_twice_changes_nothing_after_a_change_of_prices(seeded: None, tmp_path: 
     before = list(RecordedOutcome.objects.values())
     with revision("tests"):
         LanguageModel.objects.get(name=BIG).prices.update(output_per_million=999)
-    assert "0 rows added, 1 were there already." in run(path)
+    assert "0 rows added, 1 already present." in run(path)
     assert list(RecordedOutcome.objects.values()) == before
 
 

@@ -55,7 +55,7 @@ def test_a_cost_that_ten_requests_carry_is_said(capsys: pytest.CaptureFixture[st
 
 
 def test_nothing_to_ask_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "nothing can be asked" in told(capsys, domain="technical")
+    assert "no estimate is possible" in told(capsys, domain="technical")
 
 
 def test_what_cannot_be_asked_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -244,8 +244,9 @@ def test_too_few_explorations_have_no_interval_and_say_how_many() -> None:
     found = what_if(SPAN, WEAK)
     quality = found.found.quality
     assert quality.doubly_robust.low is None
-    assert f"too little is known: {quality.explorations} of 60 rated explorations" in sentence(
-        found
+    assert (
+        f"too little data on its quality: {quality.explorations} of 60 rated explorations"
+        in sentence(found)
     )
     assert found.advice is not None
 
@@ -264,7 +265,7 @@ def test_good_ratings_alone_have_an_interval_that_leaves_a_doubt() -> None:
 def test_no_decision_says_so() -> None:
     found = what_if(SPAN, WEAK)
     assert found.found.decisions == 0
-    assert "nothing can be asked" in sentence(found)
+    assert "no estimate is possible" in sentence(found)
     assert found.points == ()
 
 
@@ -329,7 +330,7 @@ def test_a_clipped_rate_and_a_limit_are_told() -> None:
         (Candidate(router="bert", threshold=0.5), "Unknown router 'bert'"),
         (Candidate(router="local"), "needs a threshold"),
         (Candidate(router="local", threshold=1.5), "needs a threshold"),
-        (Candidate(Method.DOMAIN_SELECTOR), "cannot be asked about"),
+        (Candidate(Method.DOMAIN_SELECTOR), "cannot be estimated"),
         (Candidate(Method.ALWAYS_WEAK, strong="a"), "needs both of its models"),
     ],
 )

@@ -68,7 +68,9 @@ def test_features_are_enough_for_a_router_that_looks_at_the_embedding_alone() ->
 def test_features_are_not_enough_for_one_that_needs_the_prompt() -> None:
     kept(6, "features")
     late("local")
-    with pytest.raises(CannotAskError, match="Features of 6 are kept, but a router of kind local"):
+    with pytest.raises(
+        CannotAskError, match="Features of 6 are stored, but a router of kind local"
+    ):
         what_if(SPAN, LATE)
 
 
@@ -80,7 +82,7 @@ def test_what_is_not_kept_is_left_out_and_counted() -> None:
     assert found.rescored == Rescored("late", 0, 90, 30)
     assert found.found.decisions == 120
     assert found.found.without_overlap == 0.25
-    assert "the other 30 cannot be scored and are left out, not guessed." in sentence(found)
+    assert "the other 30 cannot be scored and are left out." in sentence(found)
 
 
 def test_what_is_not_known_is_neither_strong_nor_weak() -> None:
@@ -127,7 +129,7 @@ def test_a_folder_is_asked_as_the_evaluation_asks_it() -> None:
     ("kind", "arguments", "problem"),
     [
         ("linear", {"checkpoint_path": "/nowhere"}, "cannot score them now"),
-        ("bert", {"checkpoint_path": "/nowhere"}, "is not asked about prompts of the past"),
+        ("bert", {"checkpoint_path": "/nowhere"}, "is not used for past prompts"),
     ],
 )
 def test_a_router_that_cannot_be_asked_says_why(
@@ -165,7 +167,7 @@ def test_one_that_fails_on_all_of_them_says_so(monkeypatch: pytest.MonkeyPatch) 
     kept(4, "text")
     late()
     monkeypatch.setattr(LocalMFRouter, "score", lambda self, features: float("nan"))
-    with pytest.raises(CannotAskError, match="failed on each of the 4 of which something is kept"):
+    with pytest.raises(CannotAskError, match="failed on each of the 4 with stored data"):
         what_if(SPAN, LATE)
 
 

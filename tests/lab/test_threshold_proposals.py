@@ -127,7 +127,7 @@ def test_groups_too_few_to_be_units_are_told() -> None:
     found = proposed(Wanted(Aim.QUALITY, 0.95, source="graded"))
     assert found.walk is not None
     assert (found.graded, found.walk.units, found.split) == (700, 700, 12)
-    assert "They are of 12 groups only, too few to be units" in basis(found)
+    assert "They belong to only 12 groups, too few to be units" in basis(found)
 
 
 @pytest.mark.parametrize(

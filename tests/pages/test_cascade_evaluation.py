@@ -69,13 +69,13 @@ def test_it_works(tmp_path: Path) -> None:
     assert list(lines) == [
         POLICY,
         *(f"always {model}" for model in (BIG, MIDDLE, SMALL)),
-        "a coin with its shares",
-        "knows all answers",
+        "random with its shares",
+        "oracle",
     ]
     assert lines[f"always {MIDDLE}"]["quality"]["value"] == pytest.approx(2 / 3)
     assert lines[f"always {MIDDLE}"]["cost"]["value"] == pytest.approx(0.003)
-    assert lines["knows all answers"]["quality"]["value"] == 1.0
-    assert lines["knows all answers"]["cost"]["value"] == pytest.approx((10 + 3 + 1) / 3000)
+    assert lines["oracle"]["quality"]["value"] == 1.0
+    assert lines["oracle"]["cost"]["value"] == pytest.approx((10 + 3 + 1) / 3000)
     shares = [lines[f"always {model}"]["share"]["value"] for model in found["models"]]
     assert sum(shares) == pytest.approx(1.0)
     assert all(share > 0 for share in shares)
@@ -88,7 +88,7 @@ def test_it_works(tmp_path: Path) -> None:
         s * lines[f"always {m}"]["quality"]["value"]
         for s, m in zip(shares, found["models"], strict=True)
     )
-    assert lines["a coin with its shares"]["quality"]["value"] == pytest.approx(coin)
+    assert lines["random with its shares"]["quality"]["value"] == pytest.approx(coin)
     for line in found["lines"]:
         assert line["quality"]["low"] <= line["quality"]["value"] <= line["quality"]["high"]
 

@@ -190,10 +190,10 @@ def test_undefined_is_said(viewer: Client, seeded: None, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("query", "says"),
     [
-        ("set=nothing", "There is no outcome set"),
+        ("set=nothing", "Unknown outcome set"),
         ("set=mine&router=nobody", "Unknown router"),
         ("set=mine&domain=medical", "No prompt of"),
-        ("set=production-ratings", "holds no prompt yet"),
+        ("set=production-ratings", "is still empty"),
         ("set=mine&router=policy:nowhere", "Unknown domain in"),
     ],
 )

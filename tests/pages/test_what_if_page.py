@@ -111,7 +111,7 @@ def test_a_router_that_never_scored_scores_what_is_kept(viewer: Client) -> None:
     page = text(viewer, f"{PAGE}?domain=technical&router=late&threshold=0.5")
     assert "<option selected>late</option>" in page
     assert "Of these 50 decisions “late” scored 0 at the time and 40 now" in page
-    assert "the other 10 cannot be scored and are left out, not guessed." in page
+    assert "the other 10 cannot be scored and are left out." in page
     assert "80 %</dd>" in page
     assert "Only requests with a score are included." in page
 
