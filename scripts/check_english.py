@@ -113,7 +113,6 @@ PENDING = (
     "requirements-dev.txt",
     "benchmarks/*",
     "docs/*",
-    "experiments/analysis/*",
     "experiments/api/*",
     "experiments/background/*",
     "experiments/decisions/*",

@@ -1,1 +1,1 @@
-"""Judges: aggregates in, frozen results out. No Django, no I/O, no clock."""
+"""Statistics: aggregates in, frozen results out. No Django, no I/O, no clock."""

@@ -1,4 +1,4 @@
-"""How often a judge and people are of one mind."""
+"""How often a judge and people agree."""
 
 from collections.abc import Iterable
 from math import sqrt
@@ -7,12 +7,12 @@ from typing import NamedTuple
 from experiments.analysis.ratings import Z95, Estimate
 
 MIDDLE = 0.5
-ENOUGH = 30  # fewer say nothing: the interval would be wider than a third
+ENOUGH = 30  # with fewer, the interval is wider than a third
 
 
 class Agreement(NamedTuple):
-    """Decisions on which both took a side. `by_chance` is how often two who rate like these, but
-    without looking at the same answer, would agree."""
+    """Decisions on which both preferred an answer. `by_chance` is the expected agreement of
+    independent raters with the same rates."""
 
     both_for: int
     both_against: int
@@ -46,8 +46,8 @@ class Agreement(NamedTuple):
 
 
 def agreement(rated: Iterable[tuple[float, float]]) -> Agreement:
-    """Of pairs (what people say, what the judge says), both in [0, 1]: above the middle is for the
-    answer that was given. Whoever stays in the middle takes no side."""
+    """From pairs (people's rating, judge's rating), both in [0, 1]: above .5 prefers the answer
+    that the user got; .5 is a tie, which is left out."""
     sides = [(_side(people), _side(judge)) for people, judge in rated]
     return Agreement(
         both_for=sides.count((1, 1)),
@@ -59,7 +59,7 @@ def agreement(rated: Iterable[tuple[float, float]]) -> Agreement:
 
 
 def proportion(part: int, whole: int) -> Estimate | None:
-    """A share with Wilson's 95 % interval; None of nothing."""
+    """A share with Wilson's 95 % interval; None if `whole` is 0."""
     if not whole:
         return None
     p, z2 = part / whole, Z95 * Z95

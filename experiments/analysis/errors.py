@@ -1,12 +1,12 @@
-"""What the analysis of experiments refuses, each with the fix in its message.
+"""Errors of the statistics. Each message says how to correct the input.
 
 AnalysisError (a ValueError)
-├── SummaryError   numbers that no sample can have
+├── SummaryError   impossible values for a sample
 ├── LevelError     a level, power or tuning size outside its range
 ├── MarginError    a margin or target effect that is not above 0
-├── PlanError      a plan, or data for it, that does not fit together
-├── CountError     counts and weights that do not fit together
-└── GradeError     a grade that is no number, or outside its range
+├── PlanError      an inconsistent plan, or data that do not match it
+├── CountError     inconsistent counts and weights
+└── GradeError     a grade that is not a number, or outside its range
 
 "Not enough data" is none of these: it is a value of the results.
 """

@@ -30,7 +30,7 @@ def multi_model_lines(one: MultiModelResult) -> Iterator[Line]:
 
 
 def multi_model_summary(one: MultiModelResult) -> str:
-    """'policy:legal over 3 models, on 90 prompts: its quality is 0.020 above (…) that of a random router …'."""
+    """'policy:legal over 3 models, on 90 prompts: its quality is 0.020 above (…) that of …'."""
     whole = f"{one.name} over {len(one.models)} models"
     found = one.figures
     if one.lacks:

@@ -164,7 +164,7 @@ def test_rated_share_that_differs() -> None:
 def test_rated_share_that_does_not_differ() -> None:
     check = check_rated_share(Rated(rated_share(2000, 0.30), rated_share(2000, 0.302)))
     assert check.status is Status.OK
-    assert check.message == "The arms are rated equally often, as far as can be seen."
+    assert check.message == "The shares of rated decisions show no difference between the arms."
 
 
 def test_rated_share_without_decisions() -> None:

@@ -45,7 +45,7 @@ def test_units_and_days() -> None:
     assert result.tuning_sample_size == 24_125
     assert result.sentence == (
         "24,125 units, about 34 days, decide quality with 80 % power. A single planned look would "
-        "take 41 % of that; the rest buys looking every day."
+        "take 41 % of that; the rest is the price of checking every day."
     )
 
 

@@ -188,7 +188,7 @@ def test_no_failure_yet_is_not_certainty() -> None:
     result = judge(plan, arm(900, 0.001, 0.0), [arm(900, 0.0005, 0.0)], days=9)
     assert result.outcome is Outcome.NOT_ENOUGH_DATA
     assert result.sentence == (
-        'Not enough data for "local" yet: 0 of 10 error rate events or non-events an arm.'
+        'Not enough data for "local" yet: 0 of 10 error rate events or non-events per arm.'
     )
 
 
@@ -380,9 +380,9 @@ def test_what_ships_says_what_to_expect() -> None:
     assert result.arms[0].primary.shrunken == pytest.approx(-0.307776, abs=1e-5)
     assert result.expectation == result.arms[0].expectation
     assert result.expectation == (
-        "Expect cost to be about 31 % lower from now on. An estimate that is large enough to ship "
-        "is too large on average; this one is shrunk towards no change, with the spread of effects "
-        "that the plan assumes (20 %)."
+        "Expect cost to be about 31 % lower from now on. Estimates that are large enough to ship "
+        "are too large on average, so this one is shrunk towards no change, with the plan's "
+        "standard deviation of effects (20 %)."
     )
 
 
@@ -456,7 +456,7 @@ def test_margin_that_is_not_above_zero(margin: float) -> None:
 
 
 def test_target_effect_that_is_not_above_zero() -> None:
-    with pytest.raises(MarginError, match="smallest difference worth having"):
+    with pytest.raises(MarginError, match="smallest relevant difference"):
         Primary(target_effect=0.0)
 
 

@@ -156,7 +156,7 @@ def test_a_set_of_the_lab_with_three_models(lab: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "outcomes", "arguments", "message"),
     [
-        ("mine", "nothing", (), "no outcome set 'nothing'"),
+        ("mine", "nothing", (), "Unknown outcome set 'nothing'"),
         ("my-name", "evals", (), "cannot name a router"),
         ("mine", "production-ratings", ("--kind", "linear"), "No prompt of 'production-ratings'"),
         ("mine", "few.csv", (), "2 prompts are too few"),

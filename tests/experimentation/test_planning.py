@@ -119,7 +119,7 @@ def test_a_custom_guardrail_is_planned_from_its_ratings() -> None:
     history(1120)
     assert propose(experiment, TODAY) == NoSize(
         ("stars",),
-        "There is not enough recent data of stars to plan with; let 100 units come in first, or "
+        "There is not enough recent data of stars for a plan; wait for 100 units, or "
         "enter a size by hand.",
     )
     MetricSum.objects.bulk_create(

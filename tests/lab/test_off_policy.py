@@ -235,7 +235,7 @@ def test_without_exploration_the_answer_is_to_explore() -> None:
     told = advice_words(found.advice, "technical")
     assert told.startswith("Next: turn on exploration of 2 % for technical: it ")
     assert told.endswith(f"answers this in about {found.advice.days:,} days.")
-    assert "of the other" in sentence(found)
+    assert "for the other" in sentence(found)
     assert [point for point in found.points if point.quality.value is None]
 
 

@@ -114,7 +114,7 @@ def test_logged_scores_stand_and_gaps_are_filled() -> None:
 def test_nothing_kept_is_refused_with_what_to_do() -> None:
     kept(5, "none")
     late()
-    with pytest.raises(CannotAskError, match="set what the domain keeps, or enable the router"):
+    with pytest.raises(CannotAskError, match="change what the domain stores, or enable the router"):
         what_if(SPAN, LATE)
 
 

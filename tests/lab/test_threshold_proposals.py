@@ -185,7 +185,7 @@ def test_a_promise_is_per_request_and_the_strong_models_own_quality_is_next_to_i
     assert found.strong is not None
     assert found.strong.quality.value == 1.0
     assert (found.expected.quality.value or 0.0) >= 0.8
-    assert "of the strong model's quality per request, wrong" in sentence(found)
+    assert "of the strong model's quality per request, with" in sentence(found)
     assert [row[0] for row in rows(found)] == ["today", "proposed", "always strong"]
     told = promise(found)
     assert told.startswith("The promise is per request: the mean quality over all requests")

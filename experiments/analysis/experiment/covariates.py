@@ -1,4 +1,4 @@
-"""Two arms of one metric made comparable: ratios linearised, the units' past taken out (CUPED)."""
+"""Prepares two arms of a metric for comparison: linearized ratios, covariate adjustment (CUPED)."""
 
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ class Pair(NamedTuple):
 
 
 def compared(control: Summary, treatment: Summary) -> Pair | None:
-    """Both arms as means with one unit's variance; None where a denominator is missing."""
+    """Both arms as means with one unit's variance; None if a denominator is missing."""
     match control, treatment:
         case CovariateMeanSummary(), CovariateMeanSummary():
             return _adjusted(control, treatment)
@@ -32,7 +32,7 @@ def compared(control: Summary, treatment: Summary) -> Pair | None:
         case _ if type(control) is not type(treatment):
             raise SummaryError(
                 f"A {type(control).__name__} cannot be compared with a {type(treatment).__name__}; "
-                "summarise both arms the same way."
+                "summarize both arms the same way."
             )
     plain = plain_mean(control), plain_mean(treatment)
     return None if plain[0] is None or plain[1] is None else Pair(plain[0], plain[1])

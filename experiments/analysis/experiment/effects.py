@@ -1,8 +1,8 @@
-"""What a treatment changed: differences of means and of ratios, with honest intervals.
+"""The effect of a treatment: differences of means and of ratios, with intervals.
 
-Every comparison ends as two means with one unit's variance each: a ratio is linearised (delta
-method), a covariate is subtracted (CUPED), and Welch's test judges what is left. The fixed-horizon
-interval and p-value hold for one look planned beforehand; the sequential ones at every look.
+Every comparison becomes two means with one unit's variance each: a ratio is linearized (delta
+method), a covariate is subtracted (CUPED), then Welch's test applies. The fixed-horizon interval
+and p-value are valid for one look planned in advance; the sequential ones at every look.
 
 Effects are treatment minus control, in the metric's own unit.
 """
@@ -47,9 +47,9 @@ __all__ = [
     "without_certainty",
 ]
 
-# A standard error this small beside the means is the rounding error of a constant.
+# A smaller standard error relative to the means is the rounding error of a constant.
 _ROUNDING = 1e-14
-# exp(100): a relative interval this wide says nothing, and soon overflows.
+# exp(100): a wider relative interval is useless and may overflow.
 _WIDEST_LOG = 100.0
 
 
@@ -59,7 +59,7 @@ class Interval(NamedTuple):
 
 
 class Problem(StrEnum):
-    """Why an effect is without interval and p-value."""
+    """Why an effect has no interval and p-value."""
 
     TOO_FEW_UNITS = "too_few_units"
     NO_DENOMINATOR = "no_denominator"
@@ -68,7 +68,7 @@ class Problem(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """Treatment minus control. What the data cannot say is None, never NaN.
+    """Treatment minus control. Unknown values are None, never NaN.
 
     `relative` is the lift over the control's mean with a fixed-horizon interval on the log scale;
     None unless the control's mean is above 0 (its interval: both means).
@@ -87,7 +87,7 @@ class Effect:
 
     @property
     def problem(self) -> Problem | None:
-        """Why there is no interval; None where there is one."""
+        """Why there is no interval; None if there is one."""
         if min(self.n_control, self.n_treatment) < 2:
             return Problem.TOO_FEW_UNITS
         if self.estimate is None:
@@ -102,7 +102,7 @@ def difference_in_means(
     alpha: float = 0.05,
     tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE,
 ) -> Effect:
-    """Welch's test of a value per unit, with the always-valid interval beside it."""
+    """Welch's test of a value per unit, and the always-valid interval."""
     if not 0 < alpha < 1:
         raise LevelError(f"The level alpha is {alpha}; it must lie between 0 and 1.")
     counts = (control.n, treatment.n)
@@ -150,7 +150,7 @@ def adjusted_difference_in_means(
     alpha: float = 0.05,
     tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE,
 ) -> Effect:
-    """A value per unit less what the unit's own past explains of it (CUPED)."""
+    """A value per unit, adjusted for the unit's earlier value (CUPED)."""
     return difference(control, treatment, alpha=alpha, tuning_sample_size=tuning_sample_size)
 
 
@@ -161,9 +161,9 @@ def adjusted_difference_in_ratios(
     alpha: float = 0.05,
     tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE,
 ) -> Effect:
-    """A ratio less what the units' own past ratio explains of it (CUPED, linearised).
+    """A ratio, adjusted for the units' earlier ratio (CUPED, linearized).
 
-    The plain ratio where an arm has no history.
+    The plain ratio if an arm has no history.
     """
     return difference(control, treatment, alpha=alpha, tuning_sample_size=tuning_sample_size)
 
@@ -206,7 +206,7 @@ def one_sided_bounds(
 def relative_sequential_interval(
     pair: Pair, *, alpha: float, tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE
 ) -> Interval | None:
-    """The lift over control, always valid: what a sentence read on any day may quote."""
+    """The always-valid interval of the lift over control, for text that is read on any day."""
     log_error = _log_error(*pair)
     if log_error is None:
         return None
@@ -216,10 +216,11 @@ def relative_sequential_interval(
 
 
 def shrunken_lift(pair: Pair, prior_sd: float) -> float | None:
-    """The lift over control, shrunk towards none: what to expect of it afterwards.
+    """The lift over control, shrunk towards 0: what to expect after shipping.
 
-    What is looked at until it is large enough is too large on average. With effects spread as
-    `prior_sd` on the log scale, the log of the lift counts `prior_sd^2 / (prior_sd^2 + se^2)`.
+    An estimate that stops the experiment because it is large enough is too large on average. If
+    effects have the standard deviation `prior_sd` on the log scale, the log of the lift is
+    multiplied by `prior_sd^2 / (prior_sd^2 + se^2)`.
     """
     log_error = _log_error(*pair)
     if log_error is None:
@@ -229,10 +230,10 @@ def shrunken_lift(pair: Pair, prior_sd: float) -> float | None:
 
 
 def without_certainty(pair: Pair, least_scale: float) -> Pair:
-    """An arm in which every unit costs the same gets the variance of one unit that does not.
+    """Gives an arm in which every unit costs the same the variance of one unit that differs.
 
-    Otherwise constant costs would have no interval, and never a verdict. That unit is as far off
-    as the larger of both means, or `least_scale` where both are nearer to 0.
+    Otherwise constant costs would have no interval and no verdict. The unit differs by the larger
+    of both means, or by `least_scale` if both are smaller.
     """
     scale = max(abs(pair.control.mean), abs(pair.treatment.mean), least_scale)
     return Pair(*(_not_constant(arm, scale) for arm in pair))
@@ -262,7 +263,7 @@ def _relative(control: MeanSummary, treatment: MeanSummary) -> float | None:
 
 
 def _log_error(control: MeanSummary, treatment: MeanSummary) -> float | None:
-    """Standard error of the log of the means' ratio; None where there is no such log."""
+    """Standard error of the log of the means' ratio; None if the log is undefined."""
     if min(control.n, treatment.n) < 2 or min(control.mean, treatment.mean) <= 0:
         return None
     error = hypot(_relative_error(control), _relative_error(treatment))

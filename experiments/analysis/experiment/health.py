@@ -1,8 +1,7 @@
-"""Whether an experiment's data can be believed at all, checked before any verdict.
+"""Health checks of an experiment's data, made before any verdict.
 
-An alarm makes the verdict `unhealthy`. A warning does not: too few units and unequal shares of
-ratings are weighed by the verdict itself, and that requests stopped says nothing against those
-that came.
+An alarm makes the verdict `unhealthy`. A warning does not: the verdict itself accounts for too few
+units and unequal shares of ratings, and a stop of requests does not invalidate earlier ones.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +27,7 @@ MULTIPLE_EXPOSURE_LIMIT = 0.01
 PRICE_COVERAGE_LIMIT = 0.95
 HOURS_WITHOUT_TRAFFIC = 24.0
 
-# exp(700) is near the largest float; an E-value beyond it is written as this.
+# exp(700) is near the largest float; larger E-values are reported as this.
 _LARGEST_LOG = 700.0
 
 
@@ -48,7 +47,7 @@ class HealthCode(StrEnum):
 
 
 class HealthCheck(NamedTuple):
-    """One check: the number looked at, where its limit lies, and what to do in words."""
+    """One check: its value, its limit, and a message with what to do."""
 
     code: HealthCode
     status: Status
@@ -80,7 +79,7 @@ class Health:
 
 
 class Table(NamedTuple):
-    """Units per arm, beside the arms' weights; of the whole experiment or of one domain."""
+    """Units per arm and the arms' weights, of the whole experiment or of one domain."""
 
     name: str
     counts: tuple[int, ...]
@@ -88,7 +87,7 @@ class Table(NamedTuple):
 
 
 class SampleRatio(NamedTuple):
-    """A table judged. The E-value may be looked at every day, the chi-square p-value once."""
+    """The test of a table. The E-value may be checked every day, the chi-square p-value once."""
 
     name: str
     counts: tuple[int, ...]
@@ -119,7 +118,7 @@ def log_e_values(counts: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:
 
 
 def sample_ratio(table: Table, *, tables: int = 1) -> SampleRatio:
-    """Whether the units fell as the weights say. `tables` is how many are looked at in all."""
+    """Whether the units match the weights. `tables` is the total number of tables tested."""
     weights = _normalised(table)
     n = sum(table.counts)
     expected = tuple(n * weight for weight in weights)
@@ -139,7 +138,7 @@ def sample_ratio(table: Table, *, tables: int = 1) -> SampleRatio:
 def check_sample_ratio(tables: Sequence[Table]) -> HealthCheck:
     """SRM over the experiment's table and its domains' together; the worst is reported."""
     if not tables:
-        raise CountError("There is no table of units; give at least the experiment's own.")
+        raise CountError("There are no tables of units; give at least the experiment's own.")
     worst = max((sample_ratio(t, tables=len(tables)) for t in tables), key=lambda r: r.log_e_value)
     if not worst.alarm:
         message = "Units fall into the arms as planned."
@@ -166,7 +165,7 @@ def check_multiple_exposures(
 
 
 def check_units(units: Mapping[str, int]) -> HealthCheck:
-    """Fewer than 50 units in an arm: nothing is shown of it."""
+    """With fewer than 50 units in an arm, no results are shown."""
     if not units:
         raise CountError("There are no arms to count; give the units of each, 0 included.")
     arm, fewest = min(units.items(), key=lambda item: item[1])
@@ -184,17 +183,17 @@ def check_units(units: Mapping[str, int]) -> HealthCheck:
 def check_rated_share(
     rated: Rated, *, alpha: float = 0.05, tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE
 ) -> HealthCheck:
-    """Missing feedback is not neutral: arms that are rated unequally often hide something."""
+    """Whether the arms have the same share of ratings: missing feedback can bias results."""
     differ = rated_shares_differ(rated, alpha=alpha, tuning_sample_size=tuning_sample_size)
     control, treatment = (plain_mean(arm) for arm in rated)
     gap = treatment.mean - control.mean if control and treatment else None
-    message = "The arms are rated equally often, as far as can be seen."
+    message = "The shares of rated decisions show no difference between the arms."
     if differ and control and treatment:
         message = (
             f"{_percent(control.mean)} of the control's decisions are rated and "
-            f"{_percent(treatment.mean)} of the treatment's. Shipping now needs the "
-            "worst case of what the silent ones would say; "
-            "mark a share of decisions for audit to know instead."
+            f"{_percent(treatment.mean)} of the treatment's. Shipping now requires the margin "
+            "in the worst case of the missing ratings; "
+            "audit a share of decisions to avoid this."
         )
     return _check(HealthCode.RATED_SHARE, bool(differ), gap, None, message, worst=Status.WARNING)
 
@@ -202,7 +201,7 @@ def check_rated_share(
 def check_price_coverage(
     priced: Mapping[str, tuple[int, int]], *, limit: float = PRICE_COVERAGE_LIMIT
 ) -> HealthCheck:
-    """(priced, all) decisions per arm: costs compared over different parts compare nothing."""
+    """(priced, all) decisions per arm: costs over different subsets are not comparable."""
     shares = {arm: part / whole for arm, (part, whole) in priced.items() if whole}
     arm, share = min(shares.items(), key=lambda item: item[1], default=("", 1.0))
     message = (
@@ -221,16 +220,16 @@ def check_price_coverage(
 def check_traffic(
     hours_quiet: float, *, waiting: int = 0, limit: float = HOURS_WITHOUT_TRAFFIC
 ) -> HealthCheck:
-    """Hours since the last request, of a new unit or a known one, or since the start.
+    """Hours since the last request of any unit, or since the start.
 
-    `waiting` units have an open window: they will count, whatever comes.
+    `waiting` units have an open window: they will count later.
     """
     stopped = hours_quiet > limit and not waiting
     message = "Requests are arriving."
     if stopped:
         message = (
-            f"No request has arrived for {hours_quiet:.0f} hours. The results are those of the "
-            "requests before; look at the flags, the coverage and the domain's traffic."
+            f"No request has arrived for {hours_quiet:.0f} hours. The results cover earlier "
+            "requests; check the flags, the coverage and the domain's traffic."
         )
     elif hours_quiet > limit:
         message = f"No request has arrived for {hours_quiet:.0f} hours; windows are still open."
@@ -254,11 +253,11 @@ def _normalised(table: Table) -> tuple[float, ...]:
     total = sum(table.weights)
     if len(table.counts) != len(table.weights) or min(table.weights, default=0) <= 0:
         raise CountError(
-            f"{len(table.counts)} counts do not go with the weights {table.weights}; "
-            "give one weight above 0 for every arm and leave arms without weight out."
+            f"{len(table.counts)} counts do not match the weights {table.weights}; "
+            "give one weight above 0 for every arm and leave out arms without weight."
         )
     if min(table.counts) < 0:
-        raise CountError(f"The counts {table.counts} hold one below 0.")
+        raise CountError(f"The counts {table.counts} include one below 0.")
     return tuple(weight / total for weight in table.weights)
 
 

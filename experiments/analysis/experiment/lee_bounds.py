@@ -1,11 +1,11 @@
-"""Ratings that are missing: unequal shares rated, and the worst they can hide (Lee's bounds).
+"""Missing ratings: different shares of ratings, and their worst case (Lee's bounds).
 
-Who rates depends on the answer. If more units rate in one arm, the extra ratings there come from
-units that would have kept silent in the other; trimming the best (or the worst) such share from
-that arm brackets the effect on those who rate either way (Lee 2009, "Training, Wages, and Sample
-Selection"). Only means are known here, so the trimmed mean is bounded by the distribution that is
-worst among all with this mean and range: for a yes-or-no metric that is Lee's bound itself, for a
-graded one it is wider, never narrower.
+Whether a user rates depends on the answer. If more units rate in one arm, the extra ratings come
+from units that would not have rated in the other. Trimming the best (or the worst) such share from
+that arm bounds the effect on units that rate in either arm (Lee 2009, "Training, Wages, and Sample
+Selection"). Only means are known here, so the trimmed mean is bounded by the worst distribution
+with this mean and range: for a yes-or-no metric that is Lee's bound itself, for a graded one it is
+wider, never narrower.
 """
 
 from math import hypot, sqrt
@@ -51,7 +51,7 @@ class _Trimmed(NamedTuple):
 def rated_shares_differ(
     rated: Rated, *, alpha: float = 0.05, tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE
 ) -> bool | None:
-    """Whether the arms' rated shares differ for certain, at any look; None: too few to say."""
+    """Whether the arms' rated shares differ significantly, at any look; None: too little data."""
     effect = difference(*rated, alpha=alpha, tuning_sample_size=tuning_sample_size)
     if effect.problem is Problem.NO_VARIATION:
         return effect.estimate != 0
@@ -67,10 +67,10 @@ def lee_bounds(
     rated_treatment: MeanSummary,
     value_range: Interval,
 ) -> LeeBounds | None:
-    """Bounds on a metric that lies within `value_range`; None where an arm has no ratings.
+    """Bounds on a metric that lies within `value_range`; None if an arm has no ratings.
 
-    The errors assume nothing on how ratings and sharing them go together: within an arm they are
-    added up (Cauchy-Schwarz), so they are rather too large than too small.
+    The errors make no assumption on the correlation of ratings and of rating at all: within an arm
+    they are added (Cauchy-Schwarz), so they are conservative.
     """
     width = value_range.upper - value_range.lower
     if width <= 0:
@@ -115,7 +115,7 @@ def _trimmed(arm: _Arm, kept: float, kept_error: float) -> tuple[_Trimmed, _Trim
 
 
 def _grown(mass: float, arm: _Arm, kept: float, kept_error: float) -> _Trimmed:
-    """What `mass` of all ratings is of those kept, when none of it is trimmed away."""
+    """The share `mass` of all ratings as a share of those kept, if none of it is trimmed."""
     grown = mass * arm.rated / kept
     own = (arm.rated * arm.mean_error + mass * arm.rated_error) / kept
     return _Trimmed(min(grown, 1.0), own, grown * kept_error / kept)

@@ -1,4 +1,4 @@
-"""Many questions to the same data: Holm's correction, and what is only exploration."""
+"""Multiple comparisons: Holm's correction, and exploratory results."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -21,9 +21,9 @@ class Question(NamedTuple):
 
 
 class CorrectedEffect(NamedTuple):
-    """An effect with its always-valid p-value corrected for all questions asked beside it.
+    """An effect with its always-valid p-value, corrected for all questions of its family.
 
-    `exploratory` answers suggest the next experiment; they decide nothing in this one.
+    `exploratory` results suggest the next experiment; they do not affect this one's verdict.
     """
 
     name: str
@@ -33,9 +33,9 @@ class CorrectedEffect(NamedTuple):
 
 
 def holm(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
-    """Holm's step-down adjusted p-values, in the order given; holds under any dependence.
+    """Holm's step-down adjusted p-values, in the given order; valid under any dependence.
 
-    None (no result) stays None and counts among the questions: it may still get an answer.
+    None (no result) stays None and counts as a question: it may get a result later.
     """
     known = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
     adjusted: list[float | None] = [None] * len(p_values)

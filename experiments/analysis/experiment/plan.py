@@ -1,7 +1,7 @@
-"""What an experiment wants to know, and the data of its arms: the input of a verdict.
+"""The plan of an experiment and the data of its arms: the input of a verdict.
 
-Everything is frozen and can be filled from database sums (`MeanSummary.from_sums` and its
-relatives). A verdict looks at one phase; give it the current one's data.
+Everything is frozen and can be built from database sums (`MeanSummary.from_sums` and similar). A
+verdict covers one phase: the current one.
 """
 
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from experiments.analysis.experiment.lee_bounds import Rated
 from experiments.analysis.experiment.sequential import DEFAULT_TUNING_SAMPLE_SIZE, phase_alpha
 from experiments.analysis.experiment.summaries import Summary
 
-# Below this an arm has no say in a verdict, whatever the plan asks for.
+# The fewest units of an arm for a verdict, even if the plan has a lower minimum.
 MINIMUM_UNITS = 100
 MINIMUM_EVENTS = 10
-# How far apart the effects of policies on cost are, as a standard deviation of their logarithm.
+# The standard deviation of the logarithm of policies' effects on cost.
 DEFAULT_PRIOR_SD = 0.2
 
 SHARE = Interval(0.0, 1.0)
 
 
 class Better(StrEnum):
-    """Which way a metric is to go."""
+    """Which direction of a metric is better."""
 
     HIGHER = "higher"
     LOWER = "lower"
@@ -36,7 +36,7 @@ class Better(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Primary:
-    """What is to improve, normally cost. Effects within `target_effect` of 0 are not worth having.
+    """The metric to improve, normally cost. Effects within `target_effect` of 0 are irrelevant.
 
     `target_effect` is absolute, in the metric's unit, and above 0.
     """
@@ -49,17 +49,17 @@ class Primary:
         if not self.target_effect > 0:
             raise MarginError(
                 f"The target effect of {self.name} is {self.target_effect}. Set it above 0: the "
-                "smallest difference worth having, in the metric's own unit."
+                "smallest relevant difference, in the metric's own unit."
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Guardrail:
-    """What must not get worse by more than `margin` (absolute, above 0).
+    """A metric that must not get worse by more than `margin` (absolute, above 0).
 
-    `boolean` metrics need ten events and ten non-events an arm. `value_range` is what a graded
-    metric can be; with it unequal shares of ratings can be weighed, without it they block shipping.
-    `unit` is for sentences: None for a share, told in points (hundredths).
+    `boolean` metrics need ten events and ten non-events in each arm. `value_range` is the range of
+    a graded metric: with it, unequal shares of ratings can be bounded; without it, they block
+    shipping. `unit` is for text: None for a share, shown in points (hundredths).
     """
 
     name: str
@@ -108,12 +108,12 @@ class Plan:
     def __post_init__(self) -> None:
         if not self.guardrails:
             raise PlanError(
-                "The plan has no guardrail: anything cheaper would ship, however bad. Add one, "
-                "normally quality with the loss you would accept."
+                "The plan has no guardrail, so a cheaper policy of any quality would ship. Add one"
+                ", normally quality with the loss you would accept."
             )
         names = [self.primary.name, *(guardrail.name for guardrail in self.guardrails)]
         if len(set(names)) < len(names):
-            raise PlanError(f"The metrics {names} repeat a name; name each once.")
+            raise PlanError(f"The metrics {names} repeat a name; list each once.")
         if not self.prior_sd > 0:
             raise PlanError(f"The prior's standard deviation is {self.prior_sd}; set it above 0.")
         phase_alpha(self.alpha, self.phase)

@@ -1,4 +1,4 @@
-"""How many units and days a decision takes, solved from a domain's own recent variance.
+"""How many units and days an experiment needs, from a domain's own recent variance.
 
 An experiment is large enough when `half1(N) + z_power * se(N) <= margin - expected loss`: then,
 with probability `power`, the always-valid bound lies inside the margin at N units. The price of
@@ -21,7 +21,7 @@ _MOST_UNITS = 10**12
 
 
 class Goal(NamedTuple):
-    """One metric that must be decided: recent data of its units, and the room there is.
+    """One metric to decide: recent data of its units, and the distance to the margin.
 
     `may_be_constant` where a verdict has a result though all units are alike.
     """
@@ -63,7 +63,7 @@ class Size(NamedTuple):
 
 
 class NoSize(NamedTuple):
-    """Not enough recent data to plan with: the metrics that lack it."""
+    """Not enough recent data for a plan, and the metrics that lack it."""
 
     metrics: tuple[str, ...]
     sentence: str
@@ -106,8 +106,8 @@ def plan_size(
     if missing:
         return NoSize(
             missing,
-            f"There is not enough recent data of {', '.join(missing)} to plan with; "
-            f"let {MINIMUM_UNITS} units come in first, or enter a size by hand.",
+            f"There is not enough recent data of {', '.join(missing)} for a plan; "
+            f"wait for {MINIMUM_UNITS} units, or enter a size by hand.",
         )
     needed = {goal.name: units_needed(goal, design, tuning_sample_size) for goal in goals}
     limiting = max(needed, key=lambda name: needed[name])
@@ -144,7 +144,7 @@ def units_needed(goal: Goal, design: Design, tuning_sample_size: float | None = 
 
 
 def single_look_units(goal: Goal, design: Design) -> int:
-    """What one planned look would take at the same alpha, for comparison."""
+    """The units of a single planned look at the same alpha, for comparison."""
     z = _z(1 - design.alpha / (len(design.weights) - 1)) + _z(design.power)
     return ceil((z * _spread(goal, design) / goal.gap) ** 2)
 
@@ -152,7 +152,7 @@ def single_look_units(goal: Goal, design: Design) -> int:
 def remaining(
     goals: Sequence[Goal], design: Design, *, tuning_sample_size: float, units_so_far: int
 ) -> Remaining | NoSize:
-    """The same question while it runs, with the variance seen since and N* as it was fixed."""
+    """The units still needed while it runs, with the variance so far and the fixed N*."""
     size = plan_size(goals, design, tuning_sample_size=tuning_sample_size)
     if isinstance(size, NoSize):
         return size
@@ -167,7 +167,7 @@ def remaining(
 
 def _check(goals: Sequence[Goal], design: Design) -> None:
     if not goals:
-        raise PlanError("There is nothing to plan for; give at least one guardrail's goal.")
+        raise PlanError("The plan has no goal; give at least one guardrail's goal.")
     if len(design.weights) < 2 or min(design.weights) <= 0:
         raise PlanError(
             f"The weights {design.weights} do not make an experiment; give the control and at "
@@ -236,5 +236,5 @@ def _size_sentence(
     return (
         f"{units:,} units{lasting} decide {limiting} with {100 * design.power:.0f} % power. "
         f"A single planned look would take {100 / times:.0f} % of that; "
-        "the rest buys looking every day."
+        "the rest is the price of checking every day."
     )

@@ -1,4 +1,4 @@
-"""Always-valid intervals and p-values: they hold at every look, however often one looks.
+"""Always-valid intervals and p-values: valid at every look, for any number of looks.
 
 Asymptotic confidence sequences with a normal mixture. N is the number of units of both arms
 together, the tuning size N* the number at which the interval is tightest; N* is fixed before the
@@ -15,7 +15,7 @@ DEFAULT_TUNING_SAMPLE_SIZE = 5000
 def phase_alpha(alpha: float, phase: int) -> float:
     """The level that phase 1, 2, ... of an experiment spends: all phases together spend alpha.
 
-    A verdict rests on one phase's data only. With `alpha / (j (j + 1))` for phase j the chance
+    A verdict uses one phase's data only. With `alpha / (j (j + 1))` for phase j the chance
     that any phase, ever, gives a wrong verdict stays at most alpha, since the levels sum to it.
     """
     _check_level(alpha, below=1.0)

@@ -10,7 +10,7 @@ from experiments.analysis.experiment.summaries import Summary
 
 
 class InterimResult(NamedTuple):
-    """Both arms as they stood at the end of a day: all of the phase up to then."""
+    """Both arms at the end of a day: all data of the phase so far."""
 
     day: date
     phase: int
@@ -20,7 +20,7 @@ class InterimResult(NamedTuple):
 
 
 class Point(NamedTuple):
-    """The effect's intervals are at the level its phase may spend; phases are never joined."""
+    """The effect's intervals are at the level of its phase; phases are never combined."""
 
     day: date
     phase: int

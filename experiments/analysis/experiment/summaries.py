@@ -1,9 +1,9 @@
-"""What is known of one arm: counts, means, variances. No rows, only aggregates.
+"""Aggregates of one arm: counts, means, variances.
 
-`from_sums` takes what a database keeps, integer sums of fixed-point values, and stays exact until
-the one division that makes each float. Variances are sample variances (n - 1 below the line).
-A mean of no units, or a variance of fewer than two, is written 0.0: the results built on such a
-summary say "too few units", they never show it.
+`from_sums` takes integer sums of fixed-point values from a database and is exact up to the one
+division that makes each float. Variances are sample variances (divided by n - 1). A mean of no
+units, or a variance of fewer than two, is 0.0; results from such a summary report "too few units"
+and never show it.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class MeanSummary:
     def from_successes(cls, n: int, successes: int) -> Self:
         """A yes or no per unit. The variance comes from p = (successes + 1) / (n + 2).
 
-        With it "no failure yet" is not taken for "cannot fail": the variance is never 0.
+        So the variance is never 0, even if no failure was observed yet.
         """
         if not 0 <= successes <= n:
             raise SummaryError(f"{successes} successes of {n} units; give between 0 and {n}.")
@@ -89,8 +89,8 @@ class RatioSummary:
     def linearised(self) -> MeanSummary | None:
         """The ratio as a mean with one unit's variance (delta method); None without denominator.
 
-        Requests of one unit are not independent, units are: so the unit's sums are compared with
-        what the ratio would have made of them, `(y - R x) / mean(x)`.
+        Units are independent, requests of a unit are not: so each unit's sums are compared with the
+        values expected from the ratio, `(y - R x) / mean(x)`.
         """
         if self.denominator_mean <= 0:
             return None
@@ -102,7 +102,7 @@ class RatioSummary:
 
 @dataclass(frozen=True, slots=True)
 class CovariateMeanSummary:
-    """A value per unit beside the same unit's value from before its first exposure."""
+    """A value per unit, and the same unit's value from before its first exposure."""
 
     n: int
     mean: float
@@ -148,7 +148,7 @@ class CovariateMeanSummary:
 
 @dataclass(frozen=True, slots=True)
 class CovariateRatioSummary:
-    """A ratio beside the same units' ratio from before their first exposure.
+    """A ratio, and the same units' ratio from before their first exposure.
 
     Order everywhere: numerator, denominator, earlier numerator, earlier denominator
     (y, x, y0, x0). Units without history have y0 = x0 = 0.
@@ -239,10 +239,10 @@ def smoothed_variance(n: int, successes: float) -> float:
 
 
 def without_rounding(variance: float, gross: float) -> float:
-    """A difference of variances; 0 where it is only the rounding error of its terms.
+    """A difference of variances; 0 if it is only the rounding error of its terms.
 
-    A metric that is the same in every unit would otherwise get a tiny variance, and with it a
-    certainty nobody has.
+    Otherwise a metric with the same value in every unit would get a tiny variance and false
+    certainty.
     """
     return variance if variance > _ROUNDING * gross else 0.0
 
@@ -273,7 +273,7 @@ def _check(n: int, values: Sequence[float], variances: Sequence[float]) -> None:
         raise SummaryError(f"n is {n}; count units from 0.")
     if not all(isfinite(value) for value in (*values, *variances)):
         raise SummaryError(
-            "A summary holds a value that is not a number; leave such units out before summing."
+            "A summary has a value that is not a number; leave out such units before summing."
         )
     if min(variances) < 0:
         raise SummaryError(f"A variance is {min(variances)}; variances are never below 0.")

@@ -1,8 +1,8 @@
-"""What one treatment's data prove about the primary metric and about each guardrail.
+"""The results of one treatment for the primary metric and for each guardrail.
 
-Everything here is told as a gain: above 0 the treatment is better, whichever way the metric
-itself is to go. `least_gain` and `most_gain` are one-sided always-valid bounds, at the levels for
-shipping and for rolling back; None where the data give no bound.
+All values are gains: above 0 the treatment is better, whichever direction of the metric is better.
+`least_gain` and `most_gain` are one-sided always-valid bounds, at the levels for shipping and for
+rolling back; None where the data give no bound.
 """
 
 from dataclasses import replace
@@ -66,7 +66,7 @@ class PrimaryResult(NamedTuple):
 
 
 class GuardrailResult(NamedTuple):
-    """`worst_case` is set where the arms are rated unequally; `least_gain` then allows for it.
+    """`worst_case` is set if the arms have different shares of ratings; `least_gain` includes it.
 
     `fewest_events` counts events or non-events, whichever are fewer, in the arm with fewer; None
     unless the metric is boolean.
@@ -121,7 +121,7 @@ def primary_result(
 def guardrail_results(
     plan: Plan, levels: Levels, control: ArmData, treatment: ArmData
 ) -> tuple[GuardrailResult, ...]:
-    """All guardrails of one treatment, in plan order; what a guarded rollout watches too."""
+    """All guardrails of one treatment, in plan order."""
     return tuple(
         guardrail_result(plan, levels, guardrail, before, after)
         for guardrail, before, after in zip(
@@ -192,10 +192,10 @@ def _bounded_difference(
 
 
 def _not_certain(arm: MeanSummary, bounds: Interval) -> MeanSummary:
-    """An arm in which every unit is alike gets the variance of one success and failure more.
+    """Gives an arm of identical units the variance with one more success and one more failure.
 
     Otherwise an arm that never fails, or always does, would have no variance, and two such arms
-    no result at all, however far apart they are.
+    would have no result at any distance.
     """
     if arm.variance > 0 or arm.n < 2:
         return arm
@@ -238,7 +238,7 @@ def _fewer_observations(control: Summary, treatment: Summary) -> int:
 
 
 def _observations(summary: Summary) -> int:
-    """Units that say something: with three ratings in all, a thousand units say little."""
+    """The number of units with values; at most the number of ratings."""
     match summary:
         case RatioSummary():
             return min(summary.n, round(summary.n * summary.denominator_mean))

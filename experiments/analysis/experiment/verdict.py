@@ -1,8 +1,8 @@
-"""Does this policy cost less, and is it at least not worse? One answer per look, at any time.
+"""The verdict: whether a policy improves the primary metric and is not worse on the guardrails.
 
-`judge` may be asked every day, or every minute: every bound it uses holds at all looks together,
-so that over an experiment's whole life, all phases included, a wrong `ship` has probability alpha
-at most, and so has a wrong `roll_back`.
+`judge` may be called at any time and any number of times: its bounds are valid at all looks
+together. Over all phases of an experiment, the probability of a wrong `ship` is at most alpha, and
+so is that of a wrong `roll_back`.
 """
 
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ __all__ = ["ArmVerdict", "Outcome", "Reason", "ReasonCode", "Verdict", "judge"]
 _NO_CHECKS = Health()
 
 
-# Of several treatments' verdicts the first of these speaks for the experiment: shipping one ends
-# the experiment, a harmful one must go, and as long as one is open it stays open.
+# With several treatments, the first of these is the experiment's verdict: shipping one ends the
+# experiment, a harmful one must be removed, and while one is undecided the experiment continues.
 _PRECEDENCE = (
     Outcome.SHIP,
     Outcome.ROLL_BACK,
@@ -41,7 +41,7 @@ _PRECEDENCE = (
 
 @dataclass(frozen=True, slots=True)
 class ArmVerdict:
-    """One treatment against the control. `expectation` says, where it may ship, what to expect."""
+    """One treatment compared with the control. `expectation`, if it may ship, is what to expect."""
 
     arm: str
     outcome: Outcome
@@ -54,10 +54,10 @@ class ArmVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The experiment's. `arm` is the treatment it is about, where it is about one.
+    """The experiment's verdict. `arm` is the treatment that it refers to, if there is one.
 
-    The arms' own outcomes are what their numbers alone say; when `outcome` is `unhealthy` they
-    must not be acted on.
+    The arms' own outcomes follow from their numbers alone; do not act on them if `outcome` is
+    `unhealthy`.
     """
 
     outcome: Outcome
@@ -69,7 +69,7 @@ class Verdict:
 
 
 class _Maturity(NamedTuple):
-    """How far the experiment has come, against what its plan asks for."""
+    """The experiment's progress compared with its plan."""
 
     units: int
     days: float
@@ -86,8 +86,8 @@ def judge(
 ) -> Verdict:
     """The verdict of the current phase, on `days` days with counted units in each arm.
 
-    An alarm makes it `unhealthy` whatever the numbers. Raises PlanError where the data do not fit
-    the plan.
+    An alarm makes it `unhealthy` regardless of the numbers. Raises PlanError if the data do not
+    match the plan.
     """
     _check_fit(plan, (control, *treatments))
     if not treatments:
@@ -180,7 +180,7 @@ def _best_of(arms: tuple[ArmVerdict, ...]) -> Verdict:
 
 
 def _spoken_for(arms: Sequence[ArmVerdict]) -> ArmVerdict:
-    """The treatment that speaks for the experiment; of equals the one that gains most."""
+    """The treatment that determines the verdict; among equals the one with the largest gain."""
     return min(arms, key=lambda arm: (_PRECEDENCE.index(arm.outcome), -_gain(arm.primary)))
 
 

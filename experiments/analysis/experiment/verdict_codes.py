@@ -1,4 +1,4 @@
-"""The words of a verdict: its outcomes, and the reasons it can have."""
+"""The codes of a verdict: its outcomes and reasons."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -32,7 +32,7 @@ class ReasonCode(StrEnum):
 
 
 class Reason(NamedTuple):
-    """One thing the verdict rests on.
+    """One reason of the verdict.
 
     `value` and `limit` are gains (above 0 is better) in the metric's unit for the codes about
     metrics, counts for the others; `metric` is the check's code where the code is `health`.

@@ -1,4 +1,4 @@
-"""Verdicts in plain words: one sentence an operator can act on, with the numbers it rests on."""
+"""Verdicts as text: one sentence with its numbers, on which an operator can act."""
 
 from collections.abc import Callable, Sequence
 from math import floor
@@ -26,29 +26,29 @@ def arm_sentence(
     guardrails: Sequence[GuardrailResult],
     reasons: Sequence[Reason],
 ) -> str:
-    """What `outcome` means for the arm, told with its primary metric and guardrails."""
-    told = {
+    """The meaning of `outcome` for the arm, with its primary metric and guardrails."""
+    sentences = {
         Outcome.SHIP: _ship,
         Outcome.ROLL_BACK: _roll_back,
         Outcome.NO_DIFFERENCE: _no_difference,
         Outcome.MIXED: _mixed,
         Outcome.KEEP_RUNNING: _keep_running,
     }
-    if outcome in told:
-        return told[outcome](arm, primary, guardrails)
+    if outcome in sentences:
+        return sentences[outcome](arm, primary, guardrails)
     return f'Not enough data for "{arm}" yet: {_waiting_for(reasons)}.'
 
 
 def expectation(primary: PrimaryResult, prior_sd: float) -> str:
-    """What to expect of an arm that ships: one line, with what its number is."""
+    """What to expect of a shipped arm, and what the number means."""
     if primary.shrunken is None:
         return ""
     lift = primary.shrunken
     change = f"{_percent(lift)(abs(lift))} % {'lower' if lift < 0 else 'higher'}"
     return (
-        f"Expect {primary.name} to be about {change} from now on. An estimate that is large enough "
-        "to ship is too large on average; this one is shrunk towards no change, with the spread of "
-        f"effects that the plan assumes ({100 * prior_sd:g} %)."
+        f"Expect {primary.name} to be about {change} from now on. Estimates that are large enough "
+        "to ship are too large on average, so this one is shrunk towards no change, with the "
+        f"plan's standard deviation of effects ({100 * prior_sd:g} %)."
     )
 
 
@@ -59,21 +59,21 @@ def unhealthy_sentence(messages: Sequence[str]) -> str:
 def reason_message(
     code: ReasonCode, metric: str | None, value: float | None, limit: float | None
 ) -> str:
-    """One reason in words; gains are told in the metric's own unit."""
+    """One reason as text; gains are in the metric's own unit."""
     seen, allowed = _number(value), _number(limit)
     messages = {
         ReasonCode.TOO_FEW_UNITS: f"{seen} of {allowed} units in the smaller arm",
         ReasonCode.TOO_FEW_DAYS: f"{_days(value)} of {allowed} days",
-        ReasonCode.TOO_FEW_EVENTS: f"{seen} of {allowed} {metric} events or non-events an arm",
+        ReasonCode.TOO_FEW_EVENTS: f"{seen} of {allowed} {metric} events or non-events per arm",
         ReasonCode.NO_RESULT: f"{metric} has no result yet",
         ReasonCode.PRIMARY_BETTER: f"{metric} is better by at least {seen}",
-        ReasonCode.PRIMARY_WORSE: f"{metric} is worse for certain: its gain is at most {seen}",
-        ReasonCode.PRIMARY_SAME: f"{metric} differs by less than {allowed}, the least that counts",
+        ReasonCode.PRIMARY_WORSE: f"{metric} is certainly worse: its gain is at most {seen}",
+        ReasonCode.PRIMARY_SAME: f"{metric} differs by less than the relevant {allowed}",
         ReasonCode.PRIMARY_UNDECIDED: f"{metric} is not yet certain to be better",
         ReasonCode.GUARDRAIL_INSIDE: f"{metric} is inside its margin: at least {seen} of {allowed}",
         ReasonCode.GUARDRAIL_BROKEN: f"{metric} is outside its margin: at most {seen} of {allowed}",
         ReasonCode.GUARDRAIL_UNDECIDED: f"{metric} may still be outside its margin of {allowed}",
-        ReasonCode.RATINGS_DIFFER: f"{metric} is rated unequally often: its worst case counts",
+        ReasonCode.RATINGS_DIFFER: f"{metric} has different shares of ratings: worst case used",
         ReasonCode.PLANNED_SIZE_REACHED: f"the planned {allowed} units are reached",
     }
     return messages[code]
@@ -94,7 +94,7 @@ def _roll_back(arm: str, primary: PrimaryResult, guardrails: Sequence[GuardrailR
 def _no_difference(arm: str, primary: PrimaryResult, guardrails: Sequence[GuardrailResult]) -> str:
     losses = " and ".join(_at_most(result) for result in guardrails)
     return (
-        f'No difference: with "{arm}" {primary.name} changes by less than is worth having, and '
+        f'No difference: with "{arm}" {primary.name} changes by less than the target effect, and '
         f"{losses}. Routing this way does not pay here."
     )
 
@@ -117,12 +117,12 @@ def _keep_running(arm: str, primary: PrimaryResult, guardrails: Sequence[Guardra
 
 def _waiting_for(reasons: Sequence[Reason]) -> str:
     codes = {reason.code for reason in reasons}
-    # Too few units are why there is no result: said once.
+    # Too few units are the reason for no result: report only one of them.
     said = set(_WAITED_FOR) - (
         {ReasonCode.NO_RESULT} if ReasonCode.TOO_FEW_UNITS in codes else set()
     )
     messages = [reason.message for reason in reasons if reason.code in said]
-    return ", ".join(messages) or "results are about to come"
+    return ", ".join(messages) or "results are due soon"
 
 
 def _change(primary: PrimaryResult) -> str:
@@ -133,7 +133,7 @@ def _change(primary: PrimaryResult) -> str:
     word, turn = (less, -1) if falls else (more, 1)
     if effect.relative is None:
         return f"{verb} {word}"
-    # Told in the direction of the change: "31 % less", never "-31 % more".
+    # In the direction of the change: "31 % less", never "-31 % more".
     show = _percent(effect.relative)
     change = f"{verb} {show(turn * effect.relative)} % {word}"
     if primary.relative_interval is None:
@@ -175,7 +175,7 @@ def _at_least(result: GuardrailResult) -> str:
 def _may_be(result: GuardrailResult) -> str:
     guardrail, least = result.guardrail, result.least_gain
     if least is None or result.status is GuardrailStatus.NO_RESULT:
-        return f"{result.name} is not known well enough"
+        return f"{result.name} has too little data"
     could = f"{result.name} could still be {_amount(guardrail, least)} {_side(guardrail, least)}"
     return f"{could}; {_allowed(guardrail)}"
 

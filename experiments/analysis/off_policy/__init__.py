@@ -1,1 +1,1 @@
-"""What another policy would have cost and how good it would have been, from the log."""
+"""Off-policy estimates: another policy's cost and quality, from the log."""

@@ -1,14 +1,14 @@
-"""Which ratings count, and how likely each was: random audits alone where they suffice.
+"""Which ratings count, and their probabilities: only random audits if there are enough.
 
-Who volunteers a rating may depend on the answer, and no model of who rates can undo that. An audit
-can: decisions are drawn by a hash, whatever came of them, and rated. Where a domain has enough
-audited ratings only these count, for the decisions an audit could have drawn; volunteers then say
-nothing, not even about what is expected of an answer. Elsewhere all ratings count, weighted by how
-likely they were given what is recorded, which holds only if they are missing at random given that.
+Whether users rate may depend on the answer, and no model of rating can correct for that. An audit
+can: it selects decisions by a hash, independent of their outcome, and has them rated. If a domain
+has enough audited ratings, only these count, for the decisions that an audit could have selected;
+voluntary ratings are not used at all. Otherwise all ratings count, weighted by their probability
+given the recorded data, which is correct only if ratings are missing at random given these data.
 
-Decisions that an audit draws with the same probability are a group (an experiment's phase). That
-probability is the share drawn; where some of the drawn were never rated, it is multiplied by how
-likely a drawn decision is rated.
+Decisions that an audit selects with the same probability form a group (an experiment's phase). That
+probability is the selected share; if some selected decisions were never rated, it is multiplied by
+the probability that a selected decision is rated.
 """
 
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from experiments.analysis.off_policy.nuisance import SIDES, Cells, Floats, Ints,
 Rows = NDArray[np.bool_]
 
 MIN_AUDITED = 60
-"""Audited ratings of a domain from which on volunteers no longer count in it."""
+"""With this many audited ratings of a domain, its voluntary ratings no longer count."""
 
 
 class Seen(NamedTuple):
@@ -69,7 +69,7 @@ def seen_ratings(
 
 
 def all_seen(seen: Rows) -> Seen:
-    """A metric that is known of `seen` and asked of no others, such as cost."""
+    """For a metric that is known of `seen`, such as cost."""
     n = len(seen)
     certain = np.ones((n, SIDES))
     return Seen(seen, seen, certain, certain, np.zeros((n, SIDES), bool), np.zeros(n, bool))

@@ -1,7 +1,7 @@
 """The doubly robust estimate at every threshold of one router, in one pass over sorted scores.
 
-From one threshold to the next only the requests whose score lies between change sides, so the sums
-by unit change by those alone.
+From one threshold to the next, only requests with a score between them change sides, so the sums by
+unit change only by these.
 """
 
 from collections.abc import Sequence
@@ -31,11 +31,11 @@ from experiments.analysis.off_policy.estimates import (
 from experiments.analysis.off_policy.nuisance import Floats, Ints
 
 LEAST_OVERLAP = 0.95
-"""Below this share a point would be about other requests than its neighbours: it has no value."""
+"""Below this share a point would cover other requests than its neighbors, so it has no value."""
 
 
 class CurvePoint(NamedTuple):
-    """What one threshold would do. Quality and cost are without value where the log cannot say."""
+    """The effect of one threshold. Quality and cost have no value without overlap."""
 
     threshold: float
     strong_share: float
@@ -100,7 +100,7 @@ class _Sums:
         return unseen_variance(self.good, self.explorations) * max(self.squares, 0.0)
 
     def _has_enough(self) -> bool:
-        """As `Estimates.has_enough` says it of one candidate."""
+        """Like `Estimates.has_enough`."""
         counted = self.parts >= LEAST_PART * self.n
         total = self.explorations if self.rare else self.matching
         return total >= MIN_EXPLORATIONS and bool(
@@ -136,8 +136,8 @@ def curve(
 
 
 def _overlaps(odds: Floats, ends: Ints) -> Floats:
-    """The share of requests, in order of their scores, that the log can answer for where those
-    before each of `ends` go to the weak side."""
+    """The share of requests with overlap, if those before each of `ends`, in order of score, go to
+    the weak side."""
     weak, strong = (np.r_[0, np.cumsum(odds[:, side] >= LEAST_ODDS)] for side in (WEAK, STRONG))
     return np.asarray((weak[ends] + strong[-1] - strong[ends]) / len(odds), np.float64)
 

@@ -1,29 +1,29 @@
-"""What another policy would have cost and how good its answers would have been, from the log.
+"""Estimates another policy's cost and quality from the log.
 
-Every decision was stored with the probability of each model it could have been sent to. A decision
-that happened to go where the candidate would have sent it stands for all that are like it: it
-counts `1 / P(that model)`. Three estimators of a mean over requests, for a candidate that sends
-request i to side `d_i` of a pair:
+Every decision is stored with the probability of each model that it could have been sent to. A
+decision that went where the candidate would have sent it represents all similar ones: its weight is
+`1 / P(that model)`. Three estimators of a mean over requests, for a candidate that sends request i
+to side `d_i` of a pair:
 
 - inverse propensity: ``mean(w Y)``, ``w = [went to d_i] / P(d_i)``;
-- self-normalised: ``sum(w Y) / sum(w)``, within strata;
-- doubly robust: ``mean(m + w (Y - m))``, ``m`` what a model fitted on other units expects of `d_i`
+- self-normalized: ``sum(w Y) / sum(w)``, within strata;
+- doubly robust: ``mean(m + w (Y - m))``, ``m`` the prediction for `d_i` by a model fitted on other
+  units
   (Dudik et al. 2014, "Doubly Robust Policy Evaluation and Optimization").
 
-The *intended* model counts: a later failure is an outcome. Quality is known of rated decisions
-only, so `w` is divided by the probability of being rated too. Requests of one unit are alike:
-intervals come from sums over units, with Student's t whose degrees of freedom allow for how few
-of them carry the weight (Satterthwaite). Explored yes-or-no ratings take their variance from one
-good and one bad more than were seen, or sixty good ones would leave no doubt at all (Agresti and
+The *intended* model counts: a later failure is an outcome. Quality is known for rated decisions
+only, so `w` is also divided by the probability of a rating. Requests of a unit are similar:
+intervals use sums over units and Student's t, with degrees of freedom that account for how few
+units have most of the weight (Satterthwaite). The variance of explored yes-or-no ratings includes
+one more good and one more bad rating, or sixty good ones would have no uncertainty (Agresti and
 Caffo 2000, "Simple and Effective Confidence Intervals for Proportions and Differences of
 Proportions Result from Adding Two Successes and Two Failures"). Strata (revisions) have means of
 their own, because what a later revision did may follow from the outcomes of an earlier one.
 
-Where the log could not have done what the candidate does, it says nothing: such requests are left
-out of the estimate and counted as without overlap. Where it could have, but hardly ever does, too
-few ratings may have come for an interval: requests are parted by how likely the candidate's side
-was, and every part that is not tiny needs enough of its own. Many ratings from elsewhere do not
-make up for a part of which nothing came.
+Requests that could not have gone where the candidate sends them have no overlap: they are left out
+of the estimate and counted. If they rarely went there, there may be too few ratings for an
+interval: requests are grouped by the probability of the candidate's side, and every group that is
+not tiny needs enough ratings. Many ratings in other groups do not replace them.
 """
 
 from dataclasses import dataclass
@@ -48,20 +48,20 @@ Rows = NDArray[np.bool_]
 
 WEAK, STRONG, OTHER = 0, 1, 2
 LEAST_ODDS = 0.002
-"""Below this probability one matching decision would stand for more than 500: no overlap."""
+"""Below this probability, one matching decision would represent more than 500: no overlap."""
 MIN_EXPLORATIONS = 60
-"""Of each part of similar odds."""
+"""Needed in each part of similar odds."""
 LEAST_PART = 0.01
 """A part with a smaller share of the requests needs no ratings of its own."""
 GOOD = 0.5
 """A yes-or-no rating above this is a yes; an average of several may lie between."""
 _YES_OR_NO = 0.95
 RARE = 0.5
-"""At or below this probability, going where the candidate would have sent it is an exploration."""
+"""At or below this probability, a matching decision counts as an exploration."""
 _PART_ENDS = np.array([0.008, 0.032, 0.128, RARE])
 """Where parts of similar odds end: weights differ at most fourfold within one."""
 PARTS = len(_PART_ENDS)
-"""Explored ones; what the log did more often than not is a part more, which needs no floor."""
+"""Explored parts; requests that usually went there are a further part without a minimum."""
 MOST_SKEW = 0.15
 """Of an estimate's distribution. By Edgeworth's expansion the truth then lies above an interval of
 95 % in 3.8 % of cases instead of 2.5 %. Where costs have tails samples show less skew than there
@@ -299,7 +299,7 @@ def estimate(
 ) -> WhatIf:
     """The candidate that sends the requests of `to_strong` to the strong side, the rest to the
     weak one; over all requests or those of `rows`. Strong shares are of the `decided` requests:
-    what the candidate would have done with the others nobody knows."""
+    the candidate's choice for the others is unknown."""
     log = known.log
     asked = np.ones(len(log), bool) if rows is None else rows
     sure = asked if decided is None else asked & decided

@@ -1,11 +1,11 @@
-"""What off-policy estimates need beside the log: expected outcomes, and who gets rated.
+"""Models for off-policy estimates: expected outcomes, and the probability of a rating.
 
 Both are small regressions on domain, score (its rank, and a step for each bin) and prompt length,
-and on a further score where another router is asked about. There is one for each side of a pair,
-fitted on counts in cells, so that a million rows cost no more than their counting. They are
-cross-fitted: what is predicted for a unit was fitted without that unit. An
-outcome model that is wrong costs width, not truth; a rating model that is wrong costs truth, which
-is why the ratings of an experiment's audit are worth having.
+and on a second score if the candidate uses another router. There is one for each side of a pair,
+fitted on counts in cells, so that a million rows take little more than counting. They are
+cross-fitted: the prediction for a unit is fitted without that unit. A wrong outcome model makes
+intervals wider, but not biased; a wrong rating model biases the estimate, which an audit of an
+experiment's decisions avoids.
 """
 
 from dataclasses import dataclass

@@ -72,7 +72,7 @@ def measure(scores: ArrayLike, strong: ArrayLike, weak: ArrayLike) -> Measures:
 
 
 def measure_random(strong: ArrayLike, weak: ArrayLike) -> Measures:
-    """What a coin gets on average: every prompt has the same score."""
+    """The random router on average: every prompt has the same score."""
     return measure(np.zeros(len(np.asarray(strong))), strong, weak)
 
 

@@ -1,8 +1,8 @@
-"""A policy over several models, on prompts of which every model's answer is known.
+"""Evaluates a policy over several models on prompts with every model's answer.
 
-Beside it stand always each model, a coin with the policy's own shares, and an oracle that knows
-all answers and takes the cheapest of the best. Intervals are percentiles of a bootstrap over bags
-of prompts, as in `curves`: everything is drawn together, so differences are those of one draw.
+Baselines: always each model, a random router with the policy's shares, and the oracle, which uses
+the cheapest of the best answers. Intervals are percentiles of a bootstrap over bags of prompts, as
+in `curves`. All are resampled together, so differences are paired.
 """
 
 from typing import NamedTuple
@@ -63,8 +63,8 @@ def assess_several(
     exact, drawn = (
         _measures(*(_means(part, *over) for part in parts)) for over in (whole, (bag, times))
     )
-    told = {name: _estimate(values, drawn[name]) for name, values in exact.items()}
-    return _figures(len(chosen), quality.shape[1], told)
+    found = {name: _estimate(values, drawn[name]) for name, values in exact.items()}
+    return _figures(len(chosen), quality.shape[1], found)
 
 
 def _parts(chosen: Codes, quality: Floats, cost: Floats) -> tuple[Floats, ...]:
@@ -93,7 +93,7 @@ def _means(columns: Floats, bag: Codes, times: Floats) -> Floats:
 def _measures(
     share: Floats, quality: Floats, cost: Floats, ours: Floats, oracle: Floats
 ) -> dict[str, Floats]:
-    coin, coin_cost = (share * quality).sum(axis=1), (share * cost).sum(axis=1)
+    random_quality, random_cost = (share * quality).sum(axis=1), (share * cost).sum(axis=1)
     first = cost[:, 0]
     by_model = {
         f"{name} {place}": column
@@ -105,11 +105,11 @@ def _measures(
         "policy cost": ours[:, 1],
         "oracle": oracle[:, 0],
         "oracle cost": oracle[:, 1],
-        "random": coin,
-        "random cost": coin_cost,
-        "over random": ours[:, 0] - coin,
+        "random": random_quality,
+        "random cost": random_cost,
+        "over random": ours[:, 0] - random_quality,
         "against first": 1 - ours[:, 1] / np.where(first > 0, first, np.nan),
-        "against random": 1 - ours[:, 1] / np.where(coin_cost > 0, coin_cost, np.nan),
+        "against random": 1 - ours[:, 1] / np.where(random_cost > 0, random_cost, np.nan),
     }
 
 
@@ -120,19 +120,19 @@ def _estimate(exact: Floats, drawn: Floats) -> Estimate:
     return Estimate(value, *within) if within else Estimate(value, np.nan, np.nan)
 
 
-def _figures(n: int, models: int, told: dict[str, Estimate]) -> SeveralFigures:
+def _figures(n: int, models: int, found: dict[str, Estimate]) -> SeveralFigures:
     def known(name: str) -> Estimate | None:
-        return told[name] if np.isfinite(told[name].value) else None
+        return found[name] if np.isfinite(found[name].value) else None
 
     places = range(models)
     return SeveralFigures(
         n=n,
-        shares=tuple(told[f"share {place}"] for place in places),
-        policy=Figures(told["policy"], known("policy cost")),
-        always=tuple(Figures(told[f"quality {one}"], known(f"cost {one}")) for one in places),
-        random=Figures(told["random"], known("random cost")),
-        oracle=Figures(told["oracle"], known("oracle cost")),
-        over_random=told["over random"],
+        shares=tuple(found[f"share {place}"] for place in places),
+        policy=Figures(found["policy"], known("policy cost")),
+        always=tuple(Figures(found[f"quality {one}"], known(f"cost {one}")) for one in places),
+        random=Figures(found["random"], known("random cost")),
+        oracle=Figures(found["oracle"], known("oracle cost")),
+        over_random=found["over random"],
         saving_against_first=known("against first"),
         saving_against_random=known("against random"),
     )

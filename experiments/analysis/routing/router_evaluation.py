@@ -4,7 +4,7 @@ Savings compare costs *at equal quality*:
 
 - against strong: at the smallest strong share whose quality is the strong model's own;
 - at 95 %: at the smallest strong share whose quality is 95 % of the strong model's;
-- against random: at that same 95 % point, with the coin that reaches the same quality.
+- against random: at that same 95 % point, with the random router that reaches the same quality.
 
 A saving is the share of the other's cost that is not spent. It is None where a cost is not known,
 and against random also where the strong model is not surely better.
@@ -99,7 +99,7 @@ def assess(
     resamples: int = RESAMPLES,
 ) -> Assessment:
     """Costs are nano-dollars a prompt. `units` are numbers of what is drawn together, else every
-    prompt is drawn alone. `ties` None leaves the reliability out (a coin, an oracle).
+    prompt is drawn alone. `ties` None leaves the reliability out (random router, oracle).
 
     Raises ValueError for no prompt, or scores and qualities that are not finite.
     """
@@ -138,16 +138,16 @@ def _figures(curves: Curves) -> dict[str, Floats]:
     at_95 = curves.first_share(curves.quality, 0.95 * strong)
     reached = curves.at(curves.quality, at_95)
     gap = np.where(strong > weak, strong - weak, np.nan)
-    coin = np.clip((reached - weak) / gap, 0.0, 1.0)
+    random = np.clip((reached - weak) / gap, 0.0, 1.0)
     cost = curves.at(curves.cost, at_95)
-    coin_cost = curves.cost[:, 0] + coin * (dear - curves.cost[:, 0])
+    random_cost = curves.cost[:, 0] + random * (dear - curves.cost[:, 0])
     half = np.full(len(rows), 0.5)
     return {
         "pgr": curves.at(curves.pgr(), half),
         "saving_against_strong": 1 - _ratio(curves.at(curves.cost, equal), dear),
         "saving_at_95": 1 - _ratio(cost, dear),
-        "saving_against_random": 1 - _ratio(cost, coin_cost),
-        "calls_against_random": np.where(coin > 0, 1 - _ratio(at_95, coin), 0.0),
+        "saving_against_random": 1 - _ratio(cost, random_cost),
+        "calls_against_random": np.where(random > 0, 1 - _ratio(at_95, random), 0.0),
     }
 
 
