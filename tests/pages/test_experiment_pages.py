@@ -211,7 +211,7 @@ def test_an_ended_experiment_says_what_it_was_when_it_was_stopped(viewer: Client
 def test_an_arm_that_is_not_there_is_not_shipped(operator: Client) -> None:
     to_ship()
     response = operator.post(f"{PAGE}ship/", {"arm": "other"}, follow=True)
-    assert "no arm &#x27;other&#x27;" in response.content.decode()
+    assert "Unknown arm &#x27;other&#x27;" in response.content.decode()
 
 
 def test_a_step_that_does_not_exist_and_a_get_are_refused(operator: Client) -> None:
