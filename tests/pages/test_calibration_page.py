@@ -95,7 +95,7 @@ def test_without_traffic_it_says_so(viewer: Client) -> None:
 
 def test_an_invalid_address_is_reported(viewer: Client) -> None:
     page = text(viewer, f"{PAGE}?domain=cooking&aim=luck&wanted=lots&delta=7")
-    assert "There is no domain &#x27;cooking&#x27;" in page
+    assert "Unknown domain &#x27;cooking&#x27;" in page
     assert "got “luck”" in page
     assert "“wanted” must be a number above 0; got “lots”" in page
 

@@ -141,8 +141,8 @@ def test_models_page_says_which_keep_failing_since_when_why_and_when_they_are_tr
     assert f"{STRONG} and {WEAK} are temporarily unavailable (circuit breaker open)." in content
     assert "2026-11-01 09:30 UTC" in content
     assert "Overloaded &lt;now&gt;." in content
-    assert f"Left alone until {now + timedelta(minutes=1):%H:%M:%S} UTC" in content
-    assert "The next call that would choose it tries it." in content
+    assert f"No calls until {now + timedelta(minutes=1):%H:%M:%S} UTC" in content
+    assert "The next call that would use it is the probe." in content
     assert content.count("circuit open</span>") == 4  # two models in both tables
 
 

@@ -87,7 +87,7 @@ def test_without_traffic_it_says_what_it_will_show(viewer: Client) -> None:
 def test_an_invalid_address_is_reported(viewer: Client) -> None:
     traffic(20)
     page = text(viewer, f"{PAGE}?domain=cooking&threshold=hot&method=magic&router=%00")
-    assert "There is no domain &#x27;cooking&#x27;" in page
+    assert "Unknown domain &#x27;cooking&#x27;" in page
     assert "got “hot”" in page
     assert "got “magic”" in page
 
@@ -97,7 +97,7 @@ def test_a_router_that_never_scored_is_refused_with_the_reason(viewer: Client) -
     Router.objects.create(name="late", kind="local_mf", enabled=False)
     page = text(viewer, f"{PAGE}?domain=technical&router=late&threshold=0.5")
     assert "The log cannot answer this question." in page
-    assert "only where prompts or their features are kept" in page
+    assert "needs stored prompts or features" in page
     page = text(viewer, f"{PAGE}?domain=technical&router=nobody&threshold=0.5")
     assert "Unknown router &#x27;nobody&#x27;" in page
 
