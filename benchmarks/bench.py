@@ -1,4 +1,4 @@
-"""`make bench`: how fast a prompt is scored, decided and answered, all in one run, peers beside it.
+"""`make bench`: measures scoring, deciding and answering, and other servers, in one run.
 
 Figures depend on the machine and on what else it does: compare those of one run. `cpu_ms` is the
 processor time of the whole server for one request, which other programs disturb least.

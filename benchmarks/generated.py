@@ -46,7 +46,7 @@ WORLDS = (
 
 
 class Arm(NamedTuple):
-    """A policy: always strong and always weak are thresholds nobody fails or reaches."""
+    """A policy: always strong and always weak are thresholds of 0 and above 1."""
 
     name: str
     method: str = "routellm"

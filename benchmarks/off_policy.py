@@ -179,15 +179,15 @@ class _Tally:
 
     def add(self, found: WhatIf, metric: str) -> None:
         self.overlaps.append(1 - found.without_overlap)
-        told = getattr(found, metric)
-        if told.doubly_robust.low is None or found.without_overlap > 0:
+        metric_estimate = getattr(found, metric)
+        if metric_estimate.doubly_robust.low is None or found.without_overlap > 0:
             return
         self.answered += 1
-        self.values.append(told.doubly_robust.value)
-        self.widths.append(_half(told.doubly_robust))
-        self.change_widths.append(_half(told.change))
+        self.values.append(metric_estimate.doubly_robust.value)
+        self.widths.append(_half(metric_estimate.doubly_robust))
+        self.change_widths.append(_half(metric_estimate.change))
         for name in ESTIMATORS:
-            bounds = getattr(told, name)
+            bounds = getattr(metric_estimate, name)
             self.hits[name] += bounds.low <= self.truth <= bounds.high
 
 

@@ -271,12 +271,12 @@ def coverage(rng: np.random.Generator, runs: int) -> Iterator[str]:
             for _ in range(runs):
                 asked = question(draw(own, world).logged, candidate)
                 found = answer(asked, candidate, with_curve=False).found
-                told = found.quality.doubly_robust
-                if told.low is None or told.high is None:
+                metric_estimate = found.quality.doubly_robust
+                if metric_estimate.low is None or metric_estimate.high is None:
                     continue
                 given += 1
-                hits += told.low <= truth <= told.high
-                errors.append((told.value or 0.0) - truth)
+                hits += metric_estimate.low <= truth <= metric_estimate.high
+                errors.append((metric_estimate.value or 0.0) - truth)
             yield line(
                 world.name,
                 f"{world.units:,}",
@@ -314,8 +314,8 @@ REQUESTS = (1500, 6000, 20_000)
 
 
 def costly(rng: np.random.Generator, tail: Tail, requests: int) -> Logged:
-    """A log by the toss of a coin, whose costs have a tail around what was expected."""
-    logged = draw(rng, World("coin", requests)).logged
+    """A log of random choices, whose costs have a heavy tail around their expectation."""
+    logged = draw(rng, World("random", requests)).logged
     return replace(logged, cost=logged.cost * tail.draw(rng, requests))
 
 

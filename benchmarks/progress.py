@@ -24,7 +24,7 @@ class LeftOut(NamedTuple):
 
 
 def report(what: str) -> None:
-    """A line for whoever waits; figures go to standard output."""
+    """Prints progress to standard error; results go to standard output."""
     print(f"{time.monotonic() - _begun:6.0f} s  {what}", file=sys.stderr, flush=True)
 
 

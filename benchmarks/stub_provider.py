@@ -60,7 +60,7 @@ class Call:
     done: bool = False
 
 
-class HungUpError(Exception):
+class ClientDisconnectedError(Exception):
     """The caller closed the connection."""
 
 
@@ -86,15 +86,15 @@ class Stub:
                 else:
                     _send(writer, 200, self._control(method, path, raw))
                 await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError, HungUpError):
+        except (asyncio.IncompleteReadError, ConnectionError, ClientDisconnectedError):
             pass
         finally:
             writer.close()
 
     def _control(self, method: str, path: str, raw: bytes) -> Any:
         if path == "/behave":
-            told = json.loads(raw)
-            self.behaviours[told["model"]] = Behaviour(**told["behaviour"])
+            message = json.loads(raw)
+            self.behaviours[message["model"]] = Behaviour(**message["behaviour"])
         elif path == "/calls" and method == "DELETE":
             self.calls.clear()
             self.most_at_once.clear()
@@ -132,7 +132,7 @@ class Stub:
             answer = _Answer(self._behaviour(model), body, writer, gone)
             await answer.send()
             call.done = True
-        except (HungUpError, ConnectionError):
+        except (ClientDisconnectedError, ConnectionError):
             call.hung_up = True
             raise
         finally:
@@ -149,14 +149,14 @@ class _Gone:
         self._watch: asyncio.Task[bytes] | None = None
 
     async def wait(self, seconds: float) -> None:
-        """Raises HungUpError when the caller goes meanwhile."""
+        """Raises ClientDisconnectedError if the caller disconnects during the wait."""
         if not seconds:
             return
         if self._watch is None:
             self._watch = asyncio.ensure_future(self._reader.read(1))
         done, _ = await asyncio.wait({self._watch}, timeout=seconds)
         if done:
-            raise HungUpError
+            raise ClientDisconnectedError
 
     async def stop(self) -> None:
         if self._watch is not None:

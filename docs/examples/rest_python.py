@@ -43,5 +43,5 @@ answer = post("feedback", {"items": [rating, {**rating, "source": "judge", "valu
 print("ratings:", [result["status"] for result in answer["results"]])
 
 savings = client.get("/api/v1/reports/savings").json()["total"]
-coin = savings["against"]["random"]
-print(f"saved {savings['saving']} USD against the baseline, {coin['saving']} against a coin")
+random = savings["against"]["random"]
+print(f"saved {savings['saving']} USD against the baseline, {random['saving']} against random")
