@@ -245,7 +245,7 @@ class DomainAdmin(ConfigurationAdmin):
                 request, self.opts, object_id
             )
         # Imported late, because every command would load the embeddings.
-        from experiments.routing.dry_run import trials  # noqa: PLC0415
+        from experiments.routing.playground import Side, try_prompt  # noqa: PLC0415
 
         text = request.POST.get("prompt", "")[:LONGEST_PROMPT]
         context = {
@@ -254,7 +254,9 @@ class DomainAdmin(ConfigurationAdmin):
             "opts": self.opts,
             "original": domain,
             "prompt": text,
-            "trials": trials(domain, text) if text.strip() else [],
+            "trials": try_prompt(text, "", (Side(), Side(domain=domain.name)))
+            if text.strip()
+            else [],
             "is_empty": request.method == "POST" and not text.strip(),
         }
         return TemplateResponse(request, "admin/experiments/domain/try.html", context)

@@ -163,7 +163,7 @@ def test_try_a_prompt_shows_both_tracks_and_stores_nothing(operator: Client) -> 
     url = reverse("admin:experiments_domain_try", args=[Domain.objects.get(name="legal").pk])
     response = operator.post(url, {"prompt": "May my landlord keep the deposit?"})
     titles = [trial.title for trial in response.context["trials"]]
-    assert titles == ["With domain detection", "As a prompt of Legal"]
+    assert titles == ["As configured now", "As legal, as configured now"]
     of_legal = response.context["trials"][1]
     assert of_legal.sentence.endswith(".")
     assert [station.name for station in of_legal.stations][:3] == ["prompt", "domain", "flag"]
