@@ -16,9 +16,9 @@ from experiments.core.wording import plural
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Headline
 from experiments.experimentation.lifecycle import LifecycleError
+from experiments.lab.actions import draft_trial
 from experiments.lab.rated_decisions import PRODUCTION
 from experiments.lab.training import manifest_of
-from experiments.lab.trial_experiments import draft_trial
 from experiments.models import BackgroundTask, Domain, OutcomeSet, Router
 from experiments.models.routers import LOCAL_KINDS
 from experiments.routers.checkpoints import Manifest

@@ -3,18 +3,23 @@
 No result goes live automatically: an operator takes each step, and each is a revision.
 """
 
+from itertools import chain, count
+
 from django.db import transaction
+from django.utils.text import slugify
 
 from experiments.configuration.document import policy_document
 from experiments.configuration.revisions import Author, lock_configuration, revision
 from experiments.core.policy import Method
 from experiments.experimentation.edits import create
 from experiments.lab.candidates import Candidate
+from experiments.lab.training import manifest_of
 from experiments.models import Calibration, Domain, Experiment, Flag, Rollout, Router
 from experiments.rollouts import lifecycle
+from experiments.routers.local import OVERALL
 from experiments.storage.transactions import retried
 
-MARGIN = 0.05
+MARGIN = 0.02
 STEPS = ((1, 24), (10, 24), (50, 48), (100, 0))
 
 
@@ -26,8 +31,22 @@ class LabError(Exception):
         super().__init__(message)
 
 
-def draft_experiment(candidate: Candidate, author: Author) -> Experiment:
-    """A draft with the domain's policy as control and the candidate as treatment.
+def draft_trial(router: Router, domain: Domain, author: Author) -> Experiment:
+    """A draft that compares a trained router with the domain's policy, at the threshold that sends
+    half of its held-out training prompts to the strong model.
+
+    Raises ValidationError, LifecycleError.
+    """
+    manifest = manifest_of(router)
+    known = manifest.thresholds if manifest else {}
+    threshold = float(known.get(domain.name, known.get(OVERALL, 0.5)))
+    candidate = Candidate(router=router.name, threshold=threshold, domain=domain.name)
+    return draft_experiment(candidate, author, key=f"{router.name}-in-{domain.name}")
+
+
+def draft_experiment(candidate: Candidate, author: Author, key: str = "") -> Experiment:
+    """A draft with the domain's policy as control and the candidate as treatment. `key` gets a
+    number if it is taken; the default is `DOMAIN-what-if`.
 
     Raises LabError without a domain, ValidationError for unknown models or routers.
     """
@@ -57,7 +76,7 @@ def draft_experiment(candidate: Candidate, author: Author) -> Experiment:
     }
     with transaction.atomic():
         lock_configuration()
-        return create(_free_key(domain.name), values, author)
+        return create(_free_key(key or f"{domain.name}-what-if"), values, author)
 
 
 @retried
@@ -127,10 +146,8 @@ def _domain(name: str) -> Domain:
     return domain
 
 
-def _free_key(domain: str) -> str:
-    stem = f"{domain.replace('_', '-')}-what-if"
+def _free_key(wanted: str) -> str:
+    stem = slugify(wanted.replace("_", "-"))[:70]
     taken = set(Experiment.objects.filter(key__startswith=stem).values_list("key", flat=True))
-    number = 1
-    while f"{stem}-{number}" in taken:
-        number += 1
-    return f"{stem}-{number}"
+    numbered = (f"{stem}-{number}" for number in count(2))
+    return next(key for key in chain([stem], numbered) if key not in taken)
