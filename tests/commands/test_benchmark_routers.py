@@ -64,7 +64,7 @@ def test_text_begins_with_the_answer(tmp_path: Path) -> None:
 
 
 def test_refusals(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="no outcome set 'nothing'"):
+    with pytest.raises(CommandError, match="Unknown outcome set 'nothing'"):
         run("nothing")
     with pytest.raises(CommandError, match="does not exist"):
         run(str(tmp_path / "none.csv"))
