@@ -51,18 +51,19 @@ _WORDS = {
     "comment pourquoi quand dans sur avec sans sous chez entre mon ma mes ton ta tes ses notre "
     "votre leur leurs je tu il elle nous vous ils ce cet cette ces ne pas au aux en faut peut peux "
     "dois ai suis faire moi qu se si ecris redige explique bonjour merci salut fais combien",
-    "pt": "nao voce uma um em os ao dos das pelo pela meu minha sao isso quais qual estou tenho "
-    "quero preciso obrigado ola fazer eu ela muito ja tambem que de para por como e da o",
-    "it": "il gli che di sono della dei nel nella alla non piu mio mia cosa quali quanto perche "
-    "anche questo questa voglio ho hai scrivi una un la le si e del con mi",
+    "pt": "com como posso faco nao voce uma um em os ao dos das pelo pela meu minha sao isso quais "
+    "qual estou tenho quero preciso obrigado ola fazer eu ela muito ja tambem que de "
+    "para por como e da o",
+    "it": "prepara sul dell il gli che di sono della dei nel nella alla non piu mio mia cosa quali "
+    "quanto perche anche questo questa voglio ho hai scrivi una un la le si e del con mi",
     "nl": "het een ik je niet wat hoe waarom welke mijn voor zijn dat kan moet heb schrijf de en",
-    "pl": "jest nie na sie jak czy dla moj moja jakie jaki mam przy od czym",
-    "tr": "bir ve icin nasil bu cok var nedir neden ile mi midir",
-    "sv": "och att det ar som inte jag hur vad ikke jeg og hvad hvordan",
+    "pl": "napisz jest nie na sie jak czy dla moj moja jakie jaki mam przy od czym",
+    "tr": "bir ve ne icin nasil bu cok var nedir neden ile mi midir",
+    "sv": "jag har haft ska fran ett mig och att det ar som inte hur vad ikke jeg og hvad hvordan",
     "id": "yang dan untuk dengan apa bagaimana saya ini itu adalah tidak cara",
     "vi": "cua va khong nhu nao cho toi gi duoc la",
     "ro": "pentru cum care sunt este din cu nu ce sa",
-    "cs": "jsou pro proc kdy jak na je co",
+    "cs": "muze jsou pro proc kdy jak na je co",
     "fi": "mika miten ovat miksi voi ja",
     "hu": "egy hogy az nem mit miert milyen es",
 }
@@ -112,7 +113,9 @@ def _language(text: str, tokens: Sequence[str], count_known: CountKnown) -> str:
     weak = len(_WEAK_ENGLISH & words)
     script, size = _script(text)
     latin = Counter(code for word in words for code in _LANGUAGES.get(word, ()) if code != ENGLISH)
-    language, hits = latin.most_common(1)[0] if latin else (UNDETERMINED, 0)
+    latin[UNDETERMINED] = 0
+    language = max(latin, key=lambda code: (latin[code], code in LISTED, code))
+    hits = latin[language]
     if english and max(size, hits) <= english + weak:
         return ENGLISH
     if size > hits:

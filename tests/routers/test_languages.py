@@ -41,6 +41,8 @@ def language(detector: LearnedDetector, text: str) -> str:
         ("부작용은 무엇인가요?", "other"),
         ("Jakie są skutki uboczne ibuprofenu?", "other"),
         ("Quais são os efeitos colaterais?", "other"),
+        ("Jag har haft feber i tre dagar", "other"),
+        ("Como posso investir dez mil euros com pouco risco?", "other"),
         ("عوارض جانبی ایبوپروفن چیست؟", "other"),
         ("ผลข้างเคียงของไอบูโพรเฟนคืออะไร", "other"),
     ],
