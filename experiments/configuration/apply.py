@@ -36,7 +36,7 @@ from experiments.configuration.experiment_section import (
 from experiments.configuration.metric_use import metrics_in_use
 from experiments.configuration.revisions import Author, changes_of, revision
 from experiments.configuration.row_lookup import named, placed
-from experiments.configuration.validation import problems_of_values
+from experiments.configuration.validation import nesting_problem, problems_of_values
 from experiments.core.detection import InvalidDomainError, InvalidPatternError
 from experiments.core.differences import Change
 from experiments.core.selection import GENERAL
@@ -165,6 +165,8 @@ def _earlier(number: int) -> Document:
 def _refuse_unknown_keys(document: Any) -> None:
     if not isinstance(document, dict):
         raise ConfigurationError(["The file is not a configuration: it must be a mapping."])
+    if problem := nesting_problem(document):
+        raise ConfigurationError([problem])
     if found := find_unstorable(document):
         raise ConfigurationError([f"{found.field} {found}"])
     problems = [

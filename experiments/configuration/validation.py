@@ -24,6 +24,30 @@ from experiments.models import (
     RoutingSettings,
 )
 
+# A document has about seven levels, and a router's arguments some more.
+MAX_NESTING = 50
+MAX_VALUES = 1_000_000
+
+
+def nesting_problem(document: Any) -> str | None:
+    """Why the document is too large to check, or None. Does not recurse.
+
+    Aliases of YAML (`*name`) can contain themselves, or multiply: ten levels of ten aliases are
+    ten thousand million values.
+    """
+    rest, values = [(document, 1)], 0
+    while rest:
+        value, depth = rest.pop()
+        values += 1
+        if depth > MAX_NESTING:
+            return f"The file is nested deeper than {MAX_NESTING} levels, or contains itself."
+        if values + len(rest) > MAX_VALUES:
+            return f"The file holds more than {MAX_VALUES:,} values."
+        inside = value.values() if isinstance(value, dict) else value
+        if isinstance(value, dict | list):
+            rest.extend((each, depth + 1) for each in inside)
+    return None
+
 
 class Shape(NamedTuple):
     holds: Callable[[Any], bool]

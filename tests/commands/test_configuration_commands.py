@@ -87,6 +87,36 @@ def test_a_value_of_another_kind_is_refused_by_its_path() -> None:
     assert refused > 70
 
 
+ALIASES = "\n".join(
+    [
+        "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]",
+        *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("models: " + "[" * 5000 + "]" * 5000, "is nested too deeply"),
+        ("models: " + "{a: " * 60 + "1" + "}" * 60, "nested deeper than 50 levels"),
+        ("models: &m {x: *m}", "nested deeper than 50 levels, or contains itself"),
+        (ALIASES, "more than 1,000,000 values"),
+        ("models: {a: 2026-06-31}", "is not YAML: day is out of range"),
+        (b"models: \xff", "is not YAML"),
+        ("models: [", "is not YAML"),
+    ],
+    ids=["brackets", "mappings", "itself", "aliases", "day", "utf-8", "open"],
+)
+def test_a_file_that_cannot_be_read_ends_in_an_error(
+    text: str | bytes, problem: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "new.yaml"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(CommandError, match=problem):
+        run("apply_config", str(file), dry_run=True)
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [

@@ -46,5 +46,7 @@ def _read(path: Path) -> Any:
         return yaml.safe_load(path.read_text())
     except OSError as error:
         raise CommandError(f"Cannot read {path}: {error.strerror}.") from error
-    except yaml.YAMLError as error:
+    except RecursionError:
+        raise CommandError(f"{path} is nested too deeply.") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a day such as 31 June
         raise CommandError(f"{path} is not YAML: {error}.") from error
