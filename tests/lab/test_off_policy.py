@@ -321,7 +321,7 @@ def test_a_clipped_rate_and_a_limit_are_told() -> None:
     found = what_if(SPAN, WEAK, limit=50)
     assert "Only the newest 50 decisions were read" in weights_words(found)
     told = weights_words(found._replace(found=found.found._replace(clipped=0.031)))
-    assert "clipped for 3.1 % of the rated" in told
+    assert "clipped for 3.1 % of the ratings" in told
 
 
 @pytest.mark.parametrize(
