@@ -1,7 +1,6 @@
 """Decisions, read-only: a list that is fast with millions of rows, and a page that explains."""
 
 import uuid
-from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
@@ -20,11 +19,10 @@ from experiments.admin.decision_filters import (
     TimeFilter,
 )
 from experiments.admin.paging import BoundedPaginator, NewestFirst
-from experiments.core.money import NANO
-from experiments.core.wording import comparison, dollars
 from experiments.decisions import explanation
 from experiments.decisions.attempt_changes import changes_of
 from experiments.decisions.replay_check import check_replay
+from experiments.formatting import comparison, dollars, plain_dollars
 from experiments.models import Attempt, Decision, Feedback, Outcome
 from experiments.storage.unit_hash import hash_unit
 
@@ -240,7 +238,7 @@ def _as_id(term: str) -> uuid.UUID | None:
 
 def _per_thousand(nano: int) -> str:
     """The same precision in the whole column."""
-    return f"{Decimal(nano * 1_000) / NANO:,.2f}"
+    return plain_dollars(1000 * nano)
 
 
 def _money(nano: int | None) -> str:

@@ -23,7 +23,7 @@ from experiments.admin.forms import (
 )
 from experiments.core.detection import InvalidPatternError, compile_pattern
 from experiments.core.policy import Method
-from experiments.core.wording import percent
+from experiments.formatting import percentage
 from experiments.models import Domain, DomainExample, Flag, LanguageModel
 
 LONGEST_PROMPT = 100_000
@@ -202,7 +202,7 @@ class DomainAdmin(ConfigurationAdmin):
         if flag is None:
             return "no flag yet"
         url = reverse("admin:experiments_flag_change", args=[flag.pk])
-        return format_html('<a href="{}">{}</a>', url, percent(float(flag.percentage)))
+        return format_html('<a href="{}">{}</a>', url, percentage(float(flag.percentage)))
 
     @admin.display(description="answered by")
     def answered_by(self, row: Domain) -> str:

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from experiments.admin.base import ConfigurationAdmin
 from experiments.admin.forms import ConfigurationForm, LinesField
-from experiments.core.wording import plural
+from experiments.formatting import plural
 from experiments.limits.credentials import problem_of
 from experiments.models import ProviderEndpoint
 

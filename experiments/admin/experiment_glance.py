@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from experiments.core.wording import percent
 from experiments.experimentation.effects import MetricEffect
 from experiments.experimentation.results import ArmSummary, Results
+from experiments.formatting import number, share, signed
 
 
 class ArmLine(NamedTuple):
@@ -67,9 +67,9 @@ def _arm(arm: ArmSummary) -> ArmLine:
         name=f"{arm.name} (control)" if arm.is_control else arm.name,
         units=f"{arm.units:,}{waiting}",
         requests=f"{arm.requests:,}",
-        cost="none yet" if arm.cost_per_request is None else f"{1000 * arm.cost_per_request:.4f}",
-        quality="not rated" if arm.quality is None else f"{arm.quality:.3f}",
-        strong_share="none yet" if arm.strong_share is None else percent(100 * arm.strong_share),
+        cost="none yet" if arm.cost_per_request is None else number(1000 * arm.cost_per_request, 4),
+        quality="not rated" if arm.quality is None else number(arm.quality, 3),
+        strong_share="none yet" if arm.strong_share is None else share(arm.strong_share),
     )
 
 
@@ -87,7 +87,7 @@ def _effect(one: MetricEffect) -> EffectLine:
 def _amount(one: MetricEffect, value: float) -> str:
     """Costs per 1,000 requests, shares in points, the rest in the metric's unit."""
     if one.unit == "USD":
-        return f"{1000 * value:+.4f} USD per 1,000"
+        return f"{signed(1000 * value, 4)} USD per 1,000"
     if one.unit is None:
-        return f"{100 * value:+.2f} points"
-    return f"{value:+.2f} {one.unit}"
+        return f"{signed(100 * value)} points"
+    return f"{signed(value)} {one.unit}"

@@ -16,7 +16,7 @@ from experiments.admin.base import ConfigurationAdmin, TabularInline
 from experiments.admin.forms import InlineForm, InlineFormSet
 from experiments.admin.submits import ConfirmationRequired, PercentageChange, posted, submit_of
 from experiments.core.policy import MASTER_FLAG
-from experiments.core.wording import percent, plural
+from experiments.formatting import percentage, plural
 from experiments.models import Flag, FlagEntry
 from experiments.rollouts.preview import RolloutPreview, preview
 from experiments.storage.unit_hash import hash_unit
@@ -174,7 +174,7 @@ class FlagAdmin(ConfigurationAdmin):
 
 def _preview_of(change: PercentageChange) -> Preview:
     flag: Flag = change.flag
-    before, after = percent(float(change.before)), percent(float(change.after))
+    before, after = percentage(float(change.before)), percentage(float(change.after))
     if flag.kind == Flag.Kind.SWITCH:
         sentence = (
             f"This switches it {'on' if flag.is_on_for_all else 'off'} for all units at once."

@@ -14,7 +14,7 @@ from experiments.admin.base import PageAdmin
 from experiments.admin.forms import LinesField, WordsField
 from experiments.analytics.key_use import with_spending
 from experiments.core.money import NANO
-from experiments.core.wording import dollars, plural
+from experiments.formatting import dollars, plural
 from experiments.models import APIKey, Domain, LanguageModel, Scope
 
 SCOPES = [

@@ -19,7 +19,7 @@ from experiments.admin.forms import (
     name_field,
 )
 from experiments.core.money import price_on
-from experiments.core.wording import dollars
+from experiments.formatting import dollars
 from experiments.models import LanguageModel, ModelPrice
 from experiments.models.catalog import CAPABILITIES, PART_PRICES, price_order
 

@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from experiments.admin.base import PageAdmin
-from experiments.core.wording import dollars
+from experiments.formatting import dollars, share
 from experiments.lab.dataset_summaries import SetLine, outcome_sets
 from experiments.models import OutcomeSet
 
@@ -66,7 +66,7 @@ class OutcomeSetAdmin(PageAdmin):
     @admin.display(description="seen in training by")
     def overlap(self, row: OutcomeSet) -> str:
         found = self._line(row).overlaps
-        shares = (f"{one.router} {one.share:.1%}" for one in found if one.share is not None)
+        shares = (f"{one.router} {share(one.share)}" for one in found if one.share is not None)
         return ", ".join(shares) or "not known"
 
     def _line(self, row: OutcomeSet) -> SetLine:

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from experiments.admin.base import PageAdmin
 from experiments.background import scheduler
-from experiments.core.wording import plural
+from experiments.formatting import plural
 from experiments.management import periodic_jobs  # noqa: F401 - registers the jobs
 from experiments.models import PeriodicJob
 

@@ -15,7 +15,7 @@ from experiments.configuration.apply import ConfigurationError, plan_roll_back, 
 from experiments.configuration.history import readable
 from experiments.configuration.revisions import changes_of
 from experiments.core.differences import Change
-from experiments.core.wording import plural
+from experiments.formatting import plural
 from experiments.models import PolicyRevision
 
 ROLL_BACK = "experiments.add_policyrevision"

@@ -16,7 +16,7 @@ from experiments.admin.base import ReadOnly, TabularInline
 from experiments.admin.experiment_steps import ReasonForm
 from experiments.admin.steps import Step, SteppedAdmin, Taken
 from experiments.configuration.revisions import revision
-from experiments.core.wording import percent
+from experiments.formatting import percentage
 from experiments.models import Flag, Rollout, RolloutStep
 from experiments.models.rollouts import seeded_guards
 from experiments.rollouts import lifecycle
@@ -131,8 +131,8 @@ def _step(line: str) -> list[float | None]:
 def _line(step: Sequence[Any]) -> str:
     share, hours = step
     if hours is None:
-        return f"{percent(float(share))} until an operator continues"
-    return f"{percent(float(share))} for {hours:g} hours"
+        return f"{percentage(float(share))} until an operator continues"
+    return f"{percentage(float(share))} for {hours:g} hours"
 
 
 class RolloutForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -177,22 +177,24 @@ class HistoryInline(ReadOnly, TabularInline):
 
 def _start(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
     lifecycle.start(row, request.user, timezone.now())
-    return Taken(f"{row.flag} is at {percent(float(row.flag.percentage))}.", row)
+    return Taken(f"{row.flag} is at {percentage(float(row.flag.percentage))}.", row)
 
 
 def _advance(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
     lifecycle.advance(row, request.user, timezone.now())
-    return Taken(f"{row.flag} is at {percent(float(row.flag.percentage))}.", row)
+    return Taken(f"{row.flag} is at {percentage(float(row.flag.percentage))}.", row)
 
 
 def _anyway(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
     lifecycle.advance_anyway(row, request.user, timezone.now(), asked["reason"])
-    return Taken(f"{row.flag} is at {percent(float(row.flag.percentage))}.", row)
+    return Taken(f"{row.flag} is at {percentage(float(row.flag.percentage))}.", row)
 
 
 def _lower(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
     lifecycle.lower_target(row, asked["percentage"], request.user, timezone.now())
-    return Taken(f"The rollout of {row.flag} ends at {percent(float(asked['percentage']))}.", row)
+    return Taken(
+        f"The rollout of {row.flag} ends at {percentage(float(asked['percentage']))}.", row
+    )
 
 
 def _pause(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
@@ -207,7 +209,7 @@ def _resume(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
 
 def _roll_back(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Taken:
     lifecycle.roll_back(row, request.user, timezone.now(), asked["reason"])
-    return Taken(f"{row.flag} is back at {percent(float(row.flag.percentage))}.", row)
+    return Taken(f"{row.flag} is back at {percentage(float(row.flag.percentage))}.", row)
 
 
 START = Step("start", "Start", "The flag goes to the first step at once.", _start, main=True)
@@ -311,7 +313,7 @@ class RolloutAdmin(SteppedAdmin):
             look = seen_by(row, timezone.now()) if row.started_at else None
             context = {
                 "state": STATES[State(row.state)],
-                "percentage": percent(float(row.flag.percentage)),
+                "percentage": percentage(float(row.flag.percentage)),
                 "look": look,
                 "worst_case": "" if row.started_at else lifecycle.worst_case_of(row),
                 "steps": self.steps_of(row) if self.has_change_permission(request, row) else (),
@@ -327,7 +329,7 @@ class RolloutAdmin(SteppedAdmin):
 
     @admin.display(description="percentage")
     def percentage(self, row: Rollout) -> str:
-        return percent(float(row.flag.percentage))
+        return percentage(float(row.flag.percentage))
 
     @admin.display(description="guards")
     def planned_guards(self, row: Rollout) -> str:

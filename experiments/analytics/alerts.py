@@ -11,8 +11,8 @@ from experiments.analytics.circuit_breakers import open_breakers
 from experiments.analytics.drift import drifts
 from experiments.core.money import price_on
 from experiments.core.policy import Policy
-from experiments.core.wording import plural
 from experiments.decisions.rollup_queries import Span, rolled_up
+from experiments.formatting import plural
 from experiments.models import DailyResult, Experiment, Rollout
 
 ACTIVE = (Experiment.Status.RUNNING, Experiment.Status.PAUSED)

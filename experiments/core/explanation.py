@@ -12,7 +12,7 @@ from experiments.core.detection import Candidate
 from experiments.core.facts import DecisionView, Rating, Report
 from experiments.core.summary import baseline_name, flag_reason, summary
 from experiments.core.values import Score
-from experiments.core.wording import comparison, dollars, percent, plural
+from experiments.formatting import comparison, dollars, percentage, plural
 
 __all__ = ["DecisionView", "ExplanationStep", "Rating", "Report", "as_text", "steps", "summary"]
 
@@ -103,7 +103,7 @@ def _flag(facts: DecisionView) -> ExplanationStep:
     if flag.reason != "rollout":
         fact = f"{word}, {flag.reason.replace('_', ' ')}"
     elif 0 < flag.percentage < 100:
-        fact = f"{word} at {percent(flag.percentage)}, bucket {100 * flag.bucket:.2f}"
+        fact = f"{word} at {percentage(flag.percentage)}, bucket {100 * flag.bucket:.2f}"
     else:
         fact = f"{word} for everybody"
     details = tuple((f.key, f"{'on' if f.on else 'off'}: {flag_reason(f)}") for f in facts.flags)
@@ -112,7 +112,7 @@ def _flag(facts: DecisionView) -> ExplanationStep:
 
 def _other_side(flag: FlagState) -> Pairs:
     if flag.on and flag.percentage < 100:
-        return (("domain selector", f"for the other {percent(100 - flag.percentage)} of units"),)
+        return (("domain selector", f"for the other {percentage(100 - flag.percentage)} of units"),)
     if not flag.on:
         return (("routing", flag_reason(flag)),)
     return ()

@@ -4,7 +4,7 @@ from experiments.core.assignment import FlagState
 from experiments.core.facts import DecisionView
 from experiments.core.policy import Method
 from experiments.core.values import Failure
-from experiments.core.wording import comparison, dollars, percent
+from experiments.formatting import comparison, dollars, percentage
 
 WHY_SELECTOR = {
     "policy": "the policy of {place} is the domain selector",
@@ -25,7 +25,7 @@ def summary(facts: DecisionView) -> str:
     if facts.explored:
         sent += (
             ", the other model of the pair, for exploration "
-            f"({percent(100 * facts.epsilon)} of prompts)"
+            f"({percentage(100 * facts.epsilon)} of prompts)"
         )
     parts = [f"{sent}: {_why(facts)}"]
     if facts.model != facts.intended:
@@ -66,7 +66,7 @@ def flag_reason(flag: FlagState) -> str:
     if flag.reason != "rollout":
         return f"on the {flag.reason.replace('_', ' ')}"
     sign = "is below" if flag.on else "is not below"
-    return f"bucket {100 * flag.bucket:.2f} {sign} {percent(flag.percentage)}"
+    return f"bucket {100 * flag.bucket:.2f} {sign} {percentage(flag.percentage)}"
 
 
 def _saving(facts: DecisionView) -> str:

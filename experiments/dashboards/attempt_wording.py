@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from experiments.core.wording import plural
+from experiments.formatting import plural
 from experiments.models import Attempt
 
 OK, HUNG_UP = "ok", "hung_up"

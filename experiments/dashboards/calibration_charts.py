@@ -2,12 +2,12 @@
 
 from plotly import graph_objects as go
 
+from experiments import formatting
 from experiments.analysis.routing.calibration import Guarantee
 from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, number, word
 from experiments.dashboards.marks import base_layout, hollow_where, rule
 from experiments.dashboards.palette import GREEN, SeriesStyle
 from experiments.lab.calibration_text import rows
-from experiments.lab.off_policy_text import percent
 from experiments.lab.threshold_proposals import Proposal
 
 STEP = SeriesStyle(GREEN, "circle", "solid")
@@ -36,11 +36,12 @@ def walk_chart(found: Proposal) -> Chart:
 
 
 def _sentence(walk: Guarantee) -> str:
-    level = percent(walk.promise.level)
+    level = formatting.share(walk.promise.level)
     if walk.strong_share is None:
         return f"Even sending all prompts to the strong model fails the test at a level of {level}."
     return (
-        f"The strong share is lowered from 100 % to {percent(walk.strong_share)}. Filled marks are "
+        f"The strong share is lowered from 100 % to {formatting.share(walk.strong_share)}. Filled "
+        f"marks are "
         f"thresholds that passed the test at a level of {level}; the hollow one failed."
     )
 

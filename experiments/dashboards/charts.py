@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 from plotly import graph_objects as go
 
+from experiments import formatting
 from experiments.core.money import usd
 from experiments.dashboards.marks import moment
 
@@ -60,15 +61,14 @@ def number(value: float | None, places: int = 0, *, otherwise: str = "too few") 
     """`otherwise` says why there is no number, for example "too few: 12 of 100"."""
     if value is None:
         return Cell(otherwise, numeric=True)
-    text = f"{value:,.{places}f}".replace("-", "\N{MINUS SIGN}")
-    return Cell(text, exact=repr(value), numeric=True)
+    return Cell(formatting.number(value, places), exact=repr(value), numeric=True)
 
 
 def money(nano: int | None, places: int = 2, *, otherwise: str = "no price") -> Cell:
     """Dollars without the sign: the column's header has the unit."""
     if nano is None:
         return Cell(otherwise, numeric=True)
-    return Cell(f"{nano / 1e9:,.{places}f}", exact=usd(nano) or "", numeric=True)
+    return Cell(formatting.plain_dollars(nano, places), exact=usd(nano) or "", numeric=True)
 
 
 def instant(at: datetime) -> Cell:

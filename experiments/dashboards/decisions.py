@@ -6,7 +6,6 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from experiments.core.wording import comparison
 from experiments.dashboards import decision_filters
 from experiments.dashboards.attempt_wording import called
 from experiments.dashboards.judging import shadow_of
@@ -15,6 +14,7 @@ from experiments.decisions import explanation
 from experiments.decisions.attempt_changes import changes_of
 from experiments.decisions.lookup import DecisionPrunedError, absence
 from experiments.decisions.queries import decision_page
+from experiments.formatting import comparison
 from experiments.models import Decision, Domain
 
 WHY_NO_TEXT = {

@@ -7,7 +7,7 @@ from experiments.analysis.routing.measures import Evaluation
 from experiments.core.money import NANO
 from experiments.dashboards import evaluation_figures
 from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, number, word
-from experiments.dashboards.wording import share
+from experiments.formatting import interval, share
 from experiments.lab.evaluations import Comparison, Measured, MultiModelResult, Slice
 from experiments.lab.multi_model_text import multi_model_lines
 
@@ -133,8 +133,8 @@ def multi_model_table(one: MultiModelResult) -> Table:
 def _within(value: Estimate | None, factor: float) -> Cell:
     if value is None:
         return Cell("no costs", numeric=True)
-    middle, low, high = (f"{figure * factor:.4f}" for figure in value)
-    return Cell(f"{middle} ({low} to {high})", exact=repr(value.value * factor), numeric=True)
+    text = interval(*(figure * factor for figure in value), digits=4)
+    return Cell(text, exact=repr(value.value * factor), numeric=True)
 
 
 def by_domain(found: Comparison) -> Table | None:
@@ -187,7 +187,7 @@ def _measure(evaluation: Evaluation, name: str) -> Cell:
     within = evaluation.intervals.get(name)
     if value is None or within is None:
         return Cell(UNDEFINED, numeric=True)
-    text = f"{value:.3f} ({within.low:.3f} to {within.high:.3f})"
+    text = interval(value, within.low, within.high, digits=3)
     return Cell(text, exact=repr(value), numeric=True)
 
 
@@ -195,9 +195,8 @@ def _estimate(value: Estimate | None, factor: float, otherwise: str) -> Cell:
     if value is None:
         return Cell(otherwise, numeric=True)
     places = 3 if factor == 1 else 1
-    figures = (value.value * factor, value.low * factor, value.high * factor)
-    middle, low, high = (f"{figure:.{places}f}" for figure in figures)
-    return Cell(f"{middle} ({low} to {high})", exact=repr(figures[0]), numeric=True)
+    text = interval(*(figure * factor for figure in value), digits=places)
+    return Cell(text, exact=repr(value.value * factor), numeric=True)
 
 
 def headline(one: Measured) -> str:

@@ -10,13 +10,13 @@ from experiments.analysis.experiment.power import NoSize
 from experiments.analysis.experiment.verdict_codes import Outcome, Reason, ReasonCode
 from experiments.analytics.chart_rows import EstimatePoint
 from experiments.core.policy import Method
-from experiments.core.wording import plural
 from experiments.dashboards.wording import Headline, listed
 from experiments.experimentation.checklists import Check
 from experiments.experimentation.effects import MetricEffect
 from experiments.experimentation.metrics import BUILT_IN
 from experiments.experimentation.results import Progress, Results
 from experiments.experimentation.summaries import ExperimentLine
+from experiments.formatting import plural, signed
 from experiments.models import Arm, Experiment, ExperimentMetric
 
 Status = Experiment.Status
@@ -310,7 +310,7 @@ def unit_of(one: MetricEffect) -> str:
 
 def amount_signed(value: float, one: MetricEffect) -> str:
     digits = 2 if one.unit == "USD" else 1 if one.unit is None else 0
-    return f"{scale_of(one) * value:+,.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    return signed(scale_of(one) * value, digits)
 
 
 def over_time_sentence(one: MetricEffect, points: Sequence[EstimatePoint]) -> str:
@@ -334,5 +334,4 @@ def _estimate(last: EstimatePoint, one: MetricEffect) -> str:
 def _between(low: float, high: float, one: MetricEffect) -> str:
     """`low` and `high` are scaled already."""
     digits = 2 if one.unit == "USD" else 1 if one.unit is None else 0
-    ends = [f"{end:+,.{digits}f}".replace("-", "\N{MINUS SIGN}") for end in (low, high)]
-    return f"{ends[0]} and {ends[1]} {unit_of(one)}"
+    return f"{signed(low, digits)} and {signed(high, digits)} {unit_of(one)}"

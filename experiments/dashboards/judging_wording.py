@@ -3,8 +3,8 @@
 from experiments.analysis.agreement import ENOUGH, Agreement
 from experiments.analysis.ratings import Estimate
 from experiments.core.policy import Policy
-from experiments.core.wording import plural
-from experiments.dashboards.wording import Budget, Headline, share
+from experiments.dashboards.wording import Budget, Headline
+from experiments.formatting import plural, share, share_interval
 from experiments.shadow.report import Judging
 
 REASONS = {"budget_day": "Today's budget is used up."}
@@ -33,7 +33,7 @@ def _agreed(found: Agreement) -> str:
         return "None of them was rated by a person."
     if not found.is_enough:
         return f"Too few were rated by people to compare: {found.n} of {ENOUGH}."
-    return f"It agreed with people in {interval(found.share)}."
+    return f"It agreed with people in {share_interval(*found.share)}."
 
 
 def _next(found: Judging, policy: Policy, budget: Budget) -> str:
@@ -66,21 +66,18 @@ def agreement(found: Agreement) -> str:
         return f"Too few decisions with a clear verdict of both: {found.n} of {ENOUGH}.{tail}"
     chance = share(found.by_chance)
     return (
-        f"They agreed on {found.agreed} of {found.n}: {interval(found.share)}. Agreement by chance "
+        f"They agreed on {found.agreed} of {found.n}: {share_interval(*found.share)}. Agreement "
+        f"by chance "
         f"would be {chance}.{tail}"
     )
-
-
-def interval(estimate: Estimate) -> str:
-    low, high = share(estimate.low), share(estimate.high)
-    return f"{share(estimate.value)} (95 % interval: {low} to {high})"
 
 
 def position(first: Estimate | None) -> str:
     if first is None:
         return ""
     return (
-        f"It preferred the answer it read first in {interval(first)} of its verdicts; without bias "
+        f"It preferred the answer it read first in {share_interval(*first)} of its verdicts; "
+        f"without bias "
         "that is half. Each pair is judged in both orders, so position bias leads to ties."
     )
 

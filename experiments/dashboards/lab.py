@@ -13,9 +13,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from experiments.background import tasks
-from experiments.core.wording import plural
 from experiments.dashboards.pages import page, show
-from experiments.dashboards.wording import Headline, share
+from experiments.dashboards.wording import Headline
+from experiments.formatting import plural, share
 from experiments.lab.dataset_summaries import RatedLine, SetLine, outcome_sets, rated_line
 from experiments.lab.imports import default_name
 from experiments.models import BackgroundTask, Domain

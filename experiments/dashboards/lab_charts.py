@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from plotly import graph_objects as go
 
+from experiments import formatting
 from experiments.analysis.off_policy.curve import CurvePoint
 from experiments.analysis.off_policy.estimates import Bounds, Estimates
 from experiments.core.money import NANO
@@ -11,7 +12,7 @@ from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, num
 from experiments.dashboards.marks import bands, base_layout, hollow_where, mark
 from experiments.dashboards.palette import CONTROL, GREEN, INK, SeriesStyle
 from experiments.lab.off_policy import LoggedPoint, PolicyEstimate
-from experiments.lab.off_policy_text import bounds_words, percent
+from experiments.lab.off_policy_text import bounds_words
 
 THOUSAND = 1000 / NANO
 CURVE, CHOSEN = SeriesStyle(GREEN, "circle", "solid"), SeriesStyle(GREEN, "diamond", "solid")
@@ -50,9 +51,9 @@ def curve_sentence(answer: PolicyEstimate, known: Sequence[CurvePoint]) -> str:
     silent = len(answer.points) - len(known)
     sure = sum(one.quality.low is not None for one in known)
     text = (
-        f"{len(known)} thresholds from {percent(known[0].strong_share)} to "
-        f"{percent(known[-1].strong_share)} strong share, {sure} with an interval; ■ is the log, "
-        "◆ the candidate. Up is better, left is cheaper."
+        f"{len(known)} thresholds from {formatting.share(known[0].strong_share)} to "
+        f"{formatting.share(known[-1].strong_share)} strong share, {sure} with an interval; ■ is "
+        "the log, ◆ the candidate. Up is better, left is cheaper."
     )
     if answer.rescored and answer.rescored.left_out:
         text += " Only requests with a score are included."

@@ -14,7 +14,8 @@ from experiments.background import tasks
 from experiments.core.text import storable
 from experiments.dashboards import evaluation_charts
 from experiments.dashboards.pages import page, show
-from experiments.dashboards.wording import Headline, share
+from experiments.dashboards.wording import Headline
+from experiments.formatting import share
 from experiments.lab.dataset_summaries import outcome_sets, overlap_with
 from experiments.lab.datasets import NoOutcomeSetError, columns, computed_costs, find_set
 from experiments.lab.evaluation_inputs import contestants, entrant

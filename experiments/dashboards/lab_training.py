@@ -12,10 +12,10 @@ from django.views.decorators.http import require_POST
 
 from experiments.background import tasks
 from experiments.configuration.experiment_locks import LockedError
-from experiments.core.wording import plural
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Headline
 from experiments.experimentation.lifecycle import LifecycleError
+from experiments.formatting import plural
 from experiments.lab.actions import draft_trial
 from experiments.lab.rated_decisions import PRODUCTION
 from experiments.lab.training import manifest_of

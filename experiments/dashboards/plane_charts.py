@@ -9,6 +9,7 @@ from experiments.dashboards import plane_wording, wording
 from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, money, number, word
 from experiments.dashboards.palette import SeriesStyle
 from experiments.dashboards.plane_figures import Named, Ranges, arms_plane, domains_plane, ranges
+from experiments.formatting import signed
 
 
 class PlaneCharts(NamedTuple):
@@ -89,7 +90,7 @@ def _row(place: Place) -> tuple[Cell, ...]:
         number(point.quality_low, 3, otherwise=""),
         number(point.quality_high, 3, otherwise=""),
         number(point.rated),
-        Cell(wording.signed(gap.value, 3), exact=repr(gap.value), numeric=True)
+        Cell(signed(gap.value, 3), exact=repr(gap.value), numeric=True)
         if gap
         else Cell("no line", numeric=True),
     )

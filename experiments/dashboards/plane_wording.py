@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from experiments.analytics.chart_rows import RandomBaseline
 from experiments.analytics.cost_quality import Place, Plane
 from experiments.core.policy import Method
-from experiments.core.wording import plural
-from experiments.dashboards.wording import Headline, listed, share, signed
+from experiments.dashboards.wording import Headline, listed
+from experiments.formatting import plural, share, signed
 
 POLICIES: dict[Method, str] = {
     Method.ALWAYS_WEAK: "always weak",

@@ -6,9 +6,9 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from experiments.core.wording import dollars
 from experiments.dashboards.pages import page, show
-from experiments.dashboards.wording import Headline, share
+from experiments.dashboards.wording import Headline
+from experiments.formatting import dollars, share
 from experiments.models import Domain
 from experiments.routing.playground import LABELS, Side, Tried, Variant, try_prompt
 

@@ -11,9 +11,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from experiments.configuration.experiment_locks import LockedError
-from experiments.core.wording import percent
 from experiments.dashboards.actions import REASON_LENGTH, Action
 from experiments.dashboards.pages import page
+from experiments.formatting import percentage
 from experiments.models import Rollout
 from experiments.rollouts import lifecycle
 from experiments.rollouts.lifecycle import RolloutError
@@ -44,7 +44,7 @@ LOWER = Action(
 
 def actions_of(rollout: Rollout) -> list[Action]:
     """The available actions, the most likely first."""
-    before = percent(float(min(rollout.before_percentage, rollout.flag.percentage)))
+    before = percentage(float(min(rollout.before_percentage, rollout.flag.percentage)))
     back = Action("roll-back", "Roll back", f"The flag returns to {before} now.", needs_reason=True)
     rises = next_step(rollout) is not None
     lower, anyway = ([LOWER], [ANYWAY]) if rises else ([], [])

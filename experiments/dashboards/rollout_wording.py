@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from experiments.core.explanation import FAULT, OFF, PASSED, TAKEN, ExplanationStep
-from experiments.core.wording import percent, plural
 from experiments.dashboards.experiment_wording import State
 from experiments.dashboards.wording import Headline, listed, title
+from experiments.formatting import hours, percentage, plural
 from experiments.models import Rollout
 from experiments.rollouts.lifecycle import worst_case_of
 from experiments.rollouts.summaries import GuardLine, RolloutLine, StepLine
@@ -96,10 +96,10 @@ def _station(line: RolloutLine, index: int, one: StepLine) -> ExplanationStep:
     back = here and rollout.state == Rolling.ROLLED_BACK
     return ExplanationStep(
         name=_when(one.begins, later=index > line.current),
-        fact=percent(float(step.percentage)),
+        fact=percentage(float(step.percentage)),
         state=_station_state(line, index),
         details=(
-            ("lasts", "until an operator continues" if step.hours is None else _length(step.hours)),
+            ("lasts", "until an operator continues" if step.hours is None else hours(step.hours)),
             ("compared", "with all other units" if step.monitored else "no, without a control"),
         ),
         branches=(("rolled back", _reason(rollout)),) if back else (),
@@ -122,14 +122,10 @@ def _when(at: datetime | None, *, later: bool) -> str:
     return f"from {day} at the earliest" if later else f"from {day}"
 
 
-def _length(hours: float) -> str:
-    return f"{hours / 24:g} days" if hours >= 48 else f"{hours:g} hours"
-
-
 def _reason(rollout: Rollout) -> str:
     reason = rollout.reason
     return f"{reason[:1].upper()}{reason[1:].rstrip('.')}." if reason else ""
 
 
 def _share(line: RolloutLine) -> str:
-    return percent(float(line.rollout.flag.percentage))
+    return percentage(float(line.rollout.flag.percentage))

@@ -6,7 +6,6 @@ from datetime import date, datetime
 from experiments.analytics.chart_rows import CostDay, QualityPoint, ScoreBin
 from experiments.analytics.detection import Moved, latency_within
 from experiments.analytics.traffic import MIN_DRAWN, Traffic
-from experiments.core.wording import plural
 from experiments.dashboards import wording
 from experiments.dashboards.charts import (
     Cell,
@@ -33,6 +32,7 @@ from experiments.dashboards.figures import (
     score_histogram,
 )
 from experiments.dashboards.filters import BASELINES
+from experiments.formatting import plural, share
 
 
 def costs(traffic: Traffic) -> Chart:
@@ -161,7 +161,7 @@ def detection(bins: Sequence[ScoreBin], name: str, minimum: float) -> Chart:
     return chart(
         "confidence",
         "Detection confidence",
-        f"{wording.share(sure / total if total else None)} of the {name} prompts were detected "
+        f"{share(sure / total if total else None)} of the {name} prompts were detected "
         "with a confidence of 0.8 or more.",
         confidence(bins, minimum=minimum),
         Table("Decisions by confidence", columns, cells),
@@ -175,7 +175,7 @@ def seconds(rows: Sequence[tuple[str, int]], name: str) -> Chart:
     return chart(
         "runners-up",
         "Second most likely domain",
-        f"{first} was second for {wording.share(count / total)} of "
+        f"{first} was second for {share(count / total)} of "
         f"{plural(total, 'prompt')} that had another candidate than {name}.",
         runners_up(rows),
         Table("Runner-up domains", columns, tuple((word(n), number(c)) for n, c in rows)),

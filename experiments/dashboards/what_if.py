@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
+from experiments import formatting
 from experiments.analysis.off_policy.exploration import RATE
 from experiments.configuration.experiment_locks import LockedError
 from experiments.configuration.policy_store import store
@@ -39,7 +40,6 @@ from experiments.lab.off_policy_text import (
     advice_words,
     condition_words,
     name_of,
-    percent,
     sentence,
     tails,
     weights_words,
@@ -97,7 +97,7 @@ def _answered(request: HttpRequest, asked: WhatIfQuery, logged: Logged) -> dict[
     return {
         "answer": Headline(sentence(found), advice),
         "found": found.found,
-        "overlap": percent(1 - found.found.without_overlap),
+        "overlap": formatting.share(1 - found.found.without_overlap),
         "weights": weights_words(found),
         "condition": condition_words(found.found.ratings),
         "tails": tails(found),
@@ -117,9 +117,9 @@ def _moves(asked: WhatIfQuery, found: PolicyEstimate) -> list[dict[str, Any]]:
             "x": (point.cost.value or 0.0) * THOUSAND,
             "y": point.quality.value,
             "sentence": (
-                f"At {point.threshold:.3f}, {percent(point.strong_share)} go to the strong model: "
-                f"${(point.cost.value or 0.0) * THOUSAND:,.3f} per 1,000 requests, quality "
-                f"{_within(point.quality.value, point.quality.low, point.quality.high)}."
+                f"At {point.threshold:.3f}, {formatting.share(point.strong_share)} go to the "
+                f"strong model: ${(point.cost.value or 0.0) * THOUSAND:,.3f} per 1,000 requests, "
+                f"quality {_within(point.quality.value, point.quality.low, point.quality.high)}."
             ),
             "href": asked.query(min(1.0, point.threshold)),
         }
@@ -149,7 +149,7 @@ def _steps(
         steps.append((Action("experiment", "Draft an experiment", text, main=True), "experiment"))
     if found.advice and not found.advice.is_on and request.user.has_perm(EXPLORE):
         text = advice_words(found.advice, domain).removeprefix("Next: ")
-        label = f"Explore {percent(RATE)}"
+        label = f"Explore {formatting.share(RATE)}"
         steps.append((Action("explore", label, f"{text[:1].upper()}{text[1:]}"), "explore"))
     address = asked.query()
     return [
@@ -188,7 +188,9 @@ def _explore(request: HttpRequest) -> HttpResponse:
     except (LabError, LockedError, ValidationError) as error:
         messages.error(request, _words(error))
         return _back(asked)
-    messages.success(request, f"{asked.candidate.domain} explores {percent(RATE)} from now on.")
+    messages.success(
+        request, f"{asked.candidate.domain} explores {formatting.share(RATE)} from now on."
+    )
     return _back(asked)
 
 

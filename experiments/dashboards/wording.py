@@ -17,11 +17,9 @@ from experiments.analytics.traffic import (
     Traffic,
     quality_of,
 )
-from experiments.core.wording import dollars, plural
 from experiments.dashboards.filters import BASELINES, Filters
 from experiments.decisions.rollup_queries import DAY, HOUR
-
-MINUS = "\N{MINUS SIGN}"
+from experiments.formatting import dollars, interval, plural, share, signed
 
 
 class Headline(NamedTuple):
@@ -47,29 +45,14 @@ class Budget(NamedTuple):
         return f"{used}; no more calls until midnight." if self.is_used_up else f"{used}."
 
 
-def share(value: float | None, otherwise: str = "none") -> str:
-    """0.384 -> "38 %"; small shares keep one decimal: "0.4 %"."""
-    if value is None:
-        return otherwise
-    percent = 100 * value
-    digits = 1 if 0 < abs(percent) < 10 else 0
-    return f"{percent:.{digits}f} %".replace("-", MINUS)
-
-
-def signed(value: float, digits: int = 2) -> str:
-    """A difference, always with its sign."""
-    return f"{value:+z.{digits}f}".replace("-", MINUS)
-
-
 def title(name: str) -> str:
     """A name at the beginning of a sentence."""
     return name[:1].upper() + name[1:]
 
 
 def between(estimate: Estimate | None, otherwise: str = "not rated") -> str:
-    if estimate is None:
-        return otherwise
-    return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
+    """An estimate with its interval, or why there is none."""
+    return otherwise if estimate is None else interval(*estimate)
 
 
 def listed(names: Sequence[str]) -> str:

@@ -1,9 +1,10 @@
 """Text about a proposed threshold: its guarantee, and its effect compared with today's."""
 
+from experiments import formatting
 from experiments.analysis.off_policy.estimates import Bounds, RatedBy
 from experiments.core.money import NANO
-from experiments.core.wording import plural
-from experiments.lab.off_policy_text import bounds_words, condition_words, largest_words, percent
+from experiments.formatting import plural
+from experiments.lab.off_policy_text import bounds_words, condition_words, largest_words
 from experiments.lab.threshold_proposals import PRODUCTION, Expected, Proposal
 from experiments.models import Calibration
 
@@ -15,7 +16,7 @@ def sentence(found: Proposal) -> str:
     """'In technical a threshold of 0.4123 keeps at least 95 % of the strong model's quality …'."""
     if found.threshold is None or found.expected is None:
         return f"{found.domain}: {found.problem}"
-    share = percent(found.expected.strong_share.value or 0.0)
+    share = formatting.share(found.expected.strong_share.value or 0.0)
     return (
         f"In {found.domain} a threshold of {found.threshold:.4f} {_kept(found)}: {share} of the "
         f"prompts go to the strong model{_today(found)}."
@@ -47,7 +48,7 @@ def _left_out(found: Proposal) -> str:
     """'3 more prompts (0.5 %) could have gone to one model only: they are left out …'."""
     parts = []
     if found.left_out:
-        share = percent(found.left_out / (found.left_out + found.graded))
+        share = formatting.share(found.left_out / (found.left_out + found.graded))
         prompts = plural(found.left_out, "more prompt")
         parts.append(
             f"{prompts} ({share}) could have gone to one model only: left out of the test and of "
@@ -97,7 +98,7 @@ def measured(found: Proposal) -> str:
         return "There is too little data to show the quality."
     return (
         f"Estimated: quality {quality:.3f}, the strong model alone {strong:.3f}, so "
-        f"{percent(quality / strong)} of it is kept."
+        f"{formatting.share(quality / strong)} of it is kept."
     )
 
 
@@ -135,12 +136,13 @@ def _named(found: Proposal) -> list[tuple[str, Expected]]:
 def _kept(found: Proposal) -> str:
     wanted = found.wanted
     if wanted.aim is Aim.SHARE:
-        return f"gives a strong share of {percent(wanted.wanted)}"
+        return f"gives a strong share of {formatting.share(wanted.wanted)}"
     if wanted.aim is Aim.BUDGET:
         return f"keeps to ${wanted.wanted:,.3f} per 1,000 requests"
-    risk = percent(found.walk.promise.level if found.walk else wanted.delta)
+    risk = formatting.share(found.walk.promise.level if found.walk else wanted.delta)
     return (
-        f"keeps at least {percent(wanted.wanted)} of the strong model's quality per request, with "
+        f"keeps at least {formatting.share(wanted.wanted)} of the strong model's quality per "
+        f"request, with "
         f"an error probability of at most {risk}"
     )
 
@@ -149,7 +151,7 @@ def _today(found: Proposal) -> str:
     if found.today is None or found.expected is None:
         return ""
     now, then = found.today.cost.value, found.expected.cost.value
-    text = f", {percent(found.today.strong_share.value or 0.0)} today"
+    text = f", {formatting.share(found.today.strong_share.value or 0.0)} today"
     if now is None or then is None:
         return text
     money = f"${then * THOUSAND:,.3f} instead of ${now * THOUSAND:,.3f}"

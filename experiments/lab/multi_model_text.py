@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from experiments import formatting
 from experiments.analysis.ratings import Estimate
 from experiments.analysis.routing.multi_model import Figures
-from experiments.core.wording import plural
+from experiments.formatting import plural
 from experiments.lab.evaluations import MultiModelResult
-from experiments.lab.off_policy_text import MINUS, percent
 
 
 class Line(NamedTuple):
@@ -54,11 +54,13 @@ def multi_model_summary(one: MultiModelResult) -> str:
 
 def _versus(found: Estimate) -> str:
     word = "above" if found.value >= 0 else "below"
-    low, high = (f"{end:+.3f}".replace("-", MINUS) for end in (found.low, found.high))
+    low, high = (formatting.signed(end, 3) for end in (found.low, found.high))
     return f"{abs(found.value):.3f} {word} ({low} to {high})"
 
 
 def _less(found: Estimate, model: str) -> str:
     word = "less" if found.value >= 0 else "more"
-    low, high = percent(found.low), percent(found.high)
-    return f"{percent(abs(found.value))} {word} than always {model} ({low} to {high} saved)"
+    low, high = formatting.share(found.low), formatting.share(found.high)
+    return (
+        f"{formatting.share(abs(found.value))} {word} than always {model} ({low} to {high} saved)"
+    )

@@ -1,5 +1,6 @@
 """Off-policy estimates as text: cost, quality, uncertainty, and what to do next."""
 
+from experiments import formatting
 from experiments.analysis.off_policy.estimates import (
     MIN_EXPLORATIONS,
     RARE,
@@ -10,12 +11,11 @@ from experiments.analysis.off_policy.estimates import (
 )
 from experiments.analysis.off_policy.exploration import Advice
 from experiments.core.policy import Method
-from experiments.core.wording import dollars, plural
+from experiments.formatting import dollars, plural
 from experiments.lab.candidates import Candidate
 from experiments.lab.decision_log import Rescored
 from experiments.lab.off_policy import PolicyEstimate
 
-MINUS = "\N{MINUS SIGN}"
 NOTEWORTHY = 0.005
 
 
@@ -45,8 +45,9 @@ def sentence(answer: PolicyEstimate) -> str:
     ]
     if found.without_overlap >= NOTEWORTHY:
         parts.append(
-            f"That holds for {percent(1 - found.without_overlap)} of the requests; for the other "
-            f"{percent(found.without_overlap)} the log allows no estimate."
+            f"That holds for {formatting.share(1 - found.without_overlap)} of the requests; for "
+            f"the other "
+            f"{formatting.share(found.without_overlap)} the log allows no estimate."
         )
     if answer.rescored:
         parts.append(rescored_words(answer.rescored))
@@ -96,7 +97,7 @@ def few(quality: Estimates) -> str:
         part = min(quality.lacking, key=lambda one: one.matching)
         return (
             f"{part.matching} of {MIN_EXPLORATIONS} rated decisions that went where it would have, "
-            f"among the {percent(part.share)} of the requests where the odds of that were "
+            f"among the {formatting.share(part.share)} of the requests where the odds of that were "
             f"{_odds(part)}"
         )
     if quality.needs:
@@ -107,8 +108,8 @@ def few(quality: Estimates) -> str:
 
 def _odds(part: Part) -> str:
     if part.most - part.least < 0.0005:
-        return percent(part.least)
-    return f"{percent(part.least)} to {percent(part.most)}"
+        return formatting.share(part.least)
+    return f"{formatting.share(part.least)} to {formatting.share(part.most)}"
 
 
 MISSING_AT_RANDOM = (
@@ -144,8 +145,8 @@ def condition_words(found: RatedBy) -> str:
 def largest_words(share: float) -> str:
     """'The ten largest requests carry 34 % of the cost: the true cost may lie above …'."""
     return (
-        f"The ten largest requests carry {percent(share)} of the cost: the true cost may lie above "
-        "this interval."
+        f"The ten largest requests carry {formatting.share(share)} of the cost: the true cost may "
+        "lie above this interval."
     )
 
 
@@ -155,9 +156,9 @@ def tail_words(cost: Estimates) -> str:
         return largest_words(cost.largest)
     if cost.is_log_lopsided:
         return (
-            f"The ten largest requests carry {percent(cost.largest_logged)} of the cost as logged: "
-            "the true cost as logged may lie above its interval, and the true change outside its "
-            "own."
+            f"The ten largest requests carry {formatting.share(cost.largest_logged)} of the cost "
+            "as logged: the true cost as logged may lie above its interval, and the true change "
+            "outside its own."
         )
     return ""
 
@@ -175,13 +176,14 @@ def advice_words(advice: Advice, domain: str) -> str:
     """'Next: turn on exploration of 2 % for this domain: it costs about $x a day …'."""
     where = domain or "these domains"
     if advice.is_on:
-        text = f"Next: continue exploring {where}: at {percent(advice.rate)} the log answers this"
+        rate = formatting.share(advice.rate)
+        text = f"Next: continue exploring {where}: at {rate} the log answers this"
         return (
             f"{text} in about {plural(advice.days, 'day')}."
             if advice.days
             else f"{text} once rated."
         )
-    start = f"Next: turn on exploration of {percent(advice.rate)} for {where}"
+    start = f"Next: turn on exploration of {formatting.share(advice.rate)} for {where}"
     if advice.daily_cost is None:
         money = "its cost is unknown, because prices are missing"
     elif advice.daily_cost >= 0:
@@ -206,7 +208,8 @@ def weights_words(answer: PolicyEstimate) -> str:
     ]
     if answer.found.clipped:
         parts.append(
-            f"The probability of a rating was clipped for {percent(answer.found.clipped)} of the "
+            f"The probability of a rating was clipped for "
+            f"{formatting.share(answer.found.clipped)} of the "
             "ratings, which biases the estimate slightly."
         )
     if not answer.is_whole:
@@ -217,12 +220,6 @@ def weights_words(answer: PolicyEstimate) -> str:
     return " ".join(parts)
 
 
-def percent(share: float) -> str:
-    value = 100 * share
-    digits = 0 if abs(value) >= 10 or value == round(value) else 1
-    return f"{value:.{digits}f} %".replace("-", MINUS)
-
-
 def per_thousand(nano: float) -> str:
     return dollars(round(1000 * nano))
 
@@ -231,11 +228,10 @@ def bounds_words(bounds: Bounds, scale: float = 1.0, digits: int = 3) -> str:
     """'0.812 (0.790 to 0.834)', or why there is no interval."""
     if bounds.value is None:
         return "unknown"
-    value = f"{bounds.value * scale:,.{digits}f}"
     if bounds.low is None or bounds.high is None:
-        return f"{value} (too few)"
-    low, high = (f"{end * scale:,.{digits}f}" for end in (bounds.low, bounds.high))
-    return f"{value} ({low} to {high})".replace("-", MINUS)
+        return f"{formatting.number(bounds.value * scale, digits)} (too few)"
+    ends = (bounds.value * scale, bounds.low * scale, bounds.high * scale)
+    return formatting.interval(*ends, digits=digits)
 
 
 def _points(change: float) -> str:
@@ -244,7 +240,7 @@ def _points(change: float) -> str:
 
 
 def _signed(change: float) -> str:
-    return f"{100 * change:+z.1f}".replace("-", MINUS)
+    return formatting.signed(100 * change, 1)
 
 
 def _money_range(change: Bounds) -> str:

@@ -13,10 +13,10 @@ from experiments.background.scheduler import Daily, Every, Job, Report, register
 from experiments.configuration.experiment_locks import LockedError
 from experiments.configuration.prices import refresh_prices
 from experiments.configuration.revisions import revision
-from experiments.core.wording import plural
 from experiments.decisions.folding import fold_all
 from experiments.decisions.pruning import prune
 from experiments.experimentation.daily_results import record_all
+from experiments.formatting import plural
 from experiments.gateway.in_flight import sweep_abandoned_calls
 from experiments.lab.share_calibration import calibrate
 from experiments.models import Flag

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from django.db.models import Prefetch
 
-from experiments.core.wording import percent
+from experiments.formatting import percentage
 from experiments.models import Flag, Rollout
 
 OPEN = ("pending", "ready", "running", "held", "paused")
@@ -41,7 +41,7 @@ def rollout_states() -> dict[str, RolloutState]:
 def _state(flag: Flag) -> RolloutState:
     rollouts: list[Rollout] = getattr(flag, "underway", [])
     rollout = rollouts[0] if rollouts else None
-    share = "off" if not flag.percentage else percent(float(flag.percentage))
+    share = "off" if not flag.percentage else percentage(float(flag.percentage))
     state = "running" if flag.percentage else "stopped"
     words = share
     if rollout:

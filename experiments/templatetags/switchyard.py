@@ -7,9 +7,8 @@ from django import template
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
+from experiments import formatting
 from experiments.analysis.ratings import Estimate
-from experiments.core import wording
-from experiments.core.money import NANO
 from experiments.dashboards import marks
 from experiments.dashboards import wording as page_wording
 
@@ -91,26 +90,23 @@ def words(name: str) -> str:
 @register.filter
 def age(at: datetime) -> str:
     """The age in days."""
-    days = (timezone.now() - at).days
-    return f"{wording.plural(days, 'day')} old" if days else "less than a day old"
+    return formatting.age(at, timezone.now())
 
 
 @register.filter
 def count(value: int) -> str:
-    return f"{value:,}"
+    return formatting.number(value)
 
 
 @register.filter
 def dollars(nano: int | None) -> str:
-    return "no price" if nano is None else wording.dollars(nano)
+    return "no price" if nano is None else formatting.dollars(nano)
 
 
 @register.filter
 def plain_money(nano: float | None, places: int = 2) -> str:
     """Without the sign, for columns whose header has the unit."""
-    if nano is None:
-        return "no price"
-    return f"{nano / NANO:,.{places}f}".replace("-", page_wording.MINUS)
+    return "no price" if nano is None else formatting.plain_dollars(nano, places)
 
 
 @register.filter
@@ -122,34 +118,34 @@ def per_thousand(nano: float | None) -> str:
 @register.filter
 def usd_per_thousand(dollars: float) -> str:
     """Dollars per request as dollars per 1,000 requests."""
-    return f"{1000 * dollars:,.3f}"
+    return formatting.number(1000 * dollars, 3)
 
 
 @register.filter
 def share(value: float | None) -> str:
-    return page_wording.share(value)
+    return formatting.share(value)
 
 
 @register.filter
 def plain_share(value: float | None) -> str:
     """Without the sign, for columns whose header has it."""
-    return "none" if value is None else f"{100 * value:.1f}"
+    return "none" if value is None else formatting.plain_share(value)
 
 
 @register.filter
 def signed_share(value: float) -> str:
-    return f"{page_wording.signed(100 * value, 1)} %"
+    return f"{formatting.signed(100 * value, 1)} %"
 
 
 @register.filter
 def signed_points(value: float) -> str:
     """Without the unit, for labels that have it."""
-    return page_wording.signed(100 * value, 1)
+    return formatting.signed(100 * value, 1)
 
 
 @register.filter
 def part_of(part: int, whole: int) -> str:
-    return page_wording.share(part / whole if whole else None)
+    return formatting.share(part / whole if whole else None)
 
 
 @register.filter
@@ -159,4 +155,4 @@ def between(estimate: Estimate | None) -> str:
 
 @register.filter
 def milliseconds(microseconds: int) -> str:
-    return f"{microseconds / 1000:.1f}"
+    return formatting.milliseconds(microseconds)

@@ -8,7 +8,7 @@ from experiments.core.assignment import FlagState
 from experiments.core.detection import Candidate
 from experiments.core.explanation import DecisionView, Rating, Report, as_text, steps, summary
 from experiments.core.values import Failure, Fallback, Score
-from experiments.core.wording import comparison, dollars, percent
+from experiments.formatting import comparison
 
 STRONG, WEAK = "openai/gpt-4.1", "openai/gpt-4.1-mini"
 ON = FlagState("routellm_enabled", True, "rollout", 0.5, 100.0)
@@ -239,25 +239,3 @@ def test_text_for_the_terminal() -> None:
         "  │   ╲ openai/gpt-4.1: strong, not chosen: $0.0021",
         "  ○ outcome     not reported yet",
     ]
-
-
-@pytest.mark.parametrize(
-    ("nano", "text"),
-    [
-        (0, "$0"),
-        (120_000, "$0.00012"),
-        (1_900_000, "$0.0019"),
-        (12_300_000_000, "$12.30"),
-        (1_234_567_000_000, "$1,234.57"),
-        (-450_000, "-$0.00045"),
-        (250_000_000, "$0.25"),
-        (999_999_999, "$1.00"),
-    ],
-)
-def test_dollars(nano: int, text: str) -> None:
-    assert dollars(nano) == text
-
-
-@pytest.mark.parametrize(("value", "text"), [(25.0, "25 %"), (0.01, "0.01 %"), (12.5, "12.5 %")])
-def test_percent(value: float, text: str) -> None:
-    assert percent(value) == text

@@ -182,20 +182,6 @@ def test_a_threshold_that_is_at_work_and_one_that_is_tried() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (None, "none"),
-        (0.0, "0 %"),
-        (0.004, "0.4 %"),
-        (0.384, "38 %"),
-        (-0.05, "\N{MINUS SIGN}5.0 %"),
-    ],
-)
-def test_share(value: float | None, text: str) -> None:
-    assert wording.share(value) == text
-
-
-@pytest.mark.parametrize(
     ("names", "text"),
     [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")],
 )

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 from experiments.analysis.ratings import Estimate
 from experiments.analysis.routing.measures import Evaluation
 from experiments.core.money import NANO
-from experiments.core.wording import plural
+from experiments.formatting import interval, number, plural
 from experiments.lab.datasets import NoOutcomeSetError
 from experiments.lab.evaluation_inputs import EvaluationInputs, of_file, of_set
 from experiments.lab.evaluation_payloads import comparison_payload
@@ -188,8 +188,7 @@ def _multi_model(one: MultiModelResult) -> Iterator[str]:
 
 
 def _within(found: Estimate, factor: float = 1.0) -> str:
-    value, low, high = (f"{figure * factor:.4f}" for figure in found)
-    return f"{value} ({low} to {high})"
+    return interval(*(figure * factor for figure in found), digits=4)
 
 
 def _lines(measured: Measured) -> Iterator[str]:
@@ -224,7 +223,11 @@ def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 def _cells(evaluation: Evaluation) -> list[str]:
     cells = []
     for name, value in evaluation.measures._asdict().items():
-        interval = evaluation.intervals.get(name)
-        within = f" ({interval.low:.3f} to {interval.high:.3f})" if interval else ""
-        cells.append("undefined" if value is None else f"{value:.3f}{within}")
+        found = evaluation.intervals.get(name)
+        if value is None:
+            cells.append("undefined")
+        elif found is None:
+            cells.append(number(value, 3))
+        else:
+            cells.append(interval(value, found.low, found.high, digits=3))
     return cells

@@ -4,8 +4,8 @@ from argparse import ArgumentParser
 from datetime import UTC, date, datetime, time
 from typing import Any
 
-from experiments.core.wording import plural
 from experiments.decisions.rebuilding import rebuild
+from experiments.formatting import plural
 from experiments.management.base import BaseCommand
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-from experiments.core.wording import plural
 from experiments.decisions.verification import Verified, verify
+from experiments.formatting import plural
 from experiments.management.base import BaseCommand
 
 SHOWN = 100

@@ -8,6 +8,7 @@ import orjson
 from django.core.management.base import CommandError
 from django.utils import timezone
 
+from experiments import formatting
 from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.core.money import NANO
 from experiments.core.policy import Method
@@ -19,7 +20,6 @@ from experiments.lab.off_policy_text import (
     advice_words,
     bounds_words,
     condition_words,
-    percent,
     sentence,
     tails,
     weights_words,
@@ -116,10 +116,10 @@ def _text(answer: PolicyEstimate) -> list[str]:
     logged = found.logged_strong_share or 0.0
     lines += [
         "",
-        f"To the strong model: {percent(found.strong_share.value or 0.0)}, "
-        f"{percent(logged)} as logged.",
+        f"To the strong model: {formatting.share(found.strong_share.value or 0.0)}, "
+        f"{formatting.share(logged)} as logged.",
         f"{found.decisions:,} decisions of {found.units:,} units; without overlap: "
-        f"{percent(found.without_overlap)}.",
+        f"{formatting.share(found.without_overlap)}.",
         weights_words(answer),
         condition_words(found.ratings),
     ]
@@ -132,7 +132,8 @@ def _text(answer: PolicyEstimate) -> list[str]:
             of_quality, of_cost = one.found.quality.change, one.found.cost.change
             lines.append(
                 f"{one.name:<16}{one.found.decisions:>10,}  "
-                f"{percent(1 - one.found.without_overlap):>8}  {bounds_words(of_quality)}, "
+                f"{formatting.share(1 - one.found.without_overlap):>8}  "
+                f"{bounds_words(of_quality)}, "
                 f"{bounds_words(of_cost, 1000 / NANO)}"
             )
     if tails(answer):
