@@ -271,7 +271,7 @@ def test_the_admin_lists_sets(outcomes: OutcomeSet, admin_client: Client) -> Non
     assert "technical 100, legal 20" in text
     assert "1.000, 0.500" in text
     assert "$10.00, $1.00" in text
-    assert "local 0.0%" in text
+    assert "local 0 %" in text
     assert (
         admin_client.get(f"/admin/experiments/outcomeset/{outcomes.pk}/change/").status_code == 200
     )
