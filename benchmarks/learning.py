@@ -71,8 +71,8 @@ class Feedback(NamedTuple):
 STREAMS = (
     Stream("tasks A", LLM_ROUTER, NEMOTRON_51B, MISTRAL_7B, 805),
     Stream("tasks B", LLM_ROUTER, "llama-3.1-8b-instruct", MISTRAL_7B, 805),
-    Stream("tasks C", LLM_ROUTER, "llama-3.3-nemotron-super-49b-v1", "codegemma-7b", 1576),
-    Stream("code and math A", ZERO_EVAL, SONNET, "claude-3-haiku-20240307", 1576),
+    Stream("tasks C", LLM_ROUTER, "llama-3.3-nemotron-super-49b-v1", "codegemma-7b", 805),
+    Stream("code and math A", ZERO_EVAL, SONNET, "claude-3-haiku-20240307", 805),
     Stream("code and math B", ZERO_EVAL, "gpt-4o-2024-05-13", "gpt-3.5-turbo-0125", 805),
     Stream("code and math C", ZERO_EVAL, f"{LLAMA}-70B-Instruct", f"{LLAMA}-8B-Instruct", 805),
     Stream("exams A", MMLU_PRO, f"{LLAMA_PRO}-70B-Instruct", f"{LLAMA_PRO}-8B-Instruct", 805),
