@@ -88,6 +88,18 @@ class Judged(NamedTuple):
     def escalates(self) -> Flags:
         return np.asarray(self.score < self.threshold)
 
+    def at_most(self, share: float) -> Flags:
+        """The same, but never more than this share of all rows: what is furthest below its
+        threshold goes first. Holds where a group is unlike those that set its threshold."""
+        escalates = self.escalates
+        most = math.floor(share * len(escalates) + 1e-9)
+        if np.count_nonzero(escalates) <= most:
+            return escalates
+        order = np.argsort(self.score - self.threshold, kind="stable")
+        held = np.zeros(len(escalates), dtype=bool)
+        held[order[:most]] = True
+        return held
+
 
 def replay_cascade(
     pairs: Sequence[AnswerPair],
@@ -96,9 +108,13 @@ def replay_cascade(
     seed: int = 0,
     verifiers: Sequence[str] = tuple(GROUPS),
     prior: Verifier | None = None,
+    with_routers: bool = True,
     advance: Advance = lambda done, total: None,
 ) -> Replay:
-    """Raises OutcomesError for fewer than ten rows or a share outside 0 and 1."""
+    """`with_routers` compares prompt routers too, which takes seconds.
+
+    Raises OutcomesError for fewer than ten rows or a share outside 0 and 1.
+    """
     _check(pairs, share)
     steps = len(pairs) + N_FOLDS + len(SHIPPED) + len(TRAINED)
     done = 0
@@ -118,13 +134,13 @@ def replay_cascade(
     costs = costs_of(pairs)
     gap_known = is_surely_positive(strong - weak)
     routers = {}
-    if gap_known:
+    if gap_known and with_routers:
         rows = (Outcome(one.prompt, one.strong, one.weak, "", one.group) for one in pairs)
         routers = prompt_router_scores(
             from_rows(rows), folds, seed=seed, features=prompts, step=step
         )
     advance(steps, steps)
-    return _result(judged.escalates, weak, strong, costs, routers, gap_known)
+    return _result(judged.at_most(share), weak, strong, costs, routers, gap_known)
 
 
 def folds_of(prompts: Sequence[str], groups: Sequence[str], seed: int) -> Folds:

@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from experiments.lab.answer_pairs import read_answer_pairs
-from experiments.lab.cascade_replay import folds_of, replay_cascade, threshold_for
+from experiments.lab.cascade_replay import Judged, folds_of, replay_cascade, threshold_for
 
 Row = dict[str, Any]
 
@@ -178,3 +178,11 @@ def test_threshold() -> None:
     assert (scores < threshold_for(scores, 0.45)).sum() == 4
     assert (scores < threshold_for(scores, 1.0)).sum() == 10
     assert (np.zeros(10) < threshold_for(np.zeros(10), 0.5)).sum() == 0
+
+
+def test_never_more_than_the_share() -> None:
+    judged = Judged(score=np.array([0.1, 0.4, 0.2, 0.3]), threshold=np.full(4, 0.5))
+
+    assert judged.escalates.all()
+    assert judged.at_most(0.5).tolist() == [True, False, True, False]
+    assert judged.at_most(1.0).all()
