@@ -33,6 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=CASES, help="One case instead of all.")
     parser.add_argument("--no-folding", action="store_true", help="Start no background process.")
     arguments = parser.parse_args()
     if arguments.case:
@@ -42,7 +43,7 @@ def main() -> None:
         environment = {**os.environ, "DATABASE_URL": url, "SECRET_KEY": "bench" * 12}
         _manage(environment, "migrate", "--verbosity", "0").check_returncode()
         _manage(environment, "shell", "--verbosity", "0", "-c", _SEED).check_returncode()
-        for case in CASES:
+        for case in [arguments.only] if arguments.only else CASES:
             print(json.dumps(_measure(url, environment, case, arguments)), flush=True)
 
 
