@@ -73,7 +73,7 @@ def _violations(before: Document, after: Document) -> Iterator[str]:
 def _of_experiment(key: str, before: Document, after: Document) -> Iterator[str]:
     for name in (*LOCKED, *JUDGED):
         if before.get(name, after[name]) != after[name]:  # older documents have fewer names
-            yield f"Experiment '{key}' is running: its {name} is locked until it is stopped."
+            yield f"Experiment '{key}' is running: its {name} cannot change until it is stopped."
     if after["coverage"] < before["coverage"]:
         yield f"Experiment '{key}' is running: its coverage can only grow."
     if after["phase"] == before["phase"]:
@@ -90,7 +90,7 @@ def _of_stopped(before: Document, after: Document) -> Iterator[str]:
             continue
         for name in (*LOCKED, *JUDGED, *STILL):
             if experiment.get(name, later[name]) != later[name]:
-                yield f"Experiment '{key}' is stopped: its {name} is locked. Clone it to continue."
+                yield f"Experiment '{key}' is stopped: its {name} cannot change. Clone it to continue."
 
 
 def _of_domains(key: str, experiment: Document, before: Document, after: Document) -> Iterator[str]:

@@ -48,14 +48,14 @@ def test_list_says_where_a_key_is_missing_and_never_shows_one(
 @pytest.mark.parametrize(
     ("fields", "error"),
     [
-        ({"api_key_env": "sk-0123456789abcdef"}, "Use capitals"),
+        ({"api_key_env": "sk-0123456789abcdef"}, "Use uppercase letters"),
         ({"api_key_env": "SECRET_KEY"}, "none of Switchyard"),
         ({"api_key_env": "XAI_API_KEY", "api_key_file": "/run/secrets/a"}, "not both"),
         ({"base_url": ""}, "needs the base URL"),
-        ({"base_url": "https://me:pw@host/v1"}, "leave out user names"),
+        ({"base_url": "https://me:pw@host/v1"}, "Leave out user names"),
         ({"total_seconds": "0"}, "greater than or equal"),
         ({"retries": "9"}, "less than or equal"),
-        ({"name": "Our VLLM"}, "small letters"),
+        ({"name": "Our VLLM"}, "lowercase letters"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

@@ -121,9 +121,9 @@ def test_description_alone_needs_no_preview(operator: Client, submit: Submit) ->
 
 def test_switch_takes_all_or_nothing(operator: Client, submit: Submit) -> None:
     url = page("routellm_cost_tracking")
-    assert "enter 0 or 100" in errors_of(submit(operator, url, percentage="50"))
+    assert "Enter 0 or 100" in errors_of(submit(operator, url, percentage="50"))
     preview = submit(operator, url, percentage="0").content.decode()
-    assert "This switches it off for everybody at once." in preview
+    assert "This switches it off for all units at once." in preview
 
 
 def test_percentage_out_of_range_or_too_fine(operator: Client, submit: Submit) -> None:
@@ -169,7 +169,7 @@ def test_unit_that_is_listed_already(operator: Client, submit: Submit) -> None:
     submit(operator, page(), **entry(0, kind="allow", label="Pilot", unit_id="customer-4711"))
     again = entry(1, kind="deny", label="Other", unit_id="customer-4711")
     response = submit(operator, page(), **again)
-    assert "listed already, as “Pilot”" in errors_of(response)
+    assert "already listed as “Pilot”" in errors_of(response)
     assert FlagEntry.objects.count() == 1
 
 

@@ -74,10 +74,10 @@ def test_shipped_rule_is_edited(operator: Client, submit: Submit) -> None:
         ({"action": "replace"}, "Give the replacement"),
         ({"action": "rename", "replacement": "messages"}, "stay as they are"),
         ({"action": "clamp", "minimum": "2", "maximum": "1"}, "above the highest"),
-        ({"parameter": "messages"}, "stay as they are"),
+        ({"parameter": "messages"}, "cannot be changed"),
         ({"parameter": "image_url"}, "can only be refused"),
-        ({"with_parameter": "two words"}, "Name one parameter"),
-        ({"name": "Two Words"}, "small letters"),
+        ({"with_parameter": "two words"}, "Enter one parameter"),
+        ({"name": "Two Words"}, "lowercase letters"),
     ],
 )
 def test_rule_of_no_sense_is_refused(

@@ -26,7 +26,7 @@ def test_posted_note(operator: Client) -> None:
 
 @pytest.mark.parametrize(
     ("escape", "what"),
-    [("\\u0000", "a NUL character"), ("\\ud800", "half a surrogate"), ("NaN", "no number")],
+    [("\\u0000", "a NUL character"), ("\\ud800", "half a surrogate"), ("NaN", "not a number")],
 )
 def test_document_that_holds_it_in_escapes(
     operator: Client, submit: Submit, escape: str, what: str

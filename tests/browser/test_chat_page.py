@@ -112,7 +112,7 @@ def test_a_used_up_budget_stops_the_chat_and_says_so(talk: Talk) -> None:
 
 
 def test_an_answer_streams_in_and_says_who_gave_it_and_what_it_cost(talk: Talk) -> None:
-    talk.page.get_by_label("Model", exact=True).select_option("router/technical")
+    talk.page.get_by_role("combobox", name="Model").select_option("router/technical")
     talk.say("Hello.")
     turn = talk.page.locator(".answered")
     expect(turn.locator("[data-words]")).to_have_text(

@@ -32,7 +32,7 @@ def exported(path: Path) -> Any:
 def test_what_was_exported_changes_nothing_when_applied(tmp_path: Path) -> None:
     exported(tmp_path / "all.yaml")
     revisions = PolicyRevision.objects.count()
-    assert "Nothing differs" in run("apply_config", str(tmp_path / "all.yaml"))
+    assert "No changes" in run("apply_config", str(tmp_path / "all.yaml"))
     assert PolicyRevision.objects.count() == revisions
 
 
@@ -203,7 +203,7 @@ def test_endpoints_travel_in_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
-        ({"api_key_env": "sk-0123456789"}, "Use capitals"),
+        ({"api_key_env": "sk-0123456789"}, "Use uppercase letters"),
         ({"api_key": "sk-0123456789"}, "unknown key 'api_key'"),
         ({"base_url": ""}, "needs the base URL"),
     ],

@@ -215,7 +215,7 @@ def test_a_stopped_experiment_is_refused(recorded: Path) -> None:
 
 
 def test_an_unknown_experiment_or_file_is_named(recorded: Path) -> None:
-    with pytest.raises(CommandError, match="no experiment 'nobody'"):
+    with pytest.raises(CommandError, match="Unknown experiment 'nobody'"):
         call_command("replay", str(recorded), experiment="nobody")
     draft()
     with pytest.raises(CommandError, match=r"nowhere\.csv does not exist"):

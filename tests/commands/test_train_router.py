@@ -89,7 +89,7 @@ def test_refuses_too_few_prompts(tmp_path: Path) -> None:
 
 
 def test_refuses_an_unknown_group_to_leave_out(evals: Path, tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="no group astrology"):
+    with pytest.raises(CommandError, match="Unknown group astrology"):
         train(evals, tmp_path, "--leave-out", "astrology")
 
 

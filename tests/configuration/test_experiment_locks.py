@@ -58,14 +58,14 @@ def set_experiment(**values: Any) -> None:
 )
 def test_the_plan_is_locked(name: str, value: object) -> None:
     running()
-    with pytest.raises(LockedError, match=f"'cheaper' is running: its {name} is locked"):
+    with pytest.raises(LockedError, match=f"'cheaper' is running: its {name} cannot change"):
         changed(lambda: set_experiment(**{name: value}))
     assert PolicyRevision.objects.latest("number").note == "Started experiment cheaper"
 
 
 def test_a_metric_is_locked() -> None:
     experiment = running()
-    with pytest.raises(LockedError, match="its metrics is locked"):
+    with pytest.raises(LockedError, match="its metrics cannot change"):
         changed(lambda: experiment.metrics.filter(metric="quality").update(margin=0.5))
 
 
@@ -91,7 +91,7 @@ def test_weights_and_policies_need_a_new_phase() -> None:
 
 def test_a_paused_experiment_is_locked_too() -> None:
     lifecycle.pause(running(), "tests")
-    with pytest.raises(LockedError, match="its alpha is locked"):
+    with pytest.raises(LockedError, match="its alpha cannot change"):
         changed(lambda: set_experiment(alpha=0.2))
 
 
@@ -109,7 +109,7 @@ def test_a_revision_from_before_a_field_locks_nothing_it_does_not_know() -> None
 def test_a_stopped_experiment_keeps_the_plan_it_was_judged_by() -> None:
     experiment = running()
     lifecycle.stop(experiment, "tests", START, reason="Done", verdict="")
-    with pytest.raises(LockedError, match="is stopped: its arms stays"):
+    with pytest.raises(LockedError, match="is stopped: its arms cannot change"):
         changed(lambda: experiment.arms.update(weight=0.4))
 
 
@@ -167,9 +167,9 @@ def test_the_router_of_an_arm_is_locked() -> None:
 def test_the_pair_that_arms_borrow_is_locked() -> None:
     running()
     other = LanguageModel.objects.exclude(pk__in=_usual_pair()).first()
-    with pytest.raises(LockedError, match="answers with the pair of 'technical'"):
+    with pytest.raises(LockedError, match="uses the pair of 'technical'"):
         changed(lambda: RoutingSettings.objects.update(weak_model=other))
-    with pytest.raises(LockedError, match="answers with the pair of 'technical'"):
+    with pytest.raises(LockedError, match="uses the pair of 'technical'"):
         changed(lambda: set_domain(strong_model=other, weak_model=_usual_pair()[1]))
 
 

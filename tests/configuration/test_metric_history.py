@@ -71,10 +71,10 @@ def test_what_an_experiment_is_judged_by_is_neither_changed_nor_deleted_by_a_fil
     judged_by_stars()
     metrics = current_document()["metrics"]
     changed = {**metrics, "stars": {**metrics["stars"], "maximum": 10}}
-    with pytest.raises(ConfigurationError, match="cannot be changed: cheaper is judged by it"):
+    with pytest.raises(ConfigurationError, match="cannot be changed, because cheaper uses it"):
         apply({"metrics": changed}, "tests", "")
     del metrics["stars"]
-    with pytest.raises(ConfigurationError, match="cannot be deleted: cheaper is judged by it"):
+    with pytest.raises(ConfigurationError, match="cannot be deleted, because cheaper uses it"):
         apply({"metrics": metrics}, "tests", "")
     described = {**changed, "stars": {**changed["stars"], "maximum": 5, "description": "Stars"}}
     apply({"metrics": described}, "tests", "")

@@ -54,7 +54,7 @@ def test_pruning_erases_no_history() -> None:
 def test_the_command_says_what_it_did() -> None:
     told = StringIO()
     call_command("rebuild_rollups", stdout=told)
-    assert told.getvalue() == "Counted 150 decisions of 1 hour anew.\n"
+    assert told.getvalue() == "Recounted 150 decisions of 1 hour.\n"
 
 
 @pytest.mark.django_db
