@@ -154,7 +154,7 @@ def test_the_command_sweeps(secret: str, capsys: pytest.CaptureFixture[str]) -> 
     admitted(secret)
     move_to(uuid4())
     call_command("sweep_abandoned_calls")
-    assert "1 abandoned calls were settled" in capsys.readouterr().out
+    assert "Settled 1 abandoned calls" in capsys.readouterr().out
 
 
 def test_a_call_of_a_living_process_is_never_touched(secret: str) -> None:
