@@ -90,7 +90,10 @@ def _of_stopped(before: Document, after: Document) -> Iterator[str]:
             continue
         for name in (*LOCKED, *JUDGED, *STILL):
             if experiment.get(name, later[name]) != later[name]:
-                yield f"Experiment '{key}' is stopped: its {name} cannot change. Clone it to continue."
+                yield (
+                    f"Experiment '{key}' is stopped: its {name} cannot change. "
+                    "Clone it to continue."
+                )
 
 
 def _of_domains(key: str, experiment: Document, before: Document, after: Document) -> Iterator[str]:
