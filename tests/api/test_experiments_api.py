@@ -261,7 +261,7 @@ def test_editing_locked_fields_of_a_running_experiment_is_409_with_every_reason(
     running()
     answer = api.patch(CHEAPER, {"alpha": 0.2, "min_days": 1, "coverage": 0.5})
     assert answer.fault == (409, None, "locked")
-    for reason in ("alpha is locked", "min_days is locked", "coverage can only grow"):
+    for reason in ("alpha cannot change", "min_days cannot change", "coverage can only grow"):
         assert reason in answer.error["message"]
     assert Experiment.objects.get().alpha == 0.05
 

@@ -5,6 +5,7 @@ import re
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
+from playwright.sync_api import expect
 
 from experiments.models import Decision, OwnCall, RollupBin, ShadowPair
 from experiments.routing.route import RouteRequest, route
@@ -122,18 +123,14 @@ def test_the_threshold_moves_with_the_slider(surfer: Surfer) -> None:
     slider = page.get_by_role("slider")
     slider.fill("0.25")
     sentence = page.locator("#threshold .sentence")
-    page.wait_for_function(
-        "document.querySelector('#threshold .sentence').textContent.startsWith('At 0.25')"
-    )
-    assert sentence.inner_text().startswith("At 0.25, 75 % would go to the strong model: about $")
+    text = re.compile(r"^At 0\.25, 75 % would go to the strong model: about \$")
+    expect(sentence).to_have_text(text)
     drawn = page.evaluate(
         "document.querySelector('#threshold .chart-plot').data.map((side) => side.x.length)"
     )
     assert drawn == [5, 15]
     slider.press("ArrowRight")
-    page.wait_for_function(
-        "document.querySelector('#threshold .sentence').textContent.startsWith('At 0.26')"
-    )
+    expect(sentence).to_have_text(re.compile(r"^At 0\.26"))
     assert surfer.complaints == []
 
 

@@ -50,7 +50,7 @@ async def _swept(stored: DatabaseServer, stub: Stub, *, kill: bool) -> tuple[lis
             os.kill(await asyncio.to_thread(stored.ask, "busiest_process"), signal.SIGKILL)
         swept = await asyncio.to_thread(stored.server.manage, "sweep_abandoned_calls")
         assert not any(call.done() and "-" in call.result() for call in calls), "too slow"
-        return await asyncio.gather(*calls), int(swept.split()[0])
+        return await asyncio.gather(*calls), int(swept.split()[1])
 
 
 def test_calls_of_a_killed_process_are_estimated_and_those_of_the_others_untouched(
