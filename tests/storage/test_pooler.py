@@ -68,7 +68,7 @@ def test_commands_work_through_it(pooled: str, tmp_path: Path) -> None:
     assert "2,500 rows added" in run(pooled, "import_outcomes", str(tmp_path / "rows.csv"))
     assert "PGR" in run(pooled, "evaluate_router", "local", "rows")
     assert "domain" in run(pooled, "route", "Prove it.", "--store")
-    assert "Counted 1 decision" in run(pooled, "rebuild_rollups")
+    assert "Recounted 1 decision" in run(pooled, "rebuild_rollups")
 
 
 def test_results_are_read_in_chunks(through_it: None) -> None:
