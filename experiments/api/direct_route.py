@@ -53,6 +53,12 @@ class _Accepted(NamedTuple):
     request: RouteRequest
 
 
+class _Reply(NamedTuple):
+    status: int
+    body: bytes
+    headers: Headers = ()
+
+
 class DirectRoute:
     """A WSGI application around Django's.
 
@@ -75,18 +81,18 @@ class DirectRoute:
         raw = environ["wsgi.input"].read(MAX_BODY + 1)
         environ["wsgi.input"] = io.BytesIO(raw)
         close_old_connections()
-        accepted = _accepted(environ, raw)
-        if accepted is None:
+        request_id = request_id_from(environ.get("HTTP_X_REQUEST_ID", ""))
+        reply = _reply_to(environ, raw, request_id)
+        if reply is None:
             return self._django(environ, start_response)
-        status, body, more = _answer(accepted)
         sent = [
             *headers,
-            *more,
-            ("Content-Length", str(len(body))),
-            ("X-Request-Id", accepted.request.request_id),
+            *reply.headers,
+            ("Content-Length", str(len(reply.body))),
+            ("X-Request-Id", request_id),
         ]
-        start_response(f"{status} {HTTPStatus(status).phrase}", sent)
-        return [body]
+        start_response(f"{reply.status} {HTTPStatus(reply.status).phrase}", sent)
+        return [reply.body]
 
     def _remembering(self, origin: _Origin, start_response: StartResponse) -> StartResponse:
         def started(status: str, headers: Headers, *rest: Any) -> Any:
@@ -120,28 +126,32 @@ def _origin_of(environ: Environ) -> _Origin:
     )
 
 
-def _accepted(environ: Environ, raw: bytes) -> _Accepted | None:
-    """A request of a valid key that can be decided; None where Django has to answer it."""
+def _reply_to(environ: Environ, raw: bytes, request_id: str) -> _Reply | None:
+    """The decision, or the error that kept it from being made; None where Django has to answer."""
+    try:
+        accepted = _accepted(environ, raw, request_id)
+        if accepted is None:
+            return None
+        decision = _decide(accepted)
+    except Exception as error:
+        problem = problem_of(error)
+        headers = tuple(problem.headers.items())
+        return _Reply(problem.status, orjson.dumps(problem.body), headers)
+    status = 200 if accepted.request.dry_run else 201
+    return _Reply(status, orjson.dumps(decision_payload(decision)))
+
+
+def _accepted(environ: Environ, raw: bytes, request_id: str) -> _Accepted | None:
+    """A request of a valid key that can be decided; None if it has to be refused. Raises what the
+    database raises."""
     try:
         caller = authenticate(environ)
         if caller is None:
             return None
         require(caller, Scope.ROUTE)
-        request_id = request_id_from(environ.get("HTTP_X_REQUEST_ID", ""))
         return _Accepted(caller, route_request(parse_json(raw), caller, request_id))
     except (APIError, APIException):
         return None
-
-
-def _answer(accepted: _Accepted) -> tuple[int, bytes, Headers]:
-    """Status, body and the headers of an error."""
-    try:
-        decision = _decide(accepted)
-    except Exception as error:
-        problem = problem_of(error)
-        return problem.status, orjson.dumps(problem.body), tuple(problem.headers.items())
-    status = 200 if accepted.request.dry_run else 201
-    return status, orjson.dumps(decision_payload(decision)), ()
 
 
 def _decide(accepted: _Accepted) -> Decision:

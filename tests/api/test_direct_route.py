@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from django.core.wsgi import get_wsgi_application
+from django.db import connection
 
 from experiments.api.direct_route import PATH, DirectRoute
 from experiments.limits import api_keys
@@ -197,3 +198,23 @@ def test_each_host_is_checked_by_django_first(caller: Caller) -> None:
     before = caller.handled
     caller.send(caller.direct, {"text": PROMPT}, HTTP_HOST="localhost:8000")
     assert caller.handled == before
+
+
+def test_a_key_that_cannot_be_read_is_an_error_of_the_database(caller: Caller) -> None:
+    table = APIKey._meta.db_table
+    replies = []
+    with connection.cursor() as cursor:
+        cursor.execute(f'ALTER TABLE "{table}" RENAME TO gone')
+    try:
+        for application in (caller.django, caller.direct):
+            api_keys.invalidate()
+            replies.append(caller.send(application, {"text": PROMPT}))
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f'ALTER TABLE gone RENAME TO "{table}"')
+    usual, direct = replies
+    assert caller.handled == 1
+    assert usual.status.startswith("5")
+    assert direct.status == usual.status
+    assert direct.body == usual.body
+    assert direct.headers.keys() == usual.headers.keys()
