@@ -14,6 +14,7 @@ died; on SQLite the write lock. docs/decisions/0064-writes-only-append.md gives 
 
 import logging
 import threading
+import time
 from collections.abc import Iterable
 
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection, models
@@ -26,6 +27,10 @@ log = logging.getLogger("switchyard.folding")
 
 TABLES: tuple[type[models.Model], ...] = (KeyUsage, MetricSum, Rollup, RollupBin, UnitSum)
 BATCH = 5_000
+# SQLite has one writer at a time: a request waits for as long as one of these takes, so they are
+# small, and a pause lets the requests that wait go first.
+BATCH_ON_SQLITE = 200
+PAUSE_ON_SQLITE_SECONDS = 0.005
 SECONDS_APART = 1.0
 
 
@@ -53,9 +58,11 @@ class Folding:
         connection.close()
 
 
-def fold_all(batch: int = BATCH) -> int:
+def fold_all(batch: int | None = None) -> int:
     """Folds all changes there are, `batch` in one transaction; returns how many. Leaves a table to
     another process that folds at the same time."""
+    if batch is None:
+        batch = BATCH_ON_SQLITE if connection.vendor == "sqlite" else BATCH
     return sum(_fold_table(model, batch) for model in TABLES)
 
 
@@ -70,6 +77,8 @@ def _fold_table(model: type[models.Model], batch: int) -> int:
         return 0
     folded = moved = run_transaction(lambda: _fold(model, batch))
     while moved == batch:
+        if connection.vendor == "sqlite":
+            time.sleep(PAUSE_ON_SQLITE_SECONDS)
         moved = run_transaction(lambda: _fold(model, batch))
         folded += moved
     return folded
