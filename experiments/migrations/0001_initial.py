@@ -12,6 +12,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     initial = True
 
     dependencies = [
@@ -20,2938 +21,1140 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name="APIKey",
+            name='APIKey',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                (
-                    "name",
-                    models.CharField(
-                        help_text="Which application uses it.", max_length=80, unique=True
-                    ),
-                ),
-                ("secret_hash", models.CharField(editable=False, max_length=64, unique=True)),
-                ("hint", models.CharField(editable=False, max_length=12)),
-                (
-                    "scopes",
-                    models.JSONField(
-                        default=list, help_text="What it may do: route, feedback, read, manage."
-                    ),
-                ),
-                (
-                    "requests_per_minute",
-                    models.PositiveIntegerField(
-                        blank=True,
-                        help_text="Of the REST API and the gateway together. Empty: the limit of the setting API_KEY_REQUESTS_PER_MINUTE.",
-                        null=True,
-                    ),
-                ),
-                (
-                    "tokens_per_minute",
-                    models.PositiveIntegerField(
-                        blank=True,
-                        help_text="Through the gateway, in and out. Empty: no limit.",
-                        null=True,
-                    ),
-                ),
-                (
-                    "budget_day",
-                    models.DecimalField(
-                        blank=True,
-                        decimal_places=6,
-                        help_text="What its calls through the gateway may cost in one UTC day; then they are refused. Empty: no limit.",
-                        max_digits=14,
-                        null=True,
-                        validators=[django.core.validators.MinValueValidator(0)],
-                        verbose_name="budget a day, USD",
-                    ),
-                ),
-                (
-                    "budget_month",
-                    models.DecimalField(
-                        blank=True,
-                        decimal_places=6,
-                        help_text="The same for one calendar month (UTC).",
-                        max_digits=14,
-                        null=True,
-                        validators=[django.core.validators.MinValueValidator(0)],
-                        verbose_name="budget a month, USD",
-                    ),
-                ),
-                (
-                    "soft_budget_day",
-                    models.DecimalField(
-                        blank=True,
-                        decimal_places=6,
-                        help_text="Above it calls are still answered; answers and the log say so.",
-                        max_digits=14,
-                        null=True,
-                        validators=[django.core.validators.MinValueValidator(0)],
-                        verbose_name="soft budget a day, USD",
-                    ),
-                ),
-                (
-                    "soft_budget_month",
-                    models.DecimalField(
-                        blank=True,
-                        decimal_places=6,
-                        help_text="The same for one calendar month (UTC).",
-                        max_digits=14,
-                        null=True,
-                        validators=[django.core.validators.MinValueValidator(0)],
-                        verbose_name="soft budget a month, USD",
-                    ),
-                ),
-                (
-                    "allowed_models",
-                    models.JSONField(
-                        blank=True,
-                        default=list,
-                        help_text="Models the gateway may call for it. Empty: all.",
-                    ),
-                ),
-                (
-                    "allowed_domains",
-                    models.JSONField(
-                        blank=True,
-                        default=list,
-                        help_text="Domains whose prompts the gateway answers for it. Empty: all.",
-                    ),
-                ),
-                (
-                    "expires_at",
-                    models.DateTimeField(blank=True, help_text="Empty: never.", null=True),
-                ),
-                (
-                    "is_active",
-                    models.BooleanField(
-                        default=True, help_text="Off: it is refused.", verbose_name="active"
-                    ),
-                ),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(help_text='Which application uses it.', max_length=80, unique=True)),
+                ('secret_hash', models.CharField(editable=False, max_length=64, unique=True)),
+                ('hint', models.CharField(editable=False, max_length=12)),
+                ('scopes', models.JSONField(default=list, help_text='What it may do: route, feedback, read, manage.')),
+                ('requests_per_minute', models.PositiveIntegerField(blank=True, help_text='Of the REST API and the gateway together. Empty: the limit of the setting API_KEY_REQUESTS_PER_MINUTE.', null=True)),
+                ('tokens_per_minute', models.PositiveIntegerField(blank=True, help_text='Through the gateway, in and out. Empty: no limit.', null=True)),
+                ('budget_day', models.DecimalField(blank=True, decimal_places=6, help_text='What its calls through the gateway may cost in one UTC day; then they are refused. Empty: no limit.', max_digits=14, null=True, validators=[django.core.validators.MinValueValidator(0)], verbose_name='budget a day, USD')),
+                ('budget_month', models.DecimalField(blank=True, decimal_places=6, help_text='The same for one calendar month (UTC).', max_digits=14, null=True, validators=[django.core.validators.MinValueValidator(0)], verbose_name='budget a month, USD')),
+                ('soft_budget_day', models.DecimalField(blank=True, decimal_places=6, help_text='Above it calls are still answered; answers and the log say so.', max_digits=14, null=True, validators=[django.core.validators.MinValueValidator(0)], verbose_name='soft budget a day, USD')),
+                ('soft_budget_month', models.DecimalField(blank=True, decimal_places=6, help_text='The same for one calendar month (UTC).', max_digits=14, null=True, validators=[django.core.validators.MinValueValidator(0)], verbose_name='soft budget a month, USD')),
+                ('allowed_models', models.JSONField(blank=True, default=list, help_text='Models the gateway may call for it. Empty: all.')),
+                ('allowed_domains', models.JSONField(blank=True, default=list, help_text='Domains whose prompts the gateway answers for it. Empty: all.')),
+                ('expires_at', models.DateTimeField(blank=True, help_text='Empty: never.', null=True)),
+                ('is_active', models.BooleanField(default=True, help_text='Off: it is refused.', verbose_name='active')),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                "verbose_name": "API key",
-                "ordering": ["name"],
+                'verbose_name': 'API key',
+                'ordering': ['name'],
             },
         ),
         migrations.CreateModel(
-            name="Arm",
+            name='Arm',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                (
-                    "method",
-                    models.CharField(
-                        choices=[
-                            (
-                                experiments.core.policy.Method["ROUTELLM"],
-                                "RouteLLM: a router's score against a threshold",
-                            ),
-                            (
-                                experiments.core.policy.Method["ALWAYS_STRONG"],
-                                "Always the strong model",
-                            ),
-                            (
-                                experiments.core.policy.Method["ALWAYS_WEAK"],
-                                "Always the weak model",
-                            ),
-                            (
-                                experiments.core.policy.Method["DOMAIN_SELECTOR"],
-                                "Domain selector: the classic path",
-                            ),
-                        ],
-                        default=experiments.core.policy.Method["ROUTELLM"],
-                        help_text="What answers prompts while the flag is on.",
-                        max_length=20,
-                    ),
-                ),
-                (
-                    "threshold",
-                    models.FloatField(
-                        blank=True,
-                        help_text="Prompts that score at least this go to the strong model. Between 0 and 1; lower sends more to the strong model.",
-                        null=True,
-                        validators=[
-                            django.core.validators.MinValueValidator(0.0),
-                            django.core.validators.MaxValueValidator(1.0),
-                        ],
-                    ),
-                ),
-                (
-                    "epsilon",
-                    models.FloatField(
-                        default=0.0,
-                        help_text="Share of prompts sent to the other model of the pair on purpose, so that the log can answer questions about other policies. 0.02 is a good start.",
-                        validators=[
-                            django.core.validators.MinValueValidator(0.0),
-                            django.core.validators.MaxValueValidator(1.0),
-                        ],
-                        verbose_name="exploration rate",
-                    ),
-                ),
-                (
-                    "between",
-                    models.JSONField(
-                        blank=True,
-                        default=list,
-                        help_text='For more than two models: [{"model": "…", "router": "…", "threshold": 0.4}]. A prompt below the threshold goes to the first step whose router\'s score reaches it, else to the weak model.',
-                        validators=[experiments.models.base.validate_between],
-                        verbose_name="models between",
-                    ),
-                ),
-                (
-                    "name",
-                    models.CharField(
-                        help_text="Short: control, local-38.",
-                        max_length=80,
-                        validators=[
-                            django.core.validators.RegexValidator(
-                                "^[a-z][a-z0-9-]*\\Z", "Use small letters, digits and hyphens."
-                            )
-                        ],
-                    ),
-                ),
-                (
-                    "weight",
-                    models.FloatField(
-                        default=0.5,
-                        help_text="Share of the units. Weights sum to 1.",
-                        validators=[
-                            django.core.validators.MinValueValidator(0.0),
-                            django.core.validators.MaxValueValidator(1.0),
-                        ],
-                    ),
-                ),
-                (
-                    "is_control",
-                    models.BooleanField(
-                        default=False,
-                        help_text="What the others are compared with. One arm is it.",
-                        verbose_name="control",
-                    ),
-                ),
-                ("position", models.PositiveIntegerField(default=0, editable=False)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('method', models.CharField(choices=[(experiments.core.policy.Method['ROUTELLM'], "RouteLLM: a router's score against a threshold"), (experiments.core.policy.Method['ALWAYS_STRONG'], 'Always the strong model'), (experiments.core.policy.Method['ALWAYS_WEAK'], 'Always the weak model'), (experiments.core.policy.Method['DOMAIN_SELECTOR'], 'Domain selector: the classic path')], default=experiments.core.policy.Method['ROUTELLM'], help_text='What answers prompts while the flag is on.', max_length=20)),
+                ('threshold', models.FloatField(blank=True, help_text='Prompts that score at least this go to the strong model. Between 0 and 1; lower sends more to the strong model.', null=True, validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)])),
+                ('epsilon', models.FloatField(default=0.0, help_text='Share of prompts sent to the other model of the pair on purpose, so that the log can answer questions about other policies. 0.02 is a good start.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)], verbose_name='exploration rate')),
+                ('between', models.JSONField(blank=True, default=list, help_text='For more than two models: [{"model": "…", "router": "…", "threshold": 0.4}]. A prompt below the threshold goes to the first step whose router\'s score reaches it, else to the weak model.', validators=[experiments.models.base.validate_between], verbose_name='models between')),
+                ('name', models.CharField(help_text='Short: control, local-38.', max_length=80, validators=[django.core.validators.RegexValidator('^[a-z][a-z0-9-]*\\Z', 'Use small letters, digits and hyphens.')])),
+                ('weight', models.FloatField(default=0.5, help_text='Share of the units. Weights sum to 1.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)])),
+                ('is_control', models.BooleanField(default=False, help_text='What the others are compared with. One arm is it.', verbose_name='control')),
+                ('position', models.PositiveIntegerField(default=0, editable=False)),
             ],
             options={
-                "ordering": ["experiment", "position", "pk"],
+                'ordering': ['experiment', 'position', 'pk'],
             },
         ),
         migrations.CreateModel(
-            name="Attempt",
+            name='Attempt',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("number", models.PositiveSmallIntegerField()),
-                ("model", models.CharField(max_length=200)),
-                ("endpoint", models.CharField(blank=True, max_length=40)),
-                ("is_fallback", models.BooleanField()),
-                ("started_at", models.DateTimeField()),
-                ("first_token_ms", models.FloatField(null=True)),
-                ("ended_ms", models.FloatField()),
-                ("status", models.CharField(max_length=30)),
-                ("http_status", models.PositiveSmallIntegerField(null=True)),
-                ("input_tokens", models.PositiveIntegerField(null=True)),
-                ("cached_tokens", models.PositiveIntegerField(null=True)),
-                ("output_tokens", models.PositiveIntegerField(null=True)),
-                ("reasoning_tokens", models.PositiveIntegerField(null=True)),
-                ("estimated", models.BooleanField(default=False)),
-                ("cost", models.BigIntegerField(null=True)),
-                ("error", models.CharField(blank=True, max_length=500)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('number', models.PositiveSmallIntegerField()),
+                ('model', models.CharField(max_length=200)),
+                ('endpoint', models.CharField(blank=True, max_length=40)),
+                ('is_fallback', models.BooleanField()),
+                ('started_at', models.DateTimeField()),
+                ('first_token_ms', models.FloatField(null=True)),
+                ('ended_ms', models.FloatField()),
+                ('status', models.CharField(max_length=30)),
+                ('http_status', models.PositiveSmallIntegerField(null=True)),
+                ('input_tokens', models.PositiveIntegerField(null=True)),
+                ('cached_tokens', models.PositiveIntegerField(null=True)),
+                ('output_tokens', models.PositiveIntegerField(null=True)),
+                ('reasoning_tokens', models.PositiveIntegerField(null=True)),
+                ('estimated', models.BooleanField(default=False)),
+                ('cost', models.BigIntegerField(null=True)),
+                ('error', models.CharField(blank=True, max_length=500)),
             ],
             options={
-                "ordering": ["decision", "number"],
+                'ordering': ['decision', 'number'],
             },
         ),
         migrations.CreateModel(
-            name="Circuit",
+            name='Circuit',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("model", models.CharField(max_length=200, unique=True)),
-                ("window_at", models.DateTimeField()),
-                ("calls", models.PositiveIntegerField(default=0)),
-                ("failures", models.PositiveIntegerField(default=0)),
-                ("opened_at", models.DateTimeField(null=True)),
-                ("open_until", models.DateTimeField(null=True)),
-                ("probe_until", models.DateTimeField(null=True)),
-                ("trips", models.PositiveIntegerField(default=0)),
-                ("reason", models.CharField(blank=True, max_length=200)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('model', models.CharField(max_length=200, unique=True)),
+                ('window_at', models.DateTimeField()),
+                ('calls', models.PositiveIntegerField(default=0)),
+                ('failures', models.PositiveIntegerField(default=0)),
+                ('opened_at', models.DateTimeField(null=True)),
+                ('open_until', models.DateTimeField(null=True)),
+                ('probe_until', models.DateTimeField(null=True)),
+                ('trips', models.PositiveIntegerField(default=0)),
+                ('reason', models.CharField(blank=True, max_length=200)),
             ],
             options={
-                "ordering": ["model"],
+                'ordering': ['model'],
             },
         ),
         migrations.CreateModel(
-            name="DailyResult",
+            name='DailyResult',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("phase", models.PositiveIntegerField()),
-                ("day", models.DateField()),
-                ("verdict", models.CharField(max_length=20)),
-                ("result", models.JSONField()),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('phase', models.PositiveIntegerField()),
+                ('day', models.DateField()),
+                ('verdict', models.CharField(max_length=20)),
+                ('result', models.JSONField()),
             ],
             options={
-                "ordering": ["experiment", "day"],
+                'ordering': ['experiment', 'day'],
             },
         ),
         migrations.CreateModel(
-            name="Decision",
+            name='Decision',
             fields=[
-                ("id", models.UUIDField(primary_key=True, serialize=False)),
-                ("created_at", models.DateTimeField()),
-                ("revision", models.PositiveIntegerField()),
-                ("unit_hash", models.CharField(max_length=32)),
-                ("sticky", models.BooleanField()),
-                ("domain", models.CharField(max_length=40)),
-                ("confidence", models.FloatField()),
-                ("method", models.CharField(max_length=20)),
-                ("reason", models.CharField(max_length=60)),
-                ("tier", models.CharField(max_length=10)),
-                ("model", models.CharField(max_length=200)),
-                ("intended_model", models.CharField(max_length=200)),
-                ("strong_model", models.CharField(blank=True, max_length=200)),
-                ("weak_model", models.CharField(blank=True, max_length=200)),
-                ("baseline_model", models.CharField(blank=True, max_length=200)),
-                ("router", models.CharField(blank=True, max_length=40)),
-                ("score", models.FloatField(null=True)),
-                ("threshold", models.FloatField(null=True)),
-                ("experiment", models.CharField(blank=True, max_length=80)),
-                ("arm", models.CharField(blank=True, max_length=80)),
-                ("phase", models.PositiveIntegerField(null=True)),
-                ("rollout", models.CharField(blank=True, max_length=80)),
-                ("rollout_arm", models.CharField(blank=True, max_length=10)),
-                ("counted", models.BooleanField()),
-                ("audited", models.BooleanField(default=False)),
-                ("explored", models.BooleanField()),
-                ("epsilon", models.FloatField()),
-                ("propensity", models.FloatField(null=True)),
-                ("propensity_given_arm", models.FloatField(null=True)),
-                ("fallback", models.CharField(blank=True, max_length=60)),
-                ("input_tokens", models.PositiveIntegerField()),
-                ("priced", models.BooleanField()),
-                ("cost", models.BigIntegerField(null=True)),
-                ("cost_strong", models.BigIntegerField(null=True)),
-                ("cost_weak", models.BigIntegerField(null=True)),
-                ("cost_baseline", models.BigIntegerField(null=True)),
-                ("latency_us", models.PositiveIntegerField(null=True)),
-                ("key_id", models.BigIntegerField(null=True)),
-                ("request_id", models.CharField(blank=True, max_length=64)),
-                ("text", models.TextField(null=True)),
-                ("odds", models.TextField(blank=True, db_default="", default="")),
-                ("scores", models.TextField(blank=True, db_default="", default="")),
-                ("detail", models.JSONField(default=dict)),
+                ('id', models.UUIDField(primary_key=True, serialize=False)),
+                ('created_at', models.DateTimeField()),
+                ('revision', models.PositiveIntegerField()),
+                ('unit_hash', models.CharField(max_length=32)),
+                ('sticky', models.BooleanField()),
+                ('domain', models.CharField(max_length=40)),
+                ('confidence', models.FloatField()),
+                ('method', models.CharField(max_length=20)),
+                ('reason', models.CharField(max_length=60)),
+                ('tier', models.CharField(max_length=10)),
+                ('model', models.CharField(max_length=200)),
+                ('intended_model', models.CharField(max_length=200)),
+                ('strong_model', models.CharField(blank=True, max_length=200)),
+                ('weak_model', models.CharField(blank=True, max_length=200)),
+                ('baseline_model', models.CharField(blank=True, max_length=200)),
+                ('router', models.CharField(blank=True, max_length=40)),
+                ('score', models.FloatField(null=True)),
+                ('threshold', models.FloatField(null=True)),
+                ('experiment', models.CharField(blank=True, max_length=80)),
+                ('arm', models.CharField(blank=True, max_length=80)),
+                ('phase', models.PositiveIntegerField(null=True)),
+                ('rollout', models.CharField(blank=True, max_length=80)),
+                ('rollout_arm', models.CharField(blank=True, max_length=10)),
+                ('counted', models.BooleanField()),
+                ('audited', models.BooleanField(default=False)),
+                ('explored', models.BooleanField()),
+                ('epsilon', models.FloatField()),
+                ('propensity', models.FloatField(null=True)),
+                ('propensity_given_arm', models.FloatField(null=True)),
+                ('fallback', models.CharField(blank=True, max_length=60)),
+                ('input_tokens', models.PositiveIntegerField()),
+                ('priced', models.BooleanField()),
+                ('cost', models.BigIntegerField(null=True)),
+                ('cost_strong', models.BigIntegerField(null=True)),
+                ('cost_weak', models.BigIntegerField(null=True)),
+                ('cost_baseline', models.BigIntegerField(null=True)),
+                ('latency_us', models.PositiveIntegerField(null=True)),
+                ('key_id', models.BigIntegerField(null=True)),
+                ('request_id', models.CharField(blank=True, max_length=64)),
+                ('text', models.TextField(null=True)),
+                ('odds', models.TextField(blank=True, db_default='', default='')),
+                ('scores', models.TextField(blank=True, db_default='', default='')),
+                ('detail', models.JSONField(default=dict)),
             ],
             options={
-                "ordering": ["-created_at", "-id"],
-                "permissions": [("use_chat", "Can chat through the gateway on the page")],
+                'ordering': ['-created_at', '-id'],
+                'permissions': [('use_chat', 'Can chat through the gateway on the page')],
             },
         ),
         migrations.CreateModel(
-            name="Domain",
+            name='Domain',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("version", models.PositiveIntegerField(default=0, editable=False)),
-                ("updated_at", models.DateTimeField(auto_now=True)),
-                (
-                    "method",
-                    models.CharField(
-                        choices=[
-                            (
-                                experiments.core.policy.Method["ROUTELLM"],
-                                "RouteLLM: a router's score against a threshold",
-                            ),
-                            (
-                                experiments.core.policy.Method["ALWAYS_STRONG"],
-                                "Always the strong model",
-                            ),
-                            (
-                                experiments.core.policy.Method["ALWAYS_WEAK"],
-                                "Always the weak model",
-                            ),
-                            (
-                                experiments.core.policy.Method["DOMAIN_SELECTOR"],
-                                "Domain selector: the classic path",
-                            ),
-                        ],
-                        default=experiments.core.policy.Method["ROUTELLM"],
-                        help_text="What answers prompts while the flag is on.",
-                        max_length=20,
-                    ),
-                ),
-                (
-                    "threshold",
-                    models.FloatField(
-                        blank=True,
-                        help_text="Prompts that score at least this go to the strong model. Between 0 and 1; lower sends more to the strong model.",
-                        null=True,
-                        validators=[
-                            django.core.validators.MinValueValidator(0.0),
-                            django.core.validators.MaxValueValidator(1.0),
-                        ],
-                    ),
-                ),
-                (
-                    "epsilon",
-                    models.FloatField(
-                        default=0.0,
-                        help_text="Share of prompts sent to the other model of the pair on purpose, so that the log can answer questions about other policies. 0.02 is a good start.",
-                        validators=[
-                            django.core.validators.MinValueValidator(0.0),
-                            django.core.validators.MaxValueValidator(1.0),
-                        ],
-                        verbose_name="exploration rate",
-                    ),
-                ),
-                (
-                    "between",
-                    models.JSONField(
-                        blank=True,
-                        default=list,
-                        help_text='For more than two models: [{"model": "…", "router": "…", "threshold": 0.4}]. A prompt below the threshold goes to the first step whose router\'s score reaches it, else to the weak model.',
-                        validators=[experiments.models.base.validate_between],
-                        verbose_name="models between",
-                    ),
-                ),
-                (
-                    "name",
-                    models.CharField(
-                        help_text="Small letters, digits, underscores. Also part of the flag's name.",
-                        max_length=40,
-                        unique=True,
-                        validators=[
-                            django.core.validators.RegexValidator(
-                                "^[a-z][a-z0-9_]*\\Z", "Use small letters, digits and underscores."
-                            )
-                        ],
-                    ),
-                ),
-                ("label", models.CharField(help_text="How pages call it.", max_length=80)),
-                (
-                    "description",
-                    models.TextField(blank=True, help_text="What belongs here, for colleagues."),
-                ),
-                (
-                    "keywords",
-                    models.JSONField(
-                        blank=True,
-                        default=list,
-                        help_text="Words the classic detector looks for. Confidence is the share found.",
-                    ),
-                ),
-                (
-                    "patterns",
-                    models.JSONField(
-                        blank=True,
-                        default=list,
-                        help_text="Regular expressions (RE2) the classic detector looks for.",
-                    ),
-                ),
-                (
-                    "preferred_models",
-                    models.JSONField(
-                        blank=True,
-                        default=list,
-                        help_text="Models the domain selector prefers, best first; also where a decision goes when its model is unavailable.",
-                    ),
-                ),
-                (
-                    "required_capabilities",
-                    models.JSONField(
-                        blank=True,
-                        default=list,
-                        help_text="What a model must be able to do to answer here.",
-                    ),
-                ),
-                (
-                    "required_certifications",
-                    models.JSONField(
-                        blank=True,
-                        default=list,
-                        help_text="Certifications a model must hold, such as HIPAA.",
-                    ),
-                ),
-                (
-                    "min_accuracy_score",
-                    models.FloatField(
-                        default=0.0,
-                        help_text="The least accuracy score the domain selector accepts, between 0 and 1.",
-                        validators=[
-                            django.core.validators.MinValueValidator(0.0),
-                            django.core.validators.MaxValueValidator(1.0),
-                        ],
-                        verbose_name="minimum accuracy",
-                    ),
-                ),
-                (
-                    "min_confidence",
-                    models.FloatField(
-                        default=0.0,
-                        help_text="A detection below this counts as general.",
-                        validators=[
-                            django.core.validators.MinValueValidator(0.0),
-                            django.core.validators.MaxValueValidator(1.0),
-                        ],
-                        verbose_name="minimum confidence",
-                    ),
-                ),
-                (
-                    "target_strong_share",
-                    models.FloatField(
-                        default=0.5,
-                        help_text="The share of prompts meant for the strong model. `calibrate_thresholds` finds the threshold that gives it.",
-                        validators=[
-                            django.core.validators.MinValueValidator(0.0),
-                            django.core.validators.MaxValueValidator(1.0),
-                        ],
-                    ),
-                ),
-                (
-                    "calibrated_threshold",
-                    models.FloatField(
-                        blank=True,
-                        editable=False,
-                        help_text="Found by calibration; used while routellm_dynamic_threshold is on.",
-                        null=True,
-                    ),
-                ),
-                (
-                    "prompt_storage",
-                    models.CharField(
-                        choices=[
-                            ("none", "Nothing of the prompt"),
-                            ("features", "The numbers routers use, not the text"),
-                            ("text", "The whole prompt"),
-                        ],
-                        default="none",
-                        help_text="What is kept of a prompt with its decision.",
-                        max_length=10,
-                    ),
-                ),
-                (
-                    "shadow_share",
-                    models.FloatField(
-                        default=0.0,
-                        help_text="Share of the gateway's calls for which the other model of the pair answers too, after the user has had the answer and never seen by anybody outside. It costs that model's price, within the day's budget in the settings. 0.05 is a good start.",
-                        validators=[
-                            django.core.validators.MinValueValidator(0.0),
-                            django.core.validators.MaxValueValidator(1.0),
-                        ],
-                    ),
-                ),
-                (
-                    "rubric",
-                    models.TextField(
-                        blank=True,
-                        help_text="What makes an answer better here, in your words; the judge compares by it. Empty: correct first, then complete, then clear and short.",
-                        max_length=4000,
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('version', models.PositiveIntegerField(default=0, editable=False)),
+                ('updated_at', models.DateTimeField(auto_now=True)),
+                ('method', models.CharField(choices=[(experiments.core.policy.Method['ROUTELLM'], "RouteLLM: a router's score against a threshold"), (experiments.core.policy.Method['ALWAYS_STRONG'], 'Always the strong model'), (experiments.core.policy.Method['ALWAYS_WEAK'], 'Always the weak model'), (experiments.core.policy.Method['DOMAIN_SELECTOR'], 'Domain selector: the classic path')], default=experiments.core.policy.Method['ROUTELLM'], help_text='What answers prompts while the flag is on.', max_length=20)),
+                ('threshold', models.FloatField(blank=True, help_text='Prompts that score at least this go to the strong model. Between 0 and 1; lower sends more to the strong model.', null=True, validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)])),
+                ('epsilon', models.FloatField(default=0.0, help_text='Share of prompts sent to the other model of the pair on purpose, so that the log can answer questions about other policies. 0.02 is a good start.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)], verbose_name='exploration rate')),
+                ('between', models.JSONField(blank=True, default=list, help_text='For more than two models: [{"model": "…", "router": "…", "threshold": 0.4}]. A prompt below the threshold goes to the first step whose router\'s score reaches it, else to the weak model.', validators=[experiments.models.base.validate_between], verbose_name='models between')),
+                ('name', models.CharField(help_text="Small letters, digits, underscores. Also part of the flag's name.", max_length=40, unique=True, validators=[django.core.validators.RegexValidator('^[a-z][a-z0-9_]*\\Z', 'Use small letters, digits and underscores.')])),
+                ('label', models.CharField(help_text='How pages call it.', max_length=80)),
+                ('description', models.TextField(blank=True, help_text='What belongs here, for colleagues.')),
+                ('keywords', models.JSONField(blank=True, default=list, help_text='Words the classic detector looks for. Confidence is the share found.')),
+                ('patterns', models.JSONField(blank=True, default=list, help_text='Regular expressions (RE2) the classic detector looks for.')),
+                ('preferred_models', models.JSONField(blank=True, default=list, help_text='Models the domain selector prefers, best first; also where a decision goes when its model is unavailable.')),
+                ('required_capabilities', models.JSONField(blank=True, default=list, help_text='What a model must be able to do to answer here.')),
+                ('required_certifications', models.JSONField(blank=True, default=list, help_text='Certifications a model must hold, such as HIPAA.')),
+                ('min_accuracy_score', models.FloatField(default=0.0, help_text='The least accuracy score the domain selector accepts, between 0 and 1.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)], verbose_name='minimum accuracy')),
+                ('min_confidence', models.FloatField(default=0.0, help_text='A detection below this counts as general.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)], verbose_name='minimum confidence')),
+                ('target_strong_share', models.FloatField(default=0.5, help_text='The share of prompts meant for the strong model. `calibrate_thresholds` finds the threshold that gives it.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)])),
+                ('calibrated_threshold', models.FloatField(blank=True, editable=False, help_text='Found by calibration; used while routellm_dynamic_threshold is on.', null=True)),
+                ('prompt_storage', models.CharField(choices=[('none', 'Nothing of the prompt'), ('features', 'The numbers routers use, not the text'), ('text', 'The whole prompt')], default='none', help_text='What is kept of a prompt with its decision.', max_length=10)),
+                ('shadow_share', models.FloatField(default=0.0, help_text="Share of the gateway's calls for which the other model of the pair answers too, after the user has had the answer and never seen by anybody outside. It costs that model's price, within the day's budget in the settings. 0.05 is a good start.", validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)])),
+                ('rubric', models.TextField(blank=True, help_text='What makes an answer better here, in your words; the judge compares by it. Empty: correct first, then complete, then clear and short.', max_length=4000)),
             ],
             options={
-                "ordering": ["name"],
+                'ordering': ['name'],
             },
         ),
         migrations.CreateModel(
-            name="DomainExample",
+            name='DomainExample',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                (
-                    "text",
-                    models.TextField(
-                        help_text="A prompt as people really write it. A few go a long way.",
-                        max_length=4000,
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('text', models.TextField(help_text='A prompt as people really write it. A few go a long way.', max_length=4000)),
             ],
             options={
-                "verbose_name": "example prompt",
-                "ordering": ["pk"],
+                'verbose_name': 'example prompt',
+                'ordering': ['pk'],
             },
         ),
         migrations.CreateModel(
-            name="Experiment",
+            name='Experiment',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("version", models.PositiveIntegerField(default=0, editable=False)),
-                ("updated_at", models.DateTimeField(auto_now=True)),
-                (
-                    "key",
-                    models.SlugField(
-                        help_text="Short name in links and the API: small letters, digits, hyphens.",
-                        max_length=80,
-                        unique=True,
-                        validators=[
-                            django.core.validators.RegexValidator(
-                                "^[a-z][a-z0-9-]*\\Z", "Use small letters, digits and hyphens."
-                            )
-                        ],
-                    ),
-                ),
-                (
-                    "hypothesis",
-                    models.TextField(
-                        help_text="The question in one sentence: “technical prompts cost less and are no worse…”."
-                    ),
-                ),
-                (
-                    "owner",
-                    models.CharField(
-                        blank=True, help_text="Who decides on the result.", max_length=150
-                    ),
-                ),
-                (
-                    "unit_kind",
-                    models.CharField(
-                        default="user",
-                        help_text="What unit_id means: user, conversation, … `request` takes each decision alone.",
-                        max_length=20,
-                    ),
-                ),
-                (
-                    "coverage",
-                    models.FloatField(
-                        default=1.0,
-                        help_text="Share of units that take part, 0 to 1. May only grow while it runs.",
-                        validators=[
-                            django.core.validators.MinValueValidator(0.0),
-                            django.core.validators.MaxValueValidator(1.0),
-                        ],
-                    ),
-                ),
-                (
-                    "namespace",
-                    models.CharField(
-                        blank=True,
-                        help_text="Experiments of one namespace never share a unit where their slots differ.",
-                        max_length=40,
-                        validators=[
-                            django.core.validators.RegexValidator(
-                                "^[a-z][a-z0-9_]*\\Z", "Use small letters, digits and underscores."
-                            )
-                        ],
-                    ),
-                ),
-                (
-                    "namespace_start",
-                    models.FloatField(
-                        default=0.0,
-                        help_text="Where its slot of the namespace begins, 0 to 1.",
-                        validators=[
-                            django.core.validators.MinValueValidator(0.0),
-                            django.core.validators.MaxValueValidator(1.0),
-                        ],
-                    ),
-                ),
-                (
-                    "namespace_end",
-                    models.FloatField(
-                        default=1.0,
-                        help_text="Where it ends; the end is not part of it.",
-                        validators=[
-                            django.core.validators.MinValueValidator(0.0),
-                            django.core.validators.MaxValueValidator(1.0),
-                        ],
-                    ),
-                ),
-                (
-                    "alpha",
-                    models.FloatField(
-                        default=0.05,
-                        help_text="The accepted risk of a wrong verdict.",
-                        validators=[
-                            django.core.validators.MinValueValidator(0.001),
-                            django.core.validators.MaxValueValidator(0.5),
-                        ],
-                    ),
-                ),
-                (
-                    "power",
-                    models.FloatField(
-                        default=0.8,
-                        help_text="The chance that an experiment of the planned size proves what is true.",
-                        validators=[
-                            django.core.validators.MinValueValidator(0.5),
-                            django.core.validators.MaxValueValidator(0.99),
-                        ],
-                    ),
-                ),
-                (
-                    "target_effect",
-                    models.DecimalField(
-                        decimal_places=9,
-                        default=Decimal("0.0001"),
-                        help_text="The cost difference per request, in US dollars, below which policies cost the same for your purposes.",
-                        max_digits=14,
-                        validators=[django.core.validators.MinValueValidator(Decimal("1E-9"))],
-                    ),
-                ),
-                (
-                    "expected_loss",
-                    models.FloatField(
-                        default=0.0,
-                        help_text="The quality loss you expect; the plan needs more units the nearer it is to the margin.",
-                        validators=[
-                            django.core.validators.MinValueValidator(0.0),
-                            django.core.validators.MaxValueValidator(1.0),
-                        ],
-                    ),
-                ),
-                (
-                    "min_units",
-                    models.PositiveIntegerField(
-                        default=100,
-                        help_text="No verdict before each arm has this many. At least 100.",
-                        validators=[django.core.validators.MinValueValidator(100)],
-                        verbose_name="minimum units an arm",
-                    ),
-                ),
-                (
-                    "min_days",
-                    models.PositiveIntegerField(
-                        default=7,
-                        help_text="No `ship` before this many days: weekdays differ.",
-                        verbose_name="minimum days",
-                    ),
-                ),
-                (
-                    "planned_units",
-                    models.PositiveIntegerField(
-                        blank=True,
-                        help_text="Units the plan asks for in all; the power calculation proposes how many.",
-                        null=True,
-                        validators=[django.core.validators.MinValueValidator(1)],
-                    ),
-                ),
-                (
-                    "tuning_sample_size",
-                    models.PositiveIntegerField(
-                        default=5000,
-                        editable=False,
-                        help_text="N*, where the always-valid interval is narrowest. Fixed at the start.",
-                    ),
-                ),
-                (
-                    "window_days",
-                    models.PositiveIntegerField(
-                        default=7,
-                        help_text="A unit that comes back is judged by its first days, this many, once they are over.",
-                        validators=[django.core.validators.MinValueValidator(1)],
-                    ),
-                ),
-                (
-                    "audit_share",
-                    models.FloatField(
-                        default=0.0,
-                        help_text="Share of decisions marked for audit by hash, whatever the arm. When above 0, only their ratings are the quality metric.",
-                        validators=[
-                            django.core.validators.MinValueValidator(0.0),
-                            django.core.validators.MaxValueValidator(1.0),
-                        ],
-                    ),
-                ),
-                (
-                    "seed",
-                    models.CharField(
-                        default=experiments.models.base.new_seed, editable=False, max_length=64
-                    ),
-                ),
-                ("phase", models.PositiveIntegerField(default=1, editable=False)),
-                (
-                    "status",
-                    models.CharField(
-                        choices=[
-                            ("draft", "Draft"),
-                            ("running", "Running"),
-                            ("paused", "Paused"),
-                            ("stopped", "Stopped"),
-                            ("archived", "Archived"),
-                        ],
-                        default="draft",
-                        editable=False,
-                        max_length=10,
-                    ),
-                ),
-                ("started_at", models.DateTimeField(editable=False, null=True)),
-                ("stopped_at", models.DateTimeField(editable=False, null=True)),
-                ("stopped_by", models.CharField(blank=True, editable=False, max_length=150)),
-                ("stop_reason", models.CharField(blank=True, editable=False, max_length=500)),
-                ("verdict", models.CharField(blank=True, editable=False, max_length=20)),
-                ("shipped_arm", models.CharField(blank=True, editable=False, max_length=80)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('version', models.PositiveIntegerField(default=0, editable=False)),
+                ('updated_at', models.DateTimeField(auto_now=True)),
+                ('key', models.SlugField(help_text='Short name in links and the API: small letters, digits, hyphens.', max_length=80, unique=True, validators=[django.core.validators.RegexValidator('^[a-z][a-z0-9-]*\\Z', 'Use small letters, digits and hyphens.')])),
+                ('hypothesis', models.TextField(help_text='The question in one sentence: “technical prompts cost less and are no worse…”.')),
+                ('owner', models.CharField(blank=True, help_text='Who decides on the result.', max_length=150)),
+                ('unit_kind', models.CharField(default='user', help_text='What unit_id means: user, conversation, … `request` takes each decision alone.', max_length=20)),
+                ('coverage', models.FloatField(default=1.0, help_text='Share of units that take part, 0 to 1. May only grow while it runs.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)])),
+                ('namespace', models.CharField(blank=True, help_text='Experiments of one namespace never share a unit where their slots differ.', max_length=40, validators=[django.core.validators.RegexValidator('^[a-z][a-z0-9_]*\\Z', 'Use small letters, digits and underscores.')])),
+                ('namespace_start', models.FloatField(default=0.0, help_text='Where its slot of the namespace begins, 0 to 1.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)])),
+                ('namespace_end', models.FloatField(default=1.0, help_text='Where it ends; the end is not part of it.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)])),
+                ('alpha', models.FloatField(default=0.05, help_text='The accepted risk of a wrong verdict.', validators=[django.core.validators.MinValueValidator(0.001), django.core.validators.MaxValueValidator(0.5)])),
+                ('power', models.FloatField(default=0.8, help_text='The chance that an experiment of the planned size proves what is true.', validators=[django.core.validators.MinValueValidator(0.5), django.core.validators.MaxValueValidator(0.99)])),
+                ('target_effect', models.DecimalField(decimal_places=9, default=Decimal('0.0001'), help_text='The cost difference per request, in US dollars, below which policies cost the same for your purposes.', max_digits=14, validators=[django.core.validators.MinValueValidator(Decimal('1E-9'))])),
+                ('expected_loss', models.FloatField(default=0.0, help_text='The quality loss you expect; the plan needs more units the nearer it is to the margin.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)])),
+                ('min_units', models.PositiveIntegerField(default=100, help_text='No verdict before each arm has this many. At least 100.', validators=[django.core.validators.MinValueValidator(100)], verbose_name='minimum units an arm')),
+                ('min_days', models.PositiveIntegerField(default=7, help_text='No `ship` before this many days: weekdays differ.', verbose_name='minimum days')),
+                ('planned_units', models.PositiveIntegerField(blank=True, help_text='Units the plan asks for in all; the power calculation proposes how many.', null=True, validators=[django.core.validators.MinValueValidator(1)])),
+                ('tuning_sample_size', models.PositiveIntegerField(default=5000, editable=False, help_text='N*, where the always-valid interval is narrowest. Fixed at the start.')),
+                ('window_days', models.PositiveIntegerField(default=7, help_text='A unit that comes back is judged by its first days, this many, once they are over.', validators=[django.core.validators.MinValueValidator(1)])),
+                ('audit_share', models.FloatField(default=0.0, help_text='Share of decisions marked for audit by hash, whatever the arm. When above 0, only their ratings are the quality metric.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)])),
+                ('seed', models.CharField(default=experiments.models.base.new_seed, editable=False, max_length=64)),
+                ('phase', models.PositiveIntegerField(default=1, editable=False)),
+                ('status', models.CharField(choices=[('draft', 'Draft'), ('running', 'Running'), ('paused', 'Paused'), ('stopped', 'Stopped'), ('archived', 'Archived')], default='draft', editable=False, max_length=10)),
+                ('started_at', models.DateTimeField(editable=False, null=True)),
+                ('stopped_at', models.DateTimeField(editable=False, null=True)),
+                ('stopped_by', models.CharField(blank=True, editable=False, max_length=150)),
+                ('stop_reason', models.CharField(blank=True, editable=False, max_length=500)),
+                ('verdict', models.CharField(blank=True, editable=False, max_length=20)),
+                ('shipped_arm', models.CharField(blank=True, editable=False, max_length=80)),
             ],
             options={
-                "ordering": ["-pk"],
+                'ordering': ['-pk'],
             },
         ),
         migrations.CreateModel(
-            name="ExperimentMetric",
+            name='ExperimentMetric',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                (
-                    "metric",
-                    models.CharField(
-                        help_text="A built-in one (cost, saving, strong_share, latency, error_rate, fallback_rate, quality, rated_share) or one of your own.",
-                        max_length=60,
-                    ),
-                ),
-                (
-                    "role",
-                    models.CharField(
-                        choices=[
-                            ("primary", "Primary: should fall"),
-                            ("guardrail", "Guardrail: must not get worse than the margin"),
-                            ("secondary", "Secondary: looked at"),
-                        ],
-                        max_length=10,
-                    ),
-                ),
-                (
-                    "margin",
-                    models.FloatField(
-                        blank=True,
-                        help_text="Guardrails: the worst loss accepted, in the metric's own unit, above 0.",
-                        null=True,
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('metric', models.CharField(help_text='A built-in one (cost, saving, strong_share, latency, error_rate, fallback_rate, quality, rated_share) or one of your own.', max_length=60)),
+                ('role', models.CharField(choices=[('primary', 'Primary: should fall'), ('guardrail', 'Guardrail: must not get worse than the margin'), ('secondary', 'Secondary: looked at')], max_length=10)),
+                ('margin', models.FloatField(blank=True, help_text="Guardrails: the worst loss accepted, in the metric's own unit, above 0.", null=True)),
             ],
             options={
-                "ordering": ["experiment", "role", "metric"],
+                'ordering': ['experiment', 'role', 'metric'],
             },
         ),
         migrations.CreateModel(
-            name="Feedback",
+            name='Feedback',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("metric", models.CharField(max_length=60)),
-                ("source", models.CharField(max_length=60)),
-                ("value", models.FloatField()),
-                ("comment", models.TextField(blank=True)),
-                ("occurred_at", models.DateTimeField()),
-                ("received_at", models.DateTimeField()),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('metric', models.CharField(max_length=60)),
+                ('source', models.CharField(max_length=60)),
+                ('value', models.FloatField()),
+                ('comment', models.TextField(blank=True)),
+                ('occurred_at', models.DateTimeField()),
+                ('received_at', models.DateTimeField()),
             ],
             options={
-                "verbose_name_plural": "feedback",
+                'verbose_name_plural': 'feedback',
             },
         ),
         migrations.CreateModel(
-            name="Flag",
+            name='Flag',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("version", models.PositiveIntegerField(default=0, editable=False)),
-                ("updated_at", models.DateTimeField(auto_now=True)),
-                ("key", models.CharField(max_length=80, unique=True)),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[("master", "Master"), ("domain", "Domain"), ("switch", "Switch")],
-                        editable=False,
-                        max_length=10,
-                    ),
-                ),
-                (
-                    "percentage",
-                    models.DecimalField(
-                        decimal_places=2,
-                        default=Decimal("0"),
-                        help_text="Share of units it is on for, 0 to 100 in steps of 0.01. Raising it keeps everybody who was in. A switch takes 0 or 100.",
-                        max_digits=5,
-                        validators=[
-                            django.core.validators.MinValueValidator(0),
-                            django.core.validators.MaxValueValidator(100),
-                        ],
-                    ),
-                ),
-                (
-                    "seed",
-                    models.CharField(
-                        default=experiments.models.base.new_seed, editable=False, max_length=64
-                    ),
-                ),
-                ("description", models.TextField(blank=True, help_text="What the flag does.")),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('version', models.PositiveIntegerField(default=0, editable=False)),
+                ('updated_at', models.DateTimeField(auto_now=True)),
+                ('key', models.CharField(max_length=80, unique=True)),
+                ('kind', models.CharField(choices=[('master', 'Master'), ('domain', 'Domain'), ('switch', 'Switch')], editable=False, max_length=10)),
+                ('percentage', models.DecimalField(decimal_places=2, default=Decimal('0'), help_text='Share of units it is on for, 0 to 100 in steps of 0.01. Raising it keeps everybody who was in. A switch takes 0 or 100.', max_digits=5, validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(100)])),
+                ('seed', models.CharField(default=experiments.models.base.new_seed, editable=False, max_length=64)),
+                ('description', models.TextField(blank=True, help_text='What the flag does.')),
             ],
             options={
-                "ordering": ["kind", "key"],
+                'ordering': ['kind', 'key'],
             },
         ),
         migrations.CreateModel(
-            name="FlagEntry",
+            name='FlagEntry',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[("allow", "Always on"), ("deny", "Always off")], max_length=5
-                    ),
-                ),
-                ("unit_hash", models.CharField(editable=False, max_length=32)),
-                (
-                    "label",
-                    models.CharField(
-                        help_text="Who this is, in your words: the id itself is not kept.",
-                        max_length=80,
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('allow', 'Always on'), ('deny', 'Always off')], max_length=5)),
+                ('unit_hash', models.CharField(editable=False, max_length=32)),
+                ('label', models.CharField(help_text='Who this is, in your words: the id itself is not kept.', max_length=80)),
             ],
             options={
-                "verbose_name": "listed unit",
-                "ordering": ["kind", "label"],
+                'verbose_name': 'listed unit',
+                'ordering': ['kind', 'label'],
             },
         ),
         migrations.CreateModel(
-            name="KeyUsage",
+            name='KeyUsage',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("key_id", models.BigIntegerField()),
-                (
-                    "span",
-                    models.CharField(choices=[("day", "Day"), ("minute", "Minute")], max_length=6),
-                ),
-                ("starts_at", models.DateTimeField()),
-                ("requests", models.BigIntegerField(db_default=0, default=0)),
-                ("tokens", models.BigIntegerField(db_default=0, default=0)),
-                ("cost", models.BigIntegerField(db_default=0, default=0)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('key_id', models.BigIntegerField()),
+                ('span', models.CharField(choices=[('day', 'Day'), ('minute', 'Minute')], max_length=6)),
+                ('starts_at', models.DateTimeField()),
+                ('requests', models.BigIntegerField(db_default=0, default=0)),
+                ('tokens', models.BigIntegerField(db_default=0, default=0)),
+                ('cost', models.BigIntegerField(db_default=0, default=0)),
             ],
         ),
         migrations.CreateModel(
-            name="LanguageModel",
+            name='LanguageModel',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("version", models.PositiveIntegerField(default=0, editable=False)),
-                ("updated_at", models.DateTimeField(auto_now=True)),
-                (
-                    "name",
-                    models.CharField(
-                        help_text="As LiteLLM names it, with the provider in front: openai/gpt-4.1.",
-                        max_length=200,
-                        unique=True,
-                        validators=[
-                            django.core.validators.RegexValidator(
-                                "[\\x00-\\x1f\\x7f-\\x9f]",
-                                "Leave out line breaks, tabs and other control characters.",
-                                inverse_match=True,
-                            )
-                        ],
-                    ),
-                ),
-                (
-                    "provider",
-                    models.CharField(
-                        help_text="Who serves it: openai, anthropic, …",
-                        max_length=100,
-                        validators=[
-                            django.core.validators.RegexValidator(
-                                "[\\x00-\\x1f\\x7f-\\x9f]",
-                                "Leave out line breaks, tabs and other control characters.",
-                                inverse_match=True,
-                            )
-                        ],
-                    ),
-                ),
-                (
-                    "is_available",
-                    models.BooleanField(
-                        default=True,
-                        help_text="Off: no prompt is sent to it.",
-                        verbose_name="available",
-                    ),
-                ),
-                (
-                    "upstream_name",
-                    models.CharField(
-                        blank=True,
-                        help_text="What the endpoint calls it. Empty: the name without its provider.",
-                        max_length=200,
-                        validators=[
-                            django.core.validators.RegexValidator(
-                                "[\\x00-\\x1f\\x7f-\\x9f]",
-                                "Leave out line breaks, tabs and other control characters.",
-                                inverse_match=True,
-                            )
-                        ],
-                        verbose_name="name at the endpoint",
-                    ),
-                ),
-                (
-                    "context_window",
-                    models.PositiveIntegerField(
-                        default=8192, help_text="Tokens it can read and write together."
-                    ),
-                ),
-                (
-                    "max_output_tokens",
-                    models.PositiveIntegerField(
-                        blank=True, help_text="Tokens it can write. Empty: not known.", null=True
-                    ),
-                ),
-                (
-                    "tasks",
-                    models.JSONField(
-                        blank=True,
-                        default=list,
-                        help_text="What it is used for, such as chat or code.",
-                    ),
-                ),
-                (
-                    "capabilities",
-                    models.JSONField(
-                        blank=True,
-                        default=list,
-                        help_text="What it can do: function_calling, structured_output, streaming, vision, audio, code, tools, json_mode.",
-                    ),
-                ),
-                (
-                    "languages",
-                    models.JSONField(
-                        blank=True, default=list, help_text="Language codes, such as en."
-                    ),
-                ),
-                (
-                    "domains",
-                    models.JSONField(
-                        blank=True, default=list, help_text="Domains it is known to be good at."
-                    ),
-                ),
-                (
-                    "certifications",
-                    models.JSONField(
-                        blank=True,
-                        default=list,
-                        help_text="Such as HIPAA, where the provider has signed for it.",
-                    ),
-                ),
-                (
-                    "accuracy_score",
-                    models.FloatField(
-                        default=0.85,
-                        help_text="How well it answers in general, between 0 and 1. The domain selector ranks by it and a domain's minimum accuracy is compared with it.",
-                        validators=[
-                            django.core.validators.MinValueValidator(0.0),
-                            django.core.validators.MaxValueValidator(1.0),
-                        ],
-                    ),
-                ),
-                (
-                    "speed_rating",
-                    models.CharField(
-                        choices=[("slow", "Slow"), ("medium", "Medium"), ("fast", "Fast")],
-                        default="medium",
-                        max_length=10,
-                    ),
-                ),
-                (
-                    "latency_p50_ms",
-                    models.FloatField(
-                        default=0.0,
-                        help_text="Usual time to answer, in milliseconds. 0: not known.",
-                    ),
-                ),
-                (
-                    "latency_p95_ms",
-                    models.FloatField(
-                        default=0.0,
-                        help_text="Time within which 95 % of answers come. 0: not known.",
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('version', models.PositiveIntegerField(default=0, editable=False)),
+                ('updated_at', models.DateTimeField(auto_now=True)),
+                ('name', models.CharField(help_text='As LiteLLM names it, with the provider in front: openai/gpt-4.1.', max_length=200, unique=True, validators=[django.core.validators.RegexValidator('[\\x00-\\x1f\\x7f-\\x9f]', 'Leave out line breaks, tabs and other control characters.', inverse_match=True)])),
+                ('provider', models.CharField(help_text='Who serves it: openai, anthropic, …', max_length=100, validators=[django.core.validators.RegexValidator('[\\x00-\\x1f\\x7f-\\x9f]', 'Leave out line breaks, tabs and other control characters.', inverse_match=True)])),
+                ('is_available', models.BooleanField(default=True, help_text='Off: no prompt is sent to it.', verbose_name='available')),
+                ('upstream_name', models.CharField(blank=True, help_text='What the endpoint calls it. Empty: the name without its provider.', max_length=200, validators=[django.core.validators.RegexValidator('[\\x00-\\x1f\\x7f-\\x9f]', 'Leave out line breaks, tabs and other control characters.', inverse_match=True)], verbose_name='name at the endpoint')),
+                ('context_window', models.PositiveIntegerField(default=8192, help_text='Tokens it can read and write together.')),
+                ('max_output_tokens', models.PositiveIntegerField(blank=True, help_text='Tokens it can write. Empty: not known.', null=True)),
+                ('tasks', models.JSONField(blank=True, default=list, help_text='What it is used for, such as chat or code.')),
+                ('capabilities', models.JSONField(blank=True, default=list, help_text='What it can do: function_calling, structured_output, streaming, vision, audio, code, tools, json_mode.')),
+                ('languages', models.JSONField(blank=True, default=list, help_text='Language codes, such as en.')),
+                ('domains', models.JSONField(blank=True, default=list, help_text='Domains it is known to be good at.')),
+                ('certifications', models.JSONField(blank=True, default=list, help_text='Such as HIPAA, where the provider has signed for it.')),
+                ('accuracy_score', models.FloatField(default=0.85, help_text="How well it answers in general, between 0 and 1. The domain selector ranks by it and a domain's minimum accuracy is compared with it.", validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)])),
+                ('speed_rating', models.CharField(choices=[('slow', 'Slow'), ('medium', 'Medium'), ('fast', 'Fast')], default='medium', max_length=10)),
+                ('latency_p50_ms', models.FloatField(default=0.0, help_text='Usual time to answer, in milliseconds. 0: not known.')),
+                ('latency_p95_ms', models.FloatField(default=0.0, help_text='Time within which 95 % of answers come. 0: not known.')),
             ],
             options={
-                "verbose_name": "model",
-                "ordering": ["name"],
+                'verbose_name': 'model',
+                'ordering': ['name'],
             },
         ),
         migrations.CreateModel(
-            name="Metric",
+            name='Metric',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                (
-                    "name",
-                    models.CharField(
-                        help_text="As feedback names it: small letters, digits, underscores.",
-                        max_length=60,
-                        unique=True,
-                        validators=[
-                            django.core.validators.RegexValidator(
-                                "^[a-z][a-z0-9_]*\\Z", "Use small letters, digits and underscores."
-                            )
-                        ],
-                    ),
-                ),
-                (
-                    "description",
-                    models.TextField(blank=True, help_text="What it measures, for colleagues."),
-                ),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[("boolean", "Yes or no"), ("number", "Number")],
-                        default="number",
-                        max_length=10,
-                    ),
-                ),
-                ("minimum", models.FloatField(default=0.0, help_text="The least value accepted.")),
-                (
-                    "maximum",
-                    models.FloatField(default=1.0, help_text="The greatest value accepted."),
-                ),
-                (
-                    "better",
-                    models.CharField(
-                        choices=[("higher", "Higher is better"), ("lower", "Lower is better")],
-                        default="higher",
-                        max_length=10,
-                    ),
-                ),
-                (
-                    "level",
-                    models.CharField(
-                        choices=[("request", "Each request"), ("unit", "Each unit")],
-                        default="request",
-                        help_text="Whether each request is rated, or a unit once.",
-                        max_length=10,
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(help_text='As feedback names it: small letters, digits, underscores.', max_length=60, unique=True, validators=[django.core.validators.RegexValidator('^[a-z][a-z0-9_]*\\Z', 'Use small letters, digits and underscores.')])),
+                ('description', models.TextField(blank=True, help_text='What it measures, for colleagues.')),
+                ('kind', models.CharField(choices=[('boolean', 'Yes or no'), ('number', 'Number')], default='number', max_length=10)),
+                ('minimum', models.FloatField(default=0.0, help_text='The least value accepted.')),
+                ('maximum', models.FloatField(default=1.0, help_text='The greatest value accepted.')),
+                ('better', models.CharField(choices=[('higher', 'Higher is better'), ('lower', 'Lower is better')], default='higher', max_length=10)),
+                ('level', models.CharField(choices=[('request', 'Each request'), ('unit', 'Each unit')], default='request', help_text='Whether each request is rated, or a unit once.', max_length=10)),
             ],
             options={
-                "ordering": ["name"],
+                'ordering': ['name'],
             },
         ),
         migrations.CreateModel(
-            name="MetricSum",
+            name='MetricSum',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("experiment", models.CharField(blank=True, max_length=80)),
-                ("phase", models.PositiveIntegerField(default=0)),
-                ("arm", models.CharField(blank=True, max_length=80)),
-                ("unit_hash", models.CharField(max_length=32)),
-                ("domain", models.CharField(max_length=40)),
-                ("day", models.DateField()),
-                ("metric", models.CharField(max_length=60)),
-                ("total", models.BigIntegerField(db_default=0, default=0)),
-                ("rated", models.BigIntegerField(db_default=0, default=0)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('experiment', models.CharField(blank=True, max_length=80)),
+                ('phase', models.PositiveIntegerField(default=0)),
+                ('arm', models.CharField(blank=True, max_length=80)),
+                ('unit_hash', models.CharField(max_length=32)),
+                ('domain', models.CharField(max_length=40)),
+                ('day', models.DateField()),
+                ('metric', models.CharField(max_length=60)),
+                ('total', models.BigIntegerField(db_default=0, default=0)),
+                ('rated', models.BigIntegerField(db_default=0, default=0)),
             ],
         ),
         migrations.CreateModel(
-            name="ModelPrice",
+            name='ModelPrice',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                (
-                    "input_per_million",
-                    models.DecimalField(
-                        decimal_places=6,
-                        help_text="What a million tokens of prompt cost, in US dollars.",
-                        max_digits=14,
-                        validators=[django.core.validators.MinValueValidator(0)],
-                        verbose_name="input, USD per million tokens",
-                    ),
-                ),
-                (
-                    "output_per_million",
-                    models.DecimalField(
-                        decimal_places=6,
-                        help_text="What a million tokens of answer cost, in US dollars.",
-                        max_digits=14,
-                        validators=[django.core.validators.MinValueValidator(0)],
-                        verbose_name="output, USD per million tokens",
-                    ),
-                ),
-                (
-                    "per_request",
-                    models.DecimalField(
-                        decimal_places=9,
-                        default=0,
-                        help_text="A fixed price of each call, where the provider has one.",
-                        max_digits=14,
-                        validators=[
-                            django.core.validators.MinValueValidator(0),
-                            django.core.validators.MaxValueValidator(10000),
-                        ],
-                        verbose_name="USD per request",
-                    ),
-                ),
-                (
-                    "cached_input_per_million",
-                    models.DecimalField(
-                        blank=True,
-                        decimal_places=6,
-                        help_text="What a million tokens cost that the provider read from its cache. Empty: as much as the others.",
-                        max_digits=14,
-                        null=True,
-                        validators=[django.core.validators.MinValueValidator(0)],
-                        verbose_name="cached input, USD per million tokens",
-                    ),
-                ),
-                (
-                    "reasoning_output_per_million",
-                    models.DecimalField(
-                        blank=True,
-                        decimal_places=6,
-                        help_text="What a million tokens of reasoning cost, which providers count among the answer's. Empty: as much as the others.",
-                        max_digits=14,
-                        null=True,
-                        validators=[django.core.validators.MinValueValidator(0)],
-                        verbose_name="reasoning, USD per million tokens",
-                    ),
-                ),
-                (
-                    "source",
-                    models.CharField(
-                        choices=[
-                            ("genai-prices", "genai-prices catalogue"),
-                            ("operator", "Operator"),
-                        ],
-                        default="operator",
-                        help_text="An operator's price is used before the catalogue's while it holds.",
-                        max_length=40,
-                    ),
-                ),
-                (
-                    "source_version",
-                    models.CharField(blank=True, help_text="Of the catalogue.", max_length=40),
-                ),
-                (
-                    "valid_from",
-                    models.DateField(
-                        blank=True, help_text="First day (UTC). Empty: has always held.", null=True
-                    ),
-                ),
-                (
-                    "valid_until",
-                    models.DateField(
-                        blank=True,
-                        help_text="First day (UTC) on which it no longer holds.",
-                        null=True,
-                    ),
-                ),
-                ("fetched_at", models.DateTimeField(auto_now=True)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('input_per_million', models.DecimalField(decimal_places=6, help_text='What a million tokens of prompt cost, in US dollars.', max_digits=14, validators=[django.core.validators.MinValueValidator(0)], verbose_name='input, USD per million tokens')),
+                ('output_per_million', models.DecimalField(decimal_places=6, help_text='What a million tokens of answer cost, in US dollars.', max_digits=14, validators=[django.core.validators.MinValueValidator(0)], verbose_name='output, USD per million tokens')),
+                ('per_request', models.DecimalField(decimal_places=9, default=0, help_text='A fixed price of each call, where the provider has one.', max_digits=14, validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(10000)], verbose_name='USD per request')),
+                ('cached_input_per_million', models.DecimalField(blank=True, decimal_places=6, help_text='What a million tokens cost that the provider read from its cache. Empty: as much as the others.', max_digits=14, null=True, validators=[django.core.validators.MinValueValidator(0)], verbose_name='cached input, USD per million tokens')),
+                ('reasoning_output_per_million', models.DecimalField(blank=True, decimal_places=6, help_text="What a million tokens of reasoning cost, which providers count among the answer's. Empty: as much as the others.", max_digits=14, null=True, validators=[django.core.validators.MinValueValidator(0)], verbose_name='reasoning, USD per million tokens')),
+                ('source', models.CharField(choices=[('genai-prices', 'genai-prices catalogue'), ('operator', 'Operator')], default='operator', help_text="An operator's price is used before the catalogue's while it holds.", max_length=40)),
+                ('source_version', models.CharField(blank=True, help_text='Of the catalogue.', max_length=40)),
+                ('valid_from', models.DateField(blank=True, help_text='First day (UTC). Empty: has always held.', null=True)),
+                ('valid_until', models.DateField(blank=True, help_text='First day (UTC) on which it no longer holds.', null=True)),
+                ('fetched_at', models.DateTimeField(auto_now=True)),
             ],
             options={
-                "verbose_name": "price",
-                "ordering": ["model", "-source", "-valid_from"],
+                'verbose_name': 'price',
+                'ordering': ['model', '-source', '-valid_from'],
             },
         ),
         migrations.CreateModel(
-            name="OutcomeScores",
+            name='OutcomeScores',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                (
-                    "router_key",
-                    models.CharField(
-                        help_text="Kind and sha256 of the checkpoint.", max_length=120
-                    ),
-                ),
-                ("values", models.BinaryField()),
-                ("count", models.PositiveIntegerField()),
-                ("last_id", models.BigIntegerField()),
-                (
-                    "microseconds",
-                    models.FloatField(help_text="Time to score one prompt, on average."),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('router_key', models.CharField(help_text='Kind and sha256 of the checkpoint.', max_length=120)),
+                ('values', models.BinaryField()),
+                ('count', models.PositiveIntegerField()),
+                ('last_id', models.BigIntegerField()),
+                ('microseconds', models.FloatField(help_text='Time to score one prompt, on average.')),
             ],
         ),
         migrations.CreateModel(
-            name="OutcomeSet",
+            name='OutcomeSet',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("name", models.SlugField(max_length=60, unique=True)),
-                (
-                    "source",
-                    models.CharField(
-                        choices=[
-                            ("imported", "Imported from a file"),
-                            ("shadow", "Shadow pairs of production traffic"),
-                            ("simulated", "Simulated"),
-                        ],
-                        default="imported",
-                        max_length=10,
-                    ),
-                ),
-                (
-                    "origin",
-                    models.CharField(
-                        blank=True, help_text="The file's name, or a note.", max_length=200
-                    ),
-                ),
-                ("strong_model", models.CharField(blank=True, max_length=200)),
-                ("weak_model", models.CharField(blank=True, max_length=200)),
-                ("created_at", models.DateTimeField()),
-                ("updated_at", models.DateTimeField()),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.SlugField(max_length=60, unique=True)),
+                ('source', models.CharField(choices=[('imported', 'Imported from a file'), ('shadow', 'Shadow pairs of production traffic'), ('simulated', 'Simulated')], default='imported', max_length=10)),
+                ('origin', models.CharField(blank=True, help_text="The file's name, or a note.", max_length=200)),
+                ('strong_model', models.CharField(blank=True, max_length=200)),
+                ('weak_model', models.CharField(blank=True, max_length=200)),
+                ('created_at', models.DateTimeField()),
+                ('updated_at', models.DateTimeField()),
             ],
             options={
-                "ordering": ["name"],
+                'ordering': ['name'],
             },
         ),
         migrations.CreateModel(
-            name="OwnCall",
+            name='OwnCall',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                (
-                    "purpose",
-                    models.CharField(
-                        choices=[("shadow", "Shadow call"), ("judge", "Judging")], max_length=10
-                    ),
-                ),
-                ("model", models.CharField(max_length=200)),
-                ("endpoint", models.CharField(blank=True, max_length=40)),
-                ("started_at", models.DateTimeField()),
-                ("ended_ms", models.FloatField()),
-                ("status", models.CharField(max_length=30)),
-                ("input_tokens", models.PositiveIntegerField(null=True)),
-                ("output_tokens", models.PositiveIntegerField(null=True)),
-                ("estimated", models.BooleanField(default=False)),
-                ("cost", models.BigIntegerField(null=True)),
-                ("error", models.CharField(blank=True, max_length=500)),
-                ("given_first", models.BooleanField(null=True)),
-                (
-                    "winner",
-                    models.CharField(
-                        blank=True,
-                        choices=[
-                            ("given", "The answer that was given"),
-                            ("other", "The other model's"),
-                            ("tie", "A tie"),
-                        ],
-                        max_length=5,
-                    ),
-                ),
-                ("criterion", models.CharField(blank=True, max_length=20)),
-                ("reason", models.CharField(blank=True, max_length=1000)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('purpose', models.CharField(choices=[('shadow', 'Shadow call'), ('judge', 'Judging')], max_length=10)),
+                ('model', models.CharField(max_length=200)),
+                ('endpoint', models.CharField(blank=True, max_length=40)),
+                ('started_at', models.DateTimeField()),
+                ('ended_ms', models.FloatField()),
+                ('status', models.CharField(max_length=30)),
+                ('input_tokens', models.PositiveIntegerField(null=True)),
+                ('output_tokens', models.PositiveIntegerField(null=True)),
+                ('estimated', models.BooleanField(default=False)),
+                ('cost', models.BigIntegerField(null=True)),
+                ('error', models.CharField(blank=True, max_length=500)),
+                ('given_first', models.BooleanField(null=True)),
+                ('winner', models.CharField(blank=True, choices=[('given', 'The answer that was given'), ('other', "The other model's"), ('tie', 'A tie')], max_length=5)),
+                ('criterion', models.CharField(blank=True, max_length=20)),
+                ('reason', models.CharField(blank=True, max_length=1000)),
             ],
             options={
-                "ordering": ["pair", "id"],
+                'ordering': ['pair', 'id'],
             },
         ),
         migrations.CreateModel(
-            name="Phase",
+            name='Phase',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("number", models.PositiveIntegerField()),
-                ("seed", models.CharField(max_length=64)),
-                ("arms", models.JSONField(help_text="Weights and policies, as a document.")),
-                ("started_at", models.DateTimeField()),
-                ("ended_at", models.DateTimeField(null=True)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('number', models.PositiveIntegerField()),
+                ('seed', models.CharField(max_length=64)),
+                ('arms', models.JSONField(help_text='Weights and policies, as a document.')),
+                ('started_at', models.DateTimeField()),
+                ('ended_at', models.DateTimeField(null=True)),
             ],
             options={
-                "ordering": ["experiment", "number"],
+                'ordering': ['experiment', 'number'],
             },
         ),
         migrations.CreateModel(
-            name="PolicyRevision",
+            name='PolicyRevision',
             fields=[
-                ("number", models.PositiveIntegerField(primary_key=True, serialize=False)),
-                ("content_hash", models.CharField(max_length=64)),
-                ("document", models.JSONField()),
-                ("difference", models.JSONField(default=list)),
-                ("author_name", models.CharField(max_length=150)),
-                ("note", models.CharField(blank=True, max_length=500)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ('number', models.PositiveIntegerField(primary_key=True, serialize=False)),
+                ('content_hash', models.CharField(max_length=64)),
+                ('document', models.JSONField()),
+                ('difference', models.JSONField(default=list)),
+                ('author_name', models.CharField(max_length=150)),
+                ('note', models.CharField(blank=True, max_length=500)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                "verbose_name": "revision",
-                "ordering": ["-number"],
+                'verbose_name': 'revision',
+                'ordering': ['-number'],
             },
         ),
         migrations.CreateModel(
-            name="ProviderEndpoint",
+            name='ProviderEndpoint',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("version", models.PositiveIntegerField(default=0, editable=False)),
-                ("updated_at", models.DateTimeField(auto_now=True)),
-                (
-                    "name",
-                    models.CharField(
-                        help_text="Small letters, digits, dots, hyphens, underscores: openai, our-vllm.",
-                        max_length=40,
-                        unique=True,
-                        validators=[
-                            django.core.validators.RegexValidator(
-                                "^[a-z0-9][a-z0-9_.-]*\\Z",
-                                "Use small letters, digits, dots, hyphens, underscores.",
-                            )
-                        ],
-                    ),
-                ),
-                (
-                    "protocol",
-                    models.CharField(
-                        choices=[
-                            (
-                                experiments.core.endpoints.Protocol["OPENAI"],
-                                "OpenAI's: OpenAI, vLLM, Ollama, most gateways",
-                            ),
-                            (
-                                experiments.core.endpoints.Protocol["LITELLM"],
-                                "Another, spoken by LiteLLM",
-                            ),
-                        ],
-                        default=experiments.core.endpoints.Protocol["OPENAI"],
-                        help_text="OpenAI's protocol is passed through as it is, which is quicker.",
-                        max_length=10,
-                    ),
-                ),
-                (
-                    "base_url",
-                    models.CharField(
-                        blank=True,
-                        help_text="Up to and with /v1, such as http://127.0.0.1:11434/v1. With LiteLLM it may be empty: LiteLLM knows its providers' addresses.",
-                        max_length=300,
-                        validators=[
-                            django.core.validators.RegexValidator(
-                                "^https?://[^\\s@?#]+\\Z",
-                                "Begin with http:// or https://; leave out user names and what follows a question mark: keys have their own place.",
-                            )
-                        ],
-                        verbose_name="base URL",
-                    ),
-                ),
-                (
-                    "api_key_env",
-                    models.CharField(
-                        blank=True,
-                        help_text="The name of the variable, never the key: OPENAI_API_KEY. Both empty: the endpoint takes no key.",
-                        max_length=100,
-                        validators=[
-                            django.core.validators.RegexValidator(
-                                "^(?!(SECRET_KEY|UNIT_HASH_KEY|DEMO_API_KEY|DATABASE_URL|CACHE_URL)$)[A-Z][A-Z0-9_]*\\Z",
-                                "Use capitals, digits, underscores, and none of Switchyard's own secrets.",
-                            )
-                        ],
-                        verbose_name="environment variable of the key",
-                    ),
-                ),
-                (
-                    "api_key_file",
-                    models.CharField(
-                        blank=True,
-                        help_text="A file that holds the key and nothing else, instead of a variable: /run/secrets/openai. It must lie in PROVIDER_KEYS_DIRECTORY.",
-                        max_length=300,
-                        validators=[
-                            django.core.validators.RegexValidator(
-                                "^/[^\\x00-\\x1f]+\\Z", "Begin with a slash."
-                            )
-                        ],
-                        verbose_name="file of the key",
-                    ),
-                ),
-                (
-                    "connect_seconds",
-                    models.FloatField(
-                        default=5.0,
-                        help_text="Seconds.",
-                        validators=[
-                            django.core.validators.MinValueValidator(0.05),
-                            django.core.validators.MaxValueValidator(3600.0),
-                        ],
-                        verbose_name="time to connect",
-                    ),
-                ),
-                (
-                    "first_token_seconds",
-                    models.FloatField(
-                        default=30.0,
-                        help_text="Seconds until a stream's first event; then another model is asked. Also how long it may fall silent later. Answers that are not streamed have the total time.",
-                        validators=[
-                            django.core.validators.MinValueValidator(0.05),
-                            django.core.validators.MaxValueValidator(3600.0),
-                        ],
-                        verbose_name="time to the first token",
-                    ),
-                ),
-                (
-                    "total_seconds",
-                    models.FloatField(
-                        default=300.0,
-                        help_text="Seconds for one call.",
-                        validators=[
-                            django.core.validators.MinValueValidator(0.05),
-                            django.core.validators.MaxValueValidator(3600.0),
-                        ],
-                        verbose_name="time in total",
-                    ),
-                ),
-                (
-                    "retries",
-                    models.PositiveSmallIntegerField(
-                        default=1,
-                        help_text="How often a call that failed before its first byte is made again, after a short random wait, before another model is asked.",
-                        validators=[django.core.validators.MaxValueValidator(5)],
-                    ),
-                ),
-                (
-                    "concurrency",
-                    models.PositiveIntegerField(
-                        default=0,
-                        help_text="Of one model, over all processes of a machine. 0: no limit.",
-                        verbose_name="calls at a time",
-                    ),
-                ),
-                (
-                    "dropped_parameters",
-                    models.JSONField(
-                        blank=True,
-                        default=list,
-                        help_text="Parameters the provider refuses, such as seed. They are left out; all others are passed on as they came.",
-                    ),
-                ),
-                (
-                    "asks_usage",
-                    models.BooleanField(
-                        default=True,
-                        help_text="Off for providers that refuse stream_options. Their streams' tokens are estimated.",
-                        verbose_name="asks for the usage in streams",
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('version', models.PositiveIntegerField(default=0, editable=False)),
+                ('updated_at', models.DateTimeField(auto_now=True)),
+                ('name', models.CharField(help_text='Small letters, digits, dots, hyphens, underscores: openai, our-vllm.', max_length=40, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_.-]*\\Z', 'Use small letters, digits, dots, hyphens, underscores.')])),
+                ('protocol', models.CharField(choices=[(experiments.core.endpoints.Protocol['OPENAI'], "OpenAI's: OpenAI, vLLM, Ollama, most gateways"), (experiments.core.endpoints.Protocol['LITELLM'], 'Another, spoken by LiteLLM')], default=experiments.core.endpoints.Protocol['OPENAI'], help_text="OpenAI's protocol is passed through as it is, which is quicker.", max_length=10)),
+                ('base_url', models.CharField(blank=True, help_text="Up to and with /v1, such as http://127.0.0.1:11434/v1. With LiteLLM it may be empty: LiteLLM knows its providers' addresses.", max_length=300, validators=[django.core.validators.RegexValidator('^https?://[^\\s@?#]+\\Z', 'Begin with http:// or https://; leave out user names and what follows a question mark: keys have their own place.')], verbose_name='base URL')),
+                ('api_key_env', models.CharField(blank=True, help_text='The name of the variable, never the key: OPENAI_API_KEY. Both empty: the endpoint takes no key.', max_length=100, validators=[django.core.validators.RegexValidator('^(?!(SECRET_KEY|UNIT_HASH_KEY|DEMO_API_KEY|DATABASE_URL|CACHE_URL)$)[A-Z][A-Z0-9_]*\\Z', "Use capitals, digits, underscores, and none of Switchyard's own secrets.")], verbose_name='environment variable of the key')),
+                ('api_key_file', models.CharField(blank=True, help_text='A file that holds the key and nothing else, instead of a variable: /run/secrets/openai. It must lie in PROVIDER_KEYS_DIRECTORY.', max_length=300, validators=[django.core.validators.RegexValidator('^/[^\\x00-\\x1f]+\\Z', 'Begin with a slash.')], verbose_name='file of the key')),
+                ('connect_seconds', models.FloatField(default=5.0, help_text='Seconds.', validators=[django.core.validators.MinValueValidator(0.05), django.core.validators.MaxValueValidator(3600.0)], verbose_name='time to connect')),
+                ('first_token_seconds', models.FloatField(default=30.0, help_text="Seconds until a stream's first event; then another model is asked. Also how long it may fall silent later. Answers that are not streamed have the total time.", validators=[django.core.validators.MinValueValidator(0.05), django.core.validators.MaxValueValidator(3600.0)], verbose_name='time to the first token')),
+                ('total_seconds', models.FloatField(default=300.0, help_text='Seconds for one call.', validators=[django.core.validators.MinValueValidator(0.05), django.core.validators.MaxValueValidator(3600.0)], verbose_name='time in total')),
+                ('retries', models.PositiveSmallIntegerField(default=1, help_text='How often a call that failed before its first byte is made again, after a short random wait, before another model is asked.', validators=[django.core.validators.MaxValueValidator(5)])),
+                ('concurrency', models.PositiveIntegerField(default=0, help_text='Of one model, over all processes of a machine. 0: no limit.', verbose_name='calls at a time')),
+                ('dropped_parameters', models.JSONField(blank=True, default=list, help_text='Parameters the provider refuses, such as seed. They are left out; all others are passed on as they came.')),
+                ('asks_usage', models.BooleanField(default=True, help_text="Off for providers that refuse stream_options. Their streams' tokens are estimated.", verbose_name='asks for the usage in streams')),
             ],
             options={
-                "verbose_name": "provider endpoint",
-                "ordering": ["name"],
+                'verbose_name': 'provider endpoint',
+                'ordering': ['name'],
             },
         ),
         migrations.CreateModel(
-            name="PrunedTotal",
+            name='PrunedTotal',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("day", models.DateField()),
-                ("domain", models.CharField(max_length=40)),
-                ("method", models.CharField(max_length=20)),
-                ("tier", models.CharField(max_length=10)),
-                ("model", models.CharField(max_length=200)),
-                ("decisions", models.BigIntegerField()),
-                ("priced", models.BigIntegerField()),
-                ("fallbacks", models.BigIntegerField()),
-                ("actual", models.BigIntegerField(default=0)),
-                ("cost", models.BigIntegerField()),
-                ("cost_baseline", models.BigIntegerField()),
-                ("paired", models.BigIntegerField(default=0)),
-                ("cost_paired", models.BigIntegerField(default=0)),
-                ("cost_strong", models.BigIntegerField()),
-                ("cost_weak", models.BigIntegerField()),
-                ("latency_us", models.BigIntegerField()),
-                ("latency_count", models.BigIntegerField()),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('day', models.DateField()),
+                ('domain', models.CharField(max_length=40)),
+                ('method', models.CharField(max_length=20)),
+                ('tier', models.CharField(max_length=10)),
+                ('model', models.CharField(max_length=200)),
+                ('decisions', models.BigIntegerField()),
+                ('priced', models.BigIntegerField()),
+                ('fallbacks', models.BigIntegerField()),
+                ('actual', models.BigIntegerField(default=0)),
+                ('cost', models.BigIntegerField()),
+                ('cost_baseline', models.BigIntegerField()),
+                ('paired', models.BigIntegerField(default=0)),
+                ('cost_paired', models.BigIntegerField(default=0)),
+                ('cost_strong', models.BigIntegerField()),
+                ('cost_weak', models.BigIntegerField()),
+                ('latency_us', models.BigIntegerField()),
+                ('latency_count', models.BigIntegerField()),
             ],
         ),
         migrations.CreateModel(
-            name="PruneMark",
+            name='PruneMark',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("pruned_before", models.DateTimeField()),
-                ("pruned_at", models.DateTimeField(auto_now=True)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('pruned_before', models.DateTimeField()),
+                ('pruned_at', models.DateTimeField(auto_now=True)),
             ],
         ),
         migrations.CreateModel(
-            name="RecordedOutcome",
+            name='RecordedOutcome',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("digest", models.CharField(max_length=64)),
-                ("prompt", models.TextField(blank=True)),
-                ("embedding", models.JSONField(null=True)),
-                ("domain", models.CharField(blank=True, max_length=40)),
-                ("group", models.CharField(blank=True, max_length=100)),
-                ("strong_score", models.FloatField()),
-                ("weak_score", models.FloatField()),
-                ("strong_cost", models.BigIntegerField(null=True)),
-                ("weak_cost", models.BigIntegerField(null=True)),
-                ("strong_output_tokens", models.PositiveIntegerField(null=True)),
-                ("weak_output_tokens", models.PositiveIntegerField(null=True)),
-                ("strong_cost_computed", models.BooleanField(default=False)),
-                ("weak_cost_computed", models.BooleanField(default=False)),
-                ("scores", models.JSONField(default=dict)),
-                ("costs", models.JSONField(default=dict)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('digest', models.CharField(max_length=64)),
+                ('prompt', models.TextField(blank=True)),
+                ('embedding', models.JSONField(null=True)),
+                ('domain', models.CharField(blank=True, max_length=40)),
+                ('group', models.CharField(blank=True, max_length=100)),
+                ('strong_score', models.FloatField()),
+                ('weak_score', models.FloatField()),
+                ('strong_cost', models.BigIntegerField(null=True)),
+                ('weak_cost', models.BigIntegerField(null=True)),
+                ('strong_output_tokens', models.PositiveIntegerField(null=True)),
+                ('weak_output_tokens', models.PositiveIntegerField(null=True)),
+                ('strong_cost_computed', models.BooleanField(default=False)),
+                ('weak_cost_computed', models.BooleanField(default=False)),
+                ('scores', models.JSONField(default=dict)),
+                ('costs', models.JSONField(default=dict)),
             ],
             options={
-                "ordering": ["outcome_set", "id"],
+                'ordering': ['outcome_set', 'id'],
             },
         ),
         migrations.CreateModel(
-            name="Rollout",
+            name='Rollout',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("key", models.CharField(editable=False, max_length=80, unique=True)),
-                (
-                    "steps",
-                    models.JSONField(
-                        default=list,
-                        help_text="Percentages and hours to wait at each: [[1, 24], [5, 24], [25, 48], [100, 0]]. Without hours (null) a step waits until somebody goes on.",
-                    ),
-                ),
-                (
-                    "margin",
-                    models.FloatField(
-                        default=0.05,
-                        help_text="The worst quality loss accepted, on the scale of the quality metric.",
-                        validators=[django.core.validators.MinValueValidator(0.0001)],
-                    ),
-                ),
-                (
-                    "alpha",
-                    models.FloatField(
-                        default=0.05,
-                        help_text="The accepted risk of a wrong roll back.",
-                        validators=[
-                            django.core.validators.MinValueValidator(0.001),
-                            django.core.validators.MaxValueValidator(0.5),
-                        ],
-                    ),
-                ),
-                (
-                    "holdback_percentage",
-                    models.FloatField(
-                        default=5.0,
-                        help_text="Above 50 % this share stays as control; 0 marks those steps unmonitored.",
-                        validators=[
-                            django.core.validators.MinValueValidator(0.0),
-                            django.core.validators.MaxValueValidator(50.0),
-                        ],
-                    ),
-                ),
-                (
-                    "state",
-                    models.CharField(
-                        choices=[
-                            ("pending", "Pending"),
-                            ("ready", "Ready for the next step"),
-                            ("running", "Running"),
-                            ("held", "Held"),
-                            ("paused", "Paused"),
-                            ("completed", "Completed"),
-                            ("rolled_back", "Rolled back"),
-                        ],
-                        default="pending",
-                        editable=False,
-                        max_length=12,
-                    ),
-                ),
-                (
-                    "step",
-                    models.IntegerField(
-                        default=-1, editable=False, help_text="Index of the step it is at."
-                    ),
-                ),
-                ("step_started_at", models.DateTimeField(editable=False, null=True)),
-                ("started_at", models.DateTimeField(editable=False, null=True)),
-                ("ended_at", models.DateTimeField(editable=False, null=True)),
-                ("reason", models.CharField(blank=True, editable=False, max_length=500)),
-                (
-                    "before_percentage",
-                    models.DecimalField(decimal_places=2, default=0, editable=False, max_digits=5),
-                ),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('key', models.CharField(editable=False, max_length=80, unique=True)),
+                ('steps', models.JSONField(default=list, help_text='Percentages and hours to wait at each: [[1, 24], [5, 24], [25, 48], [100, 0]]. Without hours (null) a step waits until somebody goes on.')),
+                ('margin', models.FloatField(default=0.05, help_text='The worst quality loss accepted, on the scale of the quality metric.', validators=[django.core.validators.MinValueValidator(0.0001)])),
+                ('alpha', models.FloatField(default=0.05, help_text='The accepted risk of a wrong roll back.', validators=[django.core.validators.MinValueValidator(0.001), django.core.validators.MaxValueValidator(0.5)])),
+                ('holdback_percentage', models.FloatField(default=5.0, help_text='Above 50 % this share stays as control; 0 marks those steps unmonitored.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(50.0)])),
+                ('state', models.CharField(choices=[('pending', 'Pending'), ('ready', 'Ready for the next step'), ('running', 'Running'), ('held', 'Held'), ('paused', 'Paused'), ('completed', 'Completed'), ('rolled_back', 'Rolled back')], default='pending', editable=False, max_length=12)),
+                ('step', models.IntegerField(default=-1, editable=False, help_text='Index of the step it is at.')),
+                ('step_started_at', models.DateTimeField(editable=False, null=True)),
+                ('started_at', models.DateTimeField(editable=False, null=True)),
+                ('ended_at', models.DateTimeField(editable=False, null=True)),
+                ('reason', models.CharField(blank=True, editable=False, max_length=500)),
+                ('before_percentage', models.DecimalField(decimal_places=2, default=0, editable=False, max_digits=5)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                "ordering": ["-pk"],
+                'ordering': ['-pk'],
             },
         ),
         migrations.CreateModel(
-            name="RolloutStep",
+            name='RolloutStep',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("at", models.DateTimeField()),
-                ("percentage", models.DecimalField(decimal_places=2, max_digits=5)),
-                ("state", models.CharField(max_length=12)),
-                ("reason", models.CharField(max_length=500)),
-                ("monitored", models.BooleanField(default=True)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField()),
+                ('percentage', models.DecimalField(decimal_places=2, max_digits=5)),
+                ('state', models.CharField(max_length=12)),
+                ('reason', models.CharField(max_length=500)),
+                ('monitored', models.BooleanField(default=True)),
             ],
             options={
-                "ordering": ["rollout", "at", "pk"],
+                'ordering': ['rollout', 'at', 'pk'],
             },
         ),
         migrations.CreateModel(
-            name="Rollup",
+            name='Rollup',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("hour", models.DateTimeField()),
-                ("domain", models.CharField(max_length=40)),
-                ("experiment", models.CharField(blank=True, max_length=80)),
-                ("arm", models.CharField(blank=True, max_length=80)),
-                ("tier", models.CharField(max_length=10)),
-                ("model", models.CharField(max_length=200)),
-                ("method", models.CharField(max_length=20)),
-                ("decisions", models.BigIntegerField(db_default=0, default=0)),
-                ("priced", models.BigIntegerField(db_default=0, default=0)),
-                ("cost", models.BigIntegerField(db_default=0, default=0)),
-                ("cost_squares", models.BigIntegerField(db_default=0, default=0)),
-                ("baseline", models.BigIntegerField(db_default=0, default=0)),
-                ("paired", models.BigIntegerField(db_default=0, default=0)),
-                ("paired_cost", models.BigIntegerField(db_default=0, default=0)),
-                ("strong_cost", models.BigIntegerField(db_default=0, default=0)),
-                ("weak_cost", models.BigIntegerField(db_default=0, default=0)),
-                ("fallbacks", models.BigIntegerField(db_default=0, default=0)),
-                ("explored", models.BigIntegerField(db_default=0, default=0)),
-                ("routing_us", models.BigIntegerField(db_default=0, default=0)),
-                ("timed", models.BigIntegerField(db_default=0, default=0)),
-                ("outcomes", models.BigIntegerField(db_default=0, default=0)),
-                ("errors", models.BigIntegerField(db_default=0, default=0)),
-                ("actual", models.BigIntegerField(db_default=0, default=0)),
-                ("estimated", models.BigIntegerField(db_default=0, default=0)),
-                ("reconciled", models.BigIntegerField(db_default=0, default=0)),
-                ("input_tokens", models.BigIntegerField(db_default=0, default=0)),
-                ("output_tokens", models.BigIntegerField(db_default=0, default=0)),
-                ("response_us", models.BigIntegerField(db_default=0, default=0)),
-                ("responses", models.BigIntegerField(db_default=0, default=0)),
-                ("quality", models.BigIntegerField(db_default=0, default=0)),
-                ("quality_squares", models.BigIntegerField(db_default=0, default=0)),
-                ("rated", models.BigIntegerField(db_default=0, default=0)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('hour', models.DateTimeField()),
+                ('domain', models.CharField(max_length=40)),
+                ('experiment', models.CharField(blank=True, max_length=80)),
+                ('arm', models.CharField(blank=True, max_length=80)),
+                ('tier', models.CharField(max_length=10)),
+                ('model', models.CharField(max_length=200)),
+                ('method', models.CharField(max_length=20)),
+                ('decisions', models.BigIntegerField(db_default=0, default=0)),
+                ('priced', models.BigIntegerField(db_default=0, default=0)),
+                ('cost', models.BigIntegerField(db_default=0, default=0)),
+                ('cost_squares', models.BigIntegerField(db_default=0, default=0)),
+                ('baseline', models.BigIntegerField(db_default=0, default=0)),
+                ('paired', models.BigIntegerField(db_default=0, default=0)),
+                ('paired_cost', models.BigIntegerField(db_default=0, default=0)),
+                ('strong_cost', models.BigIntegerField(db_default=0, default=0)),
+                ('weak_cost', models.BigIntegerField(db_default=0, default=0)),
+                ('fallbacks', models.BigIntegerField(db_default=0, default=0)),
+                ('explored', models.BigIntegerField(db_default=0, default=0)),
+                ('routing_us', models.BigIntegerField(db_default=0, default=0)),
+                ('timed', models.BigIntegerField(db_default=0, default=0)),
+                ('outcomes', models.BigIntegerField(db_default=0, default=0)),
+                ('errors', models.BigIntegerField(db_default=0, default=0)),
+                ('actual', models.BigIntegerField(db_default=0, default=0)),
+                ('estimated', models.BigIntegerField(db_default=0, default=0)),
+                ('reconciled', models.BigIntegerField(db_default=0, default=0)),
+                ('input_tokens', models.BigIntegerField(db_default=0, default=0)),
+                ('output_tokens', models.BigIntegerField(db_default=0, default=0)),
+                ('response_us', models.BigIntegerField(db_default=0, default=0)),
+                ('responses', models.BigIntegerField(db_default=0, default=0)),
+                ('quality', models.BigIntegerField(db_default=0, default=0)),
+                ('quality_squares', models.BigIntegerField(db_default=0, default=0)),
+                ('rated', models.BigIntegerField(db_default=0, default=0)),
             ],
         ),
         migrations.CreateModel(
-            name="RollupBin",
+            name='RollupBin',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("hour", models.DateTimeField()),
-                ("domain", models.CharField(max_length=40)),
-                ("kind", models.CharField(max_length=60)),
-                ("bin", models.CharField(max_length=40)),
-                ("count", models.BigIntegerField(db_default=0, default=0)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('hour', models.DateTimeField()),
+                ('domain', models.CharField(max_length=40)),
+                ('kind', models.CharField(max_length=60)),
+                ('bin', models.CharField(max_length=40)),
+                ('count', models.BigIntegerField(db_default=0, default=0)),
             ],
         ),
         migrations.CreateModel(
-            name="Router",
+            name='Router',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("version", models.PositiveIntegerField(default=0, editable=False)),
-                ("updated_at", models.DateTimeField(auto_now=True)),
-                (
-                    "name",
-                    models.CharField(
-                        help_text="Small letters, digits, underscores. Part of the model string router-NAME-0.5.",
-                        max_length=40,
-                        unique=True,
-                        validators=[
-                            django.core.validators.RegexValidator(
-                                "^[a-z][a-z0-9_]*\\Z",
-                                "Use small letters, digits and underscores: a hyphen would break RouteLLM's model strings (router-NAME-THRESHOLD).",
-                            )
-                        ],
-                    ),
-                ),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=experiments.models.routers.kind_choices,
-                        help_text="Which of the routers this is.",
-                        max_length=20,
-                    ),
-                ),
-                (
-                    "arguments",
-                    models.JSONField(
-                        blank=True,
-                        default=dict,
-                        help_text='Constructor arguments, as JSON: {"checkpoint_path": "/models/bert"}. Checked on save by trying to build the router.',
-                    ),
-                ),
-                (
-                    "checkpoint",
-                    models.CharField(
-                        blank=True,
-                        help_text="The sha256 of its weights. Filled in on save for local routers; a different file is then refused.",
-                        max_length=64,
-                    ),
-                ),
-                (
-                    "timeout_seconds",
-                    models.FloatField(
-                        default=1.0,
-                        help_text="How long a prompt may wait for a score before the domain selector answers.",
-                        validators=[django.core.validators.MinValueValidator(0.01)],
-                    ),
-                ),
-                (
-                    "enabled",
-                    models.BooleanField(
-                        default=True, help_text="Off: it is neither loaded nor asked."
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('version', models.PositiveIntegerField(default=0, editable=False)),
+                ('updated_at', models.DateTimeField(auto_now=True)),
+                ('name', models.CharField(help_text='Small letters, digits, underscores. Part of the model string router-NAME-0.5.', max_length=40, unique=True, validators=[django.core.validators.RegexValidator('^[a-z][a-z0-9_]*\\Z', "Use small letters, digits and underscores: a hyphen would break RouteLLM's model strings (router-NAME-THRESHOLD).")])),
+                ('kind', models.CharField(choices=experiments.models.routers.kind_choices, help_text='Which of the routers this is.', max_length=20)),
+                ('arguments', models.JSONField(blank=True, default=dict, help_text='Constructor arguments, as JSON: {"checkpoint_path": "/models/bert"}. Checked on save by trying to build the router.')),
+                ('checkpoint', models.CharField(blank=True, help_text='The sha256 of its weights. Filled in on save for local routers; a different file is then refused.', max_length=64)),
+                ('timeout_seconds', models.FloatField(default=1.0, help_text='How long a prompt may wait for a score before the domain selector answers.', validators=[django.core.validators.MinValueValidator(0.01)])),
+                ('enabled', models.BooleanField(default=True, help_text='Off: it is neither loaded nor asked.')),
             ],
             options={
-                "ordering": ["name"],
+                'ordering': ['name'],
             },
         ),
         migrations.CreateModel(
-            name="RoutingSettings",
+            name='RoutingSettings',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("version", models.PositiveIntegerField(default=0, editable=False)),
-                ("updated_at", models.DateTimeField(auto_now=True)),
-                (
-                    "detector",
-                    models.CharField(
-                        choices=[
-                            ("learned", "Learned, on prompt embeddings"),
-                            ("classic", "Classic, keywords"),
-                        ],
-                        default="learned",
-                        help_text="How the domain of a prompt is found.",
-                        max_length=10,
-                    ),
-                ),
-                (
-                    "baseline",
-                    models.CharField(
-                        default="always_strong",
-                        help_text="What savings are counted against: always_strong, always_weak or a model's name.",
-                        max_length=200,
-                    ),
-                ),
-                (
-                    "holdout_percentage",
-                    models.DecimalField(
-                        decimal_places=2,
-                        default=Decimal("0"),
-                        help_text="Share of units kept on the domain selector for good, to measure all routing together. Cannot grow while an experiment runs.",
-                        max_digits=5,
-                        validators=[
-                            django.core.validators.MinValueValidator(0),
-                            django.core.validators.MaxValueValidator(100),
-                        ],
-                    ),
-                ),
-                (
-                    "holdout_seed",
-                    models.CharField(
-                        default=experiments.models.base.new_seed, editable=False, max_length=64
-                    ),
-                ),
-                (
-                    "exploration_seed",
-                    models.CharField(
-                        default=experiments.models.base.new_seed, editable=False, max_length=64
-                    ),
-                ),
-                (
-                    "shadow_budget",
-                    models.DecimalField(
-                        decimal_places=4,
-                        default=Decimal("1"),
-                        help_text="What shadow calls and judging may cost together in a day (UTC). When it is used up they stop until the next day, and the page on judging says so.",
-                        max_digits=12,
-                        validators=[django.core.validators.MinValueValidator(0)],
-                        verbose_name="budget a day, USD",
-                    ),
-                ),
-                (
-                    "shadow_seed",
-                    models.CharField(
-                        default=experiments.models.base.new_seed, editable=False, max_length=64
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('version', models.PositiveIntegerField(default=0, editable=False)),
+                ('updated_at', models.DateTimeField(auto_now=True)),
+                ('detector', models.CharField(choices=[('learned', 'Learned, on prompt embeddings'), ('classic', 'Classic, keywords')], default='learned', help_text='How the domain of a prompt is found.', max_length=10)),
+                ('baseline', models.CharField(default='always_strong', help_text="What savings are counted against: always_strong, always_weak or a model's name.", max_length=200)),
+                ('holdout_percentage', models.DecimalField(decimal_places=2, default=Decimal('0'), help_text='Share of units kept on the domain selector for good, to measure all routing together. Cannot grow while an experiment runs.', max_digits=5, validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(100)])),
+                ('holdout_seed', models.CharField(default=experiments.models.base.new_seed, editable=False, max_length=64)),
+                ('exploration_seed', models.CharField(default=experiments.models.base.new_seed, editable=False, max_length=64)),
+                ('shadow_budget', models.DecimalField(decimal_places=4, default=Decimal('1'), help_text='What shadow calls and judging may cost together in a day (UTC). When it is used up they stop until the next day, and the page on judging says so.', max_digits=12, validators=[django.core.validators.MinValueValidator(0)], verbose_name='budget a day, USD')),
+                ('shadow_seed', models.CharField(default=experiments.models.base.new_seed, editable=False, max_length=64)),
             ],
             options={
-                "verbose_name_plural": "routing settings",
+                'verbose_name_plural': 'routing settings',
             },
         ),
         migrations.CreateModel(
-            name="UnitSum",
+            name='UnitSum',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("experiment", models.CharField(blank=True, max_length=80)),
-                ("phase", models.PositiveIntegerField(default=0)),
-                ("arm", models.CharField(blank=True, max_length=80)),
-                ("unit_hash", models.CharField(max_length=32)),
-                ("domain", models.CharField(max_length=40)),
-                ("day", models.DateField()),
-                ("decisions", models.BigIntegerField(db_default=0, default=0)),
-                ("priced", models.BigIntegerField(db_default=0, default=0)),
-                ("cost", models.BigIntegerField(db_default=0, default=0)),
-                ("baseline", models.BigIntegerField(db_default=0, default=0)),
-                ("strong", models.BigIntegerField(db_default=0, default=0)),
-                ("fallbacks", models.BigIntegerField(db_default=0, default=0)),
-                ("outcomes", models.BigIntegerField(db_default=0, default=0)),
-                ("errors", models.BigIntegerField(db_default=0, default=0)),
-                ("latency", models.BigIntegerField(db_default=0, default=0)),
-                ("latency_count", models.BigIntegerField(db_default=0, default=0)),
-                ("quality", models.BigIntegerField(db_default=0, default=0)),
-                ("rated", models.BigIntegerField(db_default=0, default=0)),
-                ("audited", models.BigIntegerField(db_default=0, default=0)),
-                ("audited_quality", models.BigIntegerField(db_default=0, default=0)),
-                ("audited_rated", models.BigIntegerField(db_default=0, default=0)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('experiment', models.CharField(blank=True, max_length=80)),
+                ('phase', models.PositiveIntegerField(default=0)),
+                ('arm', models.CharField(blank=True, max_length=80)),
+                ('unit_hash', models.CharField(max_length=32)),
+                ('domain', models.CharField(max_length=40)),
+                ('day', models.DateField()),
+                ('decisions', models.BigIntegerField(db_default=0, default=0)),
+                ('priced', models.BigIntegerField(db_default=0, default=0)),
+                ('cost', models.BigIntegerField(db_default=0, default=0)),
+                ('baseline', models.BigIntegerField(db_default=0, default=0)),
+                ('strong', models.BigIntegerField(db_default=0, default=0)),
+                ('fallbacks', models.BigIntegerField(db_default=0, default=0)),
+                ('outcomes', models.BigIntegerField(db_default=0, default=0)),
+                ('errors', models.BigIntegerField(db_default=0, default=0)),
+                ('latency', models.BigIntegerField(db_default=0, default=0)),
+                ('latency_count', models.BigIntegerField(db_default=0, default=0)),
+                ('quality', models.BigIntegerField(db_default=0, default=0)),
+                ('rated', models.BigIntegerField(db_default=0, default=0)),
+                ('audited', models.BigIntegerField(db_default=0, default=0)),
+                ('audited_quality', models.BigIntegerField(db_default=0, default=0)),
+                ('audited_rated', models.BigIntegerField(db_default=0, default=0)),
             ],
         ),
         migrations.CreateModel(
-            name="OfferedPermission",
+            name='OfferedPermission',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("role", models.CharField(max_length=150)),
-                ("codename", models.CharField(max_length=100)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('role', models.CharField(max_length=150)),
+                ('codename', models.CharField(max_length=100)),
             ],
             options={
-                "ordering": ["role", "codename"],
-                "constraints": [
-                    models.UniqueConstraint(
-                        fields=("role", "codename"), name="permission_offered_once"
-                    )
-                ],
+                'ordering': ['role', 'codename'],
+                'constraints': [models.UniqueConstraint(fields=('role', 'codename'), name='permission_offered_once')],
             },
         ),
         migrations.CreateModel(
-            name="BackgroundTask",
+            name='BackgroundTask',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("name", models.CharField(max_length=60)),
-                ("arguments", models.JSONField(default=dict)),
-                (
-                    "status",
-                    models.CharField(
-                        choices=[
-                            ("queued", "Queued"),
-                            ("running", "Running"),
-                            ("done", "Done"),
-                            ("failed", "Failed"),
-                            ("cancelled", "Cancelled"),
-                        ],
-                        default="queued",
-                        max_length=10,
-                    ),
-                ),
-                ("by", models.CharField(blank=True, help_text="Who asked for it.", max_length=150)),
-                ("queued_at", models.DateTimeField()),
-                ("run_after", models.DateTimeField()),
-                ("started_at", models.DateTimeField(null=True)),
-                ("ended_at", models.DateTimeField(null=True)),
-                ("leased_until", models.DateTimeField(null=True)),
-                ("attempts", models.PositiveSmallIntegerField(default=0)),
-                ("cancel_requested", models.BooleanField(default=False)),
-                ("done_steps", models.PositiveIntegerField(default=0)),
-                ("all_steps", models.PositiveIntegerField(default=0, help_text="0: not known.")),
-                ("log", models.TextField(blank=True)),
-                ("result", models.JSONField(default=dict)),
-                ("error", models.TextField(blank=True)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=60)),
+                ('arguments', models.JSONField(default=dict)),
+                ('status', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('done', 'Done'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='queued', max_length=10)),
+                ('by', models.CharField(blank=True, help_text='Who asked for it.', max_length=150)),
+                ('queued_at', models.DateTimeField()),
+                ('run_after', models.DateTimeField()),
+                ('started_at', models.DateTimeField(null=True)),
+                ('ended_at', models.DateTimeField(null=True)),
+                ('leased_until', models.DateTimeField(null=True)),
+                ('attempts', models.PositiveSmallIntegerField(default=0)),
+                ('cancel_requested', models.BooleanField(default=False)),
+                ('done_steps', models.PositiveIntegerField(default=0)),
+                ('all_steps', models.PositiveIntegerField(default=0, help_text='0: not known.')),
+                ('log', models.TextField(blank=True)),
+                ('result', models.JSONField(default=dict)),
+                ('error', models.TextField(blank=True)),
             ],
             options={
-                "ordering": ["-queued_at", "-id"],
-                "indexes": [models.Index(fields=["status", "run_after"], name="task_due")],
+                'ordering': ['-queued_at', '-id'],
+                'indexes': [models.Index(fields=['status', 'run_after'], name='task_due')],
             },
         ),
         migrations.CreateModel(
-            name="Calibration",
+            name='Calibration',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("domain", models.CharField(max_length=40)),
-                ("router", models.CharField(max_length=40)),
-                ("checkpoint", models.CharField(blank=True, max_length=64)),
-                (
-                    "aim",
-                    models.CharField(
-                        choices=[
-                            ("share", "A strong share"),
-                            ("budget", "A budget"),
-                            ("quality", "A share of the strong model's quality"),
-                        ],
-                        max_length=10,
-                    ),
-                ),
-                (
-                    "wanted",
-                    models.FloatField(help_text="The share, the dollars a request, or rho."),
-                ),
-                ("delta", models.FloatField(null=True)),
-                ("threshold", models.FloatField()),
-                ("strong_share", models.FloatField()),
-                ("low", models.FloatField()),
-                ("high", models.FloatField()),
-                ("scores", models.JSONField(default=list)),
-                ("source", models.CharField(max_length=80)),
-                ("author", models.CharField(blank=True, max_length=150)),
-                ("at", models.DateTimeField()),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('domain', models.CharField(max_length=40)),
+                ('router', models.CharField(max_length=40)),
+                ('checkpoint', models.CharField(blank=True, max_length=64)),
+                ('aim', models.CharField(choices=[('share', 'A strong share'), ('budget', 'A budget'), ('quality', "A share of the strong model's quality")], max_length=10)),
+                ('wanted', models.FloatField(help_text='The share, the dollars a request, or rho.')),
+                ('delta', models.FloatField(null=True)),
+                ('threshold', models.FloatField()),
+                ('strong_share', models.FloatField()),
+                ('low', models.FloatField()),
+                ('high', models.FloatField()),
+                ('scores', models.JSONField(default=list)),
+                ('source', models.CharField(max_length=80)),
+                ('author', models.CharField(blank=True, max_length=150)),
+                ('at', models.DateTimeField()),
             ],
             options={
-                "ordering": ["domain", "-at"],
-                "indexes": [models.Index(fields=["domain", "-at"], name="calibration_newest")],
+                'ordering': ['domain', '-at'],
+                'indexes': [models.Index(fields=['domain', '-at'], name='calibration_newest')],
             },
         ),
         migrations.CreateModel(
-            name="Outcome",
+            name='Outcome',
             fields=[
-                (
-                    "decision",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        primary_key=True,
-                        related_name="outcome",
-                        serialize=False,
-                        to="experiments.decision",
-                    ),
-                ),
-                ("input_tokens", models.PositiveIntegerField(null=True)),
-                ("output_tokens", models.PositiveIntegerField(null=True)),
-                ("latency_ms", models.FloatField(null=True)),
-                ("success", models.BooleanField(null=True)),
-                ("error", models.CharField(blank=True, max_length=500)),
-                (
-                    "model",
-                    models.CharField(
-                        blank=True,
-                        default="",
-                        help_text="Who answered, where not as decided.",
-                        max_length=200,
-                    ),
-                ),
-                ("occurred_at", models.DateTimeField()),
-                ("received_at", models.DateTimeField()),
-                ("cost", models.BigIntegerField(null=True)),
-                ("cost_strong", models.BigIntegerField(null=True)),
-                ("cost_weak", models.BigIntegerField(null=True)),
-                ("cost_baseline", models.BigIntegerField(null=True)),
+                ('decision', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='outcome', serialize=False, to='experiments.decision')),
+                ('input_tokens', models.PositiveIntegerField(null=True)),
+                ('output_tokens', models.PositiveIntegerField(null=True)),
+                ('latency_ms', models.FloatField(null=True)),
+                ('success', models.BooleanField(null=True)),
+                ('error', models.CharField(blank=True, max_length=500)),
+                ('model', models.CharField(blank=True, default='', help_text='Who answered, where not as decided.', max_length=200)),
+                ('occurred_at', models.DateTimeField()),
+                ('received_at', models.DateTimeField()),
+                ('cost', models.BigIntegerField(null=True)),
+                ('cost_strong', models.BigIntegerField(null=True)),
+                ('cost_weak', models.BigIntegerField(null=True)),
+                ('cost_baseline', models.BigIntegerField(null=True)),
             ],
         ),
         migrations.CreateModel(
-            name="ShadowPair",
+            name='ShadowPair',
             fields=[
-                (
-                    "decision",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        primary_key=True,
-                        related_name="shadow",
-                        serialize=False,
-                        to="experiments.decision",
-                    ),
-                ),
-                (
-                    "status",
-                    models.CharField(
-                        choices=[
-                            ("waiting", "Waiting"),
-                            ("asking", "Being asked"),
-                            ("judged", "Judged"),
-                            ("answered", "Answered, not judged"),
-                            ("skipped", "Not made"),
-                            ("failed", "Failed"),
-                            ("lost", "Lost"),
-                        ],
-                        default="waiting",
-                        max_length=10,
-                    ),
-                ),
-                ("detail", models.CharField(blank=True, max_length=300)),
-                ("domain", models.CharField(max_length=40)),
-                ("model", models.CharField(help_text="Who answered the user.", max_length=200)),
-                ("other_model", models.CharField(max_length=200)),
-                ("created_at", models.DateTimeField()),
-                ("ended_at", models.DateTimeField(null=True)),
-                ("sealed", models.TextField(blank=True)),
-                ("charged", models.BigIntegerField(null=True)),
-                ("answer", models.TextField(null=True)),
-                ("other_answer", models.TextField(null=True)),
-                ("judge_model", models.CharField(blank=True, max_length=200)),
-                (
-                    "revision",
-                    models.PositiveIntegerField(help_text="Whose rubric was judged by.", null=True),
-                ),
-                ("preference", models.FloatField(null=True)),
+                ('decision', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='shadow', serialize=False, to='experiments.decision')),
+                ('status', models.CharField(choices=[('waiting', 'Waiting'), ('asking', 'Being asked'), ('judged', 'Judged'), ('answered', 'Answered, not judged'), ('skipped', 'Not made'), ('failed', 'Failed'), ('lost', 'Lost')], default='waiting', max_length=10)),
+                ('detail', models.CharField(blank=True, max_length=300)),
+                ('domain', models.CharField(max_length=40)),
+                ('model', models.CharField(help_text='Who answered the user.', max_length=200)),
+                ('other_model', models.CharField(max_length=200)),
+                ('created_at', models.DateTimeField()),
+                ('ended_at', models.DateTimeField(null=True)),
+                ('sealed', models.TextField(blank=True)),
+                ('charged', models.BigIntegerField(null=True)),
+                ('answer', models.TextField(null=True)),
+                ('other_answer', models.TextField(null=True)),
+                ('judge_model', models.CharField(blank=True, max_length=200)),
+                ('revision', models.PositiveIntegerField(help_text='Whose rubric was judged by.', null=True)),
+                ('preference', models.FloatField(null=True)),
             ],
             options={
-                "ordering": ["-created_at"],
+                'ordering': ['-created_at'],
             },
         ),
         migrations.AddIndex(
-            model_name="decision",
-            index=models.Index(
-                fields=[
-                    "created_at",
-                    "id",
-                    "domain",
-                    "model",
-                    "method",
-                    "reason",
-                    "fallback",
-                    "experiment",
-                    "arm",
-                    "revision",
-                    "cost",
-                ],
-                name="decision_list",
-            ),
+            model_name='decision',
+            index=models.Index(fields=['created_at', 'id', 'domain', 'model', 'method', 'reason', 'fallback', 'experiment', 'arm', 'revision', 'cost'], name='decision_list'),
         ),
         migrations.AddIndex(
-            model_name="decision",
-            index=models.Index(
-                condition=models.Q(("odds", ""), _negated=True),
-                fields=[
-                    "created_at",
-                    "domain",
-                    "unit_hash",
-                    "revision",
-                    "intended_model",
-                    "strong_model",
-                    "weak_model",
-                    "odds",
-                    "scores",
-                    "cost",
-                    "cost_strong",
-                    "cost_weak",
-                    "input_tokens",
-                    "id",
-                ],
-                name="decision_log",
-            ),
+            model_name='decision',
+            index=models.Index(condition=models.Q(('odds', ''), _negated=True), fields=['created_at', 'domain', 'unit_hash', 'revision', 'intended_model', 'strong_model', 'weak_model', 'odds', 'scores', 'cost', 'cost_strong', 'cost_weak', 'input_tokens', 'id'], name='decision_log'),
         ),
         migrations.AddIndex(
-            model_name="decision",
-            index=models.Index(
-                condition=models.Q(("experiment", ""), _negated=True),
-                fields=["experiment", "arm", "created_at"],
-                name="decision_experiment_arm",
-            ),
+            model_name='decision',
+            index=models.Index(condition=models.Q(('experiment', ''), _negated=True), fields=['experiment', 'arm', 'created_at'], name='decision_experiment_arm'),
         ),
         migrations.AddField(
-            model_name="attempt",
-            name="decision",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="attempts",
-                to="experiments.decision",
-            ),
+            model_name='attempt',
+            name='decision',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='experiments.decision'),
         ),
         migrations.AddField(
-            model_name="domainexample",
-            name="domain",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="examples",
-                to="experiments.domain",
-            ),
+            model_name='domainexample',
+            name='domain',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='examples', to='experiments.domain'),
         ),
         migrations.AddField(
-            model_name="experiment",
-            name="domain",
-            field=models.ForeignKey(
-                blank=True,
-                help_text="Whose prompts take part. Empty: those of all domains.",
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="experiments",
-                to="experiments.domain",
-            ),
+            model_name='experiment',
+            name='domain',
+            field=models.ForeignKey(blank=True, help_text='Whose prompts take part. Empty: those of all domains.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='experiments', to='experiments.domain'),
         ),
         migrations.AddField(
-            model_name="dailyresult",
-            name="experiment",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="daily",
-                to="experiments.experiment",
-            ),
+            model_name='dailyresult',
+            name='experiment',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='daily', to='experiments.experiment'),
         ),
         migrations.AddField(
-            model_name="arm",
-            name="experiment",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="arms",
-                to="experiments.experiment",
-            ),
+            model_name='arm',
+            name='experiment',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='arms', to='experiments.experiment'),
         ),
         migrations.AddField(
-            model_name="experimentmetric",
-            name="experiment",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="metrics",
-                to="experiments.experiment",
-            ),
+            model_name='experimentmetric',
+            name='experiment',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='metrics', to='experiments.experiment'),
         ),
         migrations.AddField(
-            model_name="feedback",
-            name="decision",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="feedback",
-                to="experiments.decision",
-            ),
+            model_name='feedback',
+            name='decision',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='feedback', to='experiments.decision'),
         ),
         migrations.AddField(
-            model_name="flag",
-            name="domain",
-            field=models.OneToOneField(
-                blank=True,
-                editable=False,
-                null=True,
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="flag",
-                to="experiments.domain",
-            ),
+            model_name='flag',
+            name='domain',
+            field=models.OneToOneField(blank=True, editable=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='flag', to='experiments.domain'),
         ),
         migrations.AddField(
-            model_name="flagentry",
-            name="flag",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="entries",
-                to="experiments.flag",
-            ),
+            model_name='flagentry',
+            name='flag',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='entries', to='experiments.flag'),
         ),
         migrations.AddConstraint(
-            model_name="keyusage",
-            constraint=models.UniqueConstraint(
-                fields=("key_id", "span", "starts_at"), name="key_usage_once"
-            ),
+            model_name='keyusage',
+            constraint=models.UniqueConstraint(fields=('key_id', 'span', 'starts_at'), name='key_usage_once'),
         ),
         migrations.AddField(
-            model_name="domain",
-            name="strong_model",
-            field=models.ForeignKey(
-                blank=True,
-                help_text="The better, dearer model of the pair. Empty: the pair in the settings.",
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to="experiments.languagemodel",
-            ),
+            model_name='domain',
+            name='strong_model',
+            field=models.ForeignKey(blank=True, help_text='The better, dearer model of the pair. Empty: the pair in the settings.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='experiments.languagemodel'),
         ),
         migrations.AddField(
-            model_name="domain",
-            name="weak_model",
-            field=models.ForeignKey(
-                blank=True,
-                help_text="The cheaper model of the pair. Empty: the pair in the settings.",
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to="experiments.languagemodel",
-            ),
+            model_name='domain',
+            name='weak_model',
+            field=models.ForeignKey(blank=True, help_text='The cheaper model of the pair. Empty: the pair in the settings.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='experiments.languagemodel'),
         ),
         migrations.AddField(
-            model_name="arm",
-            name="strong_model",
-            field=models.ForeignKey(
-                blank=True,
-                help_text="The better, dearer model of the pair. Empty: the pair in the settings.",
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to="experiments.languagemodel",
-            ),
+            model_name='arm',
+            name='strong_model',
+            field=models.ForeignKey(blank=True, help_text='The better, dearer model of the pair. Empty: the pair in the settings.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='experiments.languagemodel'),
         ),
         migrations.AddField(
-            model_name="arm",
-            name="weak_model",
-            field=models.ForeignKey(
-                blank=True,
-                help_text="The cheaper model of the pair. Empty: the pair in the settings.",
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to="experiments.languagemodel",
-            ),
+            model_name='arm',
+            name='weak_model',
+            field=models.ForeignKey(blank=True, help_text='The cheaper model of the pair. Empty: the pair in the settings.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='experiments.languagemodel'),
         ),
         migrations.AddConstraint(
-            model_name="metric",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("minimum__lt", models.F("maximum"))),
-                name="metric_range_is_a_range",
-            ),
+            model_name='metric',
+            constraint=models.CheckConstraint(condition=models.Q(('minimum__lt', models.F('maximum'))), name='metric_range_is_a_range'),
         ),
         migrations.AddConstraint(
-            model_name="metricsum",
-            constraint=models.UniqueConstraint(
-                fields=("experiment", "phase", "arm", "unit_hash", "domain", "day", "metric"),
-                name="metric_sum_key",
-            ),
+            model_name='metricsum',
+            constraint=models.UniqueConstraint(fields=('experiment', 'phase', 'arm', 'unit_hash', 'domain', 'day', 'metric'), name='metric_sum_key'),
         ),
         migrations.AddField(
-            model_name="modelprice",
-            name="model",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="prices",
-                to="experiments.languagemodel",
-            ),
+            model_name='modelprice',
+            name='model',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='prices', to='experiments.languagemodel'),
         ),
         migrations.AddField(
-            model_name="outcomescores",
-            name="outcome_set",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="router_scores",
-                to="experiments.outcomeset",
-            ),
+            model_name='outcomescores',
+            name='outcome_set',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='router_scores', to='experiments.outcomeset'),
         ),
         migrations.AddField(
-            model_name="phase",
-            name="experiment",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="phases",
-                to="experiments.experiment",
-            ),
+            model_name='phase',
+            name='experiment',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='phases', to='experiments.experiment'),
         ),
         migrations.AddField(
-            model_name="policyrevision",
-            name="author",
-            field=models.ForeignKey(
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="+",
-                to=settings.AUTH_USER_MODEL,
-            ),
+            model_name='policyrevision',
+            name='author',
+            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddConstraint(
-            model_name="providerendpoint",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(
-                        ("protocol", experiments.core.endpoints.Protocol["OPENAI"]), _negated=True
-                    ),
-                    models.Q(("base_url", ""), _negated=True),
-                    _connector="OR",
-                ),
-                name="endpoint_openai_has_an_address",
-                violation_error_message="OpenAI's protocol needs the base URL.",
-            ),
+            model_name='providerendpoint',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('protocol', experiments.core.endpoints.Protocol['OPENAI']), _negated=True), models.Q(('base_url', ''), _negated=True), _connector='OR'), name='endpoint_openai_has_an_address', violation_error_message="OpenAI's protocol needs the base URL."),
         ),
         migrations.AddConstraint(
-            model_name="providerendpoint",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("api_key_env", ""), ("api_key_file", ""), _connector="OR"),
-                name="endpoint_key_comes_from_one_place",
-                violation_error_message="Name the key's variable or its file, not both.",
-            ),
+            model_name='providerendpoint',
+            constraint=models.CheckConstraint(condition=models.Q(('api_key_env', ''), ('api_key_file', ''), _connector='OR'), name='endpoint_key_comes_from_one_place', violation_error_message="Name the key's variable or its file, not both."),
         ),
         migrations.AddField(
-            model_name="languagemodel",
-            name="endpoint",
-            field=models.ForeignKey(
-                blank=True,
-                help_text="Where the gateway calls it. Empty: it is only recommended, never called.",
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="models",
-                to="experiments.providerendpoint",
-            ),
+            model_name='languagemodel',
+            name='endpoint',
+            field=models.ForeignKey(blank=True, help_text='Where the gateway calls it. Empty: it is only recommended, never called.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='models', to='experiments.providerendpoint'),
         ),
         migrations.AddConstraint(
-            model_name="prunedtotal",
-            constraint=models.UniqueConstraint(
-                fields=("day", "domain", "method", "tier", "model"), name="pruned_total_key"
-            ),
+            model_name='prunedtotal',
+            constraint=models.UniqueConstraint(fields=('day', 'domain', 'method', 'tier', 'model'), name='pruned_total_key'),
         ),
         migrations.AddField(
-            model_name="recordedoutcome",
-            name="outcome_set",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="rows",
-                to="experiments.outcomeset",
-            ),
+            model_name='recordedoutcome',
+            name='outcome_set',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rows', to='experiments.outcomeset'),
         ),
         migrations.AddField(
-            model_name="rollout",
-            name="flag",
-            field=models.ForeignKey(
-                help_text="Whose percentage is raised.",
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="rollouts",
-                to="experiments.flag",
-            ),
+            model_name='rollout',
+            name='flag',
+            field=models.ForeignKey(help_text='Whose percentage is raised.', on_delete=django.db.models.deletion.CASCADE, related_name='rollouts', to='experiments.flag'),
         ),
         migrations.AddField(
-            model_name="rolloutstep",
-            name="rollout",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="history",
-                to="experiments.rollout",
-            ),
+            model_name='rolloutstep',
+            name='rollout',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='history', to='experiments.rollout'),
         ),
         migrations.AddIndex(
-            model_name="rollup",
-            index=models.Index(fields=["domain", "hour"], name="rollup_domain_hour"),
+            model_name='rollup',
+            index=models.Index(fields=['domain', 'hour'], name='rollup_domain_hour'),
         ),
         migrations.AddConstraint(
-            model_name="rollup",
-            constraint=models.UniqueConstraint(
-                fields=("hour", "domain", "experiment", "arm", "tier", "model", "method"),
-                name="rollup_key",
-            ),
+            model_name='rollup',
+            constraint=models.UniqueConstraint(fields=('hour', 'domain', 'experiment', 'arm', 'tier', 'model', 'method'), name='rollup_key'),
         ),
         migrations.AddIndex(
-            model_name="rollupbin",
-            index=models.Index(fields=["domain", "kind", "hour"], name="rollup_bin_kind"),
+            model_name='rollupbin',
+            index=models.Index(fields=['domain', 'kind', 'hour'], name='rollup_bin_kind'),
         ),
         migrations.AddConstraint(
-            model_name="rollupbin",
-            constraint=models.UniqueConstraint(
-                fields=("hour", "domain", "kind", "bin"), name="rollup_bin_key"
-            ),
+            model_name='rollupbin',
+            constraint=models.UniqueConstraint(fields=('hour', 'domain', 'kind', 'bin'), name='rollup_bin_key'),
         ),
         migrations.AddField(
-            model_name="domain",
-            name="router",
-            field=models.ForeignKey(
-                blank=True,
-                help_text="Scores each prompt. Needed for RouteLLM.",
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to="experiments.router",
-            ),
+            model_name='domain',
+            name='router',
+            field=models.ForeignKey(blank=True, help_text='Scores each prompt. Needed for RouteLLM.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='experiments.router'),
         ),
         migrations.AddField(
-            model_name="arm",
-            name="router",
-            field=models.ForeignKey(
-                blank=True,
-                help_text="Scores each prompt. Needed for RouteLLM.",
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to="experiments.router",
-            ),
+            model_name='arm',
+            name='router',
+            field=models.ForeignKey(blank=True, help_text='Scores each prompt. Needed for RouteLLM.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='experiments.router'),
         ),
         migrations.AddField(
-            model_name="routingsettings",
-            name="judge_model",
-            field=models.ForeignKey(
-                blank=True,
-                help_text="Compares the two answers of a shadow call. Best a model of neither pair: models prefer their own answers. Empty: nobody compares them.",
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to="experiments.languagemodel",
-            ),
+            model_name='routingsettings',
+            name='judge_model',
+            field=models.ForeignKey(blank=True, help_text='Compares the two answers of a shadow call. Best a model of neither pair: models prefer their own answers. Empty: nobody compares them.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='experiments.languagemodel'),
         ),
         migrations.AddField(
-            model_name="routingsettings",
-            name="strong_model",
-            field=models.ForeignKey(
-                help_text="The strong model of domains that name none.",
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to="experiments.languagemodel",
-            ),
+            model_name='routingsettings',
+            name='strong_model',
+            field=models.ForeignKey(help_text='The strong model of domains that name none.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='experiments.languagemodel'),
         ),
         migrations.AddField(
-            model_name="routingsettings",
-            name="weak_model",
-            field=models.ForeignKey(
-                help_text="The weak model of domains that name none.",
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to="experiments.languagemodel",
-            ),
+            model_name='routingsettings',
+            name='weak_model',
+            field=models.ForeignKey(help_text='The weak model of domains that name none.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='experiments.languagemodel'),
         ),
         migrations.AddIndex(
-            model_name="unitsum",
-            index=models.Index(fields=["unit_hash", "day"], name="unit_sum_history"),
+            model_name='unitsum',
+            index=models.Index(fields=['unit_hash', 'day'], name='unit_sum_history'),
         ),
         migrations.AddConstraint(
-            model_name="unitsum",
-            constraint=models.UniqueConstraint(
-                fields=("experiment", "phase", "arm", "unit_hash", "domain", "day"),
-                name="unit_sum_key",
-            ),
+            model_name='unitsum',
+            constraint=models.UniqueConstraint(fields=('experiment', 'phase', 'arm', 'unit_hash', 'domain', 'day'), name='unit_sum_key'),
         ),
         migrations.AddIndex(
-            model_name="outcome",
-            index=models.Index(fields=["received_at"], name="outcome_received"),
+            model_name='outcome',
+            index=models.Index(fields=['received_at'], name='outcome_received'),
         ),
         migrations.AddField(
-            model_name="shadowpair",
-            name="task",
-            field=models.ForeignKey(
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="shadow_pairs",
-                to="experiments.backgroundtask",
-            ),
+            model_name='shadowpair',
+            name='task',
+            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='shadow_pairs', to='experiments.backgroundtask'),
         ),
         migrations.AddField(
-            model_name="owncall",
-            name="pair",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="calls",
-                to="experiments.shadowpair",
-            ),
+            model_name='owncall',
+            name='pair',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='calls', to='experiments.shadowpair'),
         ),
         migrations.AddIndex(
-            model_name="attempt",
-            index=models.Index(fields=["started_at"], name="attempt_time"),
+            model_name='attempt',
+            index=models.Index(fields=['started_at'], name='attempt_time'),
         ),
         migrations.AddConstraint(
-            model_name="attempt",
-            constraint=models.UniqueConstraint(
-                fields=("decision", "number"), name="attempt_number_once"
-            ),
+            model_name='attempt',
+            constraint=models.UniqueConstraint(fields=('decision', 'number'), name='attempt_number_once'),
         ),
         migrations.AddConstraint(
-            model_name="experiment",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("coverage__isnull", True),
-                    models.Q(("coverage__gte", 0.0), ("coverage__lte", 1.0)),
-                    _connector="OR",
-                ),
-                name="experiment_coverage_is_a_share",
-            ),
+            model_name='experiment',
+            constraint=models.CheckConstraint(condition=models.Q(('coverage__isnull', True), models.Q(('coverage__gte', 0.0), ('coverage__lte', 1.0)), _connector='OR'), name='experiment_coverage_is_a_share'),
         ),
         migrations.AddConstraint(
-            model_name="experiment",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("namespace_end__lte", 1.0),
-                    ("namespace_start__gte", 0.0),
-                    ("namespace_start__lt", models.F("namespace_end")),
-                ),
-                name="experiment_slot_is_a_range",
-            ),
+            model_name='experiment',
+            constraint=models.CheckConstraint(condition=models.Q(('namespace_end__lte', 1.0), ('namespace_start__gte', 0.0), ('namespace_start__lt', models.F('namespace_end'))), name='experiment_slot_is_a_range'),
         ),
         migrations.AddConstraint(
-            model_name="dailyresult",
-            constraint=models.UniqueConstraint(
-                fields=("experiment", "phase", "day"), name="daily_result_once_a_day"
-            ),
+            model_name='dailyresult',
+            constraint=models.UniqueConstraint(fields=('experiment', 'phase', 'day'), name='daily_result_once_a_day'),
         ),
         migrations.AddConstraint(
-            model_name="experimentmetric",
-            constraint=models.UniqueConstraint(fields=("experiment", "metric"), name="metric_once"),
+            model_name='experimentmetric',
+            constraint=models.UniqueConstraint(fields=('experiment', 'metric'), name='metric_once'),
         ),
         migrations.AddConstraint(
-            model_name="experimentmetric",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("role", "guardrail"), _negated=True),
-                    ("margin__gt", 0),
-                    _connector="OR",
-                ),
-                name="guardrail_has_a_margin",
-            ),
+            model_name='experimentmetric',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('role', 'guardrail'), _negated=True), ('margin__gt', 0), _connector='OR'), name='guardrail_has_a_margin'),
         ),
         migrations.AddConstraint(
-            model_name="feedback",
-            constraint=models.UniqueConstraint(
-                fields=("decision", "metric", "source"), name="feedback_one_per_metric_and_source"
-            ),
+            model_name='feedback',
+            constraint=models.UniqueConstraint(fields=('decision', 'metric', 'source'), name='feedback_one_per_metric_and_source'),
         ),
         migrations.AddConstraint(
-            model_name="flag",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("percentage__gte", 0), ("percentage__lte", 100)),
-                name="flag_percentage_is_a_percentage",
-            ),
+            model_name='flag',
+            constraint=models.CheckConstraint(condition=models.Q(('percentage__gte', 0), ('percentage__lte', 100)), name='flag_percentage_is_a_percentage'),
         ),
         migrations.AddConstraint(
-            model_name="flag",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("kind", "switch"), _negated=True),
-                    ("percentage__in", [0, 100]),
-                    _connector="OR",
-                ),
-                name="flag_switch_is_on_or_off",
-            ),
+            model_name='flag',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'switch'), _negated=True), ('percentage__in', [0, 100]), _connector='OR'), name='flag_switch_is_on_or_off'),
         ),
         migrations.AddConstraint(
-            model_name="flag",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("domain__isnull", False), ("kind", "domain")),
-                    models.Q(models.Q(("kind", "domain"), _negated=True), ("domain__isnull", True)),
-                    _connector="OR",
-                ),
-                name="flag_of_a_domain_names_it",
-            ),
+            model_name='flag',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('domain__isnull', False), ('kind', 'domain')), models.Q(models.Q(('kind', 'domain'), _negated=True), ('domain__isnull', True)), _connector='OR'), name='flag_of_a_domain_names_it'),
         ),
         migrations.AddConstraint(
-            model_name="flagentry",
-            constraint=models.UniqueConstraint(
-                fields=("flag", "unit_hash"), name="flag_lists_a_unit_once"
-            ),
+            model_name='flagentry',
+            constraint=models.UniqueConstraint(fields=('flag', 'unit_hash'), name='flag_lists_a_unit_once'),
         ),
         migrations.AddConstraint(
-            model_name="modelprice",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("valid_from__isnull", True),
-                    ("valid_until__isnull", True),
-                    ("valid_from__lt", models.F("valid_until")),
-                    _connector="OR",
-                ),
-                name="price_ends_after_it_starts",
-            ),
+            model_name='modelprice',
+            constraint=models.CheckConstraint(condition=models.Q(('valid_from__isnull', True), ('valid_until__isnull', True), ('valid_from__lt', models.F('valid_until')), _connector='OR'), name='price_ends_after_it_starts'),
         ),
         migrations.AddConstraint(
-            model_name="outcomescores",
-            constraint=models.UniqueConstraint(
-                fields=("outcome_set", "router_key"), name="scored_once_by_a_checkpoint"
-            ),
+            model_name='outcomescores',
+            constraint=models.UniqueConstraint(fields=('outcome_set', 'router_key'), name='scored_once_by_a_checkpoint'),
         ),
         migrations.AddConstraint(
-            model_name="phase",
-            constraint=models.UniqueConstraint(
-                fields=("experiment", "number"), name="phase_number_once"
-            ),
+            model_name='phase',
+            constraint=models.UniqueConstraint(fields=('experiment', 'number'), name='phase_number_once'),
         ),
         migrations.AddConstraint(
-            model_name="languagemodel",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("accuracy_score__isnull", True),
-                    models.Q(("accuracy_score__gte", 0.0), ("accuracy_score__lte", 1.0)),
-                    _connector="OR",
-                ),
-                name="model_accuracy_is_a_share",
-            ),
+            model_name='languagemodel',
+            constraint=models.CheckConstraint(condition=models.Q(('accuracy_score__isnull', True), models.Q(('accuracy_score__gte', 0.0), ('accuracy_score__lte', 1.0)), _connector='OR'), name='model_accuracy_is_a_share'),
         ),
         migrations.AddConstraint(
-            model_name="recordedoutcome",
-            constraint=models.UniqueConstraint(
-                fields=("outcome_set", "digest"), name="outcome_once_in_a_set"
-            ),
+            model_name='recordedoutcome',
+            constraint=models.UniqueConstraint(fields=('outcome_set', 'digest'), name='outcome_once_in_a_set'),
         ),
         migrations.AddConstraint(
-            model_name="recordedoutcome",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("strong_score__gte", 0),
-                    ("strong_score__lte", 1),
-                    ("weak_score__gte", 0),
-                    ("weak_score__lte", 1),
-                ),
-                name="recorded_scores_are_shares",
-            ),
+            model_name='recordedoutcome',
+            constraint=models.CheckConstraint(condition=models.Q(('strong_score__gte', 0), ('strong_score__lte', 1), ('weak_score__gte', 0), ('weak_score__lte', 1)), name='recorded_scores_are_shares'),
         ),
         migrations.AddConstraint(
-            model_name="rollout",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(
-                    ("state__in", ["pending", "ready", "running", "held", "paused"])
-                ),
-                fields=("flag",),
-                name="one_open_rollout_a_flag",
-            ),
+            model_name='rollout',
+            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ['pending', 'ready', 'running', 'held', 'paused'])), fields=('flag',), name='one_open_rollout_a_flag'),
         ),
         migrations.AddConstraint(
-            model_name="domain",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("threshold__isnull", True),
-                    models.Q(("threshold__gte", 0.0), ("threshold__lte", 1.0)),
-                    _connector="OR",
-                ),
-                name="domain_threshold_is_a_share",
-            ),
+            model_name='domain',
+            constraint=models.CheckConstraint(condition=models.Q(('threshold__isnull', True), models.Q(('threshold__gte', 0.0), ('threshold__lte', 1.0)), _connector='OR'), name='domain_threshold_is_a_share'),
         ),
         migrations.AddConstraint(
-            model_name="domain",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("epsilon__isnull", True),
-                    models.Q(("epsilon__gte", 0.0), ("epsilon__lte", 1.0)),
-                    _connector="OR",
-                ),
-                name="domain_epsilon_is_a_share",
-            ),
+            model_name='domain',
+            constraint=models.CheckConstraint(condition=models.Q(('epsilon__isnull', True), models.Q(('epsilon__gte', 0.0), ('epsilon__lte', 1.0)), _connector='OR'), name='domain_epsilon_is_a_share'),
         ),
         migrations.AddConstraint(
-            model_name="domain",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("shadow_share__isnull", True),
-                    models.Q(("shadow_share__gte", 0.0), ("shadow_share__lte", 1.0)),
-                    _connector="OR",
-                ),
-                name="domain_shadow_share_is_a_share",
-            ),
+            model_name='domain',
+            constraint=models.CheckConstraint(condition=models.Q(('shadow_share__isnull', True), models.Q(('shadow_share__gte', 0.0), ('shadow_share__lte', 1.0)), _connector='OR'), name='domain_shadow_share_is_a_share'),
         ),
         migrations.AddConstraint(
-            model_name="arm",
-            constraint=models.UniqueConstraint(fields=("experiment", "name"), name="arm_name_once"),
+            model_name='arm',
+            constraint=models.UniqueConstraint(fields=('experiment', 'name'), name='arm_name_once'),
         ),
         migrations.AddConstraint(
-            model_name="arm",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("is_control", True)),
-                fields=("experiment",),
-                name="one_control_at_most",
-            ),
+            model_name='arm',
+            constraint=models.UniqueConstraint(condition=models.Q(('is_control', True)), fields=('experiment',), name='one_control_at_most'),
         ),
         migrations.AddConstraint(
-            model_name="arm",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("threshold__isnull", True),
-                    models.Q(("threshold__gte", 0.0), ("threshold__lte", 1.0)),
-                    _connector="OR",
-                ),
-                name="arm_threshold_is_a_share",
-            ),
+            model_name='arm',
+            constraint=models.CheckConstraint(condition=models.Q(('threshold__isnull', True), models.Q(('threshold__gte', 0.0), ('threshold__lte', 1.0)), _connector='OR'), name='arm_threshold_is_a_share'),
         ),
         migrations.AddConstraint(
-            model_name="arm",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("weight__isnull", True),
-                    models.Q(("weight__gte", 0.0), ("weight__lte", 1.0)),
-                    _connector="OR",
-                ),
-                name="arm_weight_is_a_share",
-            ),
+            model_name='arm',
+            constraint=models.CheckConstraint(condition=models.Q(('weight__isnull', True), models.Q(('weight__gte', 0.0), ('weight__lte', 1.0)), _connector='OR'), name='arm_weight_is_a_share'),
         ),
         migrations.AddConstraint(
-            model_name="routingsettings",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("pk", 1)), name="there_is_one_row_of_settings"
-            ),
+            model_name='routingsettings',
+            constraint=models.CheckConstraint(condition=models.Q(('pk', 1)), name='there_is_one_row_of_settings'),
         ),
         migrations.AddConstraint(
-            model_name="routingsettings",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("holdout_percentage__gte", 0), ("holdout_percentage__lte", 100)
-                ),
-                name="holdout_percentage_is_a_percentage",
-            ),
+            model_name='routingsettings',
+            constraint=models.CheckConstraint(condition=models.Q(('holdout_percentage__gte', 0), ('holdout_percentage__lte', 100)), name='holdout_percentage_is_a_percentage'),
         ),
         migrations.AddConstraint(
-            model_name="routingsettings",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("shadow_budget__gte", 0)), name="shadow_budget_is_not_negative"
-            ),
+            model_name='routingsettings',
+            constraint=models.CheckConstraint(condition=models.Q(('shadow_budget__gte', 0)), name='shadow_budget_is_not_negative'),
         ),
         migrations.AddIndex(
-            model_name="shadowpair",
-            index=models.Index(fields=["status", "created_at"], name="shadow_status"),
+            model_name='shadowpair',
+            index=models.Index(fields=['status', 'created_at'], name='shadow_status'),
         ),
         migrations.AddIndex(
-            model_name="shadowpair",
-            index=models.Index(fields=["created_at"], name="shadow_time"),
+            model_name='shadowpair',
+            index=models.Index(fields=['created_at'], name='shadow_time'),
         ),
         migrations.AddConstraint(
-            model_name="shadowpair",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("preference__isnull", True),
-                    models.Q(("preference__gte", 0), ("preference__lte", 1)),
-                    _connector="OR",
-                ),
-                name="shadow_preference_is_a_share",
-            ),
+            model_name='shadowpair',
+            constraint=models.CheckConstraint(condition=models.Q(('preference__isnull', True), models.Q(('preference__gte', 0), ('preference__lte', 1)), _connector='OR'), name='shadow_preference_is_a_share'),
         ),
         migrations.AddConstraint(
-            model_name="shadowpair",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("status", "waiting"), ("sealed", ""), _connector="OR"),
-                name="shadow_keeps_nothing_sealed",
-            ),
+            model_name='shadowpair',
+            constraint=models.CheckConstraint(condition=models.Q(('status', 'waiting'), ('sealed', ''), _connector='OR'), name='shadow_keeps_nothing_sealed'),
         ),
         migrations.AddIndex(
-            model_name="owncall",
-            index=models.Index(fields=["started_at"], name="own_call_time"),
+            model_name='owncall',
+            index=models.Index(fields=['started_at'], name='own_call_time'),
         ),
         migrations.AddConstraint(
-            model_name="domain",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("name__contains", "\n"),
-                    ("name__contains", "\r"),
-                    ("name__contains", "\x02"),
-                    ("name__contains", "\x1f"),
-                    _connector="OR",
-                    _negated=True,
-                ),
-                name="domain_name_on_one_line",
-            ),
+            model_name='domain',
+            constraint=models.CheckConstraint(condition=models.Q(('name__contains', '\n'), ('name__contains', '\r'), ('name__contains', '\x02'), ('name__contains', '\x1f'), _connector='OR', _negated=True), name='domain_name_on_one_line'),
         ),
         migrations.AddConstraint(
-            model_name="languagemodel",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("name__contains", "\n"),
-                    ("name__contains", "\r"),
-                    ("name__contains", "\x02"),
-                    ("name__contains", "\x1f"),
-                    _connector="OR",
-                    _negated=True,
-                ),
-                name="model_name_on_one_line",
-                violation_error_message="Leave out line breaks, tabs and other control characters.",
-            ),
+            model_name='languagemodel',
+            constraint=models.CheckConstraint(condition=models.Q(('name__contains', '\n'), ('name__contains', '\r'), ('name__contains', '\x02'), ('name__contains', '\x1f'), _connector='OR', _negated=True), name='model_name_on_one_line', violation_error_message='Leave out line breaks, tabs and other control characters.'),
         ),
         migrations.AddConstraint(
-            model_name="router",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("name__contains", "\n"),
-                    ("name__contains", "\r"),
-                    ("name__contains", "\x02"),
-                    ("name__contains", "\x1f"),
-                    _connector="OR",
-                    _negated=True,
-                ),
-                name="router_name_on_one_line",
-            ),
+            model_name='router',
+            constraint=models.CheckConstraint(condition=models.Q(('name__contains', '\n'), ('name__contains', '\r'), ('name__contains', '\x02'), ('name__contains', '\x1f'), _connector='OR', _negated=True), name='router_name_on_one_line'),
         ),
     ]

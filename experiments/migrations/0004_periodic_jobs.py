@@ -4,61 +4,29 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("experiments", "0003_log_with_audits"),
+        ('experiments', '0003_log_with_audits'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="PeriodicJob",
+            name='PeriodicJob',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("name", models.CharField(max_length=60, unique=True)),
-                (
-                    "status",
-                    models.CharField(
-                        choices=[
-                            ("never", "Not run yet"),
-                            ("running", "Running"),
-                            ("done", "Done"),
-                            ("failed", "Failed"),
-                        ],
-                        default="never",
-                        max_length=10,
-                    ),
-                ),
-                (
-                    "next_run_at",
-                    models.DateTimeField(
-                        help_text="When it is due. It runs within seconds of that."
-                    ),
-                ),
-                ("last_started_at", models.DateTimeField(null=True)),
-                ("last_ended_at", models.DateTimeField(null=True)),
-                (
-                    "last_done_at",
-                    models.DateTimeField(
-                        help_text="The newest due time whose work was done. Later ones are caught up.",
-                        null=True,
-                    ),
-                ),
-                ("result", models.TextField(blank=True, help_text="What the last run reported.")),
-                ("error", models.TextField(blank=True, help_text="Why the last run failed.")),
-                (
-                    "runner",
-                    models.CharField(
-                        blank=True, help_text="Which process runs it.", max_length=100
-                    ),
-                ),
-                ("leased_until", models.DateTimeField(null=True)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=60, unique=True)),
+                ('status', models.CharField(choices=[('never', 'Not run yet'), ('running', 'Running'), ('done', 'Done'), ('failed', 'Failed')], default='never', max_length=10)),
+                ('next_run_at', models.DateTimeField(help_text='When it is due. It runs within seconds of that.')),
+                ('last_started_at', models.DateTimeField(null=True)),
+                ('last_ended_at', models.DateTimeField(null=True)),
+                ('last_done_at', models.DateTimeField(help_text='The newest due time whose work was done. Later ones are caught up.', null=True)),
+                ('result', models.TextField(blank=True, help_text='What the last run reported.')),
+                ('error', models.TextField(blank=True, help_text='Why the last run failed.')),
+                ('runner', models.CharField(blank=True, help_text='Which process runs it.', max_length=100)),
+                ('leased_until', models.DateTimeField(null=True)),
             ],
             options={
-                "ordering": ["name"],
+                'ordering': ['name'],
             },
         ),
     ]

@@ -6,43 +6,20 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("experiments", "0004_periodic_jobs"),
+        ('experiments', '0004_periodic_jobs'),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name="providerendpoint",
-            name="api_key_env",
-            field=models.CharField(
-                blank=True,
-                help_text="The name of the variable, never the key: OPENAI_API_KEY. It must be one that PROVIDER_KEY_NAMES allows. Both empty: the endpoint takes no key.",
-                max_length=100,
-                validators=[
-                    django.core.validators.RegexValidator(
-                        "^(?!(SECRET_KEY|UNIT_HASH_KEY|DEMO_API_KEY|DATABASE_URL|CACHE_URL)$)[A-Z][A-Z0-9_]*\\Z",
-                        "Use capitals, digits, underscores, and none of Switchyard's own secrets.",
-                    ),
-                    experiments.models.gateway.validate_key_name,
-                ],
-                verbose_name="environment variable of the key",
-            ),
+            model_name='providerendpoint',
+            name='api_key_env',
+            field=models.CharField(blank=True, help_text='The name of the variable, never the key: OPENAI_API_KEY. It must be one that PROVIDER_KEY_NAMES allows. Both empty: the endpoint takes no key.', max_length=100, validators=[django.core.validators.RegexValidator('^(?!(SECRET_KEY|UNIT_HASH_KEY|DEMO_API_KEY|DATABASE_URL|CACHE_URL)$)[A-Z][A-Z0-9_]*\\Z', "Use capitals, digits, underscores, and none of Switchyard's own secrets."), experiments.models.gateway.validate_key_name], verbose_name='environment variable of the key'),
         ),
         migrations.AlterField(
-            model_name="providerendpoint",
-            name="base_url",
-            field=models.CharField(
-                blank=True,
-                help_text="Up to and with /v1, such as http://127.0.0.1:11434/v1. With LiteLLM it may be empty: LiteLLM knows its providers' addresses.",
-                max_length=300,
-                validators=[
-                    django.core.validators.RegexValidator(
-                        "^https?://[^\\s@?#]+\\Z",
-                        "Begin with http:// or https://; leave out user names and what follows a question mark: keys have their own place.",
-                    ),
-                    experiments.models.gateway.validate_provider_address,
-                ],
-                verbose_name="base URL",
-            ),
+            model_name='providerendpoint',
+            name='base_url',
+            field=models.CharField(blank=True, help_text="Up to and with /v1, such as http://127.0.0.1:11434/v1. With LiteLLM it may be empty: LiteLLM knows its providers' addresses.", max_length=300, validators=[django.core.validators.RegexValidator('^https?://[^\\s@?#]+\\Z', 'Begin with http:// or https://; leave out user names and what follows a question mark: keys have their own place.'), experiments.models.gateway.validate_provider_address], verbose_name='base URL'),
         ),
     ]

@@ -4,21 +4,17 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("experiments", "0005_provider_rules"),
+        ('experiments', '0005_provider_rules'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="WriteProbe",
+            name='WriteProbe',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("filling", models.TextField()),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('filling', models.TextField()),
             ],
         ),
     ]

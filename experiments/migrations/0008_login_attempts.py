@@ -4,55 +4,26 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("experiments", "0007_cost_cap_and_prior"),
+        ('experiments', "0007_cost_cap_and_prior"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="LoginAttempt",
+            name='LoginAttempt',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("at", models.DateTimeField()),
-                (
-                    "account",
-                    models.CharField(help_text="A keyed hash of the name as typed.", max_length=64),
-                ),
-                (
-                    "username",
-                    models.CharField(
-                        blank=True,
-                        help_text="Only of accounts that exist: people also type passwords into this field.",
-                        max_length=150,
-                    ),
-                ),
-                (
-                    "address",
-                    models.CharField(
-                        help_text="Where it came from. Of IPv6 the first 64 bits.", max_length=64
-                    ),
-                ),
-                (
-                    "result",
-                    models.CharField(
-                        choices=[("failed", "Wrong name or password"), ("succeeded", "Logged in")],
-                        default="failed",
-                        max_length=10,
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField()),
+                ('account', models.CharField(help_text='A keyed hash of the name as typed.', max_length=64)),
+                ('username', models.CharField(blank=True, help_text='Only of accounts that exist: people also type passwords into this field.', max_length=150)),
+                ('address', models.CharField(help_text='Where it came from. Of IPv6 the first 64 bits.', max_length=64)),
+                ('result', models.CharField(choices=[('failed', 'Wrong name or password'), ('succeeded', 'Logged in')], default='failed', max_length=10)),
             ],
             options={
-                "verbose_name": "login attempt",
-                "ordering": ["-at", "-id"],
-                "indexes": [
-                    models.Index(fields=["account", "at"], name="login_account_at"),
-                    models.Index(fields=["address", "at"], name="login_address_at"),
-                ],
+                'verbose_name': 'login attempt',
+                'ordering': ['-at', '-id'],
+                'indexes': [models.Index(fields=['account', 'at'], name='login_account_at'), models.Index(fields=['address', 'at'], name='login_address_at')],
             },
         ),
     ]

@@ -5,40 +5,26 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
         ("experiments", "0010_metrics_in_the_history"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="Replay",
+            name='Replay',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("begin", models.DateTimeField()),
-                ("units", models.PositiveIntegerField()),
-                ("days", models.PositiveIntegerField()),
-                ("seed", models.BigIntegerField()),
-                (
-                    "questions",
-                    models.CharField(help_text="The sha256 of what was recorded.", max_length=64),
-                ),
-                ("salt", models.CharField(max_length=64)),
-                ("day", models.PositiveIntegerField(default=0)),
-                ("sent", models.PositiveIntegerField(default=0)),
-                ("finished_at", models.DateTimeField(null=True)),
-                (
-                    "experiment",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="replay",
-                        to="experiments.experiment",
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('begin', models.DateTimeField()),
+                ('units', models.PositiveIntegerField()),
+                ('days', models.PositiveIntegerField()),
+                ('seed', models.BigIntegerField()),
+                ('questions', models.CharField(help_text='The sha256 of what was recorded.', max_length=64)),
+                ('salt', models.CharField(max_length=64)),
+                ('day', models.PositiveIntegerField(default=0)),
+                ('sent', models.PositiveIntegerField(default=0)),
+                ('finished_at', models.DateTimeField(null=True)),
+                ('experiment', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='replay', to='experiments.experiment')),
             ],
         ),
     ]

@@ -40,9 +40,7 @@ def publish(PolicyRevision):
     if newest is None:
         return
     routers = newest.document.get("routers", {})
-    changed = {
-        name: {**one, "arguments": relative(one["arguments"])} for name, one in routers.items()
-    }
+    changed = {name: {**one, "arguments": relative(one["arguments"])} for name, one in routers.items()}
     if changed == routers:
         return
     document = {**newest.document, "routers": changed}
@@ -68,19 +66,16 @@ def differences(before, after):
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("experiments", "0013_parameter_rules"),
+        ('experiments', "0013_parameter_rules"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name="router",
-            name="arguments",
-            field=models.JSONField(
-                blank=True,
-                default=dict,
-                help_text='Constructor arguments, as JSON: {"checkpoint_path": "/models/bert"}. Paths below LAB_DIR are stored relative to it. Checked on save by trying to build the router.',
-            ),
+            model_name='router',
+            name='arguments',
+            field=models.JSONField(blank=True, default=dict, help_text='Constructor arguments, as JSON: {"checkpoint_path": "/models/bert"}. Paths below LAB_DIR are stored relative to it. Checked on save by trying to build the router.'),
         ),
         migrations.RunPython(store_relative_paths, migrations.RunPython.noop),
     ]

@@ -4,47 +4,48 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("experiments", "0014_paths_below_the_lab"),
+        ('experiments', "0014_paths_below_the_lab"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="ProcessSuspicion",
+            name='ProcessSuspicion',
             fields=[
-                ("process_id", models.UUIDField(primary_key=True, serialize=False)),
-                ("heartbeat_at", models.DateTimeField()),
-                ("since", models.DateTimeField()),
+                ('process_id', models.UUIDField(primary_key=True, serialize=False)),
+                ('heartbeat_at', models.DateTimeField()),
+                ('since', models.DateTimeField()),
             ],
         ),
         migrations.CreateModel(
-            name="ServingProcess",
+            name='ServingProcess',
             fields=[
-                ("id", models.UUIDField(primary_key=True, serialize=False)),
-                ("host", models.CharField(max_length=255)),
-                ("machine", models.CharField(blank=True, max_length=100)),
-                ("pid", models.PositiveIntegerField()),
-                ("started_ticks", models.BigIntegerField(null=True)),
-                ("started_at", models.DateTimeField()),
-                ("heartbeat_at", models.DateTimeField()),
+                ('id', models.UUIDField(primary_key=True, serialize=False)),
+                ('host', models.CharField(max_length=255)),
+                ('machine', models.CharField(blank=True, max_length=100)),
+                ('pid', models.PositiveIntegerField()),
+                ('started_ticks', models.BigIntegerField(null=True)),
+                ('started_at', models.DateTimeField()),
+                ('heartbeat_at', models.DateTimeField()),
             ],
             options={
-                "verbose_name_plural": "serving processes",
+                'verbose_name_plural': 'serving processes',
             },
         ),
         migrations.CreateModel(
-            name="InFlightCall",
+            name='InFlightCall',
             fields=[
-                ("decision_id", models.UUIDField(primary_key=True, serialize=False)),
-                ("process_id", models.UUIDField(null=True)),
-                ("started_at", models.DateTimeField()),
-                ("key_id", models.BigIntegerField()),
-                ("by_minute", models.BooleanField()),
-                ("tokens", models.BigIntegerField()),
-                ("cost", models.BigIntegerField(null=True)),
+                ('decision_id', models.UUIDField(primary_key=True, serialize=False)),
+                ('process_id', models.UUIDField(null=True)),
+                ('started_at', models.DateTimeField()),
+                ('key_id', models.BigIntegerField()),
+                ('by_minute', models.BooleanField()),
+                ('tokens', models.BigIntegerField()),
+                ('cost', models.BigIntegerField(null=True)),
             ],
             options={
-                "indexes": [models.Index(fields=["process_id"], name="in_flight_process")],
+                'indexes': [models.Index(fields=['process_id'], name='in_flight_process')],
             },
         ),
     ]

@@ -5,35 +5,20 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("experiments", "0015_in_flight_calls"),
+        ('experiments', "0015_in_flight_calls"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name="arm",
-            name="threshold",
-            field=models.FloatField(
-                blank=True,
-                help_text="Prompts that score at least this go to the strong model. Between 0 and 1; lower sends more to the strong model. The shipped router scores most prompts between 0.6 and 0.85, and about half of them above 0.75.",
-                null=True,
-                validators=[
-                    django.core.validators.MinValueValidator(0.0),
-                    django.core.validators.MaxValueValidator(1.0),
-                ],
-            ),
+            model_name='arm',
+            name='threshold',
+            field=models.FloatField(blank=True, help_text='Prompts that score at least this go to the strong model. Between 0 and 1; lower sends more to the strong model. The shipped router scores most prompts between 0.6 and 0.85, and about half of them above 0.75.', null=True, validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)]),
         ),
         migrations.AlterField(
-            model_name="domain",
-            name="threshold",
-            field=models.FloatField(
-                blank=True,
-                help_text="Prompts that score at least this go to the strong model. Between 0 and 1; lower sends more to the strong model. The shipped router scores most prompts between 0.6 and 0.85, and about half of them above 0.75.",
-                null=True,
-                validators=[
-                    django.core.validators.MinValueValidator(0.0),
-                    django.core.validators.MaxValueValidator(1.0),
-                ],
-            ),
+            model_name='domain',
+            name='threshold',
+            field=models.FloatField(blank=True, help_text='Prompts that score at least this go to the strong model. Between 0 and 1; lower sends more to the strong model. The shipped router scores most prompts between 0.6 and 0.85, and about half of them above 0.75.', null=True, validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)]),
         ),
     ]

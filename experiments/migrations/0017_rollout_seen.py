@@ -4,16 +4,15 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("experiments", "0016_threshold_help"),
+        ('experiments', "0016_threshold_help"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="rollout",
-            name="seen",
-            field=models.JSONField(
-                default=dict, editable=False, help_text="What the last check saw in this phase."
-            ),
+            model_name='rollout',
+            name='seen',
+            field=models.JSONField(default=dict, editable=False, help_text='What the last check saw in this phase.'),
         ),
     ]
