@@ -61,7 +61,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     url = arguments.database or f"sqlite:///{folder / 'bench.sqlite3'}"
     report("Preparing a database …")
     _set_up(url)
-    from benchmarks.in_process import measure_decide, measure_scoring, prompts
+    from benchmarks.in_process import measure_decide, measure_requests, measure_scoring, prompts
 
     texts = prompts()
     report("Scoring and deciding in this process …")
@@ -72,6 +72,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         "database": url.split(":", 1)[0],
         "scoring": [asdict(timing) for timing in measure_scoring(texts)],
         "decide": asdict(measure_decide(texts)),
+        "requests": [asdict(timing) for timing in measure_requests(KEY, texts)],
     }
     loads = [Load(connections, arguments.seconds) for connections in (1, 16)]
     runs = measure_floor(folder, texts, loads)
@@ -139,7 +140,7 @@ def print_table(results: dict[str, Any]) -> None:
     machine = results["machine"]
     print(f"{machine['cores']} cores, load {machine['load']}, {results['database']}\n")
     print(f"{'one prompt':<34}{'p50 ms':>9}{'p99 ms':>9}")
-    for timing in (*results["scoring"], results["decide"]):
+    for timing in (*results["scoring"], results["decide"], *results["requests"]):
         print(f"{timing['name']:<34}{timing['p50_ms']:>9.3f}{timing['p99_ms']:>9.3f}")
     columns = ("p50 ms", "p99 ms", "per s", "errors", "cpu ms", "MB")
     print(f"\n{'over HTTP':<34}" + "".join(f"{column:>9}" for column in columns))

@@ -1,11 +1,14 @@
-"""Timings without a server: scoring one prompt, and `decide` alone."""
+"""Timings without a server: scoring one prompt, `decide` alone, and one request."""
 
+import io
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from experiments.api.direct_route import PATH, DirectRoute
 from experiments.configuration.policy_store import store
 from experiments.core.assignment import HashedBuckets, Unit
 from experiments.core.decision import decide
@@ -73,6 +76,38 @@ def measure_decide(texts: Sequence[str]) -> Timing:
         return decide(policy, situation, lambda name: Score(0.4))
 
     return _timed("decide", decide_for, [f"unit-{i}" for i in range(500)])
+
+
+def measure_requests(key: str, texts: Sequence[str]) -> list[Timing]:
+    """`POST /api/v1/route` with the decision stored: through Django's request handling alone, and
+    as the server answers it."""
+    from routing_site.asgi import pages
+
+    direct = DirectRoute(pages)
+    return [
+        _timed("a request through Django", lambda text: _post(pages, key, text), texts),
+        _timed("the same request, directly", lambda text: _post(direct, key, text), texts[ROUNDS:]),
+    ]
+
+
+def _post(application: Any, key: str, text: str) -> None:
+    raw = json.dumps({"text": text}).encode()
+    environ = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": PATH,
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "80",
+        "HTTP_HOST": "127.0.0.1",
+        "HTTP_AUTHORIZATION": f"Bearer {key}",
+        "CONTENT_TYPE": "application/json",
+        "CONTENT_LENGTH": str(len(raw)),
+        "wsgi.input": io.BytesIO(raw),
+        "wsgi.url_scheme": "http",
+    }
+    begun: list[str] = []
+    b"".join(application(environ, lambda status, headers, *_: begun.append(status)))
+    if not begun[0].startswith("201"):
+        raise RuntimeError(f"{PATH} answered {begun[0]}")
 
 
 def _through(controller: Any, name: str) -> Callable[[str], Any]:

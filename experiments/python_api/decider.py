@@ -283,7 +283,7 @@ def explain_selection(
     prompt: Prompt, model: Model, strong: Model | None, router_failure: str | None = None
 ) -> RoutingDecision:
     """The domain selector's choice as a decision, compared with the configured strong model."""
-    off = "is off for a domain it may be, as its language is unknown" if prompt.may_be else ""
+    off = "is off for a domain that it may belong to (unknown language)" if prompt.may_be else ""
     why = "could not decide for it" if router_failure else off or "is off for it"
     return RoutingDecision(
         should_use_routellm=False,
