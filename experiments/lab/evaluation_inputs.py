@@ -13,10 +13,20 @@ from experiments.lab.multi_model import answers, cascade_of, with_steps
 from experiments.lab.rated_decisions import PRODUCTION
 from experiments.lab.scores import Advance, scores
 from experiments.models import OutcomeSet
+from experiments.routers.dataset_reader import csv_fields, read_money
 from experiments.routers.features import featurise
-from experiments.routers.loading import RANDOM, load_router
-from experiments.routers.outcomes import Outcomes, read_outcomes
+from experiments.routers.loading import ORDER_ONLY, load_router
+from experiments.routers.outcomes import Outcomes, OutcomesError, read_outcomes
 from experiments.routing.router_lookup import Scorer, find_scorer
+
+_COSTS = ("strong_cost", "weak_cost")
+
+
+class Costs(NamedTuple):
+    """Nano-dollars of each row, NaN where not known."""
+
+    strong: Floats
+    weak: Floats
 
 
 class EvaluationInputs(NamedTuple):
@@ -82,28 +92,56 @@ def of_file(
 
     Raises OutcomesError, CheckpointError.
     """
-    return of_outcomes(read_outcomes(path, strong_model=strong, weak_model=weak), routers, seed)
+    outcomes = read_outcomes(path, strong_model=strong, weak_model=weak)
+    return of_outcomes(outcomes, routers, seed, file_costs(path))
 
 
-def of_outcomes(outcomes: Outcomes, routers: Sequence[str], seed: int) -> EvaluationInputs:
+def of_outcomes(
+    outcomes: Outcomes, routers: Sequence[str], seed: int, costs: Costs | None = None
+) -> EvaluationInputs:
     loaded = {name: load_router(name, seed) for name in routers}
     entrants = []
     for name, router in loaded.items():
         values = np.array([router.score(featurise(prompt)) for prompt in outcomes.prompts])
-        ties = None if name == RANDOM else router.counts_ties
+        ties = None if name in ORDER_ONLY else router.counts_ties
         entrants.append(RouterScores(name, values, ties=ties))
-    return EvaluationInputs(as_columns(outcomes), tuple(entrants))
+    return EvaluationInputs(as_columns(outcomes, costs=costs), tuple(entrants))
 
 
-def as_columns(outcomes: Outcomes, name: str = "") -> OutcomeColumns:
+def file_costs(path: Path) -> Costs | None:
+    """The columns `strong_cost` and `weak_cost` of a CSV file; None where it has neither.
+
+    Raises OutcomesError.
+    """
+    if path.is_dir():
+        return None
+    found: list[tuple[float, float]] = []
+    for where, _, fields in csv_fields(path):
+        row = fields or {}
+        if not row.keys() & set(_COSTS):
+            return None
+        try:
+            strong, weak = (read_money(row.get(name), name) for name in _COSTS)
+        except ValueError as error:
+            raise OutcomesError(f"{where}: {error}.") from error
+        found.append((_number(strong), _number(weak)))
+    dollars = np.array(found, dtype=np.float64).reshape(len(found), 2)
+    return Costs(dollars[:, 0], dollars[:, 1])
+
+
+def _number(cost: int | None) -> float:
+    return np.nan if cost is None else float(cost)
+
+
+def as_columns(outcomes: Outcomes, name: str = "", costs: Costs | None = None) -> OutcomeColumns:
     unknown = np.full(len(outcomes), np.nan)
     return OutcomeColumns(
         name=name,
         ids=np.arange(len(outcomes)).astype(object),
         strong=outcomes.strong,
         weak=outcomes.weak,
-        strong_cost=unknown,
-        weak_cost=unknown,
+        strong_cost=costs.strong if costs else unknown,
+        weak_cost=costs.weak if costs else unknown,
         domains=np.array(outcomes.domains, dtype=object),
         groups=np.array(outcomes.groups, dtype=object),
         propensity=np.ones(len(outcomes)),

@@ -6,6 +6,7 @@ are paired: both sides are computed on the same bootstrap draws.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -15,13 +16,15 @@ from experiments.analysis.routing.curves import Curves, Prompts, curves_of, resa
 from experiments.core.money import NANO
 from experiments.lab.cascade_replay import folds_of
 from experiments.lab.columns import Floats, OutcomeColumns
-from experiments.lab.complexity_heuristic import NAME as COMPLEXITY
-from experiments.lab.complexity_heuristic import complexity_score
 from experiments.lab.evaluations import Measured, RouterScores, compare
 from experiments.lab.multi_model import answers
 from experiments.lab.prompt_routers import learning_curves, prompt_router_scores
 from experiments.lab.rated_decisions import PRODUCTION
 from experiments.models import OutcomeSet, RecordedOutcome
+from experiments.routers.complexity import KIND as COMPLEXITY
+from experiments.routers.complexity import ComplexityRouter
+from experiments.routers.errors import RouterConfigurationError
+from experiments.routers.features import featurise
 from experiments.routers.loading import RANDOM
 from experiments.routers.outcomes import Outcome, Outcomes, from_rows
 
@@ -156,9 +159,10 @@ def _outcomes(columns: OutcomeColumns) -> Outcomes:
 def _entrants(outcomes: Outcomes, named: set[str], seed: int, step: Step) -> list[RouterScores]:
     folds = folds_of(outcomes.prompts, [""] * len(outcomes), seed)
     scores = prompt_router_scores(outcomes, folds, seed=seed, step=step)
-    complexity = complexity_score()
-    if complexity:
-        scores[COMPLEXITY] = np.array([complexity(prompt) for prompt in outcomes.prompts])
+    with suppress(RouterConfigurationError):  # a LiteLLM without it
+        complexity = ComplexityRouter.load()
+        found = [complexity.score(featurise(prompt)) for prompt in outcomes.prompts]
+        scores[COMPLEXITY] = np.array(found)
     step(COMPLEXITY)
     return [
         RouterScores(name, values, ties=None)

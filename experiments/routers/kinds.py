@@ -15,7 +15,7 @@ class Kind(NamedTuple):
     """`local` kinds need no network and always score. `inline` ones answer in the caller's thread.
     `by_embedding` ones look at nothing else of a prompt, so that they can score one that was not
     kept. Where a kind `counts_ties`, its score is the strong model's win rate with ties as halves;
-    else that where one of the two is better.
+    else that where one of the two is better. Without `win_rate`, a score only orders prompts.
 
     `concurrent` is how many calls of one router run at the same time: BERT's tokenizer raises
     "Already borrowed" when two threads use it, and one GPU generates for one prompt at a time.
@@ -27,18 +27,20 @@ class Kind(NamedTuple):
     concurrent: int = 8
     by_embedding: bool = False
     counts_ties: bool = False
+    win_rate: bool = True
 
 
 KINDS = {
     "local": Kind(local=True, inline=True),
     "local_mf": Kind(local=True, inline=True, by_embedding=True, counts_ties=True),
-    "random": Kind(inline=True),
+    "random": Kind(inline=True, win_rate=False),
     "mf": Kind(calls_openai=True, counts_ties=True),
     "bert": Kind(concurrent=1),
     "causal_llm": Kind(concurrent=1),
     "sw_ranking": Kind(calls_openai=True),
     "knn": Kind(local=True, inline=True, by_embedding=True),
     "linear": Kind(local=True, inline=True, by_embedding=True),
+    "complexity": Kind(local=True, inline=True, win_rate=False),
 }
 
 

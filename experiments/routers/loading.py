@@ -6,15 +6,17 @@ from typing import Protocol
 
 import numpy as np
 
-from experiments.routers import local, local_mf
+from experiments.routers import complexity, local, local_mf
 from experiments.routers.checkpoints import MANIFEST_FILE, CheckpointError, read_manifest_kind
+from experiments.routers.complexity import ComplexityRouter
 from experiments.routers.features import Features
 from experiments.routers.local import LocalRouter
 from experiments.routers.local_mf import LocalMFRouter
 from experiments.routers.per_model import KNN, LINEAR, PerModelRouter
 
 RANDOM = "random"
-NAMES = (local.KIND, local_mf.KIND, RANDOM)
+NAMES = (local.KIND, local_mf.KIND, complexity.KIND, RANDOM)
+ORDER_ONLY = frozenset((complexity.KIND, RANDOM))  # their scores are no win rates
 
 
 class Scorer(Protocol):
@@ -38,9 +40,9 @@ class RandomRouter:
 
 
 def load_router(name: str, seed: int = 0) -> Scorer:
-    """``local``, ``local_mf``, ``random``, or a folder that ``manage.py train_router`` wrote.
+    """One of ``NAMES``, or a folder that ``manage.py train_router`` wrote.
 
-    Raises ``CheckpointError``.
+    Raises ``CheckpointError``, and ``RouterConfigurationError`` where LiteLLM has no heuristic.
     """
     if name == RANDOM:
         return RandomRouter(np.random.default_rng(seed))
@@ -48,6 +50,8 @@ def load_router(name: str, seed: int = 0) -> Scorer:
         return LocalRouter.load()
     if name == local_mf.KIND:
         return LocalMFRouter.load()
+    if name == complexity.KIND:
+        return ComplexityRouter.load()
     folder = Path(name)
     if not (folder / MANIFEST_FILE).is_file():
         raise CheckpointError(

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from experiments.routers.checkpoints import CheckpointError
+from experiments.routers.complexity import KIND as COMPLEXITY
+from experiments.routers.complexity import ComplexityRouter
 from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.features import Features
 from experiments.routers.local import LocalRouter
@@ -36,6 +38,8 @@ def load_local(kind: str, arguments: Mapping[str, object]) -> LoadedLocal:
 
     Raises RouterConfigurationError.
     """
+    if kind == COMPLEXITY:
+        return _complexity(arguments)
     takes = {"checkpoint_path", "pair"} if kind in _TRAINED else {"checkpoint_path"}
     unknown = sorted(set(arguments) - takes)
     if unknown:
@@ -49,6 +53,15 @@ def load_local(kind: str, arguments: Mapping[str, object]) -> LoadedLocal:
         scorer = _load(kind, Path(str(path)) if path else None, arguments.get("pair"))
     except CheckpointError as error:
         raise RouterConfigurationError(str(error)) from error
+    return LoadedLocal(scorer, scorer.sha256)
+
+
+def _complexity(arguments: Mapping[str, object]) -> LoadedLocal:
+    if arguments:
+        raise RouterConfigurationError(
+            f"A router of kind '{COMPLEXITY}' takes no arguments: its rules come with LiteLLM."
+        )
+    scorer = ComplexityRouter.load()
     return LoadedLocal(scorer, scorer.sha256)
 
 

@@ -74,6 +74,10 @@ class LocalMFRouteLLMRouter(_LocalRouter):
     kind = "local_mf"
 
 
+class ComplexityRouteLLMRouter(_LocalRouter):
+    kind = "complexity"
+
+
 class Controller(upstream.Controller):  # type: ignore[misc]
     """RouteLLM's Controller, minding content in parts and saying what is wrong with a model name.
 
@@ -155,6 +159,7 @@ def _import_router(kind: str, path: str) -> type:
 
 register("local", LocalRouteLLMRouter)
 register("local_mf", LocalMFRouteLLMRouter)
+register("complexity", ComplexityRouteLLMRouter)
 for own in own_classes():
     try:
         router_class(own)

@@ -48,7 +48,8 @@ class Scorer(NamedTuple):
 
     @property
     def ties(self) -> bool | None:
-        return None if self.kind == RANDOM else kind_of(self.kind).counts_ties
+        kind = kind_of(self.kind)
+        return kind.counts_ties if kind.win_rate else None
 
 
 def find_scorer(name: str, seed: int = 0) -> Scorer:

@@ -71,6 +71,47 @@ def test_undefined_is_null_and_said(tmp_path: Path) -> None:
     assert "undefined" in evaluate("local", str(path))
 
 
+def with_costs(path: Path, costs: tuple[str, ...]) -> Path:
+    """Prompts of two kinds, of which the router sends the shorter ones to the weak model."""
+    easy, hard = "Hi", "Is the following statement about quantum chromodynamics not correct? Why?"
+    rows = [
+        (f"{hard if at % 2 else easy} {at}", 1, 1 - at % 2, cost, "0.001")
+        for at, cost in zip(range(60), costs, strict=True)
+    ]
+    return write_csv(
+        path, [("prompt", "strong_score", "weak_score", "strong_cost", "weak_cost"), *rows]
+    )
+
+
+def test_savings_where_the_file_has_costs(tmp_path: Path) -> None:
+    path = with_costs(tmp_path / "own.csv", ("0.01",) * 60)
+
+    text = evaluate("local", str(path))
+    assert "saved at the strong model's quality, against always strong" in text
+    assert "lack a cost" not in text
+    saving = evaluate_json("local", str(path))["more"]["saving_against_strong"]
+    assert 0 < saving["value"] <= 0.45  # at best half of the calls, at a tenth of the price
+
+
+def test_a_missing_cost_is_said(tmp_path: Path) -> None:
+    text = evaluate("local", str(with_costs(tmp_path / "own.csv", ("", *("0.01",) * 59))))
+
+    assert "1 prompt of 60 lack a cost, so no saving in money is shown." in text
+    assert "against always strong" not in text
+
+
+def test_a_cost_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    path = with_costs(tmp_path / "own.csv", ("cheap", *("0.01",) * 59))
+
+    with pytest.raises(CommandError, match=r"own.csv, line 2: strong_cost is 'cheap'"):
+        evaluate("local", str(path))
+
+
+@pytest.mark.slow
+def test_the_complexity_heuristic_can_be_evaluated(evals: Path) -> None:
+    assert evaluate_json("complexity", str(evals))["router"]["apgr"] is not None
+
+
 def test_groups_are_chosen_and_left_out(evals: Path) -> None:
     assert evaluate_json("random", str(evals), "--group", "gsm8k")["n"] == 60
     assert evaluate_json("random", str(evals), "--leave-out", "gsm8k")["n"] == 240

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from experiments.lab.complexity_heuristic import complexity_score
 from experiments.lab.evaluation_inputs import as_columns
 from experiments.lab.router_benchmark import SingleModel, benchmark, hull_quality, pair_as_singles
 from experiments.routers.outcomes import Outcome, from_rows
@@ -19,14 +18,6 @@ def test_the_hull_is_the_best_mixture_of_equal_cost() -> None:
     assert hull_quality([SMALL, LARGE], 9.0) == 0.9
     assert hull_quality([SMALL, LARGE], 0.5) is None
     assert hull_quality([SMALL, LARGE._replace(cost=None)], 3.0) is None
-
-
-@pytest.mark.slow
-def test_complexity_orders_prompts() -> None:
-    score = complexity_score()
-
-    assert score is not None
-    assert score("Hello") < score("Prove step by step that this algorithm terminates.")
 
 
 @pytest.mark.slow

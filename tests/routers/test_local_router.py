@@ -161,7 +161,8 @@ def test_missing_files_are_named(copy: Path) -> None:
 
 
 def test_an_unknown_name_says_which_there_are() -> None:
-    with pytest.raises(CheckpointError, match=r"no router 'loacl'. Give local, local_mf, random"):
+    known = "local, local_mf, complexity, random"
+    with pytest.raises(CheckpointError, match=f"no router 'loacl'. Give {known}"):
         load_router("loacl")
 
 

@@ -13,7 +13,7 @@ from experiments.analysis.ratings import Estimate
 from experiments.lab.columns import OutcomeColumns
 from experiments.lab.datasets import NoOutcomeSetError, find_set
 from experiments.lab.datasets import columns as columns_of
-from experiments.lab.evaluation_inputs import as_columns, of_set
+from experiments.lab.evaluation_inputs import as_columns, file_costs, of_set
 from experiments.lab.evaluations import NothingToMeasureError, RouterScores
 from experiments.lab.router_benchmark import (
     Benchmark,
@@ -50,8 +50,8 @@ class Command(BaseCommand):
             "sets",
             nargs="+",
             metavar="set",
-            help="The name of an outcome set (with dollars), RouteLLM's evaluation folder, or a "
-            "CSV prompt,strong_score,weak_score[,…].",
+            help="The name of an outcome set, RouteLLM's evaluation folder, or a CSV "
+            "prompt,strong_score,weak_score[,strong_cost,weak_cost,…].",
         )
         parser.add_argument("--json", action="store_true", help="Print JSON.")
         parser.add_argument("--share", type=float, default=0.5, help="Operating point (0.5).")
@@ -93,7 +93,7 @@ def _inputs(name: str, options: dict[str, Any]) -> _Inputs:
     strong, weak = options["strong_model"], options["weak_model"]
     if path.exists() or path.suffix or len(path.parts) > 1:
         outcomes = read_outcomes(path, strong_model=strong, weak_model=weak)
-        columns = as_columns(outcomes, path.stem)
+        columns = as_columns(outcomes, path.stem, file_costs(path))
         return _Inputs(columns, pair_as_singles(columns, "strong", "weak"), ())
     found = find_set(name)
     local = [one.name for one in Router.objects.order_by("name") if kind_of(one.kind).local]

@@ -5,12 +5,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from django.core.management.base import CommandError, CommandParser
 
 from experiments.analysis.ratings import Estimate
 from experiments.analysis.routing.measures import Evaluation
 from experiments.core.money import NANO
 from experiments.formatting import interval, number, plural
+from experiments.lab.columns import OutcomeColumns
 from experiments.lab.datasets import NoOutcomeSetError
 from experiments.lab.evaluation_inputs import EvaluationInputs, of_file, of_set
 from experiments.lab.evaluation_payloads import comparison_payload
@@ -56,15 +58,14 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "router",
-            help="local, local_mf, random, or the folder of a checkpoint; with a set of the lab "
-            "also "
-            "any configured router, or policy:DOMAIN.",
+            help="local, local_mf, complexity, random, or the folder of a checkpoint; with a set "
+            "of the lab also any configured router, or policy:DOMAIN.",
         )
         parser.add_argument(
             "file",
             metavar="outcomes",
             help="The name of an outcome set, RouteLLM's evaluation folder, or a CSV "
-            "prompt,strong_score,weak_score[,…].",
+            "prompt,strong_score,weak_score[,strong_cost,weak_cost,…] with dollars a request.",
         )
         parser.add_argument(
             "--also",
@@ -107,6 +108,11 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(payload, indent=2))
         else:
             self.stdout.write("\n".join(_text(found)))
+            if unpriced := _unpriced(ready.columns):
+                self.stdout.write(
+                    f"{plural(unpriced, 'prompt')} of {len(ready.columns)} lack a cost, so no "
+                    "saving in money is shown. Fill in strong_cost and weak_cost."
+                )
             if ready.computed:
                 self.stdout.write(
                     f"Costs of {plural(ready.computed, 'prompt')} are computed from tokens and "
@@ -134,6 +140,12 @@ def _chosen(ready: EvaluationInputs, options: dict[str, Any]) -> EvaluationInput
     if not any(kept):
         raise NothingToMeasureError(f"No prompt of {options['file']} is in the chosen groups.")
     return ready.where(kept)
+
+
+def _unpriced(columns: OutcomeColumns) -> int:
+    """How many prompts lack a cost, 0 where no prompt has one."""
+    missing = np.isnan(columns.strong_cost + columns.weak_cost)
+    return 0 if missing.all() else int(np.count_nonzero(missing))
 
 
 def _text(found: Comparison) -> Iterator[str]:
