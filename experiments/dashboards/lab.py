@@ -19,8 +19,7 @@ from experiments.formatting import plural, share
 from experiments.lab.dataset_summaries import RatedLine, SetLine, outcome_sets, rated_line
 from experiments.lab.imports import default_name
 from experiments.models import BackgroundTask, Domain
-from experiments.routers.dataset_reader import SUFFIXES
-from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL
+from experiments.routers.outcomes import STRONG_MODEL, SUFFIXES, WEAK_MODEL
 from experiments.storage.lab_files import relative_to_lab
 
 Uploaded: TypeAlias = "UploadedFile[Any]"

@@ -4,21 +4,21 @@ CSV or JSON lines with `prompt,weak_answer,strong_answer,weak_score,strong_score
 `second_answer`, `weak_logprob`, `weak_cost`, `second_cost`, `strong_cost` (dollars) and `group`.
 """
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.core.text import find_unstorable
-from experiments.routers.dataset_reader import (
-    csv_fields,
-    json_fields,
+from experiments.routers.table_files import (
+    JSON_SUFFIXES,
+    OutcomesError,
     read_money,
+    read_number,
     read_prompt,
     read_score,
     read_word,
+    whole_rows,
 )
-from experiments.routers.outcomes import OutcomesError
 
 REQUIRED = ("prompt", "weak_answer", "strong_answer", "weak_score", "strong_score")
 COSTS = ("weak_cost", "second_cost", "strong_cost")
@@ -45,31 +45,23 @@ def read_answer_pairs(path: Path) -> list[AnswerPair]:
     """The whole file. Raises OutcomesError with line and column of the first fault."""
     if not path.is_file():
         raise OutcomesError(f"{path} does not exist. Give a CSV or JSON Lines file.")
-    readers = {".csv": csv_fields, ".jsonl": json_fields, ".ndjson": json_fields}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise OutcomesError(f"{path} is none of {', '.join(readers)}.")
-    found = list(_pairs(reader(path)))
+    if path.suffix.lower() not in (".csv", *JSON_SUFFIXES):
+        raise OutcomesError(f"{path} is none of .csv, {', '.join(JSON_SUFFIXES)}.")
+    found = []
+    for where, fields in whole_rows(path, REQUIRED):
+        try:
+            found.append(_pair(fields))
+        except ValueError as error:
+            raise OutcomesError(f"{where}: {error}.") from error
     if not found:
         raise OutcomesError(f"{path} has no row. It needs {','.join(REQUIRED)} and rows below.")
     return found
 
 
-def _pairs(rows: Iterator[tuple[str, int, Mapping[str, Any] | None]]) -> Iterator[AnswerPair]:
-    for where, _, fields in rows:
-        if fields is None:
-            raise OutcomesError(f"{where}: it is not UTF-8 text, or not a whole row.")
-        missing = [name for name in REQUIRED if fields.get(name) is None]
-        if missing:
-            raise OutcomesError(f"{where}: no column {', '.join(missing)}.")
-        try:
-            yield _pair(fields)
-        except ValueError as error:
-            raise OutcomesError(f"{where}: {error}.") from error
-
-
 def _pair(fields: Mapping[str, Any]) -> AnswerPair:
     """Raises ValueError, which names the column."""
+    if missing := [name for name in REQUIRED if fields.get(name) is None]:
+        raise ValueError(f"no column {', '.join(missing)}")
     if found := find_unstorable({name: fields.get(name) for name in REQUIRED}):
         raise ValueError(f"{found.field} holds {found.what}")
     costs = {name: read_money(fields.get(name), name) for name in COSTS}
@@ -96,12 +88,7 @@ def _answer(fields: Mapping[str, Any], column: str) -> str:
 
 
 def _logprob(value: Any) -> float | None:
-    if value is None or not str(value).strip():
-        return None
-    try:
-        number = float(str(value).strip())
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number) or number > 0:
+    number = read_number(value, "weak_logprob")
+    if number is not None and number > 0:
         raise ValueError(f"weak_logprob is {value!r}; it must be a number up to 0")
     return number

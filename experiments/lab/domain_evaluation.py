@@ -1,7 +1,6 @@
-"""Evaluates a domain detector on labeled prompts from a CSV file."""
+"""Evaluates a domain detector on labeled prompts from a file."""
 
-import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import compress
 from pathlib import Path
 from typing import NamedTuple
@@ -13,14 +12,11 @@ from experiments.core.policy import Policy
 from experiments.core.selection import GENERAL
 from experiments.routers.detector import LearnedDetector, example_prompts
 from experiments.routers.features import featurise
+from experiments.routers.table_files import Fields, OutcomesError, whole_rows
 
 CLASSIC_DETECTOR, LEARNED_DETECTOR = "classic", "learned"
 
 Candidates = Callable[[str], Sequence[Candidate]]
-
-
-class LabelledPromptsError(ValueError):
-    """The file cannot be read as labelled prompts; the message says where and what to change."""
 
 
 class LabelledPrompt(NamedTuple):
@@ -66,22 +62,14 @@ def configured_domains(policy: Policy) -> list[DetectedDomain]:
 
 
 def read_labelled_prompts(path: Path) -> list[LabelledPrompt]:
-    """A CSV file with the columns ``text,domain``, and maybe ``also`` (other domains that are
+    """A file with the columns ``text,domain``, and optionally ``also`` (other domains that are
     accepted, separated by ``|``) and ``language``. Other columns are ignored.
 
-    Raises ``LabelledPromptsError``.
+    Raises ``OutcomesError``.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            prompts = list(_rows(csv.DictReader(lines), path))
-    except OSError as error:
-        raise LabelledPromptsError(f"{path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise LabelledPromptsError(f"{path} is not UTF-8 text. Save it as UTF-8.") from error
-    except csv.Error as error:
-        raise LabelledPromptsError(f"{path} is not a CSV file: {error}.") from error
+    prompts = [_labelled(where, row) for where, row in whole_rows(path, ("text", "domain"))]
     if not prompts:
-        raise LabelledPromptsError(f"{path} has no prompt. It needs a row below its header.")
+        raise OutcomesError(f"{path} has no prompt. It needs a row below its header.")
     return prompts
 
 
@@ -128,17 +116,9 @@ def _classic(domains: Sequence[DetectedDomain]) -> Candidates:
     return lambda text: detect(text, configs)
 
 
-def _rows(reader: "csv.DictReader[str]", path: Path) -> Iterator[LabelledPrompt]:
-    missing = [name for name in ("text", "domain") if name not in (reader.fieldnames or ())]
-    if missing:
-        raise LabelledPromptsError(
-            f"{path}, line 1: no column {', '.join(missing)}. The header needs text,domain."
-        )
-    for row in reader:
-        if not row["domain"]:
-            raise LabelledPromptsError(
-                f"{path}, line {reader.line_num}: no domain. Give one, or `general` for none."
-            )
-        also = frozenset(filter(None, map(str.strip, (row.get("also") or "").split("|"))))
-        language = (row.get("language") or "").strip()
-        yield LabelledPrompt(row["text"], row["domain"].strip(), also, language)
+def _labelled(where: str, row: Fields) -> LabelledPrompt:
+    if not row.get("domain"):
+        raise OutcomesError(f"{where}: no domain. Give one, or `general` for none.")
+    also = frozenset(filter(None, map(str.strip, (row.get("also") or "").split("|"))))
+    language = (row.get("language") or "").strip()
+    return LabelledPrompt(row["text"], row["domain"].strip(), also, language)

@@ -13,10 +13,10 @@ from experiments.lab.multi_model import answers, cascade_of, with_steps
 from experiments.lab.rated_decisions import PRODUCTION
 from experiments.lab.scores import Advance, scores
 from experiments.models import OutcomeSet
-from experiments.routers.dataset_reader import csv_fields, read_money
 from experiments.routers.features import featurise
 from experiments.routers.loading import ORDER_ONLY, load_router
 from experiments.routers.outcomes import Outcomes, OutcomesError, read_outcomes
+from experiments.routers.table_files import read_money, whole_rows
 from experiments.routing.router_lookup import Scorer, find_scorer
 
 _COSTS = ("strong_cost", "weak_cost")
@@ -109,15 +109,14 @@ def of_outcomes(
 
 
 def file_costs(path: Path) -> Costs | None:
-    """The columns `strong_cost` and `weak_cost` of a CSV file; None where it has neither.
+    """The columns `strong_cost` and `weak_cost` of a file; None where it has neither.
 
     Raises OutcomesError.
     """
     if path.is_dir():
         return None
     found: list[tuple[float, float]] = []
-    for where, _, fields in csv_fields(path):
-        row = fields or {}
+    for where, row in whole_rows(path, ()):
         if not row.keys() & set(_COSTS):
             return None
         try:

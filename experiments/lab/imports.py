@@ -23,9 +23,8 @@ from experiments.core.money import Price, price_on
 from experiments.lab.datasets import SHADOW_PREFIX
 from experiments.lab.rated_decisions import PRODUCTION
 from experiments.models import OutcomeSet, RecordedOutcome
-from experiments.routers.dataset_reader import Item, Row, Source
 from experiments.routers.features import featurise
-from experiments.routers.outcomes import OutcomesError, read_domains
+from experiments.routers.outcomes import Item, OutcomesError, Row, Source, read_domains
 from experiments.routing.runtime import engine
 from experiments.storage.lab_files import in_lab
 from experiments.storage.transactions import run_transaction

@@ -80,8 +80,8 @@ def test_a_bad_score_is_named_by_line(tmp_path: Path, score: str) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        pytest.param(b"", "line 1: no column prompt", id="empty"),
-        pytest.param(b"prompt,strong_score\n", "line 1: no column weak_score", id="column"),
+        pytest.param(b"", "holds no outcome", id="empty"),
+        pytest.param(b"prompt,strong_score\np,1\n", "line 1: no column weak_score", id="column"),
         pytest.param(b"prompt,strong_score,weak_score\n", "holds no outcome", id="no-rows"),
         pytest.param(b"prompt,strong_score,weak_score\np,1\n", "line 2: weak_score", id="short"),
         pytest.param(b"\xff\xfe\x00", "is not UTF-8", id="not-text"),

@@ -13,13 +13,13 @@ from experiments.lab.domain_evaluation import (
     LEARNED_DETECTOR,
     DetectedDomain,
     DetectorQuality,
-    LabelledPromptsError,
     configured_domains,
     evaluate_detector,
     read_labelled_prompts,
     seeded_domains,
 )
 from experiments.management.base import BaseCommand
+from experiments.routers.table_files import OutcomesError
 
 
 class Command(BaseCommand):
@@ -44,7 +44,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             prompts = read_labelled_prompts(options["file"])
-        except LabelledPromptsError as error:
+        except OutcomesError as error:
             raise CommandError(str(error)) from error
         domains = seeded_domains() if options["shipped"] else _domains_in_use()
         quality = evaluate_detector(options["detector"], domains, prompts)

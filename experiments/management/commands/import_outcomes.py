@@ -9,8 +9,7 @@ from tqdm import tqdm
 
 from experiments.lab.imports import Import, default_name, domains_of, prices_now
 from experiments.management.base import BaseCommand
-from experiments.routers.dataset_reader import Source
-from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL, OutcomesError
+from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL, OutcomesError, Source
 
 
 class Command(BaseCommand):

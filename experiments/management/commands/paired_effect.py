@@ -9,8 +9,9 @@ from django.core.management.base import CommandError, CommandParser
 
 from experiments.analysis.errors import AnalysisError
 from experiments.analysis.paired import PairedEffect, paired_effect
-from experiments.lab.pair_labels import PairLabelsError, read_pair_labels
+from experiments.lab.pair_labels import read_pair_labels
 from experiments.management.base import BaseCommand
+from experiments.routers.table_files import OutcomesError
 
 VERDICTS = {
     "non_inferior": "Not worse: the loss is smaller than the margin.",
@@ -70,7 +71,7 @@ class Command(BaseCommand):
                 floor=options["floor"],
                 pairs_per_unit=options["pairs_per_unit"],
             )
-        except (PairLabelsError, AnalysisError) as error:
+        except (OutcomesError, AnalysisError) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(json.dumps(asdict(found)) if options["json"] else _summary(found))
 
