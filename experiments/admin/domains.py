@@ -20,6 +20,7 @@ from experiments.admin.forms import (
     InlineFormSet,
     LinesField,
     TextField,
+    offer_useful_routers,
 )
 from experiments.core.detection import InvalidPatternError, compile_pattern
 from experiments.core.policy import Method
@@ -55,6 +56,10 @@ class DomainForm(ConfigurationForm):
         help_text="One per line. Prompts as users write them; the learned detector uses them from "
         "the next decision on. The known ones are at the end of the page.",
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offer_useful_routers(self)
 
     def clean_patterns(self) -> list[str]:
         problems = []

@@ -6,7 +6,7 @@ from django import forms
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 
 from experiments.admin.base import TabularInline
-from experiments.admin.forms import ConfigurationForm, InlineFormSet
+from experiments.admin.forms import ConfigurationForm, InlineFormSet, offer_useful_routers
 from experiments.core.bucketing import weights_problem
 from experiments.core.policy import Method
 from experiments.models import Arm, ExperimentMetric, Metric
@@ -35,6 +35,10 @@ class PrefilledForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class ArmForm(PrefilledForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offer_useful_routers(self)
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         if bool(cleaned.get("strong_model")) != bool(cleaned.get("weak_model")):

@@ -13,8 +13,16 @@ from django.utils.safestring import SafeString
 
 from experiments.configuration.history import Happened, changes_since
 from experiments.core.text import find_unstorable, is_too_deep
+from experiments.lab.training import offered_routers
 
 NOTE_LENGTH = 500
+
+
+def offer_useful_routers(form: forms.ModelForm) -> None:  # type: ignore[type-arg]
+    """Leave out trained routers with a shortcoming, except the chosen one."""
+    field = form.fields.get("router")
+    if isinstance(field, forms.ModelChoiceField):
+        field.queryset = offered_routers(form.instance.router_id)
 
 
 class LinesField(forms.CharField):

@@ -7,6 +7,7 @@ from django.http import HttpRequest
 
 from experiments.admin.base import ConfigurationAdmin
 from experiments.admin.forms import ConfigurationForm
+from experiments.lab.training import shortcoming_of
 from experiments.models import Router
 from experiments.routers.errors import RouterConfigurationError
 from experiments.storage.lab_files import with_local_paths
@@ -42,7 +43,7 @@ class RouterForm(ConfigurationForm):
 class RouterAdmin(ConfigurationAdmin):
     section = "routers"
     form = RouterForm
-    list_display = ["name", "kind", "enabled", "state", "timeout_seconds", "pinned"]
+    list_display = ["name", "kind", "enabled", "state", "timeout_seconds", "pinned", "held_out"]
     list_editable = ["enabled"]
     search_fields = ["name"]
     readonly_fields = ["checkpoint"]
@@ -74,6 +75,11 @@ class RouterAdmin(ConfigurationAdmin):
             return "◌ disabled"
         status = engine.pool.status(row.name)
         return "● ready" if status.ready else f"⚠ {status.detail}"
+
+    @admin.display(description="on held-out prompts")
+    def held_out(self, row: Router) -> str:
+        poor = shortcoming_of(row)
+        return f"⚠ {poor}; not offered" if poor else ""
 
     @admin.display(description="pinned to")
     def pinned(self, row: Router) -> str:

@@ -18,7 +18,7 @@ from experiments.experimentation.lifecycle import LifecycleError
 from experiments.formatting import plural
 from experiments.lab.actions import draft_trial
 from experiments.lab.rated_decisions import PRODUCTION
-from experiments.lab.training import manifest_of
+from experiments.lab.training import SHORTCOMINGS, manifest_of
 from experiments.models import BackgroundTask, Domain, OutcomeSet, Router
 from experiments.models.routers import LOCAL_KINDS
 from experiments.routers.checkpoints import Manifest
@@ -69,12 +69,13 @@ class TrainingForm(forms.Form):
 
 
 class TrainedLine(NamedTuple):
-    """A router trained here, with its manifest."""
+    """A router trained here, with its manifest. `shortcoming`: why it is not offered, or ""."""
 
     row: Router
     manifest: Manifest
     measured: tuple[tuple[str, float], ...]
     effective: tuple[tuple[str, float], ...]
+    shortcoming: str
 
 
 @page()
@@ -120,7 +121,9 @@ def _trained() -> list[TrainedLine]:
     for row in Router.objects.filter(kind__in=LOCAL_KINDS).order_by("-pk"):
         manifest = manifest_of(row)
         if manifest is not None:
-            lines.append(TrainedLine(row, manifest, _figures(manifest), _effective(manifest)))
+            poor = SHORTCOMINGS.get(manifest.shortcoming, "")
+            figures, effective = _figures(manifest), _effective(manifest)
+            lines.append(TrainedLine(row, manifest, figures, effective, poor))
     return lines
 
 

@@ -45,7 +45,8 @@ from experiments.lab.off_policy_text import (
     weights_words,
 )
 from experiments.lab.rescoring import with_scores
-from experiments.models import Domain, Router
+from experiments.lab.training import offered_routers
+from experiments.models import Domain
 from experiments.models.routers import LOCAL_KINDS
 
 DRAFT, EXPLORE = "experiments.add_experiment", "experiments.change_domain"
@@ -73,7 +74,7 @@ def what_if(request: HttpRequest) -> HttpResponse:
 
 def _controls(policy: Policy, logged: Logged, asked: WhatIfQuery) -> dict[str, Any]:
     known = list(routers_of(logged)) or sorted(policy.routers)
-    local = Router.objects.filter(kind__in=LOCAL_KINDS).values_list("name", flat=True)
+    local = offered_routers().filter(kind__in=LOCAL_KINDS).values_list("name", flat=True)
     unlogged = [name for name in local if name not in known]
     named = [asked.candidate.router] if asked.candidate.router else []
     return {

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from django.conf import settings
+from django.db.models import QuerySet
 
+from experiments.analysis.routing.usefulness import CONSTANT, NO_BETTER_THAN_RANDOM
 from experiments.background.tasks import Running
 from experiments.configuration.revisions import Author, revision
 from experiments.lab.columns import Floats, OutcomeColumns
@@ -25,6 +27,10 @@ from experiments.storage.lab_files import with_local_paths, with_stored_paths
 from experiments.storage.transactions import retried
 
 STRONG, WEAK = "strong", "weak"
+SHORTCOMINGS = {
+    CONSTANT: "gives every prompt the same score",
+    NO_BETTER_THAN_RANDOM: "is no better than random on held-out prompts",
+}
 _CHUNK = 5_000
 
 
@@ -73,7 +79,10 @@ def train(
     folder = building.with_name(manifest.sha256[:12])
     _replace(building, folder)
     name = register(order.name, order.kind, folder, manifest, author)
-    log(f"Router '{name}' is ready. No policy uses it yet: try it in an experiment.")
+    if poor := SHORTCOMINGS.get(manifest.shortcoming):
+        log(f"Router '{name}' {poor}. It is not offered for domains and experiments.")
+    else:
+        log(f"Router '{name}' is ready. No policy uses it yet: try it in an experiment.")
     return Trained(name, folder, manifest)
 
 
@@ -148,6 +157,18 @@ def manifest_of(row: Router) -> Manifest | None:
         return read_manifest(Path(path), row.kind)
     except CheckpointError:
         return None
+
+
+def shortcoming_of(row: Router) -> str:
+    """Why a trained router is not offered, as words that follow its name; "" if it is."""
+    manifest = manifest_of(row)
+    return SHORTCOMINGS.get(manifest.shortcoming, "") if manifest else ""
+
+
+def offered_routers(current: int | None = None) -> QuerySet[Router]:
+    """The routers to choose from: without those that have a shortcoming, apart from `current`."""
+    poor = [row.pk for row in Router.objects.all() if row.pk != current and shortcoming_of(row)]
+    return Router.objects.exclude(pk__in=poor)
 
 
 def _usable(whole: OutcomeColumns) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":

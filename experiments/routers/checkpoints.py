@@ -27,7 +27,8 @@ class CheckpointError(ValueError):
 @dataclass(frozen=True)
 class Manifest:
     """Where weights came from. ``measured`` holds figures on rows the weights did not see,
-    ``settings`` what was searched for and found."""
+    ``settings`` what was searched for and found, ``shortcoming`` why the router is not offered
+    (``analysis/routing/usefulness.py``)."""
 
     kind: str
     made_from: str
@@ -41,6 +42,7 @@ class Manifest:
     measured: Mapping[str, object] = field(default_factory=dict)
     thresholds: Mapping[str, float] = field(default_factory=dict)
     settings: Mapping[str, object] = field(default_factory=dict)
+    shortcoming: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
 
 

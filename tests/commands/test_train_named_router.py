@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from experiments.configuration.policy_store import store
+from experiments.lab.training import offered_routers
 from experiments.models import Domain, PolicyRevision, Router
 from experiments.routers.checkpoints import prompt_hashes, read_prompt_hashes
 from experiments.routers.features import featurise
@@ -175,3 +176,37 @@ def test_refusals(
 def test_other_kinds_need_a_name(evals: Path) -> None:
     with pytest.raises(CommandError, match="trained under a name"):
         call_command("train_router", str(evals), "--kind", "knn", stdout=StringIO())
+
+
+def by_chance(folder: Path) -> Path:
+    """Outcomes that no prompt foretells."""
+    weak = np.random.default_rng(2).integers(0, 2, 120).tolist()
+    rows = [(f"Question {at} about subject {at % 7}?", 1, right) for at, right in enumerate(weak)]
+    return write_csv(folder / "chance.csv", [("prompt", "strong_score", "weak_score"), *rows])
+
+
+def test_a_router_that_is_no_better_than_random_is_not_offered(lab: Path) -> None:
+    output = train("mine", by_chance(lab), "--kind", "linear")
+    assert "Router 'mine' is no better than random on held-out prompts." in output
+
+    row = Router.objects.get(name="mine")
+    assert row not in offered_routers()
+    assert row in offered_routers(row.pk)  # a domain that uses it keeps it
+    assert Router.objects.get(name="local") in offered_routers()
+
+
+def test_a_router_that_cannot_tell_prompts_apart_is_not_offered(lab: Path) -> None:
+    rows = [("The same question", 1, at % 2, str(at)) for at in range(100)]
+    header = ("prompt", "strong_score", "weak_score", "group")
+    path = write_csv(lab / "same.csv", [header, *rows])
+    output = train("same", path, "--kind", "linear")
+    assert "Router 'same' gives every prompt the same score. It is not offered" in output
+    assert Router.objects.get(name="same") not in offered_routers()
+
+
+@pytest.mark.slow
+def test_without_a_name_it_is_said_too(lab: Path) -> None:
+    output = StringIO()
+    arguments = ("--kind", "local_mf", "--repeats", "1", "--out", str(lab / "out"))
+    call_command("train_router", str(by_chance(lab)), *arguments, stdout=output)
+    assert "Do not use it: this router is no better than random" in output.getvalue()

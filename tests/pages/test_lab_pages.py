@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from experiments.background.tasks import run_next
-from experiments.models import BackgroundTask, Experiment, OutcomeSet, Router
+from experiments.models import BackgroundTask, Domain, Experiment, OutcomeSet, Router
 from tests.routers.outcome_files import write_csv
 
 HEADER = ("prompt", "strong_score", "weak_score", "domain", "strong_cost", "weak_cost")
@@ -275,3 +275,22 @@ def test_the_admin_lists_sets(outcomes: OutcomeSet, admin_client: Client) -> Non
     assert (
         admin_client.get(f"/admin/experiments/outcomeset/{outcomes.pk}/change/").status_code == 200
     )
+
+
+def test_a_router_without_use_is_labeled_and_not_offered(
+    operator: Client, seeded: None, tmp_path: Path
+) -> None:
+    rows = [("The same question", 1, at % 2, str(at)) for at in range(100)]
+    path = write_csv(
+        tmp_path / "same.csv", [("prompt", "strong_score", "weak_score", "group"), *rows]
+    )
+    arguments = ("same", "--kind", "linear", "--outcomes", str(path))
+    call_command("train_router", *arguments, stdout=StringIO())
+
+    assert "gives every prompt the same score" in operator.get("/lab/training/").content.decode()
+    assert "lab/training/same/draft/" not in operator.get("/lab/training/").content.decode()
+    assert "not offered" in operator.get("/admin/experiments/router/").content.decode()
+    domain = Domain.objects.get(name="technical")
+    page = operator.get(f"/admin/experiments/domain/{domain.pk}/change/").content.decode()
+    assert ">local</option>" in page
+    assert ">same</option>" not in page

@@ -8,9 +8,10 @@ from django.core.management.base import CommandError, CommandParser
 from tqdm import tqdm
 
 from experiments.lab.datasets import NoOutcomeSetError
-from experiments.lab.training import Order, train
+from experiments.lab.training import SHORTCOMINGS, Order, train
 from experiments.management.base import BaseCommand
 from experiments.routers import local
+from experiments.routers.checkpoints import Manifest
 from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.outcomes import (
     STRONG_MODEL,
@@ -129,11 +130,15 @@ class Command(BaseCommand):
                 bar.reset(total=plan.steps())
                 folder = options["out"] / kind
                 manifest = TRAINERS[kind](plan, data, folder)
-            self._report(kind, folder, manifest.measured)
+            self._report(kind, folder, manifest)
 
-    def _report(self, kind: str, folder: Path, measured: Any) -> None:
+    def _report(self, kind: str, folder: Path, manifest: Manifest) -> None:
+        measured: Any = manifest.measured
         for name, figure in measured.items():
             self.stdout.write(f"{kind}: APGR {figure['apgr']:.3f} ({name}, held out)")
+        if poor := SHORTCOMINGS.get(manifest.shortcoming):
+            self.stdout.write(f"Wrote {folder}. Do not use it: this router {poor}.")
+            return
         self.stdout.write(
             f"Wrote {folder}. To use it, set checkpoint_path of a router of kind {kind} to it."
         )

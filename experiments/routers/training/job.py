@@ -6,7 +6,7 @@ thread, which is also quicker beside a server than many that wait for each other
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from experiments.analysis.off_policy.ipw import MOST_WEIGHT, effective
 from experiments.analysis.routing.measures import measure
+from experiments.analysis.routing.usefulness import shortcoming
 from experiments.routers import local, local_mf
 from experiments.routers.checkpoints import Manifest, write_checkpoint, write_prompt_hashes
 from experiments.routers.embedding import default_embedding, embedding_sha256
@@ -73,11 +74,12 @@ class Job:
         self.log(f"Reading {len(data):,} prompts once.")
         searched = Searched(self._fitter(), data, self.seed)
         progress()
-        measured, gains = {}, np.zeros(len(data))
+        measured, gains, poor = {}, np.zeros(len(data)), ""
         for name, folds in self._schemes().items():
             held_out = held_out_scores(searched, folds, progress)[:, 0]
             if name == QUESTIONS:
                 gains = held_out
+                poor = shortcoming(held_out, *data.judged, folds, seed=self.seed)
             seen = np.isfinite(held_out)
             strong, weak = (column[seen] for column in data.judged)
             apgr = measure(held_out[seen], strong, weak).apgr
@@ -90,6 +92,7 @@ class Job:
         manifest = self._manifest(
             searched.fitter, value, measured, domain_thresholds(scores, data.domains, STRONG_SHARE)
         )
+        manifest = replace(manifest, shortcoming=poor)
         write_checkpoint(folder, arrays, manifest)
         write_prompt_hashes(folder, (prompt for prompt in data.prompts if prompt))
         progress()

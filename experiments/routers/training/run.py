@@ -1,11 +1,12 @@
 """Training as a whole: outcomes in, checkpoints with measured figures out."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from experiments.analysis.routing.usefulness import shortcoming
 from experiments.routers import local, local_mf
 from experiments.routers.checkpoints import Manifest, write_checkpoint, write_prompt_hashes
 from experiments.routers.embedding import default_embedding, embedding_sha256
@@ -69,7 +70,8 @@ def train_local(plan: Plan, data: TrainingData, folder: Path) -> Manifest:
     thresholds = domain_thresholds(scores, outcomes.domains, STRONG_SHARE)
     arrays = to_arrays(fit_local(data, np.arange(len(outcomes)), plan.seed))
     arrays["win_rate"] = np.array([win_rate.slope, win_rate.offset])
-    manifest = _manifest(local.KIND, plan, measured, thresholds)
+    poor = shortcoming(gains, outcomes.strong, outcomes.weak, folds, seed=plan.seed)
+    manifest = replace(_manifest(local.KIND, plan, measured, thresholds), shortcoming=poor)
     write_checkpoint(folder, arrays, manifest)
     write_prompt_hashes(folder, outcomes.prompts)
     return manifest
@@ -89,7 +91,8 @@ def train_mf(plan: Plan, data: TrainingData, folder: Path) -> Manifest:
         "classifier.0.weight": weights.classifier,
         "pair": np.array([weights.strong, weights.weak]),
     }
-    manifest = _manifest(local_mf.KIND, plan, measured, thresholds)
+    poor = shortcoming(logits, outcomes.strong, outcomes.weak, folds, seed=plan.seed)
+    manifest = replace(_manifest(local_mf.KIND, plan, measured, thresholds), shortcoming=poor)
     write_checkpoint(folder, arrays, manifest)
     write_prompt_hashes(folder, outcomes.prompts)
     return manifest
