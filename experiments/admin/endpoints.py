@@ -7,13 +7,26 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 
 from experiments.admin.base import ConfigurationAdmin
-from experiments.admin.forms import ConfigurationForm, LinesField
+from experiments.admin.forms import ConfigurationForm, LinesField, WordsField
+from experiments.core.endpoints import ApiFormat
 from experiments.formatting import plural
 from experiments.limits.credentials import problem_of
 from experiments.models import ProviderEndpoint
 
+NATIVE_FORMATS = [
+    (ApiFormat.MESSAGES, "messages: Anthropic's /v1/messages"),
+    (ApiFormat.RESPONSES, "responses: OpenAI's /v1/responses"),
+]
+
 
 class EndpointForm(ConfigurationForm):
+    native_formats = WordsField(
+        choices=NATIVE_FORMATS,
+        label="Also takes",
+        required=False,
+        help_text="Requests that the provider takes as they are, besides chat completions. Others "
+        "are translated. OpenAI's own address and LiteLLM's anthropic/ models are known.",
+    )
     dropped_parameters = LinesField(
         rows=3,
         help_text="One per line. Parameters that the provider rejects, such as seed. They are left "
@@ -28,7 +41,7 @@ class ProviderEndpointAdmin(ConfigurationAdmin):
     list_display = ["name", "protocol", "base_url", "key_kept", "state", "models_called"]
     search_fields = ["name", "base_url"]
     fieldsets = [
-        (None, {"fields": ["name", "protocol", "base_url"]}),
+        (None, {"fields": ["name", "protocol", "base_url", "native_formats"]}),
         ("API key", {"fields": ["api_key_env", "api_key_file"]}),
         (
             "Timeouts and concurrency",

@@ -58,6 +58,7 @@ ENDPOINT_FIELDS = (
     "concurrency",
     "dropped_parameters",
     "asks_usage",
+    "native_formats",
 )
 PARAMETER_RULE_FIELDS = (
     "provider",

@@ -164,10 +164,10 @@ def _shadowing(routing: Document) -> core.Shadowing:
 
 
 def _endpoint(name: str, endpoint: Document) -> Endpoint:
-    values = {**endpoint, "protocol": Protocol(endpoint["protocol"])}
-    return Endpoint(
-        name=name, **{**values, "dropped_parameters": tuple(values["dropped_parameters"])}
-    )
+    lists = {
+        field: tuple(endpoint.get(field, ())) for field in ("dropped_parameters", "native_formats")
+    }
+    return Endpoint(name=name, **{**endpoint, "protocol": Protocol(endpoint["protocol"]), **lists})
 
 
 def _upstream(

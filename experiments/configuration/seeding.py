@@ -95,7 +95,11 @@ def seed_demo_key() -> None:
 
 def _seed_endpoints() -> None:
     for endpoint in SEEDED_ENDPOINTS:
-        values = {**asdict(endpoint), "dropped_parameters": list(endpoint.dropped_parameters)}
+        lists = {
+            "dropped_parameters": list(endpoint.dropped_parameters),
+            "native_formats": list(endpoint.native_formats),
+        }
+        values = {**asdict(endpoint), **lists}
         ProviderEndpoint.objects.get_or_create(name=values.pop("name"), defaults=values)
 
 

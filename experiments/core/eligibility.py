@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from experiments.core.endpoints import ApiFormat
 from experiments.core.parameters import PARTS, Action, ParameterRule, objections
 from experiments.core.policy import Policy
 from experiments.core.selection import NoEligibleModelsError
@@ -15,6 +16,7 @@ CONTEXT = "context_window"
 LACKS = "lacks_"
 REFUSES = "refuses_"
 AVOIDED = "does_without_"
+CANNOT_CARRY = "cannot_carry_"
 
 Learned = Mapping[str, Sequence[ParameterRule]]
 
@@ -22,12 +24,14 @@ Learned = Mapping[str, Sequence[ParameterRule]]
 class Requirements(NamedTuple):
     """What a call requires of a model. `tokens` are the input tokens plus the output limit;
     `allowed` are the models that the key may use, None for all; `parameters` is the call as it was
-    sent."""
+    sent. `obstacle` is what only an endpoint that takes requests of `api_format` can carry."""
 
     capabilities: frozenset[str] = frozenset()
     tokens: int = 0
     allowed: frozenset[str] | None = None
     parameters: Mapping[str, Any] = {}
+    api_format: ApiFormat = ApiFormat.CHAT
+    obstacle: str = ""
 
 
 def ineligible_models(
@@ -79,13 +83,13 @@ def reason_against(
     model = policy.models[name]
     if needs.allowed is not None and name not in needs.allowed:
         return NOT_ALLOWED
-    if not model.is_available:
-        return SWITCHED_OFF
-    if name not in policy.upstreams:
-        return NO_ENDPOINT
-    for capability in sorted(needs.capabilities):
-        if not model.capabilities.has(capability):
-            return LACKS + capability
+    if not model.is_available or name not in policy.upstreams:
+        return NO_ENDPOINT if model.is_available else SWITCHED_OFF
+    if needs.obstacle and not policy.upstreams[name].speaks(needs.api_format):
+        return CANNOT_CARRY + needs.obstacle
+    lacked = (each for each in sorted(needs.capabilities) if not model.capabilities.has(each))
+    if capability := next(lacked, None):
+        return LACKS + capability
     if learned is not None:
         rules = (*policy.upstreams[name].selective, *learned.get(name, ()))
         refused = objections(needs.parameters, needs.capabilities, rules).get(Action.REFUSE)

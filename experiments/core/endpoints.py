@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from urllib.parse import urlsplit
 
 from experiments.core.parameters import ParameterRule
 
@@ -16,12 +17,28 @@ class Protocol(StrEnum):
     LITELLM = "litellm"
 
 
+class ApiFormat(StrEnum):
+    """The form of a request: OpenAI's chat completions, Anthropic's messages, OpenAI's
+    responses."""
+
+    CHAT = "chat"
+    MESSAGES = "messages"
+    RESPONSES = "responses"
+
+
+# Known without configuration: the address that speaks responses, and LiteLLM's name for the
+# provider that speaks messages.
+RESPONSES_HOST = "api.openai.com"
+ANTHROPIC = "anthropic/"
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One address with its timeouts, in seconds, and limits.
 
     `first_token_seconds` is how long a stream may take to send its first token. Models that reason
     first take minutes. `concurrency` is the most calls of one model at the same time; 0: no limit.
+    `native_formats` are the forms that it takes besides chat completions.
     """
 
     name: str
@@ -36,6 +53,7 @@ class Endpoint:
     concurrency: int = 0
     dropped_parameters: tuple[str, ...] = ()
     asks_usage: bool = True
+    native_formats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +66,15 @@ class Upstream:
     rules: tuple[ParameterRule, ...] = ()
     selective: tuple[ParameterRule, ...] = ()
     output_limit: int | None = None
+
+    def speaks(self, api_format: ApiFormat) -> bool:
+        """Whether the endpoint takes requests of this form as they are."""
+        if api_format is ApiFormat.CHAT or api_format in self.endpoint.native_formats:
+            return True
+        if api_format is ApiFormat.MESSAGES:
+            return self.endpoint.protocol is Protocol.LITELLM and self.name.startswith(ANTHROPIC)
+        is_direct = self.endpoint.protocol is Protocol.OPENAI
+        return is_direct and urlsplit(self.endpoint.base_url).hostname == RESPONSES_HOST
 
 
 def upstream_name(model: str, provider: str, named: str, protocol: Protocol) -> str:

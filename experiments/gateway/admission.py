@@ -16,6 +16,7 @@ from django.db import DatabaseError, InterfaceError
 
 from experiments.core.eligibility import (
     AVOIDED,
+    CANNOT_CARRY,
     CONTEXT,
     NO_ENDPOINT,
     NOT_ALLOWED,
@@ -27,6 +28,7 @@ from experiments.core.eligibility import (
     ineligible_models,
     without_avoided,
 )
+from experiments.core.endpoints import ApiFormat
 from experiments.core.money import price_on
 from experiments.core.policy import Method, Policy
 from experiments.core.selection import NoEligibleModelsError
@@ -90,6 +92,13 @@ class NoModelError(Exception):
         return CONTEXT in self._found and self._found <= {CONTEXT, *UNCALLABLE}
 
     @property
+    def is_untranslatable(self) -> bool:
+        """Only a provider of the call's own protocol can carry it, and none can be called."""
+        return any(reason.startswith(CANNOT_CARRY) for reason in self._found) and all(
+            reason in UNCALLABLE or reason.startswith(CANNOT_CARRY) for reason in self._found
+        )
+
+    @property
     def is_key_missing(self) -> bool:
         """No model can be called until a provider's key is set."""
         return NO_KEY in self._found and self._found <= UNCALLABLE
@@ -111,7 +120,7 @@ class KeyRules(NamedTuple):
 class Call(NamedTuple):
     """One chat call to admit. `named` are the registered models the caller requests, in that
     order, without routing; `listed` are the fallbacks the caller prefers to ours; `parameters`
-    is the call as sent."""
+    is the call as sent. `obstacle` is what only an endpoint of `api_format` can carry."""
 
     request: RouteRequest
     rules: KeyRules
@@ -120,6 +129,8 @@ class Call(NamedTuple):
     named: tuple[str, ...] = ()
     listed: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = {}
+    api_format: ApiFormat = ApiFormat.CHAT
+    obstacle: str = ""
 
 
 class Admitted(NamedTuple):
@@ -210,7 +221,14 @@ def _attempt(policy: Policy, expected: Expected, ask: Asking, down: Down) -> Pre
 
 def _prepare(policy: Policy, expected: Expected, call: Call, down: Down) -> Prepared:
     tokens = (call.request.input_tokens or 0) + (call.output_limit or 0)
-    needs = Requirements(call.capabilities, tokens, call.rules.models or None, call.parameters)
+    needs = Requirements(
+        call.capabilities,
+        tokens,
+        call.rules.models or None,
+        call.parameters,
+        call.api_format,
+        call.obstacle,
+    )
     unavailable = {**down.closed, **ineligible_models(policy, needs, down.learned)}
     unavailable |= avoided(policy, needs, down.learned, unavailable)
     request = call.request._replace(unavailable=frozenset(unavailable), pair_stands_in=True)
@@ -377,6 +395,9 @@ def words_for(reason: str) -> str:
         return f"does not support '{reason.removeprefix(REFUSES)}'"
     if reason.startswith(AVOIDED):
         return f"would answer without '{reason.removeprefix(AVOIDED)}'"
+    if reason.startswith(CANNOT_CARRY):
+        what = reason.removeprefix(CANNOT_CARRY)
+        return f"is called in another protocol, which cannot carry {what}"
     return _WORDS.get(reason, reason)
 
 

@@ -1,4 +1,4 @@
-"""The ASGI application below /v1/: chat completions and the list of models."""
+"""The ASGI application below /v1/: chat completions, messages and the list of models."""
 
 import asyncio
 import logging
@@ -10,9 +10,15 @@ from urllib.parse import unquote
 import aiohttp
 
 from experiments.access.cors import preflight_headers
-from experiments.core.endpoints import Protocol
 from experiments.core.text import find_unstorable
-from experiments.gateway.asgi import ClientDisconnectedError, Receive, Request, Scope, Send
+from experiments.gateway.asgi import (
+    ClientDisconnectedError,
+    ErrorForm,
+    Receive,
+    Request,
+    Scope,
+    Send,
+)
 from experiments.gateway.call_request import (
     KEY_HEADERS,
     Principal,
@@ -21,15 +27,17 @@ from experiments.gateway.call_request import (
     key_of,
     secret_of,
 )
-from experiments.gateway.chat_request import Chat, read_chat
-from experiments.gateway.concurrency import ConcurrencyLimiter
+from experiments.gateway.client_answers import answer_in_form, stream_of
 from experiments.gateway.db_worker import DatabaseWorker
 from experiments.gateway.error_responses import answer_to
 from experiments.gateway.errors import CallerError
-from experiments.gateway.execution import CallExecution, ProviderClient, SharedClients
-from experiments.gateway.litellm_client import LiteLLMDoor
+from experiments.gateway.execution import CallExecution, SharedClients
 from experiments.gateway.model_list import listing
-from experiments.gateway.openai_client import OpenAIDoor, new_session
+from experiments.gateway.native_client import shared_clients
+from experiments.gateway.openai_client import new_session
+from experiments.gateway.protocols.chat import read_chat
+from experiments.gateway.protocols.messages import error_body, read_messages
+from experiments.gateway.protocols.model_call import ModelCall
 from experiments.gateway.response_headers import (
     OWN_KEY,
     error_headers,
@@ -38,6 +46,7 @@ from experiments.gateway.response_headers import (
 )
 from experiments.gateway.session_auth import by_session, has_session, session_cookie
 from experiments.gateway.shadow_capture import recorder_for
+from experiments.gateway.sse import named_event
 from experiments.gateway.streaming import answer_stream, answer_whole
 from experiments.gateway.transport_security import security_headers
 from experiments.models import Scope as KeyScope
@@ -45,8 +54,27 @@ from experiments.models import Scope as KeyScope
 log = logging.getLogger("switchyard.gateway")
 
 CHAT = "/v1/chat/completions"
+MESSAGES = "/v1/messages"
 MODELS = "/v1/models"
 SESSION_HEADER = "x-session-id"
+CHECKED_HEADERS = (*KEY_HEADERS, SESSION_HEADER, "anthropic-version", "anthropic-beta")
+ANTHROPIC_ERRORS = ErrorForm(
+    error_body, lambda error, request_id: named_event("error", error_body(error, request_id))
+)
+
+
+def _read_chat(raw: bytes, request: Request) -> ModelCall:
+    return read_chat(raw, request.headers.get(SESSION_HEADER))
+
+
+def _read_messages(raw: bytes, request: Request) -> ModelCall:
+    return read_messages(raw, request.headers.get(SESSION_HEADER), request.headers)
+
+
+CALLS: dict[str, Callable[[bytes, Request], ModelCall]] = {
+    CHAT: _read_chat,
+    MESSAGES: _read_messages,
+}
 
 
 class Gateway:
@@ -61,13 +89,15 @@ class Gateway:
         request = Request(scope, receive, send)
         try:
             request.always = security_headers(scope)
+            if request.path.startswith(MESSAGES):
+                request.error_form = ANTHROPIC_ERRORS
             await self._route(request)
         except ClientDisconnectedError:
             return
         except Exception as error:
             answer = answer_to(error)
             if not request.has_begun:
-                await request.answer(answer.status, answer.body, answer.headers)
+                await request.answer_error(answer, {}, {})
 
     async def close(self) -> None:
         """Records the outcomes of ended calls and closes connections."""
@@ -81,14 +111,15 @@ class Gateway:
             return
         _require_storable(request)
         path, method = request.path.rstrip("/"), request.method
-        if path == CHAT:
+        if read := CALLS.get(path):
             _require(method, "POST")
-            await self._chat(request)
+            await self._call(request, read)
         elif path == MODELS or path.startswith(f"{MODELS}/"):
             _require(method, "GET")
             await self._models(request, unquote(path[len(MODELS) + 1 :]))
         else:
-            text = f"There is nothing at {request.path}. There are {CHAT} and {MODELS}."
+            known = ", ".join((*CALLS, MODELS))
+            text = f"There is nothing at {request.path}. There are {known}."
             raise CallerError(404, text, code="unknown_url")
 
     async def _models(self, request: Request, name: str) -> None:
@@ -97,16 +128,16 @@ class Gateway:
         data = await self.db_worker.run(lambda: listing(key(), name))
         await request.answer(200, data, {})
 
-    async def _chat(self, request: Request) -> None:
+    async def _call(self, request: Request, read: Callable[[bytes, Request], ModelCall]) -> None:
         started = time.perf_counter()
         identify = _identify(request)
-        chat = read_chat(await request.body(), request.headers.get(SESSION_HEADER))
+        call = read(await request.body(), request)
         shared = self._shared()
-        admitted = await self.db_worker.admit(call_factory(chat, identify, request.id))
-        execution = CallExecution(chat, admitted, shared)
+        admitted = await self.db_worker.admit(call_factory(call, identify, request.id))
+        execution = CallExecution(call, admitted, shared)
         try:
-            execution.recorder = recorder_for(chat, admitted)
-            await request.unless_hung_up(_answer(request, chat, execution, started))
+            execution.recorder = recorder_for(call, admitted)
+            await request.unless_hung_up(_answer(request, execution, started))
         except Exception as error:
             if request.has_begun or isinstance(error, ClientDisconnectedError):
                 raise
@@ -126,11 +157,7 @@ class Gateway:
         """Connections belong to the event loop that runs when the first call arrives."""
         if self._surroundings is None:
             self._session = new_session()
-            clients: dict[Protocol, ProviderClient] = {
-                Protocol.OPENAI: OpenAIDoor(self._session),
-                Protocol.LITELLM: LiteLLMDoor(),
-            }
-            self._surroundings = SharedClients(clients, ConcurrencyLimiter())
+            self._surroundings = shared_clients(self._session)
         return self._surroundings
 
 
@@ -142,12 +169,12 @@ def _identify(request: Request) -> Callable[[], Principal]:
     return partial(by_key, secret_of(request.headers))
 
 
-async def _answer(request: Request, chat: Chat, execution: CallExecution, started: float) -> None:
+async def _answer(request: Request, execution: CallExecution, started: float) -> None:
     try:
-        if chat.streams:
-            await answer_stream(request, execution, started)
+        if execution.call.streams:
+            await answer_stream(request, execution, started, stream_of)
         else:
-            await answer_whole(request, execution, started)
+            await answer_whole(request, execution, started, answer_in_form)
     finally:
         await execution.close()
 
@@ -158,11 +185,8 @@ async def _refuse(
     """The error of an admitted call names its decision, as a successful response does."""
     answer = answer_to(error)
     elapsed = (time.perf_counter() - started) * 1e3
-    body = answer.body
-    if wants_explanation(request):
-        body[OWN_KEY] = explanation(execution)
-    own = error_headers(execution, elapsed)
-    await request.answer(answer.status, body, {**own, **answer.headers})
+    own = {OWN_KEY: explanation(execution)} if wants_explanation(request) else {}
+    await request.answer_error(answer, error_headers(execution, elapsed), own)
 
 
 def _require(method: str, allowed: str) -> None:
@@ -181,7 +205,7 @@ def _require_storable(request: Request) -> None:
 
 def _texts(request: Request) -> Iterator[tuple[str, str]]:
     yield "path", unquote(request.path)
-    for name in (*KEY_HEADERS, SESSION_HEADER):
+    for name in CHECKED_HEADERS:
         yield name, request.headers.get(name, "")
     yield from session_cookie(request.scope)
 

@@ -4,13 +4,14 @@ import asyncio
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.conf import settings
 
 from experiments.access.cors import cors_headers
-from experiments.gateway.errors import CallerError
+from experiments.gateway.errors import CallerError, GatewayError
 from experiments.gateway.provider_json import dumps
+from experiments.gateway.sse import event
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -24,8 +25,20 @@ class ClientDisconnectedError(Exception):
     """The caller closed the connection."""
 
 
+class ErrorForm(NamedTuple):
+    """How errors are written in a client's protocol: as a body and as an event of a stream."""
+
+    body: Callable[[GatewayError, str], dict[str, Any]]
+    event: Callable[[GatewayError, str], bytes]
+
+
+OPENAI_ERRORS = ErrorForm(lambda error, _: error.body, lambda error, _: event(error.body))
+
+
 class Request:
     """One HTTP request and its response. Header names are in lower case."""
+
+    error_form = OPENAI_ERRORS
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -79,6 +92,15 @@ class Request:
         length = {"content-type": "application/json", "content-length": str(len(body))}
         await self._begin(status, {**length, **headers})
         await self._send({"type": "http.response.body", "body": body})
+
+    async def answer_error(
+        self, error: GatewayError, headers: Mapping[str, str], own: Mapping[str, Any]
+    ) -> None:
+        body = {**self.error_form.body(error, self.id), **own}
+        await self.answer(error.status, body, {**headers, **error.headers})
+
+    def error_event(self, error: GatewayError) -> bytes:
+        return self.error_form.event(error, self.id)
 
     async def answer_nothing(self, headers: Mapping[str, str]) -> None:
         await self._begin(204, headers)

@@ -8,9 +8,9 @@ from django.utils import timezone
 
 from experiments.core.policy import Policy
 from experiments.gateway.admission import Asking, Call, KeyRules, rules_of
-from experiments.gateway.chat_request import Chat
 from experiments.gateway.errors import CallerError
 from experiments.gateway.model_names import registered, requested_model, unknown
+from experiments.gateway.protocols.model_call import ModelCall
 from experiments.limits.api_keys import HOW_TO_SEND, NotAKeyError, find_caller, secret_in
 from experiments.models import APIKey, Scope
 from experiments.routing.route import RouteRequest
@@ -58,35 +58,37 @@ def by_key(secret: str) -> Principal:
     return Principal(key.pk, rules_of(key))
 
 
-def asking(chat: Chat, secret: str, request_id: str) -> Asking:
+def asking(call: ModelCall, secret: str, request_id: str) -> Asking:
     """Builds the call in the database thread. The result raises CallerError when it is called."""
-    return call_factory(chat, partial(by_key, secret), request_id)
+    return call_factory(call, partial(by_key, secret), request_id)
 
 
-def call_factory(chat: Chat, identify: Callable[[], Principal], request_id: str) -> Asking:
+def call_factory(call: ModelCall, identify: Callable[[], Principal], request_id: str) -> Asking:
     """The same for the caller that `identify` returns."""
 
     def ask(policy: Policy) -> Call:
         who = identify()
-        requested = requested_model(policy, chat.model)
-        listed = tuple(_registered(policy, name) for name in chat.listed)
+        requested = requested_model(policy, call.model)
+        listed = tuple(_registered(policy, name) for name in call.listed)
         return Call(
             request=RouteRequest(
-                text=chat.text,
-                unit_id=chat.unit_id,
+                text=call.text,
+                unit_id=call.unit_id,
                 domain=requested.domain,
-                metadata=chat.metadata,
-                input_tokens=chat.input_tokens,
+                metadata=call.metadata,
+                input_tokens=call.input_tokens,
                 key_id=who.key_id,
                 request_id=request_id,
                 asked=requested.asked,
             ),
             rules=who.rules,
-            capabilities=chat.capabilities,
-            output_limit=chat.output_limit,
+            capabilities=call.capabilities,
+            output_limit=call.output_limit,
             named=(requested.model, *listed) if requested.model else (),
             listed=listed,
-            parameters=chat.body,
+            parameters=call.parameters,
+            api_format=call.api_format,
+            obstacle=call.obstacle,
         )
 
     return ask

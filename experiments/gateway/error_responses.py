@@ -7,7 +7,7 @@ from typing import Any
 from django.db import DatabaseError, InterfaceError
 
 from experiments.configuration.policy_store import NoPolicyError
-from experiments.core.eligibility import LACKS, REFUSES
+from experiments.core.eligibility import CANNOT_CARRY, LACKS, REFUSES
 from experiments.core.selection import NoEligibleModelsError
 from experiments.gateway.admission import NoModelError, NotAllowedError
 from experiments.gateway.errors import CallerError, GatewayError, UpstreamError
@@ -51,7 +51,9 @@ def _over_limit(error: OverLimitError) -> CallerError:
 def _no_model(error: NoModelError) -> GatewayError:
     if error.is_too_long:
         return CallerError(400, str(error), code="context_length_exceeded", param="messages")
-    if error.named and error.reasons[error.named].startswith((LACKS, REFUSES)):
+    if error.is_untranslatable:
+        return CallerError(400, str(error), code="unsupported_by_protocol")
+    if error.named and error.reasons[error.named].startswith((LACKS, REFUSES, CANNOT_CARRY)):
         return CallerError(400, str(error), code="unsupported_by_model", param="model")
     if error.is_key_missing:
         return _unavailable(error, "provider_key_missing", {"x-should-retry": "false"})

@@ -6,7 +6,7 @@ random wait; then the next model is called. Once a stream has begun, nothing is 
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
@@ -20,10 +20,18 @@ from experiments.core.usage import Usage
 from experiments.decisions.attempts import Attempted
 from experiments.decisions.outcomes import OutcomeReport
 from experiments.gateway.admission import Admitted
-from experiments.gateway.chat_request import Chat, upstream_body
 from experiments.gateway.chunks import FINISHED, Data, with_choices
 from experiments.gateway.concurrency import BusyError, ConcurrencyLimiter
 from experiments.gateway.errors import Status, UpstreamError
+from experiments.gateway.protocols.formats import NATIVE
+from experiments.gateway.protocols.model_call import ModelCall, chat_upstream_body
+from experiments.gateway.protocols.native import (
+    NativeClient,
+    NativeEvent,
+    NativeRequest,
+    Reader,
+    address,
+)
 from experiments.gateway.settlement import Settlement
 from experiments.gateway.shadow_capture import ShadowRecorder
 from experiments.gateway.unsupported import Refused, refused_parameters
@@ -64,16 +72,21 @@ class ProviderClient(Protocol):
 
 
 class SharedClients(NamedTuple):
-    """What all exchanges of a process share."""
+    """What all exchanges of a process share. `native` calls providers in the client's own
+    protocol."""
 
     clients: dict[Spoken, ProviderClient]
     limiter: ConcurrencyLimiter
+    native: NativeClient
 
 
 class CallAttempt:
     """One running call of one model. `data` is a complete response. A stream has `first_chunks`,
     up to the first with a choice, then `chunks`; `is_done` once its provider ended it.
-    `reported` is the provider's latest usage, `written` counts the output received."""
+    `reported` is the provider's latest usage, `written` counts the output received.
+
+    `native` reads the answer of a provider that is called in the client's own protocol; its
+    stream has events instead of chunks."""
 
     def __init__(self, model: str, upstream: Upstream, *, is_fallback: bool) -> None:
         self.model = model
@@ -82,11 +95,13 @@ class CallAttempt:
         self.started_at = datetime.now(UTC)
         self.is_sent = False
         self.body: Data = {}
+        self.native: Reader | None = None
+        self.parameters: Mapping[str, Any] = {}
         self.changes: tuple[Change, ...] = ()
         self.first_token_ms: float | None = None
         self.data: Data = {}
-        self.first_chunks: list[Data] = []
-        self.chunks: AsyncIterator[Data] | None = None
+        self.first_chunks: list[Any] = []
+        self.chunks: AsyncIterator[Any] | None = None
         self.has_spoken = False
         self.is_done = False
         self.reported: Mapping[str, Any] | None = None
@@ -103,8 +118,8 @@ class CallAttempt:
 class CallExecution:
     """`attempts` are those that have ended; `waited_ms` is the time spent on providers."""
 
-    def __init__(self, chat: Chat, admitted: Admitted, shared: SharedClients) -> None:
-        self.chat = chat
+    def __init__(self, call: ModelCall, admitted: Admitted, shared: SharedClients) -> None:
+        self.call = call
         self.admitted = admitted
         self.attempts: list[Attempted] = []
         self.usage: Usage | None = None
@@ -122,11 +137,10 @@ class CallExecution:
         """The model that answered, or the last one called."""
         return self.attempts[-1].model if self.attempts else self.admitted.decision.model
 
-    @property
-    def fallback(self) -> str:
-        """Why another model than the chosen one answered; empty if the chosen one did."""
+    def fallback_to(self, model: str) -> str:
+        """Why this model answers; empty if it is the chosen one."""
         failed = (a.status for a in self.attempts if a.status != Status.OK)
-        return next(failed, "") if self.model != self.admitted.decision.model else ""
+        return next(failed, "") if model != self.admitted.decision.model else ""
 
     @property
     def has_failed(self) -> bool:
@@ -273,7 +287,7 @@ class CallExecution:
     ) -> CallAttempt:
         attempt = CallAttempt(model, upstream, is_fallback=is_fallback)
         learned = (*self.admitted.learned.get(model, ()), *rules)
-        attempt.body, attempt.changes = upstream_body(self.chat, upstream, learned)
+        self._prepare(attempt, learned)
         self._changes = attempt.changes
         try:
             await self._first(attempt)
@@ -291,10 +305,21 @@ class CallExecution:
             self.waited_ms += attempt.elapsed_ms()
         return attempt
 
+    def _prepare(self, attempt: CallAttempt, learned: Sequence[ParameterRule]) -> None:
+        """In the client's own protocol if the provider speaks it, else as a chat call."""
+        if self.call.is_native_at(attempt.upstream):
+            own = NATIVE[self.call.api_format]
+            request: NativeRequest = own.request(self.call, attempt.upstream, learned)
+            attempt.native = own.reader
+            attempt.body, attempt.changes, attempt.parameters = request
+            return
+        body, changes = chat_upstream_body(self.call, attempt.upstream, learned)
+        attempt.body, attempt.changes, attempt.parameters = body, changes, body
+
     def _note_refusal(self, attempt: CallAttempt, error: UpstreamError) -> None:
         """Distinguishes a parameter that this model refuses from a call that every model
         refuses."""
-        refused = refused_parameters(error, attempt.body, self.chat.capabilities)
+        refused = refused_parameters(error, attempt.parameters, self.call.capabilities)
         if refused is not None:
             error.status = Status.UNSUPPORTED
             self._refused.setdefault(attempt.model, []).append((refused, error.message))
@@ -324,25 +349,50 @@ class CallExecution:
             raise UpstreamError(
                 Status.BUSY, f"Model '{attempt.model}' is at its concurrency limit."
             ) from None
-        client = self._surroundings.clients[endpoint.protocol]
         attempt.is_sent = True
-        if self.chat.streams:
-            await self._first_choice(attempt, client.stream(endpoint, key, attempt.body))
+        if attempt.native is not None:
+            await self._first_native(attempt, attempt.native, key)
+            return
+        client = self._surroundings.clients[endpoint.protocol]
+        if self.call.streams:
+            events = client.stream(endpoint, key, attempt.body)
+            await self._first_chunk(attempt, events, _chunks(attempt, events), _has_choice)
         else:
             data = await client.complete(endpoint, key, attempt.body)
             attempt.reported = reported_in(data)
             attempt.data = _checked(data)
             attempt.first_byte()
 
-    async def _first_choice(self, attempt: CallAttempt, events: AsyncIterator[Data]) -> None:
-        """Waits for the first chunk with a choice: until then another model may answer, and
-        chunks without choices are held back."""
-        chunks = _chunks(attempt, events)
+    async def _first_native(self, attempt: CallAttempt, reader: Reader, key: str | None) -> None:
+        """The same in the client's own protocol."""
+        client, endpoint = self._surroundings.native, attempt.upstream.endpoint
+        to = address(endpoint, self.call.api_format, self.call.headers)
+        if not self.call.streams:
+            data = await client.complete_native(endpoint, key, attempt.body, to)
+            attempt.reported = reported_in(reader.holder(data))
+            if not reader.is_answer(data):
+                raise UpstreamError(Status.MALFORMED, "The provider's answer has no content.")
+            attempt.data = data
+            attempt.first_byte()
+            return
+        events = client.stream_native(endpoint, key, attempt.body, to)
+        chunks = _native_events(attempt, reader, events)
+        await self._first_chunk(attempt, events, chunks, lambda event: reader.begins(event.data))
+
+    async def _first_chunk(
+        self,
+        attempt: CallAttempt,
+        events: AsyncIterator[Any],
+        chunks: AsyncIterator[Any],
+        begins: Callable[[Any], bool],
+    ) -> None:
+        """Waits for the chunk with which the answer begins: until then another model may answer,
+        and earlier chunks are held back."""
         for stream in (events, chunks):
             self._held.push_async_callback(stream.aclose)  # type: ignore[attr-defined]
         async for data in chunks:
             attempt.first_chunks.append(data)
-            if data["choices"] or len(attempt.first_chunks) >= MOST_WAITING:
+            if begins(data) or len(attempt.first_chunks) >= MOST_WAITING:
                 attempt.chunks = chunks
                 attempt.first_byte()
                 return
@@ -384,7 +434,7 @@ class CallExecution:
         """An upper bound: no token is shorter than a byte. Tokens that the provider adds are
         limited by the context window."""
         window = self.admitted.policy.models[attempt.model].capabilities.context_window
-        return Expected(self.chat.input_tokens, max(window, self.chat.size), self.chat.choices)
+        return Expected(self.call.input_tokens, max(window, self.call.size), self.call.choices)
 
     def _cost(self, model: str, usage: Usage | None) -> int | None:
         """No usage costs nothing, at any price. Without a price, the provider's own cost is used
@@ -406,6 +456,22 @@ class CallExecution:
             for name, other in models.items()
             if other.capabilities.context_window <= size
         }
+
+
+def _has_choice(data: Data) -> bool:
+    return bool(data["choices"])
+
+
+async def _native_events(
+    attempt: CallAttempt, reader: Reader, events: AsyncIterator[NativeEvent]
+) -> AsyncIterator[NativeEvent]:
+    """The events of a stream in the client's own protocol. Usage is recorded wherever it is
+    reported."""
+    async for event in events:
+        attempt.has_spoken = True
+        attempt.reported = merged(attempt.reported, reported_in(reader.holder(event.data)))
+        attempt.is_done = attempt.is_done or reader.ends(event.data)
+        yield event
 
 
 async def _chunks(attempt: CallAttempt, events: AsyncIterator[Data]) -> AsyncIterator[Data]:

@@ -11,17 +11,15 @@ from uuid import uuid4
 import orjson
 
 from experiments.core.eligibility import FallbackPlan
-from experiments.core.endpoints import Protocol
 from experiments.core.money import total
 from experiments.core.policy import Policy
 from experiments.decisions.attempts import Attempted
 from experiments.gateway.admission import Admitted
-from experiments.gateway.chat_request import read_chat
-from experiments.gateway.concurrency import ConcurrencyLimiter
 from experiments.gateway.errors import UpstreamError
-from experiments.gateway.execution import CallExecution, ProviderClient, SharedClients
-from experiments.gateway.litellm_client import LiteLLMDoor
-from experiments.gateway.openai_client import OpenAIDoor, new_session
+from experiments.gateway.execution import CallExecution, SharedClients
+from experiments.gateway.native_client import shared_clients
+from experiments.gateway.openai_client import new_session
+from experiments.gateway.protocols.chat import read_chat
 from experiments.gateway.shadow_capture import answer_of
 from experiments.limits.budgets import Limits, QuotaStatus, Reservation
 from experiments.models import Decision
@@ -58,11 +56,7 @@ class InternalClient:
     def __enter__(self) -> "InternalClient":
         self._runner = asyncio.Runner()
         self._session = self._runner.run(_new_session())
-        clients: dict[Protocol, ProviderClient] = {
-            Protocol.OPENAI: OpenAIDoor(self._session),
-            Protocol.LITELLM: LiteLLMDoor(),
-        }
-        self._surroundings = SharedClients(clients, ConcurrencyLimiter())
+        self._surroundings = shared_clients(self._session)
         return self
 
     def __exit__(

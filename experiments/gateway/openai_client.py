@@ -12,6 +12,7 @@ from experiments.core.provider_addresses import AddressRefusedError
 from experiments.core.text import load_provider_json, storable_value
 from experiments.gateway.chunks import FINISHED, as_chunk
 from experiments.gateway.errors import Status, UpstreamError
+from experiments.gateway.protocols.native import Address
 from experiments.gateway.provider_errors import failure, refusal, reported
 from experiments.gateway.provider_json import TextJoiner
 from experiments.gateway.sse import BYTE_ORDER_MARK, EventTooLongError, events_of, name_of
@@ -39,8 +40,8 @@ class OpenAIDoor:
         self, endpoint: Endpoint, key: str | None, body: dict[str, Any]
     ) -> dict[str, Any]:
         """The response of a call that does not stream. Raises UpstreamError."""
-        async with self._post(endpoint, key, body, None) as response:
-            return _answer(await _read(response, LONGEST_ANSWER), key)
+        async with self.post(endpoint, key, body, None) as response:
+            return _answer(await read_answer(response, LONGEST_ANSWER), key)
 
     async def stream(
         self, endpoint: Endpoint, key: str | None, body: dict[str, Any]
@@ -48,11 +49,11 @@ class OpenAIDoor:
         """Yields each event's data as it arrives, and FINISHED once the provider ends its stream
         properly. Raises UpstreamError; a stream that just stops ends without FINISHED, and its
         reader knows what is missing. Any byte counts as activity, comments included."""
-        async with self._post(endpoint, key, body, endpoint.first_token_seconds) as response:
+        async with self.post(endpoint, key, body, endpoint.first_token_seconds) as response:
             pieces = response.content.iter_any()
             start = await _start(pieces)
             if start[:1] in (b"{", b"[", b"<"):
-                yield as_chunk(_answer(await _read(response, LONGEST_ANSWER, start), key))
+                yield as_chunk(_answer(await read_answer(response, LONGEST_ANSWER, start), key))
                 yield FINISHED
                 return
             try:
@@ -64,28 +65,31 @@ class OpenAIDoor:
                 ) from None
 
     @asynccontextmanager
-    async def _post(
-        self, endpoint: Endpoint, key: str | None, body: dict[str, Any], silence: float | None
+    async def post(
+        self,
+        endpoint: Endpoint,
+        key: str | None,
+        body: dict[str, Any],
+        silence: float | None,
+        to: Address | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """`silence` is how long the provider may send nothing; None means no limit."""
+        """`silence` is how long the provider may send nothing; None means no limit. Without an
+        address, it is a chat call. Raises UpstreamError."""
         timeout = aiohttp.ClientTimeout(
             total=endpoint.total_seconds, sock_connect=endpoint.connect_seconds, sock_read=silence
         )
-        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-        if key:
-            headers["Authorization"] = f"Bearer {key}"
-        url = f"{endpoint.base_url.rstrip('/')}/chat/completions"
+        url = f"{endpoint.base_url.rstrip('/')}/chat/completions" if to is None else to.url
         try:
-            refuse_written_address(endpoint.base_url)
+            refuse_written_address(url)
             async with self._session.post(
                 url,
                 data=orjson.dumps(body),
-                headers=headers,
+                headers=_headers(key, to),
                 timeout=timeout,
                 allow_redirects=False,
             ) as response:
                 if response.status != 200:
-                    raw = await _read(response, LONGEST_ERROR)
+                    raw = await read_answer(response, LONGEST_ERROR)
                     raise refusal(response.status, raw, response.headers, key)
                 yield response
         except AddressRefusedError as error:
@@ -109,7 +113,18 @@ class OpenAIDoor:
             raise UpstreamError(Status.CUT, message) from None
 
 
-async def _read(response: aiohttp.ClientResponse, most: int, start: bytes = b"") -> bytes:
+def _headers(key: str | None, to: Address | None) -> dict[str, str]:
+    headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+    if to is not None:
+        headers |= to.headers
+    if key and (to is None or to.bearer):
+        headers["Authorization"] = f"Bearer {key}"
+    elif key:
+        headers["x-api-key"] = key
+    return headers
+
+
+async def read_answer(response: aiohttp.ClientResponse, most: int, start: bytes = b"") -> bytes:
     """The body, of which `start` is already read. An error's body is cut at `most` bytes; a
     longer response raises UpstreamError."""
     chunks, size = [start], len(start)

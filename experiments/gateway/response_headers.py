@@ -47,7 +47,7 @@ def _headers(
         "arm": row.arm,
         "cost": usd(cost),
         "saving": usd(saving),
-        "fallback": execution.fallback or row.fallback,
+        "fallback": execution.fallback_to(model) or row.fallback,
         "changed": execution.changed,
         "overhead-ms": f"{max(0.0, elapsed_ms - execution.waited_ms):.2f}",
         "budget": ", ".join(

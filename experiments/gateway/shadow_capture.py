@@ -10,7 +10,7 @@ from experiments.core.policy import Method
 from experiments.core.shadowing import is_shadowed, other_of
 from experiments.core.values import Pair
 from experiments.gateway.admission import Admitted
-from experiments.gateway.chat_request import Chat
+from experiments.gateway.protocols.model_call import ModelCall
 from experiments.shadow.queue import ShadowCandidate
 
 LARGEST_BODY = 256 * 1024
@@ -59,9 +59,9 @@ class ResponseAccumulator:
 class ShadowRecorder(ResponseAccumulator):
     """Records one call's request and response."""
 
-    def __init__(self, chat: Chat, admitted: Admitted) -> None:
+    def __init__(self, call: ModelCall, admitted: Admitted) -> None:
         super().__init__()
-        self._chat = chat
+        self._call = call
         self._admitted = admitted
 
     def candidate(self, model: str) -> ShadowCandidate | None:
@@ -70,7 +70,10 @@ class ShadowRecorder(ResponseAccumulator):
         other = other_of(Pair(row.strong_model, row.weak_model), model)
         if other is None or not self._may_read(other):
             return None
-        body = {name: value for name, value in self._chat.body.items() if name not in NOT_ASKED}
+        if self._call.obstacle:
+            return None
+        chat = self._call.chat_body
+        body = {name: value for name, value in chat.items() if name not in NOT_ASKED}
         if len(orjson.dumps(body)) > LARGEST_BODY:
             return None
         return ShadowCandidate(row, model, other, body, self.answer)
@@ -85,14 +88,14 @@ class ShadowRecorder(ResponseAccumulator):
         return judge is None or unavailable.get(judge) != NOT_ALLOWED
 
 
-def recorder_for(chat: Chat, admitted: Admitted) -> ShadowRecorder | None:
+def recorder_for(call: ModelCall, admitted: Admitted) -> ShadowRecorder | None:
     """A call that names its model is not recorded: it has no other model of a pair."""
     row = admitted.decision
     if row.method == Method.DIRECT or not row.strong_model:
         return None
     if not is_shadowed(admitted.policy, row.domain, str(row.pk)):
         return None
-    return ShadowRecorder(chat, admitted)
+    return ShadowRecorder(call, admitted)
 
 
 def answer_of(data: Mapping[str, Any]) -> str:

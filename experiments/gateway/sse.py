@@ -107,3 +107,7 @@ async def events_of(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 def event(data: Any) -> bytes:
     return b"data: " + dumps(data) + b"\n\n"
+
+
+def named_event(name: str, data: Any) -> bytes:
+    return b"event: " + name.encode() + b"\n" + event(data)

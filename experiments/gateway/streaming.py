@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -10,7 +10,7 @@ from django.conf import settings
 from experiments.gateway.asgi import Request
 from experiments.gateway.chunks import Data
 from experiments.gateway.error_responses import answer_to
-from experiments.gateway.errors import Status, UpstreamError
+from experiments.gateway.errors import GatewayError, Status, UpstreamError
 from experiments.gateway.execution import CallAttempt, CallExecution
 from experiments.gateway.response_headers import (
     OWN_KEY,
@@ -21,34 +21,49 @@ from experiments.gateway.response_headers import (
 )
 from experiments.gateway.sse import DONE, KEEP_ALIVE, event
 
+Written = Callable[[CallExecution, CallAttempt], Data]
+Opened = Callable[[CallExecution, CallAttempt], "ChatStream"]
 
-async def answer_whole(request: Request, execution: CallExecution, started: float) -> None:
-    """Raises UpstreamError if no model answers."""
+
+async def answer_whole(
+    request: Request, execution: CallExecution, started: float, written: Written
+) -> None:
+    """`written` is the answer in the client's form. Raises UpstreamError if no model answers."""
     attempt = await execution.open()
-    for choice in attempt.data["choices"]:
+    for choice in choices_of(attempt):
         attempt.written.add(choice.get("message"))
         if execution.recorder:
             execution.recorder.add(choice)
     execution.finished(attempt)
-    data = {**attempt.data, "model": attempt.model}
+    data = written(execution, attempt)
     if wants_explanation(request):
         data[OWN_KEY] = explanation(execution)
     elapsed = (time.perf_counter() - started) * 1e3
     await request.answer(200, data, headers(execution, attempt.model, elapsed))
 
 
-async def answer_stream(request: Request, execution: CallExecution, started: float) -> None:
-    """Raises UpstreamError if no model answers before the response begins; after that, an error
-    is the stream's last event."""
+def choices_of(attempt: CallAttempt) -> list[Data]:
+    """What a complete response says, in the form of chat completions."""
+    if attempt.native is not None:
+        return [{"message": attempt.native.message(attempt.data)}]
+    choices: list[Data] = attempt.data["choices"]
+    return choices
+
+
+async def answer_stream(
+    request: Request, execution: CallExecution, started: float, opened: Opened
+) -> None:
+    """`opened` is the stream in the client's form. Raises UpstreamError if no model answers before
+    the response begins; after that, an error is the stream's last event."""
     async with _Response(request, execution) as response:
         try:
             attempt = await execution.open()
         except Exception as error:
             if not request.has_begun:
                 raise
-            await response.end_with(error)
+            await response.end_with(request.error_event(answer_to(error)))
             return
-        stream = _Stream(execution, attempt)
+        stream = opened(execution, attempt)
         elapsed = (time.perf_counter() - started) * 1e3
         try:
             await response.begin(headers(execution, attempt.model, elapsed))
@@ -59,12 +74,11 @@ async def answer_stream(request: Request, execution: CallExecution, started: flo
             raise
         except Exception as error:
             stream.failed(_as_upstream(error))
-            await response.end_with(error)
+            await response.end_with(stream.error_event(answer_to(error), request.id))
         else:
             stream.finished()
-            if wants_explanation(request):
-                await response.write(event(stream.explained(explanation(execution))))
-            await response.end_with(None)
+            explained = explanation(execution) if wants_explanation(request) else None
+            await response.end_with(stream.ending(explained))
 
 
 def _as_upstream(error: Exception) -> UpstreamError:
@@ -106,12 +120,12 @@ class _Response:
         async with self._lock:
             await self._write(chunk)
 
-    async def end_with(self, error: Exception | None) -> None:
+    async def end_with(self, last: bytes) -> None:
         """No comment follows: none is being sent while the lock is held."""
         async with self._lock:
             if self._comments is not None:
                 self._comments.cancel()
-            await self._request.write(DONE if error is None else event(answer_to(error).body))
+            await self._request.write(last)
             await self._request.end_stream()
 
     async def _comment(self, seconds: float) -> None:
@@ -131,7 +145,7 @@ class _Response:
         self._sent_at = time.monotonic()
 
 
-class _Stream:
+class ChatStream:
     """One model's stream: every chunk carries the model's registered name; usage is sent only if
     the caller requested it."""
 
@@ -174,8 +188,15 @@ class _Stream:
     def _is_complete(self) -> bool:
         return self._attempt.is_done or (bool(self._over) and not self._open)
 
-    def explained(self, how: Any) -> Data:
-        return {**self._frame, "choices": [], OWN_KEY: how}
+    def ending(self, explained: Mapping[str, Any] | None) -> bytes:
+        """What follows the last chunk."""
+        if explained is None:
+            return DONE
+        return event({**self._frame, "choices": [], OWN_KEY: explained}) + DONE
+
+    def error_event(self, error: GatewayError, request_id: str) -> bytes:
+        """What ends a stream that failed."""
+        return event(error.body)
 
     async def _events(self) -> AsyncIterator[Data]:
         for data in self._attempt.first_chunks:
@@ -207,7 +228,7 @@ class _Stream:
 
     def _passed_on(self, data: Data) -> bytes | None:
         data = {**data, "model": self._attempt.model}
-        if not self._execution.chat.wants_usage and "usage" in data:
+        if not self._execution.call.wants_usage and "usage" in data:
             del data["usage"]
             if not data["choices"]:
                 return None

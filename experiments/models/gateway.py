@@ -149,6 +149,15 @@ class ProviderEndpoint(ConfigurationRow):
         "are estimated.",
     )
 
+    native_formats = models.JSONField(
+        "also takes",
+        default=list,
+        blank=True,
+        help_text="Requests that the provider takes as they are, besides chat completions: "
+        "messages (Anthropic's), responses (OpenAI's). Others are translated. OpenAI's own address "
+        "and LiteLLM's anthropic/ models are known.",
+    )
+
     class Meta:
         ordering = ["name"]
         verbose_name = "provider endpoint"
@@ -182,6 +191,7 @@ class ProviderEndpoint(ConfigurationRow):
             concurrency=self.concurrency,
             dropped_parameters=tuple(self.dropped_parameters),
             asks_usage=self.asks_usage,
+            native_formats=tuple(self.native_formats),
         )
 
 

@@ -16,8 +16,8 @@ from experiments.decisions.outcomes import OutcomeReport, record_outcome
 from experiments.decisions.verification import verify
 from experiments.gateway.admission import Admitted, Call, KeyRules, admit
 from experiments.gateway.call_request import asking
-from experiments.gateway.chat_request import read_chat
 from experiments.gateway.in_flight import PROCESS_ENDED, settle_as_estimated
+from experiments.gateway.protocols.chat import read_chat
 from experiments.gateway.settlement import Settlement, settle
 from experiments.limits import circuit_breakers
 from experiments.limits.budgets import Limits, count_request, user_account

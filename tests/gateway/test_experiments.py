@@ -10,8 +10,8 @@ from experiments.decisions.folding import fold_all
 from experiments.decisions.outcomes import OutcomeReport
 from experiments.gateway.admission import Admitted, admit
 from experiments.gateway.call_request import asking
-from experiments.gateway.chat_request import read_chat
 from experiments.gateway.execution import CallExecution
+from experiments.gateway.protocols.chat import read_chat
 from experiments.gateway.response_headers import headers
 from experiments.gateway.settlement import Settlement, settle
 from experiments.limits import circuit_breakers

@@ -10,7 +10,7 @@ from experiments.core.values import Failure
 from experiments.gateway import admission
 from experiments.gateway.admission import Admitted, admit
 from experiments.gateway.call_request import asking
-from experiments.gateway.chat_request import read_chat
+from experiments.gateway.protocols.chat import read_chat
 from experiments.limits import circuit_breakers
 from experiments.models import APIKey, Decision, Domain, Scope
 from experiments.routing.route import StorageUnavailableError

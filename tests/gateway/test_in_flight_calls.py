@@ -20,8 +20,8 @@ from experiments.decisions.outcomes import OutcomeReport, record_outcome
 from experiments.gateway import in_flight, processes
 from experiments.gateway.admission import Admitted, admit
 from experiments.gateway.call_request import asking
-from experiments.gateway.chat_request import read_chat
 from experiments.gateway.in_flight import NOT_STORED, PROCESS_ENDED, sweep_abandoned_calls
+from experiments.gateway.protocols.chat import read_chat
 from experiments.gateway.settlement import Settlement, abandoned, settle
 from experiments.limits import circuit_breakers
 from experiments.models import (

@@ -9,10 +9,10 @@ import openai
 import pytest
 
 from experiments.core.endpoints import Endpoint
-from experiments.gateway.chat_request import read_chat
 from experiments.gateway.errors import CallerError, Status, UpstreamError
 from experiments.gateway.litellm_client import _storable
 from experiments.gateway.litellm_errors import translated
+from experiments.gateway.protocols.chat import read_chat
 from experiments.gateway.provider_errors import refusal
 from tests.gateway.chats import ask, error_of, stream
 from tests.gateway.conftest import Gateway

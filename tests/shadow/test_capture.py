@@ -10,7 +10,8 @@ import pytest
 from experiments.configuration.revisions import revision
 from experiments.gateway.admission import Admitted, admit
 from experiments.gateway.call_request import asking
-from experiments.gateway.chat_request import Chat, read_chat
+from experiments.gateway.protocols.chat import read_chat
+from experiments.gateway.protocols.model_call import ModelCall
 from experiments.gateway.shadow_capture import (
     LARGEST_BODY,
     ResponseAccumulator,
@@ -34,7 +35,7 @@ def _installed(seeded: None) -> Iterator[None]:
 def call(model: str = "router/technical", *, key: Any = None, **body: Any) -> ShadowRecorder | None:
     """The recorder of this call's answer, or None."""
     messages = [{"role": "user", "content": PROMPT}]
-    chat: Chat = read_chat(orjson.dumps({"model": model, "messages": messages, **body}), None)
+    chat: ModelCall = read_chat(orjson.dumps({"model": model, "messages": messages, **body}), None)
     secret = APIKey.issue(str(uuid4()), [Scope.ROUTE], **(key or {})).secret
     [admitted] = admit([asking(chat, secret, "r-1")])
     assert isinstance(admitted, Admitted), admitted

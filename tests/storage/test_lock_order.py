@@ -33,8 +33,8 @@ from experiments.experimentation.edits import edit
 from experiments.gateway import in_flight, processes
 from experiments.gateway.admission import Admitted, admit
 from experiments.gateway.call_request import asking
-from experiments.gateway.chat_request import read_chat
 from experiments.gateway.in_flight import sweep_abandoned_calls
+from experiments.gateway.protocols.chat import read_chat
 from experiments.gateway.settlement import Settlement, settle
 from experiments.lab.actions import explore
 from experiments.lab.share_calibration import calibrate

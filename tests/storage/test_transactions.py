@@ -11,7 +11,7 @@ from django.utils import timezone
 from experiments.decisions.group_commit import _Waiting, _write_together
 from experiments.gateway.admission import Admitted, admit
 from experiments.gateway.call_request import asking
-from experiments.gateway.chat_request import read_chat
+from experiments.gateway.protocols.chat import read_chat
 from experiments.limits import circuit_breakers
 from experiments.models import APIKey, Circuit, Decision, KeyUsage, Rollup, Scope
 from experiments.routing.route import (
