@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.utils import flatten_fieldsets
 from django.db import models
 from django.db.models import Max
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
@@ -187,6 +188,14 @@ class ConfigurationAdmin(PageAdmin):
         return found, counts, set() if protected else needed, protected
 
     # Forms that know the version they show
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Columns that no part names are in a last one, so that a new column needs no line here."""
+        parts = list(super().get_fieldsets(request, obj))
+        named = {*flatten_fieldsets(parts), self.opts.pk.name}
+        columns = (column for column in self.opts.concrete_fields if column.editable)
+        rest = [column.name for column in columns if column.name not in named]
+        return [*parts, ("More", {"fields": rest})] if rest else parts
 
     def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         return self._prepared(request, super().get_form(request, *args, **kwargs))

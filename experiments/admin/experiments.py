@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import flatten_fieldsets
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
@@ -22,7 +23,7 @@ from experiments.admin.experiment_glance import glance
 from experiments.admin.experiment_steps import steps_of
 from experiments.admin.steps import Step, SteppedAdmin
 from experiments.admin.submits import ConfirmationRequired, posted
-from experiments.configuration.experiment_locks import JUDGED, LOCKED
+from experiments.configuration.experiment_locks import LOCKED
 from experiments.experimentation.checklists import checklist
 from experiments.experimentation.lifecycle import LifecycleError, begin_phase
 from experiments.experimentation.planning import propose
@@ -88,9 +89,9 @@ class ExperimentAdmin(SteppedAdmin, ConfigurationAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         if obj is None or obj.is_draft:
             return []
-        fields = [name for _, part in self.fieldsets for name in _flat(part["fields"])]
+        fields = flatten_fieldsets(self.get_fieldsets(request, obj))
         if obj.status in ACTIVE:
-            return ["key", *(name for name in fields if name in {*LOCKED, *JUDGED})]
+            return ["key", *(name for name in fields if name in LOCKED)]
         return [name for name in fields if name not in FREE]
 
     def get_formset_kwargs(
@@ -194,10 +195,6 @@ class ExperimentAdmin(SteppedAdmin, ConfigurationAdmin):
             "back": self.url_of(row),
         }
         return TemplateResponse(request, "admin/experiments/experiment/new_phase.html", context)
-
-
-def _flat(fields: Any) -> list[str]:
-    return [name for field in fields for name in (field if isinstance(field, tuple) else [field])]
 
 
 def _show_only(inline: Any) -> None:

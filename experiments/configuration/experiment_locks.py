@@ -7,35 +7,25 @@
 from collections.abc import Iterator
 from decimal import Decimal
 
-from experiments.configuration.document import Document
+from experiments.configuration.rows import keys_in
+from experiments.configuration.shapes import (
+    Document,
+    DomainDocument,
+    ExperimentDocument,
+    Part,
+    RouterDocument,
+)
 from experiments.core.judging import METRIC
 from experiments.core.policy import Method
 
 RUNNING = ("running", "paused")
 STOPPED = "stopped"
-DETECTION = ("keywords", "patterns", "min_confidence", "examples")
-SELECTION = (
-    "preferred_models",
-    "required_capabilities",
-    "required_certifications",
-    "min_accuracy_score",
-)
-ROUTER = ("kind", "arguments", "checkpoint", "enabled")
+DETECTION = keys_in(DomainDocument, Part.DETECTION)
+SELECTION = keys_in(DomainDocument, Part.SELECTION)
+ROUTER = keys_in(RouterDocument, Part.SCORING)
 PAIR = ("strong", "weak")
-LOCKED = ("domain", "unit_kind", "namespace", "namespace_start", "namespace_end", "audit_share")
-JUDGED = (
-    "alpha",
-    "metrics",
-    "target_effect",
-    "min_units",
-    "min_days",
-    "cost_cap",
-    "prior_sd",
-    "planned_units",
-    "tuning_sample_size",
-    "window_days",
-)
-STILL = ("seed", "arms")
+LOCKED = keys_in(ExperimentDocument, Part.ASSIGNMENT, Part.VERDICT)
+STILL = keys_in(ExperimentDocument, Part.PHASE)
 
 
 class LockedError(Exception):
@@ -71,7 +61,7 @@ def _violations(before: Document, after: Document) -> Iterator[str]:
 
 
 def _of_experiment(key: str, before: Document, after: Document) -> Iterator[str]:
-    for name in (*LOCKED, *JUDGED):
+    for name in LOCKED:
         if before.get(name, after[name]) != after[name]:  # older documents have fewer names
             yield f"Experiment '{key}' is running: its {name} cannot change until it is stopped."
     if after["coverage"] < before["coverage"]:
@@ -88,7 +78,7 @@ def _of_stopped(before: Document, after: Document) -> Iterator[str]:
         later = after["experiments"].get(key)
         if experiment["status"] != STOPPED or later is None:
             continue
-        for name in (*LOCKED, *JUDGED, *STILL):
+        for name in (*LOCKED, *STILL):
             if experiment.get(name, later[name]) != later[name]:
                 yield (
                     f"Experiment '{key}' is stopped: its {name} cannot change. "

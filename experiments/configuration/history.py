@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from django.db.models import Q
 
-from experiments.configuration.document import MODEL_FIELDS
 from experiments.configuration.revisions import changes_of
+from experiments.configuration.rows import keys_of
+from experiments.configuration.shapes import ModelDocument
 from experiments.core.differences import Change
 from experiments.core.policy import domain_flag
 from experiments.models import Experiment, PolicyRevision
@@ -24,7 +25,7 @@ SUBJECTS = {
     "routers": "Router",
     "settings": "Routing settings",
 }
-MODEL_KEYS = {*MODEL_FIELDS, "endpoint", "prices"}
+MODEL_KEYS = {each.key for each in keys_of(ModelDocument)}
 EXPERIMENT_STEPS = {"status", "phase", "coverage"}
 LONGEST = 80
 MANY = 6

@@ -3,13 +3,15 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import date
 from decimal import Decimal
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db.models import Max
 
-from experiments.configuration.document import Document
+from experiments.configuration.shapes import Document
 from experiments.core import policy as core
 from experiments.core.catalog import Model, ModelCapabilities, ModelMetrics
 from experiments.core.detection import DomainConfig
@@ -30,12 +32,25 @@ from experiments.storage.lab_files import with_local_paths
 
 NANO_PER_DOLLAR = 1_000_000_000
 RUNNING = "running"
+T = TypeVar("T")
 SWITCHES = {
     "cost_tracking": "routellm_cost_tracking",
     "performance_monitoring": "routellm_performance_monitoring",
     "ab_testing": "routellm_a_b_testing",
     "quality_feedback": "routellm_quality_feedback",
     "dynamic_threshold": "routellm_dynamic_threshold",
+}
+
+# Capabilities in a document, and the fields of `ModelCapabilities`.
+CAPABILITY_FIELDS = {
+    "function_calling": "supports_function_calling",
+    "structured_output": "supports_structured_output",
+    "streaming": "supports_streaming",
+    "vision": "vision_capable",
+    "audio": "audio_capable",
+    "code": "code_specialized",
+    "tools": "supports_tools",
+    "json_mode": "supports_json_mode",
 }
 
 
@@ -154,6 +169,19 @@ def build_policy(number: int, document: Document) -> core.Policy:
     )
 
 
+def from_document(kind: type[T], document: Document, **given: Any) -> T:
+    """A value of `core` with the document's values of the same names, lists as tuples.
+
+    What an older revision does not have keeps its default.
+    """
+    values = {
+        each.name: tuple(value) if isinstance(value := document[each.name], list) else value
+        for each in fields(kind)  # type: ignore[arg-type]
+        if each.name in document and each.name not in given
+    }
+    return kind(**values, **given)
+
+
 def _shadowing(routing: Document) -> core.Shadowing:
     """Revisions from before shadow calls have none of these values."""
     return core.Shadowing(
@@ -164,10 +192,7 @@ def _shadowing(routing: Document) -> core.Shadowing:
 
 
 def _endpoint(name: str, endpoint: Document) -> Endpoint:
-    lists = {
-        field: tuple(endpoint.get(field, ())) for field in ("dropped_parameters", "native_formats")
-    }
-    return Endpoint(name=name, **{**endpoint, "protocol": Protocol(endpoint["protocol"]), **lists})
+    return from_document(Endpoint, endpoint, name=name, protocol=Protocol(endpoint["protocol"]))
 
 
 def _upstream(
@@ -186,9 +211,7 @@ def _upstream(
 
 
 def _parameter_rule(name: str, rule: Document) -> ParameterRule:
-    lists = ("model_patterns", "only_values", "except_values")
-    values = {**rule, "action": Action(rule["action"]), **{key: tuple(rule[key]) for key in lists}}
-    return ParameterRule(name=name, **values)
+    return from_document(ParameterRule, rule, name=name, action=Action(rule["action"]))
 
 
 def _share(percentage: str) -> int:
@@ -196,60 +219,46 @@ def _share(percentage: str) -> int:
 
 
 def _flag(key: str, flag: Document) -> core.FlagRule:
-    return core.FlagRule(
+    return from_document(
+        core.FlagRule,
+        flag,
         key=key,
         share=_share(flag["percentage"]),
-        seed=flag["seed"],
         allow=frozenset(entry["unit_hash"] for entry in flag["allow"]),
         deny=frozenset(entry["unit_hash"] for entry in flag["deny"]),
     )
 
 
 def _domain(name: str, domain: Document, flag: core.FlagRule) -> core.Domain:
-    return core.Domain(
-        config=DomainConfig(
-            name,
-            tuple(domain["keywords"]),
-            tuple(domain["patterns"]),
-            tuple(domain["preferred_models"]),
-            tuple(domain["required_capabilities"]),
-            tuple(domain["required_certifications"]),
-            domain["min_accuracy_score"],
-        ),
+    return from_document(
+        core.Domain,
+        domain,
+        config=from_document(DomainConfig, domain, name=name),
         flag=flag,
         policy=routing_policy(domain["policy"]),
-        min_confidence=domain["min_confidence"],
-        calibrated_threshold=domain["calibrated_threshold"],
-        prompt_storage=domain["prompt_storage"],
-        shadow_share=domain.get("shadow_share", 0.0),
-        rubric=domain.get("rubric", ""),
     )
 
 
 def routing_policy(policy: Document) -> core.RoutingPolicy:
     steps = tuple(core.Step(**step) for step in policy.get("between", ()))
-    values = {key: value for key, value in policy.items() if key != "between"}
-    return core.RoutingPolicy(**{**values, "method": core.Method(policy["method"]), "steps": steps})
+    return from_document(
+        core.RoutingPolicy, policy, method=core.Method(policy["method"]), steps=steps
+    )
 
 
 def _experiment(key: str, experiment: Document) -> core.Experiment:
-    namespace = experiment["namespace"]
-    return core.Experiment(
+    name = experiment["namespace"]
+    return from_document(
+        core.Experiment,
+        experiment,
         key=key,
-        phase=experiment["phase"],
-        seed=experiment["seed"],
         arms=tuple(
-            core.Arm(arm["name"], routing_policy(arm["policy"]), arm["weight"], arm["is_control"])
+            from_document(core.Arm, arm, policy=routing_policy(arm["policy"]))
             for arm in experiment["arms"]
         ),
-        coverage=experiment["coverage"],
-        domain=experiment["domain"],
-        namespace=core.Namespace(
-            namespace, experiment["namespace_start"], experiment["namespace_end"]
-        )
-        if namespace
+        namespace=core.Namespace(name, experiment["namespace_start"], experiment["namespace_end"])
+        if name
         else None,
-        audit_share=experiment["audit_share"],
         by_request=experiment["unit_kind"] == "request",
     )
 
@@ -271,12 +280,12 @@ def _slow_ms(rollout: Document) -> float | None:
 
 
 def _router(name: str, router: Document) -> core.Router:
-    return core.Router(
+    return from_document(
+        core.Router,
+        router,
         name=name,
-        kind=router["kind"],
         local=router["kind"] in LOCAL_KINDS,
         checkpoint=router["checkpoint"] or None,
-        timeout_seconds=router["timeout_seconds"],
         arguments=with_local_paths(router["arguments"]),
     )
 
@@ -308,30 +317,19 @@ def _day(value: str | None) -> date | None:
 
 
 def _model(name: str, model: Document) -> Model:
-    can: set[str] = set(model["capabilities"])
-    return Model(
+    can = {of: name in model["capabilities"] for name, of in CAPABILITY_FIELDS.items()}
+    return from_document(
+        Model,
+        model,
         name=name,
-        provider=model["provider"],
-        capabilities=ModelCapabilities(
+        capabilities=from_document(
+            ModelCapabilities,
+            model,
             supported_tasks=tuple(model["tasks"]),
-            context_window=model["context_window"],
-            supports_function_calling="function_calling" in can,
-            supports_structured_output="structured_output" in can,
-            supports_streaming="streaming" in can,
-            languages=tuple(model["languages"]),
             max_tokens=model["max_output_tokens"],
-            domains=tuple(model["domains"]),
-            vision_capable="vision" in can,
-            audio_capable="audio" in can,
-            code_specialized="code" in can,
-            supports_tools="tools" in can,
-            supports_json_mode="json_mode" in can,
-            accuracy_score=model["accuracy_score"],
-            speed_rating=model["speed_rating"],
-            certifications=tuple(model["certifications"]),
+            **can,
         ),
         # If no price has a start or an end, the first one is valid on any day.
         cost=core.cost_of(_price(model["prices"][0]) if model["prices"] else None),
         metrics=ModelMetrics(model["latency_p50_ms"], model["latency_p95_ms"]),
-        is_available=model["is_available"],
     )

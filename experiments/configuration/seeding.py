@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from django.conf import settings
 
+from experiments.configuration.policy_store import CAPABILITY_FIELDS
 from experiments.configuration.prices import refresh_prices
 from experiments.configuration.revisions import revision
 from experiments.configuration.roles import seed_roles
@@ -47,16 +48,6 @@ SWITCHES = {
         OFF,
         "A domain's threshold follows its calibrated strong share.",
     ),
-}
-CAPABILITIES = {
-    "function_calling": "supports_function_calling",
-    "structured_output": "supports_structured_output",
-    "streaming": "supports_streaming",
-    "vision": "vision_capable",
-    "audio": "audio_capable",
-    "code": "code_specialized",
-    "tools": "supports_tools",
-    "json_mode": "supports_json_mode",
 }
 
 
@@ -133,7 +124,7 @@ def _model_row(model: Model, endpoint: ProviderEndpoint | None) -> LanguageModel
         context_window=can.context_window,
         max_output_tokens=can.max_tokens,
         tasks=list(can.supported_tasks),
-        capabilities=[name for name, field in CAPABILITIES.items() if getattr(can, field)],
+        capabilities=[name for name, field in CAPABILITY_FIELDS.items() if getattr(can, field)],
         languages=list(can.languages),
         domains=list(can.domains),
         certifications=list(can.certifications),

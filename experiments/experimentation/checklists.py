@@ -5,8 +5,9 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
-from experiments.configuration.document import WATCHED, current_document
+from experiments.configuration.document import current_document
 from experiments.configuration.policy_store import build_policy
+from experiments.configuration.shapes import WATCHED
 from experiments.core.bucketing import weights_problem
 from experiments.core.choice import pair_of
 from experiments.core.money import price_on

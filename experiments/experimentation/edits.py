@@ -2,9 +2,10 @@
 
 from datetime import datetime
 
-from experiments.configuration.document import Document, experiment_document
+from experiments.configuration.document import experiment_document
 from experiments.configuration.experiment_section import write_values
 from experiments.configuration.revisions import Author, revision
+from experiments.configuration.shapes import Document
 from experiments.experimentation.lifecycle import LifecycleError, start_phase
 from experiments.models import Experiment
 from experiments.storage.transactions import retried

@@ -6,43 +6,15 @@ from datetime import datetime
 from typing import Any
 
 from experiments.analysis.experiment.verdict_codes import Outcome
-from experiments.configuration.document import ARM_FIELDS, fields, policy_document
+from experiments.configuration.document import experiment_document
 from experiments.configuration.revisions import Author, revision
+from experiments.configuration.rows import document_of, keys_of, queryset, write
+from experiments.configuration.shapes import ArmDocument, ExperimentDocument, PolicyDocument
 from experiments.experimentation.checklists import arm_checks, cap_at_start, checklist
 from experiments.models import Arm, Domain, Experiment, Phase
 from experiments.models.base import new_seed
 from experiments.storage.transactions import retried
 
-CLONED = (
-    "hypothesis",
-    "owner",
-    "domain",
-    "unit_kind",
-    "coverage",
-    "namespace",
-    "namespace_start",
-    "namespace_end",
-    "alpha",
-    "power",
-    "target_effect",
-    "expected_loss",
-    "min_units",
-    "min_days",
-    "cost_cap",
-    "prior_sd",
-    "planned_units",
-    "window_days",
-    "audit_share",
-)
-POLICY_COLUMNS = (
-    "method",
-    "router",
-    "threshold",
-    "strong_model",
-    "weak_model",
-    "epsilon",
-    "between",
-)
 DRAFT, RUNNING = Experiment.Status.DRAFT, Experiment.Status.RUNNING
 PAUSED, STOPPED = Experiment.Status.PAUSED, Experiment.Status.STOPPED
 
@@ -196,16 +168,9 @@ def clone(experiment: Experiment, key: str, author: Author) -> Experiment:
 
     Raises ValidationError for an invalid key.
     """
-    copy = Experiment(key=key, **{name: getattr(experiment, name) for name in CLONED})
-    copy.full_clean()
+    copy = Experiment(key=key)
     with revision(author, f"Cloned experiment {experiment.key} as {key}"):
-        copy.save()
-        for arm in experiment.arms.all():
-            twin = Arm(experiment=copy, **fields(arm, (*ARM_FIELDS, "position")))
-            _copy_policy(arm, twin)
-            twin.save()
-        for metric in experiment.metrics.all():
-            copy.metrics.create(metric=metric.metric, role=metric.role, margin=metric.margin)
+        write(ExperimentDocument, copy, experiment_document(experiment), f"experiments.{key}")
     return copy
 
 
@@ -259,19 +224,16 @@ def _ship_to(arm: Arm, domain: Domain) -> None:
 
 
 def _copy_policy(source: Arm, target: Domain | Arm) -> None:
-    for name in POLICY_COLUMNS:
-        setattr(target, name, getattr(source, name))
+    for each in keys_of(PolicyDocument):
+        setattr(target, each.column, getattr(source, each.column))
 
 
 def _open_phase(experiment: Experiment, now: datetime) -> None:
-    arms = [
-        {**fields(arm, ARM_FIELDS), "policy": policy_document(arm)}
-        for arm in experiment.arms.select_related("router", "strong_model", "weak_model")
-    ]
+    arms = queryset(ArmDocument, Arm).filter(experiment=experiment)
     Phase.objects.create(
         experiment=experiment,
         number=experiment.phase,
         seed=experiment.seed,
-        arms=arms,
+        arms=[document_of(ArmDocument, arm) for arm in arms],
         started_at=now,
     )

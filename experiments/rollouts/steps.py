@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from django.db.models import Q
 
-from experiments.configuration.document import WATCHED
+from experiments.configuration.shapes import WATCHED
 from experiments.models import Experiment, Flag, Rollout
 
 HALF = Decimal(50)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from django.db.models import Prefetch
 
-from experiments.configuration.document import WATCHED, rollout_document
+from experiments.configuration.shapes import WATCHED, is_counted
 from experiments.models import Rollout, RolloutStep
 from experiments.rollouts.monitoring import seen_by
 from experiments.rollouts.steps import PlannedStep, steps_of
@@ -132,6 +132,5 @@ def _entered(step: PlannedStep, history: tuple[RolloutStep, ...]) -> datetime | 
 
 
 def _shares(row: Rollout) -> Shares:
-    document = rollout_document(row)
-    control = float(document["control_percentage"]) if document["counted"] else 0.0
+    control = float(row.control_percentage) if is_counted(row) else 0.0
     return Shares(float(row.flag.percentage), control)
