@@ -120,7 +120,8 @@ class KeyRules(NamedTuple):
 class Call(NamedTuple):
     """One chat call to admit. `named` are the registered models the caller requests, in that
     order, without routing; `listed` are the fallbacks the caller prefers to ours; `parameters`
-    is the call as sent. `obstacle` is what only an endpoint of `api_format` can carry."""
+    is the call as sent. `obstacle` is what only an endpoint of `api_format` can carry; `stores`:
+    the caller insists that the response is kept."""
 
     request: RouteRequest
     rules: KeyRules
@@ -131,6 +132,7 @@ class Call(NamedTuple):
     parameters: Mapping[str, Any] = {}
     api_format: ApiFormat = ApiFormat.CHAT
     obstacle: str = ""
+    stores: bool = False
 
 
 class Admitted(NamedTuple):
@@ -241,6 +243,12 @@ def _prepare(policy: Policy, expected: Expected, call: Call, down: Down) -> Prep
     if call.rules.domains and row.domain not in call.rules.domains:
         raise NotAllowedError(
             "domain_not_allowed", f"This key may not send prompts of the domain '{row.domain}'."
+        )
+    if call.stores and policy.domains[row.domain].prompt_storage != "text":
+        raise NotAllowedError(
+            "storage_not_allowed",
+            f"The domain '{row.domain}' does not store the text of prompts, so the response cannot "
+            "be kept. Send 'store': false, or store texts in the domain's settings.",
         )
     return Prepared(call, row, _course(call, row), unavailable, down.learned)
 

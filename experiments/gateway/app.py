@@ -1,17 +1,20 @@
-"""The ASGI application below /v1/: chat completions, messages and the list of models."""
+"""The ASGI application below /v1/: calls in every protocol, and the list of models."""
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 from urllib.parse import unquote
 
 import aiohttp
 
 from experiments.access.cors import preflight_headers
 from experiments.core.text import find_unstorable
+from experiments.gateway import stored_responses
 from experiments.gateway.asgi import (
+    OPENAI_ERRORS,
     ClientDisconnectedError,
     ErrorForm,
     Receive,
@@ -38,6 +41,8 @@ from experiments.gateway.openai_client import new_session
 from experiments.gateway.protocols.chat import read_chat
 from experiments.gateway.protocols.messages import error_body, read_messages
 from experiments.gateway.protocols.model_call import ModelCall
+from experiments.gateway.protocols.responses import SESSION_HEADERS, continued, read_responses
+from experiments.gateway.protocols.responses import error_event as responses_error_event
 from experiments.gateway.response_headers import (
     OWN_KEY,
     error_headers,
@@ -55,12 +60,18 @@ log = logging.getLogger("switchyard.gateway")
 
 CHAT = "/v1/chat/completions"
 MESSAGES = "/v1/messages"
+RESPONSES = "/v1/responses"
 MODELS = "/v1/models"
 SESSION_HEADER = "x-session-id"
-CHECKED_HEADERS = (*KEY_HEADERS, SESSION_HEADER, "anthropic-version", "anthropic-beta")
+CHECKED_HEADERS = (
+    *(*KEY_HEADERS, SESSION_HEADER),
+    *("anthropic-version", "anthropic-beta", *SESSION_HEADERS),
+)
 ANTHROPIC_ERRORS = ErrorForm(
     error_body, lambda error, request_id: named_event("error", error_body(error, request_id))
 )
+RESPONSES_ERRORS = ErrorForm(OPENAI_ERRORS.body, responses_error_event)
+ERROR_FORMS = {MESSAGES: ANTHROPIC_ERRORS, RESPONSES: RESPONSES_ERRORS}
 
 
 def _read_chat(raw: bytes, request: Request) -> ModelCall:
@@ -71,9 +82,14 @@ def _read_messages(raw: bytes, request: Request) -> ModelCall:
     return read_messages(raw, request.headers.get(SESSION_HEADER), request.headers)
 
 
+def _read_responses(raw: bytes, request: Request) -> ModelCall:
+    return read_responses(raw, request.headers.get(SESSION_HEADER), request.headers)
+
+
 CALLS: dict[str, Callable[[bytes, Request], ModelCall]] = {
     CHAT: _read_chat,
     MESSAGES: _read_messages,
+    RESPONSES: _read_responses,
 }
 
 
@@ -89,8 +105,7 @@ class Gateway:
         request = Request(scope, receive, send)
         try:
             request.always = security_headers(scope)
-            if request.path.startswith(MESSAGES):
-                request.error_form = ANTHROPIC_ERRORS
+            request.error_form = _error_form(request.path)
             await self._route(request)
         except ClientDisconnectedError:
             return
@@ -114,6 +129,8 @@ class Gateway:
         if read := CALLS.get(path):
             _require(method, "POST")
             await self._call(request, read)
+        elif path.startswith(f"{RESPONSES}/"):
+            await self._kept_response(request, path[len(RESPONSES) + 1 :])
         elif path == MODELS or path.startswith(f"{MODELS}/"):
             _require(method, "GET")
             await self._models(request, unquote(path[len(MODELS) + 1 :]))
@@ -128,15 +145,42 @@ class Gateway:
         data = await self.db_worker.run(lambda: listing(key(), name))
         await request.answer(200, data, {})
 
+    async def _kept_response(self, request: Request, rest: str) -> None:
+        """`GET` and `DELETE /v1/responses/{id}`, `GET …/input_items`, `POST …/cancel`."""
+        response_id, _, below = unquote(rest).partition("/")
+        secret, method = secret_of(request.headers), request.method
+        if below == "cancel":
+            _require(method, "POST")
+            text = "Only background responses can be cancelled. Close the connection instead."
+            raise CallerError(400, text, code="unsupported_parameter")
+        if below not in ("", "input_items"):
+            raise CallerError(404, f"There is nothing at {request.path}.", code="unknown_url")
+        deletes = method == "DELETE" and not below
+        if not deletes:
+            _require(method, "GET")
+
+        def work() -> dict[str, Any]:
+            key = key_of(secret, KeyScope.ROUTE)
+            if deletes:
+                return stored_responses.delete(response_id, key.pk)
+            kept = stored_responses.load(response_id, key.pk)
+            return stored_responses.listed(kept.items) if below else kept.response
+
+        await request.answer(200, await self.db_worker.run(work), {})
+
     async def _call(self, request: Request, read: Callable[[bytes, Request], ModelCall]) -> None:
         started = time.perf_counter()
         identify = _identify(request)
         call = read(await request.body(), request)
+        if call.previous is not None:
+            call = await self._continued(request, call, identify)
         shared = self._shared()
         admitted = await self.db_worker.admit(call_factory(call, identify, request.id))
         execution = CallExecution(call, admitted, shared)
         try:
             execution.recorder = recorder_for(call, admitted)
+            if stored_responses.is_kept(call, admitted):
+                execution.keeper = partial(self._keep, call, admitted.charge.key_id)
             await request.unless_hung_up(_answer(request, execution, started))
         except Exception as error:
             if request.has_begun or isinstance(error, ClientDisconnectedError):
@@ -144,6 +188,26 @@ class Gateway:
             await _refuse(request, execution, error, started)
         finally:
             self._settle(execution)
+
+    async def _continued(
+        self, request: Request, call: ModelCall, identify: Callable[[], Principal]
+    ) -> ModelCall:
+        """The call with the conversation of the kept response before it."""
+        previous = call.previous or ""
+
+        def look() -> stored_responses.KeptResponse:
+            return stored_responses.load(previous, identify().rules.key_id)
+
+        kept = await self.db_worker.run(look)
+        session = request.headers.get(SESSION_HEADER)
+        return continued(call, kept.conversation, session, request.headers)
+
+    async def _keep(self, call: ModelCall, key_id: int, response: dict[str, Any]) -> None:
+        """The client gets its answer even if it cannot be kept."""
+        try:
+            await self.db_worker.run(lambda: stored_responses.keep(call, response, key_id))
+        except Exception:
+            log.exception("A response could not be kept")
 
     def _settle(self, execution: CallExecution) -> None:
         try:
@@ -187,6 +251,11 @@ async def _refuse(
     elapsed = (time.perf_counter() - started) * 1e3
     own = {OWN_KEY: explanation(execution)} if wants_explanation(request) else {}
     await request.answer_error(answer, error_headers(execution, elapsed), own)
+
+
+def _error_form(path: str) -> ErrorForm:
+    forms = (form for start, form in ERROR_FORMS.items() if path.startswith(start))
+    return next(forms, OPENAI_ERRORS)
 
 
 def _require(method: str, allowed: str) -> None:

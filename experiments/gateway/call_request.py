@@ -89,6 +89,7 @@ def call_factory(call: ModelCall, identify: Callable[[], Principal], request_id:
             parameters=call.parameters,
             api_format=call.api_format,
             obstacle=call.obstacle,
+            stores=call.stores is True,
         )
 
     return ask

@@ -10,12 +10,16 @@ from experiments.gateway.execution import CallAttempt, CallExecution
 from experiments.gateway.protocols.messages_answers import MessagesWriter, whole_message
 from experiments.gateway.protocols.model_call import Body, ModelCall
 from experiments.gateway.protocols.native import NativeEvent, Reader
+from experiments.gateway.protocols.responses_answers import ResponsesWriter, whole_response
 from experiments.gateway.response_headers import OWN_KEY
 from experiments.gateway.streaming import ChatStream
 
 
 class StreamWriter(Protocol):
-    """Writes the chunks of a chat completion in another form."""
+    """Writes the chunks of a chat completion in another form. `whole` is the answer, once it has
+    ended, if the protocol's last event has it."""
+
+    whole: Body | None
 
     def __init__(self, call: ModelCall, model: str) -> None: ...
 
@@ -27,8 +31,14 @@ class StreamWriter(Protocol):
 
 
 Whole = Callable[[ModelCall, Body, str, Usage | None], Body]
-WHOLE: dict[ApiFormat, Whole] = {ApiFormat.MESSAGES: whole_message}
-WRITERS: dict[ApiFormat, type[StreamWriter]] = {ApiFormat.MESSAGES: MessagesWriter}
+WHOLE: dict[ApiFormat, Whole] = {
+    ApiFormat.MESSAGES: whole_message,
+    ApiFormat.RESPONSES: whole_response,
+}
+WRITERS: dict[ApiFormat, type[StreamWriter]] = {
+    ApiFormat.MESSAGES: MessagesWriter,
+    ApiFormat.RESPONSES: ResponsesWriter,
+}
 
 
 def answer_in_form(execution: CallExecution, attempt: CallAttempt) -> Body:
@@ -60,6 +70,10 @@ class TranslatedStream(ChatStream):
 
     def error_event(self, error: GatewayError, request_id: str) -> bytes:
         return self._writer.error(error, request_id)
+
+    @property
+    def whole(self) -> Body | None:
+        return self._writer.whole
 
     def _passed_on(self, data: Body) -> bytes | None:
         return self._writer.feed(data) or None
@@ -94,6 +108,11 @@ class NativeStream(ChatStream):
 
     def error_event(self, error: GatewayError, request_id: str) -> bytes:
         return self._writer.error(error, request_id)
+
+    @property
+    def whole(self) -> Body | None:
+        response = self._last.data.get("response") if self._last else None
+        return response if isinstance(response, dict) else None
 
     @property
     def _is_complete(self) -> bool:

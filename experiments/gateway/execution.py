@@ -6,7 +6,7 @@ random wait; then the next model is called. Once a stream has begun, nothing is 
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
@@ -126,6 +126,7 @@ class CallExecution:
         self.error = ""
         self.waited_ms = 0.0
         self.recorder: ShadowRecorder | None = None
+        self.keeper: Callable[[Data], Awaitable[None]] | None = None
         self._surroundings = shared
         self._changes: tuple[Change, ...] = ()
         self._refused: dict[str, list[tuple[Refused, str]]] = {}
@@ -196,6 +197,11 @@ class CallExecution:
                 is_fallback = model != self.admitted.decision.model
                 return await self._patiently(model, rules, is_fallback=is_fallback)
         raise error
+
+    async def keep(self, answer: Data | None) -> None:
+        """Keeps the answer for calls that continue it, if that is asked for and allowed."""
+        if self.keeper is not None and answer is not None:
+            await self.keeper(answer)
 
     async def close(self) -> None:
         """Ends what still runs: a stream's connection and its slot."""

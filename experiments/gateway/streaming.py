@@ -36,6 +36,7 @@ async def answer_whole(
             execution.recorder.add(choice)
     execution.finished(attempt)
     data = written(execution, attempt)
+    await execution.keep(data)
     if wants_explanation(request):
         data[OWN_KEY] = explanation(execution)
     elapsed = (time.perf_counter() - started) * 1e3
@@ -78,7 +79,9 @@ async def answer_stream(
         else:
             stream.finished()
             explained = explanation(execution) if wants_explanation(request) else None
-            await response.end_with(stream.ending(explained))
+            last = stream.ending(explained)
+            await execution.keep(stream.whole)
+            await response.end_with(last)
 
 
 def _as_upstream(error: Exception) -> UpstreamError:
@@ -193,6 +196,11 @@ class ChatStream:
         if explained is None:
             return DONE
         return event({**self._frame, "choices": [], OWN_KEY: explained}) + DONE
+
+    @property
+    def whole(self) -> Data | None:
+        """The answer as a whole, if the protocol has it in its last event."""
+        return None
 
     def error_event(self, error: GatewayError, request_id: str) -> bytes:
         """What ends a stream that failed."""

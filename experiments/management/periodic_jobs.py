@@ -17,6 +17,7 @@ from experiments.decisions.folding import fold_all
 from experiments.decisions.pruning import prune
 from experiments.experimentation.daily_results import record_all
 from experiments.formatting import plural
+from experiments.gateway import stored_responses
 from experiments.gateway.in_flight import sweep_abandoned_calls
 from experiments.lab.share_calibration import calibrate
 from experiments.models import Flag
@@ -45,6 +46,10 @@ def _prune(due: datetime, report: Report) -> None:
 
 def _prune_logins(due: datetime, report: Report) -> None:
     report(f"Deleted {plural(logins.prune(due - LOGINS_KEPT), 'login attempt')}.")
+
+
+def _prune_responses(due: datetime, report: Report) -> None:
+    report(f"Deleted {plural(stored_responses.prune(due), 'stored response')}.")
 
 
 def _refresh_prices(due: datetime, report: Report) -> None:
@@ -109,6 +114,12 @@ JOBS = (
         Daily(3, 30),
         f"Deletes login attempts older than {LOGINS_KEPT.days} days.",
         _prune_logins,
+    ),
+    Job(
+        "prune_responses",
+        Daily(3, 45),
+        "Deletes responses kept longer than RESPONSE_RETENTION_DAYS.",
+        _prune_responses,
     ),
     Job(
         "refresh_prices",

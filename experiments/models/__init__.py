@@ -31,6 +31,7 @@ from experiments.models.roles import OfferedPermission
 from experiments.models.rollouts import Rollout, RolloutStep
 from experiments.models.routers import Router
 from experiments.models.shadows import OwnCall, ShadowPair
+from experiments.models.stored_responses import StoredResponse
 from experiments.models.sums import MetricSum, Rollup, RollupBin, UnitSum
 from experiments.models.tasks import BackgroundTask, PeriodicJob
 from experiments.models.write_probes import WriteProbe
@@ -83,6 +84,7 @@ __all__ = [
     "Scope",
     "ServingProcess",
     "ShadowPair",
+    "StoredResponse",
     "UnitSum",
     "WriteProbe",
 ]

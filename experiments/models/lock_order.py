@@ -38,6 +38,7 @@ from experiments.models import (
     RollupBin,
     ServingProcess,
     ShadowPair,
+    StoredResponse,
     UnitSum,
 )
 
@@ -59,6 +60,7 @@ LOCK_ORDER: tuple[tuple[type[models.Model], ...], ...] = (
     (RecordedOutcome,),
     (ServingProcess,),
     (ProcessSuspicion,),
+    (StoredResponse,),
 )
 CONFIGURATION = 0
 

@@ -70,6 +70,7 @@ class MessagesWriter:
         self._kind = ""
         self._tools = ToolCallSequence()
         self._reason = "end_turn"
+        self.whole: Body | None = None
 
     def feed(self, data: Body) -> bytes:
         parts = [] if self._has_begun else [self._begin()]

@@ -37,6 +37,9 @@ class ModelCall:
     last user turn. `parameters` are the request's, under the names of chat completions. `headers`
     are those that a provider of the same protocol gets too.
 
+    `keeps_responses` is whether the protocol has responses that are kept; `stores` is what the
+    client says about it, `previous` the kept response that this call continues.
+
     `awaits_tool` is whether the call continues a tool loop: its last turn is a tool's result."""
 
     body: Mapping[str, Any]
@@ -57,6 +60,9 @@ class ModelCall:
     translation: Translation | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     awaits_tool: bool = False
+    keeps_responses: bool = False
+    stores: bool | None = None
+    previous: str | None = None
 
     @property
     def obstacle(self) -> str:
