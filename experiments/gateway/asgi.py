@@ -73,19 +73,28 @@ class Request:
                 return b"".join(chunks)
 
     async def unless_hung_up(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """The result of `work`, which is cancelled if the client disconnects. Raises
-        HungUpError."""
-        task, watch = asyncio.ensure_future(work), asyncio.ensure_future(self._hang_up())
-        try:
-            await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                raise ClientDisconnectedError
-            return task.result()
-        finally:
-            watch.cancel()
-            if not task.done():
+        """The result of `work`, which runs in this task and is cancelled if the client disconnects.
+        Raises ClientDisconnectedError."""
+        task = asyncio.current_task()
+        watch = asyncio.ensure_future(self._hang_up())
+        is_over = has_hung_up = False
+
+        def cancel(_: object) -> None:
+            nonlocal has_hung_up
+            if not is_over and task is not None:
+                has_hung_up = True
                 task.cancel()
-                await asyncio.wait({task})
+
+        watch.add_done_callback(cancel)
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if has_hung_up and task is not None and task.uncancel() == 0:
+                raise ClientDisconnectedError from None
+            raise
+        finally:
+            is_over = True
+            watch.cancel()
 
     async def answer(self, status: int, data: Any, headers: Mapping[str, str]) -> None:
         body = dumps(data)
@@ -117,8 +126,8 @@ class Request:
     async def write(self, chunk: bytes) -> None:
         await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
 
-    async def end_stream(self) -> None:
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+    async def end_stream(self, last: bytes = b"") -> None:
+        await self._send({"type": "http.response.body", "body": last, "more_body": False})
 
     async def _begin(self, status: int, headers: Mapping[str, str]) -> None:
         self.has_begun = True

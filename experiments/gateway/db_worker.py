@@ -56,15 +56,8 @@ class _Job(NamedTuple):
     is_call: bool
     waited_before: float
 
-    def deliver(self, answer: Any, unheard: Callable[[Any], None] = lambda _: None) -> None:
-        """Runs in the loop's thread. `unheard` receives a result that no caller waits for any
-        more."""
-        try:
-            self.loop.call_soon_threadsafe(self._set, answer, unheard)
-        except RuntimeError:  # the loop has ended
-            unheard(answer)
-
-    def _set(self, answer: Any, unheard: Callable[[Any], None]) -> None:
+    def set(self, answer: Any, unheard: "Unheard") -> None:
+        """Runs in the loop's thread."""
         if self.future.done():
             unheard(answer)
         elif isinstance(answer, BaseException):
@@ -73,9 +66,32 @@ class _Job(NamedTuple):
             self.future.set_result(answer)
 
 
+# Receives a result that no caller waits for any more.
+Unheard = Callable[[Any], None]
+
+
+def _deliver(answers: Sequence[tuple[_Job, Any]], unheard: Unheard = lambda _: None) -> None:
+    """Wakes each event loop once for all its jobs."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Job, Any]]] = {}
+    for job, answer in answers:
+        by_loop.setdefault(job.loop, []).append((job, answer))
+    for loop, own in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_set_all, own, unheard)
+        except RuntimeError:  # the loop has ended
+            for _, answer in own:
+                unheard(answer)
+
+
+def _set_all(answers: Sequence[tuple[_Job, Any]], unheard: Unheard) -> None:
+    for job, answer in answers:
+        job.set(answer, unheard)
+
+
 class DatabaseWorker:
     def __init__(self) -> None:
         self._jobs: deque[_Job] = deque()
+        self._notifying: set[asyncio.AbstractEventLoop] = set()
         self._ended: list[Settlement] = []
         self._serving: set[UUID] = set()
         self._oldest = 0.0
@@ -102,14 +118,24 @@ class DatabaseWorker:
 
     async def _answer_to(self, work: Callable[..., Any], *, is_call: bool) -> Any:
         """A call that waits too long for the database is abandoned."""
+        loop = asyncio.get_running_loop()
         patience = settings.DATABASE_BUSY_SECONDS + GRACE_SECONDS
-        before, future = self._meter.seconds(), self._ask(work, is_call=is_call)
+        before, future = self._meter.seconds(), self._ask(loop, work, is_call=is_call)
+
+        def abandon() -> None:
+            nonlocal timer
+            if future.done():
+                return
+            if self._meter.seconds() - before >= settings.DATABASE_BUSY_SECONDS:
+                future.set_exception(StorageUnavailableError())
+            else:
+                timer = loop.call_later(patience, abandon)
+
+        timer = loop.call_later(patience, abandon)
         try:
-            while not (await asyncio.wait({future}, timeout=patience))[0]:
-                if self._meter.seconds() - before >= settings.DATABASE_BUSY_SECONDS:
-                    raise StorageUnavailableError
-            return future.result()
+            return await future
         finally:
+            timer.cancel()
             future.cancel()
 
     def settle(self, settlement: Settlement) -> None:
@@ -137,14 +163,23 @@ class DatabaseWorker:
         if thread is not None:
             thread.join()
 
-    def _ask(self, work: Callable[..., Any], *, is_call: bool) -> "asyncio.Future[Any]":
-        loop = asyncio.get_running_loop()
+    def _ask(
+        self, loop: asyncio.AbstractEventLoop, work: Callable[..., Any], *, is_call: bool
+    ) -> "asyncio.Future[Any]":
+        """The thread is notified once for all calls that arrive in one turn of the loop, so it
+        admits them together."""
         future: asyncio.Future[Any] = loop.create_future()
+        self._jobs.append(_Job(loop, future, work, is_call, self._meter.seconds()))
+        if loop not in self._notifying:
+            self._notifying.add(loop)
+            loop.call_soon(self._notify, loop)
+        return future
+
+    def _notify(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._notifying.discard(loop)
         with self._changed:
             self._start()
-            self._jobs.append(_Job(loop, future, work, is_call, self._meter.seconds()))
             self._changed.notify()
-        return future
 
     def _start(self) -> None:
         """Starts with the first call: threads do not survive the server's fork."""
@@ -219,10 +254,8 @@ class DatabaseWorker:
             answers = _attempt(lambda: admit([job.work for job in calls]))
         if isinstance(answers, BaseException):
             answers = [answers] * len(calls)
-        for job, answer in zip(calls, answers, strict=True):
-            if isinstance(answer, Admitted):
-                self._serving.add(answer.decision.pk)
-            job.deliver(answer, self._unheard)
+        self._serving |= {each.decision.pk for each in answers if isinstance(each, Admitted)}
+        _deliver(list(zip(calls, answers, strict=True)), self._unheard)
 
     def _unheard(self, answer: Any) -> None:
         """The caller disconnected before its call was admitted: no model is called."""
@@ -290,14 +323,14 @@ class DatabaseWorker:
 def _answer_one(job: _Job) -> None:
     if not _is_late(job):
         with waiting_budget(_budget(job)):
-            job.deliver(_attempt(job.work))
+            _deliver([(job, _attempt(job.work))])
 
 
 def _is_late(job: _Job) -> bool:
     """Whether the database delayed the job for so long that it is refused."""
     is_late = _budget(job) < settings.DATABASE_BUSY_SECONDS / 10
     if is_late:
-        job.deliver(OperationalError("The database was busy with other calls for too long."))
+        _deliver([(job, OperationalError("The database was busy with other calls for too long."))])
     return is_late
 
 

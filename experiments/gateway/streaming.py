@@ -21,6 +21,8 @@ from experiments.gateway.response_headers import (
 )
 from experiments.gateway.sse import DONE, KEEP_ALIVE, event
 
+MOST_UNSENT = 64 * 1024  # bytes of a stream that wait to be sent
+
 Written = Callable[[CallExecution, CallAttempt], Data]
 Opened = Callable[[CallExecution, CallAttempt], "ChatStream"]
 
@@ -97,55 +99,86 @@ class _Response:
 
     The response begins with the first chunk, when the answering model is known. If that takes
     longer than the period, the response begins with a comment and the headers that are already
-    known; another model may still answer."""
+    known; another model may still answer.
+
+    Chunks that arrived together are sent together: `_sender` runs as soon as the task that writes
+    them waits for more. Writing to a socket costs more than all other work on a chunk."""
 
     def __init__(self, request: Request, execution: CallExecution) -> None:
         self._request = request
         self._execution = execution
-        self._lock = asyncio.Lock()
+        self._loop = asyncio.get_running_loop()
         self._sent_at = time.monotonic()
-        self._comments: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._unsent: list[bytes] = []
+        self._unsent_size = 0
+        self._sender: asyncio.Task[None] | None = None
+        self._is_sending = False
+        self._failure: Exception | None = None
 
     async def __aenter__(self) -> "_Response":
         if seconds := settings.GATEWAY_KEEPALIVE_SECONDS:
-            self._comments = asyncio.ensure_future(self._comment(seconds))
+            self._timer = self._loop.call_later(seconds, self._after_silence, seconds)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._comments is not None:
-            self._comments.cancel()
+        self._stop_comments()
+        if self._sender is not None:
+            self._sender.cancel()
 
     async def begin(self, named: Mapping[str, str]) -> None:
-        async with self._lock:
-            await self._begin(named)
-
-    async def write(self, chunk: bytes) -> None:
-        async with self._lock:
-            await self._write(chunk)
-
-    async def end_with(self, last: bytes) -> None:
-        """No comment follows: none is being sent while the lock is held."""
-        async with self._lock:
-            if self._comments is not None:
-                self._comments.cancel()
-            await self._request.write(last)
-            await self._request.end_stream()
-
-    async def _comment(self, seconds: float) -> None:
-        while True:
-            await asyncio.sleep(max(0.0, self._sent_at + seconds - time.monotonic()))
-            async with self._lock:
-                if time.monotonic() >= self._sent_at + seconds:
-                    await self._begin(early_headers(self._execution))
-                    await self._write(KEEP_ALIVE)
-
-    async def _begin(self, named: Mapping[str, str]) -> None:
         if not self._request.has_begun:
             await self._request.begin_stream(named)
 
-    async def _write(self, chunk: bytes) -> None:
-        await self._request.write(chunk)
-        self._sent_at = time.monotonic()
+    async def write(self, chunk: bytes) -> None:
+        self._add(chunk)
+        if self._unsent_size >= MOST_UNSENT and self._sender is not None:
+            await asyncio.wait({self._sender})  # the client reads slower than the model writes
+
+    async def end_with(self, last: bytes) -> None:
+        """No comment follows."""
+        self._stop_comments()
+        if self._is_sending and self._sender is not None:
+            await asyncio.wait({self._sender})
+        if self._failure is not None:
+            raise self._failure
+        await self._request.end_stream(self._taken() + last)
+
+    def _add(self, chunk: bytes) -> None:
+        if self._failure is not None:
+            raise self._failure
+        self._unsent.append(chunk)
+        self._unsent_size += len(chunk)
+        if self._sender is None:
+            self._sender = self._loop.create_task(self._send())
+
+    def _taken(self) -> bytes:
+        chunks, self._unsent, self._unsent_size = self._unsent, [], 0
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def _send(self) -> None:
+        try:
+            while self._unsent:
+                self._is_sending = True
+                await self.begin(early_headers(self._execution))
+                await self._request.write(self._taken())
+                self._sent_at = time.monotonic()
+        except Exception as error:
+            self._failure = error
+        finally:
+            self._sender, self._is_sending = None, False
+
+    def _after_silence(self, seconds: float) -> None:
+        """While something is being sent the client is not waiting."""
+        left = self._sent_at + seconds - time.monotonic()
+        if left <= 0 and self._sender is None and self._failure is None:
+            self._add(KEEP_ALIVE)
+        wait = left if left > 0 else seconds
+        self._timer = self._loop.call_later(wait, self._after_silence, seconds)
+
+    def _stop_comments(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 class ChatStream:

@@ -1,9 +1,11 @@
 """After the first byte nothing is retried, the usage is counted, and callers may disconnect."""
 
 import json
+import socket
 import time
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import openai
@@ -69,6 +71,44 @@ def test_stream_whose_last_choice_has_ended_may_say_more(client: openai.OpenAI, 
     stub.behave(LANES["plain"].strong_name, events=events, times=1)
     streamed = stream(client, LANES["plain"].model)
     assert (streamed.text, streamed.error) == ("Yes", None)
+
+
+def test_chunks_that_arrive_together_are_sent_together(gateway: Gateway, stub: Stub) -> None:
+    """Writes to a socket cost more than anything else that is done for a chunk."""
+    lane = LANES["plain"]
+    words = [{"choices": [{"index": 0, "delta": {"content": f"{n} "}}]} for n in range(40)]
+    whole = "".join(f"data: {json.dumps(word)}\n\n" for word in words) + "data: [DONE]\n\n"
+    stub.behave(lane.strong_name, pieces=[whole], times=1)
+    frames = frames_of(gateway, {"model": lane.model, "messages": turns(), "stream": True})
+    assert len(frames) <= 5
+    assert b"".join(frames).count(b"data: ") == len(words) + 1
+
+
+def test_chunks_that_arrive_later_are_sent_later(gateway: Gateway, stub: Stub) -> None:
+    lane = LANES["plain"]
+    stub.behave(lane.strong_name, pause=0.1, times=1)
+    frames = frames_of(gateway, {"model": lane.model, "messages": turns(), "stream": True})
+    assert all(frame.count(b"data: ") <= 2 for frame in frames)  # the last one comes with [DONE]
+
+
+def frames_of(gateway: Gateway, body: dict[str, Any]) -> list[bytes]:
+    """The chunks of an HTTP response, as they are framed."""
+    address, raw = urlsplit(gateway.base_url), json.dumps(body).encode()
+    head = (
+        f"POST {address.path}/chat/completions HTTP/1.1\r\nHost: {address.netloc}\r\n"
+        f"Authorization: Bearer {secret_of('plain')}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(raw)}\r\n\r\n"
+    )
+    frames = []
+    with socket.create_connection((address.hostname or "", address.port or 0), 20) as connection:
+        connection.sendall(head.encode() + raw)
+        reader = connection.makefile("rb")
+        while reader.readline().strip():
+            pass
+        while size := int(reader.readline(), 16):
+            frames.append(reader.read(size))
+            reader.readline()
+    return frames
 
 
 def test_disconnecting_stops_a_stream_and_bills_what_was_sent(gateway: Gateway, stub: Stub) -> None:
