@@ -57,7 +57,10 @@ class Price:
     def cost_of(self, usage: Usage) -> int:
         """Nano-dollars for one call, rounded half up."""
         tokens = self._plain(usage.input_tokens, usage.output_tokens)
-        tokens += sum(count * difference for count, difference in self._differences(usage) if count)
+        if usage.has_parts:
+            tokens += sum(
+                count * difference for count, difference in self._differences(usage) if count
+            )
         return self._rounded(tokens)
 
     def _plain(self, input_tokens: int, output_tokens: int) -> int:

@@ -25,5 +25,10 @@ class Usage(NamedTuple):
     reported_cost: int | None = None
 
     @property
+    def has_parts(self) -> bool:
+        """Whether some of the tokens may have a price of their own."""
+        return any((*self[2:4], *self[5:9]))
+
+    @property
     def total(self) -> int:
         return self.input_tokens + self.output_tokens

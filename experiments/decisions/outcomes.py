@@ -7,6 +7,7 @@ is locked meanwhile: what was there before, and so what a sum has to change by, 
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -19,7 +20,7 @@ from experiments.decisions.lookup import DecisionNotFoundError, DecisionPrunedEr
 from experiments.decisions.running_totals import Known, RunningTotals
 from experiments.models import Decision, Feedback, Metric, Outcome
 from experiments.models.experiments import BUILT_IN_METRICS
-from experiments.storage.bulk_sql import insert, present
+from experiments.storage.bulk_sql import insertion, present, run
 from experiments.storage.transactions import run_transaction
 
 QUALITY = unit_totals.QUALITY
@@ -139,16 +140,19 @@ def enter_outcomes(
     known = Outcome.objects.in_bulk(present(Outcome, "decision_id", decisions))
     rated = present(Feedback, "decision_id", decisions)
     ratings = list(_ratings(rated, {QUALITY})) if rated else []
-    totals = RunningTotals()
+    totals, new = RunningTotals(), []
     for decision_id, decision in decisions.items():
         report, before = reports[decision_id], known.get(decision_id)
         if before is not None and _rank(_report_of(before)) >= _rank(report):
             continue
         after = _outcome(decision, report, received_at, answers.get(decision_id))
-        _replace(before, after)
-        quality = _combined(ratings, decision_id, QUALITY)
+        if before is None:
+            new.append(after)
+        else:
+            after.save(force_update=True)
+        quality = _combined(ratings, decision_id, QUALITY) if ratings else None
         totals.update_outcome(decision, Known(before, quality), Known(after, quality))
-    totals.flush()
+    run([*([insertion(new)] if new else ()), *totals.insertions()])
 
 
 def _outcome(
@@ -159,7 +163,7 @@ def _outcome(
     if answer is not None:
         costs = _really(costs, answer, report)
     return Outcome(
-        decision=decision,
+        decision_id=decision.pk,
         received_at=received_at,
         model=answer.model if answer and answer.model != decision.model else "",
         **report._asdict(),
@@ -172,13 +176,6 @@ def _really(costs: ActualCosts, answer: FinalAnswer, report: OutcomeReport) -> A
     if report.success is False and costs.cost_baseline is not None:
         return ActualCosts(answer.cost, None, None, answer.cost)
     return costs._replace(cost=answer.cost)
-
-
-def _replace(before: Outcome | None, after: Outcome) -> None:
-    if before is None:
-        insert(after)
-    else:
-        after.save(force_update=True)
 
 
 def actual_costs(
@@ -196,20 +193,21 @@ def actual_costs(
         return ActualCosts(None, None, None, None)
     prices, expected = decision.detail["prices"], decision.detail["output_tokens"]
     read = decision.input_tokens if input_tokens is None else input_tokens
-
-    def cost(model: str) -> int | None:
+    models = (
+        decision.model,
+        decision.strong_model,
+        decision.weak_model,
+        decision.baseline_model,
+    )
+    costs: dict[str, int | None] = {}
+    for model in dict.fromkeys(models):  # usually two
         if model not in prices:
-            return None
+            costs[model] = None
+            continue
         written = expected[model] if output_tokens is None else output_tokens
         used = (usage or Usage(0, 0))._replace(input_tokens=read, output_tokens=written)
-        return _price(prices[model]).cost_of(used)
-
-    return ActualCosts(
-        cost=cost(decision.model),
-        cost_strong=cost(decision.strong_model),
-        cost_weak=cost(decision.weak_model),
-        cost_baseline=cost(decision.baseline_model),
-    )
+        costs[model] = _price(tuple(prices[model].items())).cost_of(used)
+    return ActualCosts(*map(costs.__getitem__, models))
 
 
 def record_feedback(ratings: Sequence[Rating], received_at: datetime) -> list[Refusal | None]:
@@ -333,6 +331,9 @@ def _rank(report: OutcomeReport) -> tuple[Any, ...]:
     return tuple((value is not None, value) if value is not None else (False,) for value in report)
 
 
-def _price(stored: Mapping[str, Any]) -> Price:
+@lru_cache(maxsize=1024)
+def _price(items: tuple[tuple[str, Any], ...]) -> Price:
+    """A price as a decision stores it. Decisions share few of them."""
+    stored = dict(items)
     parts: dict[str, Any] = {of: stored.get(name) for name, of in PARTS.items()}
     return Price(stored["input"], stored["output"], stored["request"], **parts)

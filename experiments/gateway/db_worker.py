@@ -121,6 +121,7 @@ class DatabaseWorker:
         loop = asyncio.get_running_loop()
         patience = settings.DATABASE_BUSY_SECONDS + GRACE_SECONDS
         before, future = self._meter.seconds(), self._ask(loop, work, is_call=is_call)
+        timer: asyncio.TimerHandle
 
         def abandon() -> None:
             nonlocal timer

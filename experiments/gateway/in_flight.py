@@ -13,7 +13,7 @@ from experiments.decisions.outcomes import OutcomeReport, enter_outcomes, lock_d
 from experiments.gateway import processes
 from experiments.limits.budgets import Reservation
 from experiments.models import Attempt, Decision, InFlightCall
-from experiments.storage.bulk_sql import Insertion, delete, insert_all, insertion, present
+from experiments.storage.bulk_sql import Insertion, appended, delete, insert_all, present
 from experiments.storage.transactions import (
     ConcurrentUpdateError,
     is_unavailable,
@@ -31,19 +31,20 @@ BATCH = 200
 
 def begin(process: UUID, calls: Iterable[tuple[Decision, Reservation]]) -> Insertion:
     """The rows of admitted calls, to be written with their decisions."""
-    return insertion(
+    return appended(
+        InFlightCall,
         [
-            InFlightCall(
-                decision_id=decision.pk,
-                process_id=process,
-                started_at=decision.created_at,
-                key_id=charge.key_id,
-                by_minute=charge.limits.by_minute,
-                tokens=charge.tokens,
-                cost=charge.cost,
-            )
+            {
+                "decision_id": decision.pk,
+                "process_id": process,
+                "started_at": decision.created_at,
+                "key_id": charge.key_id,
+                "by_minute": charge.limits.by_minute,
+                "tokens": charge.tokens,
+                "cost": charge.cost,
+            }
             for decision, charge in calls
-        ]
+        ],
     )
 
 

@@ -29,7 +29,7 @@ from experiments.limits.circuit_breakers import CallResult, record
 from experiments.limits.learned_parameters import Refusal, remember
 from experiments.models import Attempt, Decision, InFlightCall
 from experiments.shadow.queue import ShadowCandidate, queue
-from experiments.storage.bulk_sql import insert_all
+from experiments.storage.bulk_sql import Row, appended, run
 from experiments.storage.transactions import (
     is_conflict,
     is_over_limit,
@@ -138,7 +138,8 @@ def _enter(settlements: Sequence[Settlement]) -> None:
     known = lock_decisions(ours, {pk: each.decision for pk, each in ours.items()})
     if interrupted:
         Attempt.objects.filter(decision_id__in=interrupted, status=INTERRUPTED).delete()
-    insert_all([row for pk, each in ours.items() if pk in known for row in _rows(each)])
+    rows = [row for pk, each in ours.items() if pk in known for row in _rows(each)]
+    run([appended(Attempt, rows)] if rows else [])
     remove(in_flight)
     _enter_outcomes(known, ours)
     record([result for each in ours.values() for result in _results(each)], datetime.now(UTC))
@@ -152,17 +153,18 @@ def _enter_outcomes(known: Mapping[UUID, Decision], settlements: Mapping[UUID, S
     enter_outcomes(known, reports, datetime.now(UTC), answers)
 
 
-def _rows(settlement: Settlement) -> list[Attempt]:
+def _rows(settlement: Settlement) -> list[Row]:
     return [
-        Attempt(decision_id=settlement.decision.pk, number=number, **_columns(attempt))
+        {"decision_id": settlement.decision.pk, "number": number, **_columns(attempt)}
         for number, attempt in enumerate(settlement.attempts, start=1)
     ]
 
 
-def _columns(attempt: Attempted) -> Mapping[str, object]:
+def _columns(attempt: Attempted) -> Row:
     values = attempt._asdict()
     del values["counts_for_breaker"]
-    return {**values, "changes": [change._asdict() for change in attempt.changes]}
+    values["changes"] = [change._asdict() for change in attempt.changes]
+    return values
 
 
 def _results(settlement: Settlement) -> list[CallResult]:

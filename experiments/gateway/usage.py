@@ -33,6 +33,7 @@ _CACHE_WRITE = (
 _BY_LIFETIME = ("cache_creation", "cache_creation_token_details")  # Anthropic, LiteLLM
 _ANTHROPIC = ("cache_creation_input_tokens", "cache_read_input_tokens", "cache_creation")
 _REASONING = ("reasoning_tokens", "thoughtsTokenCount")
+_PLAIN = frozenset(("prompt_tokens", "completion_tokens", "total_tokens"))
 _HIGHEST_COST = 1_000_000 * NANO  # no call costs a million dollars
 
 
@@ -128,12 +129,28 @@ def _can_be_true(usage: Usage, expected: Expected, written: OutputCounter) -> bo
 
 def read_usage(reported: Reported) -> Usage | None:
     """The reported usage in normal form; None without counts of input and output."""
+    if (plain := _read_plain(reported)) is not None:
+        return plain
     read, wrote = _first(reported, _INPUT), _first(reported, _OUTPUT)
     if wrote is None and "promptTokenCount" in reported:
         wrote = 0  # Gemini leaves out counts of zero
     if read is None or wrote is None:
         return None
     return _Reader(reported, read, wrote).usage()
+
+
+def _read_plain(reported: Reported) -> Usage | None:
+    """OpenAI's three counts and nothing else, which most providers report: there is nothing to
+    interpret. None for any other form."""
+    if any(name not in _PLAIN and value is not None for name, value in reported.items()):
+        return None
+    read, wrote = reported.get("prompt_tokens"), reported.get("completion_tokens")
+    total = reported.get("total_tokens")
+    if type(read) is not int or type(wrote) is not int or read < 0 or wrote < 0:
+        return None
+    if total is not None and (type(total) is not int or not 0 <= total <= read + wrote):
+        return None
+    return Usage(read, wrote)
 
 
 class _Reader:

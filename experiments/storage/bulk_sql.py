@@ -5,7 +5,9 @@ call of `run`, which on PostgreSQL is one round trip for all tables."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import cache, lru_cache
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -31,19 +33,28 @@ class Insertion(NamedTuple):
 
 def insertion(rows: Sequence[models.Model]) -> Insertion:
     """New rows of one model, at least one. Reads and writes nothing."""
-    adapters, database = _adapters(type(rows[0])), _database()
-    values = [
-        [adapt(getattr(row, name), database) for name, adapt in adapters.items()] for row in rows
-    ]
-    return Insertion(type(rows[0]), tuple(adapters), values)
+    model, database = type(rows[0]), _database()
+    columns = _columns(model)
+    read, conversions = _reader(model), _conversions(model, columns)
+    values = [_converted(list(read(row)), conversions, database) for row in rows]
+    return Insertion(model, columns, values)
 
 
 def appended(model: type[models.Model], rows: Sequence[Row]) -> Insertion:
     """New rows that all name the same columns, at least one; the others get the database's
     default. Reads and writes nothing."""
-    adapters, database, columns = _adapters(model), _database(), tuple(rows[0])
-    values = [[adapters[name](row[name], database) for name in columns] for row in rows]
+    columns, database = tuple(rows[0]), _database()
+    conversions = _conversions(model, columns)
+    values = [_converted([row[name] for name in columns], conversions, database) for row in rows]
     return Insertion(model, columns, values)
+
+
+def _converted(
+    values: list[Any], conversions: "Conversions", database: BaseDatabaseWrapper
+) -> list[Any]:
+    for place, adapt in conversions:
+        values[place] = adapt(values[place], database)
+    return values
 
 
 def run(insertions: Sequence[Insertion]) -> None:
@@ -175,6 +186,29 @@ def _adapters(model: type[models.Model]) -> Mapping[str, Adapter]:
     return {str(field.column): _adapter(field) for field in fields}
 
 
+@cache
+def _columns(model: type[models.Model]) -> tuple[str, ...]:
+    return tuple(_adapters(model))
+
+
+@cache
+def _reader(model: type[models.Model]) -> Callable[[models.Model], tuple[Any, ...]]:
+    """Reads the columns of a row, of which there are at least two."""
+    read: Callable[[models.Model], tuple[Any, ...]] = attrgetter(*_columns(model))
+    return read
+
+
+Conversions = Sequence[tuple[int, Adapter]]
+
+
+@lru_cache(maxsize=256)
+def _conversions(model: type[models.Model], columns: tuple[str, ...]) -> Conversions:
+    """The places of those columns that the driver does not take as they are."""
+    adapters = _adapters(model)
+    found = [(place, adapters[name]) for place, name in enumerate(columns)]
+    return [(place, adapt) for place, adapt in found if adapt is not _as_it_is]
+
+
 def _adapter(field: Any) -> Adapter:
     if isinstance(field, models.ForeignKey):
         return _adapter(field.target_field)
@@ -213,7 +247,14 @@ def _uuid(value: Any, database: BaseDatabaseWrapper) -> str | None:
 
 
 def _datetime(value: Any, database: BaseDatabaseWrapper) -> Any:
+    """A time in UTC becomes the text that Django stores, in a tenth of the time."""
+    if type(value) is datetime and value.tzinfo is UTC and _stores_utc_as_text(database):
+        return value.replace(tzinfo=None).isoformat(" ")
     return database.ops.adapt_datetimefield_value(value)
+
+
+def _stores_utc_as_text(database: BaseDatabaseWrapper) -> bool:
+    return database.vendor == "sqlite" and database.timezone is UTC
 
 
 def _date(value: Any, database: BaseDatabaseWrapper) -> Any:

@@ -240,6 +240,20 @@ def test_all_output_is_counted(delta: dict[str, Any]) -> None:
     assert written.tokens == 2
 
 
+COUNTS = (None, 0, 7, 12, 19, 25, -1, True, 7.0, "7", 2**70)
+
+
+@pytest.mark.parametrize("read", COUNTS)
+@pytest.mark.parametrize("wrote", COUNTS)
+@pytest.mark.parametrize("total", COUNTS)
+def test_openais_plain_counts_read_like_all_others(read: Any, wrote: Any, total: Any) -> None:
+    """The short way for three counts and the way for all forms (here with a count of zero cached
+    tokens, which says nothing) find the same."""
+    plain = {"prompt_tokens": read, "completion_tokens": wrote, "total_tokens": total}
+    long_way = read_usage({**plain, "num_cached_tokens": 0})
+    assert read_usage(plain) == (long_way and long_way._replace(cached_tokens=None))
+
+
 PRICE = Price(
     input_per_million=1_000_000,
     output_per_million=10_000_000,

@@ -1,5 +1,7 @@
 """Hand-written SQL has the same effect as the ORM, logged or not."""
 
+from datetime import UTC, datetime, timedelta
+from datetime import timezone as fixed
 from uuid import uuid4
 
 import pytest
@@ -9,7 +11,7 @@ from django.utils import timezone
 
 from experiments.models import Circuit, Decision, InFlightCall, Outcome, Rollup
 from experiments.routing.route import RouteRequest, route
-from experiments.storage.bulk_sql import delete, insert, insert_all, present, put
+from experiments.storage.bulk_sql import appended, delete, insert, insert_all, present, put
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
@@ -43,6 +45,19 @@ def test_present_values_are_returned_in_the_requested_order() -> None:
         assert present(Decision, "id", asked, locks=True) == [second, first]
     assert present(Outcome, "decision_id", asked) == []
     assert present(Decision, "id", []) == []
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        datetime(2026, 1, 2, 3, 4, 5, 6, UTC),
+        datetime(2026, 1, 2, tzinfo=UTC),
+        datetime(2026, 1, 2, 3, 4, tzinfo=fixed(timedelta(hours=2))),
+    ],
+)
+def test_times_are_stored_as_django_stores_them(at: datetime) -> None:
+    [[stored]] = appended(Circuit, [{"window_at": at}]).values
+    assert stored == connection.ops.adapt_datetimefield_value(at)
 
 
 def test_put_replaces_existing_values() -> None:
