@@ -11,30 +11,24 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
 from experiments.analysis.learning.claims import Claim, ClaimProcess
-from experiments.analysis.learning.comparison import (
-    Compared,
-    compare_routers,
-    expected_gains,
-    serves_next,
+from experiments.analysis.learning.comparison import Compared
+from experiments.analysis.learning.gain_model import GainModel, Gains
+from experiments.analysis.learning.gain_model import GainModel, Gains
+from experiments.analysis.learning.rounds import (
+    PAIRS_AT_FULL_RATE,
+    ROUND_EVERY,
+    LabeledRequests,
+    bet_on_pairs,
+    choose,
+    first_of_unit,
+    fit,
 )
-from experiments.analysis.learning.gain_model import GainModel, Gains, Labels, newest
-from experiments.analysis.learning.threshold_tables import (
-    ENOUGH_SCORES,
-    MOVED_EVERY,
-    ShareKeeper,
-    recency_weights,
-    recent_rows,
-    table_for_share,
-)
+from experiments.analysis.learning.threshold_tables import ShareKeeper, recent_rows
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Rows = NDArray[np.intp]
-
-ROUND_EVERY = MOVED_EVERY
-PAIRS_AT_FULL_RATE = 400
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +130,6 @@ class _Run:
         self.units = traffic.model.units[order]
         self.gain = (traffic.strong - traffic.weak)[order]
         self.flat = flat
-        self.place = np.argsort(order)
         self.random = _Policy(count, self.rules.share, flat[:1])
         self.shipped = _Policy(count, self.rules.share, traffic.cold)
         self.learned = _Policy(count, self.rules.share, traffic.cold)
@@ -158,40 +151,27 @@ class _Run:
 
     def _round(self, start: int, stop: int) -> Gains:
         """Fit on all labels of the first `start` requests; compare; choose."""
-        labels = self._labels(start)
-        gains = self.traffic.model.gains(labels, self.order[:stop])
-        paired = np.flatnonzero(self.pairs[:start])
-        held_out = gains.held_out[:start].astype(np.float64)
-        expected = self._expected(held_out, labels, gains)
-        compared = compare_routers(
-            held_out, self.scores[:start], expected, paired, self.gain[paired]
+        requests = self._requests(start)
+        fitted = fit(self.traffic.model, requests, self.order[:stop])
+        chosen = choose(fitted, requests, self.process, serving=self.serving)
+        self.serving = chosen.serving
+        pairs = int(self.pairs[:start].sum())
+        self.rounds.append(RoundLine(start, pairs, *chosen))
+        return fitted.gains
+
+    def _requests(self, start: int) -> LabeledRequests:
+        """What is known of the first `start` requests."""
+        rows = self.order[:start]
+        return LabeledRequests(
+            rows=rows,
+            shipped=self.scores[:start],
+            units=self.units[:start],
+            strong=self.learned.strong[:start],
+            rated=np.full(start, self.rules.feedback),
+            paired=self.pairs[:start],
+            strong_quality=self.traffic.strong[rows],
+            weak_quality=self.traffic.weak[rows],
         )
-        claim = self.process.claim
-        self.serving = serves_next(self.serving, compared) and claim is not Claim.WORSE
-        self.rounds.append(RoundLine(start, len(paired), compared, self.serving, claim))
-        return gains
-
-    def _expected(self, held_out: Floats, labels: Labels, gains: Gains) -> Floats:
-        """The gains of the first requests, with the ratings of their chosen answers."""
-        strong = self.learned.strong[: len(held_out)]
-        residuals = np.zeros(len(held_out))
-        if self.rules.feedback:
-            places = self.place[labels.rows]
-            chosen = labels.strong == strong[places]
-            residuals[places[chosen]] = gains.residuals[chosen]
-        return expected_gains(held_out, residuals, strong)
-
-    def _labels(self, start: int) -> Labels:
-        """Both answers of pairs and, with feedback, the chosen answer of every other request."""
-        pairs = self.pairs[:start]
-        strong = pairs | (self.learned.strong[:start] & self.rules.feedback)
-        weak = pairs | (~self.learned.strong[:start] & self.rules.feedback)
-        rows = np.concatenate((self.order[:start][strong], self.order[:start][weak]))
-        is_strong = np.arange(len(rows)) < strong.sum()
-        quality = np.where(is_strong, self.traffic.strong[rows], self.traffic.weak[rows])
-        paired = np.zeros(len(self.traffic), dtype=np.bool_)
-        paired[self.order[:start][pairs]] = True
-        return newest(Labels(rows, is_strong, quality.astype(np.float32)), paired)
 
     def _decide(self, policy: _Policy, start: int, past: Floats, scores: Floats) -> None:
         """A table for each domain, from the scores `past`; then the decisions of the block."""
@@ -214,27 +194,15 @@ class _Run:
 
     def _judge(self, gains: Gains, start: int, stop: int) -> None:
         """Bet on the block's pairs: both routers choose at the target share, fitted before."""
-        used = recent_rows(self.units[:start])
-        if len(used) < ENOUGH_SCORES:
-            return
-        share, ties = self.rules.share, self.chances.ties[start:stop]
-        fresh = gains.fresh[start:stop].astype(np.float64)
-        held_out = gains.held_out[used].astype(np.float64)
-        weights = recency_weights(len(used))
-        new = table_for_share(held_out, share, weights=weights)
-        old = table_for_share(self.scores[used], share, weights=weights)
-        learned, shipped = new.strong(fresh, ties), old.strong(self.scores[start:stop], ties)
-        for at in np.flatnonzero(self.pairs[start:stop] & ~self._seen_unit(start, stop)):
-            moved = float(learned[at]) - float(shipped[at])
-            self.process = self.process.with_pair(moved * float(self.gain[start + at]))
-
-    def _seen_unit(self, start: int, stop: int) -> Flags:
-        """Whether a request's unit has a pair already: a unit counts once in the claims."""
         before = self.units[:start][self.pairs[:start]]
-        units = self.units[start:stop]
-        seen = np.isin(units, before)
-        drawn: set[int] = set()
-        for at in np.flatnonzero(self.pairs[start:stop]):
-            seen[at] |= int(units[at]) in drawn
-            drawn.add(int(units[at]))
-        return np.asarray(seen)
+        pairs = first_of_unit(self.units[start:stop], self.pairs[start:stop], before)
+        held_out = gains.held_out[:start].astype(np.float64)
+        self.process = bet_on_pairs(
+            self.process,
+            (held_out, self.scores[:start], self.units[:start]),
+            (gains.fresh[start:stop].astype(np.float64), self.scores[start:stop]),
+            share=self.rules.share,
+            ties=self.chances.ties[start:stop],
+            pairs=pairs,
+            gains=self.gain[start:stop][pairs],
+        )
