@@ -27,6 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("rollouts",),
     ("lab",),
     ("shadow",),
+    ("learning",),
     ("gateway",),
     ("api", "dashboards", "demo", "python_api"),
     ("management", "templatetags"),

@@ -164,6 +164,14 @@ class DomainAdmin(ConfigurationAdmin):
                 "daily budget are in the routing settings.",
             },
         ),
+        (
+            "Learning from this domain's traffic",
+            {
+                "fields": ["learning", "learning_budget", "learning_mode"],
+                "description": "Needs the flag routellm_learning, and a judge in the routing "
+                "settings.",
+            },
+        ),
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

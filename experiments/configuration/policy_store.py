@@ -26,7 +26,7 @@ from experiments.core.parameters import (
 )
 from experiments.models import PolicyRevision
 from experiments.models.catalog import PART_PRICES
-from experiments.models.routers import LOCAL_KINDS
+from experiments.models.routers import LEARNED, LOCAL_KINDS
 from experiments.storage.deadlines import acquired
 from experiments.storage.lab_files import with_local_paths
 
@@ -39,6 +39,7 @@ SWITCHES = {
     "ab_testing": "routellm_a_b_testing",
     "quality_feedback": "routellm_quality_feedback",
     "dynamic_threshold": "routellm_dynamic_threshold",
+    "learning": "routellm_learning",
 }
 
 # Capabilities in a document, and the fields of `ModelCapabilities`.
@@ -236,6 +237,7 @@ def _domain(name: str, domain: Document, flag: core.FlagRule) -> core.Domain:
         config=from_document(DomainConfig, domain, name=name),
         flag=flag,
         policy=routing_policy(domain["policy"]),
+        learning_budget=_known(domain, "learning_budget"),
     )
 
 
@@ -287,6 +289,7 @@ def _router(name: str, router: Document) -> core.Router:
         local=router["kind"] in LOCAL_KINDS,
         checkpoint=router["checkpoint"] or None,
         arguments=with_local_paths(router["arguments"]),
+        domain=router["arguments"].get("domain") if router["kind"] == LEARNED else None,
     )
 
 
@@ -302,9 +305,9 @@ def _price(price: Document) -> Price:
     )
 
 
-def _known(price: Document, name: str) -> int | None:
-    """Revisions from before this kind of price have none."""
-    dollars = price.get(name)
+def _known(values: Document, name: str) -> int | None:
+    """Revisions from before this amount existed have none."""
+    dollars = values.get(name)
     return None if dollars is None else _nano(dollars)
 
 

@@ -48,6 +48,10 @@ SWITCHES = {
         OFF,
         "A domain's threshold follows its calibrated strong share.",
     ),
+    "routellm_learning": (
+        OFF,
+        "Domains with learning switched on draw pairs and learn a router. Off: no domain does.",
+    ),
 }
 
 

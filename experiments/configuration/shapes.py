@@ -285,6 +285,9 @@ class DomainDocument(TypedDict, total=False):
     prompt_storage: Text
     shadow_share: Number
     rubric: Text
+    learning: Switch
+    learning_budget: Nullable[Amount]
+    learning_mode: Text
     policy: PolicyDocument
     examples: Annotated[Texts, Related("examples", only="text", bulk=True), Part.DETECTION]
 

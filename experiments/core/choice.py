@@ -35,9 +35,9 @@ class Scorer:
         self._score = score
         self.seen: dict[str, Score | Failure] = {}
 
-    def score_local_routers(self) -> None:
+    def score_local_routers(self, domain: str) -> None:
         for name, router in self._policy.routers.items():
-            if router.local:
+            if router.local and router.domain in {None, domain}:
                 self(name)
 
     def __call__(self, name: str) -> Score | Failure:

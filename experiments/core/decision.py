@@ -55,7 +55,7 @@ def decide(policy: Policy, situation: DecisionInputs, score: ScoreRouter) -> Dec
     domain, confidence = detected_domain(policy, situation)
     scorer = Scorer(policy, score)
     if flag_probability(policy.master, unit) > 0:  # the kill switch is not active
-        scorer.score_local_routers()
+        scorer.score_local_routers(domain.name)
     cautious = cautious_domain(policy, situation, domain, confidence)
     deciding = cautious or domain
     chooser = Chooser(policy, deciding, situation, scorer, domain if cautious else None)

@@ -101,6 +101,7 @@ class Switches:
     ab_testing: bool = True
     quality_feedback: bool = True
     dynamic_threshold: bool = False
+    learning: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,8 @@ class Holdout:
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """A subject: how it is recognized and how its prompts are routed."""
+    """A subject: how it is recognized and how its prompts are routed. `learning_budget` is in
+    nano-dollars per UTC day; None: only the budget of all domains counts."""
 
     config: DomainConfig
     flag: FlagRule
@@ -123,6 +125,8 @@ class Domain:
     prompt_storage: str = "none"
     shadow_share: float = 0.0
     rubric: str = ""
+    learning: bool = False
+    learning_budget: int | None = None
 
     @property
     def name(self) -> str:
@@ -131,7 +135,8 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """A configured router. `checkpoint` is the sha256 of its weights, if it has any."""
+    """A configured router. `checkpoint` is the sha256 of its weights, if it has any. With `domain`
+    it scores only prompts of that domain, and others where a policy asks for them."""
 
     name: str
     kind: str
@@ -139,6 +144,7 @@ class Router:
     checkpoint: str | None = None
     timeout_seconds: float = 1.0
     arguments: Mapping[str, object] = field(default_factory=dict)
+    domain: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ class ShadowRecorder(ResponseAccumulator):
         body = {name: value for name, value in chat.items() if name not in NOT_ASKED}
         if len(orjson.dumps(body)) > LARGEST_BODY:
             return None
-        return ShadowCandidate(row, model, other, body, self.answer)
+        return ShadowCandidate(row, model, other, body, self.answer, self._call.text)
 
     def _may_read(self, other: str) -> bool:
         """The other model must be one that the key and the domain allow for this prompt."""

@@ -6,7 +6,7 @@ from experiments.core.judging import JudgeVerdict, preference
 from experiments.core.money import total
 from experiments.gateway.internal_calls import Reply
 from experiments.limits.budgets import Reservation
-from experiments.models import OwnCall, ShadowPair
+from experiments.models import LearningInput, OwnCall, ShadowPair
 from experiments.shadow.evaluation import Ending, Waiting
 from experiments.shadow.queue import Material
 
@@ -37,6 +37,7 @@ class Case:
         self.judge = ""
         self.revision: int | None = None
         self.waits_for = ""
+        self.learning_input: LearningInput | None = None
 
     def stop(self, status: ShadowPair.Status, detail: str = "") -> None:
         self.status, self.detail = status, detail
@@ -77,6 +78,7 @@ class Case:
             judge_model=self.judge,
             revision=self.revision,
             preference=self._preference() if is_judged else None,
+            learning_input=self.learning_input if is_judged else None,
         )
 
     def _preference(self) -> float:

@@ -20,14 +20,24 @@ from experiments.core.judging import (
 )
 from experiments.core.money import price_on, total
 from experiments.core.policy import Policy
+from experiments.core.shadowing import learns
 from experiments.gateway.internal_calls import InternalClient, Question, Reply
 from experiments.gateway.shadow_pair import CIRCUIT_OPEN_TEXT, Case, Order, verdicts_of
+from experiments.learning.inputs import input_row
 from experiments.limits import circuit_breakers
 from experiments.limits.budgets import Reservation
 from experiments.models import OwnCall, ShadowPair
 from experiments.shadow import evaluation
 from experiments.shadow.evaluation import Own
-from experiments.shadow.queue import defer, end_interrupted, expire, hold_up, material_of, waiting
+from experiments.shadow.queue import (
+    defer,
+    end_interrupted,
+    expire,
+    hold_up,
+    is_used_up,
+    material_of,
+    waiting,
+)
 from experiments.storage.encryption import SealBrokenError
 
 TOGETHER = 16
@@ -104,7 +114,13 @@ def _unseal(policy: Policy, cases: Sequence[Case]) -> None:
 
 
 def _begin(policy: Policy, cases: Sequence[Case]) -> list[Case]:
-    """The cases that this task may process."""
+    """The cases that this task may process, and that the budgets cover."""
+    now = datetime.now(UTC)
+    spent = {name: is_used_up(policy, name, now) for name in {case.pair.domain for case in cases}}
+    for case in cases:
+        if spent[case.pair.domain]:
+            case.stop(Status.SKIPPED, WORDS["budget_day"])
+    cases = _open(cases)
     charges = {case.pair.pk: _charge(policy, case) for case in cases}
     answers = evaluation.begin(charges)
     begun = [case for case in cases if case.pair.pk in answers]
@@ -213,6 +229,8 @@ def _judge(policy: Policy, cases: Sequence[Case], internal_client: InternalClien
     for case in cases:
         if len(case.verdicts) == len(Order):
             case.stop(Status.JUDGED)
+            if case.material.text and learns(policy, case.pair.domain):
+                case.learning_input = input_row(case.pair.decision, case.material.text)
         elif case.pair.pk in stopped:
             case.waits_for = case.judge
         else:

@@ -24,6 +24,12 @@ from experiments.models.gateway import (
 )
 from experiments.models.keys import APIKey, Scope
 from experiments.models.lab import OutcomeScores, OutcomeSet, RecordedOutcome
+from experiments.models.learning import (
+    LearnedCheckpoint,
+    LearningInput,
+    LearningRound,
+    ServingChange,
+)
 from experiments.models.logins import LoginAttempt
 from experiments.models.processes import InFlightCall, ProcessSuspicion, ServingProcess
 from experiments.models.revisions import PolicyRevision
@@ -55,7 +61,10 @@ __all__ = [
     "InFlightCall",
     "KeyUsage",
     "LanguageModel",
+    "LearnedCheckpoint",
     "LearnedParameter",
+    "LearningInput",
+    "LearningRound",
     "LoginAttempt",
     "Metric",
     "MetricSum",
@@ -82,6 +91,7 @@ __all__ = [
     "Router",
     "RoutingSettings",
     "Scope",
+    "ServingChange",
     "ServingProcess",
     "ShadowPair",
     "StoredResponse",

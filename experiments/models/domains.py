@@ -1,7 +1,8 @@
 """Domains: detection, policy and storage."""
 
-from django.core.validators import RegexValidator
+from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
+from django.db.models import Q
 
 from experiments.core.selection import GENERAL
 from experiments.models.base import (
@@ -20,6 +21,11 @@ class Domain(ConfigurationRow, RoutingPolicyRow):
         NONE = "none", "Nothing"
         FEATURES = "features", "Features for routers, not the text"
         TEXT = "text", "The text of the prompt"
+
+    class LearningMode(models.TextChoices):
+        AUTOMATIC = "automatic", "Serve it at once"
+        APPROVAL = "approval", "Wait for approval"
+        ROLLOUT = "rollout", "Raise it through a guarded rollout"
 
     name = models.CharField(
         max_length=40,
@@ -98,9 +104,36 @@ class Domain(ConfigurationRow, RoutingPolicyRow):
         "correct, then complete, then clear and short.",
     )
 
+    learning = models.BooleanField(
+        default=False,
+        help_text="Learn a router from this domain's traffic, while the flag routellm_learning is "
+        "on. 10 % of prompts (5 % after 400 pairs) are also answered by the other model, within "
+        "the daily budget. Texts stay encrypted and are deleted after judging.",
+    )
+    learning_budget = models.DecimalField(
+        "daily budget of learning, USD",
+        max_digits=12,
+        decimal_places=4,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="The daily limit (UTC) for pairs of this domain, within the daily budget of the "
+        "routing settings. Empty: only that one counts.",
+    )
+    learning_mode = models.CharField(
+        max_length=10,
+        choices=LearningMode.choices,
+        default=LearningMode.AUTOMATIC,
+        help_text="What happens when the learned router looks better than the present one.",
+    )
+
     class Meta:
         ordering = ["name"]
         constraints = [
+            models.CheckConstraint(
+                condition=Q(learning_budget__isnull=True) | Q(learning_budget__gte=0),
+                name="domain_learning_budget_is_not_negative",
+            ),
             models.CheckConstraint(condition=on_one_line("name"), name="domain_name_on_one_line"),
             models.CheckConstraint(
                 condition=in_unit_interval("threshold"), name="domain_threshold_is_a_share"

@@ -7,13 +7,15 @@ from django.db import models
 from experiments.models.base import ConfigurationRow, NamedInSteps, on_one_line
 from experiments.storage.lab_files import with_stored_paths
 
-LOCAL_KINDS = ("local", "local_mf", "knn", "linear", "complexity")
+LEARNED = "learned"
+LOCAL_KINDS = ("local", "local_mf", "knn", "linear", "complexity", LEARNED)
 KINDS = (
     ("local", "local: trained here, no key, no network"),
     ("local_mf", "local_mf: RouteLLM's matrix factorisation on local embeddings"),
     ("knn", "knn: outcomes of the most similar prompts, trained here"),
     ("linear", "linear: one regression per model on the embedding, trained here"),
     ("complexity", "complexity: LiteLLM's keywords and lengths, no training"),
+    (LEARNED, "learned: from your own traffic, created by the learning loop"),
     ("random", "random: random scores, for comparison"),
     ("mf", "mf: RouteLLM's matrix factorisation (embeddings from OpenAI)"),
     ("bert", "bert: RouteLLM's classifier (needs its checkpoint)"),

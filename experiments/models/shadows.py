@@ -16,7 +16,8 @@ class ShadowPair(models.Model):
     `sealed` contains the encrypted input of the calls; it is cleared when they start, so a pair
     whose process dies is never called again. `charged` is the expected cost of the calls. The text
     of both answers is stored only if the domain stores prompts. `preference` is the share of the
-    judge's verdicts for the user's answer; a tie counts half. Money is in nano-dollars.
+    judge's verdicts for the user's answer; a tie counts half. `odds` is the probability with which
+    the call was drawn, by the hash of the decision's id. Money is in nano-dollars.
     """
 
     class Status(models.TextChoices):
@@ -50,6 +51,7 @@ class ShadowPair(models.Model):
     judge_model = models.CharField(max_length=200, blank=True)
     revision = models.PositiveIntegerField(null=True, help_text="The revision of the rubric.")
     preference = models.FloatField(null=True)
+    odds = models.FloatField(null=True)
 
     class Meta:
         ordering = ["-created_at"]
@@ -61,6 +63,10 @@ class ShadowPair(models.Model):
             models.CheckConstraint(
                 condition=Q(preference__isnull=True) | Q(preference__gte=0, preference__lte=1),
                 name="shadow_preference_is_a_share",
+            ),
+            models.CheckConstraint(
+                condition=Q(odds__isnull=True) | Q(odds__gt=0, odds__lte=1),
+                name="shadow_odds_are_a_probability",
             ),
             models.CheckConstraint(
                 condition=Q(status="waiting") | Q(sealed=""), name="shadow_keeps_nothing_sealed"

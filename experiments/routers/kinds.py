@@ -41,6 +41,7 @@ KINDS = {
     "knn": Kind(local=True, inline=True, by_embedding=True),
     "linear": Kind(local=True, inline=True, by_embedding=True),
     "complexity": Kind(local=True, inline=True, win_rate=False),
+    "learned": Kind(local=True, inline=True, win_rate=False),
 }
 
 

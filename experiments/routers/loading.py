@@ -10,6 +10,8 @@ from experiments.routers import complexity, local, local_mf
 from experiments.routers.checkpoints import MANIFEST_FILE, CheckpointError, read_manifest_kind
 from experiments.routers.complexity import ComplexityRouter
 from experiments.routers.features import Features
+from experiments.routers.learned import KIND as LEARNED
+from experiments.routers.learned import LearnedRouter
 from experiments.routers.local import LocalRouter
 from experiments.routers.local_mf import LocalMFRouter
 from experiments.routers.per_model import KNN, LINEAR, PerModelRouter
@@ -58,7 +60,13 @@ def load_router(name: str, seed: int = 0) -> Scorer:
             f"There is no router '{name}'. Give {', '.join(NAMES)}, or a folder with a "
             f"{MANIFEST_FILE} that `manage.py train_router` wrote."
         )
+    return _load_folder(folder)
+
+
+def _load_folder(folder: Path) -> Scorer:
     kind = read_manifest_kind(folder)
+    if kind == LEARNED:
+        return LearnedRouter.load(folder)
     if kind in (KNN, LINEAR):
         return PerModelRouter.load(folder, kind)
     return LocalMFRouter.load(folder) if kind == local_mf.KIND else LocalRouter.load(folder)

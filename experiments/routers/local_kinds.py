@@ -9,6 +9,8 @@ from experiments.routers.complexity import KIND as COMPLEXITY
 from experiments.routers.complexity import ComplexityRouter
 from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.features import Features
+from experiments.routers.learned import KIND as LEARNED
+from experiments.routers.learned import LearnedRouter
 from experiments.routers.local import LocalRouter
 from experiments.routers.local_mf import LocalMFRouter
 from experiments.routers.per_model import KNN, LINEAR, PerModelRouter
@@ -18,6 +20,7 @@ _SHIPPED: dict[str, type[LocalRouter] | type[LocalMFRouter]] = {
     "local_mf": LocalMFRouter,
 }
 _TRAINED = (KNN, LINEAR)
+_MORE_ARGUMENTS = {KNN: ("pair",), LINEAR: ("pair",), LEARNED: ("domain",)}
 
 
 class LocalScorer(Protocol):
@@ -40,7 +43,7 @@ def load_local(kind: str, arguments: Mapping[str, object]) -> LoadedLocal:
     """
     if kind == COMPLEXITY:
         return _complexity(arguments)
-    takes = {"checkpoint_path", "pair"} if kind in _TRAINED else {"checkpoint_path"}
+    takes = {"checkpoint_path", *_MORE_ARGUMENTS.get(kind, ())}
     unknown = sorted(set(arguments) - takes)
     if unknown:
         raise RouterConfigurationError(
@@ -67,7 +70,14 @@ def _complexity(arguments: Mapping[str, object]) -> LoadedLocal:
 
 def _load(
     kind: str, folder: Path | None, pair: object
-) -> LocalRouter | LocalMFRouter | PerModelRouter:
+) -> LocalRouter | LocalMFRouter | PerModelRouter | LearnedRouter:
+    if kind == LEARNED:
+        if folder is None:
+            raise RouterConfigurationError(
+                "A router of kind 'learned' is not shipped. Switch learning on: the loop creates "
+                "its checkpoints."
+            )
+        return LearnedRouter.load(folder)
     if kind not in _TRAINED:
         router_class = _SHIPPED[kind]
         return router_class.load(folder) if folder else router_class.load()

@@ -78,6 +78,10 @@ class ComplexityRouteLLMRouter(_LocalRouter):
     kind = "complexity"
 
 
+class LearnedRouteLLMRouter(_LocalRouter):
+    kind = "learned"
+
+
 class Controller(upstream.Controller):  # type: ignore[misc]
     """RouteLLM's Controller, minding content in parts and saying what is wrong with a model name.
 
@@ -160,6 +164,7 @@ def _import_router(kind: str, path: str) -> type:
 register("local", LocalRouteLLMRouter)
 register("local_mf", LocalMFRouteLLMRouter)
 register("complexity", ComplexityRouteLLMRouter)
+register("learned", LearnedRouteLLMRouter)
 for own in own_classes():
     try:
         router_class(own)

@@ -17,12 +17,14 @@ from experiments.core.costs import estimate_tokens
 from experiments.core.decision import decide
 from experiments.core.policy import Policy
 from experiments.core.selection import ModelSelectionCriteria, NoEligibleModelsError
+from experiments.core.shadowing import learns
 from experiments.core.text import storable
 from experiments.core.values import Decision, DecisionInputs, Failure, Fallback, RequestedTarget
 from experiments.decisions.decision_rows import DecisionMetadata, to_row
 from experiments.decisions.group_commit import store_decisions
 from experiments.models import Decision as DecisionRow
 from experiments.routers.features import Features
+from experiments.routers.learned import FEATURES_KEY, stored_features
 from experiments.routing.runtime import Detected, engine
 from experiments.routing.token_estimates import expected_output_tokens
 from experiments.storage.unit_hash import hash_unit
@@ -226,15 +228,19 @@ def _circumstances(
         request_id=request.request_id,
         metadata=request.metadata,
         text=storable(request.text) if storage == "text" else None,
-        features=_stored_features(features) if features and storage == "features" else None,
+        features=_stored_features(features, learning=learns(policy, decision.domain.name))
+        if features and storage == "features"
+        else None,
     )
 
 
-def _stored_features(features: Features) -> dict[str, Any]:
-    """The embedding as numbers with four digits: enough to score again, without the text."""
+def _stored_features(features: Features, *, learning: bool) -> dict[str, Any]:
+    """The embedding as numbers with four digits: enough to score again, without the text. A domain
+    that learns stores the learned router's input too."""
     return {
         "embedding": [round(float(x), 4) for x in features.embedding],
         "tokens": len(features.tokens),
+        **({FEATURES_KEY: stored_features(features)} if learning else {}),
     }
 
 

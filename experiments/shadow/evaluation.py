@@ -27,7 +27,7 @@ from experiments.limits.budgets import (
     reserve,
 )
 from experiments.limits.circuit_breakers import CallResult
-from experiments.models import OwnCall, ShadowPair
+from experiments.models import LearningInput, OwnCall, ShadowPair
 from experiments.models.lock_order import locked_ids
 from experiments.shadow.datasets import feed
 from experiments.shadow.queue import INTERRUPTED, Material, put_back
@@ -62,7 +62,8 @@ class Waiting(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """How a pair ends, and what its calls used in total; None if one has no price."""
+    """How a pair ends, and what its calls used in total; None if one has no price.
+    `learning_input` is what a domain that learns keeps of the prompt."""
 
     pair: ShadowPair
     status: ShadowPair.Status
@@ -75,6 +76,7 @@ class Ending(NamedTuple):
     judge_model: str = ""
     revision: int | None = None
     preference: float | None = None
+    learning_input: LearningInput | None = None
 
 
 def charge_for(at: datetime, tokens: int, cost: int | None) -> Reservation:
@@ -160,6 +162,8 @@ def _end(ending: Ending, now: datetime) -> None:
     elif ending.preference is not None:
         _rate(pair.pk, ending.preference, now)
         feed(pair, ending.preference)
+        if ending.learning_input is not None:
+            LearningInput.objects.bulk_create([ending.learning_input], ignore_conflicts=True)
 
 
 def _correct(charge: Reservation | None, tokens: int, cost: int | None) -> None:

@@ -9,8 +9,11 @@ import orjson
 from django.db.models import F, Q, QuerySet, Sum, Value
 from django.db.models.functions import Concat
 
+from experiments.analysis.learning.schedule import PAIRS_AT_FULL_RATE
 from experiments.background.tasks import enqueue
 from experiments.configuration.policy_store import store
+from experiments.core.policy import Policy
+from experiments.core.shadowing import is_shadowed, shadow_odds
 from experiments.core.text import storable
 from experiments.limits.budgets import OWN_KEY, spent_today
 from experiments.models import BackgroundTask, Decision, OwnCall, ShadowPair
@@ -30,13 +33,15 @@ INTERRUPTION = "Its process ended before its calls were recorded. No call is rep
 
 
 class ShadowCandidate(NamedTuple):
-    """An answered call to repeat with `other`: its request and the answer the user received."""
+    """An answered call to repeat with `other`: its request, the answer the user received, and the
+    part of the request that routers score."""
 
     decision: Decision
     model: str
     other: str
     body: Mapping[str, Any]
     answer: str
+    text: str = ""
 
 
 class Material(NamedTuple):
@@ -46,24 +51,57 @@ class Material(NamedTuple):
     body: dict[str, Any]
     answer: str
     other: str | None = None
+    text: str = ""
 
 
-def queue(candidate: Sequence[ShadowCandidate]) -> None:
-    """Stores a pair, encrypted, and queues a task for it. Once the daily budget is spent, only
-    the fact that the call was not made is stored."""
-    now = datetime.now(UTC)
+def queue(candidates: Sequence[ShadowCandidate]) -> None:
+    """Stores each pair that is still drawn, encrypted, and queues a task for them. Once a daily
+    budget is spent, only the fact that the call was not made is stored."""
+    now, policy = datetime.now(UTC), store.current()
     expire(now)
-    is_used_up = spent(now) >= store.current().shadowing.budget
-    rows = [_row(each, now, is_used_up=is_used_up) for each in candidate]
+    used_up = spent(now) >= policy.shadowing.budget
+    enough = {each.decision.domain: has_enough_pairs(each.decision.domain) for each in candidates}
+    rows = []
+    for each in candidates:
+        domain = each.decision.domain
+        odds = shadow_odds(policy, domain, enough_pairs=enough[domain])
+        if is_shadowed(policy, domain, str(each.decision.pk), enough_pairs=enough[domain]):
+            stops = used_up or is_used_up(policy, domain, now)
+            rows.append(_row(each, now, odds, is_used_up=stops))
+    waits = [row for row in rows if row.status == Status.WAITING]
 
     def write() -> None:
-        if not is_used_up:
-            task = _task(len(rows), now, Q(run_after__lte=now))
-            for row in rows:
+        if waits:
+            task = _task(len(waits), now, Q(run_after__lte=now))
+            for row in waits:
                 row.task = task
         ShadowPair.objects.bulk_create(rows)
 
-    run_transaction(write)
+    if rows:
+        run_transaction(write)
+
+
+def has_enough_pairs(domain: str) -> bool:
+    """Whether the domain has its 400 judged pairs: from then on, learning draws half as many."""
+    judged = ShadowPair.objects.filter(domain=domain, status=Status.JUDGED).order_by()
+    return judged[PAIRS_AT_FULL_RATE - 1 : PAIRS_AT_FULL_RATE].exists()
+
+
+def is_used_up(policy: Policy, domain: str, now: datetime) -> bool:
+    """Whether the domain's own daily budget is spent; the one of all domains is checked apart."""
+    found = policy.domains.get(domain)
+    if found is None or found.learning_budget is None:
+        return False
+    return spent_in(domain, now) >= found.learning_budget
+
+
+def spent_in(domain: str, now: datetime) -> int:
+    """Nano-dollars of this UTC day's pairs of a domain, calls in flight at their estimates."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    today = ShadowPair.objects.filter(domain=domain, created_at__gte=midnight)
+    booked = today.aggregate(cost=Sum("calls__cost"))["cost"] or 0
+    running = today.filter(status=Status.ASKING).aggregate(cost=Sum("charged"))["cost"] or 0
+    return int(booked + running)
 
 
 def expire(now: datetime) -> int:
@@ -168,19 +206,24 @@ def _sealed(material: Material, at: datetime) -> str:
     return seal(orjson.dumps(material._asdict()), at)
 
 
-def _row(each: ShadowCandidate, now: datetime, *, is_used_up: bool) -> ShadowPair:
+def _row(each: ShadowCandidate, now: datetime, odds: float, *, is_used_up: bool) -> ShadowPair:
     row = ShadowPair(
         decision_id=each.decision.pk,
         domain=each.decision.domain,
         model=each.model,
         other_model=each.other,
         created_at=now,
+        odds=odds,
     )
     if is_used_up:
         row.status, row.detail, row.ended_at = Status.SKIPPED, USED_UP, now
     else:
-        row.sealed = _sealed(Material(dict(each.body), storable(each.answer)), now)
+        row.sealed = _sealed(_material(each), now)
     return row
+
+
+def _material(each: ShadowCandidate) -> Material:
+    return Material(dict(each.body), storable(each.answer), text=storable(each.text))
 
 
 def _task(more: int, start: datetime, when: Q) -> BackgroundTask:

@@ -9,9 +9,9 @@ from experiments.routers.errors import RouterConfigurationError, describe
 from experiments.routers.kinds import KINDS, Kind, check_name, kind_of, own_classes
 
 
-def test_routellms_five_and_our_five_are_known() -> None:
+def test_routellms_five_and_our_own_are_known() -> None:
     five = ["random", "mf", "bert", "causal_llm", "sw_ranking"]
-    assert list(KINDS) == ["local", "local_mf", *five, "knn", "linear", "complexity"]
+    assert list(KINDS) == ["local", "local_mf", *five, "knn", "linear", "complexity", "learned"]
 
 
 def test_an_unknown_kind_is_refused_with_the_kinds_there_are() -> None:

@@ -56,12 +56,14 @@ class Labels(NamedTuple):
 class Gains(NamedTuple):
     """Expected gains. `fresh`: of all prompts; `held_out`: each without the labels of its unit.
 
-    `residuals`: each label's quality minus what the other units' labels let expect.
+    `residuals`: each label's quality minus what the other units' labels let expect. `coefficients`:
+    each label's part in the sum of kernels that `fresh` is.
     """
 
     fresh: Matrix
     held_out: Matrix
     residuals: Matrix
+    coefficients: Matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +79,8 @@ class GainModel:
         """Fit on `labels` and estimate the gains of `rows`, with and without their own unit."""
         prior_gain = np.float32(self.prior.shipped_slope) * self.shipped
         if not len(labels.rows):
-            return Gains(prior_gain[rows], prior_gain[rows], np.zeros(0, dtype=np.float32))
+            nothing = np.zeros(0, dtype=np.float32)
+            return Gains(prior_gain[rows], prior_gain[rows], nothing, nothing)
         side = np.where(labels.strong, 0.5, -0.5).astype(np.float32)
         level = labels.quality.mean()
         residual = labels.quality - level - side * prior_gain[labels.rows]
@@ -90,7 +93,7 @@ class GainModel:
         units, label_units = self.units[rows], self.units[labels.rows]
         residuals = _residuals(inverse, alpha, label_units)
         own = _own_part(inverse, residuals, cross, units, label_units)
-        return Gains(fresh, fresh - own, residuals)
+        return Gains(fresh, fresh - own, residuals, side * alpha)
 
     def _covariance(self, rows: Rows, side: Matrix) -> Matrix:
         """Of the ratings: kernel of level and gain, and noise that ratings of one prompt share."""

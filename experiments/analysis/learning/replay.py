@@ -11,19 +11,18 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
 from experiments.analysis.learning.claims import Claim, ClaimProcess
 from experiments.analysis.learning.comparison import Compared
 from experiments.analysis.learning.gain_model import GainModel, Gains
-from experiments.analysis.learning.gain_model import GainModel, Gains
 from experiments.analysis.learning.rounds import (
-    PAIRS_AT_FULL_RATE,
-    ROUND_EVERY,
     LabeledRequests,
     bet_on_pairs,
     choose,
     first_of_unit,
     fit,
 )
+from experiments.analysis.learning.schedule import PAIRS_AT_FULL_RATE, ROUND_EVERY
 from experiments.analysis.learning.threshold_tables import ShareKeeper, recent_rows
 
 Floats = NDArray[np.float64]

@@ -27,9 +27,6 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Rows = NDArray[np.intp]
 
-ROUND_EVERY = 50
-PAIRS_AT_FULL_RATE = 400
-
 
 @dataclass(frozen=True, eq=False)
 class LabeledRequests:
