@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+EMBEDDING = frozenset(("embedding", "embeddings"))
 SPEED_RATINGS = ("slow", "medium", "fast")
 
 
@@ -32,6 +33,11 @@ class ModelCapabilities:
     accuracy_score: float = 0.85
     speed_rating: str = "medium"
     certifications: Sequence[str] = field(default_factory=list)
+
+    @property
+    def only_embeds(self) -> bool:
+        """Whether the model embeds texts and answers none."""
+        return bool(self.supported_tasks) and set(self.supported_tasks) <= EMBEDDING
 
     def has(self, capability: str) -> bool:
         """Whether the model has a capability, given as a field (`vision`, `supports_tools`) or as

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from experiments.core.catalog import EMBEDDING
 from experiments.core.endpoints import ApiFormat
 from experiments.core.parameters import PARTS, Action, ParameterRule, objections
 from experiments.core.policy import Policy
@@ -88,8 +89,9 @@ def reason_against(
     if needs.obstacle and not policy.upstreams[name].speaks(needs.api_format):
         return CANNOT_CARRY + needs.obstacle
     lacked = (each for each in sorted(needs.capabilities) if not model.capabilities.has(each))
-    if capability := next(lacked, None):
-        return LACKS + capability
+    capability = next(lacked, None)
+    if capability or (model.capabilities.only_embeds and not needs.capabilities & EMBEDDING):
+        return LACKS + (capability or "chat")
     if learned is not None:
         rules = (*policy.upstreams[name].selective, *learned.get(name, ()))
         refused = objections(needs.parameters, needs.capabilities, rules).get(Action.REFUSE)

@@ -18,12 +18,13 @@ class Protocol(StrEnum):
 
 
 class ApiFormat(StrEnum):
-    """The form of a request: OpenAI's chat completions, Anthropic's messages, OpenAI's
-    responses."""
+    """The form of a request: OpenAI's chat completions, Anthropic's messages, OpenAI's responses
+    and embeddings."""
 
     CHAT = "chat"
     MESSAGES = "messages"
     RESPONSES = "responses"
+    EMBEDDINGS = "embeddings"
 
 
 # Known without configuration: the address that speaks responses, and LiteLLM's name for the
@@ -69,7 +70,7 @@ class Upstream:
 
     def speaks(self, api_format: ApiFormat) -> bool:
         """Whether the endpoint takes requests of this form as they are."""
-        if api_format is ApiFormat.CHAT or api_format in self.endpoint.native_formats:
+        if api_format in (ApiFormat.CHAT, ApiFormat.EMBEDDINGS, *self.endpoint.native_formats):
             return True
         if api_format is ApiFormat.MESSAGES:
             return self.endpoint.protocol is Protocol.LITELLM and self.name.startswith(ANTHROPIC)

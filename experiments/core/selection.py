@@ -151,7 +151,7 @@ def permitted(
 
     Raises NoEligibleModelsError if there is none.
     """
-    models = list(models)
+    models = [model for model in models if not model.capabilities.only_embeds]
     if not models:
         raise NoEligibleModelsError("No model is registered. Register one with register_model.")
     available = [m for m in models if m.is_available and m.name not in unavailable]

@@ -35,10 +35,11 @@ from experiments.gateway.db_worker import DatabaseWorker
 from experiments.gateway.error_responses import answer_to
 from experiments.gateway.errors import CallerError
 from experiments.gateway.execution import CallExecution, SharedClients
-from experiments.gateway.model_list import listing
+from experiments.gateway.model_list import anthropic_listing, listing
 from experiments.gateway.native_client import shared_clients
 from experiments.gateway.openai_client import new_session
 from experiments.gateway.protocols.chat import read_chat
+from experiments.gateway.protocols.embeddings import read_embeddings
 from experiments.gateway.protocols.messages import error_body, read_messages
 from experiments.gateway.protocols.model_call import ModelCall
 from experiments.gateway.protocols.responses import SESSION_HEADERS, continued, read_responses
@@ -53,6 +54,7 @@ from experiments.gateway.session_auth import by_session, has_session, session_co
 from experiments.gateway.shadow_capture import recorder_for
 from experiments.gateway.sse import named_event
 from experiments.gateway.streaming import answer_stream, answer_whole
+from experiments.gateway.token_counts import count_tokens, counting_upstream
 from experiments.gateway.transport_security import security_headers
 from experiments.models import Scope as KeyScope
 
@@ -60,7 +62,9 @@ log = logging.getLogger("switchyard.gateway")
 
 CHAT = "/v1/chat/completions"
 MESSAGES = "/v1/messages"
+COUNT_TOKENS = "/v1/messages/count_tokens"
 RESPONSES = "/v1/responses"
+EMBEDDINGS = "/v1/embeddings"
 MODELS = "/v1/models"
 SESSION_HEADER = "x-session-id"
 CHECKED_HEADERS = (
@@ -86,10 +90,15 @@ def _read_responses(raw: bytes, request: Request) -> ModelCall:
     return read_responses(raw, request.headers.get(SESSION_HEADER), request.headers)
 
 
+def _read_embeddings(raw: bytes, request: Request) -> ModelCall:
+    return read_embeddings(raw, request.headers.get(SESSION_HEADER))
+
+
 CALLS: dict[str, Callable[[bytes, Request], ModelCall]] = {
     CHAT: _read_chat,
     MESSAGES: _read_messages,
     RESPONSES: _read_responses,
+    EMBEDDINGS: _read_embeddings,
 }
 
 
@@ -129,6 +138,9 @@ class Gateway:
         if read := CALLS.get(path):
             _require(method, "POST")
             await self._call(request, read)
+        elif path == COUNT_TOKENS:
+            _require(method, "POST")
+            await self._count_tokens(request)
         elif path.startswith(f"{RESPONSES}/"):
             await self._kept_response(request, path[len(RESPONSES) + 1 :])
         elif path == MODELS or path.startswith(f"{MODELS}/"):
@@ -142,8 +154,16 @@ class Gateway:
     async def _models(self, request: Request, name: str) -> None:
         secret = secret_of(request.headers)
         key = partial(key_of, secret, KeyScope.ROUTE, KeyScope.READ)
-        data = await self.db_worker.run(lambda: listing(key(), name))
+        form = anthropic_listing if "anthropic-version" in request.headers else listing
+        data = await self.db_worker.run(lambda: form(key(), name))
         await request.answer(200, data, {})
+
+    async def _count_tokens(self, request: Request) -> None:
+        secret, session = secret_of(request.headers), request.headers.get(SESSION_HEADER)
+        call = read_messages(await request.body(), session, request.headers, counts_only=True)
+        upstream = await self.db_worker.run(lambda: counting_upstream(secret, call))
+        count = count_tokens(self._shared().native, call, upstream)
+        await request.answer(200, *await request.unless_hung_up(count))
 
     async def _kept_response(self, request: Request, rest: str) -> None:
         """`GET` and `DELETE /v1/responses/{id}`, `GET …/input_items`, `POST …/cancel`."""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from django.utils import timezone
 
+from experiments.core.endpoints import ApiFormat
 from experiments.core.policy import Policy
 from experiments.gateway.admission import Asking, Call, KeyRules, rules_of
 from experiments.gateway.errors import CallerError
@@ -69,6 +70,9 @@ def call_factory(call: ModelCall, identify: Callable[[], Principal], request_id:
     def ask(policy: Policy) -> Call:
         who = identify()
         requested = requested_model(policy, call.model)
+        if call.api_format is ApiFormat.EMBEDDINGS and not requested.model:
+            text = "Embeddings are not routed: name a model that embeds."
+            raise CallerError(400, text, code="invalid_value", param="model")
         listed = tuple(_registered(policy, name) for name in call.listed)
         return Call(
             request=RouteRequest(

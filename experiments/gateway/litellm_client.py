@@ -54,7 +54,7 @@ PARAMETERS = frozenset(
         "verbosity",
     )
 )
-
+EMBEDDING_PARAMETERS = frozenset(("model", "input", "dimensions", "encoding_format", "user"))
 
 OWN_TABLES = (
     "LITELLM_OFFLINE_MODE",
@@ -82,6 +82,13 @@ class LiteLLMDoor:
         answer = await self._call(endpoint, key, body)
         return _storable(_checked(answer.model_dump(exclude_none=True), key))
 
+    async def embed(
+        self, endpoint: Endpoint, key: str | None, body: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Embeddings. Raises UpstreamError."""
+        answer = await self._call(endpoint, key, body, embeds=True)
+        return _storable(answer.model_dump(exclude_none=True))
+
     async def stream(
         self, endpoint: Endpoint, key: str | None, body: dict[str, Any]
     ) -> AsyncIterator[dict[str, Any]]:
@@ -107,14 +114,18 @@ class LiteLLMDoor:
         finally:
             await _close(chunks)
 
-    async def _call(self, endpoint: Endpoint, key: str | None, body: dict[str, Any]) -> Any:
-        known = {name: value for name, value in body.items() if name in PARAMETERS}
-        extra = {name: value for name, value in body.items() if name not in PARAMETERS}
+    async def _call(
+        self, endpoint: Endpoint, key: str | None, body: dict[str, Any], *, embeds: bool = False
+    ) -> Any:
+        parameters = EMBEDDING_PARAMETERS if embeds else PARAMETERS
+        known = {name: value for name, value in body.items() if name in parameters}
+        extra = {name: value for name, value in body.items() if name not in parameters}
         try:
             await refuse_resolved_address(endpoint.base_url)
             litellm = await asyncio.to_thread(load)
             async with asyncio.timeout(endpoint.total_seconds):
-                return await litellm.acompletion(
+                work = litellm.aembedding if embeds else litellm.acompletion
+                return await work(
                     **known,
                     **({"extra_body": extra} if extra else {}),
                     api_key=key,

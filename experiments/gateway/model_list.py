@@ -1,4 +1,4 @@
-"""The response of `GET /v1/models`."""
+"""The responses of `GET /v1/models` and `GET /v1/models/{id}`."""
 
 from typing import Any
 
@@ -6,6 +6,8 @@ from experiments.core.policy import Policy
 from experiments.gateway.model_names import DOMAIN, names, registered, unknown
 from experiments.models import APIKey
 from experiments.routing.route import configuration
+
+CREATED_AT = "1970-01-01T00:00:00Z"  # when a model was created is not known
 
 
 def listing(key: APIKey, name: str) -> dict[str, Any]:
@@ -19,6 +21,21 @@ def listing(key: APIKey, name: str) -> dict[str, Any]:
     if found not in allowed:
         raise unknown(policy, name)
     return _model(policy, found)
+
+
+def anthropic_listing(key: APIKey, name: str) -> dict[str, Any]:
+    """The same in Anthropic's form."""
+    found = listing(key, name)
+    if name:
+        return _in_anthropics_form(found)
+    models = [_in_anthropics_form(model) for model in found["data"]]
+    ends = {"first_id": models[0]["id"], "last_id": models[-1]["id"]}
+    return {"data": models, "has_more": False, **ends}
+
+
+def _in_anthropics_form(model: dict[str, Any]) -> dict[str, Any]:
+    name = model["id"]
+    return {"type": "model", "id": name, "display_name": name, "created_at": CREATED_AT}
 
 
 def _may(key: APIKey, policy: Policy, name: str) -> bool:

@@ -21,21 +21,24 @@ DONE = b"[DONE]"
 
 def shared_clients(session: aiohttp.ClientSession) -> SharedClients:
     """The clients of one event loop."""
-    direct = OpenAIDoor(session)
+    direct, litellm = OpenAIDoor(session), LiteLLMDoor()
     clients: dict[Protocol, ProviderClient] = {
         Protocol.OPENAI: direct,
-        Protocol.LITELLM: LiteLLMDoor(),
+        Protocol.LITELLM: litellm,
     }
-    return SharedClients(clients, ConcurrencyLimiter(), NativeDoor(direct))
+    return SharedClients(clients, ConcurrencyLimiter(), NativeDoor(direct, litellm))
 
 
 class NativeDoor:
-    def __init__(self, door: OpenAIDoor) -> None:
+    def __init__(self, door: OpenAIDoor, litellm: LiteLLMDoor) -> None:
         self._door = door
+        self._litellm = litellm
 
     async def complete_native(
         self, endpoint: Endpoint, key: str | None, body: Body, to: Address
     ) -> Body:
+        if endpoint.protocol is Protocol.LITELLM and to.bearer:
+            return _without_errors(await self._litellm.embed(endpoint, key, body), key)
         async with self._door.post(endpoint, key, body, None, to) as response:
             return _checked(await read_answer(response, LONGEST_ANSWER), key)
 
@@ -71,6 +74,10 @@ def _checked(raw: bytes, key: str | None) -> Body:
         raise UpstreamError(Status.MALFORMED, "The provider's answer is not JSON.") from None
     if not isinstance(data, dict):
         raise UpstreamError(Status.MALFORMED, "The provider's answer is not an object.")
+    return _without_errors(data, key)
+
+
+def _without_errors(data: Body, key: str | None) -> Body:
     if error := reported(data, key) or _failed(data, key):
         raise error
     return data

@@ -118,8 +118,8 @@ def address(
     endpoint: Endpoint, api_format: ApiFormat, headers: Mapping[str, str], below: str = ""
 ) -> Address:
     base = endpoint.base_url.rstrip("/")
-    if api_format is ApiFormat.RESPONSES:
-        return Address(f"{base}/responses{below}", headers, bearer=True)
+    if api_format is not ApiFormat.MESSAGES:
+        return Address(f"{base}/{api_format}{below}", headers, bearer=True)
     base = base or ANTHROPIC_ADDRESS
     base = base if base.endswith("/v1") else f"{base}/v1"
     own = {"anthropic-version": ANTHROPIC_VERSION, **headers}

@@ -14,6 +14,7 @@ CLAUDE = "anthropic/claude-opus-5"
 GPT = "openai/gpt-5.5"
 PLAIN, OTHER = "vllm/qwen3", "vllm/llama4"
 EMBEDDER = "openai/text-embedding-3-small"
+OTHER_EMBEDDER = "openai_like/embedder"  # through LiteLLM
 # Domain: method, strong model, weak model.
 DOMAINS = {
     "claude": ("always_strong", CLAUDE, PLAIN),
@@ -33,6 +34,7 @@ def fill_protocols(url: str) -> None:
         places: dict[str, dict[str, Any]] = {
             "claude": {"protocol": "litellm", "base_url": url},
             "gpt": {"base_url": f"{url}/v1", "native_formats": ["responses"]},
+            "other": {"protocol": "litellm", "base_url": f"{url}/v1"},
             "vllm": {"base_url": f"{url}/v1"},
         }
         for name, values in places.items():
@@ -45,6 +47,8 @@ def fill_protocols(url: str) -> None:
                 (GPT, "gpt"),
                 (PLAIN, "vllm"),
                 (OTHER, "vllm"),
+                (EMBEDDER, "gpt"),
+                (OTHER_EMBEDDER, "other"),
             )
         }
         for name, (method, strong, weak) in DOMAINS.items():
@@ -67,8 +71,9 @@ def _model(name: str, endpoint: str) -> Any:
         name=name,
         provider=name.partition("/")[0],
         endpoint=ProviderEndpoint.objects.get(name=endpoint),
-        upstream_name=name if endpoint == "claude" else upstream_name(name),
-        capabilities=[*CAPABILITIES, "vision"],
+        upstream_name=name if endpoint in ("claude", "other") else upstream_name(name),
+        capabilities=[] if "embed" in name else [*CAPABILITIES, "vision"],
+        tasks=["embedding"] if "embed" in name else [],
         context_window=1_000_000,
     )
     ModelPrice.objects.create(

@@ -134,7 +134,7 @@ async def _handle(stub: ProtocolStub, request: web.Request) -> web.StreamRespons
     body = json.loads(raw)
     stub.seen.append(Seen(request.path, dict(request.headers), body, raw))
     kind = request.path.removeprefix("/v1/")
-    if kind == "embeddings":
+    if kind == "embeddings" and str(body.get("model")) not in stub.script:
         return web.json_response(_embeddings(body))
     if kind == "messages/count_tokens":
         return web.json_response({"input_tokens": 1234})
@@ -142,6 +142,8 @@ async def _handle(stub: ProtocolStub, request: web.Request) -> web.StreamRespons
         assert request.headers["anthropic-version"], "Anthropic requires its version."
         assert request.headers.get("x-api-key"), "Anthropic requires the key in x-api-key."
     reply = stub.reply_to(kind, body)
+    if kind == "embeddings":
+        return web.json_response(_error(kind, reply), status=int(reply.fault))
     write = {"messages": messages, "responses": responses, "chat/completions": chat}[kind]
     if isinstance(reply.fault, int):
         return web.json_response(_error(kind, reply), status=reply.fault)
