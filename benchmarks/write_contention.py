@@ -173,7 +173,7 @@ def _step(case: str, thread: int) -> Callable[[], None]:
     from experiments.core.eligibility import FallbackPlan
     from experiments.decisions import group_commit
     from experiments.gateway import admission
-    from experiments.limits.budgets import Limits
+    from experiments.limits.quotas import Limits
     from experiments.models import Decision
     from experiments.routing.route import RouteRequest, configuration, decide_one
 

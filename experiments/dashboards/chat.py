@@ -16,8 +16,9 @@ from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Budget
 from experiments.decisions import explanation
 from experiments.decisions.outcomes import QUALITY, FeedbackOffError, Rating, record_feedback
-from experiments.limits.budgets import limits_of_person, spent_today, user_account
 from experiments.limits.callable_models import Reach, reach
+from experiments.limits.key_usage import spent_today
+from experiments.limits.quotas import limits_of_person, user_account
 from experiments.models import Decision
 from experiments.routing.playground import OUTCOME
 

@@ -9,7 +9,14 @@ from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from experiments.decisions.totals import Line, Sums, totals
-from experiments.models import Decision, KeyUsage, PrunedTotal, PruneMark, ShadowPair
+from experiments.models import (
+    Decision,
+    KeyUsage,
+    PrunedTotal,
+    PruneMark,
+    QuotaLease,
+    ShadowPair,
+)
 from experiments.models.lock_order import locked_ids
 from experiments.storage.transactions import run_transaction
 
@@ -46,8 +53,11 @@ def prune(
 
 
 def _forget_minutes() -> None:
-    """What keys used in a minute long past limits nothing any more."""
+    """What keys used in a minute long past limits nothing any more, nor what was leased."""
     past = timezone.now() - timedelta(days=1)
+    leases = QuotaLease.objects.filter(day__lt=past - timedelta(days=1))
+    if leases.exists():
+        run_transaction(lambda: leases.filter(pk__in=locked_ids(leases)).delete())
     minutes = KeyUsage.objects.filter(span=KeyUsage.MINUTE, starts_at__lt=past)
 
     def write() -> int:

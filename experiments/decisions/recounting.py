@@ -20,7 +20,7 @@ from django.db import connection, models
 
 from experiments.decisions.rollups import MICRO
 from experiments.decisions.unit_totals import JUDGE, QUALITY
-from experiments.limits.budgets import OWN_KEY
+from experiments.limits.quotas import OWN_KEY
 from experiments.models import (
     Attempt,
     Decision,

@@ -5,9 +5,10 @@ If detection, a router or an experiment fails, the call does not: it is decided 
 prompt, and the decision records that. A call is refused only if its decision cannot be stored."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import compress
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -36,15 +37,10 @@ from experiments.core.values import Pair, RequestedTarget
 from experiments.decisions.running_totals import sums_of_new
 from experiments.gateway import in_flight, processes
 from experiments.limits import circuit_breakers, credentials
-from experiments.limits.budgets import (
-    Limits,
-    OverLimitError,
-    QuotaStatus,
-    Reservation,
-    limits_of,
-    reserve,
-)
+from experiments.limits.budgets import discard, draw, reserve, statuses, store_drawn
 from experiments.limits.learned_parameters import Learned, learned
+from experiments.limits.leases import Draw, RevokedError
+from experiments.limits.quotas import Limits, OverLimitError, QuotaStatus, Reservation, limits_of
 from experiments.models import APIKey, Decision
 from experiments.routing.route import (
     RouteRequest,
@@ -154,6 +150,14 @@ class Prepared(NamedTuple):
     course: FallbackPlan
     unavailable: Mapping[str, str]
     learned: Learned
+
+
+class Charged(NamedTuple):
+    """A call to store, its expected usage, and what it drew from a lease of its key."""
+
+    prepared: Prepared
+    charge: Reservation
+    draw: Draw = Draw(0)
 
 
 class Down(NamedTuple):
@@ -281,23 +285,34 @@ def _course(call: Call, row: Decision) -> FallbackPlan:
 
 
 def _store(policy: Policy, prepared: Sequence[Prepared]) -> list[Admitted | Exception]:
-    """If the database refuses one call, the other calls are still stored."""
-    if not prepared:
-        return []
+    """If the database refuses one call, the other calls are still stored. Calls of keys at their
+    limits wait for each other; so the others have a transaction of their own."""
+    charged = [Charged(each, charge) for each, charge in _charges(policy, prepared)]
+    draws = draw([each.charge for each in charged])
+    drawn = [each._replace(draw=found) for each, found in zip(charged, draws, strict=True)]
+    stored: dict[int, Admitted | Exception] = {}
+    for is_covered, write in ((True, _write_covered), (False, _write)):
+        some = [each for each in drawn if each.draw.is_covered is is_covered]
+        results = _each(some, partial(write, policy))
+        stored |= {id(each): found for each, found in zip(some, results, strict=True)}
+    return [_reported(stored[id(each)]) for each in drawn]
 
-    def write(some: Sequence[Prepared]) -> Sequence[Admitted | Exception]:
-        return _write(policy, some)
 
-    results: list[Admitted | Exception] = []
-    for result in write_each(prepared, write):
-        if isinstance(result, Admitted):
-            report(result.decision)
-            _warn(result)
-        elif isinstance(result, DatabaseError | InterfaceError):
-            log.warning("A decision could not be stored", exc_info=result)
-            result = StorageUnavailableError()  # noqa: PLW2901
-        results.append(result)
-    return results
+Write = Callable[[Sequence[Charged]], Sequence[Admitted | Exception]]
+
+
+def _each(calls: Sequence[Charged], write: Write) -> Sequence[Admitted | Exception]:
+    return write_each(calls, write) if calls else []
+
+
+def _reported(result: Admitted | Exception) -> Admitted | Exception:
+    if isinstance(result, Admitted):
+        report(result.decision)
+        _warn(result)
+    elif isinstance(result, DatabaseError | InterfaceError):
+        log.warning("A decision could not be stored", exc_info=result)
+        return StorageUnavailableError()
+    return result
 
 
 def _warn(admitted: Admitted) -> None:
@@ -309,46 +324,62 @@ def _warn(admitted: Admitted) -> None:
         )
 
 
-def _write(policy: Policy, prepared: Sequence[Prepared]) -> list[Admitted | Exception]:
+def _charges(
+    policy: Policy, prepared: Iterable[Prepared]
+) -> Iterator[tuple[Prepared, Reservation]]:
+    for each in prepared:
+        charge = _charge(policy, each)
+        each.decision.detail["charge"] = charge.as_detail()
+        yield each, charge
+
+
+def _write_covered(policy: Policy, calls: Sequence[Charged]) -> list[Admitted | Exception]:
+    """Calls that leases cover: nothing is left to decide."""
+    charges, draws = [each.charge for each in calls], [each.draw for each in calls]
+    rows = _rows(processes.registered(), calls)
+    standings = statuses(charges)
+    try:
+        run_transaction(lambda: store_drawn(charges, draws, rows))
+    except RevokedError:
+        left = zip(calls, discard(draws), strict=True)
+        return _write(policy, [each._replace(draw=found) for each, found in left])
+    return [_admitted(policy, *each) for each in zip(calls, standings, strict=True)]
+
+
+def _write(policy: Policy, calls: Sequence[Charged]) -> list[Admitted | Exception]:
     """Rows are prepared as if all calls are admitted, as they usually are: while keys are locked
     nothing is computed."""
-    charges = [_charge(policy, each) for each in prepared]
-    for each, charge in zip(prepared, charges, strict=True):
-        each.decision.detail["charge"] = charge.as_detail()
+    charges, draws = [each.charge for each in calls], [each.draw for each in calls]
     process = processes.registered()
-    rows = _rows(process, prepared, charges)
+    rows = _rows(process, calls)
 
     def write() -> list[Admitted | Exception]:
         results: list[Admitted | Exception] = [
-            answer
-            if isinstance(answer, OverLimitError)
-            else _admitted(policy, each, charge, answer)
-            for each, charge, answer in zip(prepared, charges, reserve(charges), strict=True)
+            answer if isinstance(answer, OverLimitError) else _admitted(policy, each, answer)
+            for each, answer in zip(calls, reserve(charges, draws), strict=True)
         ]
-        _insert(process, prepared, charges, results, rows)
+        _insert(process, calls, results, rows)
         return results
 
     return run_transaction(write)
 
 
-def _admitted(
-    policy: Policy, prepared: Prepared, charge: Reservation, standing: QuotaStatus
-) -> Admitted:
+def _admitted(policy: Policy, call: Charged, standing: QuotaStatus) -> Admitted:
+    prepared = call.prepared
     return Admitted(
         prepared.decision,
         policy,
         prepared.course,
         prepared.unavailable,
         standing,
-        charge,
+        call.charge,
         prepared.learned,
     )
 
 
 def _insert(
     process: UUID,
-    prepared: Sequence[Prepared],
-    charges: Sequence[Reservation],
+    calls: Sequence[Charged],
     results: Sequence[Admitted | Exception],
     rows: Sequence[Insertion],
 ) -> None:
@@ -357,14 +388,12 @@ def _insert(
     if all(admitted):
         run(rows)
     elif any(admitted):
-        run(_rows(process, list(compress(prepared, admitted)), list(compress(charges, admitted))))
+        run(_rows(process, list(compress(calls, admitted))))
 
 
-def _rows(
-    process: UUID, prepared: Sequence[Prepared], charges: Sequence[Reservation]
-) -> list[Insertion]:
-    decisions = [each.decision for each in prepared]
-    begun = in_flight.begin(process, zip(decisions, charges, strict=True))
+def _rows(process: UUID, calls: Sequence[Charged]) -> list[Insertion]:
+    decisions = [each.prepared.decision for each in calls]
+    begun = in_flight.begin(process, [(each.prepared.decision, each.charge) for each in calls])
     return [insertion(decisions), begun, *sums_of_new(decisions)]
 
 

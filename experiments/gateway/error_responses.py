@@ -12,7 +12,7 @@ from experiments.core.selection import NoEligibleModelsError
 from experiments.gateway.admission import NoModelError, NotAllowedError
 from experiments.gateway.errors import CallerError, GatewayError, UpstreamError
 from experiments.gateway.response_headers import limit_headers
-from experiments.limits.budgets import OverLimitError
+from experiments.limits.quotas import OverLimitError
 from experiments.routing.route import StorageUnavailableError, UnknownNameError
 
 log = logging.getLogger("switchyard.gateway")

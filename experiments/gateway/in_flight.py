@@ -11,7 +11,7 @@ from uuid import UUID
 
 from experiments.decisions.outcomes import OutcomeReport, enter_outcomes, lock_decisions
 from experiments.gateway import processes
-from experiments.limits.budgets import Reservation
+from experiments.limits.quotas import Reservation
 from experiments.models import Attempt, Decision, InFlightCall
 from experiments.storage.bulk_sql import Insertion, appended, delete, insert_all, present
 from experiments.storage.transactions import (

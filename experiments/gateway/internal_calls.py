@@ -21,7 +21,7 @@ from experiments.gateway.native_client import shared_clients
 from experiments.gateway.openai_client import new_session
 from experiments.gateway.protocols.chat import read_chat
 from experiments.gateway.shadow_capture import answer_of
-from experiments.limits.budgets import Limits, QuotaStatus, Reservation
+from experiments.limits.quotas import Limits, QuotaStatus, Reservation
 from experiments.models import Decision
 
 AT_A_TIME = 8

@@ -8,7 +8,7 @@ from experiments.decisions.outcomes import actual_costs
 from experiments.decisions.payload import decision_payload
 from experiments.gateway.asgi import Request
 from experiments.gateway.execution import CallExecution
-from experiments.limits.budgets import QuotaStatus
+from experiments.limits.quotas import QuotaStatus
 
 PREFIX = "x-switchyard-"
 EXPLAIN = PREFIX + "explain"

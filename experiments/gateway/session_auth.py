@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 from experiments.gateway.admission import KeyRules
 from experiments.gateway.call_request import Principal
 from experiments.gateway.errors import CallerError
-from experiments.limits.budgets import limits_of_person, user_account
+from experiments.limits.quotas import limits_of_person, user_account
 
 PERMISSION = "experiments.use_chat"
 # The headers and addresses that identify the caller and the origin.

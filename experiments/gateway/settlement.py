@@ -24,9 +24,10 @@ from experiments.gateway.in_flight import (
     remove,
     settle_as_estimated,
 )
-from experiments.limits.budgets import Reservation, UsageCorrection, reconcile
+from experiments.limits.budgets import UsageCorrection, reconcile
 from experiments.limits.circuit_breakers import CallResult, record
 from experiments.limits.learned_parameters import Refusal, remember
+from experiments.limits.quotas import Reservation
 from experiments.models import Attempt, Decision, InFlightCall
 from experiments.shadow.queue import ShadowCandidate, queue
 from experiments.storage.bulk_sql import Row, appended, run

@@ -5,7 +5,7 @@ from enum import Enum
 from experiments.core.judging import JudgeVerdict, preference
 from experiments.core.money import total
 from experiments.gateway.internal_calls import Reply
-from experiments.limits.budgets import Reservation
+from experiments.limits.quotas import Reservation
 from experiments.models import LearningInput, OwnCall, ShadowPair
 from experiments.shadow.evaluation import Ending, Waiting
 from experiments.shadow.queue import Material

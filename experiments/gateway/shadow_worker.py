@@ -25,7 +25,7 @@ from experiments.gateway.internal_calls import InternalClient, Question, Reply
 from experiments.gateway.shadow_pair import CIRCUIT_OPEN_TEXT, Case, Order, verdicts_of
 from experiments.learning.inputs import input_row
 from experiments.limits import circuit_breakers
-from experiments.limits.budgets import Reservation
+from experiments.limits.quotas import Reservation
 from experiments.models import OwnCall, ShadowPair
 from experiments.shadow import evaluation
 from experiments.shadow.evaluation import Own

@@ -1,150 +1,119 @@
-"""Limits of keys and of users of the chat page: requests and tokens per minute, money per day and
-month.
+"""Admits calls within the limits of their keys, and charges them.
 
 A call is charged with its estimate on admission, in the transaction that stores its decision,
 and corrected when it has ended. So concurrent calls cannot overdraw a budget together, and a
 call whose process dies stays charged as estimated.
 
-Usage is only appended (`experiments.models.sums`): a key without limits waits for nothing. Calls
-of a limited key are admitted one batch after another, under a lock of that key which ends with
-the transaction; it is no row, so folding and corrections do not wait for it."""
+There are two ways to admit a call of a limited key. `draw` takes it from a lease before the
+transaction, and `store_drawn` stores it without waiting for others. What no lease covers `reserve`
+decides, with its key locked and its usage added up; it also begins new leases."""
 
+import threading
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
 
-from django.conf import settings
-from django.db import connection
-from django.db.models import Sum
+from django.db import transaction
 
-from experiments.core.money import NANO, usd
-from experiments.models import APIKey, KeyUsage
+from experiments.limits import key_usage
+from experiments.limits.key_usage import DAY, MINUTE, NOTHING, Amounts, Span
+from experiments.limits.leases import (
+    Draw,
+    Holder,
+    Lease,
+    Outstanding,
+    ProcessHolder,
+    RevokedError,
+    Want,
+    slice_of,
+    store,
+)
+from experiments.limits.quotas import (
+    OWN_KEY,
+    UNBOUNDED,
+    Limits,
+    OverLimitError,
+    QuotaStatus,
+    Reservation,
+    Used,
+    left,
+    refusal,
+    requests_limit,
+    status,
+)
+from experiments.models import APIKey
 from experiments.storage import bulk_sql
-from experiments.storage.transactions import run_transaction
+from experiments.storage.bulk_sql import Insertion
+from experiments.storage.transactions import ConcurrentUpdateError, run_transaction
 
-DAY, MINUTE = KeyUsage.DAY, KeyUsage.MINUTE
-OWN_KEY = 0  # Switchyard's own calls are charged to it: no API key has this number
-Span = tuple[int, str, datetime]
+# A limited key's usage by other processes may be missing for so long in the headers of its
+# responses; never where a call is refused.
+STATUS_SECONDS = 0.25
 
-
-class Limits(NamedTuple):
-    """None means no limit. Money in nano-dollars."""
-
-    requests: int | None = None
-    tokens: int | None = None
-    day: int | None = None
-    month: int | None = None
-    soft_day: int | None = None
-    soft_month: int | None = None
-
-    @property
-    def by_minute(self) -> bool:
-        return self.requests is not None or self.tokens is not None
-
-    @property
-    def by_money(self) -> bool:
-        return any(limit is not None for limit in self[2:])
+_calls = ProcessHolder()
+_requests = ProcessHolder()  # of the REST API: they have limits of their own
 
 
-def requests_limit(key: APIKey) -> int | None:
-    """Per minute. The key's own limit, else the default; 0 means no limit."""
-    own = key.requests_per_minute
-    return (settings.API_KEY_REQUESTS_PER_MINUTE if own is None else own) or None
+def draw(charges: Sequence[Reservation], holder: Holder = _calls) -> list[Draw]:
+    """For each call, in order, whether a lease covers it. Writes nothing, so call it before the
+    transaction. Calls of keys without limits are always covered."""
+    wants = [_want(charge) for charge in charges if charge.limits.any]
+    drawn = iter(holder.draw(wants))
+    return [next(drawn) if charge.limits.any else Draw(charge.key_id) for charge in charges]
 
 
-def limits_of(key: APIKey) -> Limits:
-    return Limits(
-        requests_limit(key),
-        key.tokens_per_minute,
-        _nano(key.budget_day),
-        _nano(key.budget_month),
-        _nano(key.soft_budget_day),
-        _nano(key.soft_budget_month),
-    )
+def store_drawn(
+    charges: Sequence[Reservation], draws: Sequence[Draw], rows: Sequence[Insertion]
+) -> None:
+    """Stores covered calls and charges them, inside the caller's transaction. Raises RevokedError:
+    then roll back, `discard` what was drawn, and `reserve` instead."""
+    store(draws, [*_changes((charge, charge.amounts) for charge in charges), *rows])
 
 
-def user_account(user_id: int) -> int:
-    """The account that calls without a key are charged to: a number that no key has."""
-    return -user_id
+def discard(draws: Sequence[Draw], holder: Holder = _calls) -> list[Draw]:
+    """Forgets leases that others have ended: now they cover nothing."""
+    holder.discard(draws)
+    return [draw._replace(is_covered=False) for draw in draws]
 
 
-def limits_of_person() -> Limits:
-    """The limits of every user of the chat page."""
-    return Limits(
-        settings.API_KEY_REQUESTS_PER_MINUTE or None,
-        day=_nano(Decimal(str(settings.CHAT_BUDGET_PER_DAY))) or None,
-    )
-
-
-def spent_today(key_id: int, now: datetime) -> int:
-    """Nano-dollars this UTC day, calls in flight at their estimates. One query."""
-    rows = KeyUsage.objects.filter(key_id=key_id, span=DAY, starts_at=_day(now))
-    return int(rows.aggregate(spent=Sum("cost", default=0))["spent"])
-
-
-class Reservation(NamedTuple):
-    """The expected usage of one call. `cost` is None if the price is unknown."""
-
-    key_id: int
-    limits: Limits
-    at: datetime
-    tokens: int
-    cost: int | None
-
-    def as_detail(self) -> dict[str, Any]:
-        """The part a decision stores, so that usage can be recomputed."""
-        return {"key": self.key_id, "tokens": self.tokens, "cost": self.cost}
-
-
-class QuotaStatus(NamedTuple):
-    """What a key has left this minute, and which soft budgets it exceeds."""
-
-    limits: Limits
-    requests_left: int | None = None
-    tokens_left: int | None = None
-    resets_in: int = 0
-    above_soft: tuple[str, ...] = ()
-
-
-class OverLimitError(Exception):
-    """A call that a key's limit refuses. `code` names the limit, `retry_after` is in seconds."""
-
-    def __init__(self, code: str, message: str, retry_after: int, standing: QuotaStatus) -> None:
-        self.code = code
-        self.retry_after = retry_after
-        self.standing = standing
-        super().__init__(message)
-
-
-class Used(NamedTuple):
-    """What a key has used so far in the periods of its limits."""
-
-    requests: int
-    tokens: int
-    day: int
-    month: int
-
-    def plus(self, charge: Reservation) -> "Used":
-        cost = charge.cost or 0
-        return Used(
-            self.requests + 1, self.tokens + charge.tokens, self.day + cost, self.month + cost
-        )
-
-
-def reserve(charges: Sequence[Reservation]) -> list[QuotaStatus | OverLimitError]:
+def reserve(
+    charges: Sequence[Reservation],
+    draws: Sequence[Draw] = (),
+    holder: Holder = _calls,
+) -> list[QuotaStatus | OverLimitError]:
     """Charges each call that its key's limits admit; for each, in order, the remaining quota or
     the refusal. Runs inside the caller's transaction: until it ends no other one admits calls of
-    the same limited keys."""
-    results: list[QuotaStatus | OverLimitError] = [QuotaStatus(charge.limits) for charge in charges]
-    counters = _Counters(charges)
-    for index, charge in enumerate(charges):
-        if charge.limits.by_money or charge.limits.by_minute:
-            results[index] = _admit(charge, counters)
-    admitted = zip(charges, results, strict=True)
-    _add([(charge, 1) for charge, result in admitted if isinstance(result, QuotaStatus)])
+    the same limited keys. Where `draws` found no lease, or one too small, a new one begins."""
+    limited = [charge for charge in charges if charge.limits.any]
+    if not limited:
+        bulk_sql.run(_changes((charge, charge.amounts) for charge in charges))
+        return [QuotaStatus(charge.limits) for charge in charges]
+    keys = {charge.key_id for charge in limited}
+    key_usage.lock_alone(keys)
+    found = Outstanding(keys)
+    small = [draw for draw in draws if not draw.is_covered]
+    found.end_found_small(holder.id, small)
+    found.end_old(max(charge.at for charge in limited))
+    counters = _Counters(limited, found)
+    results = [counters.admit(charge) for charge in charges]
+    _begin_leases(counters, found, holder, {draw.key_id: draw.lease for draw in small})
+    changes = _changes((charge, charge.amounts) for charge in counters.admitted)
+    bulk_sql.run([*found.write(), *changes])
+    transaction.on_commit(lambda: _readings.put(counters.latest()))
     return results
+
+
+def statuses(charges: Sequence[Reservation]) -> list[QuotaStatus]:
+    """What is left after each of these calls, which `draw` covers, in order. One query at most
+    each STATUS_SECONDS for a key with a limit that responses name."""
+    _readings.refresh([charge for charge in charges if _is_named(charge.limits)])
+    return [
+        _readings.after(charge) if _is_named(charge.limits) else QuotaStatus(charge.limits)
+        for charge in charges
+    ]
 
 
 def count_request(key: APIKey, now: datetime) -> bool:
@@ -153,22 +122,18 @@ def count_request(key: APIKey, now: datetime) -> bool:
     limit = requests_limit(key)
     if limit is None:
         return True
-    table = connection.ops.quote_name(KeyUsage._meta.db_table)
-    minute = (key.pk, MINUTE, connection.ops.adapt_datetimefield_value(_minute(now)))
-
-    def count() -> bool:
-        _lock([key.pk])
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"INSERT INTO {table} (key_id, span, starts_at, folded, requests) "  # noqa: S608
-                "SELECT %s, %s, %s, NULL, 1 WHERE %s > (SELECT COALESCE(SUM(requests), 0) "
-                f"FROM {table} WHERE key_id = %s AND span = %s AND starts_at = %s) "
-                "RETURNING requests",
-                [*minute, limit, *minute],
-            )
-            return cursor.fetchone() is not None
-
-    return run_transaction(count)
+    charge = Reservation(key.pk, Limits(requests=limit), now, 0, 0, is_call=False)
+    draws = draw([charge], _requests)
+    if draws[0].is_covered:
+        try:
+            run_transaction(lambda: store_drawn([charge], draws, ()))
+        except RevokedError:
+            draws = discard(draws, _requests)
+        else:
+            _readings.forget([key.pk])
+            return True
+    [result] = run_transaction(lambda: reserve([charge], draws, _requests))
+    return isinstance(result, QuotaStatus)
 
 
 class UsageCorrection(NamedTuple):
@@ -180,208 +145,240 @@ class UsageCorrection(NamedTuple):
 
 
 def reconcile(corrections: Iterable[UsageCorrection]) -> None:
-    """Replaces estimates. If the cost is unknown, the estimate remains."""
+    """Replaces estimates, inside the caller's transaction. If the cost is unknown, the estimate
+    remains."""
     changes = []
     for charge, tokens, cost in corrections:
         known = cost if cost is not None else charge.cost
-        change = charge._replace(
-            tokens=tokens - charge.tokens, cost=(known or 0) - (charge.cost or 0)
-        )
-        if change.tokens or change.cost:
-            changes.append((change, 0))
-    _add(changes)
+        change = Amounts(0, tokens - charge.tokens, (known or 0) - (charge.cost or 0))
+        if change != NOTHING:
+            changes.append((charge, change))
+    if not changes:
+        return
+    _cover(changes)
+    bulk_sql.run(_changes(changes))
+    limited = {charge.key_id for charge, _ in changes if charge.limits.any}
+    transaction.on_commit(lambda: _readings.forget(limited))
 
 
-def _admit(charge: Reservation, counters: "_Counters") -> QuotaStatus | OverLimitError:
-    used = counters.used(charge)
-    after = used.plus(charge)
-    refusal = _refusal(charge, after)
-    if refusal is None:
-        counters.add(charge)
-        return _standing(charge, after)
-    code, message, retry_after = refusal
-    return OverLimitError(code, message, retry_after, _standing(charge, used))
+def _cover(changes: Sequence[tuple[Reservation, Amounts]]) -> None:
+    """Calls that used more than estimated take the rest from the lease of their key, or end all
+    its leases: others may have leased what is used already."""
+    more = _extra(changes)
+    if not more:
+        return
+    draws = _calls.draw(more)
+    covered = [draw for draw in draws if draw.is_covered]
+    if len(covered) < len(draws):
+        key_usage.lock_alone(draw.key_id for draw in draws)
+        ended = Outstanding(draw.key_id for draw in draws if not draw.is_covered)
+        ended.end_all()
+        ended.write()
+    try:
+        store(covered, ())
+    except RevokedError:
+        _calls.discard(covered)
+        raise ConcurrentUpdateError("Another process ended a lease.") from None
 
 
-def _refusal(charge: Reservation, after: Used) -> tuple[str, str, int] | None:
-    limits, at = charge.limits, charge.at
-    who, whose, has = _WORDS[charge.key_id < 0]
-    if limits.requests is not None and after.requests > limits.requests:
-        text = f"{who} may make {limits.requests:,} requests a minute."
-        return "requests_per_minute", text, _seconds_to(_next_minute(at), at)
-    if limits.tokens is not None and after.tokens > limits.tokens:
-        text = (
-            f"{who} may use {limits.tokens:,} tokens a minute; "
-            f"this call needs about {charge.tokens:,}."
-        )
-        return "tokens_per_minute", text, _seconds_to(_next_minute(at), at)
-    if charge.cost is None and (limits.day is not None or limits.month is not None):
-        text = f"{who} {has} a budget and the chosen model has no price. Give it one in the admin."
-        return "unpriced_model", text, _seconds_to(_next_day(at), at)
-    if limits.day is not None and after.day > limits.day:
-        text = f"{whose} budget of ${usd(limits.day)} a day (UTC) does not cover this call."
-        return "budget_day", text, _seconds_to(_next_day(at), at)
-    if limits.month is not None and after.month > limits.month:
-        text = f"{whose} budget of ${usd(limits.month)} a month (UTC) does not cover this call."
-        return "budget_month", text, _seconds_to(_next_month(at), at)
-    return None
+def _extra(changes: Sequence[tuple[Reservation, Amounts]]) -> list[Want]:
+    """What the calls of each key used in sum beyond their reservations."""
+    latest: dict[int, Reservation] = {}
+    sums: defaultdict[int, Amounts] = defaultdict(Amounts)
+    for charge, change in changes:
+        if charge.key_id == OWN_KEY or not charge.limits.any:
+            continue
+        before = latest.get(charge.key_id)
+        latest[charge.key_id] = charge if before is None or before.at < charge.at else before
+        sums[charge.key_id] = sums[charge.key_id].plus(change)
+    found = []
+    for key_id, charge in sorted(latest.items()):
+        tokens = sums[key_id].tokens if charge.limits.tokens is not None else 0
+        cost = sums[key_id].cost if charge.limits.is_hard_on_money else 0
+        if tokens > 0 or cost > 0:
+            want = _want(charge)
+            found.append(want._replace(amounts=Amounts(0, max(0, tokens), max(0, cost))))
+    return found
 
 
-_WORDS = {False: ("This key", "This key's", "has"), True: ("You", "Your", "have")}
-
-
-def _standing(charge: Reservation, used: Used) -> QuotaStatus:
+def _want(charge: Reservation) -> Want:
+    """A key without limits per minute has leases for a day."""
     limits = charge.limits
-    soft = (("day", limits.soft_day, used.day), ("month", limits.soft_month, used.month))
-    return QuotaStatus(
-        limits,
-        None if limits.requests is None else max(0, limits.requests - used.requests),
-        None if limits.tokens is None else max(0, limits.tokens - used.tokens),
-        _seconds_to(_next_minute(charge.at), charge.at),
-        tuple(name for name, limit, spent in soft if limit is not None and spent > limit),
+    cost = charge.cost or 0
+    if charge.cost is None and limits.is_hard_on_money:
+        cost = UNBOUNDED  # refused, which no lease may hide
+    amounts = Amounts(
+        0 if limits.requests is None else 1,
+        0 if limits.tokens is None else charge.tokens,
+        cost if limits.by_money else 0,
     )
+    day = charge.day
+    return Want(charge.key_id, limits, day, charge.minute if limits.by_minute else day, amounts)
 
 
 class _Counters:
-    """The usage of keys, including the charges admitted so far in this transaction."""
+    """The usage of locked keys, with the calls admitted so far in this transaction."""
 
-    def __init__(self, charges: Sequence[Reservation]) -> None:
-        limited = [each for each in charges if each.limits.by_money or each.limits.by_minute]
-        self._rows = _locked(limited) if limited else {}
-        self._earlier: dict[tuple[int, datetime], int] = {}
-        self._added: defaultdict[tuple[int, datetime], int] = defaultdict(int)
+    def __init__(self, charges: Sequence[Reservation], found: Outstanding) -> None:
+        self._usage = _read(charges)
+        self._leases = found
+        self.admitted: list[Reservation] = []
 
-    def used(self, charge: Reservation) -> Used:
-        """One query for each key with a budget and day."""
-        limits, day = charge.limits, _day(charge.at)
-        requests = tokens = today = before = 0
-        if limits.by_money:
-            _, _, today = self._row(charge.key_id, DAY, day)
-            before = self._spent_before(charge.key_id, day)
-        if limits.by_minute:
-            requests, tokens, _ = self._row(charge.key_id, MINUTE, _minute(charge.at))
-        return Used(requests, tokens, today, before + today)
+    def admit(self, charge: Reservation) -> QuotaStatus | OverLimitError:
+        """What others have leased but not used comes back before a call is refused."""
+        if not charge.limits.any:
+            self.admitted.append(charge)
+            return QuotaStatus(charge.limits)
+        used = _used(self._usage, charge)
+        after = used.plus(charge.amounts)
+        if refused := refusal(charge, after):
+            return OverLimitError(*refused, status(charge, used))
+        if refusal(charge, after.and_leased(self.leased(charge))):
+            self._leases.end(self._leases.of(charge.key_id))
+        self.admitted.append(charge)
+        for span in charge.spans():
+            self._usage[span] = self._usage.get(span, NOTHING).plus(charge.amounts)
+        return status(charge, after)
 
-    def add(self, charge: Reservation) -> None:
-        for span in _spans(charge):
-            requests, tokens, cost = self._row(*span)
-            self._rows[span] = requests + 1, tokens + charge.tokens, cost + (charge.cost or 0)
-        self._added[charge.key_id, _day(charge.at)] += charge.cost or 0
+    def taken(self, charge: Reservation) -> Used:
+        """What calls have used and others have leased, in the periods of this charge."""
+        return _used(self._usage, charge).and_leased(self.leased(charge))
 
-    def _row(self, *span: Any) -> tuple[int, int, int]:
-        return self._rows.get(span, (0, 0, 0))
+    def latest(self) -> dict[int, tuple[Reservation, Used]]:
+        """The last admitted charge of each limited key, and what the key has used with it."""
+        in_order = sorted(self.admitted, key=lambda charge: charge.at)
+        last = {charge.key_id: charge for charge in in_order if charge.limits.any}
+        return {key_id: (each, _used(self._usage, each)) for key_id, each in last.items()}
 
-    def _spent_before(self, key_id: int, day: datetime) -> int:
-        if (key_id, day) not in self._earlier:
-            self._earlier[key_id, day] = _spent_before(key_id, day)
-        added = (
-            cost
-            for (key, at), cost in self._added.items()
-            if key == key_id and day.replace(day=1) <= at < day
+    def leased(self, charge: Reservation) -> Used:
+        """What others may still use in the same periods: at most, because some of it is used."""
+        requests = tokens = today = month = 0
+        for lease in self._leases.of(charge.key_id):
+            if lease.minute == charge.minute:
+                requests += lease.amounts.requests
+                tokens += lease.amounts.tokens
+            if lease.day == charge.day:
+                today += lease.amounts.cost
+            if charge.day.replace(day=1) <= lease.day <= charge.day:
+                month += lease.amounts.cost
+        return Used(requests, tokens, today, month)
+
+
+def _used(usage: Mapping[Span, Amounts], charge: Reservation) -> Used:
+    limits, key_id, day = charge.limits, charge.key_id, charge.day
+    requests = tokens = today = before = 0
+    if limits.by_money:
+        today = usage.get((key_id, DAY, day), NOTHING).cost
+    if limits.by_month:
+        before = sum(
+            amounts.cost
+            for (key, span, at), amounts in usage.items()
+            if key == key_id and span == DAY and day.replace(day=1) <= at < day
         )
-        return self._earlier[key_id, day] + sum(added)
+    if limits.by_minute:
+        minute = usage.get((key_id, MINUTE, charge.minute), NOTHING)
+        requests, tokens = minute.requests, minute.tokens
+    return Used(requests, tokens, today, before + today)
 
 
-def _locked(charges: Sequence[Reservation]) -> dict[Any, tuple[int, int, int]]:
-    """Requests, tokens and cost so far in every span that `charges` count in. Until the
-    transaction ends no other one admits calls of these keys."""
-    _lock({charge.key_id for charge in charges})
-    spans = sorted({span for charge in charges for span in _spans(charge)})
-    table = connection.ops.quote_name(KeyUsage._meta.db_table)
-    adapt = connection.ops.adapt_datetimefield_value
-    wanted = " OR ".join(["(key_id = %s AND span = %s AND starts_at = %s)"] * len(spans))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT key_id, span, starts_at, SUM(requests), SUM(tokens), SUM(cost) "  # noqa: S608
-            f"FROM {table} WHERE {wanted} GROUP BY key_id, span, starts_at",
-            [value for key_id, span, at in spans for value in (key_id, span, adapt(at))],
-        )
-        return {
-            (key_id, span, _aware(at)): (int(requests), int(tokens), int(cost))
-            for key_id, span, at, requests, tokens, cost in cursor.fetchall()
-        }
+def _read(charges: Sequence[Reservation]) -> dict[Span, Amounts]:
+    spans = {span for charge in charges for span in charge.spans()}
+    months = {(each.key_id, each.day) for each in charges if each.limits.by_month}
+    return key_usage.read(spans, months)
 
 
-def _lock(key_ids: Iterable[int]) -> None:
-    """Locks keys in the order of their numbers, before anything of them is read. SQLite has one
-    writer, who has its lock already."""
-    if connection.vendor != "postgresql":
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended('switchyard-usage', key)) "
-            "FROM unnest(%s::bigint[]) AS key",
-            [sorted(key_ids)],
-        )
+def _begin_leases(
+    counters: _Counters, found: Outstanding, holder: Holder, small: Mapping[int, UUID | None]
+) -> None:
+    """A new lease for each key of which a call was admitted, unless the holder has one. `small`
+    are the leases that did not cover a call."""
+    for key_id, (charge, _) in counters.latest().items():
+        if key_id not in small or any(each.holder == holder.id for each in found.of(key_id)):
+            continue
+        wants = [_want(each).amounts for each in counters.admitted if each.key_id == key_id]
+        largest = Amounts(*map(max, zip(*wants, strict=True)))
+        amounts = slice_of(left(charge.limits, counters.taken(charge)), largest)
+        if amounts != NOTHING:
+            lease = _want(charge).lease(holder.id, amounts)
+            found.begin(lease)
+            _keep_after_commit(holder, lease, charge.limits, small[key_id])
 
 
-def _aware(at: datetime) -> datetime:
-    """SQLite returns times without their zone, which is UTC."""
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+def _keep_after_commit(
+    holder: Holder, lease: Lease, limits: Limits, instead_of: UUID | None
+) -> None:
+    transaction.on_commit(lambda: holder.keep(lease, limits, instead_of))
 
 
-def _spans(charge: Reservation) -> list[Span]:
-    """The rows that a charge counts in: its day, and its minute if its key has a limit per
-    minute."""
-    spans = [(charge.key_id, DAY, _day(charge.at))]
-    if charge.limits.by_minute:
-        spans.append((charge.key_id, MINUTE, _minute(charge.at)))
-    return spans
+def _changes(charged: Iterable[tuple[Reservation, Amounts]]) -> list[Insertion]:
+    """The rows that count these amounts, one for each sum."""
+    sums: defaultdict[Span, Amounts] = defaultdict(Amounts)
+    for charge, amounts in charged:
+        for span in charge.spans():
+            sums[span] = sums[span].plus(amounts)
+    return key_usage.changes(sums)
 
 
-def _spent_before(key_id: int, day: datetime) -> int:
-    days = KeyUsage.objects.filter(
-        key_id=key_id, span=DAY, starts_at__gte=day.replace(day=1), starts_at__lt=day
-    )
-    return int(days.aggregate(spent=Sum("cost"))["spent"] or 0)
+class _Reading(NamedTuple):
+    """What a key had used in its current periods when it was read, and what this process has
+    admitted since."""
+
+    at: float
+    period: tuple[datetime, datetime]
+    used: Used
 
 
-def _add(changes: Sequence[tuple[Reservation, int]]) -> None:
-    """Appends a change for every span that the charges count in."""
-    rows: defaultdict[Span, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for charge, requests in changes:
-        for span in _spans(charge):
-            row = rows[span]
-            row["requests"] += requests
-            row["tokens"] += charge.tokens
-            row["cost"] += charge.cost or 0
-    if rows:
-        values = [
-            {
-                "key_id": key_id,
-                "span": span,
-                "starts_at": at,
-                "folded": None,
-                **rows[key_id, span, at],
-            }
-            for key_id, span, at in sorted(rows)
-        ]
-        bulk_sql.run([bulk_sql.appended(KeyUsage, values)])
+class _Readings:
+    """What limited keys have used, for the headers of responses."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._found: dict[int, _Reading] = {}
+
+    def refresh(self, charges: Sequence[Reservation]) -> None:
+        """Reads what is missing or too old, with one query."""
+        old = {charge.key_id: charge for charge in charges if not self._is_fresh(charge)}
+        if not old:
+            return
+        usage = _read(list(old.values()))
+        self.put({key_id: (each, _used(usage, each)) for key_id, each in old.items()})
+
+    def put(self, latest: Mapping[int, tuple[Reservation, Used]]) -> None:
+        now = time.monotonic()
+        with self._lock:
+            for key_id, (charge, used) in latest.items():
+                self._found[key_id] = _Reading(now, _period(charge), used)
+
+    def after(self, charge: Reservation) -> QuotaStatus:
+        """The status once this call is admitted too."""
+        with self._lock:
+            reading = self._found.get(charge.key_id)
+            if reading is None or reading.period != _period(charge):
+                reading = _Reading(float("-inf"), _period(charge), Used())
+            used = reading.used.plus(charge.amounts)
+            self._found[charge.key_id] = reading._replace(used=used)
+        return status(charge, used)
+
+    def forget(self, key_ids: Iterable[int]) -> None:
+        with self._lock:
+            for key_id in key_ids:
+                self._found.pop(key_id, None)
+
+    def _is_fresh(self, charge: Reservation) -> bool:
+        reading = self._found.get(charge.key_id)
+        if reading is None or reading.period != _period(charge):
+            return False
+        return time.monotonic() - reading.at < STATUS_SECONDS
 
 
-def _nano(dollars: Decimal | None) -> int | None:
-    return None if dollars is None else int(dollars * NANO)
+def _period(charge: Reservation) -> tuple[datetime, datetime]:
+    return charge.day, charge.minute if charge.limits.by_minute else charge.day
 
 
-def _minute(at: datetime) -> datetime:
-    return at.replace(second=0, microsecond=0)
+def _is_named(limits: Limits) -> bool:
+    """Whether responses name what is left of any of these limits."""
+    soft = limits.soft_day is not None or limits.soft_month is not None
+    return limits.by_minute or soft
 
 
-def _day(at: datetime) -> datetime:
-    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _next_minute(at: datetime) -> datetime:
-    return _minute(at) + timedelta(minutes=1)
-
-
-def _next_day(at: datetime) -> datetime:
-    return _day(at) + timedelta(days=1)
-
-
-def _next_month(at: datetime) -> datetime:
-    return (_day(at).replace(day=1) + timedelta(days=32)).replace(day=1)
-
-
-def _seconds_to(then: datetime, now: datetime) -> int:
-    return max(1, round((then - now).total_seconds()))
+_readings = _Readings()

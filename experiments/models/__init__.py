@@ -21,6 +21,7 @@ from experiments.models.gateway import (
     LearnedParameter,
     ParameterRule,
     ProviderEndpoint,
+    QuotaLease,
 )
 from experiments.models.keys import APIKey, Scope
 from experiments.models.lab import OutcomeScores, OutcomeSet, RecordedOutcome
@@ -82,6 +83,7 @@ __all__ = [
     "ProviderEndpoint",
     "PruneMark",
     "PrunedTotal",
+    "QuotaLease",
     "RecordedOutcome",
     "Replay",
     "Rollout",

@@ -430,6 +430,31 @@ class KeyUsage(models.Model):
         return f"Key {self.key_id}, {self.span} of {self.starts_at:%Y-%m-%d %H:%M}"
 
 
+class QuotaLease(models.Model):
+    """A slice of a key's limits that one holder may use up without asking the database how much
+    the key has used: money in `day`, requests and tokens in `minute`.
+
+    The row says what was leased, not what is left of it; the holder knows that, a process in
+    memory or Redis for all of them. A call counts only while the row is there: who deletes it
+    takes the rest back (`experiments.limits.leases`). Columns of what is not limited are 0.
+    """
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    holder = models.UUIDField()
+    key_id = models.BigIntegerField()
+    day = models.DateTimeField()
+    minute = models.DateTimeField()
+    requests = models.BigIntegerField()
+    tokens = models.BigIntegerField()
+    cost = models.BigIntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["key_id"], name="quota_lease_key")]
+
+    def __str__(self) -> str:
+        return f"Key {self.key_id}, {self.minute:%Y-%m-%d %H:%M}"
+
+
 class Circuit(models.Model):
     """The circuit breaker of a model, shared by all processes.
 

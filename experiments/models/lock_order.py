@@ -5,7 +5,8 @@ ends one of them. With one order for all this cannot happen. docs/decisions/0036
 has the reasons; tests/storage/test_lock_order.py records statements and compares them with it.
 
 Rows of sums are changed by folding and corrections only; requests insert (`models.sums`). Before
-all else admission takes the advisory locks of limited keys, in the order of their numbers.
+all else admission takes the advisory locks of limited keys, in the order of their numbers; leases
+are inserted and deleted under these.
 
 Tables that are not listed are configuration: they come first, under the advisory lock that
 `revisions.lock_configuration` takes. Tables in one line have no order among them, because each of
@@ -33,6 +34,7 @@ from experiments.models import (
     ProcessSuspicion,
     PrunedTotal,
     PruneMark,
+    QuotaLease,
     RecordedOutcome,
     Rollup,
     RollupBin,
@@ -45,6 +47,7 @@ from experiments.models import (
 LOCK_ORDER: tuple[tuple[type[models.Model], ...], ...] = (
     (BackgroundTask,),
     (ShadowPair,),
+    (QuotaLease,),
     (KeyUsage,),
     (Decision,),
     (InFlightCall, Outcome, Feedback, Attempt, OwnCall),

@@ -16,17 +16,9 @@ from experiments.decisions.attempts import OK, Attempted
 from experiments.decisions.outcomes import FeedbackOffError, Rating, record_feedback
 from experiments.decisions.unit_totals import JUDGE
 from experiments.limits import circuit_breakers
-from experiments.limits.budgets import (
-    OWN_KEY,
-    Limits,
-    OverLimitError,
-    QuotaStatus,
-    Reservation,
-    UsageCorrection,
-    reconcile,
-    reserve,
-)
+from experiments.limits.budgets import UsageCorrection, reconcile, reserve
 from experiments.limits.circuit_breakers import CallResult
+from experiments.limits.quotas import OWN_KEY, Limits, OverLimitError, QuotaStatus, Reservation
 from experiments.models import LearningInput, OwnCall, ShadowPair
 from experiments.models.lock_order import locked_ids
 from experiments.shadow.datasets import feed

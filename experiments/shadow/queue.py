@@ -15,7 +15,8 @@ from experiments.configuration.policy_store import store
 from experiments.core.policy import Policy
 from experiments.core.shadowing import is_shadowed, shadow_odds
 from experiments.core.text import storable
-from experiments.limits.budgets import OWN_KEY, spent_today
+from experiments.limits.key_usage import spent_today
+from experiments.limits.quotas import OWN_KEY
 from experiments.models import BackgroundTask, Decision, OwnCall, ShadowPair
 from experiments.models.lock_order import locked_ids
 from experiments.storage.encryption import SealBrokenError, seal, unseal

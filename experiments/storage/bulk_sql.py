@@ -23,6 +23,13 @@ SEPARATOR = ";\n"
 _JSON = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
+class Statement(NamedTuple):
+    """SQL with Django's placeholders."""
+
+    text: str
+    values: list[Any]
+
+
 class Insertion(NamedTuple):
     """New rows of one table, as the database driver takes them."""
 
@@ -57,33 +64,46 @@ def _converted(
     return values
 
 
-def run(insertions: Sequence[Insertion]) -> None:
-    """Inserts all rows, table by table. Raises what the database raises."""
-    if not insertions:
-        return
+def run(insertions: Sequence[Insertion], first: Sequence[Statement] = ()) -> Any:
+    """Inserts all rows, table by table, after the statements of `first`; returns the row that the
+    last of these gives. Raises what the database raises."""
+    if not insertions and not first:
+        return None
     with _cursor() as (cursor, mark):
         if _database().vendor == "sqlite":
-            for model, columns, values in insertions:
-                cursor.executemany(_insertion(model, columns, 1, mark), values)
-        else:
-            _run_together(cursor, mark, insertions)
+            found = None
+            for text, values in first:
+                found = cursor.execute(text.replace("%s", mark), values).fetchone()
+            for model, columns, rows in insertions:
+                cursor.executemany(_insertion(model, columns, 1, mark), rows)
+            return found
+        return _run_together(cursor, [*first, *_statements(mark, insertions)], len(first))
 
 
-def _run_together(cursor: Any, mark: str, insertions: Iterable[Insertion]) -> None:
-    """One statement for each table, or several if it has more values than the database accepts;
-    sent together, which parameters bound by the server would not allow."""
-    statements: list[tuple[str, list[Any]]] = []
+def _statements(mark: str, insertions: Iterable[Insertion]) -> Iterator[Statement]:
+    """One for each table, or several if it has more values than the database accepts."""
     for model, columns, values in insertions:
         limit = _database().features.max_query_params or 10_000
         for some in _chunks(values, max(1, limit // len(columns))):
             text = _insertion(model, columns, len(some), mark)
-            statements.append((text, [value for row in some for value in row]))
+            yield Statement(text, [value for row in some for value in row])
+
+
+def _run_together(cursor: Any, statements: Sequence[Statement], first: int) -> Any:
+    """One round trip, which parameters bound by the server would not allow. Returns the row that
+    the last of the `first` statements gives."""
+    found = None
     if _database().settings_dict["OPTIONS"].get("server_side_binding"):
-        for text, parameters in statements:
+        for number, (text, parameters) in enumerate(statements, start=1):
             cursor.execute(text, parameters)
-    else:
-        texts = SEPARATOR.join(text for text, _ in statements)
-        cursor.execute(texts, [value for _, parameters in statements for value in parameters])
+            if number == first:
+                found = cursor.fetchone()
+        return found
+    texts = SEPARATOR.join(text for text, _ in statements)
+    cursor.execute(texts, [value for _, parameters in statements for value in parameters])
+    for _ in range(first - 1):
+        cursor.nextset()
+    return cursor.fetchone() if first else None
 
 
 def _chunks(values: list[list[Any]], size: int) -> Iterator[list[list[Any]]]:

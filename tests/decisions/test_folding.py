@@ -13,16 +13,9 @@ from django.db import connection, models, transaction
 
 from experiments.decisions.folding import TABLES, fold_all, unfolded
 from experiments.decisions.verification import verify
-from experiments.limits.budgets import (
-    Limits,
-    OverLimitError,
-    Reservation,
-    UsageCorrection,
-    count_request,
-    reconcile,
-    reserve,
-    spent_today,
-)
+from experiments.limits.budgets import UsageCorrection, count_request, reconcile, reserve
+from experiments.limits.key_usage import spent_today
+from experiments.limits.quotas import Limits, OverLimitError, Reservation
 from experiments.models import APIKey, KeyUsage, MetricSum, Rollup, RollupBin, Scope, UnitSum
 from experiments.models.sums import key_columns
 from experiments.storage.transactions import run_transaction

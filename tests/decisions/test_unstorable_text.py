@@ -10,7 +10,7 @@ from experiments.decisions.attempts import Attempted
 from experiments.decisions.group_commit import store_decisions
 from experiments.decisions.outcomes import OutcomeReport
 from experiments.gateway.settlement import Settlement, settle
-from experiments.limits.budgets import Limits, Reservation
+from experiments.limits.quotas import Limits, Reservation
 from experiments.models import Attempt, Circuit, Decision, InFlightCall, Outcome
 from experiments.routing.route import RouteRequest, route
 from experiments.storage.bulk_sql import insert

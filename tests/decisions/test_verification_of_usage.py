@@ -20,7 +20,8 @@ from experiments.gateway.in_flight import PROCESS_ENDED, settle_as_estimated
 from experiments.gateway.protocols.chat import read_chat
 from experiments.gateway.settlement import Settlement, settle
 from experiments.limits import circuit_breakers
-from experiments.limits.budgets import Limits, count_request, user_account
+from experiments.limits.budgets import count_request
+from experiments.limits.quotas import Limits, user_account
 from experiments.models import APIKey, Decision, InFlightCall, KeyUsage, Scope
 from experiments.routing.route import RouteRequest, route
 from tests.installation import install

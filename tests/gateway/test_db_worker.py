@@ -14,7 +14,7 @@ from experiments.gateway import db_worker as module
 from experiments.gateway.admission import Admitted
 from experiments.gateway.db_worker import DatabaseWorker
 from experiments.gateway.settlement import Settlement, abandoned
-from experiments.limits.budgets import Limits, Reservation
+from experiments.limits.quotas import Limits, Reservation
 from experiments.models import Decision
 from experiments.routing.route import StorageUnavailableError
 

@@ -6,15 +6,13 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from experiments.limits.budgets import (
+from experiments.limits.budgets import UsageCorrection, reconcile, reserve
+from experiments.limits.quotas import (
     Limits,
     OverLimitError,
     QuotaStatus,
     Reservation,
-    UsageCorrection,
     limits_of_person,
-    reconcile,
-    reserve,
     user_account,
 )
 from experiments.models import KeyUsage

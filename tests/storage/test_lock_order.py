@@ -39,8 +39,8 @@ from experiments.gateway.settlement import Settlement, settle
 from experiments.lab.actions import explore
 from experiments.lab.share_calibration import calibrate
 from experiments.limits import budgets, circuit_breakers
-from experiments.limits.budgets import Limits, Reservation
 from experiments.limits.learned_parameters import Refusal, remember
+from experiments.limits.quotas import Limits, Reservation
 from experiments.models import (
     APIKey,
     BackgroundTask,
