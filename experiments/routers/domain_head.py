@@ -49,7 +49,7 @@ class Vocabulary:
 
     def _places(self, wanted: Keys) -> NDArray[np.intp]:
         """Where each key is, if it is known."""
-        at = np.searchsorted(self.keys, wanted)
+        at = self.keys.searchsorted(wanted)
         at[at == len(self.keys)] = 0
         return at
 

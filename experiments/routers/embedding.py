@@ -48,10 +48,15 @@ class StaticEmbedding:
 
     def embed(self, tokens: Sequence[str]) -> Vector:
         """The unit-length mean vector of these tokens; all zeros when none of them is known."""
-        ids = [piece for token in tokens for piece in self.ids(token)]
+        known = self._split
+        ids: list[int] = []
+        for token in tokens:
+            found = known.get(token)
+            ids += self.ids(token) if found is None else found
         if not ids:
             return np.zeros(self.dimensions, dtype=np.float32)
-        total = self.scales[ids] @ self.rows[ids]
+        at = np.array(ids, dtype=np.intp)
+        total = self.scales.take(at) @ self.rows.take(at, axis=0)
         length = float(np.sqrt(total @ total))
         return np.asarray(total / length if length > 0 else total, dtype=np.float32)
 

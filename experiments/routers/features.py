@@ -120,6 +120,8 @@ def _without_answer_cue(text: str) -> str:
 
 def _options_start(body: str) -> int:
     """Where the last line "A. …" begins that has a line "B. …" after it; else the end."""
+    if "\n" not in body:  # options A and B are on two lines
+        return len(body)
     last_b = max((found.start() for found in _OPTION_B.finditer(body)), default=-1)
     starts = (found.start() for found in _OPTION_A.finditer(body))
     return max((start for start in starts if start < last_b), default=len(body))
@@ -140,17 +142,14 @@ class Grams(NamedTuple):
 
 def grams(features: Features) -> Grams:
     """Words and pairs of neighbours; those of the question and of the options have other keys."""
-    question, options = np.split(features.keys, [len(features.question)])
-    every = np.concatenate(
-        (
-            question ^ _QUESTION_WORD,
-            _pair_keys(question) ^ _QUESTION_PAIR,
-            options ^ _OPTION_WORD,
-            _pair_keys(options) ^ _OPTION_PAIR,
-        )
-    )
+    at = len(features.question)
+    question, options = features.keys[:at], features.keys[at:]
+    parts = [question ^ _QUESTION_WORD, _pair_keys(question) ^ _QUESTION_PAIR]
+    if len(options):
+        parts += options ^ _OPTION_WORD, _pair_keys(options) ^ _OPTION_PAIR
+    every = np.concatenate(parts)
     every.sort()
-    starts = np.flatnonzero(_is_first(every))
+    starts = _is_first(every).nonzero()[0]
     counts = np.empty(len(starts), dtype=np.float32)
     np.subtract(starts[1:], starts[:-1], out=counts[:-1], casting="unsafe")
     counts[-1:] = len(every) - starts[-1:]
@@ -159,7 +158,8 @@ def grams(features: Features) -> Grams:
 
 def _is_first(ordered: Keys) -> NDArray[np.bool_]:
     """Whether each of these sorted keys differs from the one before it."""
-    first = np.ones(len(ordered), dtype=np.bool_)
+    first = np.empty(len(ordered), dtype=np.bool_)
+    first[:1] = True
     np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
     return first
 

@@ -48,7 +48,7 @@ class WordBlock:
     dampened: bool
 
     def gain(self, found: Grams) -> float:
-        at = np.searchsorted(self.keys, found.keys)
+        at = self.keys.searchsorted(found.keys)
         at[at == len(self.keys)] = 0
         known = self.keys[at] == found.keys
         at, counts = at[known], found.counts[known]
@@ -91,17 +91,21 @@ class TreeBlock:
 
     def gain(self, dense: Vector) -> float:
         flat = self._flat
-        node = flat.roots
-        for _ in range(self.depth):
-            is_above = dense.take(flat.feature.take(node)) > flat.threshold.take(node)
-            node = flat.children.take(2 * node + is_above)
+        node, feature, threshold = flat.roots, flat.root_feature, flat.root_threshold
+        for level in range(self.depth):
+            if level:
+                feature, threshold = flat.feature.take(node), flat.threshold.take(node)
+            node = flat.children.take(node + (dense.take(feature) > threshold))
         return float(flat.value.take(node).sum()) + self.intercept
 
 
 class _FlatTrees(NamedTuple):
-    """The nodes of all trees in one row: one index finds a node, two times it its children."""
+    """The nodes of all trees in one row, each of them twice: where a node is, and right after it,
+    `children` has the place of its left and its right child."""
 
     roots: NDArray[np.intp]
+    root_feature: NDArray[np.intp]
+    root_threshold: NDArray[np.float64]
     feature: NDArray[np.intp]
     threshold: NDArray[np.float64]
     children: NDArray[np.intp]
@@ -110,14 +114,16 @@ class _FlatTrees(NamedTuple):
     @classmethod
     def of(cls, block: TreeBlock) -> "_FlatTrees":
         trees, nodes = block.feature.shape
-        roots = np.arange(trees, dtype=np.intp) * nodes
-        children = np.stack((block.left, block.right), axis=2) + roots[:, None, None]
+        first = np.arange(trees, dtype=np.intp) * nodes
+        children = np.stack((block.left, block.right), axis=2) + first[:, None, None]
         return cls(
-            roots,
-            block.feature.ravel().astype(np.intp),
-            block.threshold.ravel(),
-            children.ravel().astype(np.intp),
-            block.value.ravel(),
+            2 * first,
+            block.feature[:, 0].astype(np.intp),
+            block.threshold[:, 0].copy(),
+            block.feature.ravel().astype(np.intp).repeat(2),
+            block.threshold.ravel().repeat(2),
+            2 * children.ravel().astype(np.intp),
+            block.value.ravel().repeat(2),
         )
 
 

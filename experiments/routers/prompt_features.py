@@ -8,11 +8,13 @@ import functools
 import itertools
 import re
 import string
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import log, log1p
 
 import numpy as np
+from numpy.typing import NDArray
 
 from experiments.routers.embedding import StaticEmbedding, Vector
 from experiments.routers.features import Features
@@ -26,17 +28,21 @@ _YEAR = re.compile(r"\b(?:1[0-9]|20)\d\d\b")
 _FORMULA = re.compile(r"\b[A-Z][a-z]?\d")
 _SENTENCE_END = re.compile(r"[.?!]\s")
 _OPTION_LETTERS = frozenset("abcde")
-_ROMAN = ("i", "ii", "iii", "iv")
-_NEGATIONS = (
-    *("not", "except", "least", "false", "incorrect", "never", "cannot"),
-    *("neither", "nor", "without", "unlikely", "no"),
+_ROMAN = frozenset(("i", "ii", "iii", "iv"))
+_NEGATIONS = frozenset(
+    (
+        *("not", "except", "least", "false", "incorrect", "never", "cannot"),
+        *("neither", "nor", "without", "unlikely", "no"),
+    )
 )
-_MODALS = ("should", "would", "could", "may", "might", "must", "can", "will")
-_COMPARISONS = (
-    *("more", "less", "greater", "higher", "lower", "larger", "smaller", "than"),
-    *("increase", "decrease"),
+_MODALS = frozenset(("should", "would", "could", "may", "might", "must", "can", "will"))
+_COMPARISONS = frozenset(
+    (
+        *("more", "less", "greater", "higher", "lower", "larger", "smaller", "than"),
+        *("increase", "decrease"),
+    )
 )
-_SMALL_WORDS = ("the", "a", "of", "to", "in", "and")
+_SMALL_WORDS = frozenset(("the", "a", "of", "to", "in", "and"))
 _LONG_WORD = 9
 _COUNTED_IN_QUESTION = (
     *("what", "which", "why", "how", "who", "when", "where", "if", "suppose", "find"),
@@ -64,7 +70,7 @@ def structure(features: Features, embedding: StaticEmbedding) -> Vector:
         *_counts(question, _PLACE_IN_QUESTION),
         *_counts(options, _PLACE_IN_OPTIONS),
     )
-    return np.array(values, dtype=np.float32)
+    return np.frombuffer(array("f", values), dtype=np.float32)
 
 
 def _question_shape(features: Features, words: Counter[str]) -> tuple[float, ...]:
@@ -101,8 +107,9 @@ def _counts(words: Mapping[str, int], places: Mapping[str, int]) -> list[int]:
     return counts
 
 
-def _sum(words: Mapping[str, int], counted: Iterable[str]) -> int:
-    return sum(words[word] for word in counted if word in words)
+def _sum(words: Mapping[str, int], counted: frozenset[str]) -> int:
+    found = counted & words.keys()
+    return sum(map(words.__getitem__, found)) if found else 0
 
 
 @functools.cache
@@ -200,7 +207,7 @@ def _closeness(features: Features, embedding: StaticEmbedding) -> tuple[float, .
     options = np.stack([embedding.embed(option) for option in single])
     question = embedding.embed(features.question)
     to_question = options @ question
-    alike = (options @ options.T)[np.triu_indices(len(single), 1)]
+    alike = (options @ options.T)[_pairs_of(len(single))]
     return (
         float(question @ embedding.embed(features.options)),
         float(to_question.mean()),
@@ -208,6 +215,12 @@ def _closeness(features: Features, embedding: StaticEmbedding) -> tuple[float, .
         float(alike.max()),
         float(alike.min()),
     )
+
+
+@functools.cache
+def _pairs_of(count: int) -> tuple[NDArray[np.intp], ...]:
+    """The places above the diagonal of a square matrix."""
+    return np.triu_indices(count, 1)
 
 
 def _single_options(tokens: Sequence[str]) -> list[Sequence[str]]:
