@@ -9,10 +9,10 @@ from pydantic_core import core_schema
 REFERENCE = "#/components/schemas/{model}"
 
 
-def json_schema(shape: Any) -> dict[str, Any]:
+def json_schema(shape: Any, reference: str = REFERENCE) -> dict[str, Any]:
     """The schema of a shape or a typed dictionary. Nested ones are in `$defs`."""
     return TypeAdapter(shape).json_schema(
-        ref_template=REFERENCE, schema_generator=_Generator, mode="validation"
+        ref_template=reference, schema_generator=_Generator, mode="validation"
     )
 
 
