@@ -3,6 +3,7 @@
 docs/decisions/0030-an-event-loop-in-front.md says why.
 """
 
+import asyncio
 import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -17,6 +18,7 @@ from django.conf import settings  # noqa: E402
 from experiments.api.direct_route import DirectRoute  # noqa: E402
 from experiments.api.health import check_outside_requests  # noqa: E402
 from experiments.gateway.app import gateway  # noqa: E402
+from experiments.routing.runtime import tables  # noqa: E402
 from experiments.storage.deadlines import waiting_budget  # noqa: E402
 from routing_site.probes import Probes  # noqa: E402
 from routing_site.threads import Receive, Scope, Send, ThreadedWSGI  # noqa: E402
@@ -62,10 +64,11 @@ def _app_for(scope: Scope) -> Any:
 
 
 async def _live(receive: Receive, send: Send) -> None:
-    """Answers the server's start, and at its end books what has not been booked yet."""
+    """Starts to poll for threshold tables, and at the end books what has not been booked yet."""
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
+            await asyncio.to_thread(tables.start_polling)
             await send({"type": "lifespan.startup.complete"})
         else:
             await gateway.close()

@@ -1,6 +1,7 @@
 """What all tests share: a clean process for each, and one installation to start from."""
 
 import logging
+import math
 from collections.abc import Iterator
 
 import hypothesis
@@ -8,7 +9,8 @@ import pytest
 from django.core.cache import cache
 
 from experiments.configuration.policy_store import store
-from experiments.routing import token_estimates
+from experiments.decisions.decision_rows import stored_table
+from experiments.routing import runtime, token_estimates
 
 # How fast examples are made says something about the machine, nothing about the code.
 hypothesis.settings.register_profile(
@@ -33,9 +35,13 @@ def _fresh_process() -> Iterator[None]:
     level = logging.getLogger("switchyard").level
     store.invalidate()
     token_estimates.invalidate()
+    runtime.tables.invalidate()
+    stored_table.cache_clear()
+    runtime.tables.seconds_apart = math.inf  # tests that move tables read them themselves
     cache.clear()
     yield
     store.invalidate()
+    runtime.tables.invalidate()
     logging.getLogger("switchyard").setLevel(level)
 
 

@@ -16,6 +16,7 @@ from experiments.models import Domain, Experiment, LanguageModel
 REASONS = {
     "score_at_or_above_threshold": "at or above the threshold",
     "score_below_threshold": "below the threshold",
+    "drawn_at_threshold": "at the threshold, drawn",
     "step_reached": "at or above a step's threshold",
     "always_strong": "always strong",
     "always_weak": "always weak",

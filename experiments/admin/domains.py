@@ -85,14 +85,18 @@ class DomainForm(ConfigurationForm):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
         if cleaned.get("method") == Method.ROUTELLM:
-            for name in ("router", "threshold"):
-                if cleaned.get(name) is None and name not in self.errors and name in self.fields:
-                    self.add_error(name, "RouteLLM needs this. Enter it, or choose another method.")
+            self._require("router", "RouteLLM needs this. Enter it, or choose another method.")
+            if not cleaned.get("follows_target"):
+                self._require("threshold", "Enter a threshold, or let it follow the target.")
         if bool(cleaned.get("strong_model")) != bool(cleaned.get("weak_model")):
             self.add_error(
                 "strong_model", "Choose both models of the pair, or neither for the default pair."
             )
         return cleaned
+
+    def _require(self, name: str, problem: str) -> None:
+        if name in self.fields and name not in self.errors and self.cleaned_data.get(name) is None:
+            self.add_error(name, problem)
 
 
 class ExampleInline(TabularInline):
@@ -118,7 +122,7 @@ class DomainAdmin(ConfigurationAdmin):
     list_display = ["label", "rollout", "answered_by", "pair", "example_count", "kept"]
     search_fields = ["name", "label", "description"]
     list_select_related = ["router", "strong_model", "weak_model", "flag"]
-    readonly_fields = ["calibrated_threshold"]
+    readonly_fields = ["calibrated_threshold", "resolved_share"]
     fieldsets = [
         (None, {"fields": ["name", "label", "description"]}),
         (
@@ -130,13 +134,27 @@ class DomainAdmin(ConfigurationAdmin):
                     "threshold",
                     "strong_model",
                     "weak_model",
-                    "target_strong_share",
-                    "calibrated_threshold",
                     "epsilon",
                     "between",
                 ],
                 "description": "Used while the domain's flag is on. If it is off, the domain "
                 "selector chooses the model.",
+            },
+        ),
+        (
+            "Target",
+            {
+                "fields": [
+                    "follows_target",
+                    "target_kind",
+                    "target_strong_share",
+                    "target_value",
+                    "resolved_share",
+                    "calibrated_threshold",
+                ],
+                "description": "While it follows its target, the threshold moves by itself with "
+                "the scores of recent prompts. The threshold above then counts only until the "
+                "first prompts are scored.",
             },
         ),
         (
@@ -221,6 +239,9 @@ class DomainAdmin(ConfigurationAdmin):
     def answered_by(self, row: Domain) -> str:
         if row.method != Method.ROUTELLM:
             return row.method.replace("_", " ")
+        share = row.followed_share
+        if share is not None:
+            return f"{row.router or 'no router'} for {percentage(100 * share)} strong"
         threshold = "no threshold" if row.threshold is None else f"{row.threshold:.3f}"
         return f"{row.router or 'no router'} at {threshold}"
 

@@ -46,9 +46,11 @@ class ArmForm(PrefilledForm):
                 "strong_model", "Choose both models of the pair, or neither for the domain's pair."
             )
         if cleaned.get("method") == Method.ROUTELLM and not self.errors:
-            for name in ("router", "threshold"):
-                if name in self.fields and cleaned.get(name) is None:
-                    self.add_error(name, "RouteLLM needs this.")
+            if "router" in self.fields and cleaned.get("router") is None:
+                self.add_error("router", "RouteLLM needs this.")
+            given = (cleaned.get("threshold"), cleaned.get("target_share"))
+            if "threshold" in self.fields and all(one is None for one in given):
+                self.add_error("threshold", "RouteLLM needs a threshold or a target strong share.")
         return cleaned
 
 
@@ -93,6 +95,7 @@ class ArmInline(TabularInline):
         "method",
         "router",
         "threshold",
+        "target_share",
         "strong_model",
         "weak_model",
         "epsilon",

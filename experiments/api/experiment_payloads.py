@@ -37,6 +37,8 @@ def _arm(arm: Arm) -> shapes.Arm:
         "weak_model": value.weak,
         "epsilon": value.epsilon,
     }
+    if value.target_share is not None:
+        policy["target_share"] = value.target_share
     if value.steps:
         policy["between"] = [copied(step, shapes.PolicyStep) for step in value.steps]
     return {

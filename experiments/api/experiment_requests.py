@@ -73,6 +73,7 @@ def _policy(policy: shapes.PolicyRequest) -> Values:
         "strong": policy.strong_model,
         "weak": policy.weak_model,
         "epsilon": policy.epsilon or 0.0,
+        **({} if policy.target_share is None else {"target_share": policy.target_share}),
         **between,
     }
 

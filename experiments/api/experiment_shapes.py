@@ -65,8 +65,14 @@ class PolicyRequest(Shape):
     method: MethodName
     threshold: Share | None = Field(
         None,
-        description="Needed for routellm: at or above it the strong model answers. The router that "
-        "ships scores most prompts between 0.6 and 0.85, about half of them above 0.75.",
+        description="For routellm, unless there is a target_share: at or above it the strong model "
+        "answers. The router that ships scores most prompts between 0.6 and 0.85, about half of "
+        "them above 0.75.",
+    )
+    target_share: Share | None = Field(
+        None,
+        description="For routellm, instead of a fixed threshold: the threshold follows the "
+        "domain's scores so that this share goes to the strong model.",
     )
     between: Annotated[list[PolicyStepRequest], Items(MOST_BETWEEN, empty=True)] | None = Field(
         None, description="For more than two models: below the threshold, the first step reached."
@@ -175,6 +181,9 @@ class Policy(TypedDict):
     strong_model: str | None
     weak_model: str | None
     epsilon: float
+    target_share: NotRequired[
+        Annotated[float, described("Only where the threshold follows a strong share.")]
+    ]
     between: NotRequired[Annotated[list[PolicyStep], described("Only with more than two models.")]]
 
 

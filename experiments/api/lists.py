@@ -118,6 +118,12 @@ def domain_payload(row: Domain) -> shapes.Domain:
             "weak_model": policy.weak,
             "epsilon": policy.epsilon,
         },
+        "target": {
+            "kind": row.target_kind,
+            "value": row.target_number,
+            "followed": row.follows_target,
+            "strong_share": row.followed_share,
+        },
     }
 
 

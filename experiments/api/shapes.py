@@ -13,6 +13,7 @@ from experiments.core.catalog import SPEED_RATINGS
 from experiments.core.selection import FALLBACK_STRATEGIES
 from experiments.core.strategies import STRATEGIES
 from experiments.decisions.shapes import Decision
+from experiments.models.domains import TargetKind
 from experiments.shapes.fields import (
     Between,
     Count,
@@ -242,6 +243,17 @@ class DomainPolicy(TypedDict):
     epsilon: float
 
 
+class DomainTarget(TypedDict):
+    """What the domain's threshold aims at."""
+
+    kind: Annotated[str, OneOf(tuple(TargetKind.values))]
+    value: float | None
+    followed: Annotated[bool, described("False: the threshold is fixed.")]
+    strong_share: Annotated[
+        float | None, described("The strong share that the threshold follows; null if none.")
+    ]
+
+
 class DomainColumns(TypedDict):
     """Shown as they are stored."""
 
@@ -258,6 +270,7 @@ class DomainColumns(TypedDict):
 class Domain(DomainColumns):
     flag: DomainFlag | None
     policy: DomainPolicy
+    target: DomainTarget
 
 
 class ModelPrice(TypedDict):

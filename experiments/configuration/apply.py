@@ -128,7 +128,15 @@ def _write_section(section: str, rows: Document) -> None:
         with _placed(f"{section}.{name}"):
             if isinstance(row, Metric):
                 _require_same_meaning(row, values)
+            if isinstance(row, Domain) and _fixes_threshold(values):
+                row.follows_target = False
             write(shape, row, values, f"{section}.{name}")
+
+
+def _fixes_threshold(values: Document) -> bool:
+    """Files from before targets give fixed thresholds."""
+    threshold = values.get("policy", {}).get("threshold")
+    return threshold is not None and "follows_target" not in values
 
 
 @contextmanager

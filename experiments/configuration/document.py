@@ -79,7 +79,9 @@ def load_settings() -> RoutingSettings:
 
 
 def policy_document(row: RoutingPolicyRow) -> Document:
-    return document_of(shapes.PolicyDocument, row)
+    """A policy with its own threshold or target share."""
+    document, share = document_of(shapes.PolicyDocument, row), row.followed_share
+    return document if share is None else {**document, "target_share": share}
 
 
 def experiment_document(row: Experiment) -> Document:

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -26,6 +26,7 @@ from experiments.core.parameters import (
 )
 from experiments.models import PolicyRevision
 from experiments.models.catalog import PART_PRICES
+from experiments.models.domains import followed_share
 from experiments.models.routers import LEARNED, LOCAL_KINDS
 from experiments.storage.deadlines import acquired
 from experiments.storage.lab_files import with_local_paths
@@ -117,6 +118,9 @@ def load_policy(number: int) -> core.Policy:
 
 def build_policy(number: int, document: Document) -> core.Policy:
     flags = {key: _flag(key, flag) for key, flag in document["flags"].items()}
+    switches = core.Switches(
+        **{name: flags[key].share > 0 for name, key in SWITCHES.items() if key in flags}
+    )
     routing = document["settings"]
     models = {name: _model(name, model) for name, model in document["models"].items()}
     endpoints = {
@@ -127,7 +131,7 @@ def build_policy(number: int, document: Document) -> core.Policy:
         revision=number,
         master=flags[core.MASTER_FLAG],
         domains={
-            name: _domain(name, domain, flags[core.domain_flag(name)])
+            name: _domain(name, domain, flags[core.domain_flag(name)], switches)
             for name, domain in document["domains"].items()
         },
         models=models,
@@ -152,9 +156,8 @@ def build_policy(number: int, document: Document) -> core.Policy:
         ),
         holdout=core.Holdout(_share(routing["holdout_percentage"]), routing["holdout_seed"]),
         exploration_seed=routing["exploration_seed"],
-        switches=core.Switches(
-            **{name: flags[key].share > 0 for name, key in SWITCHES.items() if key in flags}
-        ),
+        tie_seed=f"{routing['exploration_seed']}:ties",
+        switches=switches,
         detection=core.Detection(
             routing["detector"],
             {name: tuple(d["examples"]) for name, d in document["domains"].items()},
@@ -230,15 +233,34 @@ def _flag(key: str, flag: Document) -> core.FlagRule:
     )
 
 
-def _domain(name: str, domain: Document, flag: core.FlagRule) -> core.Domain:
+def _domain(
+    name: str, domain: Document, flag: core.FlagRule, switches: core.Switches
+) -> core.Domain:
     return from_document(
         core.Domain,
         domain,
         config=from_document(DomainConfig, domain, name=name),
         flag=flag,
-        policy=routing_policy(domain["policy"]),
+        policy=_domain_policy(domain, switches),
         learning_budget=_known(domain, "learning_budget"),
     )
+
+
+def _domain_policy(domain: Document, switches: core.Switches) -> core.RoutingPolicy:
+    """The domain's own policy with the threshold or target that it follows.
+
+    An arm of an experiment never follows either, not even one that is equal to the domain's policy.
+    """
+    policy, calibrated = routing_policy(domain["policy"]), domain["calibrated_threshold"]
+    if switches.dynamic_threshold and calibrated is not None:
+        policy = replace(policy, threshold=calibrated)
+    share = followed_share(
+        domain.get("follows_target", False),
+        domain.get("target_kind", ""),
+        domain["target_strong_share"],
+        domain.get("resolved_share"),
+    )
+    return replace(policy, target_share=share)
 
 
 def routing_policy(policy: Document) -> core.RoutingPolicy:

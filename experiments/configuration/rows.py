@@ -122,7 +122,7 @@ def document_of(shape: Any, row: Any) -> Document:
     return {
         each.key: value
         for each in keys_of(shape)
-        if (value := _value(each, row)) or not each.is_sparse
+        if (value := _value(each, row)) not in (None, []) or not each.is_sparse
     }
 
 

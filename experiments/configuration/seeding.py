@@ -178,6 +178,7 @@ def _domain_values(config: DomainConfig, threshold: float) -> dict[str, object]:
         "method": Method.ROUTELLM,
         "router": Router.objects.get(name="local"),
         "threshold": threshold,
+        "follows_target": True,
     }
 
 

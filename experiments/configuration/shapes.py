@@ -268,6 +268,12 @@ class PolicyDocument(TypedDict, total=False):
     between: Annotated[list[StepDocument], LeftOut(list, sparse=True)]
 
 
+class ArmPolicyDocument(PolicyDocument, total=False):
+    """How an arm chooses the model: with a fixed threshold, or one that follows a strong share."""
+
+    target_share: Annotated[Nullable[Number], LeftOut(lambda: None, sparse=True)]
+
+
 class DomainDocument(TypedDict, total=False):
     """A subject of prompts: how it is detected and how its prompts are routed."""
 
@@ -280,7 +286,11 @@ class DomainDocument(TypedDict, total=False):
     required_certifications: Annotated[Texts, Part.SELECTION]
     min_accuracy_score: Annotated[Number, Part.SELECTION]
     min_confidence: Annotated[Number, Part.DETECTION]
+    follows_target: Switch
+    target_kind: Text
     target_strong_share: Number
+    target_value: Nullable[Number]
+    resolved_share: Nullable[Number]
     calibrated_threshold: Nullable[Number]
     prompt_storage: Text
     shadow_share: Number
@@ -309,7 +319,7 @@ class ArmDocument(TypedDict, total=False):
     name: Text
     weight: Number
     is_control: Switch
-    policy: PolicyDocument
+    policy: ArmPolicyDocument
 
 
 class ExperimentMetricDocument(TypedDict, total=False):

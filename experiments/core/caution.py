@@ -5,7 +5,6 @@ by the most cautious of them: that whose flag routes the least, then that whose 
 """
 
 from experiments.core.assignment import Unit, flag_probability
-from experiments.core.choice import effective_threshold
 from experiments.core.policy import Domain, Method, Policy
 from experiments.core.values import DecisionInputs
 
@@ -41,14 +40,17 @@ def _order(policy: Policy, unit: Unit, domain: Domain) -> tuple[float, float, in
 def _boldness(policy: Policy, unit: Unit, domain: Domain) -> tuple[float, float]:
     """P(the flag lets this unit be routed), and how far the policy lets the weak model answer."""
     routed = flag_probability(domain.flag, unit)
-    return routed, _weak_reach(policy, domain) if routed else 0.0
+    return routed, _weak_reach(domain) if routed else 0.0
 
 
-def _weak_reach(policy: Policy, domain: Domain) -> float:
-    """0 where the weak model never answers, the threshold where a router decides, 2 for always."""
-    method = domain.policy.method
+def _weak_reach(domain: Domain) -> float:
+    """0 where the weak model never answers, 2 for always. Where a router decides, the threshold or,
+    where that follows a target, the weak model's share."""
+    wanted, method = domain.policy, domain.policy.method
     if method is Method.ALWAYS_WEAK:
         return 2.0
     if method is not Method.ROUTELLM:
         return 0.0
-    return effective_threshold(policy, domain, domain.policy) or 0.0
+    if wanted.target_share is not None:
+        return 1.0 - wanted.target_share
+    return wanted.threshold or 0.0

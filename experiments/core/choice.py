@@ -2,16 +2,17 @@
 probability of each model under the logging policy.
 
 The randomized steps are independent (each has its own seed): master flag, holdout, domain flag,
-arm, exploration. A path ends in a choice; its model gets P(path) (1 - epsilon), the other model of
-its pair P(path) epsilon. Lists are not random: a listed unit's flags are certain."""
+arm, tie, exploration. A path ends in a choice; its model gets P(path) (1 - epsilon), the other
+model of its pair P(path) epsilon. Where a score equals the threshold of a table, the path ends in
+two choices, each with its probability. Lists are not random: a listed unit's flags are certain."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from experiments.core.assignment import arm_probabilities, flag_probability
-from experiments.core.bucketing import BUCKETS
+from experiments.core.bucketing import BUCKETS, bucket_index
 from experiments.core.policy import Domain, Method, Policy, RoutingPolicy
 from experiments.core.selection import NoEligibleModelsError
 from experiments.core.values import (
@@ -22,9 +23,15 @@ from experiments.core.values import (
     Pair,
     Propensity,
     Score,
+    ScoreCut,
+    TableKey,
+    random_cut,
+    share_of_target,
 )
 
 ScoreRouter = Callable[[str], Score | Failure]
+
+DRAWN_AT_THRESHOLD = "drawn_at_threshold"
 
 
 class Scorer:
@@ -54,31 +61,60 @@ class Scorer:
         return answer
 
 
+class Chance(NamedTuple):
+    """One choice that a policy may make for a prompt, and how probable it is."""
+
+    choice: Choice
+    probability: float = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class Chooser:
     """Chooses models for one prompt of one domain. `detected` is the prompt's own domain where a
-    more cautious one decides."""
+    more cautious one decides. `tables` collects the numbers of the tables that were read, by
+    router."""
 
     policy: Policy
     domain: Domain
     situation: DecisionInputs
     scorer: Scorer
     detected: Domain | None = None
+    tables: dict[str, int] = field(default_factory=dict)
 
     def choose(self, wanted: RoutingPolicy) -> Choice:
+        """The policy's choice. A tie is drawn by the hash of the decision."""
+        first, *others = self.chances(wanted)
+        if not others:
+            return first.choice
+        index = bucket_index(self.policy.tie_seed, self.situation.decision_id)
+        is_first = index < round(first.probability * BUCKETS)
+        return first.choice if is_first else others[0].choice
+
+    def chances(self, wanted: RoutingPolicy) -> tuple[Chance, ...]:
+        """Every choice that the policy may make for this prompt: one, or two for a tie."""
+        if wanted.method is Method.ROUTELLM and (pair := self._known_pair(wanted)):
+            return self._route(wanted, pair)
+        return (Chance(self._without_router(wanted)),)
+
+    def _known_pair(self, wanted: RoutingPolicy) -> Pair | None:
+        pair = pair_of(self.policy, self.domain, wanted)
+        return None if pair is None or self._unregistered(wanted, pair) else pair
+
+    def _unregistered(self, wanted: RoutingPolicy, pair: Pair) -> list[str]:
+        named = (*pair, *(step.model for step in wanted.steps))
+        return [name for name in named if name not in self.policy.models]
+
+    def _without_router(self, wanted: RoutingPolicy) -> Choice:
         if wanted.method is Method.DOMAIN_SELECTOR:
             return self.select("policy")
         pair = pair_of(self.policy, self.domain, wanted)
         if pair is None:
             return self._broken("has no pair of a strong and a weak model")
-        named = (*pair, *(step.model for step in wanted.steps))
-        if missing := [name for name in named if name not in self.policy.models]:
+        if missing := self._unregistered(wanted, pair):
             return self._broken(f"names models that are not registered: {', '.join(missing)}")
         if wanted.method is Method.ALWAYS_STRONG:
             return Choice(pair.strong, wanted.method, "always_strong", pair)
-        if wanted.method is Method.ALWAYS_WEAK:
-            return Choice(pair.weak, wanted.method, "always_weak", pair)
-        return self._route(wanted, pair)
+        return Choice(pair.weak, wanted.method, "always_weak", pair)
 
     def select(self, reason: str) -> Choice:
         """The domain selector's choice. Raises NoEligibleModelsError if no model can answer."""
@@ -106,21 +142,48 @@ class Chooser:
         detail = f"{intended} is unavailable, excluded, or not certified for this domain."
         return model, (Fallback("model", "model_unavailable", detail, model),)
 
-    def _route(self, wanted: RoutingPolicy, pair: Pair) -> Choice:
-        """A score at or above the threshold goes to the strong model."""
-        threshold = effective_threshold(self.policy, self.domain, wanted)
-        if wanted.router is None or threshold is None or not 0.0 <= threshold <= 1.0:
-            return self._broken("needs a router and a threshold between 0 and 1")
+    def _route(self, wanted: RoutingPolicy, pair: Pair) -> tuple[Chance, ...]:
+        """A score at or above a fixed threshold goes to the strong model. One that equals the
+        threshold of a table goes there with the table's probability."""
+        if wanted.router is None or not _has_threshold(wanted):
+            return (Chance(self._broken("needs a router and a threshold between 0 and 1")),)
         answer = self.scorer(wanted.router)
         if isinstance(answer, Failure):
-            return self._fall_back(answer)
-        if answer.value >= threshold:
-            model, reason = pair.strong, "score_at_or_above_threshold"
-        elif wanted.steps and (choice := self._step(wanted, pair)):
-            return choice
-        else:
-            model, reason = pair.weak, "score_below_threshold"
-        return Choice(model, Method.ROUTELLM, reason, pair, wanted.router, answer, threshold)
+            return (Chance(self._fall_back(answer)),)
+        cut = self._cut(wanted, wanted.router, answer)
+        routed = Choice(
+            pair.strong,
+            Method.ROUTELLM,
+            "score_at_or_above_threshold",
+            pair,
+            wanted.router,
+            answer,
+            cut.threshold,
+        )
+        chance = cut.strong_probability(answer.value)
+        if chance >= 1:
+            return (Chance(routed),)
+        step = self._step(wanted, pair) if wanted.steps else None
+        below = routed._replace(model=pair.weak, reason="score_below_threshold")
+        if chance <= 0:
+            return (Chance(step or below),)
+        drawn = routed._replace(reason=DRAWN_AT_THRESHOLD)
+        weak = step or drawn._replace(model=pair.weak)
+        return Chance(drawn, chance), Chance(weak, 1 - chance)
+
+    def _cut(self, wanted: RoutingPolicy, router: str, answer: Score) -> ScoreCut:
+        """The policy's own threshold or, if it follows a target, that of the newest table. Without
+        a table its own threshold; without either, this share of prompts at random."""
+        share = wanted.target_share
+        if share is not None:
+            key = TableKey(self.domain.name, router, answer.checkpoint or "")
+            if table := self.situation.tables.get(key):
+                self.tables[router] = table.number
+                if cut := table.cuts.get(share_of_target(share)):
+                    return cut
+            if wanted.threshold is None:
+                return random_cut(answer.value, share)
+        return ScoreCut(wanted.threshold or 0.0)
 
     def _step(self, wanted: RoutingPolicy, pair: Pair) -> Choice | None:
         """The first step whose threshold the prompt's score reaches; None if it reaches none."""
@@ -163,12 +226,10 @@ def pair_of(policy: Policy, domain: Domain, wanted: RoutingPolicy) -> Pair | Non
     return None
 
 
-def effective_threshold(policy: Policy, domain: Domain, wanted: RoutingPolicy) -> float | None:
-    """A domain's own policy may use its calibrated threshold; an arm's threshold is fixed."""
-    follows = policy.switches.dynamic_threshold and wanted == domain.policy
-    if follows and domain.calibrated_threshold is not None:
-        return domain.calibrated_threshold
-    return wanted.threshold
+def _has_threshold(wanted: RoutingPolicy) -> bool:
+    if wanted.threshold is None:
+        return wanted.target_share is not None
+    return 0.0 <= wanted.threshold <= 1.0
 
 
 DOMAIN_SELECTOR = RoutingPolicy(Method.DOMAIN_SELECTOR)
@@ -199,20 +260,31 @@ def paths(chooser: Chooser) -> Iterator[Path]:
                 yield Path(arm.policy if arm else domain.policy, routed * share)
 
 
-def propensity(chooser: Chooser, taken: Choice, epsilon: float, intended: str) -> Propensity:
+def propensity(
+    chooser: Chooser, wanted: RoutingPolicy, epsilon: float, intended: str
+) -> Propensity:
     """The vector over models, its entry for `intended`, and that entry given the unit's arm."""
-    given_arm = _share_of(intended, taken, epsilon)
+    given_arm = _vector(chooser.chances(wanted), epsilon).get(intended, 0.0)
     by_model: defaultdict[str, float] = defaultdict(float)
     for path in paths(chooser):
         if _needs_unasked_router(chooser, path.policy):
             return Propensity(None, None, given_arm, "remote_router_not_asked")
         try:
-            choice = chooser.choose(path.policy)
+            chances = chooser.chances(path.policy)
         except NoEligibleModelsError:
             return Propensity(None, None, given_arm, "no_eligible_model_on_another_path")
-        for model in {choice.model, choice.other or choice.model}:
-            by_model[model] += path.probability * _share_of(model, choice, path.policy.epsilon)
+        for model, share in _vector(chances, path.policy.epsilon).items():
+            by_model[model] += path.probability * share
     return Propensity(dict(by_model), by_model[intended], given_arm)
+
+
+def _vector(chances: Iterable[Chance], epsilon: float) -> Mapping[str, float]:
+    """P(model) on one path: the other model of a choice's pair gets the exploration rate."""
+    vector: defaultdict[str, float] = defaultdict(float)
+    for choice, probability in chances:
+        for model in {choice.model, choice.other or choice.model}:
+            vector[model] += probability * _share_of(model, choice, epsilon)
+    return vector
 
 
 def explored_buckets(epsilon: float) -> int:

@@ -73,6 +73,7 @@ def decide(policy: Policy, situation: DecisionInputs, score: ScoreRouter) -> Dec
         (intended, ()) if direct else chooser.replace_unavailable(intended, choice.pair)
     )
     pair = choice.pair or (None if direct else pair_of(policy, deciding, wanted))
+    chances = _propensity(chooser, wanted, intended)
 
     return Decision(
         id=situation.decision_id,
@@ -90,7 +91,7 @@ def decide(policy: Policy, situation: DecisionInputs, score: ScoreRouter) -> Dec
         intended=intended,
         model=model,
         explored=explored,
-        propensity=_propensity(chooser, wanted, choice, intended),
+        propensity=chances,
         scores=scorer.seen,
         fallbacks=(*choice.fallbacks, *unavailable),
         costs=estimate(policy, domain.name, pair, model, situation),
@@ -99,6 +100,7 @@ def decide(policy: Policy, situation: DecisionInputs, score: ScoreRouter) -> Dec
         listed=_is_listed(policy, domain, situation),
         forced=_is_forced(situation),
         cautious=cautious,
+        tables=dict(chooser.tables),
     )
 
 
@@ -218,12 +220,10 @@ def _explores(policy: Policy, wanted: RoutingPolicy, choice: Choice, decision_id
     return bucket_index(policy.exploration_seed, decision_id) < explored_buckets(wanted.epsilon)
 
 
-def _propensity(
-    chooser: Chooser, wanted: RoutingPolicy, choice: Choice, intended: str
-) -> Propensity:
+def _propensity(chooser: Chooser, wanted: RoutingPolicy, intended: str) -> Propensity:
     if _is_forced(chooser.situation):
         return Propensity(None, None, None, "forced")
-    return propensity(chooser, choice, wanted.epsilon, intended)
+    return propensity(chooser, wanted, wanted.epsilon, intended)
 
 
 def _is_listed(policy: Policy, domain: Domain, situation: DecisionInputs) -> bool:

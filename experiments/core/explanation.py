@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from experiments.core.assignment import FlagState
+from experiments.core.choice import DRAWN_AT_THRESHOLD
 from experiments.core.detection import Candidate
 from experiments.core.facts import DecisionView, Rating, Report
 from experiments.core.summary import baseline_name, flag_reason, summary
@@ -142,13 +143,23 @@ def _score(facts: DecisionView) -> ExplanationStep:
     if facts.propensity is not None:
         details.append(("Propensity of the choice", f"{facts.propensity:.4g}"))
     if facts.score is not None and facts.threshold is not None:
+        details += _table(facts)
         score, sign, threshold = comparison(facts.score, facts.threshold)
+        if facts.reason == DRAWN_AT_THRESHOLD:
+            sign = "="
         return ExplanationStep("score", f"{score} {sign} {threshold}", PASSED, tuple(details))
     if any(step.stage == "router" for step in facts.fallbacks):
         return ExplanationStep("score", "none", FAULT, tuple(details))
     return ExplanationStep(
         "score", "not used" if facts.scores else "not computed", OFF, tuple(details)
     )
+
+
+def _table(facts: DecisionView) -> Iterator[tuple[str, str]]:
+    if facts.router in facts.tables:
+        yield "Threshold", f"follows a target: table {facts.tables[facts.router]}"
+    if facts.reason == DRAWN_AT_THRESHOLD:
+        yield "Tie", "drawn by the decision's hash"
 
 
 def _scores(facts: DecisionView) -> Iterator[tuple[str, str]]:

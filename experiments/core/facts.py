@@ -1,7 +1,7 @@
 """One decision and its outcome, as plain values for explanations."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from experiments.core.assignment import FlagState
@@ -31,7 +31,8 @@ class Report(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DecisionView:
-    """One stored decision. Costs are nano-dollars, None if unknown."""
+    """One stored decision. Costs are nano-dollars, None if unknown. `tables` has the number of the
+    threshold table of each router whose threshold follows one."""
 
     input_tokens: int
     text: str | None
@@ -71,6 +72,7 @@ class DecisionView:
     report: Report | None
     ratings: Sequence[Rating]
     cautious: str = ""
+    tables: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def place(self) -> str:

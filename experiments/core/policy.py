@@ -55,8 +55,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class RoutingPolicy:
-    """How a domain or an arm routes. `threshold` and `epsilon` lie in [0, 1].
+    """How a domain or an arm routes. `threshold`, `epsilon` and `target_share` lie in [0, 1].
 
+    With `target_share` the threshold follows the threshold tables (`NumberedTable`) so that
+    this share goes to the strong model; `threshold` counts only while there is no table.
     With `steps`, a prompt below `threshold` goes to the first step whose threshold its score
     reaches, and to the weak model if it reaches none.
     """
@@ -68,6 +70,7 @@ class RoutingPolicy:
     weak: str | None = None
     epsilon: float = 0.0
     steps: tuple[Step, ...] = ()
+    target_share: float | None = None
 
     @property
     def routers(self) -> frozenset[str]:
@@ -121,7 +124,6 @@ class Domain:
     flag: FlagRule
     policy: RoutingPolicy
     min_confidence: float = 0.0
-    calibrated_threshold: float | None = None
     prompt_storage: str = "none"
     shadow_share: float = 0.0
     rubric: str = ""
@@ -239,6 +241,7 @@ class Policy:
     rollouts: tuple[Rollout, ...] = ()
     holdout: Holdout = Holdout()
     exploration_seed: str = "exploration"
+    tie_seed: str = "ties"
     switches: Switches = Switches()
     detection: Detection = Detection()
     shadowing: Shadowing = Shadowing()

@@ -1,6 +1,7 @@
 """Summarizes a decision in one sentence: the model, why it was chosen, and the saving."""
 
 from experiments.core.assignment import FlagState
+from experiments.core.choice import DRAWN_AT_THRESHOLD
 from experiments.core.facts import DecisionView
 from experiments.core.policy import Method
 from experiments.core.values import Failure
@@ -39,6 +40,8 @@ def summary(facts: DecisionView) -> str:
 def _why(facts: DecisionView) -> str:
     if facts.method == Method.ROUTELLM and facts.score is not None and facts.threshold is not None:
         score, sign, threshold = comparison(facts.score, facts.threshold)
+        if facts.reason == DRAWN_AT_THRESHOLD:
+            return f"score {score} equals the threshold of {facts.place}, so it was drawn"
         is_ = "is at or above" if sign == "≥" else "is below"
         return f"score {score} {is_} the threshold {threshold} of {facts.place}"
     if facts.method == Method.DIRECT:

@@ -6,6 +6,7 @@ from datetime import date
 from typing import NamedTuple
 
 from experiments.core.assignment import Assignment, Cohort, FlagState, Unit
+from experiments.core.bucketing import BUCKETS
 from experiments.core.detection import Candidate
 from experiments.core.money import Price
 from experiments.core.policy import Domain, Method, RoutingPolicy
@@ -102,6 +103,55 @@ class RequestedTarget(NamedTuple):
     threshold: float | None = None
 
 
+class ScoreCut(NamedTuple):
+    """Scores above `threshold` go to the strong model; of equal ones the share `tie_share` does.
+
+    `tie_share` has four decimals, as ties are drawn among 10,000 buckets.
+    """
+
+    threshold: float
+    tie_share: float = 1.0
+
+    def strong_probability(self, score: float) -> float:
+        """The probability that this score goes to the strong model."""
+        if score == self.threshold:
+            return self.tie_share
+        return float(score > self.threshold)
+
+
+class TableKey(NamedTuple):
+    """What a threshold table belongs to. `checkpoint` is the sha256 of a score, or ""."""
+
+    domain: str
+    router: str
+    checkpoint: str
+
+
+class NumberedTable(NamedTuple):
+    """One threshold table: the cut of each strong share that some policy aims at.
+
+    Every policy of the domain reads the same table, so tables depend on scores, never on who chose
+    what. `experiments.learning.thresholds` moves them.
+    """
+
+    number: int
+    cuts: Mapping[float, ScoreCut]
+
+
+Tables = Mapping[TableKey, NumberedTable]
+NO_TABLES: Tables = {}
+
+
+def share_of_target(share: float) -> float:
+    """A strong share as tables know it: four decimals."""
+    return round(share, 4)
+
+
+def random_cut(score: float, share: float) -> ScoreCut:
+    """Without a table nothing is known about scores: this share goes to the strong model."""
+    return ScoreCut(score, round(share * BUCKETS) / BUCKETS)
+
+
 @dataclass(frozen=True, slots=True)
 class DecisionInputs:
     """Everything about one request that is not in the policy. All of it is stored.
@@ -110,7 +160,8 @@ class DecisionInputs:
     `default_output_tokens` where nothing is known. `unavailable` models cannot answer now; with
     `pair_stands_in`, the other model of the pair is their first replacement. `day` selects the
     prices. `asked` is the caller's own choice. `unknown_language`: the detector does not know the
-    prompt's language or script.
+    prompt's language or script. `tables` are the newest threshold tables; the numbers of those
+    that count for the decision are stored.
     """
 
     decision_id: str
@@ -127,6 +178,7 @@ class DecisionInputs:
     unknown_language: bool = False
     output_tokens: Mapping[tuple[str, str], int] = field(default_factory=dict)
     default_output_tokens: int = 300
+    tables: Tables = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +188,8 @@ class Decision:
     `cohort` is its group in a guarded rollout. The ratings of `audited` decisions are the quality
     metric of their experiment. `choice` is the policy's choice, `intended` the model after
     exploration, `model` the one that answers after fallbacks. `listed` and `forced` units are never
-    counted. `cautious` is the domain that decided instead of the detected one.
+    counted. `cautious` is the domain that decided instead of the detected one. `tables` has the
+    number of the threshold table of each router whose threshold follows one, on any path.
     """
 
     id: str
@@ -163,6 +216,7 @@ class Decision:
     listed: bool
     forced: bool
     cautious: Domain | None = None
+    tables: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def method(self) -> Method:

@@ -18,6 +18,7 @@ from experiments.models import Domain, Experiment, LanguageModel
 REASONS = {
     "score_at_or_above_threshold": "score at or above the threshold",
     "score_below_threshold": "score below the threshold",
+    "drawn_at_threshold": "score equal to the threshold, drawn",
     "step_reached": "score at or above a step's threshold",
     "always_strong": "always strong",
     "always_weak": "always weak",

@@ -27,6 +27,7 @@ WHY_NO_TEXT = {
 SHORT = {
     "score_at_or_above_threshold": "score reached",
     "score_below_threshold": "score below",
+    "drawn_at_threshold": "drawn at threshold",
     "step_reached": "reached a step",
     "policy": "domain selector",
 }

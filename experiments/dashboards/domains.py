@@ -20,6 +20,7 @@ from experiments.dashboards.pages import page, show
 from experiments.decisions.rollup_queries import Span
 from experiments.models import Domain
 from experiments.rollouts.states import rollout_states
+from experiments.routing.runtime import threshold_at_work
 
 
 @page()
@@ -91,7 +92,7 @@ def _scores(
         return {}
     bins = found.scores[router]
     moves = moved(bins, one.tiers)
-    at_work = threshold_at_work(configured, policy) if configured else None
+    at_work = threshold_at_work(configured) if configured else None
     return {
         "scores": traffic_charts.scores(router, bins, moves, at_work),
         "moves": {
@@ -108,9 +109,3 @@ def router_shown(found: Histograms, configured: DomainPolicy | None) -> str | No
         return configured.policy.router
     counts = {name: sum(one.decisions for one in bins) for name, bins in found.scores.items()}
     return max(counts, key=lambda name: (counts[name], name), default=None)
-
-
-def threshold_at_work(configured: DomainPolicy, policy: Policy) -> float | None:
-    if policy.switches.dynamic_threshold and configured.calibrated_threshold is not None:
-        return configured.calibrated_threshold
-    return configured.policy.threshold

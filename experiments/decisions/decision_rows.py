@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -19,10 +20,14 @@ from experiments.core.values import (
     DecisionInputs,
     Failure,
     Fallback,
+    NumberedTable,
     RequestedTarget,
     Score,
+    TableKey,
+    Tables,
 )
 from experiments.models import Decision as DecisionRow
+from experiments.models import ThresholdTable
 
 LONGEST_COMPACT = 500
 
@@ -130,6 +135,8 @@ def _detail(
     }
     if decision.assignment and decision.assignment.experiment.by_request:
         detail["by_request"] = True
+    if decision.tables:
+        detail["tables"] = decision.tables
     if decision.cautious:
         detail["cautious"] = decision.cautious.name
     if decision.cohort and decision.cohort.slow_ms is not None:
@@ -193,7 +200,25 @@ def situation_of(row: DecisionRow) -> DecisionInputs:
         asked=RequestedTarget(*asked) if (asked := inputs.get("asked")) else None,
         output_tokens={(row.domain, model): n for model, n in inputs["expected"].items()},
         default_output_tokens=inputs["default_output_tokens"],
+        tables=tables_of(row),
     )
+
+
+def tables_of(row: DecisionRow) -> Tables:
+    """The threshold tables that counted for a stored decision, by key."""
+    domain = row.detail.get("cautious") or row.domain
+    found = {}
+    for router, number in row.detail.get("tables", {}).items():
+        checkpoint = row.detail["scores"][router].get("checkpoint", "")
+        key = TableKey(domain, router, checkpoint)
+        found[key] = stored_table(key, number)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def stored_table(key: TableKey, number: int) -> NumberedTable:
+    """Rows never change. Raises ThresholdTable.DoesNotExist."""
+    return ThresholdTable.objects.get(**key._asdict(), number=number).as_table()
 
 
 def scores_of(row: DecisionRow) -> Callable[[str], Score | Failure]:

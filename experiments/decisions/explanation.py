@@ -50,6 +50,7 @@ def facts_of(row: Decision) -> DecisionView:
         method=row.method,
         reason=row.reason,
         cautious=detail.get("cautious", ""),
+        tables=detail.get("tables", {}),
         router=row.router,
         score=row.score,
         threshold=row.threshold,

@@ -12,18 +12,14 @@ died; on SQLite the write lock. docs/decisions/0064-writes-only-append.md gives 
 
 # ruff: noqa: S608 - every name in these statements is our own
 
-import logging
-import threading
 import time
 from collections.abc import Iterable
 
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection, models
+from django.db import connection, models
 
 from experiments.models import KeyUsage, MetricSum, Rollup, RollupBin, UnitSum
 from experiments.models.sums import counters_of, key_columns
 from experiments.storage.transactions import run_transaction
-
-log = logging.getLogger("switchyard.folding")
 
 TABLES: tuple[type[models.Model], ...] = (KeyUsage, MetricSum, Rollup, RollupBin, UnitSum)
 BATCH = 5_000
@@ -31,31 +27,6 @@ BATCH = 5_000
 # small, and a pause lets the requests that wait go first.
 BATCH_ON_SQLITE = 200
 PAUSE_ON_SQLITE_SECONDS = 0.005
-SECONDS_APART = 1.0
-
-
-class Folding:
-    """A thread that folds until it is stopped."""
-
-    def __init__(self) -> None:
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="folding", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self, wait_seconds: float = 10.0) -> None:
-        self._stopped.set()
-        self._thread.join(wait_seconds)
-
-    def _loop(self) -> None:
-        while not self._stopped.wait(SECONDS_APART):
-            try:
-                close_old_connections()
-                fold_all()
-            except (DatabaseError, InterfaceError):
-                log.exception("changes of running sums were not folded; trying again")
-        connection.close()
 
 
 def fold_all(batch: int | None = None) -> int:

@@ -40,7 +40,12 @@ def decision_payload(row: Decision) -> shapes.Decision:
 def _router(row: Decision) -> shapes.DecisionRouter | None:
     if not row.router or row.score is None or row.threshold is None:
         return None
-    return {"name": row.router, "score": row.score, "threshold": row.threshold}
+    return {
+        "name": row.router,
+        "score": row.score,
+        "threshold": row.threshold,
+        "table": row.detail.get("tables", {}).get(row.router),
+    }
 
 
 def _experiment(row: Decision) -> shapes.DecisionExperiment | None:

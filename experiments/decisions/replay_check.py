@@ -5,7 +5,7 @@ from typing import NamedTuple
 from experiments.core.selection import NoEligibleModelsError
 from experiments.core.values import Decision as Decided
 from experiments.decisions.decision_rows import replay
-from experiments.models import Decision, PolicyRevision
+from experiments.models import Decision, PolicyRevision, ThresholdTable
 
 
 class ReplayCheck(NamedTuple):
@@ -22,6 +22,8 @@ def check_replay(row: Decision) -> ReplayCheck:
         decided = replay(row)
     except PolicyRevision.DoesNotExist:
         return ReplayCheck(False, f"Revision {row.revision} is gone, so nothing can be replayed.")
+    except ThresholdTable.DoesNotExist:
+        return ReplayCheck(False, "Its threshold table is gone, so nothing can be replayed.")
     except NoEligibleModelsError as error:
         return ReplayCheck(False, f"Replayed, no model could answer: {error}")
     differences = tuple(

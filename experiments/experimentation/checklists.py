@@ -130,15 +130,20 @@ def _check_weights(arms: list[Arm]) -> Check:
     return Check("weights", True, "The weights sum to 1.")
 
 
+def _has_threshold(arm: Arm) -> bool:
+    return arm.threshold is not None or arm.target_share is not None
+
+
 def _check_policies(subject: _Subject) -> Check:
     """Whether policies are complete in every domain that takes part."""
     broken = [
         arm.name
         for arm in subject.arms
-        if arm.method == Method.ROUTELLM and (arm.router is None or arm.threshold is None)
+        if arm.method == Method.ROUTELLM and (arm.router is None or not _has_threshold(arm))
     ]
     if broken:
-        return Check("policies", False, f"Give {', '.join(broken)} a router and a threshold.")
+        what = "a router, and a threshold or a target share"
+        return Check("policies", False, f"Give {', '.join(broken)} {what}.")
     lonely = sorted(
         {
             f"{arm.name} in {domain.name}"

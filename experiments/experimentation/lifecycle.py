@@ -9,10 +9,16 @@ from experiments.analysis.experiment.verdict_codes import Outcome
 from experiments.configuration.document import experiment_document
 from experiments.configuration.revisions import Author, revision
 from experiments.configuration.rows import document_of, keys_of, queryset, write
-from experiments.configuration.shapes import ArmDocument, ExperimentDocument, PolicyDocument
+from experiments.configuration.shapes import (
+    ArmDocument,
+    ArmPolicyDocument,
+    ExperimentDocument,
+    PolicyDocument,
+)
 from experiments.experimentation.checklists import arm_checks, cap_at_start, checklist
 from experiments.models import Arm, Domain, Experiment, Phase
 from experiments.models.base import new_seed
+from experiments.models.domains import TargetKind
 from experiments.storage.transactions import retried
 
 DRAFT, RUNNING = Experiment.Status.DRAFT, Experiment.Status.RUNNING
@@ -213,18 +219,23 @@ def _stop(experiment: Experiment, author: Author, now: datetime, reason: str, ve
 
 
 def _ship_to(arm: Arm, domain: Domain) -> None:
-    """Keeps the domain's pair if the arm has none of its own. The arm's threshold applies until the
-    domain is calibrated again."""
+    """Keeps the domain's pair if the arm has none of its own. The domain gets the arm's fixed
+    threshold, or follows the arm's target."""
     strong, weak = domain.strong_model, domain.weak_model
     _copy_policy(arm, domain)
     domain.calibrated_threshold = None
+    domain.follows_target = arm.target_share is not None
+    if arm.target_share is not None:
+        domain.target_kind = TargetKind.STRONG_SHARE
+        domain.target_strong_share = arm.target_share
     if arm.strong_model is None or arm.weak_model is None:
         domain.strong_model, domain.weak_model = strong, weak
     domain.save()
 
 
 def _copy_policy(source: Arm, target: Domain | Arm) -> None:
-    for each in keys_of(PolicyDocument):
+    shape = ArmPolicyDocument if isinstance(target, Arm) else PolicyDocument
+    for each in keys_of(shape):
         setattr(target, each.column, getattr(source, each.column))
 
 

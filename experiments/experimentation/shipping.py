@@ -8,7 +8,6 @@ from experiments.analysis.experiment.verdict import Outcome, Verdict
 from experiments.configuration.document import current_document
 from experiments.configuration.policy_store import build_policy
 from experiments.configuration.revisions import Author
-from experiments.core.choice import effective_threshold
 from experiments.core.policy import Domain, Method, Policy, RoutingPolicy
 from experiments.experimentation import lifecycle
 from experiments.experimentation.forecasts import ENOUGH, RECENT, PolicyForecast, forecast
@@ -116,15 +115,15 @@ def _of_domain(
     after = [arm.routing_policy() for arm in arms]
     found = forecast(policy, [domain], [domain.policy, *after], now.date(), most=most)
     before, *later = found.policies if found else [None] * (len(arms) + 1)
-    today = described(domain.policy, effective_threshold(policy, domain, domain.policy))
+    today = described(domain.policy)
     source = found.sample.source if found else ""
     return [
-        DomainChange(domain.name, today, described(one, one.threshold), before, predicted, source)
+        DomainChange(domain.name, today, described(one), before, predicted, source)
         for one, predicted in zip(after, later, strict=True)
     ]
 
 
-def described(policy: RoutingPolicy, threshold: float | None) -> str:
+def described(policy: RoutingPolicy) -> str:
     """A short description of a policy."""
     words = {
         Method.ALWAYS_STRONG: "always the strong model",
@@ -133,9 +132,11 @@ def described(policy: RoutingPolicy, threshold: float | None) -> str:
     }
     if policy.method in words:
         return words[policy.method]
-    at = "no threshold" if threshold is None else f"{threshold:.3f}"
+    at = "at no threshold" if policy.threshold is None else f"at {policy.threshold:.3f}"
+    if policy.target_share is not None:
+        at = f"for {100 * policy.target_share:g} % strong"
     explores = f", {100 * policy.epsilon:g} % explored" if policy.epsilon else ""
-    return f"{policy.router or 'no router'} at {at}{explores}"
+    return f"{policy.router or 'no router'} {at}{explores}"
 
 
 def _shares(before: PolicyForecast | None, after: PolicyForecast | None) -> str:

@@ -15,6 +15,7 @@ from experiments.experimentation.edits import create
 from experiments.lab.candidates import Candidate
 from experiments.lab.training import manifest_of
 from experiments.models import Calibration, Domain, Experiment, Flag, Rollout, Router
+from experiments.models.domains import TargetKind
 from experiments.rollouts import lifecycle
 from experiments.routers.local import OVERALL
 from experiments.storage.transactions import retried
@@ -53,7 +54,7 @@ def draft_experiment(candidate: Candidate, author: Author, key: str = "") -> Exp
     domain = _domain(candidate.domain)
     control = policy_document(domain)
     treatment = {
-        **control,
+        **{name: value for name, value in control.items() if name != "target_share"},
         "method": str(candidate.method),
         "router": candidate.router or control["router"],
         "threshold": candidate.threshold,
@@ -136,7 +137,20 @@ def _write(domain: Domain, found: Calibration) -> None:
     domain.router = Router.objects.get(name=found.router)
     domain.threshold = found.threshold
     domain.calibrated_threshold = found.threshold
+    _aim_at(domain, found)
     domain.save()
+
+
+def _aim_at(domain: Domain, found: Calibration) -> None:
+    """The calibration's aim becomes the domain's target, which the domain follows if it did."""
+    if found.aim == Calibration.Aim.SHARE:
+        domain.target_kind = TargetKind.STRONG_SHARE
+        domain.target_strong_share = found.wanted
+    else:
+        is_budget = found.aim == Calibration.Aim.BUDGET
+        domain.target_kind = TargetKind.DOLLARS if is_budget else TargetKind.QUALITY
+        domain.target_value = found.wanted
+        domain.resolved_share = found.strong_share if is_budget else None
 
 
 def _domain(name: str) -> Domain:

@@ -7,9 +7,9 @@ import numpy as np
 
 from experiments.analysis.off_policy.estimates import OTHER, STRONG, WEAK, Log, Rows
 from experiments.analysis.off_policy.nuisance import Floats
-from experiments.core.choice import effective_threshold
 from experiments.core.policy import Method, Policy
 from experiments.lab.decision_log import Logged
+from experiments.routing.runtime import threshold_at_work
 
 ASKABLE = (Method.ROUTELLM, Method.ALWAYS_STRONG, Method.ALWAYS_WEAK)
 
@@ -53,8 +53,7 @@ def filled(candidate: Candidate, policy: Policy) -> Candidate:
     thresholds = [
         found
         for one in domains
-        if one.policy.router == router
-        and (found := effective_threshold(policy, one, one.policy)) is not None
+        if one.policy.router == router and (found := threshold_at_work(one)) is not None
     ]
     usual = max(set(thresholds), key=thresholds.count, default=None)
     threshold = usual if candidate.threshold is None else candidate.threshold

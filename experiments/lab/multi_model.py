@@ -7,11 +7,12 @@ import numpy as np
 
 from experiments.analysis.routing.curves import Codes
 from experiments.configuration.policy_store import NoPolicyError, store
-from experiments.core.choice import effective_threshold, pair_of
+from experiments.core.choice import pair_of
 from experiments.core.policy import Domain, Policy
 from experiments.lab.columns import Floats
 from experiments.models import OutcomeSet, RecordedOutcome
 from experiments.routing.router_lookup import POLICY
+from experiments.routing.runtime import threshold_at_work
 
 UNKNOWN = -1
 _CHUNK = 2_000
@@ -63,7 +64,7 @@ def cascade_of(name: str) -> Cascade | None:
 
 def _cascade(name: str, policy: Policy, domain: Domain) -> Cascade | None:
     wanted, steps = domain.policy, domain.policy.steps
-    pair, threshold = pair_of(policy, domain, wanted), effective_threshold(policy, domain, wanted)
+    pair, threshold = pair_of(policy, domain, wanted), threshold_at_work(domain)
     if pair is None or threshold is None or wanted.router is None:
         return None
     return Cascade(

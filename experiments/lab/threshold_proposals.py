@@ -33,7 +33,6 @@ from experiments.analysis.routing.calibration import (
 )
 from experiments.analysis.routing.measures import Cut, threshold_for_share
 from experiments.analytics.drift import expected_band
-from experiments.core.choice import effective_threshold
 from experiments.core.money import NANO
 from experiments.core.policy import Policy
 from experiments.core.values import Score
@@ -45,7 +44,7 @@ from experiments.lab.share_calibration import ENOUGH
 from experiments.models import Calibration, RecordedOutcome
 from experiments.models.sums import SCORE_BINS
 from experiments.routers.features import featurise
-from experiments.routing.runtime import engine
+from experiments.routing.runtime import engine, threshold_at_work
 
 Aim = Calibration.Aim
 PRODUCTION = "production ratings"
@@ -170,7 +169,7 @@ def proposal(
     router = configured.policy.router or ""
     if router not in logged.scores:
         return _nothing(domain, router, wanted, f"too few scores, 0 of {ENOUGH}", 0)
-    today = effective_threshold(policy, configured, configured.policy)
+    today = threshold_at_work(configured)
     about = question(logged, Candidate(router=router, threshold=today or 0.5, domain=domain))
     known = _Known(about, np.isfinite(about.asked.log.score), "")
     if len(known.scores) < ENOUGH:

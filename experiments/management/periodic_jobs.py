@@ -20,6 +20,7 @@ from experiments.formatting import plural
 from experiments.gateway import stored_responses
 from experiments.gateway.in_flight import sweep_abandoned_calls
 from experiments.lab.share_calibration import calibrate
+from experiments.learning.thresholds import move_tables, prune_tables
 from experiments.models import Flag
 from experiments.rollouts import lifecycle
 from experiments.shadow import queue
@@ -40,7 +41,9 @@ def _prune(due: datetime, report: Report) -> None:
         report("DECISION_RETENTION_DAYS is 0: decisions are never deleted.")
         return
     deleted = prune(before)
-    tasks.prune(datetime.combine(before, time.min, UTC))
+    limit = datetime.combine(before, time.min, UTC)
+    tasks.prune(limit)
+    prune_tables(limit - timedelta(days=1))
     report(f"Pruned {plural(deleted, 'decision')} made before {before}.")
 
 
@@ -82,6 +85,11 @@ def _sweep_abandoned_calls(due: datetime, report: Report) -> None:
 def _resend_tasks(due: datetime, report: Report) -> None:
     if settings.CELERY_BROKER_URL and (sent := tasks.send_again(due)):
         report(f"Sent {plural(sent, 'task')} to the broker again.")
+
+
+def _move_thresholds(due: datetime, report: Report) -> None:
+    if moved := move_tables():
+        report(f"Moved {plural(moved, 'threshold')}.")
 
 
 def _fold_totals(due: datetime, report: Report) -> None:
@@ -156,6 +164,12 @@ JOBS = (
         Every(30),
         "Folds changes into running sums, where no background process does so every second.",
         _fold_totals,
+    ),
+    Job(
+        "move_thresholds",
+        Every(30),
+        "Moves thresholds that follow a target, where no background process does so every second.",
+        _move_thresholds,
     ),
 )
 register(*JOBS)

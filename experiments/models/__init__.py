@@ -41,6 +41,7 @@ from experiments.models.shadows import OwnCall, ShadowPair
 from experiments.models.stored_responses import StoredResponse
 from experiments.models.sums import MetricSum, Rollup, RollupBin, UnitSum
 from experiments.models.tasks import BackgroundTask, PeriodicJob
+from experiments.models.thresholds import ThresholdTable
 from experiments.models.write_probes import WriteProbe
 
 __all__ = [
@@ -97,6 +98,7 @@ __all__ = [
     "ServingProcess",
     "ShadowPair",
     "StoredResponse",
+    "ThresholdTable",
     "UnitSum",
     "WriteProbe",
 ]

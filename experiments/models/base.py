@@ -205,6 +205,11 @@ class RoutingPolicyRow(models.Model):
     class Meta:
         abstract = True
 
+    @property
+    def followed_share(self) -> float | None:
+        """The strong share that the threshold follows; None: the threshold is fixed."""
+        raise NotImplementedError
+
     def routing_policy(self) -> RoutingPolicy:
         """This row as a frozen value. Queries the router and both models if not loaded."""
         return RoutingPolicy(
@@ -215,4 +220,5 @@ class RoutingPolicyRow(models.Model):
             weak=self.weak_model.name if self.weak_model else None,
             epsilon=self.epsilon,
             steps=tuple(Step(**step) for step in self.between),
+            target_share=self.followed_share,
         )

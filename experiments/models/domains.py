@@ -1,5 +1,6 @@
 """Domains: detection, policy and storage."""
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
@@ -12,6 +13,14 @@ from experiments.models.base import (
     in_unit_interval,
     on_one_line,
 )
+
+
+class TargetKind(models.TextChoices):
+    """What a domain's target is measured in."""
+
+    STRONG_SHARE = "strong_share", "Strong share: this share of prompts"
+    DOLLARS = "dollars_per_1000", "Dollars per 1,000 requests"
+    QUALITY = "quality", "Quality: this share of the strong model's"
 
 
 class Domain(ConfigurationRow, RoutingPolicyRow):
@@ -71,12 +80,36 @@ class Domain(ConfigurationRow, RoutingPolicyRow):
         validators=SHARE,
         help_text="Prompts detected with less confidence belong to general.",
     )
+    follows_target = models.BooleanField(
+        default=False,
+        help_text="On: the threshold follows the target below, without a command. Off: the "
+        "threshold above is fixed.",
+    )
+    target_kind = models.CharField(
+        max_length=20,
+        choices=TargetKind.choices,
+        default=TargetKind.STRONG_SHARE,
+        help_text="What the domain aims at while it follows its target. A strong share is kept "
+        "from the first request on. Dollars and quality need data: they are looked up once an "
+        "hour, and stay as they are while an experiment runs.",
+    )
     target_strong_share = models.FloatField(
         default=0.5,
         validators=SHARE,
-        help_text="The intended share of prompts for the strong model. `calibrate_thresholds` "
-        "finds "
-        "the threshold for it.",
+        help_text="The target strong share: 0.5 sends half of the prompts to the strong model.",
+    )
+    target_value = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.0)],
+        help_text="For the other targets: dollars per 1,000 requests, such as 2.50, or the share "
+        "of the strong model's quality, such as 0.95.",
+    )
+    resolved_share = models.FloatField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="The strong share that keeps the target in dollars, from recent costs.",
     )
     calibrated_threshold = models.FloatField(
         null=True,
@@ -144,6 +177,10 @@ class Domain(ConfigurationRow, RoutingPolicyRow):
             models.CheckConstraint(
                 condition=in_unit_interval("shadow_share"), name="domain_shadow_share_is_a_share"
             ),
+            models.CheckConstraint(
+                condition=in_unit_interval("resolved_share"),
+                name="domain_resolved_share_is_a_share",
+            ),
         ]
 
     @property
@@ -157,6 +194,42 @@ class Domain(ConfigurationRow, RoutingPolicyRow):
     @property
     def is_general(self) -> bool:
         return self.name == GENERAL
+
+    @property
+    def followed_share(self) -> float | None:
+        """The strong share that the threshold follows; None where the threshold is fixed."""
+        return followed_share(
+            self.follows_target, self.target_kind, self.target_strong_share, self.resolved_share
+        )
+
+    @property
+    def target_number(self) -> float | None:
+        """The target's number, in the unit of its kind."""
+        is_share = self.target_kind == TargetKind.STRONG_SHARE
+        return self.target_strong_share if is_share else self.target_value
+
+    def clean(self) -> None:
+        super().clean()
+        value, kind = self.target_value, self.target_kind
+        if not self.follows_target or kind == TargetKind.STRONG_SHARE:
+            return
+        if not value:
+            raise ValidationError({"target_value": "Enter the target: a number above 0."})
+        if kind == TargetKind.QUALITY and not 0 < value < 1:
+            raise ValidationError(
+                {"target_value": "A share of the quality is between 0 and 1, such as 0.95."}
+            )
+
+
+def followed_share(
+    follows: bool, kind: str, strong_share: float, resolved_share: float | None
+) -> float | None:
+    """The strong share that a domain's threshold follows; None where the threshold is fixed."""
+    if not follows:
+        return None
+    if kind == TargetKind.STRONG_SHARE:
+        return strong_share
+    return resolved_share if kind == TargetKind.DOLLARS else None
 
 
 class DomainExample(models.Model):

@@ -280,6 +280,14 @@ class Arm(RoutingPolicyRow):
         default=False,
         help_text="The arm that others are compared with. Exactly one arm.",
     )
+    target_share = models.FloatField(
+        "target strong share",
+        null=True,
+        blank=True,
+        validators=SHARE,
+        help_text="Instead of a fixed threshold: the threshold follows the domain's scores so that "
+        "this share of prompts goes to the strong model.",
+    )
     position = models.PositiveIntegerField(default=0, editable=False)
 
     class Meta:
@@ -295,10 +303,17 @@ class Arm(RoutingPolicyRow):
             models.CheckConstraint(
                 condition=in_unit_interval("weight"), name="arm_weight_is_a_share"
             ),
+            models.CheckConstraint(
+                condition=in_unit_interval("target_share"), name="arm_target_share_is_a_share"
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def followed_share(self) -> float | None:
+        return self.target_share
 
     @property
     def described(self) -> str:

@@ -223,10 +223,8 @@ class DomainDecider:
         self._scorers.prepare(policy.routers)
         score = self._scorers.score(settings.router_type.value, prompt.text, 1)
         if isinstance(score, Score):
-            domain = policy.domains[prompt.domain.name]
-            follows = prompt.domain.name in self._following([prompt.domain.name])
-            calibrated = domain.calibrated_threshold if follows else None
-            return Complexity(score.value, calibrated or settings.threshold)
+            threshold = policy.domains[prompt.domain.name].policy.threshold
+            return Complexity(score.value, threshold or settings.threshold)
         local = self._local_scorers.local(prompt.text)
         return Complexity(local.value, calibrated_thresholds(["overall"])["overall"])
 

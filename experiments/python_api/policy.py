@@ -87,6 +87,8 @@ def build_policy(
     """A policy without experiments, holdout, exploration: those need stored units."""
     settings = {name: config.for_domain(name) for name in domains}
     default = _pair(catalogue, config.for_domain(""))
+    follows = flags.is_enabled(FeatureFlags.ROUTELLM_DYNAMIC_THRESHOLD)
+    calibrated = (calibrated_thresholds or {}) if follows else {}
     return Policy(
         revision=0,
         master=_flag(MASTER_FLAG, on=config.enabled and flags.is_enabled(MASTER_FLAG)),
@@ -94,9 +96,8 @@ def build_policy(
             name: Domain(
                 config=_with_distinct_names(domain, catalogue),
                 flag=_flag(domain_flag(name), on=flags.is_domain_enabled(name)),
-                policy=_routing(catalogue, settings[name]),
+                policy=_routing(catalogue, settings[name], calibrated.get(name)),
                 min_confidence=DETECTION_THRESHOLD,
-                calibrated_threshold=(calibrated_thresholds or {}).get(name),
             )
             for name, domain in domains.items()
         },
@@ -114,7 +115,7 @@ def build_policy(
             and flags.is_enabled(FeatureFlags.ROUTELLM_PERFORMANCE_MONITORING),
             ab_testing=False,
             quality_feedback=flags.is_enabled(FeatureFlags.ROUTELLM_QUALITY_FEEDBACK),
-            dynamic_threshold=flags.is_enabled(FeatureFlags.ROUTELLM_DYNAMIC_THRESHOLD),
+            dynamic_threshold=follows,
         ),
         detection=Detection(detector=config.domain_detector),
         default_pair=default,
@@ -137,14 +138,16 @@ def _flag(key: str, *, on: bool) -> FlagRule:
     return FlagRule(key, ALL_UNITS if on else NO_UNITS, seed=key)
 
 
-def _routing(catalogue: Catalogue, settings: DomainSettings) -> RoutingPolicy:
+def _routing(
+    catalogue: Catalogue, settings: DomainSettings, calibrated: float | None
+) -> RoutingPolicy:
     if not settings.enabled:
         return replace(_pair(catalogue, settings), method=Method.DOMAIN_SELECTOR)
     return replace(
         _pair(catalogue, settings),
         method=Method.ROUTELLM,
         router=settings.router_type.value,
-        threshold=settings.threshold,
+        threshold=settings.threshold if calibrated is None else calibrated,
     )
 
 

@@ -121,7 +121,8 @@ def _method(policy: RoutingPolicy, side: Side) -> RoutingPolicy:
 
 
 def _threshold(policy: RoutingPolicy, side: Side) -> RoutingPolicy:
-    return replace(policy, method=Method.ROUTELLM, threshold=side.threshold, epsilon=0.0)
+    fixed = replace(policy, threshold=side.threshold, target_share=None)
+    return replace(fixed, method=Method.ROUTELLM, epsilon=0.0)
 
 
 _CHANGES: dict[Variant, Callable[[RoutingPolicy, Side], RoutingPolicy]] = {

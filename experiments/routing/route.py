@@ -25,7 +25,7 @@ from experiments.decisions.group_commit import store_decisions
 from experiments.models import Decision as DecisionRow
 from experiments.routers.features import Features
 from experiments.routers.learned import FEATURES_KEY, stored_features
-from experiments.routing.runtime import Detected, engine
+from experiments.routing.runtime import Detected, engine, tables
 from experiments.routing.token_estimates import expected_output_tokens
 from experiments.storage.unit_hash import hash_unit
 
@@ -204,6 +204,7 @@ def _situation(
         asked=request.asked,
         unknown_language=detected.unknown_language,
         output_tokens=expected,
+        tables=tables.current(),
     )
 
 

@@ -1,20 +1,33 @@
-"""Keeps routers and the domain detector in memory for fast decisions.
+"""Keeps routers, the domain detector and the threshold tables in memory for fast decisions.
 
-Both follow the policy: new parts of a revision load in the background. Until they are ready, a
-router reports that it is not, and the previous detector continues.
+Routers and detector follow the policy: new parts of a revision load in the background. Until they
+are ready, a router reports that it is not, and the previous detector continues. Threshold tables
+are polled every second.
 """
 
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import NamedTuple
 
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+from django.db.models import Max
+
 from experiments.configuration.policy_store import store
 from experiments.core.detection import Candidate, detect
-from experiments.core.policy import Policy
-from experiments.core.values import Failure, Score
+from experiments.core.policy import Domain, Policy
+from experiments.core.values import (
+    NO_TABLES,
+    Failure,
+    NumberedTable,
+    Score,
+    Tables,
+    share_of_target,
+)
+from experiments.models import ThresholdTable
 from experiments.routers.detector import LearnedDetector
 from experiments.routers.features import Features, featurise
 from experiments.routers.pool import RouterPool, RouterStatus
@@ -65,6 +78,92 @@ class PromptCache:
         with self._lock:
             self._prompts.clear()
             self._characters = 0
+
+
+class TableStore:
+    """The newest threshold table of each domain and checkpoint.
+
+    A server polls in a thread of its own (`start_polling`), so no request waits for a query. Other
+    processes read at most once every `seconds_apart`.
+    """
+
+    seconds_apart = 1.0
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.invalidate()
+
+    def invalidate(self) -> None:
+        """The next decision reads all tables."""
+        self._tables: Tables = NO_TABLES
+        self._newest = 0
+        self._read_at = float("-inf")
+        self._poller: threading.Thread | None = None
+
+    def current(self) -> Tables:
+        """The tables in memory, by key. A database that does not answer changes nothing."""
+        is_polled = self._poller is not None and self._poller.is_alive()
+        if not is_polled and time.monotonic() - self._read_at >= self.seconds_apart:
+            self._read_quietly()
+        return self._tables
+
+    def start_polling(self) -> None:
+        """Reads now, and then every second in the background until the process ends."""
+        self._read_quietly()
+        self._poller = threading.Thread(target=self._poll, name="threshold-tables", daemon=True)
+        self._poller.start()
+
+    def read(self) -> None:
+        """Reads the tables that are new since the last time. One query, two the first time."""
+        with self._lock:
+            self._read_at = time.monotonic()
+            known = dict(self._tables)
+            for row in self._new_rows():
+                self._newest = max(self._newest, row.pk)
+                if row.key not in known or known[row.key].number < row.number:
+                    known[row.key] = row.as_table()
+            self._tables = known
+
+    def _new_rows(self) -> list[ThresholdTable]:
+        rows = ThresholdTable.objects.order_by("pk")
+        if self._newest:
+            return list(rows.filter(pk__gt=self._newest))
+        keys = ThresholdTable.objects.order_by().values("domain", "router", "checkpoint")
+        newest = keys.annotate(newest=Max("pk")).values("newest")
+        return list(rows.filter(pk__in=newest))
+
+    def _read_quietly(self) -> None:
+        try:
+            self.read()
+        except (DatabaseError, InterfaceError):
+            log.exception("threshold tables were not read; the previous ones remain")
+
+    def _poll(self) -> None:
+        poller = threading.current_thread()
+        while True:
+            time.sleep(self.seconds_apart)
+            if self._poller is not poller:
+                break
+            close_old_connections()
+            self._read_quietly()
+        connection.close()
+
+
+def threshold_at_work(domain: Domain) -> float | None:
+    """The threshold that the domain's own policy uses now: its fixed one, or that of the newest
+    table of its router."""
+    wanted = domain.policy
+    if wanted.target_share is None:
+        return wanted.threshold
+    found = newest_table(tables.current(), domain.name, wanted.router or "")
+    cut = found.cuts.get(share_of_target(wanted.target_share)) if found else None
+    return cut.threshold if cut else wanted.threshold
+
+
+def newest_table(known: Tables, domain: str, router: str) -> NumberedTable | None:
+    """Of the router's checkpoints, the one whose table was moved most often."""
+    named = [table for key, table in known.items() if key[:2] == (domain, router)]
+    return max(named, key=lambda table: table.number, default=None)
 
 
 class Engine:
@@ -127,4 +226,5 @@ def _examples(policy: Policy) -> Mapping[str, tuple[str, ...]]:
 
 
 engine = Engine()
+tables = TableStore()
 store.on_change(engine.follow)

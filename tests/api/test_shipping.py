@@ -60,7 +60,7 @@ def test_without_a_single_unit_nothing_is_shipped(api: API) -> None:
 def test_the_refusal_shows_the_change_and_the_prediction(api: API) -> None:
     running()
     message = api.post(SHIP, {"arm": "weak"}).error["message"]
-    assert "technical: from local at 0.754 to always the weak model." in message
+    assert "technical: from local for 50 % strong to always the weak model." in message
     assert "strong share 0 %, today" in message
     assert "cost of 1,000 requests $" in message
 

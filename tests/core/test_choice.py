@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from experiments.core.choice import effective_threshold, pair_of
-from experiments.core.policy import Method, RoutingPolicy, Step, Switches
+from experiments.core.choice import pair_of
+from experiments.core.policy import Method, RoutingPolicy, Step
 from experiments.core.values import Pair, Score
 from tests.core.decision_values import (
     OTHER,
@@ -73,17 +73,6 @@ def test_half_a_pair_is_none(wanted: RoutingPolicy) -> None:
 def test_the_policys_own_pair_comes_before_the_domains() -> None:
     wanted = replace(ROUTED, strong=OTHER)
     assert pair_of(policy(), domain("code"), wanted) == Pair(OTHER, WEAK)
-
-
-def test_only_the_domains_own_policy_follows_its_calibrated_threshold() -> None:
-    own = domain("code", calibrated_threshold=0.7)
-    following = policy(own, switches=Switches(dynamic_threshold=True))
-    fixed = policy(own, switches=Switches(dynamic_threshold=False))
-    arm = replace(ROUTED, threshold=0.3)
-    assert effective_threshold(following, own, ROUTED) == 0.7
-    assert effective_threshold(following, own, arm) == 0.3
-    assert effective_threshold(fixed, own, ROUTED) == 0.5
-    assert effective_threshold(following, domain("code"), ROUTED) == 0.5
 
 
 def test_the_other_of_the_pair_stands_in_only_for_one_that_is_down_and_where_allowed() -> None:

@@ -263,13 +263,6 @@ def test_exploration_follows_the_decision_and_not_the_unit() -> None:
     assert explored == {True, False}
 
 
-def test_the_threshold_follows_calibration_while_its_flag_is_on() -> None:
-    calibrated = domain("code", calibrated_threshold=0.3)
-    on = policy(calibrated, switches=Switches(dynamic_threshold=True))
-    assert decided(on, score=0.4).model == STRONG
-    assert decided(policy(calibrated), score=0.4).model == WEAK
-
-
 def test_the_selector_ranks_by_the_prices_of_the_day() -> None:
     dear, cheap = Price(9_000_000_000, 9_000_000_000), Price(1_000_000_000, 1_000_000_000)
     prices = {

@@ -19,13 +19,17 @@ RECENT_SCORES = 200
 ENOUGH_SCORES = 50
 MOST_OF_ONE_UNIT = 0.01
 
-_HORIZON = 100
+HORIZON = 100
 _HALF_LIFE = 50
-_MOST_BEHIND = 100.0
+
+# Two samples of scores of these sizes from one distribution are this far apart in one of a million
+# comparisons (Kolmogorov and Smirnov: 2 exp(-2 d^2 nm / (n + m))).
+_NEWEST, _BEFORE = 100, 200
+_JUMP = 0.35
 
 
 @dataclass(frozen=True)
-class ThresholdTable:
+class ShareTable:
     """Scores above `threshold` go to the strong model; of equal ones the share `tie_share` does.
 
     `wanted` is the corrected share that the table aims at, `scores` how many scores it is from.
@@ -53,7 +57,7 @@ class ThresholdTable:
 
 def table_for_share(
     scores: Floats, share: float, number: int = 0, weights: Floats | None = None
-) -> ThresholdTable:
+) -> ShareTable:
     """The table at which exactly `share` of these scores goes to the strong model, on average.
 
     With `weights`, the share of their sum. Raises ``ValueError`` without scores, for scores that
@@ -64,7 +68,7 @@ def table_for_share(
     if not 0 <= share <= 1:
         raise ValueError(f"The share is {share}; it must lie between 0 and 1.")
     if share in (0, 1):
-        return ThresholdTable(number, np.inf if share == 0 else -np.inf, 0.0, share, len(scores))
+        return ShareTable(number, np.inf if share == 0 else -np.inf, 0.0, share, len(scores))
     weight = np.ones(len(scores)) if weights is None else weights
     order = np.argsort(-scores, kind="stable")
     wanted = share * weight.sum()
@@ -72,7 +76,7 @@ def table_for_share(
     threshold = float(scores[order[at]])
     above = weight[scores > threshold].sum()
     tie_share = (wanted - above) / weight[scores == threshold].sum()
-    return ThresholdTable(number, threshold, float(min(1.0, tie_share)), share, len(scores))
+    return ShareTable(number, threshold, float(min(1.0, tie_share)), share, len(scores))
 
 
 def recency_weights(count: int) -> Floats:
@@ -80,13 +84,22 @@ def recency_weights(count: int) -> Floats:
     return np.asarray(0.5 ** (np.arange(count)[::-1] / _HALF_LIFE))
 
 
-def corrected_share(share: float, decided: int, strong: int) -> float:
+def corrected_share(share: float, decided: int, strong: float, horizon: int = HORIZON) -> float:
     """What the next table aims at, so that the realized share returns to `share`.
 
-    The difference is made up over the next 100 decisions; at most 100 decisions are made up.
+    The difference is made up over the next `horizon` decisions; at most as many are made up.
     """
-    behind = min(_MOST_BEHIND, max(-_MOST_BEHIND, share * decided - strong))
-    return min(1.0, max(0.0, share + behind / _HORIZON))
+    behind = min(horizon, max(-horizon, share * decided - strong))
+    return min(1.0, max(0.0, share + behind / horizon))
+
+
+def horizon_of(between_moves: int) -> int:
+    """The horizon for tables that move after so many decisions.
+
+    A table counts until the one after it is read everywhere, one to two moves later. Making up
+    differences much faster than that would overshoot.
+    """
+    return max(HORIZON, 3 * between_moves)
 
 
 def recent_rows(units: Sequence[int] | NDArray[np.intp]) -> NDArray[np.intp]:
@@ -94,7 +107,21 @@ def recent_rows(units: Sequence[int] | NDArray[np.intp]) -> NDArray[np.intp]:
 
     `units` holds one number for each decision. A unit has at least one score.
     """
-    most = max(1, int(MOST_OF_ONE_UNIT * RECENT_SCORES))
+    return _newest_rows(units, RECENT_SCORES, max(1, int(MOST_OF_ONE_UNIT * RECENT_SCORES)))
+
+
+def fair_rows(units: Sequence[int] | NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    """The newest `count` decisions, at most 1 % from one unit. Where there are fewer than a hundred
+    units, none has more than an equal share of them."""
+    distinct = len(set(map(int, units)))
+    if not distinct:
+        return np.array([], dtype=np.intp)
+    return _newest_rows(units, count, max(int(MOST_OF_ONE_UNIT * count), -(-count // distinct)))
+
+
+def _newest_rows(
+    units: Sequence[int] | NDArray[np.intp], count: int, most: int
+) -> NDArray[np.intp]:
     used: dict[int, int] = {}
     kept: list[int] = []
     for at in range(len(units) - 1, -1, -1):
@@ -102,9 +129,25 @@ def recent_rows(units: Sequence[int] | NDArray[np.intp]) -> NDArray[np.intp]:
         if used.get(unit, 0) < most:
             used[unit] = used.get(unit, 0) + 1
             kept.append(at)
-            if len(kept) == RECENT_SCORES:
+            if len(kept) == count:
                 break
     return np.array(kept[::-1], dtype=np.intp)
+
+
+def jump_of(scores: Floats) -> float | None:
+    """How far the newest 100 scores are from the 200 before them, if that is no coincidence.
+
+    `scores`, oldest first. The distance is the largest difference between the two distribution
+    functions, in [0, 1].
+    """
+    if len(scores) < _NEWEST + _BEFORE:
+        return None
+    newest = np.sort(scores[-_NEWEST:])
+    before = np.sort(scores[-_NEWEST - _BEFORE : -_NEWEST])
+    at = np.concatenate((newest, before))
+    below = np.searchsorted(newest, at, "right") / _NEWEST
+    distance = float(np.abs(below - np.searchsorted(before, at, "right") / _BEFORE).max())
+    return distance if distance >= _JUMP else None
 
 
 @dataclass
@@ -120,7 +163,7 @@ class ShareKeeper:
     strong: dict[int, int] = field(default_factory=dict)
     moves: int = 0
 
-    def table(self, domain: int, own: Floats, everyone: Floats) -> ThresholdTable:
+    def table(self, domain: int, own: Floats, everyone: Floats) -> ShareTable:
         """The next table of a domain, from its own recent scores or, below 50, those of all."""
         scores = own if len(own) >= ENOUGH_SCORES else everyone
         cold = len(scores) < ENOUGH_SCORES
@@ -132,7 +175,7 @@ class ShareKeeper:
             return replace(table_for_share(self.cold, wanted, self.moves), cold=True)
         return table_for_share(scores, wanted, self.moves, recency_weights(len(scores)))
 
-    def add(self, domain: int, table: ThresholdTable, strong: NDArray[np.bool_]) -> None:
+    def add(self, domain: int, table: ShareTable, strong: NDArray[np.bool_]) -> None:
         """Count decisions that were made with this table."""
         if not table.cold:
             self.decided[domain] = self.decided.get(domain, 0) + len(strong)

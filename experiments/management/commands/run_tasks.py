@@ -1,7 +1,7 @@
 """`manage.py run_tasks`: the background process.
 
-The main thread runs queued tasks; the scheduler's threads run periodic jobs; one more thread folds
-changes of running sums.
+The main thread runs queued tasks; the scheduler's threads run periodic jobs; two more threads fold
+changes of running sums and move thresholds, about every second.
 """
 
 import logging
@@ -17,8 +17,10 @@ from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
 
 from experiments.background import scheduler
+from experiments.background.repeating import Repeating
 from experiments.background.tasks import run_next
-from experiments.decisions.folding import Folding
+from experiments.decisions.folding import fold_all
+from experiments.learning.thresholds import move_tables
 from experiments.management import periodic_jobs  # noqa: F401 - registers the jobs
 from experiments.management.base import BaseCommand
 
@@ -55,12 +57,13 @@ class Command(BaseCommand):
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())
-        jobs, folding = scheduler.Scheduler(), Folding()
-        jobs.start()
-        folding.start()
+        jobs = scheduler.Scheduler()
+        repeated = (Repeating("folding", fold_all), Repeating("thresholds", move_tables))
+        for each in (jobs, *repeated):
+            each.start()
         self._run_tasks(stopped, os.getppid() if options["with_parent"] else None)
-        folding.stop()
-        jobs.stop()
+        for each in (*repeated, jobs):
+            each.stop()
 
     def _run_tasks(self, stopped: threading.Event, parent: int | None) -> None:
         """Runs tasks until it is stopped or the parent process has ended."""
