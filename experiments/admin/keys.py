@@ -8,14 +8,18 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from experiments.admin.base import PageAdmin
 from experiments.admin.forms import LinesField, WordsField
 from experiments.analytics.key_use import with_spending
+from experiments.core.aliases import by_precedence
 from experiments.core.money import NANO
 from experiments.formatting import dollars, plural
-from experiments.models import APIKey, Domain, LanguageModel, Scope
+from experiments.models import APIKey, Domain, LanguageModel, ModelAlias, Scope
 
 SCOPES = [
     (Scope.ROUTE, "route: get decisions and call models"),
@@ -77,7 +81,7 @@ class APIKeyAdmin(PageAdmin):
     list_filter = ["is_active"]
     search_fields = ["name"]
     actions = ["revoke"]
-    readonly_fields = ["hint_shown", "created_at", "spent"]
+    readonly_fields = ["hint_shown", "created_at", "spent", "aliases"]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         fields = ["name", "scopes", "expires_at"]
@@ -89,9 +93,12 @@ class APIKeyAdmin(PageAdmin):
             ("Budgets of the gateway", {"fields": self._money(obj)}),
             (
                 "Access through the gateway",
-                {"fields": ["allowed_models", "allowed_domains"]},
+                {"fields": ["allowed_models", "allowed_domains", *self._aliases(obj)]},
             ),
         ]
+
+    def _aliases(self, obj: Any) -> list[str]:
+        return [] if obj is None else ["aliases"]
 
     def _money(self, obj: Any) -> list[str]:
         spent = [] if obj is None else ["spent"]
@@ -142,6 +149,15 @@ class APIKeyAdmin(PageAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         keys: QuerySet[Any] = with_spending(super().get_queryset(request), timezone.now())
         return keys
+
+    @admin.display(description="model aliases")
+    def aliases(self, row: APIKey) -> SafeString:
+        """What the names that this key sends stand for."""
+        found = by_precedence(alias.as_value() for alias in ModelAlias.objects.all())
+        own = [(alias.pattern, alias.target) for alias in found if alias.applies_to(row.name)]
+        lines = format_html_join("", "<li>{} → {}</li>", own)
+        link = reverse("admin:experiments_modelalias_changelist")
+        return format_html('<ul>{}</ul><a href="{}">Edit aliases</a>', lines, link)
 
     @admin.display(description="state")
     def state(self, row: APIKey) -> str:

@@ -3,6 +3,7 @@ the site class, before the site exists."""
 
 from experiments.admin import (  # noqa: F401
     accounts,
+    aliases,
     decisions,
     domains,
     endpoints,

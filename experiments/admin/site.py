@@ -14,7 +14,7 @@ from experiments.core.policy import MASTER_FLAG
 GROUPS = {
     "Routing": (
         *("Flag", "Domain", "LanguageModel", "ProviderEndpoint", "ParameterRule"),
-        *("LearnedParameter", "Router", "RoutingSettings"),
+        *("LearnedParameter", "ModelAlias", "Router", "RoutingSettings"),
     ),
     "Proof": ("Experiment", "Metric", "Rollout", "OutcomeSet"),
     "History": ("PolicyRevision", "Decision", "PeriodicJob"),

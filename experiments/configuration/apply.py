@@ -27,7 +27,15 @@ from experiments.models import Domain, Flag, Metric, PolicyRevision
 from experiments.storage.transactions import retried
 
 # In the order of their references.
-PLAIN_SECTIONS = ("endpoints", "parameter_rules", "models", "routers", "domains", "metrics")
+PLAIN_SECTIONS = (
+    "endpoints",
+    "parameter_rules",
+    "models",
+    "routers",
+    "domains",
+    "aliases",
+    "metrics",
+)
 
 
 class ConfigurationError(Exception):

@@ -21,6 +21,7 @@ from experiments.models import (
     Flag,
     LanguageModel,
     Metric,
+    ModelAlias,
     ParameterRule,
     ProviderEndpoint,
     Rollout,
@@ -47,6 +48,7 @@ SECTIONS = {
     "parameter_rules": Section(shapes.ParameterRuleDocument, ParameterRule),
     "routers": Section(shapes.RouterDocument, Router),
     "domains": Section(shapes.DomainDocument, Domain),
+    "aliases": Section(shapes.AliasDocument, ModelAlias),
     "metrics": Section(shapes.MetricDocument, Metric),
     "experiments": Section(
         shapes.ExperimentDocument, Experiment, "key", ~Q(status=Experiment.Status.ARCHIVED)

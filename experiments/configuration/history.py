@@ -14,6 +14,7 @@ from experiments.core.policy import domain_flag
 from experiments.models import Experiment, PolicyRevision
 
 SUBJECTS = {
+    "aliases": "Model alias",
     "domains": "Domain",
     "endpoints": "Provider endpoint",
     "experiments": "Experiment",

@@ -13,6 +13,7 @@ from django.db.models import Max
 
 from experiments.configuration.shapes import Document
 from experiments.core import policy as core
+from experiments.core.aliases import ModelAlias, by_precedence
 from experiments.core.catalog import Model, ModelCapabilities, ModelMetrics
 from experiments.core.detection import DomainConfig
 from experiments.core.endpoints import Endpoint, Protocol, Upstream, upstream_name
@@ -165,6 +166,10 @@ def build_policy(number: int, document: Document) -> core.Policy:
         shadowing=_shadowing(routing),
         default_pair=core.RoutingPolicy(strong=routing["strong_model"], weak=routing["weak_model"]),
         baseline=routing["baseline"],
+        aliases=by_precedence(
+            ModelAlias(name, alias["pattern"], alias["target"], frozenset(alias["keys"]))
+            for name, alias in document.get("aliases", {}).items()
+        ),
         upstreams={
             name: _upstream(name, model, endpoints[model["endpoint"]], rules)
             for name, model in document["models"].items()

@@ -238,6 +238,14 @@ class ParameterRuleDocument(TypedDict, total=False):
     with_parameter: Text
 
 
+class AliasDocument(TypedDict, total=False):
+    """A name that clients send for a model, and what it stands for."""
+
+    pattern: Text
+    target: Text
+    keys: Texts
+
+
 class RouterDocument(TypedDict, total=False):
     """A router, which scores prompts."""
 
@@ -418,6 +426,7 @@ class Configuration(TypedDict, total=False):
     models: dict[Any, ModelDocument]
     endpoints: dict[Any, EndpointDocument]
     parameter_rules: dict[Any, ParameterRuleDocument]
+    aliases: dict[Any, AliasDocument]
     routers: dict[Any, RouterDocument]
     domains: dict[Any, DomainDocument]
     metrics: dict[Any, MetricDocument]

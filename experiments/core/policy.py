@@ -11,6 +11,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, TypeVar
 
+from experiments.core.aliases import ModelAlias
 from experiments.core.bucketing import arm_ranges
 from experiments.core.catalog import Model, ModelCost
 from experiments.core.detection import DomainConfig
@@ -229,7 +230,8 @@ class Detection:
 @dataclass(frozen=True)
 class Policy:
     """One revision of the whole configuration. `prices` list a model's overrides first.
-    `upstreams` has the endpoint of each model that the gateway can call."""
+    `upstreams` has the endpoint of each model that the gateway can call; `aliases`
+    (`by_precedence`) are names that clients may send for a model."""
 
     revision: int
     master: FlagRule
@@ -248,6 +250,7 @@ class Policy:
     default_pair: RoutingPolicy = RoutingPolicy()
     baseline: str = Method.ALWAYS_STRONG
     upstreams: Mapping[str, Upstream] = field(default_factory=dict)
+    aliases: tuple[ModelAlias, ...] = ()
 
     @cached_property
     def _remembered(self) -> dict[tuple[object, ...], Any]:

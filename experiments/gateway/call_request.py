@@ -10,7 +10,7 @@ from experiments.core.endpoints import ApiFormat
 from experiments.core.policy import Policy
 from experiments.gateway.admission import Asking, Call, KeyRules, rules_of
 from experiments.gateway.errors import CallerError
-from experiments.gateway.model_names import registered, requested_model, unknown
+from experiments.gateway.model_names import registered, requested_model, unaliased, unknown
 from experiments.gateway.protocols.model_call import ModelCall
 from experiments.limits.api_keys import HOW_TO_SEND, NotAKeyError, find_caller, secret_in
 from experiments.models import APIKey, Scope
@@ -51,12 +51,13 @@ class Principal(NamedTuple):
 
     key_id: int | None
     rules: KeyRules
+    key_name: str = ""
 
 
 def by_key(secret: str) -> Principal:
     """Raises CallerError."""
     key = key_of(secret, Scope.ROUTE)
-    return Principal(key.pk, rules_of(key))
+    return Principal(key.pk, rules_of(key), key.name)
 
 
 def asking(call: ModelCall, secret: str, request_id: str) -> Asking:
@@ -69,11 +70,11 @@ def call_factory(call: ModelCall, identify: Callable[[], Principal], request_id:
 
     def ask(policy: Policy) -> Call:
         who = identify()
-        requested = requested_model(policy, call.model)
+        requested = requested_model(policy, call.model, who.key_name)
         if call.api_format is ApiFormat.EMBEDDINGS and not requested.model:
             text = "Embeddings are not routed: name a model that embeds."
             raise CallerError(400, text, code="invalid_value", param="model")
-        listed = tuple(_registered(policy, name) for name in call.listed)
+        listed = tuple(_registered(policy, name, who.key_name) for name in call.listed)
         return Call(
             request=RouteRequest(
                 text=call.text,
@@ -99,8 +100,8 @@ def call_factory(call: ModelCall, identify: Callable[[], Principal], request_id:
     return ask
 
 
-def _registered(policy: Policy, name: str) -> str:
-    model = registered(policy, name)
+def _registered(policy: Policy, name: str, key: str) -> str:
+    model = registered(policy, unaliased(policy, name, key))
     if model is None:
         raise unknown(policy, name, "models")
     return model

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from experiments.core.aliases import alias_of
 from experiments.core.policy import Policy
 from experiments.gateway.model_names import DOMAIN, names, registered, unknown
 from experiments.models import APIKey
@@ -14,9 +15,11 @@ def listing(key: APIKey, name: str) -> dict[str, Any]:
     """All models this key may request, or the one called `name`. Raises CallerError,
     NoPolicyError."""
     policy, _ = configuration()
-    allowed = [model for model in names(policy) if _may(key, policy, model)]
+    allowed = [model for model in names(policy, key.name) if _may(key, policy, model)]
     if not name:
         return {"object": "list", "data": [_model(policy, model) for model in allowed]}
+    if alias_of(policy.aliases, name, key.name) is not None:
+        return {**_model(policy, name), "owned_by": "switchyard"}
     found = name if name in allowed else registered(policy, name)
     if found not in allowed:
         raise unknown(policy, name)

@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+from experiments.core.aliases import alias_of
 from experiments.core.policy import Policy
 from experiments.core.values import RequestedTarget
 from experiments.gateway.errors import CallerError
@@ -22,8 +23,10 @@ class RequestedModel(NamedTuple):
     model: str | None = None
 
 
-def requested_model(policy: Policy, name: str) -> RequestedModel:
-    """Raises CallerError (404) that lists the known names."""
+def requested_model(policy: Policy, sent: str, key: str = "") -> RequestedModel:
+    """What the name requests with the API key of that name. Raises CallerError (404) that lists
+    the known names."""
+    name = unaliased(policy, sent, key)
     if name == AUTO:
         return RequestedModel()
     if name.startswith(DOMAIN):
@@ -37,6 +40,12 @@ def requested_model(policy: Policy, name: str) -> RequestedModel:
     elif model := registered(policy, name):
         return RequestedModel(model=model)
     raise unknown(policy, name)
+
+
+def unaliased(policy: Policy, name: str, key: str) -> str:
+    """What the name stands for with the API key of that name."""
+    alias = alias_of(policy.aliases, name, key)
+    return alias.target if alias else name
 
 
 def registered(policy: Policy, name: str) -> str | None:
@@ -58,10 +67,13 @@ def unknown(policy: Policy, name: str, param: str = "model") -> CallerError:
     )
 
 
-def names(policy: Policy) -> list[str]:
-    """Every name without a number."""
+def names(policy: Policy, key: str = "") -> list[str]:
+    """Every name without a number; aliases as far as they are for the key."""
+    aliases = {
+        alias.pattern for alias in policy.aliases if alias.applies_to(key) and not alias.is_pattern
+    }
     domains = (f"{DOMAIN}{domain}" for domain in sorted(policy.domains))
-    return [AUTO, *domains, *sorted(policy.upstreams)]
+    return list(dict.fromkeys((AUTO, *domains, *sorted(policy.upstreams), *sorted(aliases))))
 
 
 def _router(policy: Policy, rest: str) -> RequestedTarget | None:

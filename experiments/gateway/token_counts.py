@@ -31,7 +31,7 @@ def counting_upstream(secret: str, call: ModelCall) -> Upstream | None:
     CallerError."""
     key = key_of(secret, Scope.ROUTE)
     policy, _ = configuration()
-    model = requested_model(policy, call.model).model
+    model = requested_model(policy, call.model, key.name).model
     upstream = policy.upstreams.get(model) if model else None
     if upstream is None or (key.allowed_models and model not in key.allowed_models):
         return None

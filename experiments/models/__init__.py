@@ -1,5 +1,6 @@
 """Database rows, their constraints, and their conversion to the values of `experiments.core`."""
 
+from experiments.models.aliases import ModelAlias
 from experiments.models.calibrations import Calibration
 from experiments.models.catalog import LanguageModel, ModelPrice
 from experiments.models.decisions import Decision, Feedback, Outcome, PrunedTotal, PruneMark
@@ -70,6 +71,7 @@ __all__ = [
     "LoginAttempt",
     "Metric",
     "MetricSum",
+    "ModelAlias",
     "ModelPrice",
     "OfferedPermission",
     "Outcome",

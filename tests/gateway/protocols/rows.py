@@ -7,7 +7,14 @@ from typing import Any
 
 from experiments.configuration.revisions import revision
 from experiments.core.policy import domain_flag
-from experiments.models import Domain, Flag, LanguageModel, ModelPrice, ProviderEndpoint
+from experiments.models import (
+    Domain,
+    Flag,
+    LanguageModel,
+    ModelAlias,
+    ModelPrice,
+    ProviderEndpoint,
+)
 from tests.gateway.rows import CAPABILITIES, KEY_VARIABLE, PATIENT, _keys
 
 CLAUDE = "anthropic/claude-opus-5"
@@ -23,6 +30,16 @@ DOMAINS = {
     "plain_gpt": ("always_weak", GPT, PLAIN),
     "only_plain": ("always_strong", OTHER, PLAIN),
 }
+# What clients send, what it stands for, and for which keys.
+ALIASES: list[tuple[str, str, list[str]]] = [
+    ("gpt-4o", "router/plain", []),
+    ("gpt-4o", CLAUDE, ["load"]),
+    ("gpt-*", GPT, []),
+    ("claude-*", "router/claude", []),
+    ("claude-haiku-*", "router/plain", []),
+    ("claude-opus-5", "router/plain", ["load"]),
+    ("embed", EMBEDDER, []),
+]
 
 
 def upstream_name(model: str) -> str:
@@ -63,6 +80,8 @@ def fill_protocols(url: str) -> None:
             Flag.objects.create(
                 key=domain_flag(name), kind=Flag.Kind.DOMAIN, percentage=100, domain=domain
             )
+        for n, (pattern, target, keys) in enumerate(ALIASES):
+            ModelAlias.objects.create(name=f"alias-{n}", pattern=pattern, target=target, keys=keys)
     _keys()
 
 

@@ -276,7 +276,7 @@ def test_errors_have_anthropics_form(switchyard: Gateway, provider: ProtocolStub
     for body, key, status, kind in (
         (ask(CLAUDE), "revoked", 401, "authentication_error"),
         (ask(CLAUDE), "unscoped", 403, "permission_error"),
-        (ask("gpt-99"), "plain", 404, "not_found_error"),
+        (ask("no-such-model"), "plain", 404, "not_found_error"),
         ({"model": CLAUDE, "max_tokens": 5}, "plain", 400, "invalid_request_error"),
         ({**ask(CLAUDE), "max_tokens": None}, "plain", 400, "invalid_request_error"),
         (ask(CLAUDE), "plain", 400, "invalid_request_error"),

@@ -51,7 +51,7 @@ def test_other_counts_are_estimated(
 def test_counting_needs_a_key_and_a_known_model(
     switchyard: Gateway, provider: ProtocolStub
 ) -> None:
-    assert count(switchyard, "gpt-99").status_code == 404
+    assert count(switchyard, "no-such-model").status_code == 404
     response = post(switchyard, COUNT, ask(PLAIN), "unscoped")
     assert response.json()["error"]["type"] == "permission_error"
 
@@ -113,4 +113,4 @@ def test_models_are_listed_for_each_client(switchyard: Gateway) -> None:
     one = httpx.get(f"{url}/{CLAUDE}", headers={**headers, **VERSION}).json()
     assert (one["type"], one["id"]) == ("model", CLAUDE)
     assert httpx.get(f"{url}/{CLAUDE}", headers=headers).json()["owned_by"] == "anthropic"
-    assert httpx.get(f"{url}/gpt-99", headers=headers).status_code == 404
+    assert httpx.get(f"{url}/no-such-model", headers=headers).status_code == 404
