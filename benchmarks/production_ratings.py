@@ -27,7 +27,7 @@ from experiments.decisions.rollup_queries import Span
 from experiments.lab.candidates import Candidate
 from experiments.lab.decision_log import Logged, Names
 from experiments.lab.off_policy import answer, question
-from experiments.lab.off_policy_text import tail_words
+from experiments.lab.text.off_policy import tail_words
 from experiments.lab.threshold_proposals import Wanted, proposal
 from experiments.models import Calibration
 

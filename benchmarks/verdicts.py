@@ -182,7 +182,7 @@ def _size(rng: np.random.Generator) -> Size:
     pilot = draw_arm(rng, Truth(), runs=1, days=1, per_day=200_000).quality.summary(0, 0)
     size = plan_size([guardrail_goal(QUALITY_RULE, pilot)], Design(alpha=ALPHA))
     if not isinstance(size, Size):
-        raise TypeError(size.sentence)
+        raise TypeError(size)
     return size
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from experiments.experimentation.effects import MetricEffect
 from experiments.experimentation.results import ArmSummary, Results
+from experiments.experimentation.text import health_message, remaining_sentence, verdict_expectation
 from experiments.formatting import number, share, signed
 
 
@@ -45,9 +46,11 @@ def glance(results: Results) -> Glance:
         sentence=results.sentence,
         arms=tuple(_arm(arm) for arm in results.arms),
         effects=tuple(_effect(effect) for effect in results.effects),
-        warnings=tuple(check.message for check in results.health.checks if check.status != "ok"),
+        warnings=tuple(
+            health_message(check) for check in results.health.checks if check.status != "ok"
+        ),
         progress=" ".join(_progress(results)),
-        expectation=results.verdict.expectation if results.verdict else "",
+        expectation=verdict_expectation(results.verdict) if results.verdict else "",
         judged=f"Computed at {results.judged_at:%Y-%m-%d %H:%M} UTC.",
     )
 
@@ -57,7 +60,7 @@ def _progress(results: Results) -> Iterator[str]:
     planned = f" of {progress.planned:,}" if progress.planned else ""
     yield f"{progress.units:,}{planned} units counted, day {progress.days}."
     if progress.remaining is not None:
-        yield progress.remaining.sentence
+        yield remaining_sentence(progress.remaining)
 
 
 def _arm(arm: ArmSummary) -> ArmLine:

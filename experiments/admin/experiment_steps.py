@@ -11,6 +11,7 @@ from experiments.analysis.experiment.power import NoSize, Size
 from experiments.experimentation import lifecycle, shipping
 from experiments.experimentation.results import results
 from experiments.experimentation.start_planning import take_over
+from experiments.experimentation.text import plan_sentence
 from experiments.models import Experiment
 from experiments.models.experiments import KEY
 
@@ -59,7 +60,7 @@ def _plan(proposal: Size | NoSize | None) -> list[Step]:
         take_over(row, proposal, request.user)
         return Taken(f"{proposal.units:,} units are planned.", row)
 
-    return [Step("plan", f"Plan {proposal.units:,} units", proposal.sentence, take)]
+    return [Step("plan", f"Plan {proposal.units:,} units", plan_sentence(proposal), take)]
 
 
 def _start(request: HttpRequest, row: Experiment, asked: dict[str, Any]) -> Taken:

@@ -28,6 +28,7 @@ from experiments.experimentation.checklists import checklist
 from experiments.experimentation.lifecycle import LifecycleError, begin_phase
 from experiments.experimentation.planning import propose
 from experiments.experimentation.results import results
+from experiments.experimentation.text import plan_sentence
 from experiments.models import Arm, Experiment
 
 CONFIRMED = "_new_phase"
@@ -163,7 +164,7 @@ class ExperimentAdmin(SteppedAdmin, ConfigurationAdmin):
             "state": STATES[Status(row.status)],
             "steps": steps_of(row, proposal) if may_change else [],
             "checks": checklist(row, now.date()) if row.is_draft else [],
-            "proposal": proposal,
+            "proposal": proposal and plan_sentence(proposal),
             "glance": None if row.is_draft else glance(results(row, now, series=False)),
         }
 

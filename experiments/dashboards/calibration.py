@@ -24,9 +24,9 @@ from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Headline
 from experiments.experimentation.lifecycle import LifecycleError
 from experiments.lab.actions import LabError, apply_threshold, draft_experiment, roll_out
-from experiments.lab.calibration_text import basis, condition, promise, sentence, tail
 from experiments.lab.candidates import CannotAskError
 from experiments.lab.decision_log import MOST_ON_A_PAGE
+from experiments.lab.text.calibration import basis, condition, promise, sentence, tail
 from experiments.lab.threshold_proposals import PRODUCTION, Proposal, Wanted, propose
 from experiments.models import Calibration, Domain, OutcomeSet
 from experiments.rollouts.lifecycle import RolloutError

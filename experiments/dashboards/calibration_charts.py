@@ -7,7 +7,7 @@ from experiments.analysis.routing.calibration import Guarantee
 from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, number, word
 from experiments.dashboards.marks import base_layout, hollow_where, rule
 from experiments.dashboards.palette import GREEN, SeriesStyle
-from experiments.lab.calibration_text import rows
+from experiments.lab.text.calibration import rows
 from experiments.lab.threshold_proposals import Proposal
 
 STEP = SeriesStyle(GREEN, "circle", "solid")

@@ -9,7 +9,7 @@ from experiments.dashboards import evaluation_figures
 from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, number, word
 from experiments.formatting import interval, share
 from experiments.lab.evaluations import Comparison, Measured, MultiModelResult, Slice
-from experiments.lab.multi_model_text import multi_model_lines
+from experiments.lab.text.multi_model import multi_model_lines
 
 UNDEFINED = "undefined"
 MEASURES = (

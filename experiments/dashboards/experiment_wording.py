@@ -16,6 +16,7 @@ from experiments.experimentation.effects import MetricEffect
 from experiments.experimentation.metrics import BUILT_IN
 from experiments.experimentation.results import Progress, Results
 from experiments.experimentation.summaries import ExperimentLine
+from experiments.experimentation.text import reason_message, remaining_sentence
 from experiments.formatting import plural, signed
 from experiments.models import Arm, Experiment, ExperimentMetric
 
@@ -110,7 +111,7 @@ def reason(one: Reason, effects: Sequence[MetricEffect]) -> Note:
     """One reason of a verdict, with its numbers in readable units."""
     found = next((e for e in effects if e.metric == one.metric and e.arm == one.arm), None)
     text = _gain(one, found) if found and one.value is not None else None
-    return Note(_reason_state(one.code), text or _capitalised(one.message))
+    return Note(_reason_state(one.code), text or _capitalised(reason_message(one)))
 
 
 def _reason_state(code: ReasonCode) -> str:
@@ -220,7 +221,7 @@ def progress_sentence(progress: Progress) -> str:
             f"{short}."
         )
     if remaining.units:
-        return f"{counted}. {remaining.sentence}"
+        return f"{counted}. {remaining_sentence(remaining)}"
     return f"{counted}; with the variance so far, that is enough."
 
 

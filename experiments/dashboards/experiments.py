@@ -18,6 +18,7 @@ from experiments.experimentation.checklists import Check, checklist
 from experiments.experimentation.planning import propose
 from experiments.experimentation.results import ArmSummary, Results, results
 from experiments.experimentation.summaries import ExperimentLine, experiment_lines
+from experiments.experimentation.text import health_message, plan_sentence, verdict_expectation
 from experiments.models import Arm, Experiment
 
 READ = "experiments.view_experiment"
@@ -92,7 +93,7 @@ def _context(request: HttpRequest, row: Experiment, now: datetime) -> dict[str, 
         "state": state_of(row.status, outcome, row.shipped_arm),
         "sentence": experiment_wording.ready(checks) or found.sentence,
         "looked_at": experiment_wording.looked_at(found.progress, row.status),
-        "expectation": found.verdict.expectation if found.verdict else "",
+        "expectation": verdict_expectation(found.verdict) if found.verdict else "",
         "judged": experiment_wording.judged(row, found),
         "reasons": _reasons(found.verdict, found),
         "effects": experiment_charts.effects(found),
@@ -137,7 +138,7 @@ def _arms(row: Experiment, found: Results) -> list[ArmRow]:
 def _health(found: Results) -> list[Note]:
     """Each message once, also if it is about several arms."""
     states = experiment_wording.HEALTH_STATES
-    checks = (Note(states[check.status], check.message) for check in found.health.checks)
+    checks = (Note(states[check.status], health_message(check)) for check in found.health.checks)
     return list(dict.fromkeys(checks))
 
 
@@ -146,7 +147,7 @@ def _progress(row: Experiment, found: Results, now: datetime) -> str:
     if not row.is_draft:
         return experiment_wording.progress_sentence(found.progress)
     planned = f"{row.planned_units:,} units are planned." if row.planned_units else ""
-    return f"{planned} {propose(row, now.date()).sentence}".strip()
+    return f"{planned} {plan_sentence(propose(row, now.date()))}".strip()
 
 
 def _checks(row: Experiment, now: datetime) -> list[Check]:

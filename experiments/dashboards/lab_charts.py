@@ -12,7 +12,7 @@ from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, num
 from experiments.dashboards.marks import bands, base_layout, hollow_where, mark
 from experiments.dashboards.palette import CONTROL, GREEN, INK, SeriesStyle
 from experiments.lab.off_policy import LoggedPoint, PolicyEstimate
-from experiments.lab.off_policy_text import bounds_words
+from experiments.lab.text.off_policy import bounds_words
 
 THOUSAND = 1000 / NANO
 CURVE, CHOSEN = SeriesStyle(GREEN, "circle", "solid"), SeriesStyle(GREEN, "diamond", "solid")

@@ -21,9 +21,9 @@ from experiments.lab.datasets import NoOutcomeSetError, columns, computed_costs,
 from experiments.lab.evaluation_inputs import contestants, entrant
 from experiments.lab.evaluations import Comparison, NothingToMeasureError, compare
 from experiments.lab.multi_model import cascade_of, with_steps
-from experiments.lab.multi_model_text import multi_model_summary
 from experiments.lab.rated_decisions import PRODUCTION
 from experiments.lab.scores import missing_scores, scores
+from experiments.lab.text.multi_model import multi_model_summary
 from experiments.models import BackgroundTask, Domain, OutcomeSet, Router
 from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.loading import RANDOM

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from experiments.core.explanation import FAULT, OFF, PASSED, TAKEN, ExplanationStep
 from experiments.dashboards.experiment_wording import State
 from experiments.dashboards.wording import Headline, listed, title
+from experiments.decisions.text import FAULT, OFF, PASSED, TAKEN, ExplanationStep
 from experiments.formatting import hours, percentage, plural
 from experiments.models import Rollout
 from experiments.rollouts.lifecycle import worst_case_of

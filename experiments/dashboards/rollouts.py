@@ -5,13 +5,13 @@ from typing import NamedTuple
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from experiments.core.explanation import ExplanationStep
 from experiments.dashboards import rollout_wording
 from experiments.dashboards.actions import Action
 from experiments.dashboards.experiment_wording import State
 from experiments.dashboards.experiments import address
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.rollout_actions import CHANGE, actions_of
+from experiments.decisions.text import ExplanationStep
 from experiments.rollouts.states import rollout_states
 from experiments.rollouts.summaries import GuardLine, RolloutLine, rollout_lines
 

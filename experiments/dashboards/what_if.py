@@ -36,7 +36,8 @@ from experiments.lab.off_policy import (
     question,
     routers_of,
 )
-from experiments.lab.off_policy_text import (
+from experiments.lab.rescoring import with_scores
+from experiments.lab.text.off_policy import (
     advice_words,
     condition_words,
     name_of,
@@ -44,7 +45,6 @@ from experiments.lab.off_policy_text import (
     tails,
     weights_words,
 )
-from experiments.lab.rescoring import with_scores
 from experiments.lab.training import offered_routers
 from experiments.models import Domain
 from experiments.models.routers import LOCAL_KINDS

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from experiments.core import explanation
 from experiments.core.assignment import FlagState
 from experiments.core.detection import Candidate
-from experiments.core.explanation import DecisionView, ExplanationStep, Rating, Report
+from experiments.core.facts import DecisionView, Rating, Report
 from experiments.core.values import Failure, Score
+from experiments.decisions import text
 from experiments.decisions.decision_rows import fallbacks_of
+from experiments.decisions.text import ExplanationStep
 from experiments.models import Decision, Outcome
 
 HASH_DIGITS = 12
@@ -15,16 +16,16 @@ HASH_DIGITS = 12
 
 def steps(row: Decision) -> tuple[ExplanationStep, ...]:
     """The steps of a decision. Costs two queries if outcome and feedback are not loaded."""
-    return explanation.steps(facts_of(row))
+    return text.steps(facts_of(row))
 
 
 def summary(row: Decision) -> str:
-    return explanation.summary(facts_of(row))
+    return text.summary(facts_of(row))
 
 
 def as_text(row: Decision) -> str:
     """The explanation for a terminal."""
-    return f"{explanation.as_text(facts_of(row))}\n\nDecision {row.id}, revision {row.revision}"
+    return f"{text.as_text(facts_of(row))}\n\nDecision {row.id}, revision {row.revision}"
 
 
 def facts_of(row: Decision) -> DecisionView:

@@ -8,6 +8,16 @@ from experiments.experimentation import shapes
 from experiments.experimentation.effects import DomainEffect, MetricEffect
 from experiments.experimentation.results import Progress, Results, SeenDay
 from experiments.experimentation.series import SeriesPoint
+from experiments.experimentation.text import (
+    arm_sentence,
+    expectation,
+    health_message,
+    plan_sentence,
+    reason_message,
+    remaining_sentence,
+    verdict_expectation,
+    verdict_sentence,
+)
 from experiments.shapes.fields import copied
 
 
@@ -40,10 +50,10 @@ def seen_payload(results: Results) -> shapes.DayResults:
 def size_payload(size: Size | NoSize) -> shapes.Plan:
     """A proposed plan; without enough recent data only the metrics that lack it."""
     if isinstance(size, NoSize):
-        return {"possible": False, "sentence": size.sentence, "missing": list(size.metrics)}
+        return {"possible": False, "sentence": plan_sentence(size), "missing": list(size.metrics)}
     return {
         "possible": True,
-        "sentence": size.sentence,
+        "sentence": plan_sentence(size),
         "missing": [],
         "units": size.units,
         "days": size.days,
@@ -57,16 +67,16 @@ def _verdict(verdict: Verdict) -> shapes.Verdict:
     return {
         "outcome": str(verdict.outcome),
         "arm": verdict.arm,
-        "sentence": verdict.sentence,
-        "expectation": verdict.expectation,
+        "sentence": verdict_sentence(verdict),
+        "expectation": verdict_expectation(verdict),
         "reasons": [_reason(one) for one in verdict.reasons],
         "arms": [
             {
                 "arm": arm.arm,
                 "outcome": str(arm.outcome),
-                "sentence": arm.sentence,
-                "expectation": arm.expectation,
-                "shrunken": arm.primary.shrunken if arm.expectation else None,
+                "sentence": arm_sentence(arm),
+                "expectation": expectation(arm),
+                "shrunken": arm.primary.shrunken if expectation(arm) else None,
                 "reasons": [_reason(one) for one in arm.reasons],
             }
             for arm in verdict.arms
@@ -75,7 +85,14 @@ def _verdict(verdict: Verdict) -> shapes.Verdict:
 
 
 def _reason(reason: Reason) -> shapes.Reason:
-    return {**copied(reason, shapes.Reason), "code": str(reason.code)}
+    return {
+        "code": str(reason.code),
+        "arm": reason.arm,
+        "metric": reason.metric,
+        "value": reason.value,
+        "limit": reason.limit,
+        "message": reason_message(reason),
+    }
 
 
 def _health(health: Health) -> shapes.Health:
@@ -86,8 +103,13 @@ def _health(health: Health) -> shapes.Health:
 
 
 def health_check_payload(check: HealthCheck) -> shapes.HealthCheck:
-    copy = copied(check, shapes.HealthCheck)
-    return {**copy, "code": str(check.code), "status": str(check.status)}
+    return {
+        "code": str(check.code),
+        "status": str(check.status),
+        "value": check.value,
+        "limit": check.limit,
+        "message": health_message(check),
+    }
 
 
 def _effect(effect: Effect) -> shapes.Estimate:
@@ -171,7 +193,7 @@ def _progress(progress: Progress) -> shapes.Progress:
         "remaining": {
             "units": remaining.units if isinstance(remaining, Remaining) else None,
             "days": remaining.days if isinstance(remaining, Remaining) else None,
-            "sentence": remaining.sentence,
+            "sentence": remaining_sentence(remaining),
         }
         if remaining
         else None,

@@ -20,6 +20,7 @@ from experiments.experimentation.metrics import BUILT_IN, QUALITY
 from experiments.experimentation.planning import remaining_of
 from experiments.experimentation.series import SeriesPoint, series_of
 from experiments.experimentation.study import COST, ArmOfPhase, PhaseData, plan_of, window_of
+from experiments.experimentation.text import health_message, verdict_sentence
 from experiments.models import DailyResult, Experiment
 
 __all__ = [
@@ -159,19 +160,19 @@ def _sentence(study: PhaseData, verdict: Verdict | None, health: Health) -> str:
             return "Not started yet: the checklist shows what is missing."
         return "No results: it never ran."
     if experiment.status == Experiment.Status.PAUSED:
-        return f"Paused: no units are enrolled. {verdict.sentence}"
+        return f"Paused: no units are enrolled. {verdict_sentence(verdict)}"
     if experiment.shipped_arm:
-        return f'"{experiment.shipped_arm}" was shipped. {verdict.sentence}'
+        return f'"{experiment.shipped_arm}" was shipped. {verdict_sentence(verdict)}'
     if experiment.stopped_at is not None:
         stopped = f"Stopped on {experiment.stopped_at:%Y-%m-%d}"
-        return f"{stopped} ({experiment.stop_reason}). {verdict.sentence}"
-    return " ".join([verdict.sentence, *_note(verdict, health)])
+        return f"{stopped} ({experiment.stop_reason}). {verdict_sentence(verdict)}"
+    return " ".join([verdict_sentence(verdict), *_note(verdict, health)])
 
 
 def _note(verdict: Verdict, health: Health) -> Iterator[str]:
     """While it waits for data: a note that none arrive."""
     if verdict.outcome in WAITING and health.traffic_stopped is not None:
-        yield health.traffic_stopped.message
+        yield health_message(health.traffic_stopped)
 
 
 def _arm_summary(study: PhaseData, arm: ArmOfPhase) -> ArmSummary:

@@ -7,7 +7,7 @@ from experiments.analysis.routing.measures import Evaluation
 from experiments.analysis.routing.router_evaluation import Reliability
 from experiments.core.money import NANO
 from experiments.lab.evaluations import Comparison, Measured, MultiModelResult, Operating, Slice
-from experiments.lab.multi_model_text import multi_model_lines, multi_model_summary
+from experiments.lab.text.multi_model import multi_model_lines, multi_model_summary
 
 Payload = dict[str, Any]
 

@@ -7,7 +7,7 @@ from experiments.analysis.off_policy.exploration import Advice
 from experiments.core.money import NANO
 from experiments.lab.decision_log import Rescored
 from experiments.lab.off_policy import PolicyEstimate
-from experiments.lab.off_policy_text import (
+from experiments.lab.text.off_policy import (
     advice_words,
     condition_words,
     name_of,

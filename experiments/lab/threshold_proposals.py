@@ -24,6 +24,7 @@ from experiments.analysis.routing.calibration import (
     Graded,
     Guarantee,
     Promise,
+    Shortage,
     goes_both_ways,
     graded_quality,
     grid_of,
@@ -41,6 +42,7 @@ from experiments.lab.candidates import Candidate, CannotAskError
 from experiments.lab.decision_log import MOST_ON_A_PAGE, Logged, read_log
 from experiments.lab.off_policy import Question, question
 from experiments.lab.share_calibration import ENOUGH
+from experiments.lab.text.off_policy import shortage_words
 from experiments.models import Calibration, RecordedOutcome
 from experiments.models.sums import SCORE_BINS
 from experiments.routers.features import featurise
@@ -213,8 +215,12 @@ def _cut(known: _Known, wanted: Wanted, domains: int) -> tuple[Cut | None, Guara
     promise = Promise(wanted.wanted, wanted.delta, domains)
     walk = guarantee(known.graded, grid_of(known.scores), promise)
     if walk.threshold is None:
-        return None, walk, f"The data cannot support any threshold: {walk.problem}."
+        return None, walk, f"The data cannot support any threshold: {_why(walk)}."
     return Cut(walk.threshold, walk.strong_share or 0.0), walk, ""
+
+
+def _why(walk: Guarantee) -> str:
+    return shortage_words(walk.shortage) if walk.shortage else ""
 
 
 def _budgeted(known: _Known, wanted: Wanted) -> tuple[Cut | None, None, str]:
@@ -240,7 +246,8 @@ def _graded(known: _Known, domain: str, router: str, wanted: Wanted) -> Graded |
         return ""
     if wanted.source:
         return graded_set(wanted.source, domain, router, wanted.most)
-    return rated_in_production(known.about.known, known.rows)
+    rated = rated_in_production(known.about.known, known.rows)
+    return shortage_words(rated) if isinstance(rated, Shortage) else rated
 
 
 def graded_set(source: str, domain: str, router: str, most: int | None = None) -> Graded | str:

@@ -16,13 +16,14 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 
 from experiments.analysis.experiment.health import HealthCheck, Status
-from experiments.analysis.rollout.wording import completed, worst_case
 from experiments.configuration.revisions import Author, lock_configuration, revision
 from experiments.experimentation.metrics import UnknownMetricError
+from experiments.experimentation.text import health_message
 from experiments.models import Flag, Rollout, RolloutStep
 from experiments.rollouts.guards import guards_of
 from experiments.rollouts.monitoring import Check, look_at, recorded
 from experiments.rollouts.steps import HUNDRED, PlannedStep, percentage_at, problem_of, steps_of
+from experiments.rollouts.text import completed, worst_case
 from experiments.storage.transactions import retried
 
 AUTHOR = "rollout"
@@ -212,7 +213,7 @@ def _problem(rollout: Rollout, look: Check) -> str | None:
 
 
 def _alarm(checks: tuple[HealthCheck, ...]) -> str | None:
-    return next((check.message for check in checks if check.status is Status.ALARM), None)
+    return next((health_message(check) for check in checks if check.status is Status.ALARM), None)
 
 
 def _moved_by_hand(rollout: Rollout) -> str | None:

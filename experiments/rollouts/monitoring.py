@@ -17,7 +17,13 @@ from experiments.analysis.rollout.guards import (
     guard_result,
     missing,
 )
-from experiments.analysis.rollout.wording import (
+from experiments.experimentation.result_payloads import health_check_payload
+from experiments.models import Rollout
+from experiments.rollouts import shapes
+from experiments.rollouts.data import RolloutData, read_rollout
+from experiments.rollouts.guards import RolloutGuard, guards_of
+from experiments.rollouts.steps import next_step
+from experiments.rollouts.text import (
     amount,
     cannot_advance,
     completed,
@@ -25,12 +31,6 @@ from experiments.analysis.rollout.wording import (
     held,
     lacking,
 )
-from experiments.experimentation.result_payloads import health_check_payload
-from experiments.models import Rollout
-from experiments.rollouts import shapes
-from experiments.rollouts.data import RolloutData, read_rollout
-from experiments.rollouts.guards import RolloutGuard, guards_of
-from experiments.rollouts.steps import next_step
 
 SHORTEST = timedelta(hours=1)
 DAY = timedelta(days=1)

@@ -6,10 +6,10 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from experiments.configuration.policy_store import NoPolicyError
-from experiments.core.explanation import ExplanationStep
 from experiments.core.policy import Domain, Holdout, Method, Policy, RoutingPolicy
 from experiments.core.selection import NoEligibleModelsError
 from experiments.decisions import explanation
+from experiments.decisions.text import ExplanationStep
 from experiments.models import Decision
 from experiments.routing.route import (
     RouteRequest,

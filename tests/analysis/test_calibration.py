@@ -12,6 +12,8 @@ from experiments.analysis.off_policy.estimates import STRONG, WEAK, Log, evidenc
 from experiments.analysis.routing.calibration import (
     Graded,
     Promise,
+    Shortage,
+    ShortageCode,
     Test,
     _blocks,
     _centres,
@@ -26,6 +28,7 @@ from experiments.analysis.routing.calibration import (
     threshold_for_budget,
 )
 from experiments.analysis.routing.measures import Cut
+from experiments.lab.text.off_policy import shortage_words
 from tests.analysis.logged_worlds import world
 
 
@@ -123,7 +126,8 @@ def test_domains_calibrated_together_share_the_risk() -> None:
 def test_too_few_units_support_nothing() -> None:
     found = guarantee(graded(np.random.default_rng(5), 29, 50), GRID, Promise())
     assert found.threshold is None
-    assert found.problem == "too few graded units, 29 of 30"
+    assert found.shortage == Shortage(ShortageCode.TOO_FEW_UNITS, 29)
+    assert shortage_words(found.shortage) == "too few graded units, 29 of 30"
 
 
 def test_noise_supports_nothing_and_says_so() -> None:
@@ -135,7 +139,9 @@ def test_noise_supports_nothing_and_says_so() -> None:
         Promise(0.95, 0.01),
     )
     assert found.threshold is None
-    assert "do not even show it for sending everything to the strong model" in found.problem
+    assert found.shortage is not None
+    said = shortage_words(found.shortage)
+    assert "do not even show it for sending everything to the strong model" in said
 
 
 def test_all_of_the_quality_can_never_be_promised_and_it_says_what_to_do() -> None:
@@ -239,14 +245,18 @@ def test_ratings_of_a_coin_support_a_promise() -> None:
 def test_ratings_without_exploration_support_nothing() -> None:
     big = world(np.random.default_rng(9), epsilon=0.0)
     found = rated_in_production(evidence(big.log), np.ones(len(big.log), bool))
-    assert isinstance(found, str)
-    assert found.startswith("100 % of the prompts could have gone to one model only")
+    assert isinstance(found, Shortage)
+    assert shortage_words(found).startswith(
+        "100 % of the prompts could have gone to one model only"
+    )
 
 
 def test_no_ratings_support_nothing() -> None:
     big = world(np.random.default_rng(10), rated=0.0)
     known = evidence(big.log)
-    assert rated_in_production(known, np.ones(len(big.log), bool)) == "nothing was rated"
+    assert rated_in_production(known, np.ones(len(big.log), bool)) == Shortage(
+        ShortageCode.NOTHING_RATED
+    )
 
 
 def test_budget_takes_the_lowest_threshold_it_can_pay() -> None:
@@ -369,17 +379,18 @@ def test_too_few_units_that_could_have_gone_either_way_are_refused() -> None:
     log, _ = rarely_explored(np.random.default_rng(4), share=0.0)
     odds = np.where(np.arange(500)[:, None] < 480, [0.0, 1.0], log.odds)
     found = rated_in_production(evidence(replace(log, odds=odds)), everything(log))
-    assert isinstance(found, str)
-    assert found.startswith("96 % of the prompts could have gone to one model only, and the others")
-    assert "are of 20 units" in found
+    assert isinstance(found, Shortage)
+    assert found[:2] == (ShortageCode.ONE_MODEL_ONLY, 20)
+    assert "96 % of the prompts could" in shortage_words(found)
+    assert "model only, and the others are of 20 units" in shortage_words(found)
 
 
 def test_ratings_that_would_count_too_much_are_refused_by_what_was_possible() -> None:
     log, _ = rarely_explored(np.random.default_rng(5), share=0.9, rare=0.001)
     found = rated_in_production(evidence(log), everything(log))
-    assert isinstance(found, str)
-    assert "would count for 1,0" in found
-    assert "explore more, or collect more ratings" in found
+    assert isinstance(found, Shortage)
+    assert "would count for 1,0" in shortage_words(found)
+    assert "explore more, or collect more ratings" in shortage_words(found)
 
 
 def test_audited_ratings_alone_carry_the_promise_where_they_suffice() -> None:
@@ -443,12 +454,12 @@ def test_p_values_where_the_null_leaves_nothing_to_test() -> None:
 
 
 def test_thirty_units_are_enough_to_begin_with() -> None:
-    def walk(units: int) -> str:
+    def walk(units: int) -> Shortage | None:
         data = Graded(np.arange(units), np.full(units, 0.5), np.zeros(units), np.zeros(units))
-        return guarantee(data, GRID, Promise(0.9)).problem
+        return guarantee(data, GRID, Promise(0.9)).shortage
 
-    assert walk(29) == "too few graded units, 29 of 30"
-    assert walk(30) == ""
+    assert walk(29) == Shortage(ShortageCode.TOO_FEW_UNITS, 29)
+    assert walk(30) is None
 
 
 def test_a_budget_equal_to_the_weak_models_cost_is_always_weak() -> None:

@@ -23,6 +23,7 @@ from experiments.analysis.experiment.health import (
 )
 from experiments.analysis.experiment.lee_bounds import Rated
 from experiments.analysis.experiment.summaries import RatioSummary
+from experiments.experimentation.text import health_message
 
 HALVES = (0.5, 0.5)
 
@@ -114,8 +115,8 @@ def test_sample_ratio_check_names_the_worst_table() -> None:
     )
     assert check.status is Status.ALARM
     assert check.limit == 200.0
-    assert "In medical 900 to 1,400 units" in check.message
-    assert "1,150 to 1,150 were expected" in check.message
+    assert "In medical 900 to 1,400 units" in health_message(check)
+    assert "1,150 to 1,150 were expected" in health_message(check)
 
 
 def test_sample_ratio_check_passes_a_sound_split() -> None:
@@ -138,14 +139,14 @@ def test_multiple_exposures(excluded: int, units: int, status: Status) -> None:
 
 
 def test_nothing_amiss_is_said_without_numbers() -> None:
-    assert check_multiple_exposures(0, 400).message == "Each unit saw one arm."
-    assert check_price_coverage({"a": (40, 40)}).message == "Every decision has a price."
+    assert health_message(check_multiple_exposures(0, 400)) == "Each unit saw one arm."
+    assert health_message(check_price_coverage({"a": (40, 40)})) == "Every decision has a price."
 
 
 def test_fewer_than_fifty_units() -> None:
     check = check_units({"control": 50, "local": 49})
     assert check.status is Status.WARNING
-    assert check.message == 'The arm "local" has 49 units; results are shown from 50.'
+    assert health_message(check) == 'The arm "local" has 49 units; results are shown from 50.'
     assert check_units({"control": 50, "local": 50}).status is Status.OK
 
 
@@ -158,13 +159,16 @@ def test_rated_share_that_differs() -> None:
     check = check_rated_share(Rated(rated_share(2000, 0.30), rated_share(2000, 0.36)))
     assert check.status is Status.WARNING
     assert check.value == pytest.approx(0.06)
-    assert "30.0 % of the control's decisions are rated and 36.0 %" in check.message
+    assert "30.0 % of the control's decisions are rated and 36.0 %" in health_message(check)
 
 
 def test_rated_share_that_does_not_differ() -> None:
     check = check_rated_share(Rated(rated_share(2000, 0.30), rated_share(2000, 0.302)))
     assert check.status is Status.OK
-    assert check.message == "The shares of rated decisions show no difference between the arms."
+    assert (
+        health_message(check)
+        == "The shares of rated decisions show no difference between the arms."
+    )
 
 
 def test_rated_share_without_decisions() -> None:
@@ -176,7 +180,7 @@ def test_rated_share_without_decisions() -> None:
 def test_price_coverage_of_the_worst_arm() -> None:
     check = check_price_coverage({"control": (1000, 1000), "local": (900, 1000)})
     assert check.status is Status.ALARM
-    assert check.message.startswith('Only 90.0 % of the decisions of "local" have a price.')
+    assert health_message(check).startswith('Only 90.0 % of the decisions of "local" have a price.')
     assert check_price_coverage({"control": (96, 100), "local": (0, 0)}).status is Status.OK
 
 
@@ -188,13 +192,13 @@ def test_traffic(hours: float, status: Status) -> None:
 def test_traffic_is_not_missed_while_windows_are_open() -> None:
     check = check_traffic(72.0, waiting=3)
     assert check.status is Status.OK
-    assert check.message == "No request has arrived for 72 hours; windows are still open."
+    assert health_message(check) == "No request has arrived for 72 hours; windows are still open."
 
 
 def test_only_alarms_make_an_experiment_unhealthy() -> None:
     few = check_units({"control": 3})
     assert Health((few,)).healthy
-    broken = HealthCheck(HealthCode.SAMPLE_RATIO, Status.ALARM, 1e9, 100.0, "Broken.")
+    broken = HealthCheck(HealthCode.SAMPLE_RATIO, Status.ALARM, 1e9, 100.0)
     assert Health((few, broken)).alarms == (broken,)
     assert not Health((few, broken)).healthy
 
@@ -208,15 +212,15 @@ def test_stopped_traffic_is_found_among_the_checks() -> None:
 def test_a_share_at_its_limit_passes() -> None:
     assert check_multiple_exposures(1, 99).status is Status.OK
     assert check_price_coverage({"control": (95, 100)}).status is Status.OK
-    assert check_traffic(24.0).message == "Requests are arriving."
-    assert check_traffic(24.0, waiting=1).message == "Requests are arriving."
+    assert health_message(check_traffic(24.0)) == "Requests are arriving."
+    assert health_message(check_traffic(24.0, waiting=1)) == "Requests are arriving."
 
 
 def test_one_unit_or_several_were_seen_in_two_arms() -> None:
-    assert check_multiple_exposures(1, 999).message == (
+    assert health_message(check_multiple_exposures(1, 999)) == (
         "1 unit was seen in two arms and is left out (0.1 %)."
     )
-    assert check_multiple_exposures(2, 998).message == (
+    assert health_message(check_multiple_exposures(2, 998)) == (
         "2 units were seen in two arms and are left out (0.2 %)."
     )
 
@@ -247,11 +251,11 @@ def test_the_rated_shares_need_decisions_in_both_arms() -> None:
 
 def test_prices_say_which_share_is_covered_at_least() -> None:
     check = check_price_coverage({"control": (96, 100), "local": (100, 100)})
-    assert check.message == "At least 96.0 % of every arm's decisions have a price."
+    assert health_message(check) == "At least 96.0 % of every arm's decisions have a price."
 
 
 def test_traffic_that_stopped_says_for_how_long() -> None:
-    assert check_traffic(30.4).message.startswith("No request has arrived for 30 hours. ")
+    assert health_message(check_traffic(30.4)).startswith("No request has arrived for 30 hours. ")
 
 
 def test_without_decisions_no_price_is_missing() -> None:

@@ -26,6 +26,7 @@ from experiments.analysis.experiment.power import (
     units_needed,
 )
 from experiments.analysis.experiment.summaries import MeanSummary, RatioSummary
+from experiments.experimentation.text import plan_sentence, remaining_sentence
 
 QUALITY = Guardrail("quality", 0.02)
 RECENT = MeanSummary(5000, 0.8, 0.16)
@@ -43,7 +44,7 @@ def test_units_and_days() -> None:
     result = size([GOAL], Design(units_per_day=900.0, window_days=7.0))
     assert (result.units, result.days, result.limiting) == (24_125, 34, "quality")
     assert result.tuning_sample_size == 24_125
-    assert result.sentence == (
+    assert plan_sentence(result) == (
         "24,125 units, about 34 days, decide quality with 80 % power. A single planned look would "
         "take 41 % of that; the rest is the price of checking every day."
     )
@@ -135,23 +136,26 @@ def test_too_little_recent_data_is_a_value(recent: MeanSummary | RatioSummary) -
     result = plan_size([GOAL, Goal("errors", recent, 0.01)], Design())
     assert isinstance(result, NoSize)
     assert result.metrics == ("errors",)
-    assert "not enough recent data of errors" in result.sentence
+    assert "not enough recent data of errors" in plan_sentence(result)
 
 
 def test_remaining_days() -> None:
     design = Design(units_per_day=900.0)
     result = remaining([GOAL], design, tuning_sample_size=24_125, units_so_far=16_500)
-    assert result == Remaining(7625, 9, "About 9 more days.")
+    assert result == Remaining(7625, 9)
+    assert remaining_sentence(result) == "About 9 more days."
 
 
 def test_remaining_units_where_traffic_is_unknown() -> None:
     result = remaining([GOAL], Design(), tuning_sample_size=24_125, units_so_far=24_000)
-    assert result == Remaining(125, None, "About 125 more units.")
+    assert result == Remaining(125, None)
+    assert remaining_sentence(result) == "About 125 more units."
 
 
 def test_planned_size_reached() -> None:
     result = remaining([GOAL], Design(), tuning_sample_size=24_125, units_so_far=30_000)
-    assert result == Remaining(0, 0, "The planned size is reached.")
+    assert result == Remaining(0, 0)
+    assert remaining_sentence(result) == "The planned size is reached."
 
 
 def test_remaining_without_data() -> None:

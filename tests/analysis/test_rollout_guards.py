@@ -15,7 +15,7 @@ from experiments.analysis.rollout.guards import (
     worst_loss,
 )
 from experiments.analysis.rollout.stratified import Observations
-from experiments.analysis.rollout.wording import cannot_advance, harm, held, lacking, worst_case
+from experiments.rollouts.text import cannot_advance, harm, held, lacking, worst_case
 
 QUALITY = Guard("quality", "Quality", 0.03, Better.HIGHER, Interval(0, 1))
 ERRORS = Guard("error_rate", "Error rate", 0.02, Better.LOWER, Interval(0, 1), is_share=True)

@@ -18,6 +18,12 @@ from experiments.analysis.experiment.plan import ArmData, Better, Guardrail, Mea
 from experiments.analysis.experiment.summaries import MeanSummary, RatioSummary
 from experiments.analysis.experiment.test_results import GuardrailStatus
 from experiments.analysis.experiment.verdict import Outcome, ReasonCode, Verdict, judge
+from experiments.experimentation.text import (
+    expectation,
+    reason_message,
+    verdict_expectation,
+    verdict_sentence,
+)
 
 QUALITY = Guardrail("quality", 0.02, boolean=True)
 ERRORS = Guardrail("error rate", 0.01, Better.LOWER, boolean=True)
@@ -65,7 +71,7 @@ def test_ship_when_cheaper_and_inside_the_margin() -> None:
     result = verdict(8000, 0.00069, 0.8)
     assert (result.outcome, result.arm) == (Outcome.SHIP, "local")
     assert codes(result) == [ReasonCode.PRIMARY_BETTER, ReasonCode.GUARDRAIL_INSIDE]
-    assert result.sentence == (
+    assert verdict_sentence(result) == (
         'Ship "local". It costs 31 % less (between 27 and 35) and quality is at most 0.9 points '
         "lower; 2.0 were allowed."
     )
@@ -83,7 +89,7 @@ def test_ship_bounds_are_the_one_sided_ones_at_the_phase_s_level() -> None:
 def test_keep_running_while_a_guardrail_is_open() -> None:
     result = verdict(8000, 0.0007, 0.785)
     assert result.outcome is Outcome.KEEP_RUNNING
-    assert result.sentence == (
+    assert verdict_sentence(result) == (
         "Keep running: quality could still be 2.4 points lower; 2.0 were allowed."
     )
 
@@ -91,14 +97,16 @@ def test_keep_running_while_a_guardrail_is_open() -> None:
 def test_keep_running_while_the_saving_is_open() -> None:
     result = verdict(8000, 0.00098, 0.8, plan=replace(PLAN, primary=Primary(0.00002)))
     assert result.outcome is Outcome.KEEP_RUNNING
-    assert result.sentence == 'Keep running: it is not yet certain that "local" costs less.'
+    assert (
+        verdict_sentence(result) == 'Keep running: it is not yet certain that "local" costs less.'
+    )
 
 
 def test_mixed_when_the_planned_size_leaves_a_guardrail_open() -> None:
     result = verdict(10_000, 0.0007, 0.785)
     assert result.outcome is Outcome.MIXED
     assert ReasonCode.PLANNED_SIZE_REACHED in codes(result)
-    assert result.sentence == (
+    assert verdict_sentence(result) == (
         'Mixed after the planned size for "local". It costs 30 % less (between 26 and 34), but '
         "quality could still be 2.3 points lower; 2.0 were allowed. Decide by hand, or plan a "
         "larger experiment."
@@ -113,7 +121,7 @@ def test_roll_back_when_a_guardrail_is_broken() -> None:
     result = verdict(8000, 0.0007, 0.75)
     assert (result.outcome, result.arm) == (Outcome.ROLL_BACK, "local")
     assert ReasonCode.GUARDRAIL_BROKEN in codes(result)
-    assert result.sentence == (
+    assert verdict_sentence(result) == (
         'Roll back "local": quality is at least 4.0 points lower; 2.0 were allowed.'
     )
 
@@ -121,7 +129,7 @@ def test_roll_back_when_a_guardrail_is_broken() -> None:
 def test_roll_back_when_dearer() -> None:
     result = verdict(8000, 0.0011, 0.8)
     assert result.outcome is Outcome.ROLL_BACK
-    assert result.sentence == (
+    assert verdict_sentence(result) == (
         'Roll back "local". It costs 10 % more (between 3 and 17), and that is certain.'
     )
 
@@ -135,7 +143,7 @@ def test_roll_back_does_not_wait_for_days_or_the_minimum_of_units() -> None:
 def test_no_difference_when_the_cost_is_the_same() -> None:
     result = verdict(8000, 0.00101, 0.8)
     assert result.outcome is Outcome.NO_DIFFERENCE
-    assert result.sentence.endswith("Routing this way does not pay here.")
+    assert verdict_sentence(result).endswith("Routing this way does not pay here.")
 
 
 def test_no_difference_needs_the_guardrail_inside() -> None:
@@ -146,8 +154,8 @@ def test_no_difference_needs_the_guardrail_inside() -> None:
 def test_fewer_than_fifty_units_show_nothing(n: int) -> None:
     result = verdict(n, 0.0001, 0.1)
     assert result.outcome is Outcome.NOT_ENOUGH_DATA
-    assert f"{n} of 100 units in the smaller arm" in result.sentence
-    assert "no result yet" not in result.sentence
+    assert f"{n} of 100 units in the smaller arm" in verdict_sentence(result)
+    assert "no result yet" not in verdict_sentence(result)
     told = [reason for reason in result.reasons if reason.metric == "cost"]
     assert [(one.code, one.value) for one in told] == [(ReasonCode.NO_RESULT, None)]
 
@@ -167,13 +175,13 @@ def test_the_plan_s_own_minimum_of_units() -> None:
 def test_minimum_of_days() -> None:
     result = verdict(8000, 0.00069, 0.8, days=6.9)
     assert result.outcome is Outcome.NOT_ENOUGH_DATA
-    assert result.sentence == 'Not enough data for "local" yet: 6.9 of 7 days.'
+    assert verdict_sentence(result) == 'Not enough data for "local" yet: 6.9 of 7 days.'
 
 
 def test_days_are_rounded_down() -> None:
     """ "7 of 7 days" would be nothing to wait for."""
-    assert "6.9 of 7 days" in verdict(8000, 0.00069, 0.8, days=6.997).sentence
-    assert "4.3 of 7 days" in verdict(8000, 0.00069, 0.8, days=4.39).sentence
+    assert "6.9 of 7 days" in verdict_sentence(verdict(8000, 0.00069, 0.8, days=6.997))
+    assert "4.3 of 7 days" in verdict_sentence(verdict(8000, 0.00069, 0.8, days=4.39))
 
 
 def test_few_ratings_are_few_observations_however_many_units() -> None:
@@ -187,7 +195,7 @@ def test_no_failure_yet_is_not_certainty() -> None:
     plan = replace(PLAN, guardrails=(ERRORS,))
     result = judge(plan, arm(900, 0.001, 0.0), [arm(900, 0.0005, 0.0)], days=9)
     assert result.outcome is Outcome.NOT_ENOUGH_DATA
-    assert result.sentence == (
+    assert verdict_sentence(result) == (
         'Not enough data for "local" yet: 0 of 10 error rate events or non-events per arm.'
     )
 
@@ -214,8 +222,8 @@ def test_an_arm_that_always_fails_is_rolled_back_though_nothing_varies() -> None
     plan = replace(PLAN, guardrails=(ERRORS,))
     result = judge(plan, arm(200, 0.001, 0.0), [arm(200, 0.0005, 1.0)], days=1)
     assert result.outcome is Outcome.ROLL_BACK
-    assert "error rate is at least" in result.sentence
-    assert "points higher; 1.0 were allowed" in result.sentence
+    assert "error rate is at least" in verdict_sentence(result)
+    assert "points higher; 1.0 were allowed" in verdict_sentence(result)
 
 
 def constant(n: int, cost_mean: float, quality: float = 0.8, name: str = "local") -> ArmData:
@@ -232,7 +240,9 @@ def test_constant_costs_that_are_equal_make_no_difference() -> None:
 def test_constant_costs_that_differ_ship_the_cheaper() -> None:
     result = judge(PLAN, constant(8000, 0.001, name="control"), [constant(8000, 0.0005)], days=9)
     assert (result.outcome, result.arm) == (Outcome.SHIP, "local")
-    assert result.sentence.startswith('Ship "local". It costs 50 % less (between 50 and 50)')
+    assert verdict_sentence(result).startswith(
+        'Ship "local". It costs 50 % less (between 50 and 50)'
+    )
 
 
 def test_a_constant_cost_that_rises_is_rolled_back() -> None:
@@ -271,14 +281,14 @@ def test_metric_that_is_to_go_down() -> None:
     better = judge(plan, arm(8000, 0.001, 0.10), [arm(8000, 0.0007, 0.05)], days=9)
     assert worse.outcome is Outcome.ROLL_BACK
     assert better.outcome is Outcome.SHIP
-    assert better.sentence.endswith("and error rate is at least 4.4 points lower.")
+    assert verdict_sentence(better).endswith("and error rate is at least 4.4 points lower.")
 
 
 def test_primary_that_is_to_go_up() -> None:
     plan = replace(PLAN, primary=Primary(0.0001, "saving", Better.HIGHER))
     result = judge(plan, arm(8000, 0.001, 0.8), [arm(8000, 0.0013, 0.8)], days=9)
     assert result.outcome is Outcome.SHIP
-    assert result.sentence.startswith('Ship "local". Its saving is 30 % higher (between 2')
+    assert verdict_sentence(result).startswith('Ship "local". Its saving is 30 % higher (between 2')
     worse = judge(plan, arm(8000, 0.001, 0.8), [arm(8000, 0.0007, 0.8)], days=9)
     assert worse.outcome is Outcome.ROLL_BACK
 
@@ -291,7 +301,9 @@ def test_metric_in_its_own_unit() -> None:
 
     result = judge(plan, slow(8000, 900.0, 0.001), [slow(8000, 920.0, 0.0007)], days=9)
     assert result.outcome is Outcome.SHIP
-    assert result.sentence.endswith("and latency is at most 117 ms higher; 200 were allowed.")
+    assert verdict_sentence(result).endswith(
+        "and latency is at most 117 ms higher; 200 were allowed."
+    )
 
 
 def test_every_guardrail_must_hold_to_ship() -> None:
@@ -300,7 +312,9 @@ def test_every_guardrail_must_hold_to_ship() -> None:
     both = judge(plan, control, [arm(8000, 0.0007, 0.8, 0.02)], days=9)
     one = judge(plan, control, [arm(8000, 0.0007, 0.8, 0.029)], days=9)
     assert both.outcome is Outcome.SHIP
-    assert " and error rate is at most 0.3 points higher; 1.0 were allowed." in both.sentence
+    assert " and error rate is at most 0.3 points higher; 1.0 were allowed." in verdict_sentence(
+        both
+    )
     assert one.outcome is Outcome.KEEP_RUNNING
     assert [r.status for r in one.arms[0].guardrails] == [
         GuardrailStatus.INSIDE,
@@ -355,11 +369,15 @@ def test_of_several_treatments_one_speaks_for_the_experiment(
 
 
 def test_alarm_makes_it_unhealthy_and_keeps_the_numbers() -> None:
-    broken = HealthCheck(HealthCode.SAMPLE_RATIO, Status.ALARM, 1e9, 100.0, "The split is off.")
+    broken = HealthCheck(
+        HealthCode.SAMPLE_RATIO, Status.ALARM, 1e9, 100.0, "law", (900, 1400), (1150, 1150)
+    )
     arms = arm(8000, 0.001, 0.8), arm(8000, 0.00069, 0.8)
     result = judge(PLAN, arms[0], arms[1:], days=9, health=Health((broken,)))
     assert (result.outcome, result.arm) == (Outcome.UNHEALTHY, None)
-    assert result.sentence == "Do not trust these results yet. The split is off."
+    assert verdict_sentence(result).startswith(
+        "Do not trust these results yet. In law 900 to 1,400 units fell into the arms where 1,150 "
+    )
     assert result.reasons[0].code is ReasonCode.HEALTH
     assert result.reasons[0].metric == HealthCode.SAMPLE_RATIO
     assert ReasonCode.PRIMARY_BETTER in codes(result)
@@ -378,8 +396,8 @@ def test_what_ships_says_what_to_expect() -> None:
     """log(.69) = -.3711 with a standard error of .0187; kept: .04 / (.04 + .00035) = .9913."""
     result = verdict(8000, 0.00069, 0.8)
     assert result.arms[0].primary.shrunken == pytest.approx(-0.307776, abs=1e-5)
-    assert result.expectation == result.arms[0].expectation
-    assert result.expectation == (
+    assert verdict_expectation(result) == expectation(result.arms[0])
+    assert verdict_expectation(result) == (
         "Expect cost to be about 31 % lower from now on. Estimates that are large enough to ship "
         "are too large on average, so this one is shrunk towards no change, with the plan's "
         "standard deviation of effects (20 %)."
@@ -390,11 +408,11 @@ def test_a_narrower_prior_shrinks_more() -> None:
     """kept: .0025 / (.0025 + .00035) = .877; exp(-.3711 * .877) - 1 = -.278."""
     result = verdict(8000, 0.00069, 0.8, plan=replace(PLAN, prior_sd=0.05))
     assert result.arms[0].primary.shrunken == pytest.approx(-0.277830, abs=1e-5)
-    assert "about 28 % lower" in result.expectation
+    assert "about 28 % lower" in verdict_expectation(result)
 
 
 def test_nothing_is_expected_of_what_does_not_ship() -> None:
-    assert verdict(8000, 0.0007, 0.785).expectation == ""
+    assert verdict_expectation(verdict(8000, 0.0007, 0.785)) == ""
 
 
 def test_a_prior_has_some_width() -> None:
@@ -488,7 +506,7 @@ def test_arm_that_lacks_a_guardrail() -> None:
 def test_every_reason_has_words() -> None:
     for n, mean, quality in ((40, 0.001, 0.8), (8000, 0.0007, 0.75), (10_000, 0.00101, 0.8)):
         for reason in verdict(n, mean, quality).reasons:
-            assert reason.message
+            assert reason_message(reason)
             assert reason.arm == "local"
 
 

@@ -10,6 +10,7 @@ from experiments.experimentation import lifecycle
 from experiments.experimentation.lifecycle import LifecycleError
 from experiments.experimentation.planning import propose
 from experiments.experimentation.start_planning import take_over
+from experiments.experimentation.text import plan_sentence
 from experiments.models import Experiment, Metric, MetricSum, Rollup, UnitSum
 from tests.experiment_rows import START, draft
 
@@ -77,7 +78,7 @@ def test_a_loss_as_large_as_the_margin_can_never_be_proved() -> None:
     history(1120)
     found = propose(draft(expected_loss=0.05), TODAY)
     assert isinstance(found, NoSize)
-    assert "no number of units proves that" in found.sentence
+    assert "no number of units proves that" in plan_sentence(found)
 
 
 def test_without_recent_units_it_says_what_is_missing() -> None:
@@ -117,10 +118,11 @@ def test_a_custom_guardrail_is_planned_from_its_ratings() -> None:
     experiment = draft(margin=0.5, target_effect="0.001")
     experiment.metrics.create(metric="stars", role="guardrail", margin=0.1)
     history(1120)
-    assert propose(experiment, TODAY) == NoSize(
-        ("stars",),
+    found = propose(experiment, TODAY)
+    assert found == NoSize(("stars",))
+    assert plan_sentence(found) == (
         "There is not enough recent data of stars for a plan; wait for 100 units, or "
-        "enter a size by hand.",
+        "enter a size by hand."
     )
     MetricSum.objects.bulk_create(
         MetricSum(
@@ -162,7 +164,7 @@ def test_a_draft_with_one_arm_cannot_be_planned() -> None:
     history(1120)
     found = propose(draft(arms={"control": "always_strong"}), TODAY)
     assert isinstance(found, NoSize)
-    assert "do not make an experiment" in found.sentence
+    assert "do not make an experiment" in plan_sentence(found)
 
 
 def test_a_draft_without_a_guardrail_cannot_be_planned() -> None:
@@ -171,7 +173,7 @@ def test_a_draft_without_a_guardrail_cannot_be_planned() -> None:
     experiment.metrics.filter(role="guardrail").delete()
     found = propose(experiment, TODAY)
     assert isinstance(found, NoSize)
-    assert "no guardrail" in found.sentence
+    assert "no guardrail" in plan_sentence(found)
 
 
 def test_a_proposal_is_taken_over_with_one_step() -> None:

@@ -12,6 +12,7 @@ from experiments.analysis.experiment.power import Remaining
 from experiments.experimentation import lifecycle
 from experiments.experimentation.daily_results import record, record_all
 from experiments.experimentation.results import MetricEffect, Results, results
+from experiments.experimentation.text import health_message, remaining_sentence
 from experiments.models import Experiment, Metric, MetricSum, UnitSum
 from tests.experiment_rows import START, add_units, draft, running
 
@@ -130,7 +131,9 @@ def test_a_unit_seen_in_two_arms_is_left_out_and_counted() -> None:
     found = results(experiment, days(9))
     assert [arm.units for arm in found.arms] == [199, 200]
     exposures = next(c for c in found.health.checks if c.code == "multiple_exposures")
-    assert exposures.message.startswith("1 unit was seen in two arms and is left out (0.2 %)")
+    assert health_message(exposures).startswith(
+        "1 unit was seen in two arms and is left out (0.2 %)"
+    )
 
 
 def test_many_units_seen_in_two_arms_are_an_alarm() -> None:
@@ -321,7 +324,7 @@ def test_while_it_runs_it_says_how_long_it_still_takes() -> None:
     assert isinstance(remaining, Remaining)
     assert remaining.days is not None
     assert remaining.days > 0
-    assert remaining.sentence == f"About {remaining.days:,} more days."
+    assert remaining_sentence(remaining) == f"About {remaining.days:,} more days."
 
 
 def test_a_draft_says_that_it_has_not_started() -> None:

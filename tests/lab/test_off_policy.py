@@ -18,7 +18,7 @@ from experiments.lab.candidates import Candidate, CannotAskError, ask, filled
 from experiments.lab.decision_log import read_log
 from experiments.lab.off_policy import what_if
 from experiments.lab.off_policy_payload import what_if_payload
-from experiments.lab.off_policy_text import (
+from experiments.lab.text.off_policy import (
     advice_words,
     condition_words,
     sentence,

@@ -17,8 +17,8 @@ from experiments.lab import rescoring
 from experiments.lab.candidates import Candidate, CannotAskError
 from experiments.lab.decision_log import Rescored, read_log
 from experiments.lab.off_policy import answer, question, what_if
-from experiments.lab.off_policy_text import sentence, weights_words
 from experiments.lab.rescoring import with_scores
+from experiments.lab.text.off_policy import sentence, weights_words
 from experiments.models import Decision, Router
 from experiments.routers.local_mf import CHECKPOINT, LocalMFRouter
 from tests.explored_traffic import NOW, send, set_policy

@@ -11,8 +11,8 @@ from experiments.configuration.policy_store import store
 from experiments.decisions.decision_rows import compact
 from experiments.decisions.rollup_queries import Span
 from experiments.lab.actions import LabError, apply_threshold, draft_experiment, roll_out
-from experiments.lab.calibration_text import basis, condition, promise, rows, sentence
 from experiments.lab.candidates import CannotAskError
+from experiments.lab.text.calibration import basis, condition, promise, rows, sentence
 from experiments.lab.threshold_proposals import Proposal, Wanted, propose, units_of
 from experiments.models import (
     Calibration,

@@ -47,13 +47,23 @@ class HealthCode(StrEnum):
 
 
 class HealthCheck(NamedTuple):
-    """One check: its value, its limit, and a message with what to do."""
+    """One check: its value, its limit, and the figures behind it.
+
+    `about` is the arm or the table with that value. `seen` and `expected`: units per arm for the
+    sample ratio; the excluded units; the rated shares of control and treatment.
+    """
 
     code: HealthCode
     status: Status
     value: float | None
     limit: float | None
-    message: str
+    about: str = ""
+    seen: tuple[float, ...] = ()
+    expected: tuple[float, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        return self.status is Status.OK
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +150,9 @@ def check_sample_ratio(tables: Sequence[Table]) -> HealthCheck:
     if not tables:
         raise CountError("There are no tables of units; give at least the experiment's own.")
     worst = max((sample_ratio(t, tables=len(tables)) for t in tables), key=lambda r: r.log_e_value)
-    if not worst.alarm:
-        message = "Units fall into the arms as planned."
-    else:
-        message = (
-            f"In {worst.name} {_counts(worst.counts)} units fell into the arms where "
-            f"{_counts(round(e) for e in worst.expected)} were expected. Look for decisions that "
-            "fail, are lost or are filtered in one arm only; then start a new phase."
-        )
-    return _check(HealthCode.SAMPLE_RATIO, worst.alarm, worst.e_value, worst.threshold, message)
+    figures = (worst.name, worst.counts, tuple(map(round, worst.expected)))
+    status = _status(worst.alarm)
+    return HealthCheck(HealthCode.SAMPLE_RATIO, status, worst.e_value, worst.threshold, *figures)
 
 
 def check_multiple_exposures(
@@ -156,12 +160,8 @@ def check_multiple_exposures(
 ) -> HealthCheck:
     """`excluded` units were seen in two arms; `units` were seen in one."""
     share = excluded / (excluded + units) if excluded else 0.0
-    seen = "1 unit was" if excluded == 1 else f"{excluded:,} units were"
-    left_out = f"{'is' if excluded == 1 else 'are'} left out ({_percent(share)})"
-    message = f"{seen} seen in two arms and {left_out}." if excluded else "Each unit saw one arm."
-    if share > limit:
-        message += " Look for a seed or a unit id that changed while the experiment ran."
-    return _check(HealthCode.MULTIPLE_EXPOSURES, share > limit, share, limit, message)
+    status = _status(share > limit)
+    return HealthCheck(HealthCode.MULTIPLE_EXPOSURES, status, share, limit, seen=(excluded,))
 
 
 def check_units(units: Mapping[str, int]) -> HealthCheck:
@@ -169,15 +169,8 @@ def check_units(units: Mapping[str, int]) -> HealthCheck:
     if not units:
         raise CountError("There are no arms to count; give the units of each, 0 included.")
     arm, fewest = min(units.items(), key=lambda item: item[1])
-    few = fewest < MINIMUM_SHOWN
-    message = (
-        f'The arm "{arm}" has {fewest:,} units; results are shown from {MINIMUM_SHOWN}.'
-        if few
-        else f"Every arm has {fewest:,} units or more."
-    )
-    return _check(
-        HealthCode.TOO_FEW_UNITS, few, fewest, MINIMUM_SHOWN, message, worst=Status.WARNING
-    )
+    status = _status(fewest < MINIMUM_SHOWN, Status.WARNING)
+    return HealthCheck(HealthCode.TOO_FEW_UNITS, status, fewest, MINIMUM_SHOWN, arm)
 
 
 def check_rated_share(
@@ -187,15 +180,9 @@ def check_rated_share(
     differ = rated_shares_differ(rated, alpha=alpha, tuning_sample_size=tuning_sample_size)
     control, treatment = (plain_mean(arm) for arm in rated)
     gap = treatment.mean - control.mean if control and treatment else None
-    message = "The shares of rated decisions show no difference between the arms."
-    if differ and control and treatment:
-        message = (
-            f"{_percent(control.mean)} of the control's decisions are rated and "
-            f"{_percent(treatment.mean)} of the treatment's. Shipping now requires the margin "
-            "in the worst case of the missing ratings; "
-            "audit a share of decisions to avoid this."
-        )
-    return _check(HealthCode.RATED_SHARE, bool(differ), gap, None, message, worst=Status.WARNING)
+    seen = (control.mean, treatment.mean) if control and treatment else ()
+    status = _status(bool(differ), Status.WARNING)
+    return HealthCheck(HealthCode.RATED_SHARE, status, gap, None, seen=seen)
 
 
 def check_price_coverage(
@@ -204,17 +191,7 @@ def check_price_coverage(
     """(priced, all) decisions per arm: costs over different subsets are not comparable."""
     shares = {arm: part / whole for arm, (part, whole) in priced.items() if whole}
     arm, share = min(shares.items(), key=lambda item: item[1], default=("", 1.0))
-    message = (
-        f"At least {_percent(share)} of every arm's decisions have a price."
-        if share < 1
-        else "Every decision has a price."
-    )
-    if share < limit:
-        message = (
-            f'Only {_percent(share)} of the decisions of "{arm}" have a price. '
-            "Set the price of its models in the admin."
-        )
-    return _check(HealthCode.PRICE_COVERAGE, share < limit, share, limit, message)
+    return HealthCheck(HealthCode.PRICE_COVERAGE, _status(share < limit), share, limit, arm)
 
 
 def check_traffic(
@@ -225,28 +202,12 @@ def check_traffic(
     `waiting` units have an open window: they will count later.
     """
     stopped = hours_quiet > limit and not waiting
-    message = "Requests are arriving."
-    if stopped:
-        message = (
-            f"No request has arrived for {hours_quiet:.0f} hours. The results cover earlier "
-            "requests; check the flags, the coverage and the domain's traffic."
-        )
-    elif hours_quiet > limit:
-        message = f"No request has arrived for {hours_quiet:.0f} hours; windows are still open."
-    return _check(
-        HealthCode.TRAFFIC_STOPPED, stopped, hours_quiet, limit, message, worst=Status.WARNING
-    )
+    status = _status(stopped, Status.WARNING)
+    return HealthCheck(HealthCode.TRAFFIC_STOPPED, status, hours_quiet, limit)
 
 
-def _check(
-    code: HealthCode,
-    failed: bool,
-    value: float | None,
-    limit: float | None,
-    message: str,
-    worst: Status = Status.ALARM,
-) -> HealthCheck:
-    return HealthCheck(code, worst if failed else Status.OK, value, limit, message)
+def _status(failed: bool, worst: Status = Status.ALARM) -> Status:
+    return worst if failed else Status.OK
 
 
 def _normalised(table: Table) -> tuple[float, ...]:
@@ -259,11 +220,3 @@ def _normalised(table: Table) -> tuple[float, ...]:
     if min(table.counts) < 0:
         raise CountError(f"The counts {table.counts} include one below 0.")
     return tuple(weight / total for weight in table.weights)
-
-
-def _counts(counts: Any) -> str:
-    return " to ".join(f"{count:,}" for count in counts)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"

@@ -59,20 +59,19 @@ class Size(NamedTuple):
     times_a_single_look: float
     limiting: str
     days: int | None
-    sentence: str
+    power: float
 
 
 class NoSize(NamedTuple):
-    """Not enough recent data for a plan, and the metrics that lack it."""
+    """No plan: the metrics without enough recent data, or the problem of the goals."""
 
     metrics: tuple[str, ...]
-    sentence: str
+    problem: str = ""
 
 
 class Remaining(NamedTuple):
     units: int
     days: int | None
-    sentence: str
 
 
 def guardrail_goal(guardrail: Guardrail, recent: Summary, *, expected_loss: float = 0.0) -> Goal:
@@ -104,11 +103,7 @@ def plan_size(
     _check(goals, design)
     missing = tuple(goal.name for goal in goals if _unit_variance(goal) is None)
     if missing:
-        return NoSize(
-            missing,
-            f"There is not enough recent data of {', '.join(missing)} for a plan; "
-            f"wait for {MINIMUM_UNITS} units, or enter a size by hand.",
-        )
+        return NoSize(missing)
     needed = {goal.name: units_needed(goal, design, tuning_sample_size) for goal in goals}
     limiting = max(needed, key=lambda name: needed[name])
     compared = max(needed[limiting], _smallest_compared(design))
@@ -124,7 +119,7 @@ def plan_size(
         times,
         limiting,
         days,
-        _size_sentence(units, days, times, limiting, design),
+        design.power,
     )
 
 
@@ -157,12 +152,10 @@ def remaining(
     if isinstance(size, NoSize):
         return size
     units = max(size.units - units_so_far, 0)
-    if units == 0:
-        return Remaining(0, 0, "The planned size is reached.")
-    if not design.units_per_day:
-        return Remaining(units, None, f"About {units:,} more units.")
-    days = ceil(units / design.units_per_day)
-    return Remaining(units, days, f"About {days:,} more {'day' if days == 1 else 'days'}.")
+    per_day = design.units_per_day
+    if not units:
+        return Remaining(0, 0)
+    return Remaining(units, ceil(units / per_day) if per_day else None)
 
 
 def _check(goals: Sequence[Goal], design: Design) -> None:
@@ -227,14 +220,3 @@ def _first(decided: Callable[[int], bool]) -> int:
         middle = (lower + upper) // 2
         lower, upper = (lower, middle) if decided(middle) else (middle, upper)
     return upper
-
-
-def _size_sentence(
-    units: int, days: int | None, times: float, limiting: str, design: Design
-) -> str:
-    lasting = f", about {days:,} days," if days is not None else ""
-    return (
-        f"{units:,} units{lasting} decide {limiting} with {100 * design.power:.0f} % power. "
-        f"A single planned look would take {100 / times:.0f} % of that; "
-        "the rest is the price of checking every day."
-    )

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from experiments.analysis.errors import PlanError
-from experiments.analysis.experiment import wording
 from experiments.analysis.experiment.health import MINIMUM_SHOWN, Health
 from experiments.analysis.experiment.plan import MINIMUM_EVENTS, ArmData, Levels, Plan
 from experiments.analysis.experiment.test_results import (
@@ -41,15 +40,14 @@ _PRECEDENCE = (
 
 @dataclass(frozen=True, slots=True)
 class ArmVerdict:
-    """One treatment compared with the control. `expectation`, if it may ship, is what to expect."""
+    """One treatment compared with the control. `prior_sd` is the plan's spread of effects."""
 
     arm: str
     outcome: Outcome
     primary: PrimaryResult
     guardrails: tuple[GuardrailResult, ...]
     reasons: tuple[Reason, ...]
-    sentence: str
-    expectation: str = ""
+    prior_sd: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +60,13 @@ class Verdict:
 
     outcome: Outcome
     arm: str | None
-    sentence: str
     reasons: tuple[Reason, ...]
     arms: tuple[ArmVerdict, ...]
-    expectation: str = ""
+
+    @property
+    def spoken_for(self) -> ArmVerdict | None:
+        """The verdict of `arm`."""
+        return next((one for one in self.arms if one.arm == self.arm), None)
 
 
 class _Maturity(NamedTuple):
@@ -114,9 +115,7 @@ def _judge_arm(
         *(reason for result in guardrails for reason in _guardrail_reasons(arm.name, result)),
     )
     outcome = _outcome(plan, primary, guardrails, reasons, maturity)
-    sentence = wording.arm_sentence(outcome, arm.name, primary, guardrails, reasons)
-    expectation = wording.expectation(primary, plan.prior_sd) if outcome is Outcome.SHIP else ""
-    return ArmVerdict(arm.name, outcome, primary, guardrails, reasons, sentence, expectation)
+    return ArmVerdict(arm.name, outcome, primary, guardrails, reasons, plan.prior_sd)
 
 
 def _outcome(
@@ -160,23 +159,16 @@ def _unhealthy(health: Health, arms: tuple[ArmVerdict, ...]) -> Verdict | None:
     if not alarms:
         return None
     reasons = tuple(
-        Reason(ReasonCode.HEALTH, None, check.code, check.value, check.limit, check.message)
+        Reason(ReasonCode.HEALTH, None, check.code, check.value, check.limit, check)
         for check in alarms
     )
-    return Verdict(
-        Outcome.UNHEALTHY,
-        None,
-        wording.unhealthy_sentence([check.message for check in alarms]),
-        (*reasons, *(reason for arm in arms for reason in arm.reasons)),
-        arms,
-    )
+    every = (*reasons, *(reason for arm in arms for reason in arm.reasons))
+    return Verdict(Outcome.UNHEALTHY, None, every, arms)
 
 
 def _best_of(arms: tuple[ArmVerdict, ...]) -> Verdict:
     chosen = _spoken_for(arms)
-    return Verdict(
-        chosen.outcome, chosen.arm, chosen.sentence, chosen.reasons, arms, chosen.expectation
-    )
+    return Verdict(chosen.outcome, chosen.arm, chosen.reasons, arms)
 
 
 def _spoken_for(arms: Sequence[ArmVerdict]) -> ArmVerdict:
@@ -194,12 +186,12 @@ def _maturity_reasons(plan: Plan, arm: str, maturity: _Maturity) -> list[Reason]
         (ReasonCode.TOO_FEW_DAYS, maturity.days, plan.minimum_days),
     ]
     reasons = [
-        _reason(code, arm, None, value, limit) for code, value, limit in counted if value < limit
+        Reason(code, arm, None, value, limit) for code, value, limit in counted if value < limit
     ]
     planned = plan.planned_units
     if planned is not None and maturity.total_units >= planned:
         total = maturity.total_units
-        reasons.append(_reason(ReasonCode.PLANNED_SIZE_REACHED, arm, None, total, planned))
+        reasons.append(Reason(ReasonCode.PLANNED_SIZE_REACHED, arm, None, total, planned))
     return reasons
 
 
@@ -208,15 +200,15 @@ def _primary_reason(plan: Plan, arm: str, primary: PrimaryResult) -> Reason:
     least, most = primary.least_gain, primary.most_gain
     shown = primary.observations >= MINIMUM_SHOWN
     if not shown or least is None or most is None or interval is None:
-        return _reason(ReasonCode.NO_RESULT, arm, primary.name, None, None)
+        return Reason(ReasonCode.NO_RESULT, arm, primary.name, None, None)
     if most < 0:
-        return _reason(ReasonCode.PRIMARY_WORSE, arm, primary.name, most, 0.0)
+        return Reason(ReasonCode.PRIMARY_WORSE, arm, primary.name, most, 0.0)
     if least > 0:
-        return _reason(ReasonCode.PRIMARY_BETTER, arm, primary.name, least, 0.0)
+        return Reason(ReasonCode.PRIMARY_BETTER, arm, primary.name, least, 0.0)
     if -target < interval.lower and interval.upper < target:
         widest = max(-interval.lower, interval.upper)
-        return _reason(ReasonCode.PRIMARY_SAME, arm, primary.name, widest, target)
-    return _reason(ReasonCode.PRIMARY_UNDECIDED, arm, primary.name, least, 0.0)
+        return Reason(ReasonCode.PRIMARY_SAME, arm, primary.name, widest, target)
+    return Reason(ReasonCode.PRIMARY_UNDECIDED, arm, primary.name, least, 0.0)
 
 
 def _guardrail_reasons(arm: str, result: GuardrailResult) -> list[Reason]:
@@ -228,25 +220,18 @@ def _guardrail_reasons(arm: str, result: GuardrailResult) -> list[Reason]:
     }
     if result.status is not GuardrailStatus.NO_RESULT:
         code, value = codes[result.status]
-        reasons = [_reason(code, arm, result.name, value, limit)]
+        reasons = [Reason(code, arm, result.name, value, limit)]
     elif result.fewest_events is not None and result.fewest_events < MINIMUM_EVENTS:
         few = result.fewest_events
-        reasons = [_reason(ReasonCode.TOO_FEW_EVENTS, arm, result.name, few, MINIMUM_EVENTS)]
+        reasons = [Reason(ReasonCode.TOO_FEW_EVENTS, arm, result.name, few, MINIMUM_EVENTS)]
     else:
         seen = result.observations
-        reasons = [_reason(ReasonCode.NO_RESULT, arm, result.name, seen, None)]
+        reasons = [Reason(ReasonCode.NO_RESULT, arm, result.name, seen, None)]
     if result.ratings_differ:
         reasons.append(
-            _reason(ReasonCode.RATINGS_DIFFER, arm, result.name, result.least_gain, limit)
+            Reason(ReasonCode.RATINGS_DIFFER, arm, result.name, result.least_gain, limit)
         )
     return reasons
-
-
-def _reason(
-    code: ReasonCode, arm: str, metric: str | None, value: float | None, limit: float | None
-) -> Reason:
-    message = wording.reason_message(code, metric, value, limit)
-    return Reason(code, arm, metric, value, limit, message)
 
 
 def _check_fit(plan: Plan, arms: Sequence[ArmData]) -> None:

@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import NamedTuple
 
+from experiments.analysis.experiment.health import HealthCheck
+
 
 class Outcome(StrEnum):
     NOT_ENOUGH_DATA = "not_enough_data"
@@ -35,7 +37,7 @@ class Reason(NamedTuple):
     """One reason of the verdict.
 
     `value` and `limit` are gains (above 0 is better) in the metric's unit for the codes about
-    metrics, counts for the others; `metric` is the check's code where the code is `health`.
+    metrics, counts for the others; `metric` is the code of `check` where the code is `health`.
     """
 
     code: ReasonCode
@@ -43,4 +45,4 @@ class Reason(NamedTuple):
     metric: str | None
     value: float | None
     limit: float | None
-    message: str
+    check: HealthCheck | None = None

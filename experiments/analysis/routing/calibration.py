@@ -172,8 +172,27 @@ class Step(NamedTuple):
     passed: bool
 
 
+class ShortageCode(StrEnum):
+    TOO_FEW_UNITS = "too_few_units"
+    NOTHING_RATED = "nothing_rated"
+    NOTHING_SCORED = "nothing_scored"
+    HEAVY_RATINGS = "heavy_ratings"
+    ONE_MODEL_ONLY = "one_model_only"
+    NOT_EVEN_STRONG = "not_even_strong"
+
+
+class Shortage(NamedTuple):
+    """Why data support no threshold. `units` are graded ones; `value` is the prompts that a rating
+    counts for, the share of prompts that could go to one model only, or the p-value of sending all
+    to the strong model."""
+
+    code: ShortageCode
+    units: int = 0
+    value: float = 0.0
+
+
 class Guarantee(NamedTuple):
-    """The walk and where it ended. `threshold` None: the data cannot support any, and `problem`
+    """The walk and where it ended. `threshold` None: the data cannot support any, and `shortage`
     says why. `busy` units were so large that they count in blocks."""
 
     threshold: float | None
@@ -181,7 +200,7 @@ class Guarantee(NamedTuple):
     steps: tuple[Step, ...]
     units: int
     promise: Promise
-    problem: str = ""
+    shortage: Shortage | None = None
     busy: int = 0
 
 
@@ -208,8 +227,8 @@ def guarantee(graded: Graded, grid: Sequence[Cut], promise: Promise, *, seed: in
     _check(promise)
     blocks = _blocks(graded.units)
     if blocks.units < FEWEST_UNITS:
-        problem = f"too few graded units, {blocks.units} of {FEWEST_UNITS}"
-        return Guarantee(None, None, (), blocks.units, promise, problem, blocks.busy)
+        few = Shortage(ShortageCode.TOO_FEW_UNITS, blocks.units)
+        return Guarantee(None, None, (), blocks.units, promise, few, blocks.busy)
     order = np.random.default_rng(seed).permutation(len(blocks.requests))
     steps: list[Step] = []
     for cut in grid:
@@ -231,7 +250,7 @@ def guarantee(graded: Graded, grid: Sequence[Cut], promise: Promise, *, seed: in
         steps=tuple(steps),
         units=blocks.units,
         promise=promise,
-        problem="" if chosen else _problem(steps, blocks.units),
+        shortage=None if chosen else _shortage(steps, blocks.units),
         busy=blocks.busy,
     )
 
@@ -312,7 +331,7 @@ def goes_both_ways(log: Log) -> Rows:
     return np.asarray((log.odds >= LEAST_POSSIBLE).all(axis=1))
 
 
-def rated_in_production(known: Evidence, rows: Rows) -> Graded | str:
+def rated_in_production(known: Evidence, rows: Rows) -> Graded | Shortage:
     """The log's ratings as values of both sides, or why they cannot carry a guarantee.
 
     Prompts that could have gone to one model only are left out and counted.
@@ -320,18 +339,14 @@ def rated_in_production(known: Evidence, rows: Rows) -> Graded | str:
     metric, log_ = known.quality, known.log
     asked = rows & np.isfinite(log_.score) & metric.rows
     if not (asked & metric.seen).any():
-        return "nothing was rated"
+        return Shortage(ShortageCode.NOTHING_RATED)
     used = asked & goes_both_ways(log_)
-    problem = _too_certain(log_, asked, used)
-    if problem:
-        return problem
+    if certain := _too_certain(log_, asked, used):
+        return certain
     weight = 1 / (log_.odds[used] * metric.most[used, :2])
     usual = float(np.median(weight.max(axis=1)))
     if usual > MOST_WEIGHT:
-        return (
-            f"a rating would count for {usual:,.0f} prompts and more on every second prompt, more "
-            f"than {MOST_WEIGHT:.0f}: explore more, or collect more ratings"
-        )
+        return Shortage(ShortageCode.HEAVY_RATINGS, value=usual)
     centre = _centres(log_.units[used], metric.predicted[used, :2], weight)
     went = log_.took[used, None] == np.array([WEAK, STRONG])
     seen = metric.seen[used, None] & went
@@ -355,17 +370,13 @@ def rated_in_production(known: Evidence, rows: Rows) -> Graded | str:
     )
 
 
-def _too_certain(log_: Log, asked: Rows, used: Rows) -> str:
-    """Why too few prompts could have gone to either model, or ""."""
+def _too_certain(log_: Log, asked: Rows, used: Rows) -> Shortage | None:
+    """Whether too few prompts could have gone to either model."""
     units = len(np.unique(log_.units[used]))
     if units >= FEWEST_UNITS or used.all():
-        return ""
-    share = 100 * (1 - used.sum() / asked.sum())
-    others = f", and the others are of {units} units" if units else ""
-    return (
-        f"{share:.0f} % of the prompts could have gone to one model only{others}, so too little is "
-        "known of the other: explore, or grade both answers of some prompts"
-    )
+        return None
+    share = 1 - float(used.sum() / asked.sum())
+    return Shortage(ShortageCode.ONE_MODEL_ONLY, units, share)
 
 
 def _centres(units: Ints, predicted: Floats, weight: Floats) -> Floats:
@@ -472,13 +483,10 @@ def _divergence(a: float, b: float) -> float:
     return left + right
 
 
-def _problem(steps: Sequence[Step], units: int) -> str:
+def _shortage(steps: Sequence[Step], units: int) -> Shortage:
     if not steps:
-        return "no router scored these prompts"
-    return (
-        f"{units:,} graded units do not even show it for sending everything to the strong model "
-        f"(p = {steps[0].p_value:.2g}): grade more prompts, or promise less"
-    )
+        return Shortage(ShortageCode.NOTHING_SCORED)
+    return Shortage(ShortageCode.NOT_EVEN_STRONG, units, steps[0].p_value)
 
 
 def _check(promise: Promise) -> None:

@@ -15,8 +15,8 @@ from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.core.policy import Policy
 from experiments.decisions.rollup_queries import Span
 from experiments.lab.actions import LabError, apply_threshold
-from experiments.lab.calibration_text import basis, condition, promise, rows, sentence, tail
 from experiments.lab.candidates import CannotAskError
+from experiments.lab.text.calibration import basis, condition, promise, rows, sentence, tail
 from experiments.lab.threshold_proposals import Proposal, Wanted, propose
 from experiments.management.base import BaseCommand
 from experiments.models import Calibration

@@ -24,7 +24,7 @@ from experiments.lab.evaluations import (
     Slice,
     compare,
 )
-from experiments.lab.multi_model_text import multi_model_lines, multi_model_summary
+from experiments.lab.text.multi_model import multi_model_lines, multi_model_summary
 from experiments.management.base import BaseCommand
 from experiments.routers.checkpoints import CheckpointError
 from experiments.routers.errors import RouterConfigurationError

@@ -16,7 +16,7 @@ from experiments.decisions.rollup_queries import Span
 from experiments.lab.candidates import ASKABLE, Candidate, CannotAskError, filled
 from experiments.lab.off_policy import PolicyEstimate, what_if
 from experiments.lab.off_policy_payload import what_if_payload
-from experiments.lab.off_policy_text import (
+from experiments.lab.text.off_policy import (
     advice_words,
     bounds_words,
     condition_words,

@@ -4,7 +4,7 @@ from experiments import formatting
 from experiments.analysis.off_policy.estimates import Bounds, RatedBy
 from experiments.core.money import NANO
 from experiments.formatting import plural
-from experiments.lab.off_policy_text import bounds_words, condition_words, largest_words
+from experiments.lab.text.off_policy import bounds_words, condition_words, largest_words
 from experiments.lab.threshold_proposals import PRODUCTION, Expected, Proposal
 from experiments.models import Calibration
 

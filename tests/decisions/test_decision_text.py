@@ -6,8 +6,9 @@ import pytest
 
 from experiments.core.assignment import FlagState
 from experiments.core.detection import Candidate
-from experiments.core.explanation import DecisionView, Rating, Report, as_text, steps, summary
+from experiments.core.facts import DecisionView, Rating, Report
 from experiments.core.values import Failure, Fallback, Score
+from experiments.decisions.text import as_text, steps, summary
 from experiments.formatting import comparison
 
 STRONG, WEAK = "openai/gpt-4.1", "openai/gpt-4.1-mini"

@@ -1,15 +1,23 @@
-"""Verdicts as text: one sentence with its numbers, on which an operator can act."""
+"""Verdicts, health checks and plans as text, on which an operator can act."""
 
 from collections.abc import Callable, Sequence
 from math import floor
 
-from experiments.analysis.experiment.plan import Guardrail
+from experiments.analysis.experiment.health import (
+    MINIMUM_SHOWN,
+    HealthCheck,
+    HealthCode,
+)
+from experiments.analysis.experiment.plan import MINIMUM_UNITS, Guardrail
+from experiments.analysis.experiment.power import NoSize, Remaining, Size
 from experiments.analysis.experiment.test_results import (
     GuardrailResult,
     GuardrailStatus,
     PrimaryResult,
 )
+from experiments.analysis.experiment.verdict import ArmVerdict, Verdict
 from experiments.analysis.experiment.verdict_codes import Outcome, Reason, ReasonCode
+from experiments.formatting import plural
 
 _WAITED_FOR = (
     ReasonCode.TOO_FEW_UNITS,
@@ -19,14 +27,20 @@ _WAITED_FOR = (
 )
 
 
-def arm_sentence(
-    outcome: Outcome,
-    arm: str,
-    primary: PrimaryResult,
-    guardrails: Sequence[GuardrailResult],
-    reasons: Sequence[Reason],
-) -> str:
-    """The meaning of `outcome` for the arm, with its primary metric and guardrails."""
+def verdict_sentence(verdict: Verdict) -> str:
+    """The verdict, with the numbers of the treatment that it refers to."""
+    if verdict.spoken_for is not None:
+        return arm_sentence(verdict.spoken_for)
+    alarms = [one.check for one in verdict.reasons if one.check is not None]
+    return f"Do not trust these results yet. {' '.join(map(health_message, alarms))}"
+
+
+def verdict_expectation(verdict: Verdict) -> str:
+    return expectation(verdict.spoken_for) if verdict.spoken_for else ""
+
+
+def arm_sentence(verdict: ArmVerdict) -> str:
+    """The meaning of the arm's outcome, with its primary metric and guardrails."""
     sentences = {
         Outcome.SHIP: _ship,
         Outcome.ROLL_BACK: _roll_back,
@@ -34,33 +48,30 @@ def arm_sentence(
         Outcome.MIXED: _mixed,
         Outcome.KEEP_RUNNING: _keep_running,
     }
-    if outcome in sentences:
-        return sentences[outcome](arm, primary, guardrails)
-    return f'Not enough data for "{arm}" yet: {_waiting_for(reasons)}.'
+    if verdict.outcome in sentences:
+        return sentences[verdict.outcome](verdict.arm, verdict.primary, verdict.guardrails)
+    return f'Not enough data for "{verdict.arm}" yet: {_waiting_for(verdict.reasons)}.'
 
 
-def expectation(primary: PrimaryResult, prior_sd: float) -> str:
-    """What to expect of a shipped arm, and what the number means."""
-    if primary.shrunken is None:
+def expectation(verdict: ArmVerdict) -> str:
+    """What to expect of an arm that may ship, and what the number means; else nothing."""
+    lift = verdict.primary.shrunken
+    if lift is None or verdict.outcome is not Outcome.SHIP:
         return ""
-    lift = primary.shrunken
     change = f"{_percent(lift)(abs(lift))} % {'lower' if lift < 0 else 'higher'}"
     return (
-        f"Expect {primary.name} to be about {change} from now on. Estimates that are large enough "
-        "to ship are too large on average, so this one is shrunk towards no change, with the "
-        f"plan's standard deviation of effects ({100 * prior_sd:g} %)."
+        f"Expect {verdict.primary.name} to be about {change} from now on. Estimates that are large "
+        "enough to ship are too large on average, so this one is shrunk towards no change, with "
+        f"the plan's standard deviation of effects ({100 * verdict.prior_sd:g} %)."
     )
 
 
-def unhealthy_sentence(messages: Sequence[str]) -> str:
-    return f"Do not trust these results yet. {' '.join(messages)}"
-
-
-def reason_message(
-    code: ReasonCode, metric: str | None, value: float | None, limit: float | None
-) -> str:
+def reason_message(reason: Reason) -> str:
     """One reason as text; gains are in the metric's own unit."""
-    seen, allowed = _number(value), _number(limit)
+    if reason.check is not None:
+        return health_message(reason.check)
+    metric, value = reason.metric, reason.value
+    seen, allowed = _number(value), _number(reason.limit)
     messages = {
         ReasonCode.TOO_FEW_UNITS: f"{seen} of {allowed} units in the smaller arm",
         ReasonCode.TOO_FEW_DAYS: f"{_days(value)} of {allowed} days",
@@ -76,7 +87,117 @@ def reason_message(
         ReasonCode.RATINGS_DIFFER: f"{metric} has different shares of ratings: worst case used",
         ReasonCode.PLANNED_SIZE_REACHED: f"the planned {allowed} units are reached",
     }
-    return messages[code]
+    return messages[reason.code]
+
+
+def health_message(check: HealthCheck) -> str:
+    """What the check found and, if it failed, what to do."""
+    messages = {
+        HealthCode.SAMPLE_RATIO: _sample_ratio,
+        HealthCode.MULTIPLE_EXPOSURES: _multiple_exposures,
+        HealthCode.TOO_FEW_UNITS: _too_few_units,
+        HealthCode.RATED_SHARE: _rated_share,
+        HealthCode.PRICE_COVERAGE: _price_coverage,
+        HealthCode.TRAFFIC_STOPPED: _traffic_stopped,
+    }
+    return messages[check.code](check)
+
+
+def _sample_ratio(check: HealthCheck) -> str:
+    if check.passed:
+        return "Units fall into the arms as planned."
+    return (
+        f"In {check.about} {_counts(check.seen)} units fell into the arms where "
+        f"{_counts(check.expected)} were expected. Look for decisions that "
+        "fail, are lost or are filtered in one arm only; then start a new phase."
+    )
+
+
+def _multiple_exposures(check: HealthCheck) -> str:
+    (excluded,) = check.seen
+    if not excluded:
+        return "Each unit saw one arm."
+    was, are = ("was", "is") if excluded == 1 else ("were", "are")
+    seen = f"{plural(int(excluded), 'unit')} {was} seen in two arms"
+    message = f"{seen} and {are} left out ({_tenth(check.value)})."
+    if check.passed:
+        return message
+    return f"{message} Look for a seed or a unit id that changed while the experiment ran."
+
+
+def _too_few_units(check: HealthCheck) -> str:
+    if check.passed:
+        return f"Every arm has {check.value:,} units or more."
+    few = f'The arm "{check.about}" has {check.value:,} units'
+    return f"{few}; results are shown from {MINIMUM_SHOWN}."
+
+
+def _rated_share(check: HealthCheck) -> str:
+    if check.passed or not check.seen:
+        return "The shares of rated decisions show no difference between the arms."
+    control, treatment = check.seen
+    return (
+        f"{_tenth(control)} of the control's decisions are rated and "
+        f"{_tenth(treatment)} of the treatment's. Shipping now requires the margin "
+        "in the worst case of the missing ratings; "
+        "audit a share of decisions to avoid this."
+    )
+
+
+def _price_coverage(check: HealthCheck) -> str:
+    if not check.passed:
+        return (
+            f'Only {_tenth(check.value)} of the decisions of "{check.about}" have a price. '
+            "Set the price of its models in the admin."
+        )
+    if check.value == 1:
+        return "Every decision has a price."
+    return f"At least {_tenth(check.value)} of every arm's decisions have a price."
+
+
+def _traffic_stopped(check: HealthCheck) -> str:
+    quiet = f"No request has arrived for {check.value:.0f} hours"
+    if not check.passed:
+        return (
+            f"{quiet}. The results cover earlier "
+            "requests; check the flags, the coverage and the domain's traffic."
+        )
+    if (check.value or 0.0) > (check.limit or 0.0):
+        return f"{quiet}; windows are still open."
+    return "Requests are arriving."
+
+
+def plan_sentence(size: Size | NoSize) -> str:
+    """The proposed size, or why there is none."""
+    if isinstance(size, NoSize):
+        return size.problem or (
+            f"There is not enough recent data of {', '.join(size.metrics)} for a plan; "
+            f"wait for {MINIMUM_UNITS} units, or enter a size by hand."
+        )
+    lasting = f", about {size.days:,} days," if size.days is not None else ""
+    return (
+        f"{size.units:,} units{lasting} decide {size.limiting} with {100 * size.power:.0f} % "
+        f"power. A single planned look would take {100 / size.times_a_single_look:.0f} % of that; "
+        "the rest is the price of checking every day."
+    )
+
+
+def remaining_sentence(remaining: Remaining | NoSize) -> str:
+    if isinstance(remaining, NoSize):
+        return plan_sentence(remaining)
+    if not remaining.units:
+        return "The planned size is reached."
+    if remaining.days is None:
+        return f"About {remaining.units:,} more units."
+    return f"About {remaining.days:,} more {'day' if remaining.days == 1 else 'days'}."
+
+
+def _counts(counts: Sequence[float]) -> str:
+    return " to ".join(f"{count:,.0f}" for count in counts)
+
+
+def _tenth(share: float | None) -> str:
+    return f"{100 * (share or 0.0):.1f} %"
 
 
 def _ship(arm: str, primary: PrimaryResult, guardrails: Sequence[GuardrailResult]) -> str:
@@ -121,7 +242,7 @@ def _waiting_for(reasons: Sequence[Reason]) -> str:
     said = set(_WAITED_FOR) - (
         {ReasonCode.NO_RESULT} if ReasonCode.TOO_FEW_UNITS in codes else set()
     )
-    messages = [reason.message for reason in reasons if reason.code in said]
+    messages = [reason_message(reason) for reason in reasons if reason.code in said]
     return ", ".join(messages) or "results are due soon"
 
 

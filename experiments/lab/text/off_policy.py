@@ -10,6 +10,12 @@ from experiments.analysis.off_policy.estimates import (
     RatedBy,
 )
 from experiments.analysis.off_policy.exploration import Advice
+from experiments.analysis.routing.calibration import (
+    FEWEST_UNITS,
+    MOST_WEIGHT,
+    Shortage,
+    ShortageCode,
+)
 from experiments.core.policy import Method
 from experiments.formatting import dollars, plural
 from experiments.lab.candidates import Candidate
@@ -250,3 +256,26 @@ def _money_range(change: Bounds) -> str:
     if low >= 0:
         return f"between {per_thousand(low)} and {per_thousand(high)} more"
     return f"between {per_thousand(-low)} less and {per_thousand(high)} more"
+
+
+def shortage_words(shortage: Shortage) -> str:
+    """Why data support no threshold, as the end of a sentence."""
+    units, value = shortage.units, shortage.value
+    others = f", and the others are of {units} units" if units else ""
+    return {
+        ShortageCode.TOO_FEW_UNITS: f"too few graded units, {units} of {FEWEST_UNITS}",
+        ShortageCode.NOTHING_RATED: "nothing was rated",
+        ShortageCode.NOTHING_SCORED: "no router scored these prompts",
+        ShortageCode.HEAVY_RATINGS: (
+            f"a rating would count for {value:,.0f} prompts and more on every second prompt, more "
+            f"than {MOST_WEIGHT:.0f}: explore more, or collect more ratings"
+        ),
+        ShortageCode.ONE_MODEL_ONLY: (
+            f"{100 * value:.0f} % of the prompts could have gone to one model only{others}, so too "
+            "little is known of the other: explore, or grade both answers of some prompts"
+        ),
+        ShortageCode.NOT_EVEN_STRONG: (
+            f"{units:,} graded units do not even show it for sending everything to the strong "
+            f"model (p = {value:.2g}): grade more prompts, or promise less"
+        ),
+    }[shortage.code]

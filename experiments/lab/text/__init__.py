@@ -1,0 +1,1 @@
+"""The results of the lab as text, for pages, commands and the REST API."""
