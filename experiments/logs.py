@@ -9,6 +9,13 @@ import orjson
 _STANDARD = logging.makeLogRecord({}).__dict__.keys() | {"message", "asctime", "taskName"}
 
 
+def leave_out_unused() -> None:
+    """Lines do not name their thread, process and source, so these are not looked up for
+    each. The logging documentation describes these switches."""
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    vars(logging)["_srcfile"] = None
+
+
 class JSONFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {

@@ -35,8 +35,10 @@ _allow_open_files(2 * settings.WEB_CONNECTIONS + 1024)
 
 def when_ready(server: object) -> None:
     """Loads routers and detector before the fork, and leaves no connection to be shared."""
+    from experiments.logs import leave_out_unused  # noqa: PLC0415 - as is the next
     from routing_site.warm_up import warm_up  # noqa: PLC0415 - needs Django to be set up
 
+    leave_out_unused()
     try:
         warm_up()
     except ImproperlyConfigured as error:

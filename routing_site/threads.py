@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, NamedTuple
 
 Scope = dict[str, Any]
@@ -74,14 +74,38 @@ class ThreadedWSGI:
                 return
 
     async def _answer(self, environ: Environ) -> _Answer:
-        arrived = time.monotonic()
-        running = self._workers().submit(self._run, environ, arrived)
-        answer = asyncio.wrap_future(running)
-        limit = None if self._patience == float("inf") else self._patience
-        await asyncio.wait({answer}, timeout=limit)
-        if not answer.done() and running.cancel():
-            return _refusal(environ)
-        return await answer
+        """One future and one wake-up: `asyncio.wrap_future` and `asyncio.wait` take several."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[_Answer] = loop.create_future()
+        running = self._workers().submit(self._deliver, loop, answer, environ, time.monotonic())
+
+        def give_up() -> None:
+            if running.cancel() and not answer.done():
+                answer.set_result(_refusal(environ))
+
+        timer = None
+        if self._patience != float("inf"):
+            timer = loop.call_later(self._patience, give_up)
+        try:
+            return await answer
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _deliver(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        answer: "asyncio.Future[_Answer]",
+        environ: Environ,
+        arrived: float,
+    ) -> None:
+        """Runs in a thread."""
+        try:
+            found: _Answer | BaseException = self._run(environ, arrived)
+        except BaseException as error:
+            found = error
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(_set, answer, found)
 
     def _workers(self) -> ThreadPoolExecutor:
         """Not before the first request: threads do not survive the server's fork."""
@@ -107,6 +131,15 @@ class ThreadedWSGI:
         encoded = [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in headers]
         rest = _after(second, chunks) if second else None
         return _Answer(int(status[:3]), encoded, first, rest)
+
+
+def _set(answer: "asyncio.Future[_Answer]", found: _Answer | BaseException) -> None:
+    if answer.done():
+        return
+    if isinstance(found, BaseException):
+        answer.set_exception(found)
+    else:
+        answer.set_result(found)
 
 
 def _be_nice(niceness: int) -> None:

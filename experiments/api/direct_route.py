@@ -37,6 +37,7 @@ WSGI = Callable[[Environ, StartResponse], Iterable[bytes]]
 _UNUSUAL = ("HTTP_COOKIE", "HTTP_ORIGIN", "HTTP_TRANSFER_ENCODING", "QUERY_STRING", "SCRIPT_NAME")
 _OWN_HEADERS = ("content-length", "x-request-id")
 _MOST_ORIGINS = 64
+_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
 class _Origin(NamedTuple):
@@ -91,7 +92,7 @@ class DirectRoute:
             ("Content-Length", str(len(reply.body))),
             ("X-Request-Id", request_id),
         ]
-        start_response(f"{reply.status} {HTTPStatus(reply.status).phrase}", sent)
+        start_response(_STATUS_LINES[reply.status], sent)
         return [reply.body]
 
     def _remembering(self, origin: _Origin, start_response: StartResponse) -> StartResponse:

@@ -19,7 +19,7 @@ from django.db import connection, models
 
 from experiments.models import KeyUsage, MetricSum, Rollup, RollupBin, UnitSum
 from experiments.models.sums import counters_of, key_columns
-from experiments.storage.transactions import run_transaction
+from experiments.storage.transactions import checkpoint, run_transaction
 
 TABLES: tuple[type[models.Model], ...] = (KeyUsage, MetricSum, Rollup, RollupBin, UnitSum)
 BATCH = 5_000
@@ -35,6 +35,14 @@ def fold_all(batch: int | None = None) -> int:
     if batch is None:
         batch = BATCH_ON_SQLITE if connection.vendor == "sqlite" else BATCH
     return sum(_fold_table(model, batch) for model in TABLES)
+
+
+def fold_and_checkpoint() -> int:
+    """The same in the background, which also does what requests on SQLite would have to do."""
+    folded = fold_all()
+    if folded:
+        checkpoint()
+    return folded
 
 
 def unfolded(model: type[models.Model]) -> int:

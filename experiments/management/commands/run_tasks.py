@@ -19,7 +19,7 @@ from django.utils import timezone
 from experiments.background import scheduler
 from experiments.background.repeating import Repeating
 from experiments.background.tasks import run_next
-from experiments.decisions.folding import fold_all
+from experiments.decisions.folding import fold_and_checkpoint
 from experiments.learning.thresholds import move_tables
 from experiments.management import periodic_jobs  # noqa: F401 - registers the jobs
 from experiments.management.base import BaseCommand
@@ -58,7 +58,7 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())
         jobs = scheduler.Scheduler()
-        repeated = (Repeating("folding", fold_all), Repeating("thresholds", move_tables))
+        repeated = (Repeating("folding", fold_and_checkpoint), Repeating("thresholds", move_tables))
         for each in (jobs, *repeated):
             each.start()
         self._run_tasks(stopped, os.getppid() if options["with_parent"] else None)
