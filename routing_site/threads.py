@@ -10,10 +10,12 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import Any, NamedTuple
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, NamedTuple, TypeVar
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -21,6 +23,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Environ = dict[str, Any]
 WSGI = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+Work = Callable[[], None]
+Call = Callable[[], Work]  # returns what delivers its result
+Result = TypeVar("Result")
 
 # More than any page or endpoint takes: what is longer is refused by its length and never read.
 LONGEST_BODY = 4 * 1024 * 1024
@@ -34,6 +39,103 @@ class _Answer(NamedTuple):
     headers: list[tuple[bytes, bytes]]
     start: bytes
     rest: Iterator[bytes] | None
+
+
+class ThreadStack:
+    """Threads of an event loop. The one that became free last works next: its database connection
+    and the processor's caches are warm. A `ThreadPoolExecutor` takes any, so that each of four
+    connections has to read again what the others have written meanwhile."""
+
+    def __init__(self, most: int, niceness: int = 0) -> None:
+        self._most = most
+        self._niceness = niceness
+        self._lock = threading.Lock()
+        self._count = 0
+        self._free: list[SimpleQueue[Call]] = []
+        self._waiting: deque[Call] = deque()
+
+    async def call(
+        self,
+        work: Callable[[], Result],
+        patience: float = float("inf"),
+        instead: Callable[[], Result] | None = None,
+    ) -> Result:
+        """What `work` returns or raises. If no thread is free within `patience` seconds, what
+        `instead` returns."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Result] = loop.create_future()
+
+        def run() -> Work:
+            found, error = None, None
+            try:
+                found = work()
+            except BaseException as raised:
+                error = raised
+            return partial(_deliver, loop, answer, found, error)
+
+        def give_up() -> None:
+            if instead is not None and self._withdraw(run) and not answer.done():
+                answer.set_result(instead())
+
+        self._start(run)
+        timer = None if instead is None else loop.call_later(patience, give_up)
+        try:
+            return await answer
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _start(self, work: Call) -> None:
+        with self._lock:
+            if self._free:
+                self._free.pop().put(work)
+            elif self._count < self._most:
+                # Not before the first request: threads do not survive the server's fork.
+                self._count += 1
+                threading.Thread(target=self._work, args=(work,), name="web", daemon=True).start()
+            else:
+                self._waiting.append(work)
+
+    def _withdraw(self, work: Call) -> bool:
+        """Whether it was still waiting."""
+        with self._lock:
+            try:
+                self._waiting.remove(work)
+            except ValueError:
+                return False
+            return True
+
+    def _work(self, work: Call) -> None:
+        _be_nice(self._niceness)
+        own: SimpleQueue[Call] = SimpleQueue()
+        while True:
+            deliver = work()
+            with self._lock:
+                if self._waiting:
+                    own.put(self._waiting.popleft())
+                else:
+                    self._free.append(own)  # before the caller can send its next request
+            deliver()
+            work = own.get()
+
+
+def _deliver(
+    loop: asyncio.AbstractEventLoop,
+    answer: "asyncio.Future[Any]",
+    found: Any,
+    error: BaseException | None,
+) -> None:
+    with suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(_set, answer, found, error)
+
+
+def _set(answer: "asyncio.Future[Any]", found: Any, error: BaseException | None) -> None:
+    if answer.done():
+        return
+    if error is None:
+        answer.set_result(found)
+    else:
+        answer.set_exception(error)
 
 
 class ThreadedWSGI:
@@ -50,68 +152,31 @@ class ThreadedWSGI:
         niceness: int = 0,
     ) -> None:
         self._app = app
-        self._threads = threads
+        self._threads = ThreadStack(threads, niceness)
         self._patience = patience
         self._around = around
-        self._niceness = niceness
-        self._pool: ThreadPoolExecutor | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             environ = to_environ(scope, await _body(receive))
         except _ClientGoneError:
             return
-        loop = asyncio.get_running_loop()
         answer = await self._answer(environ)
         await send(
             {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
         )
         await send(_part(answer.start, more=answer.rest is not None))
-        while answer.rest is not None:
-            chunk = await loop.run_in_executor(self._workers(), _gather, answer.rest)
+        while (rest := answer.rest) is not None:
+            chunk = await self._threads.call(partial(_gather, rest))
             await send(_part(chunk, more=bool(chunk)))
             if not chunk:
                 return
 
     async def _answer(self, environ: Environ) -> _Answer:
-        """One future and one wake-up: `asyncio.wrap_future` and `asyncio.wait` take several."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[_Answer] = loop.create_future()
-        running = self._workers().submit(self._deliver, loop, answer, environ, time.monotonic())
-
-        def give_up() -> None:
-            if running.cancel() and not answer.done():
-                answer.set_result(_refusal(environ))
-
-        timer = None
-        if self._patience != float("inf"):
-            timer = loop.call_later(self._patience, give_up)
-        try:
-            return await answer
-        finally:
-            if timer is not None:
-                timer.cancel()
-
-    def _deliver(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        answer: "asyncio.Future[_Answer]",
-        environ: Environ,
-        arrived: float,
-    ) -> None:
-        """Runs in a thread."""
-        try:
-            found: _Answer | BaseException = self._run(environ, arrived)
-        except BaseException as error:
-            found = error
-        with suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(_set, answer, found)
-
-    def _workers(self) -> ThreadPoolExecutor:
-        """Not before the first request: threads do not survive the server's fork."""
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._threads, "web", _be_nice, (self._niceness,))
-        return self._pool
+        arrived = time.monotonic()
+        return await self._threads.call(
+            lambda: self._run(environ, arrived), self._patience, lambda: _refusal(environ)
+        )
 
     def _run(self, environ: Environ, arrived: float) -> _Answer:
         with self._around(environ["PATH_INFO"], time.monotonic() - arrived):
@@ -131,15 +196,6 @@ class ThreadedWSGI:
         encoded = [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in headers]
         rest = _after(second, chunks) if second else None
         return _Answer(int(status[:3]), encoded, first, rest)
-
-
-def _set(answer: "asyncio.Future[_Answer]", found: _Answer | BaseException) -> None:
-    if answer.done():
-        return
-    if isinstance(found, BaseException):
-        answer.set_exception(found)
-    else:
-        answer.set_result(found)
 
 
 def _be_nice(niceness: int) -> None:

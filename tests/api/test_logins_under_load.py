@@ -1,5 +1,6 @@
 """Passwords are hashed outside the threads that serve the API."""
 
+import asyncio
 import os
 import re
 import threading
@@ -62,9 +63,7 @@ def test_a_thread_that_hashes_has_a_lower_priority() -> None:
         start_response("200 OK", [])
         return [str(os.getpriority(os.PRIO_PROCESS, threading.get_native_id())).encode()]
 
-    environ = {"PATH_INFO": "/"}
     before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
     for niceness, expected in ((0, before), (10, before + 10)):
-        threaded = ThreadedWSGI(app, 1, niceness=niceness)
-        answer = threaded._workers().submit(threaded._run, environ, time.monotonic()).result()
+        answer = asyncio.run(ThreadedWSGI(app, 1, niceness=niceness)._answer({"PATH_INFO": "/"}))
         assert int(answer.start) == min(19, expected)
