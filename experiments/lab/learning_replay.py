@@ -4,7 +4,6 @@
 95 % bound of the gap is not above 0.
 """
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from experiments.analysis.learning.claims import Claim
 from experiments.analysis.learning.gain_model import GainModel
 from experiments.analysis.learning.prompt_kernel import PromptKernel
 from experiments.analysis.learning.replay import Chances, Played, Rules, Traffic, play
+from experiments.analysis.routing.curves import is_surely_positive, standard_error
 from experiments.core.bucketing import bucket
 from experiments.routers.features import featurise
 from experiments.routers.learning_features import (
@@ -31,7 +31,6 @@ POLICIES = ("random", "shipped", "learned")
 UNDEFINED = "the strong model is not surely better than the weak one on these rows"
 
 _LARGEST_UNIT = 0.01
-_CONFIDENT = 1.959964
 
 Advance = Callable[[int, int], None]
 Floats = NDArray[np.float64]
@@ -158,8 +157,7 @@ def _figures(
     gains = [(traffic.strong - traffic.weak)[order[half]] for order, _ in played]
     weak = float(np.mean([traffic.weak[order[half]].mean() for order, _ in played]))
     gap = float(np.mean([gain.mean() for gain in gains]))
-    error = float(np.mean([_standard_error(gain) for gain in gains]))
-    known = gap - _CONFIDENT * error > 0
+    known = is_surely_positive(*gains)
     policies = {}
     for name in POLICIES:
         chosen = [(order[half], getattr(one, name)[half]) for order, one in played]
@@ -169,7 +167,7 @@ def _figures(
             pgr=(mean - weak) / gap if known else None,
             share=float(np.mean([ch.mean() for _, ch in chosen])),
             quality=mean,
-            error=float(np.mean([_standard_error(values) for values in quality])),
+            error=float(np.mean([standard_error(values) for values in quality])),
         )
     after = [one.learned[SHARE_AFTER:].mean() for _, one in played if count > SHARE_AFTER]
     pairs = [int(one.pairs.sum()) for _, one in played]
@@ -186,7 +184,3 @@ def _figures(
         served=float(np.mean([np.mean(one) if one else 0.0 for one in lines])),
         claims=Counter(one.rounds[-1].claim if one.rounds else Claim.NONE for _, one in played),
     )
-
-
-def _standard_error(values: Floats) -> float:
-    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.inf

@@ -14,8 +14,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
+from experiments.analysis.softmax import softmax_regression
 from experiments.core.selection import GENERAL
 from experiments.routers.domain_head import Matrix, Vocabulary
 from experiments.routers.embedding import Vector
@@ -117,42 +117,16 @@ def fit_correction(
     rows = [*background, *examples]
     inputs = np.array([_inputs(row.features, vocabulary) for row in rows])
     start = np.array([log_probabilities(head, row.features, names) for row in rows], np.float64)
-    labels = np.array([_column(row.domain, names) for row in rows])
+    target = np.eye(len(names))[[_column(row.domain, names) for row in rows]]
     shares = np.concatenate((np.ones(len(background)), _shares(examples)))
     corrected = np.array(sorted({names.index(row.domain) for row in examples}))
-    fitted = _fit(inputs, start, labels, shares, corrected)
-    weights = np.zeros((inputs.shape[1] + 1, len(names)), dtype=np.float32)
-    weights[:, corrected] = fitted
-    return Correction(tuple(names), vocabulary, weights[:-1], weights[-1])
-
-
-def _fit(
-    inputs: NDArray[np.float64],
-    start: NDArray[np.float64],
-    labels: NDArray[np.intp],
-    shares: NDArray[np.float64],
-    corrected: NDArray[np.intp],
-) -> NDArray[np.float64]:
-    """Weights of the corrected columns, and below them their offsets, which are not penalised."""
-    shape = (inputs.shape[1] + 1, len(corrected))
-    target = np.eye(start.shape[1])[labels]
-
-    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        both = flat.reshape(shape)
-        scores = start.copy()
-        scores[:, corrected] += inputs @ both[:-1] + both[-1]
-        scores -= scores.max(axis=1, keepdims=True)
-        logs = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
-        slope = ((np.exp(logs) - target) * shares[:, None])[:, corrected]
-        value = -float(shares @ logs[np.arange(len(labels)), labels])
-        value += _PENALTY / 2 * float((both[:-1] ** 2).sum())
-        gradient = np.vstack((inputs.T @ slope + _PENALTY * both[:-1], slope.sum(axis=0)))
-        return value, gradient.ravel()
-
-    options = {"maxiter": _ITERATIONS}
-    start_at = np.zeros(shape[0] * shape[1])
-    found = minimize(loss, start_at, jac=True, method="L-BFGS-B", options=options).x
-    return np.asarray(found.reshape(shape))
+    fitted = softmax_regression(
+        inputs, target, start, shares, columns=corrected, penalty=_PENALTY, iterations=_ITERATIONS
+    )
+    weights = np.zeros((inputs.shape[1], len(names)), dtype=np.float32)
+    offset = np.zeros(len(names), dtype=np.float32)
+    weights[:, corrected], offset[corrected] = fitted
+    return Correction(tuple(names), vocabulary, weights, offset)
 
 
 def _inputs(features: Features, vocabulary: Vocabulary) -> NDArray[np.float64]:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
+from experiments.analysis.softmax import softmax_regression
 from experiments.verifiers.features import GROUPS, NAMES
 
 Floats = NDArray[np.float64]
@@ -113,19 +113,16 @@ def fit(
 def _logistic(
     design: Floats, right: Floats, target: Floats, strength: float
 ) -> tuple[Floats, float]:
-    """Weights and intercept that minimise the cross-entropy plus |weights - target|^2 / (2
-    strength). Scores between 0 and 1 count as that much right and the rest wrong."""
-
-    def loss(values: Floats) -> tuple[float, Floats]:
-        weights, intercept = values[:-1], values[-1]
-        logit = design @ weights + intercept
-        away = weights - target
-        error = 1 / (1 + np.exp(-logit)) - right
-        value = float(np.sum(np.logaddexp(0.0, logit) - right * logit))
-        value += float(away @ away) / (2 * strength) + intercept**2 / (2 * _FREE)
-        slope = np.append(design.T @ error + away / strength, error.sum() + intercept / _FREE)
-        return value, slope
-
-    start = np.append(target, 0.0)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 500})
-    return np.asarray(found.x[:-1]), float(found.x[-1])
+    """Weights near `target`, and the intercept. A score between 0 and 1 counts as that much right
+    and the rest wrong."""
+    found = softmax_regression(
+        design,
+        np.stack([1 - right, right], axis=1),
+        np.stack([np.zeros(len(design)), design @ target], axis=1),
+        np.ones(len(design)),
+        columns=np.array([1]),
+        penalty=1 / strength,
+        offset_penalty=1 / _FREE,
+        iterations=500,
+    )
+    return target + found.weights[:, 0], float(found.offset[0])

@@ -21,12 +21,12 @@ from experiments.analysis.off_policy.estimates import (
     Log,
     Rows,
 )
+from experiments.analysis.ratings import Z95
 
 RATE = 0.02
 HALF_WIDTH = 0.02
 LEAST_RATE = 0.005
 """From here on a log counts as exploring."""
-_Z95 = 1.959963984540054
 
 
 class Advice(NamedTuple):
@@ -105,5 +105,5 @@ def _days(
         return None
     variance = max(float(log.rating[rated].var()), 0.01)
     differing = daily_differing / daily
-    wanted = _Z95**2 * variance * differing / (rate * share_rated) / half_width**2 / daily
+    wanted = Z95**2 * variance * differing / (rate * share_rated) / half_width**2 / daily
     return max(1, ceil(max(MIN_EXPLORATIONS / a_day, wanted)))

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.analysis.ratings import Z95
+
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
@@ -172,9 +174,15 @@ def _interpolated(xs: Floats, ys: Floats, x: Floats) -> Floats:
     return np.asarray(ys[rows, before] + np.clip(part, 0.0, 1.0) * rise)
 
 
-def is_surely_positive(values: Floats) -> bool:
-    """Whether the mean's lower 95 % confidence bound is above 0."""
-    if len(values) < 2:
-        return False
-    standard_error = float(values.std(ddof=1)) / math.sqrt(len(values))
-    return float(values.mean()) - 1.959963984540054 * standard_error > 0
+def is_surely_positive(*samples: Floats) -> bool:
+    """Whether the mean's lower 95 % confidence bound is above 0: the condition for PGR.
+
+    Of several orders of the same rows, means and standard errors are averaged.
+    """
+    mean = float(np.mean([values.mean() for values in samples]))
+    return mean - Z95 * float(np.mean([standard_error(values) for values in samples])) > 0
+
+
+def standard_error(values: Floats) -> float:
+    """Of the mean; infinite for a single value."""
+    return float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.inf

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.analysis.ratings import Estimate
+from experiments.analysis.ratings import Z95, Estimate
 from experiments.analysis.routing.curves import (
     Codes,
     Curves,
@@ -31,7 +31,6 @@ Floats = NDArray[np.float64]
 
 POINTS = 50
 RESAMPLES = 1_000
-_Z95 = 1.959963984540054
 _BINS = 10
 
 
@@ -216,7 +215,7 @@ def reliability(scores: Floats, gain: Floats, *, ties: bool) -> Reliability | No
 
 def wilson(share: float, n: int) -> Interval:
     """Wilson's 95 % interval of a share out of n."""
-    z2 = _Z95**2
+    z2 = Z95**2
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    half = Z95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
     return Interval(max(0.0, middle - half), min(1.0, middle + half))

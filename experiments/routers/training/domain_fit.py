@@ -7,13 +7,11 @@ are linear in the same numbers, so together they take no longer to decide than o
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
-from scipy.optimize import minimize
 
+from experiments.analysis.softmax import Linear, softmax_regression
 from experiments.core.selection import GENERAL
 from experiments.routers.domain_head import DomainHead, Matrix, Vocabulary
 from experiments.routers.embedding import Vector
@@ -29,18 +27,13 @@ _COMPLEMENT_SHARE, _COMPLEMENT_SMOOTHING = 7.0, 0.005
 _GENERAL_START = 0.8
 
 
-class _Linear(NamedTuple):
-    weights: Matrix
-    offset: Vector
-
-
 def fit_head(rows: Rows, train: Places) -> DomainHead:
     """``temperature`` is 1: calibration needs rows that were not trained on."""
     vocabulary, places = _vocabulary(rows, train)
     words = word_values(rows, vocabulary, places)[train]
     embedding = sp.csr_matrix(rows.embedding[train] * _EMBEDDING_SCALE)
     inputs = sp.hstack([words * _WORDS_SCALE, embedding]).tocsr().astype(np.float32)
-    linear = _softmax_regression(inputs, rows, train)
+    linear = _regression(inputs, rows, train)
     size = len(vocabulary.keys)
     by_words = linear.weights[:size] * _WORDS_SCALE + _naive_bayes(words, rows, train)
     return DomainHead(
@@ -102,27 +95,14 @@ def _log_shares(counts: Matrix) -> Matrix:
     return np.asarray(np.log(counts / counts.sum(axis=0)))
 
 
-def _softmax_regression(inputs: sp.csr_matrix, rows: Rows, train: Places) -> _Linear:
-    """Penalised maximum likelihood by L-BFGS, starting from zero."""
-    labels, shares = rows.label[train], rows.weight[train]
-    width, columns = inputs.shape[1], len(rows.names)
-    turned = inputs.T.tocsr()
-    target = np.eye(columns, dtype=np.float32)[labels]
-
-    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        both = flat.astype(np.float32).reshape(width + 1, columns)
-        weights, offset = both[:-1], both[-1]
-        scores = inputs @ weights + offset
-        scores -= scores.max(axis=1, keepdims=True)
-        logs = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
-        slope = (np.exp(logs) - target) * shares[:, None]
-        value = -float(shares @ logs[np.arange(len(labels)), labels])
-        value += _PENALTY / 2 * float((weights**2).sum())
-        gradient = np.vstack((turned @ slope + _PENALTY * weights, slope.sum(axis=0)))
-        return value, gradient.ravel().astype(np.float64)
-
-    start = np.zeros((width + 1) * columns)
-    options = {"maxiter": _ITERATIONS}
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x
-    both = found.astype(np.float32).reshape(width + 1, columns)
-    return _Linear(both[:-1], both[-1])
+def _regression(inputs: sp.csr_matrix, rows: Rows, train: Places) -> Linear:
+    classes = len(rows.names)
+    return softmax_regression(
+        inputs,
+        np.eye(classes, dtype=np.float32)[rows.label[train]],
+        np.zeros((len(train), classes), dtype=np.float32),
+        rows.weight[train],
+        columns=np.arange(classes),
+        penalty=_PENALTY,
+        iterations=_ITERATIONS,
+    )
