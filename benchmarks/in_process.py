@@ -12,7 +12,7 @@ from experiments.api.direct_route import PATH, DirectRoute
 from experiments.configuration.policy_store import store
 from experiments.core.assignment import HashedBuckets, Unit
 from experiments.core.decision import decide
-from experiments.core.policy import Router
+from experiments.core.policy import PolicyRouter
 from experiments.core.values import DecisionInputs, Score
 from experiments.routers.controller import build_controller
 from experiments.routers.detector import example_prompts
@@ -48,7 +48,7 @@ def measure_scoring(texts: Sequence[str]) -> list[Timing]:
         _timed("domain", lambda text: engine.detect(policy, text, featurise(text)), texts),
     ]
     names = ("random", "local", "local_mf")
-    routers = {name: Router(name, name, local=name != "random") for name in names}
+    routers = {name: PolicyRouter(name, name, local=name != "random") for name in names}
     controller = build_controller(routers, strong_model="strong", weak_model="weak")
     return timings + [
         _timed(f"RouteLLM's Controller, {name}", _through(controller, name), texts)

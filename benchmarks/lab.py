@@ -82,14 +82,14 @@ def _evaluation(rows: int) -> dict[str, Any]:
 
 
 def _training(kind: str, rows: int) -> dict[str, Any]:
-    from experiments.lab.training import Order, train
+    from experiments.lab.training import TrainingRequest, train
     from experiments.models import OutcomeSet, RecordedOutcome
 
     if not OutcomeSet.objects.filter(name="training").exists():
         RecordedOutcome.objects.bulk_create(_rows("training", range(rows)), batch_size=BATCH)
     report(f"Lab: training {kind} on {rows:,} outcomes …")
     started = time.perf_counter()
-    found = train(Order(f"bench_{kind}", kind, "training"), "benchmark")
+    found = train(TrainingRequest(f"bench_{kind}", kind, "training"), "benchmark")
     return {
         "kind": kind,
         "rows": rows,

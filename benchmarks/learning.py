@@ -35,7 +35,7 @@ from benchmarks.tables import heading, line
 from experiments.analysis.learning.claims import Claim
 from experiments.analysis.learning.replay import Rules
 from experiments.lab.learning_replay import LearningFigures, prepare_traffic, replay_learning
-from experiments.routers.outcomes import Outcome, Outcomes, from_rows, read_outcomes
+from experiments.routers.outcomes import Outcomes, PromptOutcome, from_rows, read_outcomes
 
 SEED = 20261129
 LLM_ROUTER, ZERO_EVAL = "LLMRouter/scores.csv", "ZeroEval/scores.csv"
@@ -133,7 +133,7 @@ def outcomes_of(folder: Path, stream: Stream) -> Outcomes:
     return from_rows(rows[at] for at in order)
 
 
-def _rows(folder: Path, stream: Stream) -> Iterator[Outcome]:
+def _rows(folder: Path, stream: Stream) -> Iterator[PromptOutcome]:
     path = folder / stream.file
     if path.is_dir():
         is_gsm8k = stream.strong == GSM8K
@@ -153,7 +153,7 @@ def _scores(path: Path) -> Iterator[Mapping[str, str]]:
     yield from csv.DictReader(io.StringIO(text, newline=""))
 
 
-def _preferences(path: Path) -> Iterator[Outcome]:
+def _preferences(path: Path) -> Iterator[PromptOutcome]:
     """Three people's choices between two models; the strong one is earlier in a fixed list."""
     for text in path.read_text(encoding="utf-8").splitlines():
         found = json.loads(text)
@@ -169,8 +169,8 @@ def _shares(people: Sequence[int]) -> tuple[float, float]:
     return first, 1 - first
 
 
-def _outcome(prompt: str, strong: float | str, weak: float | str) -> Outcome:
-    return Outcome(prompt, float(strong), float(weak), "", "")
+def _outcome(prompt: str, strong: float | str, weak: float | str) -> PromptOutcome:
+    return PromptOutcome(prompt, float(strong), float(weak), "", "")
 
 
 def _arguments() -> argparse.Namespace:

@@ -34,15 +34,15 @@ from experiments.core.decision import decide
 from experiments.core.detection import DomainConfig
 from experiments.core.money import Price
 from experiments.core.policy import (
-    Arm,
-    Domain,
-    Experiment,
     FlagRule,
     Policy,
-    Router,
+    PolicyArm,
+    PolicyDomain,
+    PolicyExperiment,
+    PolicyRouter,
     RoutingPolicy,
 )
-from experiments.core.values import Decision, DecisionInputs, Score
+from experiments.core.values import DecisionInputs, PromptDecision, Score
 from experiments.decisions.rollup_queries import Span
 from experiments.lab.decision_log import Logged, Names
 from experiments.routers.features import featurise
@@ -72,17 +72,17 @@ class LoggingPolicy(NamedTuple):
     def build(self) -> Policy:
         flag = FlagRule("routellm_general_domain", round(self.flag * BUCKETS), FLAG)
         arms = tuple(
-            Arm(f"arm-{i}", policy, 1 / len(self.arms), i == 0)
+            PolicyArm(f"arm-{i}", policy, 1 / len(self.arms), i == 0)
             for i, policy in enumerate(self.arms)
         )
         return Policy(
             revision=1,
             master=FlagRule("routellm_enabled", BUCKETS, "master"),
-            domains={DOMAIN: Domain(DomainConfig(DOMAIN), flag, self.policy)},
+            domains={DOMAIN: PolicyDomain(DomainConfig(DOMAIN), flag, self.policy)},
             models={name: _model(name, 0.8 + 0.1 * side) for side, name in enumerate(NAMES)},
             prices=dict(zip(NAMES, ((price,) for price in PRICES), strict=True)),
-            routers={name: Router(name, name, local=True) for name in ROUTERS},
-            experiments=(Experiment("arms", 1, EXPERIMENT, arms),) if arms else (),
+            routers={name: PolicyRouter(name, name, local=True) for name in ROUTERS},
+            experiments=(PolicyExperiment("arms", 1, EXPERIMENT, arms),) if arms else (),
             exploration_seed=EXPLORATION,
         )
 
@@ -219,7 +219,9 @@ class Traffic:
             [self.logging.policy.epsilon, *(arm.epsilon for arm in self.logging.arms)], default=0.0
         )
 
-    def _decide(self, policy: Policy, number: int, on: int, arm: int, decision_id: str) -> Decision:
+    def _decide(
+        self, policy: Policy, number: int, on: int, arm: int, decision_id: str
+    ) -> PromptDecision:
         seen = {
             "master": 0,
             FLAG: 0 if on else BUCKETS - 1,

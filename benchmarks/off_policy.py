@@ -37,9 +37,9 @@ from experiments.analysis.off_policy.estimates import STRONG, WEAK, Bounds, Rows
 from experiments.analysis.off_policy.nuisance import Floats
 from experiments.analysis.routing.measures import threshold_for_share
 from experiments.core.policy import Method, RoutingPolicy
-from experiments.lab.candidates import Candidate as Asked
+from experiments.lab.candidates import CandidatePolicy as Asked
 from experiments.lab.decision_log import Logged
-from experiments.lab.off_policy import Question, answer, question
+from experiments.lab.off_policy import PreparedLog, answer, question
 from experiments.routers.outcomes import Outcomes, read_outcomes
 
 SEED = 20261125
@@ -220,7 +220,7 @@ def measure(
     ]
 
 
-def _questions(logged: Logged, candidates: Sequence[Candidate]) -> dict[str, Question]:
+def _questions(logged: Logged, candidates: Sequence[Candidate]) -> dict[str, PreparedLog]:
     """As a page asks: what does not depend on the threshold is made once for each router."""
     first = {one.asked.router: one.asked for one in reversed(candidates)}
     return {router: question(logged, one) for router, one in first.items()}

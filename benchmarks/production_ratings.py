@@ -24,11 +24,11 @@ from experiments.analysis.off_policy.estimates import STRONG, WEAK
 from experiments.analysis.off_policy.nuisance import Floats, Ints
 from experiments.core.policy import Method, RoutingPolicy
 from experiments.decisions.rollup_queries import Span
-from experiments.lab.candidates import Candidate
+from experiments.lab.candidates import CandidatePolicy
 from experiments.lab.decision_log import Logged, Names
 from experiments.lab.off_policy import answer, question
 from experiments.lab.text.off_policy import tail_words
-from experiments.lab.threshold_proposals import Wanted, proposal
+from experiments.lab.threshold_proposals import ThresholdGoal, proposal
 from experiments.models import Calibration
 
 SEED = 20261128
@@ -237,7 +237,7 @@ def promises(rng: np.random.Generator, runs: int) -> Iterator[str]:
     yield heading(
         "log", "units", "promise broken", "no promise", "strong share promised", "best", "kept"
     )
-    wanted = Wanted(Calibration.Aim.QUALITY, RHO, DELTA)
+    wanted = ThresholdGoal(Calibration.Aim.QUALITY, RHO, DELTA)
     for world, own in zip(PROMISES, rng.spawn(len(PROMISES)), strict=True):
         big = draw(own, world, BIG)
         found = [proposal(POLICY, DOMAIN, draw(own, world).logged, wanted) for _ in range(runs)]
@@ -265,7 +265,7 @@ def coverage(rng: np.random.Generator, runs: int) -> Iterator[str]:
         for threshold, name in ((0.0, "always strong"), (0.7, "0.7"), (1.01, "always weak")):
             truth = big.quality(threshold)
             method = Method.ALWAYS_WEAK if threshold > 1 else Method.ROUTELLM
-            candidate = Candidate(method, world.router, threshold, domain=DOMAIN)
+            candidate = CandidatePolicy(method, world.router, threshold, domain=DOMAIN)
             given = hits = 0
             errors = []
             for _ in range(runs):
@@ -331,7 +331,7 @@ def costs(rng: np.random.Generator, runs: int) -> Iterator[str]:
         "truth outside and no warning",
         "ten largest carry",
     )
-    candidate, truth = Candidate(Method.ALWAYS_STRONG, domain=DOMAIN), 1e7
+    candidate, truth = CandidatePolicy(Method.ALWAYS_STRONG, domain=DOMAIN), 1e7
     for tail in TAILS:
         for requests in REQUESTS:
             held = above = warned = silent = 0

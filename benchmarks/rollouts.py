@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.tables import heading, line, share
-from experiments.analysis.experiment.effects import Interval
-from experiments.analysis.experiment.plan import Better
+from experiments.analysis.experiment.effects import EffectInterval
+from experiments.analysis.experiment.plan import Direction
 from experiments.analysis.rollout.failing import StepCounts, shows_harm
 from experiments.analysis.rollout.guards import Guard, GuardData, GuardResult, guard_result, missing
 from experiments.analysis.rollout.stratified import Floats, Observations
@@ -58,11 +58,13 @@ class Ended(NamedTuple):
 
 
 def error_guard() -> Guard:
-    return Guard("error_rate", "Error rate", ERROR_MARGIN, Better.LOWER, Interval(0, 1), True)
+    return Guard(
+        "error_rate", "Error rate", ERROR_MARGIN, Direction.LOWER, EffectInterval(0, 1), True
+    )
 
 
 def quality_guard(margin: float) -> Guard:
-    return Guard("quality", "Quality", margin, Better.HIGHER, Interval(0, 1))
+    return Guard("quality", "Quality", margin, Direction.HIGHER, EffectInterval(0, 1))
 
 
 @dataclass

@@ -9,9 +9,16 @@ from numpy.typing import NDArray
 
 from benchmarks.tables import batches, heading, line, share
 from benchmarks.worlds import COST, FAILURES, QUALITY, Arm, Truth, draw_arm
-from experiments.analysis.experiment.plan import ArmData, Better, Guardrail, Measured, Plan, Primary
-from experiments.analysis.experiment.power import Design, Size, guardrail_goal, plan_size
-from experiments.analysis.experiment.verdict import Outcome, judge
+from experiments.analysis.experiment.plan import (
+    ArmData,
+    Direction,
+    Guardrail,
+    MeasuredGuardrail,
+    Plan,
+    Primary,
+)
+from experiments.analysis.experiment.power import Design, SampleSize, guardrail_goal, plan_size
+from experiments.analysis.experiment.verdict import VerdictCode, judge
 
 DAYS = 60
 PER_DAY = 100
@@ -19,8 +26,8 @@ ALPHA = 0.05
 SAVING = 0.3
 
 QUALITY_RULE = Guardrail("quality", 0.03)
-FAILURE_RULE = Guardrail("failures", 0.01, Better.LOWER, boolean=True)
-WRONG = (Outcome.SHIP, Outcome.ROLL_BACK, Outcome.MIXED)
+FAILURE_RULE = Guardrail("failures", 0.01, Direction.LOWER, boolean=True)
+WRONG = (VerdictCode.SHIP, VerdictCode.ROLL_BACK, VerdictCode.MIXED)
 
 
 class Case(NamedTuple):
@@ -65,9 +72,9 @@ def draw_phase(rng: np.random.Generator, case: Case, runs: int) -> list[Arm]:
     return [draw_arm(rng, truth, runs=runs, days=days, per_day=PER_DAY) for truth in truths]
 
 
-def verdicts_of(case: Case, phases: Sequence[Sequence[Arm]], run: int) -> set[Outcome]:
+def verdicts_of(case: Case, phases: Sequence[Sequence[Arm]], run: int) -> set[VerdictCode]:
     """The decisive verdicts of one experiment on its way through all its phases."""
-    seen: set[Outcome] = set()
+    seen: set[VerdictCode] = set()
     for number, arms in enumerate(phases, start=1):
         days = DAYS // case.phases
         # The planned size is reached half way, so that `mixed` can be given too.
@@ -77,7 +84,7 @@ def verdicts_of(case: Case, phases: Sequence[Sequence[Arm]], run: int) -> set[Ou
             outcome = verdict_on(plan, arms, run, day)
             if outcome in WRONG:
                 seen.add(outcome)
-            if outcome in (Outcome.SHIP, Outcome.ROLL_BACK):
+            if outcome in (VerdictCode.SHIP, VerdictCode.ROLL_BACK):
                 return seen
     return seen
 
@@ -100,15 +107,15 @@ def daily_plan(
     )
 
 
-def verdict_on(plan: Plan, arms: Sequence[Arm], run: int, day: int) -> Outcome:
+def verdict_on(plan: Plan, arms: Sequence[Arm], run: int, day: int) -> VerdictCode:
     data = [arm_data(plan, arm, run, day) for arm in arms]
     return judge(plan, data[0], data[1:], days=day + 1).outcome
 
 
 def arm_data(plan: Plan, arm: Arm, run: int, day: int) -> ArmData:
     measured = {
-        "quality": lambda: Measured(arm.quality.summary(run, day)),
-        "failures": lambda: Measured(arm.failures(run, day)),
+        "quality": lambda: MeasuredGuardrail(arm.quality.summary(run, day)),
+        "failures": lambda: MeasuredGuardrail(arm.failures(run, day)),
     }
     guardrails = tuple(measured[guardrail.name]() for guardrail in plan.guardrails)
     return ArmData("arm", int(arm.cost.n[day]), arm.cost.summary(run, day), guardrails)
@@ -166,8 +173,8 @@ def power(rng: np.random.Generator, runs: int) -> Iterator[str]:
             for batch in batches(runs, 20)
             for end in _ends(rng, truth, batch, per_day, size.tuning_sample_size)
         ]
-        shipped = [units for outcome, units in ends if outcome is Outcome.SHIP]
-        rolled_back = sum(outcome is Outcome.ROLL_BACK for outcome, _ in ends)
+        shipped = [units for outcome, units in ends if outcome is VerdictCode.SHIP]
+        rolled_back = sum(outcome is VerdictCode.ROLL_BACK for outcome, _ in ends)
         mean = f"{sum(shipped) / len(shipped):,.0f}" if shipped else "-"
         yield line(
             f"{100 * loss:.0f}",
@@ -178,10 +185,10 @@ def power(rng: np.random.Generator, runs: int) -> Iterator[str]:
         )
 
 
-def _size(rng: np.random.Generator) -> Size:
+def _size(rng: np.random.Generator) -> SampleSize:
     pilot = draw_arm(rng, Truth(), runs=1, days=1, per_day=200_000).quality.summary(0, 0)
     size = plan_size([guardrail_goal(QUALITY_RULE, pilot)], Design(alpha=ALPHA))
-    if not isinstance(size, Size):
+    if not isinstance(size, SampleSize):
         raise TypeError(size)
     return size
 
@@ -198,13 +205,13 @@ def single_look_ships(rng: np.random.Generator, truth: Truth, runs: int, per_arm
 
 def _ends(
     rng: np.random.Generator, truth: Truth, runs: int, per_day: int, tuning: float
-) -> Iterator[tuple[Outcome, int]]:
+) -> Iterator[tuple[VerdictCode, int]]:
     arms = [draw_arm(rng, each, runs=runs, days=DAYS, per_day=per_day) for each in (Truth(), truth)]
     plan = daily_plan((QUALITY_RULE,), tuning_sample_size=tuning)
     for run in range(runs):
-        outcome = Outcome.KEEP_RUNNING
+        outcome = VerdictCode.KEEP_RUNNING
         for day in range(DAYS):
             outcome = verdict_on(plan, arms, run, day)
-            if outcome in (Outcome.SHIP, Outcome.ROLL_BACK):
+            if outcome in (VerdictCode.SHIP, VerdictCode.ROLL_BACK):
                 break
         yield outcome, 2 * per_day * (day + 1)

@@ -88,11 +88,11 @@ def print_table(results: dict[str, Any]) -> None:
 def _timed() -> dict[str, Any]:
     """Reading, fitting, and the answer with domains and the curve over all thresholds."""
     from experiments.decisions.rollup_queries import Span
-    from experiments.lab.candidates import Candidate
+    from experiments.lab.candidates import CandidatePolicy
     from experiments.lab.decision_log import read_log
     from experiments.lab.off_policy import answer, question
 
-    candidate = Candidate(router="local", threshold=0.6)
+    candidate = CandidatePolicy(router="local", threshold=0.6)
     span = Span(BEGIN, BEGIN + timedelta(days=DAYS))
     marks = [(time.perf_counter(), time.process_time())]
     logged = read_log(span)

@@ -39,10 +39,10 @@ from experiments.python_api.answers import (
     TextAnalysis,
 )
 from experiments.python_api.decider import (
+    AnalyzedPrompt,
     Complexity,
+    DecidedPrompt,
     DomainDecider,
-    Outcome,
-    Prompt,
     RouteLLMUnavailableError,
     UnknownDomainError,
     checked_text,
@@ -181,7 +181,7 @@ class DomainRouter(DomainDecider):
             **_routellm_part(complexity),
         )
 
-    def _expected_decision(self, prompt: Prompt) -> RoutingDecision:
+    def _expected_decision(self, prompt: AnalyzedPrompt) -> RoutingDecision:
         """Without a coroutine; where no model may answer, a decision without one."""
         try:
             if self._is_routed(prompt):
@@ -284,7 +284,7 @@ class DomainRouter(DomainDecider):
         router = self._scorers.problem(config.router_type.value)
         return [*problems, f"Router '{config.router_type}': {router}"] if router else problems
 
-    def _track(self, prompt: Prompt, outcome: Outcome, started: float) -> None:
+    def _track(self, prompt: AnalyzedPrompt, outcome: DecidedPrompt, started: float) -> None:
         decision, failure = outcome.decision, outcome.router_failure
         self._remember(
             prompt,
@@ -298,7 +298,7 @@ class DomainRouter(DomainDecider):
             error_message=failure,
         )
 
-    def _track_failure(self, prompt: Prompt, error: Exception, started: float) -> None:
+    def _track_failure(self, prompt: AnalyzedPrompt, error: Exception, started: float) -> None:
         self._remember(
             prompt,
             started,
@@ -310,7 +310,7 @@ class DomainRouter(DomainDecider):
             error_message=str(error),
         )
 
-    def _remember(self, prompt: Prompt, started: float, **values: Any) -> None:
+    def _remember(self, prompt: AnalyzedPrompt, started: float, **values: Any) -> None:
         """Keeps a decision, without costs or timings where the flags and settings say so."""
         config, flags = self.routellm_config, self.feature_flags
         costs = flags.is_enabled(flags.ROUTELLM_COST_TRACKING)

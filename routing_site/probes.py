@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from experiments.api.health import LATE, Health
+from experiments.api.health import LATE, HealthResponse
 from routing_site.threads import Receive, Scope, Send
 
 FRESH_SECONDS = 1.0
-HEALTHY = Health(200, {"status": "ok"})
-NOT_ALLOWED = Health(405, {"status": "method_not_allowed"})
+HEALTHY = HealthResponse(200, {"status": "ok"})
+NOT_ALLOWED = HealthResponse(405, {"status": "method_not_allowed"})
 
 
 class Probes:
@@ -20,11 +20,11 @@ class Probes:
 
     paths = ("/healthz", "/readyz")
 
-    def __init__(self, check: Callable[[float], Health], patience: float) -> None:
+    def __init__(self, check: Callable[[float], HealthResponse], patience: float) -> None:
         self._check = check
         self._patience = patience
         self._thread: ThreadPoolExecutor | None = None
-        self._checking: asyncio.Future[Health] | None = None
+        self._checking: asyncio.Future[HealthResponse] | None = None
         self._checked_at = float("-inf")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -35,12 +35,12 @@ class Probes:
         else:
             await _answer(await self._readiness(), send)
 
-    async def _readiness(self) -> Health:
+    async def _readiness(self) -> HealthResponse:
         checking = self._current()
         await asyncio.wait({checking}, timeout=self._patience)
         return checking.result() if checking.done() else LATE
 
-    def _current(self) -> "asyncio.Future[Health]":
+    def _current(self) -> "asyncio.Future[HealthResponse]":
         last = self._checking
         if last is not None:
             is_fresh = time.monotonic() - self._checked_at < FRESH_SECONDS
@@ -53,11 +53,11 @@ class Probes:
         self._checking.add_done_callback(self._note_time)
         return self._checking
 
-    def _note_time(self, _: "asyncio.Future[Health]") -> None:
+    def _note_time(self, _: "asyncio.Future[HealthResponse]") -> None:
         self._checked_at = time.monotonic()
 
 
-async def _answer(health: Health, send: Send) -> None:
+async def _answer(health: HealthResponse, send: Send) -> None:
     body = json.dumps(health.body).encode()
     headers = {
         "content-type": "application/json",

@@ -7,7 +7,7 @@ import pytest
 from django.core.management import get_commands
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from experiments.gateway.errors import Status
+from experiments.gateway.errors import AttemptStatus
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = {path: path.read_text() for path in (ROOT / "docs").rglob("*.md")}
@@ -82,5 +82,5 @@ def test_error_codes_in_troubleshooting_are_those_that_are_answered() -> None:
     folders = (ROOT / "experiments", ROOT / "routing_site")
     source = "\n".join(path.read_text() for folder in folders for path in folder.rglob("*.py"))
     assert len(named) > 8
-    composed = {f"upstream_{status}" for status in Status}
+    composed = {f"upstream_{status}" for status in AttemptStatus}
     assert {code for code in named - composed if f'"{code}"' not in source} == set()

@@ -39,7 +39,7 @@ class TooManyFailuresError(Exception):
         super().__init__(f"Too many failed logins. Try again in {minutes} {unit}.")
 
 
-class Source(NamedTuple):
+class LoginSource(NamedTuple):
     """What is throttled: the account as typed, hashed, and the address of the attempt."""
 
     account: str
@@ -65,7 +65,7 @@ def address_of(meta: Mapping[str, object]) -> str:
 
 def begin(username: str, address: str, now: datetime) -> LoginAttempt:
     """Stores the attempt as failed. Raises TooManyFailuresError: then no password is checked."""
-    source = Source(hash_unit(f"login:{username.strip().casefold()}"), address)
+    source = LoginSource(hash_unit(f"login:{username.strip().casefold()}"), address)
     _refuse(source, None, now)
     known = get_user_model()._default_manager.filter(username=username).exists()
     attempt = LoginAttempt.objects.create(
@@ -79,7 +79,7 @@ def begin(username: str, address: str, now: datetime) -> LoginAttempt:
     return attempt
 
 
-def _refuse(source: Source, own: LoginAttempt | None, now: datetime) -> None:
+def _refuse(source: LoginSource, own: LoginAttempt | None, now: datetime) -> None:
     wait = _seconds_to_wait(source, own, now)
     if wait is not None:
         log.warning("login refused", extra={"address": source.address, "retry_after": wait})
@@ -101,7 +101,7 @@ def prune(before: datetime) -> int:
     return deleted
 
 
-def _seconds_to_wait(source: Source, own: LoginAttempt | None, now: datetime) -> int | None:
+def _seconds_to_wait(source: LoginSource, own: LoginAttempt | None, now: datetime) -> int | None:
     """Seconds until enough failures are older than the window; None if the attempt may proceed."""
     window = timedelta(seconds=settings.LOGIN_WINDOW_SECONDS)
     allowed = settings.LOGIN_FAILURES
@@ -128,14 +128,14 @@ def _wait(failures: "QuerySet[LoginAttempt]", allowed: int) -> datetime | None:
     return next(iter(newest), None)
 
 
-def _since_success(source: Source) -> Q:
+def _since_success(source: LoginSource) -> Q:
     """Failures of this account from this address since its last login from there."""
     pair = Q(account=source.account, address=source.address)
     last = LoginAttempt.objects.filter(pair, result=Result.SUCCEEDED).aggregate(at=Max("at"))["at"]
     return pair if last is None else pair & Q(at__gt=last)
 
 
-def _is_known(source: Source, now: datetime) -> bool:
+def _is_known(source: LoginSource, now: datetime) -> bool:
     return LoginAttempt.objects.filter(
         account=source.account,
         address=source.address,

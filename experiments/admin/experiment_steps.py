@@ -6,8 +6,8 @@ from django import forms
 from django.http import HttpRequest
 from django.utils import timezone
 
-from experiments.admin.steps import Step, Taken
-from experiments.analysis.experiment.power import NoSize, Size
+from experiments.admin.steps import AdminStep, Taken
+from experiments.analysis.experiment.power import NoSize, SampleSize
 from experiments.experimentation import lifecycle, shipping
 from experiments.experimentation.results import results
 from experiments.experimentation.start_planning import take_over
@@ -40,7 +40,7 @@ class KeyForm(forms.Form):
     key = forms.CharField(max_length=80, validators=[KEY], help_text="The new experiment's name.")
 
 
-def steps_of(row: Experiment, proposal: Size | NoSize | None = None) -> list[Step]:
+def steps_of(row: Experiment, proposal: SampleSize | NoSize | None = None) -> list[AdminStep]:
     """The available steps, the most likely first."""
     steps = {
         Status.DRAFT: [*_plan(proposal), START, ARCHIVE],
@@ -52,15 +52,15 @@ def steps_of(row: Experiment, proposal: Size | NoSize | None = None) -> list[Ste
     return [*steps[Status(row.status)], CLONE]
 
 
-def _plan(proposal: Size | NoSize | None) -> list[Step]:
-    if not isinstance(proposal, Size):
+def _plan(proposal: SampleSize | NoSize | None) -> list[AdminStep]:
+    if not isinstance(proposal, SampleSize):
         return []
 
     def take(request: HttpRequest, row: Experiment, asked: dict[str, Any]) -> Taken:
         take_over(row, proposal, request.user)
         return Taken(f"{proposal.units:,} units are planned.", row)
 
-    return [Step("plan", f"Plan {proposal.units:,} units", plan_sentence(proposal), take)]
+    return [AdminStep("plan", f"Plan {proposal.units:,} units", plan_sentence(proposal), take)]
 
 
 def _start(request: HttpRequest, row: Experiment, asked: dict[str, Any]) -> Taken:
@@ -118,7 +118,7 @@ def _about_shipping(row: Experiment) -> list[str]:
     return [*(found[0].lines[:1] if found else ()), *changes]
 
 
-START = Step(
+START = AdminStep(
     "start",
     "Start",
     "Units are assigned from now on. The plan is locked, except question and owner. Coverage can "
@@ -126,18 +126,18 @@ START = Step(
     _start,
     main=True,
 )
-PAUSE = Step(
+PAUSE = AdminStep(
     "pause", "Pause", "No units are enrolled until it resumes. Outcomes still count.", _pause
 )
-RESUME = Step("resume", "Resume", "Every unit returns to its arm.", _resume, main=True)
-STOP = Step(
+RESUME = AdminStep("resume", "Resume", "Every unit returns to its arm.", _resume, main=True)
+STOP = AdminStep(
     "stop",
     "Stop",
     "The experiment ends and its current verdict is stored. It cannot be started again.",
     _stop,
     form=lambda row, data: ReasonForm(data),
 )
-SHIP = Step(
+SHIP = AdminStep(
     "ship",
     "Ship an arm",
     "The arm's policy becomes the policy of the domain, or of all domains if the experiment has "
@@ -146,10 +146,10 @@ SHIP = Step(
     form=_arm_form,
     about=_about_shipping,
 )
-ARCHIVE = Step(
+ARCHIVE = AdminStep(
     "archive", "Archive", "The lists hide it; its results stay at its address.", _archive
 )
-CLONE = Step(
+CLONE = AdminStep(
     "clone",
     "Clone",
     "Creates a draft with the same question, policies and metrics, and new random arms.",

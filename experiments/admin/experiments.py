@@ -21,7 +21,7 @@ from experiments.admin.experiment_forms import (
 )
 from experiments.admin.experiment_glance import glance
 from experiments.admin.experiment_steps import steps_of
-from experiments.admin.steps import Step, SteppedAdmin
+from experiments.admin.steps import AdminStep, SteppedAdmin
 from experiments.admin.submits import ConfirmationRequired, posted
 from experiments.configuration.experiment_locks import LOCKED
 from experiments.experimentation.checklists import checklist
@@ -137,7 +137,7 @@ class ExperimentAdmin(SteppedAdmin, ConfigurationAdmin):
 
     # The page of one experiment
 
-    def steps_of(self, row: Experiment) -> Sequence[Step]:
+    def steps_of(self, row: Experiment) -> Sequence[AdminStep]:
         return steps_of(row, propose(row, timezone.now().date()) if row.is_draft else None)
 
     def change_view(

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 
 from experiments.admin.base import ReadOnly, TabularInline
 from experiments.admin.experiment_steps import ReasonForm
-from experiments.admin.steps import Step, SteppedAdmin, Taken
+from experiments.admin.steps import AdminStep, SteppedAdmin, Taken
 from experiments.configuration.revisions import revision
 from experiments.formatting import percentage
 from experiments.models import Flag, Rollout, RolloutStep
@@ -212,18 +212,20 @@ def _roll_back(request: HttpRequest, row: Rollout, asked: dict[str, Any]) -> Tak
     return Taken(f"{row.flag} is back at {percentage(float(row.flag.percentage))}.", row)
 
 
-START = Step("start", "Start", "The flag goes to the first step at once.", _start, main=True)
-ADVANCE = Step("go-on", "Advance", "The flag goes to the next step at once.", _advance, main=True)
-PAUSE = Step("pause", "Pause", "The percentage stays until the rollout resumes.", _pause)
-RESUME = Step("resume", "Resume", "The rollout continues with monitoring.", _resume, main=True)
-ROLL_BACK = Step(
+START = AdminStep("start", "Start", "The flag goes to the first step at once.", _start, main=True)
+ADVANCE = AdminStep(
+    "go-on", "Advance", "The flag goes to the next step at once.", _advance, main=True
+)
+PAUSE = AdminStep("pause", "Pause", "The percentage stays until the rollout resumes.", _pause)
+RESUME = AdminStep("resume", "Resume", "The rollout continues with monitoring.", _resume, main=True)
+ROLL_BACK = AdminStep(
     "roll-back",
     "Roll back",
     "The flag returns to the percentage it had before the rollout, at once.",
     _roll_back,
     form=lambda row, data: ReasonForm(data),
 )
-ANYWAY = Step(
+ANYWAY = AdminStep(
     "advance-anyway",
     "Advance anyway",
     "The flag goes to the next step at once, even if a guard does not allow it. The reason is "
@@ -231,7 +233,7 @@ ANYWAY = Step(
     _anyway,
     form=lambda row, data: ReasonForm(data),
 )
-LOWER = Step(
+LOWER = AdminStep(
     "target",
     "Lower the target",
     "The rollout ends at a lower percentage, which needs less evidence.",
@@ -261,7 +263,7 @@ class RolloutAdmin(SteppedAdmin):
         ("Guards", {"fields": ["guards", *HELD_AGAINST]}),
     ]
 
-    def steps_of(self, row: Rollout) -> Sequence[Step]:
+    def steps_of(self, row: Rollout) -> Sequence[AdminStep]:
         return STEPS.get(State(row.state), ())
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> Any:

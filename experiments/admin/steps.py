@@ -25,7 +25,7 @@ class Taken(NamedTuple):
     row: Any
 
 
-class Step(NamedTuple):
+class AdminStep(NamedTuple):
     """`name` is in the address, `label` on the button, `what` describes the effect. `take` runs the
     step with the data of `form`; `about` returns information for the confirmation page."""
 
@@ -41,7 +41,7 @@ class Step(NamedTuple):
 class SteppedAdmin(ModelAdmin):
     """An admin whose rows have steps. `steps_of` returns those available now."""
 
-    def steps_of(self, row: Any) -> Sequence[Step]:
+    def steps_of(self, row: Any) -> Sequence[AdminStep]:
         return ()
 
     def get_urls(self) -> list[URLPattern]:

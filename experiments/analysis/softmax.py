@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 Floats = NDArray[Any]
 
 
-class Linear(NamedTuple):
+class LinearFit(NamedTuple):
     """One column for each fitted class."""
 
     weights: Floats
@@ -31,7 +31,7 @@ def softmax_regression(
     penalty: float,
     offset_penalty: float = 0.0,
     iterations: int,
-) -> Linear:
+) -> LinearFit:
     """What to add to the logits `start` of the classes `columns`, to fit `target`.
 
     `inputs` is a dense or sparse matrix with one row per sample; `target` and `start` have one row
@@ -62,4 +62,4 @@ def softmax_regression(
         loss, np.zeros(shape[0] * shape[1]), jac=True, method="L-BFGS-B", options=options
     ).x
     both = found.astype(start.dtype).reshape(shape)
-    return Linear(both[:-1], both[-1])
+    return LinearFit(both[:-1], both[-1])

@@ -45,7 +45,7 @@ class ScoreBin(NamedTuple):
     decisions: int
 
 
-class Effect(NamedTuple):
+class EffectRow(NamedTuple):
     """Treatment minus control on one metric, in `unit`, with its always-valid interval.
 
     `margin` is the largest accepted loss, as a positive number in `unit`, if one was planned.

@@ -13,7 +13,7 @@ from experiments.analysis.ratings import Z95, Estimate, mean_rating
 from experiments.analytics.chart_rows import PlanePoint, RandomBaseline
 from experiments.analytics.traffic import MIN_DRAWN, MIN_FILLED
 from experiments.core.policy import Method
-from experiments.decisions.rollup_queries import Span, Sums, rolled_up, total
+from experiments.decisions.rollup_queries import RollupSums, Span, rolled_up, total
 
 MICRO = 1_000
 COLUMNS = ("decisions", "priced", "cost", "cost_squares", "paired", "strong_cost", "weak_cost")
@@ -70,7 +70,7 @@ class _Group(NamedTuple):
     experiment: str
     arm: str
     method: str
-    sums: Sums
+    sums: RollupSums
 
 
 def plane(span: Span, domain: str = "", experiment: str = "") -> Plane:
@@ -102,7 +102,7 @@ def _names(groups: Iterable[_Group]) -> list[str]:
     return sorted({one.domain for one in groups})
 
 
-def _of(groups: Iterable[_Group], domain: str, experiment: str = "", arm: str = "") -> Sums:
+def _of(groups: Iterable[_Group], domain: str, experiment: str = "", arm: str = "") -> RollupSums:
     return total(
         one.sums
         for one in groups
@@ -149,7 +149,7 @@ def _ends(name: str, groups: Iterable[_Group]) -> Ends | None:
 
 
 def _place(
-    name: str, kind: Literal["domain", "arm"], domain: str, sums: Sums, ends: Ends | None
+    name: str, kind: Literal["domain", "arm"], domain: str, sums: RollupSums, ends: Ends | None
 ) -> Place:
     cost = cost_per_thousand(sums)
     quality = mean_rating(sums.ratings) if sums.rated >= MIN_DRAWN else None
@@ -172,7 +172,7 @@ def _place(
     return Place(point, domain, gap)
 
 
-def cost_per_thousand(sums: Sums) -> Estimate | None:
+def cost_per_thousand(sums: RollupSums) -> Estimate | None:
     """Nano-dollars per 1,000 priced requests with a 95 % interval; None without any."""
     n = sums.priced
     if not n:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from django.db.models import Sum
 
 from experiments.analytics.chart_rows import ScoreBin
-from experiments.decisions.rollup_queries import Span, Sums, total
+from experiments.decisions.rollup_queries import RollupSums, Span, total
 from experiments.models import RollupBin
 from experiments.models.sums import CONFIDENCE_BINS, LATENCY_ENDS, SCORE_BINS
 
@@ -78,7 +78,7 @@ def _part_above(one: ScoreBin, threshold: float) -> float:
 
 
 def moved(
-    bins: Sequence[ScoreBin], tiers: Mapping[str, Sums], steps: int = 100
+    bins: Sequence[ScoreBin], tiers: Mapping[str, RollupSums], steps: int = 100
 ) -> tuple[Moved, ...]:
     """Every threshold from 0 to 1, priced at the mean cost of a request of the span per model."""
     sums = total(tiers.values())

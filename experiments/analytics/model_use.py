@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from experiments.analysis.ratings import Estimate, mean_rating
 from experiments.analytics.cost_quality import cost_per_thousand
-from experiments.decisions.rollup_queries import Span, Sums, rolled_up
+from experiments.decisions.rollup_queries import RollupSums, Span, rolled_up
 from experiments.models import LanguageModel, ModelPrice
 from experiments.models.catalog import price_order
 
@@ -31,7 +31,7 @@ class ModelUse(NamedTuple):
     name: str
     known: bool
     available: bool
-    sums: Sums
+    sums: RollupSums
     cost: Estimate | None
     quality: Estimate | None
     price: PriceToday | None
@@ -53,11 +53,13 @@ def model_use(span: Span, today: date, domain: str = "") -> tuple[ModelUse, ...]
     lines = rolled_up(span, "model", domain=domain, only=(*COLUMNS, *ESTIMATED))
     used = {line.key[0]: line.sums for line in lines}
     rows = {row.name: row for row in LanguageModel.objects.prefetch_related("prices")}
-    uses = (_use(name, rows.get(name), used.get(name, Sums()), today) for name in {*used, *rows})
+    uses = (
+        _use(name, rows.get(name), used.get(name, RollupSums()), today) for name in {*used, *rows}
+    )
     return tuple(sorted(uses, key=lambda use: (-use.sums.cost, -use.sums.decisions, use.name)))
 
 
-def _use(name: str, row: LanguageModel | None, sums: Sums, today: date) -> ModelUse:
+def _use(name: str, row: LanguageModel | None, sums: RollupSums, today: date) -> ModelUse:
     return ModelUse(
         name=name,
         known=row is not None,

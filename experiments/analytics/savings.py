@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
 
-from experiments.decisions.totals import Line, Sums, totals
+from experiments.decisions.totals import PrunedLine, PrunedSums, totals
 from experiments.models import Decision, PrunedTotal
 
 STRONG, WEAK = "strong", "weak"
@@ -54,7 +54,7 @@ class SavingsReport(NamedTuple):
     domains: tuple[SavingsLine, ...]
 
 
-Groups = Mapping[tuple[str, str], Sums]
+Groups = Mapping[tuple[str, str], PrunedSums]
 
 
 def savings_report(since: datetime, until: datetime, domain: str | None = None) -> SavingsReport:
@@ -95,21 +95,23 @@ def _pruned(since: datetime, until: datetime, domain: str | None) -> Groups:
     if domain is not None:
         rows = rows.filter(domain=domain)
     return _grouped(
-        Line((row.domain, row.tier), Sums(*(getattr(row, name) for name in Sums._fields)))
+        PrunedLine(
+            (row.domain, row.tier), PrunedSums(*(getattr(row, name) for name in PrunedSums._fields))
+        )
         for row in rows
     )
 
 
-def _grouped(lines: Iterable[Line]) -> Groups:
-    groups: defaultdict[tuple[str, str], Sums] = defaultdict(Sums)
+def _grouped(lines: Iterable[PrunedLine]) -> Groups:
+    groups: defaultdict[tuple[str, str], PrunedSums] = defaultdict(PrunedSums)
     for line in lines:
         domain, tier = line.key
         groups[domain, tier] = groups[domain, tier].plus(line.sums)
     return groups
 
 
-def _of(groups: Groups, domain: str | None, *tiers: str) -> Sums:
-    total = Sums()
+def _of(groups: Groups, domain: str | None, *tiers: str) -> PrunedSums:
+    total = PrunedSums()
     for (name, tier), sums in groups.items():
         if domain in {None, name} and (not tiers or tier in tiers):
             total = total.plus(sums)

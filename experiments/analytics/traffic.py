@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar
 
 from experiments.analysis.ratings import Estimate, difference, mean_rating
 from experiments.analytics.chart_rows import CostDay, QualityPoint, Tier
-from experiments.decisions.rollup_queries import Span, Sums, rolled_up, total
+from experiments.decisions.rollup_queries import RollupSums, Span, rolled_up, total
 
 MIN_RATED = 100
 """The fewest ratings of each tier for a statement about quality."""
@@ -39,7 +39,7 @@ class Baseline(StrEnum):
     RANDOM = "random"
 
 
-class Comparison(NamedTuple):
+class CostComparison(NamedTuple):
     """The cost of the same decisions as made and under the baseline. Nano-dollars."""
 
     decisions: int = 0
@@ -81,10 +81,10 @@ class DomainTraffic(NamedTuple):
     """One domain in one span. `costs` is cost per 1,000 in each bucket, None without traffic."""
 
     name: str
-    sums: Sums
-    tiers: Mapping[str, Sums]
-    compared: Comparison
-    random: Comparison
+    sums: RollupSums
+    tiers: Mapping[str, RollupSums]
+    compared: CostComparison
+    random: CostComparison
     quality: Quality
     costs: tuple[float | None, ...]
 
@@ -98,10 +98,10 @@ class Traffic(NamedTuple):
 
     span: Span
     baseline: Baseline
-    sums: Sums
-    tiers: Mapping[str, Sums]
-    compared: Comparison
-    random: Comparison
+    sums: RollupSums
+    tiers: Mapping[str, RollupSums]
+    compared: CostComparison
+    random: CostComparison
     domains: tuple[DomainTraffic, ...]
     days: tuple[CostDay, ...]
     quality: tuple[QualityPoint, ...]
@@ -115,7 +115,7 @@ class _Bucket(NamedTuple):
     at: datetime
     domain: str
     tier: str
-    sums: Sums
+    sums: RollupSums
 
 
 def traffic(span: Span, baseline: Baseline, domain: str = "") -> Traffic:
@@ -140,14 +140,14 @@ def traffic(span: Span, baseline: Baseline, domain: str = "") -> Traffic:
     )
 
 
-def random_share(tiers: Mapping[str, Sums]) -> float:
+def random_share(tiers: Mapping[str, RollupSums]) -> float:
     """The share of prompts that went to the strong model, of those that can be compared."""
     paired = {tier: tiers[tier].paired for tier in PAIR if tier in tiers}
     count = sum(paired.values())
     return paired.get(STRONG, 0) / count if count else 0.0
 
 
-def compare(tiers: Mapping[str, Sums], baseline: Baseline, share: float) -> Comparison:
+def compare(tiers: Mapping[str, RollupSums], baseline: Baseline, share: float) -> CostComparison:
     """`share` is the random router's strong share; other baselines ignore it."""
     if baseline is Baseline.RANDOM:
         sums = total(tiers[tier] for tier in PAIR if tier in tiers)
@@ -155,20 +155,20 @@ def compare(tiers: Mapping[str, Sums], baseline: Baseline, share: float) -> Comp
         sums = total(tiers.values())
         share = 1.0 if baseline is Baseline.ALWAYS_STRONG else 0.0
     other = round(share * sums.strong_cost + (1 - share) * sums.weak_cost)
-    return Comparison(sums.paired, sums.paired_cost, other)
+    return CostComparison(sums.paired, sums.paired_cost, other)
 
 
-def strong_share(tiers: Mapping[str, Sums]) -> float | None:
+def strong_share(tiers: Mapping[str, RollupSums]) -> float | None:
     """The strong model's share of decisions answered by a routed pair."""
     counts = {tier: tiers[tier].decisions for tier in PAIR if tier in tiers}
     count = sum(counts.values())
     return counts.get(STRONG, 0) / count if count else None
 
 
-def quality_of(tiers: Mapping[str, Sums]) -> Quality:
+def quality_of(tiers: Mapping[str, RollupSums]) -> Quality:
     """Whether quality was maintained, from the ratings of both tiers."""
     everything = total(tiers.values())
-    strong, weak = tiers.get(STRONG, Sums()), tiers.get(WEAK, Sums())
+    strong, weak = tiers.get(STRONG, RollupSums()), tiers.get(WEAK, RollupSums())
     scarcer = min(strong.rated, weak.rated)
     mean, gap = mean_rating(everything.ratings), difference(weak.ratings, strong.ratings)
     if not strong.decisions or not weak.decisions:
@@ -209,7 +209,9 @@ def _cost(
         for name, group in _grouped(rows, lambda one: one.domain).items()
     )
     counted = PAIR if baseline is Baseline.RANDOM else TIERS
-    costs = {tier: tiers.get(tier, Sums()).paired_cost if tier in counted else 0 for tier in TIERS}
+    costs = {
+        tier: tiers.get(tier, RollupSums()).paired_cost if tier in counted else 0 for tier in TIERS
+    }
     return CostDay(
         at, **costs, baseline=compared.baseline, requests=sum(row.sums.decisions for row in rows)
     )
@@ -219,7 +221,7 @@ def quality_over_time(buckets: Iterable[_Bucket], span: Span) -> tuple[QualityPo
     """Points at intervals at which most have enough ratings for a filled mark."""
     rows = list(buckets)
     starts = _starts(rows, span)
-    groups: defaultdict[tuple[str, datetime], list[Sums]] = defaultdict(list)
+    groups: defaultdict[tuple[str, datetime], list[RollupSums]] = defaultdict(list)
     for row in rows:
         groups[row.tier, starts[bisect_right(starts, row.at) - 1]].append(row.sums)
     present = {tier for tier, _ in groups}
@@ -240,7 +242,7 @@ def _starts(rows: Iterable[_Bucket], span: Span) -> list[datetime]:
     return instants[:: min(wanted, widest)]
 
 
-def _point(at: datetime, tier: Tier, sums: Sums) -> QualityPoint:
+def _point(at: datetime, tier: Tier, sums: RollupSums) -> QualityPoint:
     estimate = mean_rating(sums.ratings) if sums.rated >= MIN_DRAWN else None
     mean, low, high = estimate or (None, None, None)
     return QualityPoint(at, tier, mean, low, high, sums.rated, MIN_FILLED)
@@ -268,7 +270,7 @@ def _domain(
     )
 
 
-def _by_tier(rows: Iterable[_Bucket]) -> dict[str, Sums]:
+def _by_tier(rows: Iterable[_Bucket]) -> dict[str, RollupSums]:
     groups = _grouped(rows, lambda one: one.tier)
     return {tier: total(row.sums for row in group) for tier, group in groups.items()}
 
@@ -280,6 +282,6 @@ def _grouped(rows: Iterable[_Bucket], by: Callable[[_Bucket], Key]) -> dict[Key,
     return dict(groups)
 
 
-def _sum(comparisons: Iterable[Comparison]) -> Comparison:
+def _sum(comparisons: Iterable[CostComparison]) -> CostComparison:
     columns = zip(*comparisons, strict=True)
-    return Comparison(*map(sum, columns))
+    return CostComparison(*map(sum, columns))

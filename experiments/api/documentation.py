@@ -10,7 +10,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from pydantic import BaseModel
 
 from experiments.api import shapes
-from experiments.shapes.json_schema import json_schema
+from experiments.shapes.json_schema import component_name, json_schema
 
 COMMON_ERRORS = (400, 401, 403, 429, 503)
 BODY_ERRORS = (411, 413, 415)
@@ -68,7 +68,7 @@ class ShapeExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-cal
     target_class = "experiments.api.documentation.Documented"
 
     def get_name(self, auto_schema: AutoSchema, direction: str) -> str:
-        return str(self.target.shape.__name__)
+        return component_name(self.target.shape.__name__)
 
     def get_identity(self, auto_schema: AutoSchema, direction: str) -> str:
         return self.get_name(auto_schema, direction)

@@ -2,14 +2,14 @@
 
 from experiments.api import experiment_shapes as shapes
 from experiments.experimentation.checklists import Check
-from experiments.experimentation.shapes import ArmForecast
-from experiments.experimentation.shapes import Check as CheckShape
+from experiments.experimentation.shapes import ArmForecastPayload
+from experiments.experimentation.shapes import CheckPayload as CheckShape
 from experiments.models import Arm, Experiment, Rollout
 from experiments.rollouts.steps import steps_of
 from experiments.shapes.fields import copied
 
 
-def experiment_payload(row: Experiment) -> shapes.Experiment:
+def experiment_payload(row: Experiment) -> shapes.ExperimentPayload:
     return {
         **copied(row, shapes.ExperimentColumns),
         "target_effect": f"{row.target_effect.normalize():f}",
@@ -27,9 +27,9 @@ def experiment_payload(row: Experiment) -> shapes.Experiment:
     }
 
 
-def _arm(arm: Arm) -> shapes.Arm:
+def _arm(arm: Arm) -> shapes.ArmPayload:
     value = arm.routing_policy()
-    policy: shapes.Policy = {
+    policy: shapes.PolicyPayload = {
         "method": str(value.method),
         "router": value.router,
         "threshold": value.threshold,
@@ -53,11 +53,11 @@ def check_payload(check: Check) -> CheckShape:
     """Includes the prediction for each arm, in the one line that states it."""
     shown: CheckShape = {"name": check.name, "passed": check.passed, "message": check.message}
     if check.arms:
-        shown["arms"] = [copied(arm, ArmForecast) for arm in check.arms]
+        shown["arms"] = [copied(arm, ArmForecastPayload) for arm in check.arms]
     return shown
 
 
-def rollout_payload(row: Rollout) -> shapes.Rollout:
+def rollout_payload(row: Rollout) -> shapes.RolloutPayload:
     return {
         **copied(row, shapes.RolloutColumns),
         "flag": row.flag.key,

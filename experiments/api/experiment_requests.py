@@ -21,7 +21,7 @@ CLEARED_BY_NULL: Values = {
 }
 
 
-def drop_unchanged(data: Any, shown: shapes.Experiment) -> Any:
+def drop_unchanged(data: Any, shown: shapes.ExperimentPayload) -> Any:
     """`data` without fields that cannot be edited and are sent back unchanged: GET, then PATCH."""
     if not isinstance(data, dict):
         return data

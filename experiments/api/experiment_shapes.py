@@ -19,8 +19,8 @@ from experiments.shapes.fields import (
     Hint,
     Items,
     Length,
-    Named,
     OneOf,
+    PatternText,
     Shape,
     Share,
     Text,
@@ -41,10 +41,10 @@ _KEY, _NAME = "^[a-z][a-z0-9-]*$", "^[a-z][a-z0-9_]*$"
 _KEY_MESSAGE = "must be small letters, digits and hyphens"
 _NAME_MESSAGE = "must be small letters, digits and underscores."
 
-Key = Annotated[str, Named(_KEY, 80, f"{_KEY_MESSAGE}, 80 at most.")]
-ArmName = Annotated[str, Named(_KEY, 80, f"{_KEY_MESSAGE}.", Length(80))]
-MetricName = Annotated[str, Named(_NAME, 60, _NAME_MESSAGE, Length(60))]
-Namespace = Annotated[str, Named(_NAME, 40, _NAME_MESSAGE, Length(40, empty=True))]
+Key = Annotated[str, PatternText(_KEY, 80, f"{_KEY_MESSAGE}, 80 at most.")]
+ArmName = Annotated[str, PatternText(_KEY, 80, f"{_KEY_MESSAGE}.", Length(80))]
+MetricName = Annotated[str, PatternText(_NAME, 60, _NAME_MESSAGE, Length(60))]
+Namespace = Annotated[str, PatternText(_NAME, 40, _NAME_MESSAGE, Length(40, empty=True))]
 Units = Annotated[Whole, Between(1, MOST_UNITS)]
 Days = Annotated[Whole, Between(1, MOST_DAYS)]
 MethodName = Annotated[str, OneOf(METHODS)]
@@ -174,7 +174,7 @@ class PolicyStep(TypedDict):
     threshold: Annotated[float, Between(0, 1)]
 
 
-class Policy(TypedDict):
+class PolicyPayload(TypedDict):
     method: MethodName
     router: str | None
     threshold: float | None
@@ -187,20 +187,20 @@ class Policy(TypedDict):
     between: NotRequired[Annotated[list[PolicyStep], described("Only with more than two models.")]]
 
 
-class Arm(TypedDict):
+class ArmPayload(TypedDict):
     name: str
     weight: float
     is_control: bool
-    policy: Policy
+    policy: PolicyPayload
 
 
-class Metric(TypedDict):
+class MetricPayload(TypedDict):
     metric: str
     role: Role
     margin: float | None
 
 
-class Phase(TypedDict):
+class PhasePayload(TypedDict):
     number: int
     started_at: datetime
     ended_at: datetime | None
@@ -240,22 +240,22 @@ class ExperimentColumns(TypedDict):
     ship_reason: Annotated[str, described("Why it was shipped against the verdict.")]
 
 
-class Experiment(ExperimentColumns):
+class ExperimentPayload(ExperimentColumns):
     domain: str | None
     target_effect: Annotated[str, described("US dollars per request.")]
     cost_cap: Annotated[
         str | None, described("Cost cap per unit, in US dollars; fixed at the start.")
     ]
-    arms: list[Arm]
-    metrics: list[Metric]
-    phases: list[Phase]
+    arms: list[ArmPayload]
+    metrics: list[MetricPayload]
+    phases: list[PhasePayload]
 
 
 class ExperimentPage(Page):
-    results: list[Experiment]
+    results: list[ExperimentPayload]
 
 
-class RolloutGuard(TypedDict):
+class RolloutGuardPayload(TypedDict):
     metric: Annotated[
         Text, described("error_rate, fallback_rate, quality, p95_latency, cost or any other.")
     ]
@@ -288,7 +288,7 @@ class RolloutRequest(Shape):
 
     flag: Annotated[Text, described("The key of the master flag or a domain's.")]
     steps: Annotated[list[Any], Each(STEP), Items(MOST_STEPS), Hint("are missing.")]
-    guards: Annotated[list[Any], Each(RolloutGuard), Items(MOST_GUARDS)] | None = Field(
+    guards: Annotated[list[Any], Each(RolloutGuardPayload), Items(MOST_GUARDS)] | None = Field(
         None,
         description="Left out: error_rate within 0.02, and quality within `margin`.",
     )
@@ -312,7 +312,7 @@ class RollBackRequest(Shape):
     reason: ChangeReason | None = None
 
 
-class Step(TypedDict):
+class StepPayload(TypedDict):
     percentage: float
     hours: Annotated[float | None, described("Null: until an operator continues it.")]
     monitored: Annotated[bool, described("Whether anything is compared at this step.")]
@@ -335,7 +335,7 @@ class RolloutColumns(TypedDict):
 
     key: str
     state: Annotated[str, OneOf(STATES)]
-    guards: list[RolloutGuard]
+    guards: list[RolloutGuardPayload]
     margin: float
     alpha: float
     holdback_percentage: float
@@ -345,19 +345,19 @@ class RolloutColumns(TypedDict):
     ended_at: datetime | None
 
 
-class Rollout(RolloutColumns):
+class RolloutPayload(RolloutColumns):
     flag: str
     step: Annotated[int | None, described("Index of the step it is at.")]
     percentage: Annotated[float, described("The flag's current percentage.")]
-    steps: list[Step]
+    steps: list[StepPayload]
     before_percentage: float
     history: list[RolloutEvent]
 
 
-class RolloutDetail(Rollout):
+class RolloutDetail(RolloutPayload):
     worst_case: Annotated[str, described("What the first step can cost before anything is known.")]
     look: Annotated[Look | None, described("Null before the start.")]
 
 
 class RolloutPage(Page):
-    results: list[Rollout]
+    results: list[RolloutPayload]

@@ -19,10 +19,10 @@ urlpatterns = [
     path("v1/experiments/<slug:key>/results", experiments.ResultsView.as_view()),
     path("v1/rollouts", rollouts.RolloutsView.as_view()),
     path("v1/rollouts/<slug:key>", rollouts.RolloutView.as_view()),
-    path("v1/rollouts/<slug:key>/start", rollouts.StartView.as_view()),
+    path("v1/rollouts/<slug:key>/start", rollouts.StartRolloutView.as_view()),
     path("v1/rollouts/<slug:key>/go-on", rollouts.GoOnView.as_view()),
     path("v1/rollouts/<slug:key>/target", rollouts.TargetView.as_view()),
-    path("v1/rollouts/<slug:key>/pause", rollouts.PauseView.as_view()),
-    path("v1/rollouts/<slug:key>/resume", rollouts.ResumeView.as_view()),
+    path("v1/rollouts/<slug:key>/pause", rollouts.PauseRolloutView.as_view()),
+    path("v1/rollouts/<slug:key>/resume", rollouts.ResumeRolloutView.as_view()),
     path("v1/rollouts/<slug:key>/roll-back", rollouts.RollBackView.as_view()),
 ]

@@ -63,7 +63,7 @@ class ExperimentsView(ManagedView, ListView):
 
     @endpoint(
         "Create a draft",
-        {201: shapes.Experiment},
+        {201: shapes.ExperimentPayload},
         shapes.ExperimentRequest,
         errors=(409,),
     )
@@ -78,13 +78,13 @@ class ExperimentsView(ManagedView, ListView):
 
 
 class ExperimentView(ManagedView):
-    @endpoint("One experiment", {200: shapes.Experiment}, errors=(404,))
+    @endpoint("One experiment", {200: shapes.ExperimentPayload}, errors=(404,))
     def get(self, request: Request, key: str) -> Response:
         return Response(experiment_payload(find(key)))
 
     @endpoint(
         "Edit it. While it runs, changed arms start a new phase",
-        {200: shapes.Experiment},
+        {200: shapes.ExperimentPayload},
         shapes.ExperimentEdit,
         errors=(404, 409),
     )
@@ -113,14 +113,16 @@ class StepView(ManagedView):
         raise NotImplementedError
 
 
-@extend_schema_view(post=endpoint("Start it", {200: shapes.Experiment}, errors=(404, 409)))
+@extend_schema_view(post=endpoint("Start it", {200: shapes.ExperimentPayload}, errors=(404, 409)))
 class StartView(StepView):
     def take(self, row: Experiment, given: Any, author: str) -> None:
         lifecycle.start(row, author, timezone.now())
 
 
 @extend_schema_view(
-    post=endpoint("Pause it: no unit is enrolled", {200: shapes.Experiment}, errors=(404, 409))
+    post=endpoint(
+        "Pause it: no unit is enrolled", {200: shapes.ExperimentPayload}, errors=(404, 409)
+    )
 )
 class PauseView(StepView):
     def take(self, row: Experiment, given: Any, author: str) -> None:
@@ -129,7 +131,7 @@ class PauseView(StepView):
 
 @extend_schema_view(
     post=endpoint(
-        "Resume it: units return to their arms", {200: shapes.Experiment}, errors=(404, 409)
+        "Resume it: units return to their arms", {200: shapes.ExperimentPayload}, errors=(404, 409)
     )
 )
 class ResumeView(StepView):
@@ -139,7 +141,10 @@ class ResumeView(StepView):
 
 @extend_schema_view(
     post=endpoint(
-        "Stop it, with a reason", {200: shapes.Experiment}, shapes.StopRequest, errors=(404, 409)
+        "Stop it, with a reason",
+        {200: shapes.ExperimentPayload},
+        shapes.StopRequest,
+        errors=(404, 409),
     )
 )
 class StopView(StepView):
@@ -151,7 +156,9 @@ class StopView(StepView):
 
 
 @extend_schema_view(
-    post=endpoint("Archive it: its results stay", {200: shapes.Experiment}, errors=(404, 409))
+    post=endpoint(
+        "Archive it: its results stay", {200: shapes.ExperimentPayload}, errors=(404, 409)
+    )
 )
 class ArchiveView(StepView):
     def take(self, row: Experiment, given: Any, author: str) -> None:
@@ -161,7 +168,7 @@ class ArchiveView(StepView):
 @extend_schema_view(
     post=endpoint(
         "Write an arm's policy into the domain, and stop. Once",
-        {200: shapes.Experiment},
+        {200: shapes.ExperimentPayload},
         shapes.ShipRequest,
         errors=(404, 409),
     )
@@ -182,7 +189,7 @@ class ShipView(StepView):
 class CloneView(ManagedView):
     @endpoint(
         "A draft with the same configuration",
-        {201: shapes.Experiment},
+        {201: shapes.ExperimentPayload},
         shapes.CloneRequest,
         errors=(404, 409),
     )
@@ -205,13 +212,15 @@ class ChecklistView(ManagedView):
 
 
 class PlanView(ManagedView):
-    @endpoint("The required size, from recent units", {200: result_shapes.Plan}, errors=(404,))
+    @endpoint(
+        "The required size, from recent units", {200: result_shapes.PlanPayload}, errors=(404,)
+    )
     def get(self, request: Request, key: str) -> Response:
         return Response(size_payload(propose(find(key), timezone.now().date())))
 
 
 class ResultsView(ManagedView):
-    @endpoint("Its current results", {200: result_shapes.Results}, errors=(404,))
+    @endpoint("Its current results", {200: result_shapes.ResultsPayload}, errors=(404,))
     def get(self, request: Request, key: str) -> Response:
         return Response(results_payload(results(find(key), timezone.now())))
 

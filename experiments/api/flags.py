@@ -19,13 +19,13 @@ from experiments.models import Flag
 
 
 class FlagView(ManagedView):
-    @endpoint("One flag", {200: shapes.Flag}, errors=(404,))
+    @endpoint("One flag", {200: shapes.FlagPayload}, errors=(404,))
     def get(self, request: Request, key: str) -> Response:
         return Response(flag_payload(_find(key)))
 
     @endpoint(
         "Set its percentage, everywhere within a second",
-        {200: shapes.Flag},
+        {200: shapes.FlagPayload},
         shapes.FlagEdit,
         errors=(404,),
     )
@@ -44,7 +44,7 @@ class FlagView(ManagedView):
 @extend_schema_view(
     post=endpoint(
         "The kill switch: turns routing off at once",
-        {200: shapes.Flag},
+        {200: shapes.FlagPayload},
         shapes.KillSwitch,
     )
 )

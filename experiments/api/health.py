@@ -27,7 +27,7 @@ FILLING_BYTES = 6 * 1024
 LEAST_FREE_BYTES = 16 * 1024 * 1024
 
 
-class Health(NamedTuple):
+class HealthResponse(NamedTuple):
     status: int
     body: dict[str, Any]
 
@@ -48,7 +48,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
     return JsonResponse(body, status=status)
 
 
-def check(patience: float) -> Health:
+def check(patience: float) -> HealthResponse:
     """200 if there is a configuration, its local routers are loaded and a row can be written;
     within `patience` seconds.
 
@@ -73,7 +73,7 @@ def check(patience: float) -> Health:
     return _health(detail, [status._asdict() for status in statuses])
 
 
-def check_outside_requests(patience: float) -> Health:
+def check_outside_requests(patience: float) -> HealthResponse:
     """The same in a thread that serves no requests, where Django does not close connections."""
     close_old_connections()
     try:
@@ -82,9 +82,9 @@ def check_outside_requests(patience: float) -> Health:
         close_old_connections()
 
 
-def _health(problem: str | None, routers: list[dict[str, Any]]) -> Health:
+def _health(problem: str | None, routers: list[dict[str, Any]]) -> HealthResponse:
     body = {"status": "not_ready" if problem else "ready", "detail": problem, "routers": routers}
-    return Health(503 if problem else 200, body)
+    return HealthResponse(503 if problem else 200, body)
 
 
 LATE = _health("The check timed out: the database is slow, locked or away.", [])

@@ -99,12 +99,12 @@ class FlagsView(ListView):
 
 def flag_rows() -> "QuerySet[Any]":
     return Flag.objects.select_related("domain").annotate(
-        allowed=Count("entries", filter=Q(entries__kind=FlagEntry.Kind.ALLOW)),
-        denied=Count("entries", filter=Q(entries__kind=FlagEntry.Kind.DENY)),
+        allowed=Count("entries", filter=Q(entries__kind=FlagEntry.EntryKind.ALLOW)),
+        denied=Count("entries", filter=Q(entries__kind=FlagEntry.EntryKind.DENY)),
     )
 
 
-def domain_payload(row: Domain) -> shapes.Domain:
+def domain_payload(row: Domain) -> shapes.DomainPayload:
     policy = row.routing_policy()
     flag = getattr(row, "flag", None)
     return {
@@ -127,7 +127,7 @@ def domain_payload(row: Domain) -> shapes.Domain:
     }
 
 
-def model_payload(row: LanguageModel, today: date) -> shapes.Model:
+def model_payload(row: LanguageModel, today: date) -> shapes.ModelPayload:
     prices = tuple(price.as_value() for price in sorted(row.prices.all(), key=price_order))
     price = price_on(prices, today)
     return {
@@ -144,7 +144,7 @@ def model_payload(row: LanguageModel, today: date) -> shapes.Model:
     }
 
 
-def flag_payload(row: Any) -> shapes.Flag:
+def flag_payload(row: Any) -> shapes.FlagPayload:
     return {
         "key": row.key,
         "kind": row.kind,

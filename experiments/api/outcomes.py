@@ -88,7 +88,7 @@ def _outcome(data: Any, now: datetime) -> OutcomeReport:
 
 
 def _rating(data: Any, now: datetime, path: str = "") -> Rating:
-    given = read(shapes.Rating, data, path)
+    given = read(shapes.RatingPayload, data, path)
     return Rating(
         decision_id=given.decision_id,
         metric=given.metric,

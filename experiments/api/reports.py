@@ -84,7 +84,7 @@ def _check_domain(name: str | None) -> None:
     )
 
 
-def savings_payload(line: SavingsLine) -> shapes.SavingsLine:
+def savings_payload(line: SavingsLine) -> shapes.SavingsLinePayload:
     return {
         "domain": line.domain,
         "decisions": line.decisions,
@@ -104,7 +104,7 @@ def savings_payload(line: SavingsLine) -> shapes.SavingsLine:
     }
 
 
-def _alternative(other: Alternative) -> shapes.Alternative:
+def _alternative(other: Alternative) -> shapes.AlternativePayload:
     return {
         "decisions": other.decisions,
         "cost": usd(other.cost),
@@ -113,7 +113,7 @@ def _alternative(other: Alternative) -> shapes.Alternative:
     }
 
 
-def _latency(latency: Latency) -> shapes.Latency:
+def _latency(latency: Latency) -> shapes.LatencyPayload:
     return {
         "timed": latency.timed,
         "mean": _rounded(latency.mean),

@@ -26,7 +26,7 @@ def read(shape: type[S], data: Any, path: str = "") -> S:
 
 def route_request(data: Any, caller: Caller, request_id: str, path: str = "") -> RouteRequest:
     """Raises InvalidRequestError, and PermissionDenied if `force_arm` is not allowed."""
-    given = read(shapes.RouteRequest, data, path)
+    given = read(shapes.RouteRequestPayload, data, path)
     text, tokens = _prompt(given, f"{path}." if path else "")
     if given.force_arm is not None:
         require(caller, Scope.MANAGE)
@@ -44,7 +44,7 @@ def route_request(data: Any, caller: Caller, request_id: str, path: str = "") ->
     )
 
 
-def _prompt(given: shapes.RouteRequest, path: str) -> tuple[str, int | None]:
+def _prompt(given: shapes.RouteRequestPayload, path: str) -> tuple[str, int | None]:
     """The text to route, and the tokens of the whole conversation if there is one."""
     if given.messages is None:
         if given.text is None:

@@ -40,7 +40,7 @@ class RolloutsView(ManagedView, ListView):
 
     @endpoint(
         "Plan a guarded rollout of a flag",
-        {201: shapes.Rollout},
+        {201: shapes.RolloutPayload},
         shapes.RolloutRequest,
         errors=(409,),
     )
@@ -85,8 +85,10 @@ class RolloutStepView(ManagedView):
         raise NotImplementedError
 
 
-@extend_schema_view(post=endpoint("Take the first step", {200: shapes.Rollout}, errors=(404, 409)))
-class StartView(RolloutStepView):
+@extend_schema_view(
+    post=endpoint("Take the first step", {200: shapes.RolloutPayload}, errors=(404, 409))
+)
+class StartRolloutView(RolloutStepView):
     def take(self, row: Rollout, given: Any, author: str) -> None:
         lifecycle.start(row, author, timezone.now())
 
@@ -94,7 +96,7 @@ class StartView(RolloutStepView):
 @extend_schema_view(
     post=endpoint(
         "Take the next step: one that waits for an operator, or any with a reason",
-        {200: shapes.Rollout},
+        {200: shapes.RolloutPayload},
         shapes.GoOnRequest,
         errors=(404, 409),
     )
@@ -115,7 +117,7 @@ class GoOnView(RolloutStepView):
 @extend_schema_view(
     post=endpoint(
         "Lower the percentage at which the rollout ends",
-        {200: shapes.Rollout},
+        {200: shapes.RolloutPayload},
         shapes.TargetRequest,
         errors=(404, 409),
     )
@@ -129,17 +131,17 @@ class TargetView(RolloutStepView):
 
 
 @extend_schema_view(
-    post=endpoint("Pause it at this percentage", {200: shapes.Rollout}, errors=(404, 409))
+    post=endpoint("Pause it at this percentage", {200: shapes.RolloutPayload}, errors=(404, 409))
 )
-class PauseView(RolloutStepView):
+class PauseRolloutView(RolloutStepView):
     def take(self, row: Rollout, given: Any, author: str) -> None:
         lifecycle.pause(row, author, timezone.now())
 
 
 @extend_schema_view(
-    post=endpoint("Resume it where it was paused", {200: shapes.Rollout}, errors=(404, 409))
+    post=endpoint("Resume it where it was paused", {200: shapes.RolloutPayload}, errors=(404, 409))
 )
-class ResumeView(RolloutStepView):
+class ResumeRolloutView(RolloutStepView):
     def take(self, row: Rollout, given: Any, author: str) -> None:
         lifecycle.resume(row, author, timezone.now())
 
@@ -147,7 +149,7 @@ class ResumeView(RolloutStepView):
 @extend_schema_view(
     post=endpoint(
         "Return the flag to its earlier percentage",
-        {200: shapes.Rollout},
+        {200: shapes.RolloutPayload},
         shapes.RollBackRequest,
         errors=(404, 409),
     )

@@ -25,8 +25,8 @@ class RouteView(APIView):
 
     @endpoint(
         "Which model should answer this prompt?",
-        {201: decision_shapes.Decision, 200: decision_shapes.Decision},
-        shapes.RouteRequest,
+        {201: decision_shapes.DecisionPayload, 200: decision_shapes.DecisionPayload},
+        shapes.RouteRequestPayload,
     )
     def post(self, request: Request) -> Response:
         wanted = route_request(request.data, caller_of(request), request_id(request))
@@ -52,11 +52,13 @@ class RouteBatchView(APIView):
         return Response({"results": results})
 
 
-class DecisionView(APIView):
+class StoredDecisionView(APIView):
     scope = Scope.READ
 
     @endpoint(
-        "A stored decision, as it was returned", {200: decision_shapes.Decision}, errors=(404, 410)
+        "A stored decision, as it was returned",
+        {200: decision_shapes.DecisionPayload},
+        errors=(404, 410),
     )
     def get(self, request: Request, decision_id: UUID) -> Response:
         return Response(decision_payload(get_decision(decision_id)))

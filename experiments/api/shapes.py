@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 from experiments.core.catalog import SPEED_RATINGS
 from experiments.core.selection import FALLBACK_STRATEGIES
 from experiments.core.strategies import STRATEGIES
-from experiments.decisions.shapes import Decision
+from experiments.decisions.shapes import DecisionPayload
 from experiments.models.domains import TargetKind
 from experiments.shapes.fields import (
     Between,
@@ -24,9 +24,9 @@ from experiments.shapes.fields import (
     Identifier,
     Items,
     Length,
-    Named,
     NumberOrBoolean,
     OneOf,
+    PatternText,
     Shape,
     Share,
     Text,
@@ -49,7 +49,9 @@ EntryName = Annotated[str, EntryLength(64, _ENTRIES)]
 EntryValue = Annotated[str, EntryLength(512, _ENTRIES)]
 MetricName = Annotated[
     str,
-    Named("^[a-z][a-z0-9_]*$", 60, "must be small letters, digits and underscores, 60 at most."),
+    PatternText(
+        "^[a-z][a-z0-9_]*$", 60, "must be small letters, digits and underscores, 60 at most."
+    ),
 ]
 ChangeReason = Annotated[str, Length(500)]
 Metadata = Annotated[dict[EntryName, EntryValue], Entries(MAX_METADATA)]
@@ -138,7 +140,7 @@ class Message(Shape, extra="ignore"):
         return self.content or ""
 
 
-class RouteRequest(
+class RouteRequestPayload(
     Shape,
     json_schema_extra={
         "oneOf": [
@@ -171,12 +173,12 @@ class RouteRequest(
 class BatchRequest(Shape):
     """Each item is read on its own: one may be refused while others are routed."""
 
-    items: Annotated[list[Any], Each(RouteRequest), Items(MAX_BATCH)]
+    items: Annotated[list[Any], Each(RouteRequestPayload), Items(MAX_BATCH)]
 
 
 class BatchResult(TypedDict):
     status: Annotated[int, described("201 stored, 200 dry run, else the error's status.")]
-    decision: NotRequired[Decision]
+    decision: NotRequired[DecisionPayload]
     error: NotRequired[ErrorDetail]
 
 
@@ -193,7 +195,7 @@ class OutcomeRequest(Shape):
     error: Annotated[str, Length(500)] | None = None
 
 
-class Rating(Shape):
+class RatingPayload(Shape):
     decision_id: Identifier
     metric: MetricName
     value: Annotated[NumberOrBoolean, described("A number; true and false count as 1 and 0.")]
@@ -210,13 +212,13 @@ class RatingList(Shape):
 
     items: Annotated[
         list[Any],
-        Each(Rating),
+        Each(RatingPayload),
         Items(MAX_BATCH),
         Hint("is null. Send 1 to 256 ratings.", "invalid_type"),
     ]
 
 
-class FeedbackRequest(RootModel[Rating | RatingList]):
+class FeedbackRequest(RootModel[RatingPayload | RatingList]):
     """For the document."""
 
 
@@ -267,13 +269,13 @@ class DomainColumns(TypedDict):
     min_confidence: float
 
 
-class Domain(DomainColumns):
+class DomainPayload(DomainColumns):
     flag: DomainFlag | None
     policy: DomainPolicy
     target: DomainTarget
 
 
-class ModelPrice(TypedDict):
+class ModelPricePayload(TypedDict):
     currency: str
     input_per_million: str
     output_per_million: str
@@ -298,11 +300,13 @@ class ModelColumns(TypedDict):
     speed_rating: str
 
 
-class Model(ModelColumns):
-    price: Annotated[ModelPrice | None, described("The current price; null if it is unknown.")]
+class ModelPayload(ModelColumns):
+    price: Annotated[
+        ModelPricePayload | None, described("The current price; null if it is unknown.")
+    ]
 
 
-class Flag(TypedDict):
+class FlagPayload(TypedDict):
     key: str
     kind: Annotated[str, OneOf(("master", "domain", "switch"))]
     domain: str | None
@@ -332,15 +336,15 @@ class Page(TypedDict):
 
 
 class DomainPage(Page):
-    results: list[Domain]
+    results: list[DomainPayload]
 
 
 class ModelPage(Page):
-    results: list[Model]
+    results: list[ModelPayload]
 
 
 class FlagPage(Page):
-    results: list[Flag]
+    results: list[FlagPayload]
 
 
 class RangeQuery(Shape):
@@ -351,7 +355,7 @@ class RangeQuery(Shape):
     domain: Text | None = None
 
 
-class Alternative(TypedDict):
+class AlternativePayload(TypedDict):
     """Another policy over the decisions that can be compared with it."""
 
     decisions: int
@@ -361,14 +365,14 @@ class Alternative(TypedDict):
 
 
 class Alternatives(TypedDict):
-    always_strong: Alternative
-    always_weak: Alternative
+    always_strong: AlternativePayload
+    always_weak: AlternativePayload
     random: Annotated[
-        Alternative, described("A random router with the same strong share in each domain.")
+        AlternativePayload, described("A random router with the same strong share in each domain.")
     ]
 
 
-class SavingsLine(TypedDict):
+class SavingsLinePayload(TypedDict):
     domain: Annotated[str | None, described("Null: all of them.")]
     decisions: int
     pruned: Annotated[int, described("Decisions of which only totals are kept.")]
@@ -387,11 +391,11 @@ class Savings(TypedDict):
     until: datetime
     currency: str
     baseline: Annotated[str, described("The current baseline of savings.")]
-    total: SavingsLine
-    domains: list[SavingsLine]
+    total: SavingsLinePayload
+    domains: list[SavingsLinePayload]
 
 
-class Latency(TypedDict):
+class LatencyPayload(TypedDict):
     timed: int
     mean: float | None
     p50: float | None
@@ -413,4 +417,4 @@ class RoutingCounts(TypedDict):
 
 
 class Routing(RoutingCounts):
-    latency_ms: Latency
+    latency_ms: LatencyPayload

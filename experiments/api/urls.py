@@ -9,14 +9,14 @@ from experiments.api.flags import FlagView, KillSwitchView
 from experiments.api.lists import DomainsView, FlagsView, ModelsView
 from experiments.api.outcomes import FeedbackView, OutcomeView
 from experiments.api.reports import RoutingView, SavingsView
-from experiments.api.routing import DecisionView, RouteBatchView, RouteView
+from experiments.api.routing import RouteBatchView, RouteView, StoredDecisionView
 
 urlpatterns = [
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("v1/route", RouteView.as_view()),
     path("v1/route/batch", RouteBatchView.as_view()),
-    path("v1/decisions/<uuid:decision_id>", DecisionView.as_view()),
+    path("v1/decisions/<uuid:decision_id>", StoredDecisionView.as_view()),
     path("v1/decisions/<uuid:decision_id>/outcome", OutcomeView.as_view()),
     path("v1/feedback", FeedbackView.as_view()),
     path("v1/domains", DomainsView.as_view()),

@@ -26,7 +26,7 @@ from experiments.storage.transactions import run_transaction
 
 log = logging.getLogger("switchyard.scheduler")
 
-Status = PeriodicJob.Status
+Status = PeriodicJob.JobStatus
 
 POLL_SECONDS = 1.0
 MAX_TEXT = 2_000
@@ -75,7 +75,7 @@ class Daily(NamedTuple):
 Report = Callable[[str], None]
 
 
-class Job(NamedTuple):
+class ScheduledJob(NamedTuple):
     """`run(due, report)` does the work of one due time; `report` stores a line for the admin.
     With `catches_up` it runs for every missed due time, oldest first; otherwise once."""
 
@@ -86,19 +86,19 @@ class Job(NamedTuple):
     catches_up: bool = False
 
 
-_jobs: dict[str, Job] = {}
+_jobs: dict[str, ScheduledJob] = {}
 
 
-def register(*jobs: Job) -> None:
+def register(*jobs: ScheduledJob) -> None:
     """Adds jobs. Registering a name again replaces it."""
     _jobs.update({job.name: job for job in jobs})
 
 
-def registered() -> tuple[Job, ...]:
+def registered() -> tuple[ScheduledJob, ...]:
     return tuple(_jobs.values())
 
 
-def job_named(name: str) -> Job | None:
+def job_named(name: str) -> ScheduledJob | None:
     return _jobs.get(name)
 
 
@@ -205,7 +205,7 @@ def _claimable(now: datetime) -> Q:
     return due & free
 
 
-def _claim(job: Job, now: datetime) -> PeriodicJob | None:
+def _claim(job: ScheduledJob, now: datetime) -> PeriodicJob | None:
     runner = f"{socket.gethostname()[:50]}:{os.getpid()}:{uuid4().hex[:12]}"
     free = PeriodicJob.objects.filter(_claimable(now), name=job.name)
     claimed = run_transaction(
@@ -216,7 +216,7 @@ def _claim(job: Job, now: datetime) -> PeriodicJob | None:
     return PeriodicJob.objects.get(name=job.name) if claimed else None
 
 
-def _due_times(job: Job, row: PeriodicJob, now: datetime) -> list[datetime]:
+def _due_times(job: ScheduledJob, row: PeriodicJob, now: datetime) -> list[datetime]:
     """The due times to process, oldest first, at most the newest `MAX_MISSED`."""
     if not job.catches_up or row.last_done_at is None:
         return [now]
@@ -233,7 +233,12 @@ def _held(row: PeriodicJob) -> Any:
 
 
 def _end(
-    job: Job, row: PeriodicJob, now: datetime, status: Status, lines: list[str], error: str = ""
+    job: ScheduledJob,
+    row: PeriodicJob,
+    now: datetime,
+    status: Status,
+    lines: list[str],
+    error: str = "",
 ) -> None:
     next_run_at = job.schedule.after(now)
     if status == Status.FAILED:

@@ -27,7 +27,7 @@ from experiments.storage.transactions import run_transaction
 
 log = logging.getLogger("switchyard.tasks")
 
-Status = BackgroundTask.Status
+Status = BackgroundTask.TaskStatus
 
 TASKS: dict[str, str] = {}
 """Dotted path of the function behind each name. `experiments.apps` fills it."""

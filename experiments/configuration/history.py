@@ -32,7 +32,7 @@ LONGEST = 80
 MANY = 6
 
 
-class Place(NamedTuple):
+class ValuePlace(NamedTuple):
     """The position of a value in a document. An added or removed row has no field."""
 
     section: str
@@ -66,16 +66,20 @@ class Happened(NamedTuple):
     changes: tuple[ReadableChange, ...]
 
 
-def place_of(path: str) -> Place:
+def place_of(path: str) -> ValuePlace:
     """Splits the path of a change. Names of models contain dots, so their fields are listed."""
     section, _, rest = path.partition(".")
     if section == "settings":
-        return Place(section, "", rest)
+        return ValuePlace(section, "", rest)
     if section == "models":
         name, _, field = rest.rpartition(".")
-        return Place(section, name, field) if field in MODEL_KEYS else Place(section, rest, "")
+        return (
+            ValuePlace(section, name, field)
+            if field in MODEL_KEYS
+            else ValuePlace(section, rest, "")
+        )
     name, _, field = rest.partition(".")
-    return Place(section, name, field)
+    return ValuePlace(section, name, field)
 
 
 def readable(changes: Iterable[Change]) -> tuple[ReadableChange, ...]:

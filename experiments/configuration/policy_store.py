@@ -13,7 +13,7 @@ from django.db.models import Max
 
 from experiments.configuration.shapes import Document
 from experiments.core import policy as core
-from experiments.core.aliases import ModelAlias, by_precedence
+from experiments.core.aliases import PolicyAlias, by_precedence
 from experiments.core.catalog import Model, ModelCapabilities, ModelMetrics
 from experiments.core.detection import DomainConfig
 from experiments.core.endpoints import Endpoint, Protocol, Upstream, upstream_name
@@ -21,7 +21,7 @@ from experiments.core.money import Price
 from experiments.core.parameters import (
     DROPPED_FOR_ENDPOINT,
     Action,
-    ParameterRule,
+    PolicyRule,
     in_order,
     selective,
 )
@@ -167,7 +167,7 @@ def build_policy(number: int, document: Document) -> core.Policy:
         default_pair=core.RoutingPolicy(strong=routing["strong_model"], weak=routing["weak_model"]),
         baseline=routing["baseline"],
         aliases=by_precedence(
-            ModelAlias(name, alias["pattern"], alias["target"], frozenset(alias["keys"]))
+            PolicyAlias(name, alias["pattern"], alias["target"], frozenset(alias["keys"]))
             for name, alias in document.get("aliases", {}).items()
         ),
         upstreams={
@@ -204,14 +204,12 @@ def _endpoint(name: str, endpoint: Document) -> Endpoint:
     return from_document(Endpoint, endpoint, name=name, protocol=Protocol(endpoint["protocol"]))
 
 
-def _upstream(
-    name: str, model: Document, endpoint: Endpoint, rules: list[ParameterRule]
-) -> Upstream:
+def _upstream(name: str, model: Document, endpoint: Endpoint, rules: list[PolicyRule]) -> Upstream:
     provider = model["provider"]
     called = upstream_name(name, provider, model["upstream_name"], endpoint.protocol)
     names = (name, name.partition("/")[2] or name, called)
     own = [
-        ParameterRule(DROPPED_FOR_ENDPOINT, parameter, Action.DROP)
+        PolicyRule(DROPPED_FOR_ENDPOINT, parameter, Action.DROP)
         for parameter in endpoint.dropped_parameters
     ]
     own += [rule for rule in rules if rule.matches(provider, names)]
@@ -219,8 +217,8 @@ def _upstream(
     return Upstream(endpoint, called, ordered, selective(ordered), model["max_output_tokens"])
 
 
-def _parameter_rule(name: str, rule: Document) -> ParameterRule:
-    return from_document(ParameterRule, rule, name=name, action=Action(rule["action"]))
+def _parameter_rule(name: str, rule: Document) -> PolicyRule:
+    return from_document(PolicyRule, rule, name=name, action=Action(rule["action"]))
 
 
 def _share(percentage: str) -> int:
@@ -240,9 +238,9 @@ def _flag(key: str, flag: Document) -> core.FlagRule:
 
 def _domain(
     name: str, domain: Document, flag: core.FlagRule, switches: core.Switches
-) -> core.Domain:
+) -> core.PolicyDomain:
     return from_document(
-        core.Domain,
+        core.PolicyDomain,
         domain,
         config=from_document(DomainConfig, domain, name=name),
         flag=flag,
@@ -269,20 +267,20 @@ def _domain_policy(domain: Document, switches: core.Switches) -> core.RoutingPol
 
 
 def routing_policy(policy: Document) -> core.RoutingPolicy:
-    steps = tuple(core.Step(**step) for step in policy.get("between", ()))
+    steps = tuple(core.ModelStep(**step) for step in policy.get("between", ()))
     return from_document(
         core.RoutingPolicy, policy, method=core.Method(policy["method"]), steps=steps
     )
 
 
-def _experiment(key: str, experiment: Document) -> core.Experiment:
+def _experiment(key: str, experiment: Document) -> core.PolicyExperiment:
     name = experiment["namespace"]
     return from_document(
-        core.Experiment,
+        core.PolicyExperiment,
         experiment,
         key=key,
         arms=tuple(
-            from_document(core.Arm, arm, policy=routing_policy(arm["policy"]))
+            from_document(core.PolicyArm, arm, policy=routing_policy(arm["policy"]))
             for arm in experiment["arms"]
         ),
         namespace=core.Namespace(name, experiment["namespace_start"], experiment["namespace_end"])
@@ -292,8 +290,8 @@ def _experiment(key: str, experiment: Document) -> core.Experiment:
     )
 
 
-def _rollout(key: str, rollout: Document) -> core.Rollout:
-    return core.Rollout(
+def _rollout(key: str, rollout: Document) -> core.PolicyRollout:
+    return core.PolicyRollout(
         key,
         rollout["flag"],
         _share(rollout["percentage"]),
@@ -308,9 +306,9 @@ def _slow_ms(rollout: Document) -> float | None:
     return next((one["limit"] for one in guards if one["metric"] == core.P95_LATENCY), None)
 
 
-def _router(name: str, router: Document) -> core.Router:
+def _router(name: str, router: Document) -> core.PolicyRouter:
     return from_document(
-        core.Router,
+        core.PolicyRouter,
         router,
         name=name,
         local=router["kind"] in LOCAL_KINDS,

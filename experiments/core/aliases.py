@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 
 @dataclass(frozen=True, slots=True)
-class ModelAlias:
+class PolicyAlias:
     """`pattern` is a name such as `gpt-4o`, or has `*` for any characters. `target` is what it
     stands for: `router-auto`, a domain, a router or a model. `keys` are the names of the API keys
     that it is for; empty means all."""
@@ -24,13 +24,13 @@ class ModelAlias:
         return "*" in self.pattern
 
 
-def by_precedence(aliases: Iterable[ModelAlias]) -> tuple[ModelAlias, ...]:
+def by_precedence(aliases: Iterable[PolicyAlias]) -> tuple[PolicyAlias, ...]:
     """The first that applies counts: those of a key before those of all, names before patterns,
     long patterns before short ones."""
     return tuple(sorted(aliases, key=lambda a: (not a.keys, a.is_pattern, -len(a.pattern), a.name)))
 
 
-def alias_of(aliases: Iterable[ModelAlias], name: str, key: str) -> ModelAlias | None:
+def alias_of(aliases: Iterable[PolicyAlias], name: str, key: str) -> PolicyAlias | None:
     """What the name stands for with this key. `aliases` are `by_precedence`."""
     for alias in aliases:
         is_same = alias.pattern == name

@@ -13,7 +13,14 @@ from experiments.core.bucketing import (
     namespace_index,
     share_between,
 )
-from experiments.core.policy import Arm, Experiment, FlagRule, Holdout, Policy, Rollout
+from experiments.core.policy import (
+    FlagRule,
+    Holdout,
+    Policy,
+    PolicyArm,
+    PolicyExperiment,
+    PolicyRollout,
+)
 
 
 class Buckets(Protocol):
@@ -85,8 +92,8 @@ class FlagState(NamedTuple):
 class Assignment(NamedTuple):
     """The arm that decides. `counted` is false if the unit was listed or forced."""
 
-    experiment: Experiment
-    arm: Arm
+    experiment: PolicyExperiment
+    arm: PolicyArm
     counted: bool
 
 
@@ -128,7 +135,7 @@ def in_holdout(holdout: Holdout, unit: Unit) -> bool:
     return holdout.share > 0 and unit.buckets.index(holdout.seed) < holdout.share
 
 
-def experiments_of(policy: Policy, domain: str) -> list[Experiment]:
+def experiments_of(policy: Policy, domain: str) -> list[PolicyExperiment]:
     """The experiments that may include a decision of this domain, the domain's own first."""
     if not policy.switches.ab_testing:
         return []
@@ -160,7 +167,7 @@ def force(policy: Policy, domain: str, arm_name: str) -> Assignment | None:
     return None
 
 
-def rollout_arm(rollout: Rollout, flag: FlagRule, unit: Unit) -> str | None:
+def rollout_arm(rollout: PolicyRollout, flag: FlagRule, unit: Unit) -> str | None:
     """`treated`, `control` or None for units between the two.
 
     A rollout without phases compares all its steps together, so at most the lower half may be
@@ -174,13 +181,13 @@ def rollout_arm(rollout: Rollout, flag: FlagRule, unit: Unit) -> str | None:
     return "control" if index >= BUCKETS - rollout.control_share else None
 
 
-def arm_probabilities(policy: Policy, domain: str) -> list[tuple[Arm | None, float]]:
+def arm_probabilities(policy: Policy, domain: str) -> list[tuple[PolicyArm | None, float]]:
     """P(arm) for each arm of this domain's experiments, and last P(no experiment).
 
     Experiments that may include the same decision have disjoint slots (checked when one starts), so
     their probabilities add up.
     """
-    shares: list[tuple[Arm | None, float]] = []
+    shares: list[tuple[PolicyArm | None, float]] = []
     for experiment in experiments_of(policy, domain):
         slot = experiment.namespace
         width = share_between(slot.start, slot.end, NAMESPACE_SLOTS) if slot else 1.0
@@ -190,6 +197,6 @@ def arm_probabilities(policy: Policy, domain: str) -> list[tuple[Arm | None, flo
     return [*shares, (None, max(0.0, outside))]
 
 
-def _in_slot(experiment: Experiment, buckets: Buckets) -> bool:
+def _in_slot(experiment: PolicyExperiment, buckets: Buckets) -> bool:
     slot = experiment.namespace
     return slot is None or in_slot(buckets.namespace(slot.name), slot.start, slot.end)

@@ -5,7 +5,7 @@ by the most cautious of them: that whose flag routes the least, then that whose 
 """
 
 from experiments.core.assignment import Unit, flag_probability
-from experiments.core.policy import Domain, Method, Policy
+from experiments.core.policy import Method, Policy, PolicyDomain
 from experiments.core.values import DecisionInputs
 
 # Of detections at or above it, 95 in 100 are right (docs/domains-detector.md).
@@ -13,8 +13,8 @@ CONFIDENT = 0.8
 
 
 def cautious_domain(
-    policy: Policy, situation: DecisionInputs, detected: Domain, confidence: float
-) -> Domain | None:
+    policy: Policy, situation: DecisionInputs, detected: PolicyDomain, confidence: float
+) -> PolicyDomain | None:
     """The candidate domain that is more cautious than the detected one, or None.
 
     None, too, where the language is known, the detection is confident, or the caller named the
@@ -30,20 +30,20 @@ def cautious_domain(
     return most if bolder else None
 
 
-def _order(policy: Policy, unit: Unit, domain: Domain) -> tuple[float, float, int, float]:
+def _order(policy: Policy, unit: Unit, domain: PolicyDomain) -> tuple[float, float, int, float]:
     """Among equally bold domains, the one that asks most of a model."""
     config = domain.config
     certifications = len(config.required_certifications)
     return (*_boldness(policy, unit, domain), -certifications, -config.min_accuracy_score)
 
 
-def _boldness(policy: Policy, unit: Unit, domain: Domain) -> tuple[float, float]:
+def _boldness(policy: Policy, unit: Unit, domain: PolicyDomain) -> tuple[float, float]:
     """P(the flag lets this unit be routed), and how far the policy lets the weak model answer."""
     routed = flag_probability(domain.flag, unit)
     return routed, _weak_reach(domain) if routed else 0.0
 
 
-def _weak_reach(domain: Domain) -> float:
+def _weak_reach(domain: PolicyDomain) -> float:
     """0 where the weak model never answers, 2 for always. Where a router decides, the threshold or,
     where that follows a target, the weak model's share."""
     wanted, method = domain.policy, domain.policy.method

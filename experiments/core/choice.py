@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from experiments.core.assignment import arm_probabilities, flag_probability
 from experiments.core.bucketing import BUCKETS, bucket_index
-from experiments.core.policy import Domain, Method, Policy, RoutingPolicy
+from experiments.core.policy import Method, Policy, PolicyDomain, RoutingPolicy
 from experiments.core.selection import NoEligibleModelsError
 from experiments.core.values import (
     Choice,
@@ -34,7 +34,7 @@ ScoreRouter = Callable[[str], Score | Failure]
 DRAWN_AT_THRESHOLD = "drawn_at_threshold"
 
 
-class Scorer:
+class RouterCalls:
     """Calls each router at most once. A score outside [0, 1] becomes a failure."""
 
     def __init__(self, policy: Policy, score: ScoreRouter) -> None:
@@ -75,10 +75,10 @@ class Chooser:
     router."""
 
     policy: Policy
-    domain: Domain
+    domain: PolicyDomain
     situation: DecisionInputs
-    scorer: Scorer
-    detected: Domain | None = None
+    scorer: RouterCalls
+    detected: PolicyDomain | None = None
     tables: dict[str, int] = field(default_factory=dict)
 
     def choose(self, wanted: RoutingPolicy) -> Choice:
@@ -218,7 +218,7 @@ class Chooser:
         return name in self.policy.permitted(self.domain, situation.criteria, situation.unavailable)
 
 
-def pair_of(policy: Policy, domain: Domain, wanted: RoutingPolicy) -> Pair | None:
+def pair_of(policy: Policy, domain: PolicyDomain, wanted: RoutingPolicy) -> Pair | None:
     """The pair that a decision is compared with: the policy's, the domain's, or the default."""
     for candidate in (wanted, domain.policy, policy.default_pair):
         if candidate.strong and candidate.weak:

@@ -22,38 +22,47 @@ from experiments.core.caution import cautious_domain
 from experiments.core.choice import (
     DOMAIN_SELECTOR,
     Chooser,
-    Scorer,
+    RouterCalls,
     ScoreRouter,
     explored_buckets,
     pair_of,
     propensity,
 )
 from experiments.core.costs import estimate
-from experiments.core.policy import Domain, Method, Policy, RoutingPolicy
+from experiments.core.policy import Method, Policy, PolicyDomain, RoutingPolicy
 from experiments.core.selection import GENERAL
 from experiments.core.values import (
     Choice,
-    Decision,
     DecisionInputs,
     Failure,
     Fallback,
     Pair,
+    PromptDecision,
     Propensity,
     RequestedTarget,
     Score,
 )
 
-__all__ = ["Choice", "Decision", "DecisionInputs", "Failure", "Fallback", "Pair", "Score", "decide"]
+__all__ = [
+    "Choice",
+    "DecisionInputs",
+    "Failure",
+    "Fallback",
+    "Pair",
+    "PromptDecision",
+    "Score",
+    "decide",
+]
 
 
-def decide(policy: Policy, situation: DecisionInputs, score: ScoreRouter) -> Decision:
+def decide(policy: Policy, situation: DecisionInputs, score: ScoreRouter) -> PromptDecision:
     """Which model answers, and why. Calls `score` at most once per router.
 
     Raises NoEligibleModelsError if no model can answer.
     """
     unit = situation.unit
     domain, confidence = detected_domain(policy, situation)
-    scorer = Scorer(policy, score)
+    scorer = RouterCalls(policy, score)
     if flag_probability(policy.master, unit) > 0:  # the kill switch is not active
         scorer.score_local_routers(domain.name)
     cautious = cautious_domain(policy, situation, domain, confidence)
@@ -75,7 +84,7 @@ def decide(policy: Policy, situation: DecisionInputs, score: ScoreRouter) -> Dec
     pair = choice.pair or (None if direct else pair_of(policy, deciding, wanted))
     chances = _propensity(chooser, wanted, intended)
 
-    return Decision(
+    return PromptDecision(
         id=situation.decision_id,
         revision=policy.revision,
         domain=domain,
@@ -104,7 +113,7 @@ def decide(policy: Policy, situation: DecisionInputs, score: ScoreRouter) -> Dec
     )
 
 
-def detected_domain(policy: Policy, situation: DecisionInputs) -> tuple[Domain, float]:
+def detected_domain(policy: Policy, situation: DecisionInputs) -> tuple[PolicyDomain, float]:
     """The override, else the best candidate that reaches its domain's minimum, else general."""
     if situation.domain_override is not None:
         return policy.domains[situation.domain_override], 1.0
@@ -133,7 +142,7 @@ def _refusal(policy: Policy, situation: DecisionInputs, flags: tuple[FlagState, 
 
 
 def _assignment(
-    policy: Policy, domain: Domain, situation: DecisionInputs, cautious: Domain | None
+    policy: Policy, domain: PolicyDomain, situation: DecisionInputs, cautious: PolicyDomain | None
 ) -> Assignment | None:
     """Experiments leave out prompts that a more cautious domain than their own decides."""
     if situation.asked:
@@ -148,7 +157,7 @@ def _assignment(
 
 
 def _cohort(
-    policy: Policy, domain: Domain, situation: DecisionInputs, flags: tuple[FlagState, ...]
+    policy: Policy, domain: PolicyDomain, situation: DecisionInputs, flags: tuple[FlagState, ...]
 ) -> Cohort | None:
     """The group of a guarded rollout. None for units that are listed, forced or held out, and for
     units that the other flag excludes from routing regardless of this one."""
@@ -176,7 +185,7 @@ def _is_audited(assignment: Assignment | None, decision_id: str) -> bool:
 
 def _wanted(
     policy: Policy,
-    domain: Domain,
+    domain: PolicyDomain,
     situation: DecisionInputs,
     refusal: str | None,
     assignment: Assignment | None,
@@ -188,7 +197,7 @@ def _wanted(
     return assignment.arm.policy if assignment else domain.policy
 
 
-def _asked_policy(policy: Policy, domain: Domain, asked: RequestedTarget) -> RoutingPolicy:
+def _asked_policy(policy: Policy, domain: PolicyDomain, asked: RequestedTarget) -> RoutingPolicy:
     """The policy that the caller named, with the domain's pair."""
     if asked.model:
         return RoutingPolicy(Method.DIRECT, strong=asked.model)
@@ -226,6 +235,6 @@ def _propensity(chooser: Chooser, wanted: RoutingPolicy, intended: str) -> Prope
     return propensity(chooser, wanted, wanted.epsilon, intended)
 
 
-def _is_listed(policy: Policy, domain: Domain, situation: DecisionInputs) -> bool:
+def _is_listed(policy: Policy, domain: PolicyDomain, situation: DecisionInputs) -> bool:
     unit = situation.unit
     return is_listed(policy.master, unit) or is_listed(domain.flag, unit)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from experiments.core.catalog import EMBEDDING
 from experiments.core.endpoints import ApiFormat
-from experiments.core.parameters import PARTS, Action, ParameterRule, objections
+from experiments.core.parameters import PARTS, Action, PolicyRule, objections
 from experiments.core.policy import Policy
 from experiments.core.selection import NoEligibleModelsError
 from experiments.core.values import Pair
@@ -19,7 +19,7 @@ REFUSES = "refuses_"
 AVOIDED = "does_without_"
 CANNOT_CARRY = "cannot_carry_"
 
-Learned = Mapping[str, Sequence[ParameterRule]]
+Learned = Mapping[str, Sequence[PolicyRule]]
 
 
 class Requirements(NamedTuple):

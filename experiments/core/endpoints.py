@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from experiments.core.parameters import ParameterRule
+from experiments.core.parameters import PolicyRule
 
 
 class Protocol(StrEnum):
@@ -64,8 +64,8 @@ class Upstream:
 
     endpoint: Endpoint
     name: str
-    rules: tuple[ParameterRule, ...] = ()
-    selective: tuple[ParameterRule, ...] = ()
+    rules: tuple[PolicyRule, ...] = ()
+    selective: tuple[PolicyRule, ...] = ()
     output_limit: int | None = None
 
     def speaks(self, api_format: ApiFormat) -> bool:

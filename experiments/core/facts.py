@@ -9,7 +9,7 @@ from experiments.core.detection import Candidate
 from experiments.core.values import Failure, Fallback, Score
 
 
-class Rating(NamedTuple):
+class ShownRating(NamedTuple):
     metric: str
     value: float
     source: str
@@ -70,7 +70,7 @@ class DecisionView:
     cost_baseline: int | None
     fallbacks: Sequence[Fallback]
     report: Report | None
-    ratings: Sequence[Rating]
+    ratings: Sequence[ShownRating]
     cautious: str = ""
     tables: Mapping[str, int] = field(default_factory=dict)
 

@@ -37,7 +37,7 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ParameterRule:
+class PolicyRule:
     """One difference of the models it matches. An empty `provider` matches any provider.
 
     `model_patterns` are such as `gpt-5*`, or `!gpt-5*` to exclude models; an empty list is all.
@@ -79,17 +79,17 @@ class ParameterRule:
         return not _is_among(value, self.except_values)
 
 
-def in_order(rules: Iterable[ParameterRule]) -> tuple[ParameterRule, ...]:
+def in_order(rules: Iterable[PolicyRule]) -> tuple[PolicyRule, ...]:
     """Renames come first, limits last: a renamed parameter gets the limit of its new name."""
     return tuple(sorted(rules, key=lambda rule: (_ORDER.index(rule.action), rule.name)))
 
 
-def selective(rules: Iterable[ParameterRule]) -> tuple[ParameterRule, ...]:
+def selective(rules: Iterable[PolicyRule]) -> tuple[PolicyRule, ...]:
     """The rules that rule out a model for some calls."""
     return tuple(rule for rule in rules if rule.action in (Action.AVOID, Action.REFUSE))
 
 
-class Change(NamedTuple):
+class ParameterChange(NamedTuple):
     """One change to a call for a model: `detail` describes it, `rule` names its rule."""
 
     parameter: str
@@ -99,20 +99,20 @@ class Change(NamedTuple):
 
 
 def adapted(
-    body: Mapping[str, Any], rules: Sequence[ParameterRule], output_limit: int | None = None
-) -> tuple[dict[str, Any], tuple[Change, ...]]:
+    body: Mapping[str, Any], rules: Sequence[PolicyRule], output_limit: int | None = None
+) -> tuple[dict[str, Any], tuple[ParameterChange, ...]]:
     """The call as sent to a model with these rules (`in_order`), and the changes."""
     sent, changes = dict(body), []
     for rule in rules:
         if rule.parameter in sent and rule.applies_to(sent):
             detail = _APPLY[rule.action](rule, sent, output_limit)
             if detail:
-                changes.append(Change(rule.parameter, str(rule.action), detail, rule.name))
+                changes.append(ParameterChange(rule.parameter, str(rule.action), detail, rule.name))
     return sent, tuple(changes)
 
 
 def objections(
-    body: Mapping[str, Any], capabilities: Iterable[str], rules: Iterable[ParameterRule]
+    body: Mapping[str, Any], capabilities: Iterable[str], rules: Iterable[PolicyRule]
 ) -> dict[Action, str]:
     """The parameters for which a model with these rules is avoided or refused."""
     found: dict[Action, str] = {}
@@ -146,12 +146,12 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _drop(rule: ParameterRule, sent: dict[str, Any], _: int | None) -> str:
+def _drop(rule: PolicyRule, sent: dict[str, Any], _: int | None) -> str:
     del sent[rule.parameter]
     return "left out"
 
 
-def _rename(rule: ParameterRule, sent: dict[str, Any], _: int | None) -> str:
+def _rename(rule: PolicyRule, sent: dict[str, Any], _: int | None) -> str:
     value = sent.pop(rule.parameter)
     if sent.get(rule.replacement) is not None:
         return f"left out, since {rule.replacement} was sent too"
@@ -159,7 +159,7 @@ def _rename(rule: ParameterRule, sent: dict[str, Any], _: int | None) -> str:
     return f"sent as {rule.replacement}"
 
 
-def _replace(rule: ParameterRule, sent: dict[str, Any], _: int | None) -> str:
+def _replace(rule: PolicyRule, sent: dict[str, Any], _: int | None) -> str:
     before = value_text(sent[rule.parameter])
     try:
         sent[rule.parameter] = json.loads(rule.replacement)
@@ -168,7 +168,7 @@ def _replace(rule: ParameterRule, sent: dict[str, Any], _: int | None) -> str:
     return f"{before[:40]} sent as {rule.replacement}"
 
 
-def _clamp(rule: ParameterRule, sent: dict[str, Any], output_limit: int | None) -> str:
+def _clamp(rule: PolicyRule, sent: dict[str, Any], output_limit: int | None) -> str:
     value = sent[rule.parameter]
     has_own = rule.minimum is not None or rule.maximum is not None
     most = rule.maximum if has_own else output_limit
@@ -188,7 +188,7 @@ def _clamp(rule: ParameterRule, sent: dict[str, Any], output_limit: int | None) 
     return f"{value} lowered to {bound:g}" if bound < value else f"{value} raised to {bound:g}"
 
 
-def _nothing(rule: ParameterRule, sent: dict[str, Any], _: int | None) -> str:
+def _nothing(rule: PolicyRule, sent: dict[str, Any], _: int | None) -> str:
     return ""
 
 

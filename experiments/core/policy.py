@@ -11,7 +11,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, TypeVar
 
-from experiments.core.aliases import ModelAlias
+from experiments.core.aliases import PolicyAlias
 from experiments.core.bucketing import arm_ranges
 from experiments.core.catalog import Model, ModelCost
 from experiments.core.detection import DomainConfig
@@ -46,7 +46,7 @@ class Method(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ModelStep:
     """A model between the weak and the strong one. It gets prompts with at least this score."""
 
     model: str
@@ -70,7 +70,7 @@ class RoutingPolicy:
     strong: str | None = None
     weak: str | None = None
     epsilon: float = 0.0
-    steps: tuple[Step, ...] = ()
+    steps: tuple[ModelStep, ...] = ()
     target_share: float | None = None
 
     @property
@@ -117,7 +117,7 @@ class Holdout:
 
 
 @dataclass(frozen=True, slots=True)
-class Domain:
+class PolicyDomain:
     """A subject: how it is recognized and how its prompts are routed. `learning_budget` is in
     nano-dollars per UTC day; None: only the budget of all domains counts."""
 
@@ -137,7 +137,7 @@ class Domain:
 
 
 @dataclass(frozen=True, slots=True)
-class Router:
+class PolicyRouter:
     """A configured router. `checkpoint` is the sha256 of its weights, if it has any. With `domain`
     it scores only prompts of that domain, and others where a policy asks for them."""
 
@@ -160,7 +160,7 @@ class Namespace:
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
+class PolicyArm:
     name: str
     policy: RoutingPolicy
     weight: float
@@ -168,7 +168,7 @@ class Arm:
 
 
 @dataclass(frozen=True, slots=True)
-class Experiment:
+class PolicyExperiment:
     """A running experiment. `domain` None means all domains; `coverage` lies in [0, 1].
 
     `by_request` makes each decision its own unit, regardless of the user.
@@ -177,7 +177,7 @@ class Experiment:
     key: str
     phase: int
     seed: str
-    arms: tuple[Arm, ...]
+    arms: tuple[PolicyArm, ...]
     coverage: float = 1.0
     domain: str | None = None
     namespace: Namespace | None = None
@@ -193,7 +193,7 @@ P95_LATENCY = "p95_latency"
 
 
 @dataclass(frozen=True, slots=True)
-class Rollout:
+class PolicyRollout:
     """A guarded rollout of a flag: treated units have the lowest buckets, controls the highest.
 
     Both shares are in hundredths of a percent, counted in bucket indexes of the flag's own seed.
@@ -235,12 +235,12 @@ class Policy:
 
     revision: int
     master: FlagRule
-    domains: Mapping[str, Domain]
+    domains: Mapping[str, PolicyDomain]
     models: Mapping[str, Model]
     prices: Mapping[str, tuple[Price, ...]]
-    routers: Mapping[str, Router] = field(default_factory=dict)
-    experiments: tuple[Experiment, ...] = ()
-    rollouts: tuple[Rollout, ...] = ()
+    routers: Mapping[str, PolicyRouter] = field(default_factory=dict)
+    experiments: tuple[PolicyExperiment, ...] = ()
+    rollouts: tuple[PolicyRollout, ...] = ()
     holdout: Holdout = Holdout()
     exploration_seed: str = "exploration"
     tie_seed: str = "ties"
@@ -250,7 +250,7 @@ class Policy:
     default_pair: RoutingPolicy = RoutingPolicy()
     baseline: str = Method.ALWAYS_STRONG
     upstreams: Mapping[str, Upstream] = field(default_factory=dict)
-    aliases: tuple[ModelAlias, ...] = ()
+    aliases: tuple[PolicyAlias, ...] = ()
 
     @cached_property
     def _remembered(self) -> dict[tuple[object, ...], Any]:
@@ -276,7 +276,7 @@ class Policy:
 
     def select(
         self,
-        domain: Domain,
+        domain: PolicyDomain,
         criteria: ModelSelectionCriteria | None,
         unavailable: frozenset[str],
         day: date | None = None,
@@ -301,7 +301,10 @@ class Policy:
         ]
 
     def permitted(
-        self, domain: Domain, criteria: ModelSelectionCriteria | None, unavailable: frozenset[str]
+        self,
+        domain: PolicyDomain,
+        criteria: ModelSelectionCriteria | None,
+        unavailable: frozenset[str],
     ) -> frozenset[str]:
         """The models that may answer in this domain: available, not excluded, certified."""
 
@@ -318,7 +321,7 @@ class Policy:
         self,
         question: str,
         find: Callable[[ModelSelectionCriteria], Answer],
-        domain: Domain,
+        domain: PolicyDomain,
         criteria: ModelSelectionCriteria | None,
         unavailable: frozenset[str],
     ) -> Answer:

@@ -5,7 +5,7 @@ The gateway learns further ones when a provider refuses them.
 
 from typing import Any
 
-from experiments.core.parameters import LIMITS, Action, ParameterRule
+from experiments.core.parameters import LIMITS, Action, PolicyRule
 
 _DROP, _RENAME, _CLAMP = Action.DROP, Action.RENAME, Action.CLAMP
 _REPLACE, _AVOID, _REFUSE = Action.REPLACE, Action.AVOID, Action.REFUSE
@@ -15,9 +15,9 @@ _OFF = ("0", "false")
 _O_SERIES = ("o1*", "o3*", "o4*")
 
 
-def _rule(family: str, parameter: str, action: Action, **values: Any) -> ParameterRule:
+def _rule(family: str, parameter: str, action: Action, **values: Any) -> PolicyRule:
     name = f"{family}-{parameter.replace('_', '-')}"
-    return ParameterRule(name=name, parameter=parameter, action=action, **values)
+    return PolicyRule(name=name, parameter=parameter, action=action, **values)
 
 
 # Reasoning models: no sampling parameters, and a limit that includes the reasoning tokens.
@@ -107,7 +107,7 @@ _OTHERS = (
     *(_rule("groq", name, _AVOID, except_values=_OFF, **_GROQ) for name in _LOGPROBS),
 )
 
-SEEDED_PARAMETER_RULES: tuple[ParameterRule, ...] = (
+SEEDED_PARAMETER_RULES: tuple[PolicyRule, ...] = (
     *_OPENAI,
     *_ANTHROPIC,
     *_GOOGLE,

@@ -9,7 +9,7 @@ from experiments.core.assignment import Assignment, Cohort, FlagState, Unit
 from experiments.core.bucketing import BUCKETS
 from experiments.core.detection import Candidate
 from experiments.core.money import Price
-from experiments.core.policy import Domain, Method, RoutingPolicy
+from experiments.core.policy import Method, PolicyDomain, RoutingPolicy
 from experiments.core.selection import ModelSelectionCriteria
 
 
@@ -182,7 +182,7 @@ class DecisionInputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class PromptDecision:
     """The decision for one prompt, and everything that explains it.
 
     `cohort` is its group in a guarded rollout. The ratings of `audited` decisions are the quality
@@ -194,7 +194,7 @@ class Decision:
 
     id: str
     revision: int
-    domain: Domain
+    domain: PolicyDomain
     confidence: float
     candidates: tuple[Candidate, ...]
     overridden: bool
@@ -215,7 +215,7 @@ class Decision:
     sticky: bool
     listed: bool
     forced: bool
-    cautious: Domain | None = None
+    cautious: PolicyDomain | None = None
     tables: Mapping[str, int] = field(default_factory=dict)
 
     @property

@@ -5,7 +5,7 @@ from typing import NamedTuple
 REASON_LENGTH = 500
 
 
-class Action(NamedTuple):
+class PageAction(NamedTuple):
     """One button. `consequence` and `lines` are shown before the confirmation; `arms` are the arms
     to choose from."""
 

@@ -16,7 +16,7 @@ from experiments.configuration.experiment_locks import LockedError
 from experiments.configuration.policy_store import store
 from experiments.core.policy import Policy
 from experiments.core.text import storable
-from experiments.dashboards.actions import Action
+from experiments.dashboards.actions import PageAction
 from experiments.dashboards.calibration_charts import proposal_table, walk_chart
 from experiments.dashboards.filters import Filters
 from experiments.dashboards.lab_filters import More, most_read, reading
@@ -27,7 +27,7 @@ from experiments.lab.actions import LabError, apply_threshold, draft_experiment,
 from experiments.lab.candidates import CannotAskError
 from experiments.lab.decision_log import MOST_ON_A_PAGE
 from experiments.lab.text.calibration import basis, condition, promise, sentence, tail
-from experiments.lab.threshold_proposals import PRODUCTION, Proposal, Wanted, propose
+from experiments.lab.threshold_proposals import PRODUCTION, Proposal, ThresholdGoal, propose
 from experiments.models import Calibration, Domain, OutcomeSet
 from experiments.rollouts.lifecycle import RolloutError
 
@@ -51,7 +51,7 @@ class CalibrationQuery(NamedTuple):
 
     filters: Filters
     domain: str
-    wanted: Wanted
+    wanted: ThresholdGoal
     problems: tuple[str, ...]
     most: int
 
@@ -66,7 +66,7 @@ class CalibrationQuery(NamedTuple):
         chosen = Aim(aim) if aim in AIMS else Aim.QUALITY
         routed = sorted(name for name, one in policy.domains.items() if one.policy.router)
         domain = filters.domain or (routed[0] if routed else "")
-        wanted = Wanted(
+        wanted = ThresholdGoal(
             chosen,
             _number(query, "wanted", USUAL[chosen], problems),
             _number(query, "delta", 0.1, problems),
@@ -167,7 +167,7 @@ def _instead(asked: CalibrationQuery) -> str:
 
 def _steps(
     request: HttpRequest, asked: CalibrationQuery, found: Proposal
-) -> list[tuple[Action, str]]:
+) -> list[tuple[PageAction, str]]:
     """The actions that the reader may take with a proposal."""
     if found.threshold is None:
         return []
@@ -175,10 +175,10 @@ def _steps(
     offered = (
         (
             DRAFT,
-            Action("experiment", "Draft an experiment", _EXPERIMENT.format(named), main=True),
+            PageAction("experiment", "Draft an experiment", _EXPERIMENT.format(named), main=True),
         ),
-        (CHANGE, Action("apply", "Apply", _APPLY.format(found.domain, named))),
-        (ROLL_OUT, Action("rollout", "Plan a guarded rollout", _ROLL_OUT.format(named))),
+        (CHANGE, PageAction("apply", "Apply", _APPLY.format(found.domain, named))),
+        (ROLL_OUT, PageAction("rollout", "Plan a guarded rollout", _ROLL_OUT.format(named))),
     )
     return [
         (action, f"{reverse('dashboards:lab_calibration_act', args=[action.name])}{asked.query}")

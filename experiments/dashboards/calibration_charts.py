@@ -4,7 +4,7 @@ from plotly import graph_objects as go
 
 from experiments import formatting
 from experiments.analysis.routing.calibration import Guarantee
-from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, number, word
+from experiments.dashboards.charts import Cell, Chart, ChartColumn, ChartTable, chart, number, word
 from experiments.dashboards.marks import base_layout, hollow_where, rule
 from experiments.dashboards.palette import GREEN, SeriesStyle
 from experiments.lab.text.calibration import rows
@@ -13,19 +13,19 @@ from experiments.lab.threshold_proposals import Proposal
 STEP = SeriesStyle(GREEN, "circle", "solid")
 
 
-def proposal_table(found: Proposal) -> Table:
+def proposal_table(found: Proposal) -> ChartTable:
     columns = (
-        Column(""),
-        Column("threshold", numeric=True),
-        Column("strong share", "%", numeric=True),
-        Column("cost", "$ per 1,000", numeric=True),
-        Column("quality", numeric=True),
+        ChartColumn(""),
+        ChartColumn("threshold", numeric=True),
+        ChartColumn("strong share", "%", numeric=True),
+        ChartColumn("cost", "$ per 1,000", numeric=True),
+        ChartColumn("quality", numeric=True),
     )
     cells = tuple(
         (word(name), *(Cell(text, numeric=True) for text in numbers))
         for name, *numbers in rows(found)
     )
-    return Table("The proposed threshold compared with today's", columns, cells)
+    return ChartTable("The proposed threshold compared with today's", columns, cells)
 
 
 def walk_chart(found: Proposal) -> Chart:
@@ -70,13 +70,13 @@ def walk_figure(walk: Guarantee) -> go.Figure:
     return figure
 
 
-def _table(walk: Guarantee) -> Table:
+def _table(walk: Guarantee) -> ChartTable:
     columns = (
-        Column("threshold", numeric=True),
-        Column("strong share", "%", numeric=True),
-        Column("quality above the guarantee", numeric=True),
-        Column("p-value", numeric=True),
-        Column("passed"),
+        ChartColumn("threshold", numeric=True),
+        ChartColumn("strong share", "%", numeric=True),
+        ChartColumn("quality above the guarantee", numeric=True),
+        ChartColumn("p-value", numeric=True),
+        ChartColumn("passed"),
     )
     cells = tuple(
         (
@@ -88,4 +88,4 @@ def _table(walk: Guarantee) -> Table:
         )
         for step in walk.steps
     )
-    return Table("Every threshold tested, in order", columns, cells)
+    return ChartTable("Every threshold tested, in order", columns, cells)

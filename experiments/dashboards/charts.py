@@ -10,7 +10,7 @@ from experiments.core.money import usd
 from experiments.dashboards.marks import moment
 
 
-class Column(NamedTuple):
+class ChartColumn(NamedTuple):
     label: str
     unit: str = ""
     numeric: bool = False
@@ -25,9 +25,9 @@ class Cell(NamedTuple):
     numeric: bool = False
 
 
-class Table(NamedTuple):
+class ChartTable(NamedTuple):
     caption: str
-    columns: tuple[Column, ...]
+    columns: tuple[ChartColumn, ...]
     cells: tuple[tuple[Cell, ...], ...]
 
 
@@ -38,7 +38,7 @@ class Chart(NamedTuple):
     title: str
     sentence: str
     figure: dict[str, Any]
-    table: Table | None = None
+    table: ChartTable | None = None
     size: Literal["", "low", "tall"] = ""
 
 
@@ -47,7 +47,7 @@ def chart(
     title: str,
     sentence: str,
     figure: go.Figure,
-    table: Table | None = None,
+    table: ChartTable | None = None,
     size: Literal["", "low", "tall"] = "",
 ) -> Chart:
     return Chart(name, title, sentence, figure.to_plotly_json(), table, size)

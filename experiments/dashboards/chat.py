@@ -16,7 +16,7 @@ from experiments.dashboards.pages import page, show
 from experiments.dashboards.wording import Budget
 from experiments.decisions import explanation
 from experiments.decisions.outcomes import QUALITY, FeedbackOffError, Rating, record_feedback
-from experiments.limits.callable_models import Reach, reach
+from experiments.limits.callable_models import CallableModels, reach
 from experiments.limits.key_usage import spent_today
 from experiments.limits.quotas import limits_of_person, user_account
 from experiments.models import Decision
@@ -33,7 +33,7 @@ def chat(request: HttpRequest) -> HttpResponse:
         policy = store.current()
         found, domains = reach(policy), sorted(policy.domains)
     except NoPolicyError:
-        found, domains = Reach((), ()), []
+        found, domains = CallableModels((), ()), []
     context = {
         "may_chat": request.user.has_perm(PERMISSION),
         "reach": found,

@@ -1,4 +1,4 @@
-"""The filters of `/decisions/`: an address's query as `Wanted`, and back."""
+"""The filters of `/decisions/`: an address's query as `DecisionFilter`, and back."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from experiments.core.money import NANO
 from experiments.core.policy import MASTER_FLAG, Method, domain_flag
 from experiments.core.text import is_storable
 from experiments.dashboards.filters import Filters
-from experiments.decisions.queries import Mark, Wanted
+from experiments.decisions.queries import DecisionFilter, Mark
 from experiments.models import Domain, Experiment, LanguageModel
 
 REASONS = {
@@ -60,10 +60,10 @@ class DecisionFilters:
     cost_to: str
     problems: tuple[str, ...]
 
-    def wanted(self, now: datetime) -> Wanted:
+    def wanted(self, now: datetime) -> DecisionFilter:
         span = self.shared.span(now)
         flag, _, position = self.texts["flag"].partition(":")
-        return Wanted(
+        return DecisionFilter(
             since=span.since,
             until=span.until,
             domain=self.shared.domain,

@@ -33,7 +33,7 @@ SHORT = {
 }
 
 
-class Row(NamedTuple):
+class ListedDecision(NamedTuple):
     """One row of the list."""
 
     decision: Decision
@@ -69,7 +69,7 @@ def _answer(rows: int, filters: decision_filters.DecisionFilters, *, first: bool
     return f"{place} decisions {which} {when}. Open one to see how it was made."
 
 
-def _row(row: Decision) -> Row:
+def _row(row: Decision) -> ListedDecision:
     reason = SHORT.get(row.reason, row.reason.replace("_", " "))
     score = (
         ""
@@ -77,7 +77,7 @@ def _row(row: Decision) -> Row:
         else " ".join(comparison(row.score, row.threshold))
     )
     priced = row.cost is not None and row.cost_baseline is not None
-    return Row(
+    return ListedDecision(
         decision=row,
         score=score,
         why=row.fallback.replace("_", " ") if row.fallback else reason,

@@ -15,7 +15,7 @@ MOST_LABELS = 6
 CLEAR = "rgba(0,0,0,0)"
 
 
-class Change(NamedTuple):
+class RevisionMark(NamedTuple):
     """A revision on the time axis."""
 
     at: datetime
@@ -23,7 +23,7 @@ class Change(NamedTuple):
 
 
 def cost_per_request(
-    rows: Sequence[CostDay], *, baseline: str, changes: Sequence[Change] = ()
+    rows: Sequence[CostDay], *, baseline: str, changes: Sequence[RevisionMark] = ()
 ) -> go.Figure:
     """Cost per 1,000 requests as routed and with the baseline; the space between is the saving."""
     hourly = bool(rows) and isinstance(rows[0].day, datetime)
@@ -61,7 +61,7 @@ def place(day: date) -> str:
     return moment(day) if isinstance(day, datetime) else day.isoformat()
 
 
-def with_changes(figure: go.Figure, changes: Sequence[Change], *, daily: bool) -> go.Figure:
+def with_changes(figure: go.Figure, changes: Sequence[RevisionMark], *, daily: bool) -> go.Figure:
     """A dotted line for each revision that changed the domain; labelled while there is room."""
     figure.update_layout(
         shapes=[
@@ -72,7 +72,7 @@ def with_changes(figure: go.Figure, changes: Sequence[Change], *, daily: bool) -
     return figure
 
 
-def _line(change: Change, daily: bool, labelled: bool) -> dict[str, Any]:
+def _line(change: RevisionMark, daily: bool, labelled: bool) -> dict[str, Any]:
     at = change.at.strftime("%Y-%m-%dT%H:%M:%S") if daily else moment(change.at)
     line: dict[str, Any] = {
         "type": "line",

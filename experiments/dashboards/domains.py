@@ -10,10 +10,10 @@ from experiments.analytics.drift import drift_of
 from experiments.analytics.traffic import DomainTraffic, per_thousand, traffic
 from experiments.configuration.history import changes_between
 from experiments.configuration.policy_store import store
-from experiments.core.policy import Domain as DomainPolicy
 from experiments.core.policy import Policy
+from experiments.core.policy import PolicyDomain as DomainPolicy
 from experiments.dashboards import traffic_charts, wording
-from experiments.dashboards.domain_figures import Change
+from experiments.dashboards.domain_figures import RevisionMark
 from experiments.dashboards.filters import Filters
 from experiments.dashboards.overview import HELD_STATES, domain_rows
 from experiments.dashboards.pages import page, show
@@ -53,7 +53,7 @@ def domain(request: HttpRequest, name: str) -> HttpResponse:
     }
     if found.domains:
         happened = changes_between(span.since, span.until, name)
-        changes = [Change(one.created_at, one.number) for one in happened]
+        changes = [RevisionMark(one.created_at, one.number) for one in happened]
         context |= {
             "traffic": found,
             "one": found.domains[0],

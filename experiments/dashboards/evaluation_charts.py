@@ -6,9 +6,9 @@ from experiments.analysis.ratings import Estimate
 from experiments.analysis.routing.measures import Evaluation
 from experiments.core.money import NANO
 from experiments.dashboards import evaluation_figures
-from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, number, word
+from experiments.dashboards.charts import Cell, Chart, ChartColumn, ChartTable, chart, number, word
 from experiments.formatting import interval, share
-from experiments.lab.evaluations import Comparison, Measured, MultiModelResult, Slice
+from experiments.lab.evaluations import Comparison, MeasuredRouter, MultiModelResult, Slice
 from experiments.lab.text.multi_model import multi_model_lines
 
 UNDEFINED = "undefined"
@@ -30,9 +30,9 @@ def curve(part: Slice) -> Chart:
         else "Up is better, left is cheaper; bands contain 95 % of resamples. Costs are not "
         "recorded, so the axis shows the strong share; the dotted line is a random router."
     )
-    columns = [Column("router"), Column("strong share", "%", numeric=True)]
-    columns += [Column("quality", numeric=True), Column("low", numeric=True)]
-    columns += [Column("high", numeric=True), Column("cost", "$ per 1,000", numeric=True)]
+    columns = [ChartColumn("router"), ChartColumn("strong share", "%", numeric=True)]
+    columns += [ChartColumn("quality", numeric=True), ChartColumn("low", numeric=True)]
+    columns += [ChartColumn("high", numeric=True), ChartColumn("cost", "$ per 1,000", numeric=True)]
     rows = tuple(
         (
             word(one.name),
@@ -47,12 +47,12 @@ def curve(part: Slice) -> Chart:
         for one in part.routers
         for point in one.assessment.curve[::5]
     )
-    table = Table("Quality along the strong share", tuple(columns), rows)
+    table = ChartTable("Quality along the strong share", tuple(columns), rows)
     figure = evaluation_figures.curve(part)
     return chart("curve", "Quality by cost", sentence, figure, table, "tall")
 
 
-def reliability(routers: Sequence[Measured]) -> Chart | None:
+def reliability(routers: Sequence[MeasuredRouter]) -> Chart | None:
     known = [one for one in routers if one.assessment.reliability is not None]
     if not known:
         return None
@@ -79,44 +79,44 @@ def reliability(routers: Sequence[Measured]) -> Chart | None:
         for b in one.assessment.reliability.bins
     )
     heads = ("score", "observed", "low", "high", "prompts")
-    columns = (Column("router"), *(Column(head, numeric=True) for head in heads))
-    table = Table("Scores and observed frequencies", columns, rows)
+    columns = (ChartColumn("router"), *(ChartColumn(head, numeric=True) for head in heads))
+    table = ChartTable("Scores and observed frequencies", columns, rows)
     figure = evaluation_figures.reliability(known)
     return chart("reliability", "Are scores calibrated?", sentence, figure, table)
 
 
-def measures(part: Slice) -> Table:
+def measures(part: Slice) -> ChartTable:
     """Every router's figures, and those of the random router and the oracle."""
-    columns = (Column("router"), *(Column(label, numeric=True) for _, label in MEASURES))
+    columns = (ChartColumn("router"), *(ChartColumn(label, numeric=True) for _, label in MEASURES))
     found = [(one.name, one.assessment) for one in part.routers]
     if part.baselines:
         found += [("random router", part.baselines.random), ("oracle", part.baselines.oracle)]
     rows = tuple((word(name), *_evaluation(of.evaluation)) for name, of in found)
-    return Table(f"Measures on {part.n:,} prompts", columns, rows)
+    return ChartTable(f"Measures on {part.n:,} prompts", columns, rows)
 
 
-def savings(part: Slice) -> Table:
+def savings(part: Slice) -> ChartTable:
     """Each router's saving at equal quality, and its time per prompt."""
     columns = (
-        Column("router"),
-        Column("at the strong model's quality", "% of its cost", numeric=True),
-        Column("at 95 % of it", "% of its cost", numeric=True),
-        Column("against random at 95 %", "% of its cost", numeric=True),
-        Column("strong calls, against random", "% of its calls", numeric=True),
-        Column("PGR at half", numeric=True),
-        Column("per prompt", "ms", numeric=True),
+        ChartColumn("router"),
+        ChartColumn("at the strong model's quality", "% of its cost", numeric=True),
+        ChartColumn("at 95 % of it", "% of its cost", numeric=True),
+        ChartColumn("against random at 95 %", "% of its cost", numeric=True),
+        ChartColumn("strong calls, against random", "% of its calls", numeric=True),
+        ChartColumn("PGR at half", numeric=True),
+        ChartColumn("per prompt", "ms", numeric=True),
     )
     rows = tuple((word(one.name), *_cells(one)) for one in part.routers)
-    return Table("Saved at equal quality", columns, rows)
+    return ChartTable("Saved at equal quality", columns, rows)
 
 
-def multi_model_table(one: MultiModelResult) -> Table:
+def multi_model_table(one: MultiModelResult) -> ChartTable:
     """A policy over several models, each model alone, a random router and the oracle."""
     columns = (
-        Column("policy"),
-        Column("of its prompts", "%", numeric=True),
-        Column("quality", numeric=True),
-        Column("cost", "$ per 1,000", numeric=True),
+        ChartColumn("policy"),
+        ChartColumn("of its prompts", "%", numeric=True),
+        ChartColumn("quality", numeric=True),
+        ChartColumn("cost", "$ per 1,000", numeric=True),
     )
     rows = tuple(
         (
@@ -127,7 +127,7 @@ def multi_model_table(one: MultiModelResult) -> Table:
         )
         for line in multi_model_lines(one)
     )
-    return Table(f"{one.name} compared with each of its models alone", columns, rows)
+    return ChartTable(f"{one.name} compared with each of its models alone", columns, rows)
 
 
 def _within(value: Estimate | None, factor: float) -> Cell:
@@ -137,16 +137,19 @@ def _within(value: Estimate | None, factor: float) -> Cell:
     return Cell(text, exact=repr(value.value * factor), numeric=True)
 
 
-def by_domain(found: Comparison) -> Table | None:
+def by_domain(found: Comparison) -> ChartTable | None:
     """APGR and the strong share that keeps 95 % of the strong model's quality, in each domain."""
     if not found.domains:
         return None
     names = [one.name for one in found.whole.routers]
-    columns = [Column("domain"), Column("prompts", numeric=True)]
-    columns += [Column("strong", "quality", numeric=True), Column("weak", "quality", numeric=True)]
+    columns = [ChartColumn("domain"), ChartColumn("prompts", numeric=True)]
+    columns += [
+        ChartColumn("strong", "quality", numeric=True),
+        ChartColumn("weak", "quality", numeric=True),
+    ]
     for name in names:
-        columns += [Column(f"{name}: APGR", numeric=True)]
-        columns += [Column(f"{name}: share at 95 %", numeric=True)]
+        columns += [ChartColumn(f"{name}: APGR", numeric=True)]
+        columns += [ChartColumn(f"{name}: share at 95 %", numeric=True)]
     rows = []
     for part in found.domains:
         if not part.enough:
@@ -160,10 +163,10 @@ def by_domain(found: Comparison) -> Table | None:
             evaluation = one.assessment.evaluation
             cells += [_measure(evaluation, "apgr"), _measure(evaluation, "strong_share_at_95")]
         rows.append((word(part.domain), number(part.n), *cells))
-    return Table("The same in each domain", tuple(columns), tuple(rows))
+    return ChartTable("The same in each domain", tuple(columns), tuple(rows))
 
 
-def _cells(one: Measured) -> list[Cell]:
+def _cells(one: MeasuredRouter) -> list[Cell]:
     found = one.assessment
     priced = found.curve[0].cost is not None
     gap = found.gap_known
@@ -199,7 +202,7 @@ def _estimate(value: Estimate | None, factor: float, otherwise: str) -> Cell:
     return Cell(text, exact=repr(value.value * factor), numeric=True)
 
 
-def headline(one: Measured) -> str:
+def headline(one: MeasuredRouter) -> str:
     """A router's result in one sentence."""
     found = one.assessment
     if not found.gap_known:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from plotly import graph_objects as go
 
-from experiments.analysis.routing.router_evaluation import Assessment, Point
+from experiments.analysis.routing.router_evaluation import Assessment, SharePoint
 from experiments.core.money import NANO
 from experiments.dashboards.marks import bands, base_layout, whisker
 from experiments.dashboards.palette import (
@@ -17,7 +17,7 @@ from experiments.dashboards.palette import (
     SeriesStyle,
     of_series,
 )
-from experiments.lab.evaluations import Measured, Slice
+from experiments.lab.evaluations import MeasuredRouter, Slice
 
 BY_COST = "cost per 1,000 prompts, $"
 BY_SHARE = "share sent to the strong model, %"
@@ -64,7 +64,7 @@ def _add_plain(figure: go.Figure, found: Assessment, name: str, dash: str, *, pr
     )
 
 
-def _add_router(figure: go.Figure, one: Measured, look: SeriesStyle, *, priced: bool) -> None:
+def _add_router(figure: go.Figure, one: MeasuredRouter, look: SeriesStyle, *, priced: bool) -> None:
     points = one.assessment.curve
     xs = [_x(point, priced=priced) for point in points]
     lows, highs = [point.low for point in points], [point.high for point in points]
@@ -92,11 +92,11 @@ def _add_router(figure: go.Figure, one: Measured, look: SeriesStyle, *, priced: 
         )
 
 
-def _x(point: Point, *, priced: bool) -> float:
+def _x(point: SharePoint, *, priced: bool) -> float:
     return 1000 * (point.cost or 0) / NANO if priced else 100 * point.share
 
 
-def reliability(routers: Sequence[Measured]) -> go.Figure:
+def reliability(routers: Sequence[MeasuredRouter]) -> go.Figure:
     """On the diagonal a score of 0.7 means that the strong model is better in 70 of 100."""
     figure = go.Figure(
         layout=base_layout(

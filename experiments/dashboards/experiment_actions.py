@@ -10,9 +10,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from experiments.analysis.experiment.verdict import Verdict
-from experiments.analysis.experiment.verdict_codes import Outcome
+from experiments.analysis.experiment.verdict_codes import VerdictCode
 from experiments.configuration.experiment_locks import LockedError
-from experiments.dashboards.actions import REASON_LENGTH, Action
+from experiments.dashboards.actions import REASON_LENGTH, PageAction
 from experiments.dashboards.pages import page
 from experiments.experimentation import lifecycle, shipping
 from experiments.experimentation.checklists import Check
@@ -23,16 +23,20 @@ from experiments.models import Experiment
 CHANGE = "experiments.change_experiment"
 Status = Experiment.Status
 
-PAUSE = Action("pause", "Pause", "No units are enrolled until it resumes. Outcomes still count.")
-RESUME = Action("resume", "Resume", "Every unit returns to its arm.", main=True)
-STOP = Action("stop", "Stop", "The experiment ends. It cannot be started again.", needs_reason=True)
-ARCHIVE = Action("archive", "Archive", "The lists hide it. Its results stay at this address.")
-START = Action("start", "Start", "Units are assigned from now on.", main=True)
+PAUSE = PageAction(
+    "pause", "Pause", "No units are enrolled until it resumes. Outcomes still count."
+)
+RESUME = PageAction("resume", "Resume", "Every unit returns to its arm.", main=True)
+STOP = PageAction(
+    "stop", "Stop", "The experiment ends. It cannot be started again.", needs_reason=True
+)
+ARCHIVE = PageAction("archive", "Archive", "The lists hide it. Its results stay at this address.")
+START = PageAction("start", "Start", "Units are assigned from now on.", main=True)
 
 
 def actions_of(
     experiment: Experiment, verdict: Verdict | None, checks: Sequence[Check]
-) -> list[Action]:
+) -> list[PageAction]:
     """The available actions, the most likely first."""
     status = experiment.status
     if status == Status.DRAFT:
@@ -45,24 +49,27 @@ def actions_of(
     if status == Status.STOPPED:
         return [ship, ARCHIVE]
     toggle = PAUSE if status == Status.RUNNING else RESUME
-    if verdict is not None and verdict.outcome is Outcome.SHIP:
+    if verdict is not None and verdict.outcome is VerdictCode.SHIP:
         return [ship, STOP, toggle]
     return [STOP._replace(main=_is_to_stop(verdict)), toggle, ship]
 
 
 def _is_to_stop(verdict: Verdict | None) -> bool:
-    return verdict is not None and verdict.outcome in {Outcome.ROLL_BACK, Outcome.NO_DIFFERENCE}
+    return verdict is not None and verdict.outcome in {
+        VerdictCode.ROLL_BACK,
+        VerdictCode.NO_DIFFERENCE,
+    }
 
 
-def _ship(experiment: Experiment, verdict: Verdict | None) -> Action:
+def _ship(experiment: Experiment, verdict: Verdict | None) -> PageAction:
     """Shown with the verdict, and each arm's changes and predictions."""
     where = experiment.domain or "every domain"
     found = shipping.previews(experiment, timezone.now())
-    ready = verdict is not None and verdict.outcome is Outcome.SHIP
+    ready = verdict is not None and verdict.outcome is VerdictCode.SHIP
     warning = "" if ready else " The verdict is not to ship: give a reason to ship anyway."
     best = verdict.arm if ready and verdict and verdict.arm else ""
     changes = (f"{one.arm}: {change}" for one in found for change in one.changes)
-    return Action(
+    return PageAction(
         "ship",
         f"Ship {best}".strip() if best else "Ship an arm",
         f"Its policy becomes the policy of {where}, and the experiment ends.{warning}",

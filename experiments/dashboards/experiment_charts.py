@@ -3,25 +3,25 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 
-from experiments.analytics.chart_rows import Effect, EstimatePoint
+from experiments.analytics.chart_rows import EffectRow, EstimatePoint
 from experiments.dashboards import experiment_wording as wording
-from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, number, word
+from experiments.dashboards.charts import Cell, Chart, ChartColumn, ChartTable, chart, number, word
 from experiments.dashboards.experiment_figures import effects_forest, estimate_over_time
 from experiments.dashboards.palette import SeriesStyle, of_series
 from experiments.experimentation.effects import DomainEffect, MetricEffect
 from experiments.experimentation.results import Results
 
 EFFECT_COLUMNS = (
-    Column("metric"),
-    Column("arm"),
-    Column("unit"),
-    Column("difference", numeric=True),
-    Column("from", "always-valid", numeric=True),
-    Column("to", "always-valid", numeric=True),
-    Column("change", "%", numeric=True),
-    Column("margin", numeric=True),
-    Column("units", "control", numeric=True),
-    Column("units", "arm", numeric=True),
+    ChartColumn("metric"),
+    ChartColumn("arm"),
+    ChartColumn("unit"),
+    ChartColumn("difference", numeric=True),
+    ChartColumn("from", "always-valid", numeric=True),
+    ChartColumn("to", "always-valid", numeric=True),
+    ChartColumn("change", "%", numeric=True),
+    ChartColumn("margin", numeric=True),
+    ChartColumn("units", "control", numeric=True),
+    ChartColumn("units", "arm", numeric=True),
 )
 
 
@@ -41,7 +41,9 @@ def effects(results: Results) -> Chart | None:
         "Effects",
         wording.effects_sentence(results.effects),
         effects_forest(_grouped(results), looks),
-        Table("Each arm against the control", EFFECT_COLUMNS, tuple(map(_cells, results.effects))),
+        ChartTable(
+            "Each arm against the control", EFFECT_COLUMNS, tuple(map(_cells, results.effects))
+        ),
     )
 
 
@@ -52,37 +54,37 @@ def over_time(results: Results) -> list[Chart]:
     return [one for one in charts if one is not None]
 
 
-def domain_table(results: Results) -> Table | None:
+def domain_table(results: Results) -> ChartTable | None:
     """Exploratory results by domain; None if there is only one domain."""
     if not results.breakdown:
         return None
     columns = (
-        Column("domain"),
-        Column("arm"),
-        Column("metric"),
-        Column("difference", numeric=True),
-        Column("from", "always-valid", numeric=True),
-        Column("to", "always-valid", numeric=True),
-        Column("p", "corrected", numeric=True),
-        Column("units", numeric=True),
+        ChartColumn("domain"),
+        ChartColumn("arm"),
+        ChartColumn("metric"),
+        ChartColumn("difference", numeric=True),
+        ChartColumn("from", "always-valid", numeric=True),
+        ChartColumn("to", "always-valid", numeric=True),
+        ChartColumn("p", "corrected", numeric=True),
+        ChartColumn("units", numeric=True),
     )
     cells = tuple(_domain_cells(one) for one in results.breakdown)
-    return Table("Differences by domain (exploratory)", columns, cells)
+    return ChartTable("Differences by domain (exploratory)", columns, cells)
 
 
 def _treated(results: Results) -> set[str]:
     return {arm.name for arm in results.arms if not arm.is_control}
 
 
-def _grouped(results: Results) -> list[Effect]:
+def _grouped(results: Results) -> list[EffectRow]:
     """By metric as the experiment lists them, and by arm within."""
     metrics = dict.fromkeys(one.metric for one in results.effects)
     return [_effect(one) for metric in metrics for one in results.effects if one.metric == metric]
 
 
-def _effect(one: MetricEffect) -> Effect:
+def _effect(one: MetricEffect) -> EffectRow:
     scale, interval = wording.scale_of(one), one.effect.sequential_interval
-    return Effect(
+    return EffectRow(
         metric=one.label,
         unit=wording.unit_of(one),
         arm=one.arm,
@@ -132,20 +134,20 @@ def _over_time(results: Results, metric: str) -> Chart | None:
         margin=margin,
         higher_is_better=known.better == "higher",
     )
-    table = Table(f"{known.label} day by day", TIME_COLUMNS, tuple(map(_time_cells, points)))
+    table = ChartTable(f"{known.label} day by day", TIME_COLUMNS, tuple(map(_time_cells, points)))
     title = f"{known.label} over time"
     sentence = wording.over_time_sentence(known, points)
     return chart(f"time-{metric}", title, sentence, figure, table)
 
 
 TIME_COLUMNS = (
-    Column("day"),
-    Column("phase", numeric=True),
-    Column("arm"),
-    Column("difference", numeric=True),
-    Column("from", "always-valid", numeric=True),
-    Column("to", "always-valid", numeric=True),
-    Column("units", numeric=True),
+    ChartColumn("day"),
+    ChartColumn("phase", numeric=True),
+    ChartColumn("arm"),
+    ChartColumn("difference", numeric=True),
+    ChartColumn("from", "always-valid", numeric=True),
+    ChartColumn("to", "always-valid", numeric=True),
+    ChartColumn("units", numeric=True),
 )
 
 

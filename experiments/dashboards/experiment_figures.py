@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from plotly import graph_objects as go
 
-from experiments.analytics.chart_rows import Effect, EstimatePoint
+from experiments.analytics.chart_rows import EffectRow, EstimatePoint
 from experiments.dashboards.marks import axis, bands, base_layout, mark, moment, rule, whisker
 from experiments.dashboards.palette import EDGE, INK, QUIET, WORSE, SeriesStyle
 
@@ -17,12 +17,12 @@ class _Row(NamedTuple):
     """One metric's stripe of the forest plot; `top` and `bottom` are pixels from the plot's top."""
 
     number: int
-    effects: list[Effect]
+    effects: list[EffectRow]
     top: int
     bottom: int
 
 
-def effects_forest(effects: Sequence[Effect], looks: dict[str, SeriesStyle]) -> go.Figure:
+def effects_forest(effects: Sequence[EffectRow], looks: dict[str, SeriesStyle]) -> go.Figure:
     """A stripe for each metric: estimates with intervals; the range beyond the margin is shaded.
 
     Each stripe has its own unit and a range symmetric about zero, so that all zeros are aligned.
@@ -39,7 +39,7 @@ def effects_forest(effects: Sequence[Effect], looks: dict[str, SeriesStyle]) -> 
     return figure
 
 
-def _rows(effects: Sequence[Effect]) -> list[_Row]:
+def _rows(effects: Sequence[EffectRow]) -> list[_Row]:
     rows: list[_Row] = []
     top = 0
     for number, (_, group) in enumerate(groupby(effects, key=lambda one: one.metric), start=1):
@@ -87,7 +87,7 @@ def _add_row(figure: go.Figure, row: _Row, height: int, looks: dict[str, SeriesS
         figure.add_shape(shape)
 
 
-def _reach(effects: Sequence[Effect]) -> float:
+def _reach(effects: Sequence[EffectRow]) -> float:
     """Half the stripe's range: all that it shows, and a little space."""
     ends = [
         abs(end) for one in effects for end in (one.low, one.high, one.margin) if end is not None
@@ -95,7 +95,7 @@ def _reach(effects: Sequence[Effect]) -> float:
     return 1.15 * max(ends, default=1.0)
 
 
-def _titles(effect: Effect, top: float) -> list[dict[str, Any]]:
+def _titles(effect: EffectRow, top: float) -> list[dict[str, Any]]:
     """Two lines above a stripe. Not markup in one line: Plotly would style it inline."""
     better = "more is better" if effect.higher_is_better else "less is better"
     allowed = "" if effect.margin is None else f"; margin {effect.margin:g}"
@@ -108,7 +108,7 @@ def _titles(effect: Effect, top: float) -> list[dict[str, Any]]:
 
 
 def _add_effect(
-    figure: go.Figure, effect: Effect, place: int, suffix: str, look: SeriesStyle
+    figure: go.Figure, effect: EffectRow, place: int, suffix: str, look: SeriesStyle
 ) -> None:
     enough = effect.units >= effect.minimum
     note = (
@@ -143,7 +143,7 @@ def _add_effect(
     )
 
 
-def _shapes(effect: Effect, suffix: str, reach: float) -> list[dict[str, Any]]:
+def _shapes(effect: EffectRow, suffix: str, reach: float) -> list[dict[str, Any]]:
     place = {"xref": f"x{suffix}", "yref": f"y{suffix} domain", "y0": 0, "y1": 1, "layer": "below"}
     zero = {"type": "line", "x0": 0, "x1": 0, "line": {"color": INK, "width": 1.5}, **place}
     if effect.margin is None:
@@ -159,7 +159,9 @@ def _shapes(effect: Effect, suffix: str, reach: float) -> list[dict[str, Any]]:
     ]
 
 
-def _name_arms(figure: go.Figure, looks: dict[str, SeriesStyle], effects: Sequence[Effect]) -> None:
+def _name_arms(
+    figure: go.Figure, looks: dict[str, SeriesStyle], effects: Sequence[EffectRow]
+) -> None:
     """One legend entry for each arm, for all metrics together."""
     drawn = {effect.arm for effect in effects}
     for arm, look in looks.items():

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from experiments.analysis.experiment.health import Status as HealthStatus
+from experiments.analysis.experiment.health import CheckStatus as HealthStatus
 from experiments.analysis.experiment.plan import MINIMUM_UNITS
 from experiments.analysis.experiment.power import NoSize
-from experiments.analysis.experiment.verdict_codes import Outcome, Reason, ReasonCode
+from experiments.analysis.experiment.verdict_codes import Reason, ReasonCode, VerdictCode
 from experiments.analytics.chart_rows import EstimatePoint
 from experiments.core.policy import Method
 from experiments.dashboards.wording import Headline, listed
@@ -24,7 +24,7 @@ Status = Experiment.Status
 COST, POINTS = "cost", 100
 
 
-class State(NamedTuple):
+class StateWord(NamedTuple):
     """A state of the design system, and its name."""
 
     css: str
@@ -39,26 +39,26 @@ class Note(NamedTuple):
 
 
 VERDICTS = {
-    Outcome.SHIP: State("ship", "can ship"),
-    Outcome.ROLL_BACK: State("rollback", "should roll back"),
-    Outcome.UNHEALTHY: State("unhealthy", "unhealthy"),
-    Outcome.NO_DIFFERENCE: State("stopped", "no difference"),
-    Outcome.MIXED: State("waiting", "mixed"),
-    Outcome.KEEP_RUNNING: State("running", "running"),
-    Outcome.NOT_ENOUGH_DATA: State("waiting", "not enough data"),
+    VerdictCode.SHIP: StateWord("ship", "can ship"),
+    VerdictCode.ROLL_BACK: StateWord("rollback", "should roll back"),
+    VerdictCode.UNHEALTHY: StateWord("unhealthy", "unhealthy"),
+    VerdictCode.NO_DIFFERENCE: StateWord("stopped", "no difference"),
+    VerdictCode.MIXED: StateWord("waiting", "mixed"),
+    VerdictCode.KEEP_RUNNING: StateWord("running", "running"),
+    VerdictCode.NOT_ENOUGH_DATA: StateWord("waiting", "not enough data"),
 }
 STATUSES = {
-    Status.DRAFT: State("draft", "draft"),
-    Status.PAUSED: State("paused", "paused"),
-    Status.STOPPED: State("stopped", "stopped"),
-    Status.ARCHIVED: State("stopped", "archived"),
+    Status.DRAFT: StateWord("draft", "draft"),
+    Status.PAUSED: StateWord("paused", "paused"),
+    Status.STOPPED: StateWord("stopped", "stopped"),
+    Status.ARCHIVED: StateWord("stopped", "archived"),
 }
 TO_DO = (
-    (Outcome.SHIP, "ship"),
-    (Outcome.ROLL_BACK, "roll back"),
-    (Outcome.UNHEALTHY, "do not trust"),
-    (Outcome.MIXED, "decide manually on"),
-    (Outcome.NO_DIFFERENCE, "stop (no difference)"),
+    (VerdictCode.SHIP, "ship"),
+    (VerdictCode.ROLL_BACK, "roll back"),
+    (VerdictCode.UNHEALTHY, "do not trust"),
+    (VerdictCode.MIXED, "decide manually on"),
+    (VerdictCode.NO_DIFFERENCE, "stop (no difference)"),
 )
 TO_DO_ORDER = [str(outcome) for outcome, _ in TO_DO]
 UNCERTAIN = {
@@ -79,13 +79,13 @@ HEALTH_STATES = {
 }
 
 
-def state_of(status: str, verdict: str, shipped_arm: str = "") -> State:
+def state_of(status: str, verdict: str, shipped_arm: str = "") -> StateWord:
     """The status of an experiment; of a running one, its verdict."""
     if shipped_arm:
-        return State("ship", "shipped")
+        return StateWord("ship", "shipped")
     if status != Status.RUNNING:
         return STATUSES[Status(status)]
-    return VERDICTS[Outcome(verdict)] if verdict else State("running", "running")
+    return VERDICTS[VerdictCode(verdict)] if verdict else StateWord("running", "running")
 
 
 def lines(rows: Sequence[ExperimentLine]) -> Headline:
@@ -203,7 +203,7 @@ def judged(row: Experiment, found: Results) -> str:
     now = f"Computed at {found.judged_at:%Y-%m-%d %H:%M} UTC."
     if not row.stopped_at or not row.verdict:
         return now
-    then = VERDICTS[Outcome(row.verdict)].word
+    then = VERDICTS[VerdictCode(row.verdict)].word
     return f"{now} The verdict at the stop, {row.stopped_at:%Y-%m-%d %H:%M} UTC, was: {then}."
 
 

@@ -11,7 +11,7 @@ from experiments.analysis.experiment.health import MINIMUM_SHOWN
 from experiments.analysis.experiment.verdict import ReasonCode, Verdict
 from experiments.dashboards import experiment_charts, experiment_wording
 from experiments.dashboards.experiment_actions import CHANGE, actions_of
-from experiments.dashboards.experiment_wording import Note, State, state_of
+from experiments.dashboards.experiment_wording import Note, StateWord, state_of
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.palette import SeriesStyle
 from experiments.experimentation.checklists import Check, checklist
@@ -27,7 +27,7 @@ SECTION = "experiments"
 
 class LineRow(NamedTuple):
     line: ExperimentLine
-    state: State
+    state: StateWord
 
 
 class Group(NamedTuple):

@@ -19,7 +19,7 @@ NO_ANSWERS = (
 )
 
 
-class Line(NamedTuple):
+class PairLine(NamedTuple):
     """One of the newest pairs."""
 
     pair: ShadowPair
@@ -54,11 +54,11 @@ _STATES = {
 }
 
 
-def _line(pair: ShadowPair) -> Line:
+def _line(pair: ShadowPair) -> PairLine:
     words = wording.verdict(pair.preference, pair.model, pair.other_model)
-    if pair.status == ShadowPair.Status.WAITING:
+    if pair.status == ShadowPair.PairStatus.WAITING:
         words = pair.detail
-    return Line(pair, words, _STATES.get(pair.status, "unhealthy"))
+    return PairLine(pair, words, _STATES.get(pair.status, "unhealthy"))
 
 
 class Reading(NamedTuple):

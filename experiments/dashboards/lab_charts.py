@@ -8,7 +8,7 @@ from experiments import formatting
 from experiments.analysis.off_policy.curve import CurvePoint
 from experiments.analysis.off_policy.estimates import Bounds, Estimates
 from experiments.core.money import NANO
-from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, number, word
+from experiments.dashboards.charts import Cell, Chart, ChartColumn, ChartTable, chart, number, word
 from experiments.dashboards.marks import bands, base_layout, hollow_where, mark
 from experiments.dashboards.palette import CONTROL, GREEN, INK, SeriesStyle
 from experiments.lab.off_policy import LoggedPoint, PolicyEstimate
@@ -118,16 +118,16 @@ def _place(answer: PolicyEstimate) -> tuple[float, float] | None:
     return None if cost is None or quality is None else (cost * THOUSAND, quality)
 
 
-def _curve_table(points: Sequence[CurvePoint]) -> Table:
+def _curve_table(points: Sequence[CurvePoint]) -> ChartTable:
     columns = (
-        Column("threshold", numeric=True),
-        Column("strong", "%", numeric=True),
-        Column("cost", "$ per 1,000", numeric=True),
-        Column("quality", numeric=True),
-        Column("low", numeric=True),
-        Column("high", numeric=True),
-        Column("overlap", "%", numeric=True),
-        Column("rated explorations", numeric=True),
+        ChartColumn("threshold", numeric=True),
+        ChartColumn("strong", "%", numeric=True),
+        ChartColumn("cost", "$ per 1,000", numeric=True),
+        ChartColumn("quality", numeric=True),
+        ChartColumn("low", numeric=True),
+        ChartColumn("high", numeric=True),
+        ChartColumn("overlap", "%", numeric=True),
+        ChartColumn("rated explorations", numeric=True),
     )
     cells = tuple(
         (
@@ -142,42 +142,42 @@ def _curve_table(points: Sequence[CurvePoint]) -> Table:
         )
         for one in points
     )
-    return Table("Estimated cost and quality of each threshold", columns, cells)
+    return ChartTable("Estimated cost and quality of each threshold", columns, cells)
 
 
 def _scaled(bounds: Bounds) -> float | None:
     return None if bounds.value is None else bounds.value * THOUSAND
 
 
-def estimators_table(answer: PolicyEstimate) -> Table:
+def estimators_table(answer: PolicyEstimate) -> ChartTable:
     found = answer.found
     columns = (
-        Column("estimate"),
-        Column("quality, with its interval", numeric=True),
-        Column("cost, with its interval", "$ per 1,000", numeric=True),
+        ChartColumn("estimate"),
+        ChartColumn("quality, with its interval", numeric=True),
+        ChartColumn("cost, with its interval", "$ per 1,000", numeric=True),
     )
     cells = tuple(
         (word(label), _bounds(found.quality, name), _bounds(found.cost, name, THOUSAND))
         for name, label in ESTIMATORS
     )
-    return Table("The candidate by three estimators, and the log", columns, cells)
+    return ChartTable("The candidate by three estimators, and the log", columns, cells)
 
 
 def _bounds(estimates: Estimates, name: str, scale: float = 1.0) -> Cell:
     return Cell(bounds_words(getattr(estimates, name), scale), numeric=True)
 
 
-def domains_table(answer: PolicyEstimate) -> Table | None:
+def domains_table(answer: PolicyEstimate) -> ChartTable | None:
     if not answer.domains:
         return None
     columns = (
-        Column("domain"),
-        Column("decisions", numeric=True),
-        Column("without overlap", "%", numeric=True),
-        Column("change in quality", numeric=True),
-        Column("change in cost", "$ per 1,000", numeric=True),
-        Column("rated explorations", numeric=True),
-        Column("effective size", numeric=True),
+        ChartColumn("domain"),
+        ChartColumn("decisions", numeric=True),
+        ChartColumn("without overlap", "%", numeric=True),
+        ChartColumn("change in quality", numeric=True),
+        ChartColumn("change in cost", "$ per 1,000", numeric=True),
+        ChartColumn("rated explorations", numeric=True),
+        ChartColumn("effective size", numeric=True),
     )
     cells = tuple(
         (
@@ -191,4 +191,4 @@ def domains_table(answer: PolicyEstimate) -> Table | None:
         )
         for one in answer.domains
     )
-    return Table("Estimated changes by domain", columns, cells)
+    return ChartTable("Estimated changes by domain", columns, cells)

@@ -27,7 +27,7 @@ from experiments.lab.text.multi_model import multi_model_summary
 from experiments.models import BackgroundTask, Domain, OutcomeSet, Router
 from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.loading import RANDOM
-from experiments.routing.router_lookup import POLICY, NoRouterError, Scorer, find_scorer
+from experiments.routing.router_lookup import POLICY, LabRouter, NoRouterError, find_scorer
 
 SCORE = "score_outcomes"
 SCORED_AT_ONCE = 300
@@ -127,7 +127,7 @@ def _evaluated(asked: EvaluationQuery) -> dict[str, object]:
 
 
 def _compared(
-    outcome_set: OutcomeSet, scorers: Mapping[str, Scorer], asked: EvaluationQuery
+    outcome_set: OutcomeSet, scorers: Mapping[str, LabRouter], asked: EvaluationQuery
 ) -> Comparison:
     """Cached for an hour, until the set or one of the routers changes."""
     whole = columns(outcome_set, with_inputs=outcome_set.name == PRODUCTION)

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from experiments.core.policy import Method, Policy
 from experiments.core.text import is_storable
 from experiments.dashboards.filters import Filters
-from experiments.lab.candidates import ASKABLE, Candidate, CannotAskError, filled
+from experiments.lab.candidates import ASKABLE, CandidatePolicy, CannotAskError, filled
 from experiments.lab.decision_log import AT_ONCE, MOST_ON_A_PAGE
 
 METHODS = {
@@ -44,7 +44,7 @@ def reading(most: int) -> dict[str, str]:
 class WhatIfQuery:
     """A candidate and a time range. `problems` lists invalid parameters."""
 
-    candidate: Candidate
+    candidate: CandidatePolicy
     filters: Filters
     problems: tuple[str, ...] = ()
     most: int = AT_ONCE
@@ -55,7 +55,7 @@ class WhatIfQuery:
         filters = Filters.from_request(query)
         problems = list(filters.problems)
         method = _method(query, problems)
-        wanted = Candidate(
+        wanted = CandidatePolicy(
             method=method,
             router=_text(query, "router"),
             threshold=_threshold(query, problems),
@@ -67,7 +67,7 @@ class WhatIfQuery:
             candidate = filled(wanted, policy)
         except CannotAskError as error:
             problems.append(str(error))
-            candidate = filled(Candidate(method=method), policy)
+            candidate = filled(CandidatePolicy(method=method), policy)
         return cls(candidate, filters, tuple(problems), most_read(query))
 
     def query(self, threshold: float | None = None, most: int | None = None) -> str:

@@ -6,9 +6,24 @@ from typing import NamedTuple
 from experiments.analytics.cost_quality import Place, Plane
 from experiments.analytics.traffic import MIN_DRAWN
 from experiments.dashboards import plane_wording, wording
-from experiments.dashboards.charts import Cell, Chart, Column, Table, chart, money, number, word
+from experiments.dashboards.charts import (
+    Cell,
+    Chart,
+    ChartColumn,
+    ChartTable,
+    chart,
+    money,
+    number,
+    word,
+)
 from experiments.dashboards.palette import SeriesStyle
-from experiments.dashboards.plane_figures import Named, Ranges, arms_plane, domains_plane, ranges
+from experiments.dashboards.plane_figures import (
+    NamedPoint,
+    Ranges,
+    arms_plane,
+    domains_plane,
+    ranges,
+)
 from experiments.formatting import signed
 
 
@@ -49,7 +64,7 @@ def _panel(
     baseline = next((one for one in found.baselines if one.name == place.domain), None)
     several = len({arm.experiment for arm in arms}) > 1
     names = {arm.point.name: arm.point.name if several else arm.arm for arm in arms}
-    drawn = [Named(names[arm.point.name], arm.point) for arm in arms]
+    drawn = [NamedPoint(names[arm.point.name], arm.point) for arm in arms]
     figure = arms_plane(place.point, drawn, looks, baseline, within)
     return (
         chart(
@@ -63,19 +78,19 @@ def _panel(
     )
 
 
-def _table(places: Sequence[Place]) -> Table:
+def _table(places: Sequence[Place]) -> ChartTable:
     columns = (
-        Column("domain or arm"),
-        Column("cost per 1,000", "$", numeric=True),
-        Column("from", "$", numeric=True),
-        Column("to", "$", numeric=True),
-        Column("quality", "0 to 1", numeric=True),
-        Column("from", numeric=True),
-        Column("to", numeric=True),
-        Column("rated", numeric=True),
-        Column("against random", "quality", numeric=True),
+        ChartColumn("domain or arm"),
+        ChartColumn("cost per 1,000", "$", numeric=True),
+        ChartColumn("from", "$", numeric=True),
+        ChartColumn("to", "$", numeric=True),
+        ChartColumn("quality", "0 to 1", numeric=True),
+        ChartColumn("from", numeric=True),
+        ChartColumn("to", numeric=True),
+        ChartColumn("rated", numeric=True),
+        ChartColumn("against random", "quality", numeric=True),
     )
-    return Table("Cost and quality with 95 % intervals", columns, tuple(map(_row, places)))
+    return ChartTable("Cost and quality with 95 % intervals", columns, tuple(map(_row, places)))
 
 
 def _row(place: Place) -> tuple[Cell, ...]:

@@ -27,7 +27,7 @@ LABEL_PLACES = {
 """Positions of a label, and the distance of its middle in label widths and heights."""
 
 
-class Named(NamedTuple):
+class NamedPoint(NamedTuple):
     """A point and its name in the legend."""
 
     label: str
@@ -69,7 +69,7 @@ def domains_plane(points: Sequence[PlanePoint], baselines: Sequence[RandomBaseli
 
 def arms_plane(
     domain: PlanePoint,
-    arms: Sequence[Named],
+    arms: Sequence[NamedPoint],
     looks: Mapping[str, SeriesStyle],
     baseline: RandomBaseline | None,
     within: Ranges,

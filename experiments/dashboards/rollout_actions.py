@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from experiments.configuration.experiment_locks import LockedError
-from experiments.dashboards.actions import REASON_LENGTH, Action
+from experiments.dashboards.actions import REASON_LENGTH, PageAction
 from experiments.dashboards.pages import page
 from experiments.formatting import percentage
 from experiments.models import Rollout
@@ -21,20 +21,20 @@ from experiments.rollouts.steps import next_step
 
 CHANGE = "experiments.change_rollout"
 State = Rollout.State
-START = Action("start", "Start", "The flag goes to the first step now.", main=True)
-ADVANCE = Action("go-on", "Advance", "The flag goes to the next step now.", main=True)
-PAUSE = Action("pause", "Pause", "The percentage stays until the rollout resumes.")
-RESUME = Action("resume", "Resume", "The rollout continues from the current step.", main=True)
+START = PageAction("start", "Start", "The flag goes to the first step now.", main=True)
+ADVANCE = PageAction("go-on", "Advance", "The flag goes to the next step now.", main=True)
+PAUSE = PageAction("pause", "Pause", "The percentage stays until the rollout resumes.")
+RESUME = PageAction("resume", "Resume", "The rollout continues from the current step.", main=True)
 
 
-ANYWAY = Action(
+ANYWAY = PageAction(
     "advance-anyway",
     "Advance anyway",
     "The flag goes to the next step now, even if a guard does not allow it. The final report "
     "repeats your reason.",
     needs_reason=True,
 )
-LOWER = Action(
+LOWER = PageAction(
     "target",
     "Lower the target",
     "The rollout ends at a lower percentage, which needs less evidence.",
@@ -42,13 +42,15 @@ LOWER = Action(
 )
 
 
-def actions_of(rollout: Rollout) -> list[Action]:
+def actions_of(rollout: Rollout) -> list[PageAction]:
     """The available actions, the most likely first."""
     before = percentage(float(min(rollout.before_percentage, rollout.flag.percentage)))
-    back = Action("roll-back", "Roll back", f"The flag returns to {before} now.", needs_reason=True)
+    back = PageAction(
+        "roll-back", "Roll back", f"The flag returns to {before} now.", needs_reason=True
+    )
     rises = next_step(rollout) is not None
     lower, anyway = ([LOWER], [ANYWAY]) if rises else ([], [])
-    found: dict[str, list[Action]] = {
+    found: dict[str, list[PageAction]] = {
         State.PENDING: [START._replace(consequence=_start_consequence(rollout))],
         State.READY: [ADVANCE, PAUSE, *lower, back],
         State.RUNNING: [PAUSE, *lower, *anyway, back],

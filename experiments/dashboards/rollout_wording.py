@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from experiments.dashboards.experiment_wording import State
+from experiments.dashboards.experiment_wording import StateWord
 from experiments.dashboards.wording import Headline, listed, title
 from experiments.decisions.text import FAULT, OFF, PASSED, TAKEN, ExplanationStep
 from experiments.formatting import hours, percentage, plural
@@ -13,18 +13,18 @@ from experiments.rollouts.summaries import GuardLine, RolloutLine, StepLine
 
 Rolling = Rollout.State
 STATES = {
-    Rolling.PENDING: State("draft", "not started"),
-    Rolling.READY: State("waiting", "ready for the next step"),
-    Rolling.RUNNING: State("running", "rising"),
-    Rolling.HELD: State("unhealthy", "held"),
-    Rolling.PAUSED: State("paused", "paused"),
-    Rolling.COMPLETED: State("ship", "completed"),
-    Rolling.ROLLED_BACK: State("rollback", "rolled back"),
+    Rolling.PENDING: StateWord("draft", "not started"),
+    Rolling.READY: StateWord("waiting", "ready for the next step"),
+    Rolling.RUNNING: StateWord("running", "rising"),
+    Rolling.HELD: StateWord("unhealthy", "held"),
+    Rolling.PAUSED: StateWord("paused", "paused"),
+    Rolling.COMPLETED: StateWord("ship", "completed"),
+    Rolling.ROLLED_BACK: StateWord("rollback", "rolled back"),
 }
 POINTS = 100
 
 
-def state_of(rollout: Rollout) -> State:
+def state_of(rollout: Rollout) -> StateWord:
     return STATES[Rolling(rollout.state)]
 
 

@@ -6,8 +6,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from experiments.dashboards import rollout_wording
-from experiments.dashboards.actions import Action
-from experiments.dashboards.experiment_wording import State
+from experiments.dashboards.actions import PageAction
+from experiments.dashboards.experiment_wording import StateWord
 from experiments.dashboards.experiments import address
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.rollout_actions import CHANGE, actions_of
@@ -22,12 +22,12 @@ class RolloutRow(NamedTuple):
     """One rollout on the page."""
 
     line: RolloutLine
-    state: State
+    state: StateWord
     sentence: str
     compared: str
     guards: list[GuardLine]
     stations: list[ExplanationStep]
-    actions: list[Action]
+    actions: list[PageAction]
 
 
 @page(READ)

@@ -10,8 +10,8 @@ from experiments.dashboards import wording
 from experiments.dashboards.charts import (
     Cell,
     Chart,
-    Column,
-    Table,
+    ChartColumn,
+    ChartTable,
     chart,
     instant,
     money,
@@ -19,7 +19,7 @@ from experiments.dashboards.charts import (
     word,
 )
 from experiments.dashboards.domain_figures import (
-    Change,
+    RevisionMark,
     confidence,
     cost_per_request,
     runners_up,
@@ -47,7 +47,7 @@ def costs(traffic: Traffic) -> Chart:
     )
 
 
-def cost_of_requests(traffic: Traffic, changes: Sequence[Change]) -> Chart:
+def cost_of_requests(traffic: Traffic, changes: Sequence[RevisionMark]) -> Chart:
     baseline = BASELINES[traffic.baseline]
     return chart(
         "cost",
@@ -58,7 +58,7 @@ def cost_of_requests(traffic: Traffic, changes: Sequence[Change]) -> Chart:
     )
 
 
-def quality(traffic: Traffic, changes: Sequence[Change] = ()) -> Chart:
+def quality(traffic: Traffic, changes: Sequence[RevisionMark] = ()) -> Chart:
     figure = with_changes(quality_by_tier(traffic.quality), changes, daily=False)
     return chart(
         "quality",
@@ -69,14 +69,14 @@ def quality(traffic: Traffic, changes: Sequence[Change] = ()) -> Chart:
     )
 
 
-def _cost_table(rows: Sequence[CostDay], baseline: str) -> Table:
+def _cost_table(rows: Sequence[CostDay], baseline: str) -> ChartTable:
     columns = (
-        Column("from"),
-        Column("requests", numeric=True),
-        Column("strong model", "$", numeric=True),
-        Column("weak model", "$", numeric=True),
-        Column("domain selector", "$", numeric=True),
-        Column(baseline, "$", numeric=True),
+        ChartColumn("from"),
+        ChartColumn("requests", numeric=True),
+        ChartColumn("strong model", "$", numeric=True),
+        ChartColumn("weak model", "$", numeric=True),
+        ChartColumn("domain selector", "$", numeric=True),
+        ChartColumn(baseline, "$", numeric=True),
     )
     cells = tuple(
         (
@@ -89,21 +89,21 @@ def _cost_table(rows: Sequence[CostDay], baseline: str) -> Table:
         )
         for row in rows
     )
-    return Table("Cost over time by tier, and of the baseline", columns, cells)
+    return ChartTable("Cost over time by tier, and of the baseline", columns, cells)
 
 
 def _when(day: date) -> Cell:
     return instant(day) if isinstance(day, datetime) else word(day.isoformat())
 
 
-def _quality_table(rows: Sequence[QualityPoint]) -> Table:
+def _quality_table(rows: Sequence[QualityPoint]) -> ChartTable:
     columns = (
-        Column("from"),
-        Column("tier"),
-        Column("mean", numeric=True),
-        Column("low", numeric=True),
-        Column("high", numeric=True),
-        Column("rated", numeric=True),
+        ChartColumn("from"),
+        ChartColumn("tier"),
+        ChartColumn("mean", numeric=True),
+        ChartColumn("low", numeric=True),
+        ChartColumn("high", numeric=True),
+        ChartColumn("rated", numeric=True),
     )
     cells = tuple(
         (
@@ -116,7 +116,7 @@ def _quality_table(rows: Sequence[QualityPoint]) -> Table:
         )
         for row in rows
     )
-    return Table("Mean rated quality over time, by tier, with 95 % intervals", columns, cells)
+    return ChartTable("Mean rated quality over time, by tier, with 95 % intervals", columns, cells)
 
 
 def scores(
@@ -134,11 +134,11 @@ def scores(
     )
 
 
-def _threshold_table(moves: Sequence[Moved]) -> Table:
+def _threshold_table(moves: Sequence[Moved]) -> ChartTable:
     columns = (
-        Column("threshold", numeric=True),
-        Column("to the strong model", "%", numeric=True),
-        Column("cost per 1,000", "$, about", numeric=True),
+        ChartColumn("threshold", numeric=True),
+        ChartColumn("to the strong model", "%", numeric=True),
+        ChartColumn("cost per 1,000", "$, about", numeric=True),
     )
     cells = tuple(
         (
@@ -148,13 +148,13 @@ def _threshold_table(moves: Sequence[Moved]) -> Table:
         )
         for move in moves[::5]
     )
-    return Table("Effect of each threshold", columns, cells)
+    return ChartTable("Effect of each threshold", columns, cells)
 
 
 def detection(bins: Sequence[ScoreBin], name: str, minimum: float) -> Chart:
     total = sum(one.decisions for one in bins)
     sure = sum(one.decisions for one in bins if one.low >= 0.8)
-    columns = (Column("from"), Column("to"), Column("decisions", numeric=True))
+    columns = (ChartColumn("from"), ChartColumn("to"), ChartColumn("decisions", numeric=True))
     cells = tuple(
         (word(f"{one.low:.1f}"), word(f"{one.high:.1f}"), number(one.decisions)) for one in bins
     )
@@ -164,21 +164,21 @@ def detection(bins: Sequence[ScoreBin], name: str, minimum: float) -> Chart:
         f"{share(sure / total if total else None)} of the {name} prompts were detected "
         "with a confidence of 0.8 or more.",
         confidence(bins, minimum=minimum),
-        Table("Decisions by confidence", columns, cells),
+        ChartTable("Decisions by confidence", columns, cells),
     )
 
 
 def seconds(rows: Sequence[tuple[str, int]], name: str) -> Chart:
     total = sum(count for _, count in rows)
     first, count = rows[0]
-    columns = (Column("domain"), Column("decisions", numeric=True))
+    columns = (ChartColumn("domain"), ChartColumn("decisions", numeric=True))
     return chart(
         "runners-up",
         "Second most likely domain",
         f"{first} was second for {share(count / total)} of "
         f"{plural(total, 'prompt')} that had another candidate than {name}.",
         runners_up(rows),
-        Table("Runner-up domains", columns, tuple((word(n), number(c)) for n, c in rows)),
+        ChartTable("Runner-up domains", columns, tuple((word(n), number(c)) for n, c in rows)),
     )
 
 

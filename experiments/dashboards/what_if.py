@@ -14,7 +14,7 @@ from experiments.analysis.off_policy.exploration import RATE
 from experiments.configuration.experiment_locks import LockedError
 from experiments.configuration.policy_store import store
 from experiments.core.policy import Policy
-from experiments.dashboards.actions import Action
+from experiments.dashboards.actions import PageAction
 from experiments.dashboards.lab_charts import (
     THOUSAND,
     answered,
@@ -136,7 +136,7 @@ def _within(value: float | None, low: float | None, high: float | None) -> str:
 
 def _steps(
     request: HttpRequest, asked: WhatIfQuery, found: PolicyEstimate
-) -> list[tuple[Action, str]]:
+) -> list[tuple[PageAction, str]]:
     """The actions that the reader may take with the estimate of a domain."""
     if not asked.candidate.domain:
         return []
@@ -147,11 +147,13 @@ def _steps(
         text = (
             f"Drafts an experiment in {domain}: today's policy against “{candidate}”. You start it."
         )
-        steps.append((Action("experiment", "Draft an experiment", text, main=True), "experiment"))
+        steps.append(
+            (PageAction("experiment", "Draft an experiment", text, main=True), "experiment")
+        )
     if found.advice and not found.advice.is_on and request.user.has_perm(EXPLORE):
         text = advice_words(found.advice, domain).removeprefix("Next: ")
         label = f"Explore {formatting.share(RATE)}"
-        steps.append((Action("explore", label, f"{text[:1].upper()}{text[1:]}"), "explore"))
+        steps.append((PageAction("explore", label, f"{text[:1].upper()}{text[1:]}"), "explore"))
     address = asked.query()
     return [
         (action, f"{reverse('dashboards:lab_what_if_act', args=[name])}{address}")

@@ -10,7 +10,7 @@ from experiments.analytics.traffic import (
     MIN_RATED,
     TOLERANCE,
     Baseline,
-    Comparison,
+    CostComparison,
     DomainTraffic,
     Quality,
     QualityStatus,
@@ -71,7 +71,9 @@ def overview(traffic: Traffic, filters: Filters, verdicts: Sequence[str] = ()) -
     return Headline(" ".join(part for part in parts if part), todo)
 
 
-def saving(compared: Comparison, baseline: Baseline, when: str, subject: str = "Routing") -> str:
+def saving(
+    compared: CostComparison, baseline: Baseline, when: str, subject: str = "Routing"
+) -> str:
     """The saving with its baseline, or why it is not known."""
     against = BASELINES[baseline]
     if not compared.decisions:

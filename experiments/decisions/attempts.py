@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from experiments.core.parameters import Change
+from experiments.core.parameters import ParameterChange
 
 OK = "ok"
 
@@ -34,5 +34,5 @@ class Attempted(NamedTuple):
     estimated: bool = False
     cost: int | None = None
     error: str = ""
-    changes: tuple[Change, ...] = ()
+    changes: tuple[ParameterChange, ...] = ()
     counts_for_breaker: bool = True

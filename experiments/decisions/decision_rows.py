@@ -16,11 +16,11 @@ from experiments.core.detection import Candidate
 from experiments.core.money import PARTS, Price
 from experiments.core.selection import ModelSelectionCriteria
 from experiments.core.values import (
-    Decision,
     DecisionInputs,
     Failure,
     Fallback,
     NumberedTable,
+    PromptDecision,
     RequestedTarget,
     Score,
     TableKey,
@@ -47,7 +47,9 @@ class DecisionMetadata:
     features: Mapping[str, Any] | None = None
 
 
-def to_row(decision: Decision, situation: DecisionInputs, around: DecisionMetadata) -> DecisionRow:
+def to_row(
+    decision: PromptDecision, situation: DecisionInputs, around: DecisionMetadata
+) -> DecisionRow:
     """The row of a decision. Nothing is saved."""
     costs, choice, assignment = decision.costs, decision.choice, decision.assignment
     return DecisionRow(
@@ -99,7 +101,7 @@ def to_row(decision: Decision, situation: DecisionInputs, around: DecisionMetada
     )
 
 
-def _phase(decision: Decision) -> int | None:
+def _phase(decision: PromptDecision) -> int | None:
     """Of its experiment, else of the guarded rollout that counts it."""
     if decision.assignment:
         return decision.assignment.experiment.phase
@@ -117,7 +119,7 @@ def compact(numbers: Mapping[str, float]) -> str:
 
 
 def _detail(
-    decision: Decision, situation: DecisionInputs, around: DecisionMetadata
+    decision: PromptDecision, situation: DecisionInputs, around: DecisionMetadata
 ) -> dict[str, Any]:
     detail: dict[str, Any] = {
         "candidates": [list(candidate) for candidate in decision.candidates],
@@ -163,7 +165,7 @@ def _price(price: Price) -> dict[str, Any]:
     }
 
 
-def _inputs(decision: Decision, situation: DecisionInputs) -> dict[str, Any]:
+def _inputs(decision: PromptDecision, situation: DecisionInputs) -> dict[str, Any]:
     """What `decide` was given that neither the revision nor a column holds."""
     domain = decision.domain.name
     buckets = situation.unit.buckets
@@ -232,7 +234,7 @@ def scores_of(row: DecisionRow) -> Callable[[str], Score | Failure]:
     return score
 
 
-def replay(row: DecisionRow) -> Decision:
+def replay(row: DecisionRow) -> PromptDecision:
     """Decides again from the stored inputs under the decision's own revision."""
     return decide(load_policy(row.revision), situation_of(row), scores_of(row))
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from experiments.core.assignment import FlagState
 from experiments.core.detection import Candidate
-from experiments.core.facts import DecisionView, Rating, Report
+from experiments.core.facts import DecisionView, Report, ShownRating
 from experiments.core.values import Failure, Score
 from experiments.decisions import text
 from experiments.decisions.decision_rows import fallbacks_of
@@ -71,7 +71,9 @@ def facts_of(row: Decision) -> DecisionView:
         cost_baseline=row.cost_baseline,
         fallbacks=fallbacks_of(row),
         report=None if is_new else _report(getattr(row, "outcome", None)),
-        ratings=[] if is_new else [Rating(f.metric, f.value, f.source) for f in row.feedback.all()],
+        ratings=[]
+        if is_new
+        else [ShownRating(f.metric, f.value, f.source) for f in row.feedback.all()],
     )
 
 

@@ -63,7 +63,7 @@ class OutcomeReport(NamedTuple):
     error: str = ""
 
 
-class FinalAnswer(NamedTuple):
+class FinalCall(NamedTuple):
     """Which model answered in the end, and what all calls for it cost; None is unknown.
 
     `usage` tells the tokens that have prices of their own.
@@ -107,7 +107,7 @@ def record_outcome(decision_id: UUID, report: OutcomeReport, received_at: dateti
 def record_outcomes(
     reports: Mapping[UUID, OutcomeReport],
     received_at: datetime,
-    answers: Mapping[UUID, FinalAnswer] = MappingProxyType({}),
+    answers: Mapping[UUID, FinalCall] = MappingProxyType({}),
 ) -> frozenset[UUID]:
     """Keeps each report that wins, in one transaction; returns the ids of decisions there are."""
 
@@ -134,7 +134,7 @@ def enter_outcomes(
     decisions: Mapping[UUID, Decision],
     reports: Mapping[UUID, OutcomeReport],
     received_at: datetime,
-    answers: Mapping[UUID, FinalAnswer] = MappingProxyType({}),
+    answers: Mapping[UUID, FinalCall] = MappingProxyType({}),
 ) -> None:
     """Keeps the reports about these decisions that win. Their rows are locked already."""
     known = Outcome.objects.in_bulk(present(Outcome, "decision_id", decisions))
@@ -156,7 +156,7 @@ def enter_outcomes(
 
 
 def _outcome(
-    decision: Decision, report: OutcomeReport, received_at: datetime, answer: FinalAnswer | None
+    decision: Decision, report: OutcomeReport, received_at: datetime, answer: FinalCall | None
 ) -> Outcome:
     usage = answer.usage if answer else None
     costs = actual_costs(decision, report.input_tokens, report.output_tokens, usage)
@@ -171,7 +171,7 @@ def _outcome(
     )
 
 
-def _really(costs: ActualCosts, answer: FinalAnswer, report: OutcomeReport) -> ActualCosts:
+def _really(costs: ActualCosts, answer: FinalCall, report: OutcomeReport) -> ActualCosts:
     """A call that failed saved nothing: what it cost is its own baseline."""
     if report.success is False and costs.cost_baseline is not None:
         return ActualCosts(answer.cost, None, None, answer.cost)

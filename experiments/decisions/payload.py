@@ -5,7 +5,7 @@ from experiments.decisions import shapes
 from experiments.models import Decision
 
 
-def decision_payload(row: Decision) -> shapes.Decision:
+def decision_payload(row: Decision) -> shapes.DecisionPayload:
     detail = row.detail
     return {
         "decision_id": str(row.id),

@@ -8,7 +8,7 @@ from django.db.models import F, Max
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from experiments.decisions.totals import Line, Sums, totals
+from experiments.decisions.totals import PrunedLine, PrunedSums, totals
 from experiments.models import (
     Decision,
     KeyUsage,
@@ -24,7 +24,7 @@ BATCH = 1000
 KEY = ("day", "domain", "method", "tier", "model")
 
 
-class Progress(NamedTuple):
+class PruningProgress(NamedTuple):
     """How far a run has come."""
 
     done: int
@@ -32,7 +32,7 @@ class Progress(NamedTuple):
 
 
 def prune(
-    before: date, batch: int = BATCH, on_progress: Callable[[Progress], None] | None = None
+    before: date, batch: int = BATCH, on_progress: Callable[[PruningProgress], None] | None = None
 ) -> int:
     """Deletes what was decided before that UTC day, oldest first; returns how many.
 
@@ -47,7 +47,7 @@ def prune(
     while deleted := _prune_batch(limit, batch):
         done += deleted
         if on_progress:
-            on_progress(Progress(done, max(done, total)))
+            on_progress(PruningProgress(done, max(done, total)))
     _forget_minutes()
     return done
 
@@ -102,8 +102,8 @@ def _delete_oldest(limit: datetime, batch: int) -> int:
     return deleted.get(Decision._meta.label, 0)
 
 
-def _add(line: Line) -> None:
+def _add(line: PrunedLine) -> None:
     key = dict(zip(KEY, line.key, strict=True))
-    row, _ = PrunedTotal.objects.get_or_create(**key, defaults=Sums()._asdict())
+    row, _ = PrunedTotal.objects.get_or_create(**key, defaults=PrunedSums()._asdict())
     sums = {column: F(column) + value for column, value in line.sums._asdict().items()}
     PrunedTotal.objects.filter(pk=row.pk).update(**sums)

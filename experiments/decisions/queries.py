@@ -45,7 +45,7 @@ class Mark(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DecisionFilter:
     """Which decisions; empty is any. `cost_*` are nano-dollars, `flag_on` goes with `flag`."""
 
     since: datetime
@@ -64,7 +64,7 @@ class Wanted:
     cost_to: int | None = None
 
 
-class Page(NamedTuple):
+class DecisionRows(NamedTuple):
     """Newest first. `older` and `newer` begin the next page on either side, where there is one."""
 
     rows: tuple[Decision, ...]
@@ -73,8 +73,8 @@ class Page(NamedTuple):
 
 
 def decision_page(
-    wanted: Wanted, before: Mark | None = None, after: Mark | None = None, size: int = PAGE
-) -> Page:
+    wanted: DecisionFilter, before: Mark | None = None, after: Mark | None = None, size: int = PAGE
+) -> DecisionRows:
     """The page older than `before`, or newer than `after`, or the newest. Two queries."""
     marks = _marks(wanted, before, after, size + 1)
     more, marks = len(marks) > size, marks[:size]
@@ -82,14 +82,16 @@ def decision_page(
         marks.reverse()
     older = more if not after else True
     newer = more if after else before is not None
-    return Page(
+    return DecisionRows(
         rows=_rows(marks),
         older=marks[-1] if marks and older else None,
         newer=marks[0] if marks and newer else None,
     )
 
 
-def _marks(wanted: Wanted, before: Mark | None, after: Mark | None, size: int) -> list[Mark]:
+def _marks(
+    wanted: DecisionFilter, before: Mark | None, after: Mark | None, size: int
+) -> list[Mark]:
     rows = _matching(wanted)
     if after:
         rows = rows.filter(
@@ -116,7 +118,7 @@ def _rows(marks: list[Mark]) -> tuple[Decision, ...]:
     return tuple(found[mark.id] for mark in marks if mark.id in found)
 
 
-def _matching(wanted: Wanted) -> "QuerySet[Decision]":
+def _matching(wanted: DecisionFilter) -> "QuerySet[Decision]":
     rows = Decision.objects.filter(created_at__gte=wanted.since, created_at__lt=wanted.until)
     equal = ("domain", "model", "method", "reason", "fallback", "experiment", "arm")
     named = {name: getattr(wanted, name) for name in equal if getattr(wanted, name)}
@@ -129,7 +131,7 @@ def _matching(wanted: Wanted) -> "QuerySet[Decision]":
     return rows.filter(_flag(wanted)) if wanted.flag else rows
 
 
-def _flag(wanted: Wanted) -> Q:
+def _flag(wanted: DecisionFilter) -> Q:
     """What a flag said follows from the reason: those after the one that was off are not asked."""
     if wanted.flag == MASTER_FLAG:
         off = Q(reason="master_flag_off")
@@ -140,7 +142,9 @@ def _flag(wanted: Wanted) -> Q:
     return here & Q(reason="domain_flag_off")
 
 
-def every_decision(wanted: Wanted, columns: tuple[str, ...]) -> Iterator[list[tuple[Any, ...]]]:
+def every_decision(
+    wanted: DecisionFilter, columns: tuple[str, ...]
+) -> Iterator[list[tuple[Any, ...]]]:
     """Everything wanted, newest first, in chunks: one query each, so that nothing is held open."""
     mark: Mark | None = None
     while True:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from django.db.models import Max, Min, Sum
 
 from experiments.decisions import recounting
-from experiments.decisions.recounting import Span
+from experiments.decisions.recounting import RecountSpan
 from experiments.models import Decision, Rollup
 
 HOUR = timedelta(hours=1)
@@ -36,7 +36,7 @@ def rebuild(
     """
     done = Rebuilt()
     for hour in _hours(since, until):
-        done = done.plus(_rebuild_hour(Span.of_hour(hour)))
+        done = done.plus(_rebuild_hour(RecountSpan.of_hour(hour)))
         if on_progress:
             on_progress(hour)
     return done
@@ -57,7 +57,7 @@ def _start(at: datetime) -> datetime:
     return at.replace(minute=0, second=0, microsecond=0)
 
 
-def _rebuild_hour(hour: Span) -> Rebuilt:
+def _rebuild_hour(hour: RecountSpan) -> Rebuilt:
     """What is counted is read before what is there: a decision that comes between is no surplus."""
     known = Rollup.objects.filter(hour=hour.since).aggregate(n=Sum("decisions", default=0))["n"]
     rows = Decision.objects.filter(created_at__gte=hour.since, created_at__lt=hour.until)

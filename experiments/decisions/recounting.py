@@ -46,7 +46,7 @@ from experiments.storage.transactions import run_transaction
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
-class Span(NamedTuple):
+class RecountSpan(NamedTuple):
     """An hour or a day of decisions, and its value in the column of the sums that names it."""
 
     since: datetime
@@ -54,11 +54,11 @@ class Span(NamedTuple):
     value: datetime | date
 
     @classmethod
-    def of_hour(cls, hour: datetime) -> "Span":
+    def of_hour(cls, hour: datetime) -> "RecountSpan":
         return cls(hour, hour + HOUR, hour)
 
     @classmethod
-    def of_day(cls, day: date) -> "Span":
+    def of_day(cls, day: date) -> "RecountSpan":
         start = datetime.combine(day, time.min, UTC)
         return cls(start, start + DAY, day)
 
@@ -98,7 +98,7 @@ class Recount(NamedTuple):
     def counters(self) -> tuple[str, ...]:
         return tuple(name for name in counters_of(self.model) if name not in self.keys)
 
-    def value(self, span: Span) -> datetime | date:
+    def value(self, span: RecountSpan) -> datetime | date:
         """What its column of the hour or the day holds for this span."""
         return span.value if self.span in {"hour", "day"} else span.since
 
@@ -107,7 +107,7 @@ class Recount(NamedTuple):
         return _table(self.model)
 
 
-def differences(recount: Recount, span: Span) -> list[Difference]:
+def differences(recount: Recount, span: RecountSpan) -> list[Difference]:
     """The sums of this span that a recount contradicts. Reads only."""
     with _cursor() as cursor:
         cursor.execute(*_comparison(recount, span))
@@ -115,7 +115,7 @@ def differences(recount: Recount, span: Span) -> list[Difference]:
     return [difference for row in rows for difference in _differences(recount, span, row)]
 
 
-def correct(recount: Recount, span: Span) -> int:
+def correct(recount: Recount, span: RecountSpan) -> int:
     """Adds what is missing in the sums of this span; returns how many rows were wrong."""
     corrected = run_transaction(lambda: _correct(recount, span))
     if corrected:
@@ -123,7 +123,7 @@ def correct(recount: Recount, span: Span) -> int:
     return corrected
 
 
-def _correct(recount: Recount, span: Span) -> int:
+def _correct(recount: Recount, span: RecountSpan) -> int:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('switchyard-recount'))")
@@ -132,7 +132,7 @@ def _correct(recount: Recount, span: Span) -> int:
         return max(0, int(cursor.rowcount))
 
 
-def _delete_empty(recount: Recount, span: Span) -> None:
+def _delete_empty(recount: Recount, span: RecountSpan) -> None:
     """Rows that count nothing any more, one by one: each is looked at again under its lock."""
     empty = dict.fromkeys(recount.counters, 0)
     rows = recount.model._default_manager.filter(**{recount.span: recount.value(span)}, **empty)
@@ -140,11 +140,11 @@ def _delete_empty(recount: Recount, span: Span) -> None:
         run_transaction(rows.filter(pk=pk).delete)
 
 
-def is_pruned(span: Span) -> bool:
+def is_pruned(span: RecountSpan) -> bool:
     return PruneMark.objects.filter(pruned_before__gt=span.since).exists()
 
 
-def _differences(recount: Recount, span: Span, row: Sequence[Any]) -> Iterator[Difference]:
+def _differences(recount: Recount, span: RecountSpan, row: Sequence[Any]) -> Iterator[Difference]:
     names, width = recount.counters, len(recount.keys)
     key = {recount.span: recount.value(span), **dict(zip(recount.keys, row, strict=False))}
     for index, name in enumerate(names):
@@ -156,7 +156,7 @@ def _differences(recount: Recount, span: Span, row: Sequence[Any]) -> Iterator[D
 # The statements
 
 
-def _comparison(recount: Recount, span: Span) -> tuple[str, list[Any]]:
+def _comparison(recount: Recount, span: RecountSpan) -> tuple[str, list[Any]]:
     counted = _list(f"SUM(c_{name})" for name in recount.counters)
     stored = _list(f"SUM(s_{name})" for name in recount.counters)
     text, values = _both(recount, span)
@@ -166,7 +166,7 @@ def _comparison(recount: Recount, span: Span) -> tuple[str, list[Any]]:
     ]
 
 
-def _correction(recount: Recount, span: Span) -> tuple[str, list[Any]]:
+def _correction(recount: Recount, span: RecountSpan) -> tuple[str, list[Any]]:
     """Rows are written in the order in which folding locks them, by the text of their keys."""
     names, keys = recount.counters, (recount.span, *recount.keys)
     missing = _list(f"CAST(SUM(c_{name}) - SUM(s_{name}) AS bigint)" for name in names)
@@ -184,7 +184,7 @@ def _correction(recount: Recount, span: Span) -> tuple[str, list[Any]]:
     return statement, [*values, _of_span(recount, span), *_guards(recount, span)]
 
 
-def _both(recount: Recount, span: Span) -> tuple[str, list[Any]]:
+def _both(recount: Recount, span: RecountSpan) -> tuple[str, list[Any]]:
     """`sides`: the recount's rows and the stored ones, each with nothing on the other side."""
     names, keys = recount.counters, _list(recount.keys)
     text = (
@@ -209,7 +209,7 @@ def _grouped(recount: Recount) -> str:
     )
 
 
-def _guards(recount: Recount, span: Span) -> list[Any]:
+def _guards(recount: Recount, span: RecountSpan) -> list[Any]:
     limits = [_at(span.since), _at(span.until)] if recount.unless else []
     return [_at(span.since), *limits]
 
@@ -393,7 +393,7 @@ def key_days() -> Recount:
     )
 
 
-def has_unrecorded_charges(day: Span) -> bool:
+def has_unrecorded_charges(day: RecountSpan) -> bool:
     """Whether calls of this day were made before reservations were kept with decisions."""
     with connection.cursor() as cursor:
         cursor.execute(f"{_unrecorded()} LIMIT 1", [_at(day.since), _at(day.until)])
@@ -540,7 +540,7 @@ def _at(moment: datetime) -> Any:
     return connection.ops.adapt_datetimefield_value(moment)
 
 
-def _of_span(recount: Recount, span: Span) -> Any:
+def _of_span(recount: Recount, span: RecountSpan) -> Any:
     value = recount.value(span)
     return (
         _at(value) if isinstance(value, datetime) else connection.ops.adapt_datefield_value(value)

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from experiments.core.selection import NoEligibleModelsError
-from experiments.core.values import Decision as Decided
+from experiments.core.values import PromptDecision as Decided
 from experiments.decisions.decision_rows import replay
 from experiments.models import Decision, PolicyRevision, ThresholdTable
 

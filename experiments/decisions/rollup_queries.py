@@ -32,7 +32,7 @@ class Span(NamedTuple):
         return [self.since + number * step for number in range(count)]
 
 
-class Sums(NamedTuple):
+class RollupSums(NamedTuple):
     """Columns of `Rollup` that pages add up. Money in nano-dollars, ratings in millionths."""
 
     decisions: int = 0
@@ -63,11 +63,11 @@ class Sums(NamedTuple):
         )
 
 
-class Line(NamedTuple):
+class RollupLine(NamedTuple):
     """The sums of one group, and the values it was grouped by."""
 
     key: tuple[Any, ...]
-    sums: Sums
+    sums: RollupSums
 
 
 class _Day(Func):
@@ -92,7 +92,7 @@ def utc_day(column: str) -> Func:
 
 def rolled_up(
     span: Span, *keys: str, domain: str = "", experiment: str = "", only: Iterable[str] = ()
-) -> list[Line]:
+) -> list[RollupLine]:
     """Sums of the span by `keys`, of which "at" is the bucket of its time axis. One query.
 
     `only` names the sums to add up, where a page needs few of them; the others are 0.
@@ -102,8 +102,8 @@ def rolled_up(
         rows = rows.filter(domain=domain)
     if experiment:
         rows = rows.filter(experiment=experiment)
-    wanted = set(only) or set(Sums._fields)
-    names = [name for name in Sums._fields if name in wanted]
+    wanted = set(only) or set(RollupSums._fields)
+    names = [name for name in RollupSums._fields if name in wanted]
     by = ["bucket" if key == "at" else key for key in keys]
     if "at" in keys:
         rows = rows.annotate(bucket=_bucket(span.step))
@@ -118,14 +118,14 @@ def _bucket(step: Step) -> Func:
     return Func("hour", template="%(expressions)s", output_field=DateTimeField())
 
 
-def _line(keys: tuple[str, ...], names: list[str], row: tuple[Any, ...]) -> Line:
+def _line(keys: tuple[str, ...], names: list[str], row: tuple[Any, ...]) -> RollupLine:
     key = tuple(
         _instant(value) if name == "at" else value
         for name, value in zip(keys, row[: len(keys)], strict=True)
     )
     # PostgreSQL adds up 64-bit integers as decimals.
     numbers = (int(value) for value in row[len(keys) :])
-    return Line(key, Sums(**dict(zip(names, numbers, strict=True))))
+    return RollupLine(key, RollupSums(**dict(zip(names, numbers, strict=True))))
 
 
 def _instant(bucket: datetime | str) -> datetime:
@@ -134,6 +134,6 @@ def _instant(bucket: datetime | str) -> datetime:
     return datetime.fromisoformat(bucket).replace(tzinfo=UTC)
 
 
-def total(sums: Iterable[Sums]) -> Sums:
+def total(sums: Iterable[RollupSums]) -> RollupSums:
     columns = zip(*sums, strict=True)
-    return Sums(*map(sum, columns))
+    return RollupSums(*map(sum, columns))

@@ -11,7 +11,7 @@ Money = Annotated[
 ]
 
 
-class Candidate(TypedDict):
+class CandidatePayload(TypedDict):
     name: str
     confidence: float
 
@@ -19,7 +19,7 @@ class Candidate(TypedDict):
 class DecisionDomain(TypedDict):
     name: str
     confidence: Annotated[float, described("0 to 1; 1 if the caller named the domain.")]
-    candidates: list[Candidate]
+    candidates: list[CandidatePayload]
     overridden: Annotated[bool, described("The caller named the domain.")]
 
 
@@ -65,7 +65,7 @@ class DecisionFallback(TypedDict):
     model: Annotated[str, described("The model used instead.")]
 
 
-class Decision(TypedDict):
+class DecisionPayload(TypedDict):
     decision_id: Annotated[str, Format("uuid")]
     model: Annotated[str, described("The model that should answer.")]
     tier: Annotated[str, OneOf(("strong", "weak", "selected"))]

@@ -12,7 +12,7 @@ PRICED = Q(priced=True)
 PAIRED = Q(cost__isnull=False, cost_strong__isnull=False, cost_weak__isnull=False)
 
 
-class Sums(NamedTuple):
+class PrunedSums(NamedTuple):
     """Decisions added up; the columns of PrunedTotal say what each is. Nano-dollars."""
 
     decisions: int = 0
@@ -28,25 +28,25 @@ class Sums(NamedTuple):
     latency_us: int = 0
     latency_count: int = 0
 
-    def plus(self, other: "Sums") -> "Sums":
-        return Sums(*(a + b for a, b in zip(self, other, strict=True)))
+    def plus(self, other: "PrunedSums") -> "PrunedSums":
+        return PrunedSums(*(a + b for a, b in zip(self, other, strict=True)))
 
 
-class Line(NamedTuple):
+class PrunedLine(NamedTuple):
     """The sums of one group, and the values it was grouped by."""
 
     key: tuple[Any, ...]
-    sums: Sums
+    sums: PrunedSums
 
 
-def totals(decisions: QuerySet[Decision], *keys: str) -> Iterator[Line]:
+def totals(decisions: QuerySet[Decision], *keys: str) -> Iterator[PrunedLine]:
     """Sums of decisions by `keys`. One query."""
-    names = [f"total_{name}" for name in Sums._fields]  # a model's own field cannot be reused
+    names = [f"total_{name}" for name in PrunedSums._fields]  # a model's own field cannot be reused
     aggregates = dict(zip(names, _aggregates(), strict=True))
     rows = decisions.order_by().values(*keys).annotate(**aggregates)
     for row in rows.values_list(*keys, *names):
         # PostgreSQL adds up 64-bit integers as decimals.
-        yield Line(row[: len(keys)], Sums(*(int(value) for value in row[len(keys) :])))
+        yield PrunedLine(row[: len(keys)], PrunedSums(*(int(value) for value in row[len(keys) :])))
 
 
 def _aggregates() -> tuple[Aggregate, ...]:
@@ -65,7 +65,7 @@ def _aggregates() -> tuple[Aggregate, ...]:
         "latency_us": Sum("latency_us", default=0),
         "latency_count": Count("latency_us"),
     }
-    return tuple(named[name] for name in Sums._fields)
+    return tuple(named[name] for name in PrunedSums._fields)
 
 
 def _cost(column: str) -> Coalesce:

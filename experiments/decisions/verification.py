@@ -12,7 +12,7 @@ from django.db import models
 from django.db.models import Max, Min
 
 from experiments.decisions import recounting
-from experiments.decisions.recounting import Difference, Span
+from experiments.decisions.recounting import Difference, RecountSpan
 from experiments.models import Decision, KeyUsage, MetricSum, PruneMark, Rollup, RollupBin, UnitSum
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -73,18 +73,18 @@ def verify(
     )
 
 
-def _hours(since: datetime | None, until: datetime | None) -> Iterator[Span]:
+def _hours(since: datetime | None, until: datetime | None) -> Iterator[RecountSpan]:
     ends = _ends((Decision, "created_at"), (Rollup, "hour"), (RollupBin, "hour"))
     if ends is None:
         return
     first, last = max(ends[0], since or ends[0]), ends[1]
     hour = first.replace(minute=0, second=0, microsecond=0)
     while hour <= last and (until is None or hour < until):
-        yield Span.of_hour(hour)
+        yield RecountSpan.of_hour(hour)
         hour += HOUR
 
 
-def _days(since: datetime | None, until: datetime | None) -> Iterator[Span]:
+def _days(since: datetime | None, until: datetime | None) -> Iterator[RecountSpan]:
     ends = _ends(
         (Decision, "created_at"), (UnitSum, "day"), (MetricSum, "day"), (KeyUsage, "starts_at")
     )
@@ -92,7 +92,7 @@ def _days(since: datetime | None, until: datetime | None) -> Iterator[Span]:
         return
     day = max(_day(ends[0]), since.date() if since else _day(ends[0]))
     while day <= _day(ends[1]) and (until is None or day < until.date()):
-        yield Span.of_day(day)
+        yield RecountSpan.of_day(day)
         day += DAY
 
 
@@ -106,7 +106,7 @@ def _ends(*columns: tuple[type[models.Model], str]) -> tuple[Any, Any] | None:
 
 
 def _moment(time: Any) -> datetime:
-    return time if isinstance(time, datetime) else Span.of_day(time).since
+    return time if isinstance(time, datetime) else RecountSpan.of_day(time).since
 
 
 def _day(time: Any) -> date:

@@ -12,7 +12,7 @@ from experiments.configuration.policy_store import store
 from experiments.configuration.seeding import seed
 from experiments.demo.people import DAYS, DemoRequest, asked
 from experiments.demo.recording import Recorder
-from experiments.demo.story import Step, Story, is_lost
+from experiments.demo.story import Story, StoryStep, is_lost
 from experiments.demo.trial import record_trial
 from experiments.demo.world import World, build_world
 from experiments.experimentation.daily_results import record_all
@@ -69,25 +69,25 @@ def fill(
     return Filled(stored, world)
 
 
-def _rounds(begin: datetime, now: datetime) -> Iterator[Step]:
+def _rounds(begin: datetime, now: datetime) -> Iterator[StoryStep]:
     """The scheduler's jobs: rollouts advance every six hours, results are stored every night."""
     first = datetime.combine(begin.date(), time(), UTC)
     for number in range(1, 4 * DAYS + 4):
         at = first + timedelta(hours=6 * number)
         if begin < at < now:
-            yield Step(at, lifecycle.advance_all)
+            yield StoryStep(at, lifecycle.advance_all)
             if at.hour == 0:
-                yield Step(at + timedelta(minutes=5), record_all)
+                yield StoryStep(at + timedelta(minutes=5), record_all)
 
 
-def _stretches(steps: list[Step], now: datetime) -> Iterator[tuple[Step, datetime]]:
+def _stretches(steps: list[StoryStep], now: datetime) -> Iterator[tuple[StoryStep, datetime]]:
     """Each step, and when the next one is due."""
-    last = Step(now, lambda _: None)
+    last = StoryStep(now, lambda _: None)
     for step, following in pairwise([*steps, last]):
         yield step, following.at
 
 
-def _take(step: Step) -> None:
+def _take(step: StoryStep) -> None:
     before = PolicyRevision.objects.count()
     step.do(step.at)
     _date_back(before, step.at)

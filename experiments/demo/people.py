@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 
-from experiments.demo.world import Prompt
+from experiments.demo.world import DemoPrompt
 
 DAYS = 30
 ARRIVALS = 340.0
@@ -35,12 +35,12 @@ class DemoRequest(NamedTuple):
 
     at: datetime
     unit_id: str | None
-    prompt: Prompt
+    prompt: DemoPrompt
     app: str
 
 
 def asked(
-    pools: Mapping[str, Sequence[Prompt]], now: datetime, rng: Generator, scale: float = 1.0
+    pools: Mapping[str, Sequence[DemoPrompt]], now: datetime, rng: Generator, scale: float = 1.0
 ) -> list[DemoRequest]:
     """All prompts of the `DAYS` days up to `now`, in order. `scale` is the share to keep."""
     first = now.astimezone(UTC).date() - timedelta(days=DAYS)
@@ -57,7 +57,7 @@ def asked(
 
 
 def _questions(
-    pools: Mapping[str, Sequence[Prompt]], day: datetime, unit_id: str, rng: Generator
+    pools: Mapping[str, Sequence[DemoPrompt]], day: datetime, unit_id: str, rng: Generator
 ) -> Iterator[DemoRequest]:
     names, weights = list(SHARES), np.array(list(SHARES.values()))
     own, app = str(rng.choice(names, p=weights)), str(rng.choice(APPS))

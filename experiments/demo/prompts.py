@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 
-class Source(NamedTuple):
+class PromptFrames(NamedTuple):
     """`{}` in a frame stands for a subject."""
 
     frames: tuple[str, ...]
@@ -11,7 +11,7 @@ class Source(NamedTuple):
 
 
 SOURCES = {
-    "medical": Source(
+    "medical": PromptFrames(
         (
             "What are the usual side effects of {}?",
             "Can I drink coffee while I am treated with {}?",
@@ -34,7 +34,7 @@ SOURCES = {
             "a beta blocker",
         ),
     ),
-    "legal": Source(
+    "legal": PromptFrames(
         (
             "What does a clause on {} usually say?",
             "Explain {} to a tenant in three sentences.",
@@ -55,7 +55,7 @@ SOURCES = {
             "a notice period",
         ),
     ),
-    "creative": Source(
+    "creative": PromptFrames(
         (
             "Write a limerick about {}.",
             "Give me five titles for a short story about {}.",
@@ -75,7 +75,7 @@ SOURCES = {
             "a dragon that is afraid of fire",
         ),
     ),
-    "technical": Source(
+    "technical": PromptFrames(
         (
             "Write a function in {} that removes duplicates from a list.",
             "How do I read a CSV file in {}?",
@@ -88,7 +88,7 @@ SOURCES = {
         ),
         ("Python", "Go", "TypeScript", "Rust", "Java", "Ruby", "C#", "Kotlin", "PHP"),
     ),
-    "scientific": Source(
+    "scientific": PromptFrames(
         (
             "Explain {} to a first-year student.",
             "Which experiment first showed {}?",
@@ -108,7 +108,7 @@ SOURCES = {
             "protein folding",
         ),
     ),
-    "financial": Source(
+    "financial": PromptFrames(
         (
             "What is {}?",
             "How does a rising interest rate change {}?",
@@ -130,7 +130,7 @@ SOURCES = {
             "invoice factoring",
         ),
     ),
-    "educational": Source(
+    "educational": PromptFrames(
         (
             "Give me ten quiz questions about {} for grade six.",
             "Plan a 45 minute lesson on {}.",
@@ -150,7 +150,7 @@ SOURCES = {
             "probability",
         ),
     ),
-    "general": Source(
+    "general": PromptFrames(
         (
             "Suggest a present for {}.",
             "Write a short thank-you note to {}.",

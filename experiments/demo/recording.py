@@ -22,7 +22,7 @@ from experiments.decisions.outcomes import actual_costs
 from experiments.decisions.running_totals import Known, RunningTotals
 from experiments.decisions.unit_totals import JUDGE, QUALITY, combined_rating
 from experiments.demo.people import DemoRequest
-from experiments.demo.world import FAILURES, Prompt, World
+from experiments.demo.world import FAILURES, DemoPrompt, World
 from experiments.models import Decision, Feedback, Outcome
 from experiments.storage.bulk_sql import insert_all
 from experiments.storage.unit_hash import hash_unit
@@ -129,7 +129,7 @@ class Recorder:
             **costs._asdict(),
         )
 
-    def _ratings(self, decision: Decision, prompt: Prompt) -> list[Feedback]:
+    def _ratings(self, decision: Decision, prompt: DemoPrompt) -> list[Feedback]:
         """A judge's rating in tenths and sometimes a user's thumb, both unbiased."""
         quality = self.world.quality(prompt, decision.model)
         ratings = []

@@ -51,14 +51,14 @@ LOSING_SHARE = 0.4
 EXPLORED = 0.1
 
 
-class Step(NamedTuple):
+class StoryStep(NamedTuple):
     """Something done at a moment, which is a revision of its own if it changes anything."""
 
     at: datetime
     do: Callable[[datetime], object]
 
 
-class Wanted(NamedTuple):
+class StoryArm(NamedTuple):
     """One arm: its method, or the share of prompts that its threshold sends to the strong model."""
 
     name: str
@@ -74,32 +74,32 @@ class Story:
     now: datetime
     scale: float = 1.0
 
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[StoryStep]:
         """In order, without actions after `now`."""
         found = (*self._configuration(), *self._experiments(), *self._rollouts())
         return sorted((step for step in found if step.at < self.now), key=lambda step: step.at)
 
-    def _configuration(self) -> Iterator[Step]:
-        yield Step(self.now - timedelta(days=DAYS), self._begin)
-        yield Step(self._ago(24, 10), lambda now: self._route("creative", 0.5))
-        yield Step(self._ago(11, 9), self._raise_legal)
-        yield Step(self._ago(11, 15), self._explore_general)
+    def _configuration(self) -> Iterator[StoryStep]:
+        yield StoryStep(self.now - timedelta(days=DAYS), self._begin)
+        yield StoryStep(self._ago(24, 10), lambda now: self._route("creative", 0.5))
+        yield StoryStep(self._ago(11, 9), self._raise_legal)
+        yield StoryStep(self._ago(11, 15), self._explore_general)
 
-    def _experiments(self) -> Iterator[Step]:
-        half = (Wanted(CONTROL, Method.ALWAYS_STRONG, 0.5), Wanted(LOCAL, 0.5, 0.5))
+    def _experiments(self) -> Iterator[StoryStep]:
+        half = (StoryArm(CONTROL, Method.ALWAYS_STRONG, 0.5), StoryArm(LOCAL, 0.5, 0.5))
         yield self._starts(29, SHIPPED, "general", GENERAL_ARMS, 1_800, margin=0.05)
-        yield Step(self._ago(12, 15), self._ship_general)
+        yield StoryStep(self._ago(12, 15), self._ship_general)
         yield self._starts(18, OPEN, "creative", CREATIVE_ARMS, 3_600, margin=0.02)
-        yield Step(self._ago(9, 11), self._new_phase)
+        yield StoryStep(self._ago(9, 11), self._new_phase)
         yield self._starts(15, TO_SHIP, "technical", half, 1_800, margin=0.04)
         yield self._starts(12, UNHEALTHY, "educational", half, 1_200, margin=0.03)
         yield self._starts(14, TO_ROLL_BACK, "scientific", SCIENTIFIC_ARMS, 900, margin=0.03)
         yield self._starts(4, TOO_SMALL, "legal", half, 1_500, margin=0.03)
-        yield Step(self._ago(1, 16), self._draft)
+        yield StoryStep(self._ago(1, 16), self._draft)
 
-    def _rollouts(self) -> Iterator[Step]:
-        yield Step(self._ago(21, 8), self._roll_out_financial)
-        yield Step(self._ago(7, 8), self._roll_out_medical)
+    def _rollouts(self) -> Iterator[StoryStep]:
+        yield StoryStep(self._ago(21, 8), self._roll_out_financial)
+        yield StoryStep(self._ago(7, 8), self._roll_out_medical)
 
     def _ago(self, days: int, hour: int) -> datetime:
         midnight = datetime.combine(self.now.date(), time(), self.now.tzinfo)
@@ -147,19 +147,19 @@ class Story:
         days: int,
         key: str,
         domain: str,
-        arms: tuple[Wanted, ...],
+        arms: tuple[StoryArm, ...],
         planned: int,
         *,
         margin: float,
-    ) -> Step:
+    ) -> StoryStep:
         def start(now: datetime) -> None:
             experiment = self._make(key, domain, arms, planned, margin)
             lifecycle.start(experiment, DANA, now)
 
-        return Step(self._ago(days, 9), start)
+        return StoryStep(self._ago(days, 9), start)
 
     def _make(
-        self, key: str, domain: str, arms: tuple[Wanted, ...], planned: int, margin: float
+        self, key: str, domain: str, arms: tuple[StoryArm, ...], planned: int, margin: float
     ) -> Experiment:
         with revision(DANA, f"Planned {key}"):
             experiment = Experiment.objects.create(
@@ -181,7 +181,7 @@ class Story:
             experiment.metrics.create(metric="error_rate", role="secondary")
         return experiment
 
-    def _arm(self, experiment: Experiment, wanted: Wanted, position: int, domain: str) -> Arm:
+    def _arm(self, experiment: Experiment, wanted: StoryArm, position: int, domain: str) -> Arm:
         arm = Arm(
             experiment=experiment,
             name=wanted.name,
@@ -249,16 +249,16 @@ def is_lost(decision: Decision) -> bool:
 
 
 GENERAL_ARMS = (
-    Wanted(CONTROL, Method.ALWAYS_STRONG, 0.34),
-    Wanted("half-strong", 0.5, 0.33),
-    Wanted("third-strong", 0.33, 0.33),
+    StoryArm(CONTROL, Method.ALWAYS_STRONG, 0.34),
+    StoryArm("half-strong", 0.5, 0.33),
+    StoryArm("third-strong", 0.33, 0.33),
 )
-CREATIVE_ARMS = (Wanted("half-strong", 0.5, 0.8), Wanted("third-strong", 0.33, 0.2))
+CREATIVE_ARMS = (StoryArm("half-strong", 0.5, 0.8), StoryArm("third-strong", 0.33, 0.2))
 SCIENTIFIC_ARMS = (
-    Wanted(CONTROL, Method.ALWAYS_STRONG, 0.5),
-    Wanted("always-weak", Method.ALWAYS_WEAK, 0.5),
+    StoryArm(CONTROL, Method.ALWAYS_STRONG, 0.5),
+    StoryArm("always-weak", Method.ALWAYS_WEAK, 0.5),
 )
-DRAFT_ARMS = (Wanted("half-strong", 0.5, 0.5), Wanted("third-strong", 0.33, 0.5))
+DRAFT_ARMS = (StoryArm("half-strong", 0.5, 0.5), StoryArm("third-strong", 0.33, 0.5))
 HYPOTHESES = {
     SHIPPED: "Can the weak model answer half, or two thirds, of general prompts?",
     OPEN: "Can a third of creative prompts do with the strong model, instead of half?",

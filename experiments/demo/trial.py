@@ -10,7 +10,7 @@ from datetime import datetime
 from numpy.random import Generator
 
 from experiments.core.money import NANO
-from experiments.demo.world import ROUTER, Prompt, World
+from experiments.demo.world import ROUTER, DemoPrompt, World
 from experiments.lab.scores import scores
 from experiments.models import OutcomeSet, RecordedOutcome
 from experiments.routing.router_lookup import find_scorer
@@ -38,7 +38,9 @@ def record_trial(world: World, rng: Generator, at: datetime) -> OutcomeSet:
     return outcome_set
 
 
-def _row(outcome_set: OutcomeSet, world: World, prompt: Prompt, rng: Generator) -> RecordedOutcome:
+def _row(
+    outcome_set: OutcomeSet, world: World, prompt: DemoPrompt, rng: Generator
+) -> RecordedOutcome:
     strong, weak = (
         float(rng.binomial(RATERS, world.quality(prompt, model)) / RATERS)
         for model in (world.strong, world.weak)

@@ -43,7 +43,7 @@ INSIGHT = {
 }
 
 
-class Prompt(NamedTuple):
+class DemoPrompt(NamedTuple):
     """One prompt with its features. `difficulty` lies in [0, 1]."""
 
     text: str
@@ -66,7 +66,7 @@ class Prompt(NamedTuple):
         return SHORTEST_ANSWER + LONGER_WHEN_HARD * self.difficulty
 
 
-class Truth(NamedTuple):
+class SimulatedTruth(NamedTuple):
     """A policy's mean quality and cost over a domain's prompts. Cost in dollars per request."""
 
     cost: float
@@ -78,17 +78,17 @@ class Truth(NamedTuple):
 class World:
     """Prompts by detected domain, and every model's answers to them."""
 
-    pools: Mapping[str, tuple[Prompt, ...]]
+    pools: Mapping[str, tuple[DemoPrompt, ...]]
     policy: Policy
     day: date
 
-    def quality(self, prompt: Prompt, model: str) -> float:
+    def quality(self, prompt: DemoPrompt, model: str) -> float:
         """The expected rating of an answer, in [0, 1]."""
         accuracy = self.policy.models[model].capabilities.accuracy_score
         beyond = max(0.0, prompt.difficulty - EASY) / (1 - EASY)
         return BEST - TIRING * prompt.difficulty - STEEP * (PERFECT - accuracy) * beyond
 
-    def cost(self, prompt: Prompt, model: str) -> float:
+    def cost(self, prompt: DemoPrompt, model: str) -> float:
         """Expected dollars for one answer; one that fails has no tokens."""
         price = price_on(self.policy.prices[model], self.day)
         if price is None:
@@ -102,12 +102,12 @@ class World:
         found = threshold_for_share([p.score for p in self.pools[domain]], strong_share)
         return round(found.threshold or 0.0, 6)
 
-    def truth(self, domain: str, policy: RoutingPolicy) -> Truth:
+    def truth(self, domain: str, policy: RoutingPolicy) -> SimulatedTruth:
         """All prompts of a domain have the same probability."""
         pool = self.pools[domain]
         models = [self._model(prompt, policy) for prompt in pool]
         pairs = list(zip(pool, models, strict=True))
-        return Truth(
+        return SimulatedTruth(
             cost=float(np.mean([self.cost(*pair) for pair in pairs])),
             quality=float(np.mean([self.quality(*pair) for pair in pairs])),
             strong_share=models.count(self.strong) / len(models),
@@ -121,7 +121,7 @@ class World:
     def weak(self) -> str:
         return self.policy.default_pair.weak or ""
 
-    def _model(self, prompt: Prompt, policy: RoutingPolicy) -> str:
+    def _model(self, prompt: DemoPrompt, policy: RoutingPolicy) -> str:
         if policy.method is Method.ALWAYS_STRONG:
             return self.strong
         if policy.method is Method.ALWAYS_WEAK:
@@ -141,17 +141,17 @@ def build_world(policy: Policy, day: date) -> World:
     return World(pools, policy, day)
 
 
-def _look_at(policy: Policy, text: str, day: date) -> Prompt:
+def _look_at(policy: Policy, text: str, day: date) -> DemoPrompt:
     features = featurise(text)
     found = engine.detect(policy, text, features)
     no_unit = Unit(RecordedBuckets({}), "")
     tokens = CONTEXT_TOKENS + estimate_tokens(text)
     domain, _ = detected_domain(policy, DecisionInputs("", no_unit, found.candidates, tokens, day))
     scores = {name: engine.score(name, features) for name in policy.routers}
-    return Prompt(text, domain.name, found.candidates, found.detector, scores, tokens, 0.0)
+    return DemoPrompt(text, domain.name, found.candidates, found.detector, scores, tokens, 0.0)
 
 
-def _with_difficulty(pool: Iterable[Prompt]) -> tuple[Prompt, ...]:
+def _with_difficulty(pool: Iterable[DemoPrompt]) -> tuple[DemoPrompt, ...]:
     """A mix of the score's rank and the rank of a hash, weighted by the router's insight."""
     prompts = sorted(pool, key=lambda prompt: (prompt.score, prompt.text))
     hidden = sorted(prompts, key=lambda prompt: zlib.crc32(prompt.text.encode()))

@@ -14,7 +14,7 @@ from experiments.analysis.experiment.summaries import (
 )
 from experiments.experimentation.columns import Column
 from experiments.experimentation.metrics import MetricSpec
-from experiments.experimentation.units import Sums, Weights
+from experiments.experimentation.units import UnitSums, Weights
 from experiments.models.sums import FIXED_POINT
 
 LARGEST = 2**63 - 1
@@ -22,13 +22,13 @@ LARGEST = 2**63 - 1
 PARTS = 10_000
 
 
-def summarise(units: Sums, spec: MetricSpec, *, history: bool = False) -> Summary:
+def summarise(units: UnitSums, spec: MetricSpec, *, history: bool = False) -> Summary:
     """The units as one aggregate; `history` adds their values from before the experiment."""
     return running(units, spec, [units.n], history=history)[0]
 
 
 def running(
-    units: Sums, spec: MetricSpec, ends: Sequence[int], *, history: bool = False
+    units: UnitSums, spec: MetricSpec, ends: Sequence[int], *, history: bool = False
 ) -> list[Summary]:
     """The aggregate of the first n units, for each n of `ends`, in one pass over the columns."""
     if spec.per_unit:
@@ -38,22 +38,22 @@ def running(
     return list(_ratios(units, spec, ends))
 
 
-def ratio(units: Sums, spec: MetricSpec) -> RatioSummary:
+def ratio(units: UnitSums, spec: MetricSpec) -> RatioSummary:
     return _ratios(units, spec, [units.n])[0]
 
 
-def mean(units: Sums, spec: MetricSpec) -> float | None:
+def mean(units: UnitSums, spec: MetricSpec) -> float | None:
     """None if nothing was counted."""
     summary = plain_mean(summarise(units, spec))
     return summary.mean if summary is not None and summary.n else None
 
 
-def observed(units: Sums, spec: MetricSpec) -> int:
+def observed(units: UnitSums, spec: MetricSpec) -> int:
     """Units that have a value at all."""
     return int((units.column(spec.denominator) > 0).sum())
 
 
-def _ratios(units: Sums, spec: MetricSpec, ends: Sequence[int]) -> list[RatioSummary]:
+def _ratios(units: UnitSums, spec: MetricSpec, ends: Sequence[int]) -> list[RatioSummary]:
     (y, x), (numerator_scale, denominator_scale) = _weighed(units, spec)
     sums = [totals(y, ends), dots(y, y, ends), totals(x, ends), dots(x, x, ends), dots(x, y, ends)]
     return [
@@ -65,7 +65,7 @@ def _ratios(units: Sums, spec: MetricSpec, ends: Sequence[int]) -> list[RatioSum
 
 
 def _with_history(
-    units: Sums, spec: MetricSpec, ends: Sequence[int]
+    units: UnitSums, spec: MetricSpec, ends: Sequence[int]
 ) -> list[CovariateRatioSummary]:
     now, scales = _weighed(units, spec)
     columns = [*now, *_weighed(units, spec, earlier=True)[0]]
@@ -83,7 +83,7 @@ def _with_history(
 
 
 def _weighed(
-    units: Sums, spec: MetricSpec, *, earlier: bool = False
+    units: UnitSums, spec: MetricSpec, *, earlier: bool = False
 ) -> tuple[tuple[Column, Column], tuple[int, int]]:
     """Numerator and denominator with their scales, of requests up to the cap if there is one."""
     column = units.earlier if earlier else units.column
@@ -99,7 +99,7 @@ def _times(column: Column, weights: Weights) -> Column:
     return np.rint(column * weights).astype(np.int64)
 
 
-def _per_unit(units: Sums, spec: MetricSpec, ends: Sequence[int]) -> list[MeanSummary]:
+def _per_unit(units: UnitSums, spec: MetricSpec, ends: Sequence[int]) -> list[MeanSummary]:
     """Units that were rated, each with the mean of its ratings."""
     total, rated = units.column(spec.numerator), units.column(spec.denominator)
     is_rated = rated > 0

@@ -11,7 +11,7 @@ from experiments.configuration.shapes import WATCHED
 from experiments.core.bucketing import weights_problem
 from experiments.core.choice import pair_of
 from experiments.core.money import price_on
-from experiments.core.policy import Domain, Method, Policy, RoutingPolicy
+from experiments.core.policy import Method, Policy, PolicyDomain, RoutingPolicy
 from experiments.core.selection import NoEligibleModelsError
 from experiments.experimentation.cost_caps import proposed_cap
 from experiments.experimentation.forecasts import Forecast, forecast, scores_of
@@ -47,7 +47,7 @@ class _Subject(NamedTuple):
     experiment: Experiment
     arms: list[Arm]
     policy: Policy
-    domains: list[Domain]
+    domains: list[PolicyDomain]
     today: date
 
     def forecast(self) -> Forecast | None:
@@ -157,7 +157,7 @@ def _check_policies(subject: _Subject) -> Check:
     return Check("policies", True, "Every arm has a complete policy.")
 
 
-def _models_of(subject: _Subject, domain: Domain, wanted: RoutingPolicy) -> set[str]:
+def _models_of(subject: _Subject, domain: PolicyDomain, wanted: RoutingPolicy) -> set[str]:
     """The models of an arm: its pair, the domain's pair, or the domain selector's choice."""
     if wanted.method is not Method.DOMAIN_SELECTOR:
         return set(pair_of(subject.policy, domain, wanted) or ())

@@ -13,7 +13,7 @@ Column = NDArray[np.int64]
 Name = TypeVar("Name")
 
 
-class Table(NamedTuple):
+class SumColumns(NamedTuple):
     """Rows of sums as columns: keys (unit, arm or metric, domain), days as ordinals, counters."""
 
     keys: Mapping[str, Sequence[str]]
@@ -23,8 +23,8 @@ class Table(NamedTuple):
     def key(self, name: str) -> Sequence[str]:
         return self.keys[name]
 
-    def take(self, rows: NDArray[np.bool_]) -> "Table":
-        return Table(
+    def take(self, rows: NDArray[np.bool_]) -> "SumColumns":
+        return SumColumns(
             {name: list(np.array(key, np.str_)[rows]) for name, key in self.keys.items()},
             self.days[rows],
             {name: column[rows] for name, column in self.counters.items()},
@@ -37,7 +37,7 @@ class Table(NamedTuple):
         }
 
 
-def read_table(rows: QuerySet[Any], second_key: str, counters: Sequence[str]) -> Table:
+def read_table(rows: QuerySet[Any], second_key: str, counters: Sequence[str]) -> SumColumns:
     """One query. Days are read as text: parsing each as a date would take most of the time."""
     names = ("unit_hash", second_key, "domain", "on", *counters)
     dated = rows.order_by().annotate(on=Cast("day", CharField()))
@@ -45,7 +45,7 @@ def read_table(rows: QuerySet[Any], second_key: str, counters: Sequence[str]) ->
     columns = list(zip(*read, strict=True)) or [()] * len(names)
     ordinals = {text: date.fromisoformat(text).toordinal() for text in set(columns[3])}
     days = np.fromiter((ordinals[text] for text in columns[3]), np.int64, len(read))
-    return Table(
+    return SumColumns(
         dict(zip(names[:3], columns[:3], strict=True)),
         days,
         {name: np.array(c, np.int64) for name, c in zip(counters, columns[4:], strict=True)},

@@ -4,12 +4,16 @@ from typing import NamedTuple
 
 from experiments.analysis.experiment.effects import Effect
 from experiments.analysis.experiment.health import MINIMUM_SHOWN
-from experiments.analysis.experiment.multiplicity import CorrectedEffect, Question, answer_together
+from experiments.analysis.experiment.multiplicity import (
+    CorrectedEffect,
+    Hypothesis,
+    answer_together,
+)
 from experiments.analysis.experiment.sequential import phase_alpha
 from experiments.experimentation.aggregates import observed, ratio, summarise
 from experiments.experimentation.metrics import MetricSpec
 from experiments.experimentation.study import COST, PhaseData
-from experiments.experimentation.units import Sums
+from experiments.experimentation.units import UnitSums
 from experiments.models import ExperimentMetric
 
 
@@ -47,7 +51,7 @@ class DomainEffect(NamedTuple):
 class _Asked(NamedTuple):
     """A question, and whether enough units have a value to show the effect."""
 
-    question: Question
+    question: Hypothesis
     observed: int
 
 
@@ -152,7 +156,7 @@ def _shown(answer: CorrectedEffect, units: int) -> CorrectedEffect:
 def _ask(study: PhaseData, arm: str, spec: MetricSpec) -> _Asked:
     control, treatment = (study.units.of(name) for name in (_control(study), arm))
     history = study.units.has_history
-    question = Question(
+    question = Hypothesis(
         spec.name,
         summarise(control, spec, history=history),
         summarise(treatment, spec, history=history),
@@ -165,7 +169,7 @@ def _ask_domain(study: PhaseData, arm: str, spec: MetricSpec, domain: str) -> _A
     units = study.units
     control, treatment = (units.in_domain(name, domain) for name in (_control(study), arm))
     scale = least_scale_of(study, spec)
-    question = Question(domain, ratio(control, spec), ratio(treatment, spec), scale)
+    question = Hypothesis(domain, ratio(control, spec), ratio(treatment, spec), scale)
     return _Asked(question, _fewer(spec, control, treatment))
 
 
@@ -173,5 +177,5 @@ def _control(study: PhaseData) -> str:
     return next(arm.name for arm in study.arms if arm.is_control)
 
 
-def _fewer(spec: MetricSpec, control: Sums, treatment: Sums) -> int:
+def _fewer(spec: MetricSpec, control: UnitSums, treatment: UnitSums) -> int:
     return min(observed(control, spec), observed(treatment, spec))

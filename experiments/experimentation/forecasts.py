@@ -17,10 +17,10 @@ import orjson
 
 from experiments.core.assignment import RecordedBuckets, Unit
 from experiments.core.bucketing import BUCKETS
-from experiments.core.choice import Chooser, Scorer, explored_buckets
+from experiments.core.choice import Chooser, RouterCalls, explored_buckets
 from experiments.core.costs import estimate_tokens
 from experiments.core.money import price_on
-from experiments.core.policy import Domain, Method, Policy, RoutingPolicy
+from experiments.core.policy import Method, Policy, PolicyDomain, RoutingPolicy
 from experiments.core.selection import GENERAL, NoEligibleModelsError
 from experiments.core.values import Choice, DecisionInputs, Failure, Score
 from experiments.models import Decision, OutcomeScores, OutcomeSet, RecordedOutcome, Router
@@ -39,7 +39,7 @@ DEFAULT_OUTPUT_TOKENS = 300
 NOT_KNOWN = "not_known"
 
 
-class Prompt(NamedTuple):
+class ForecastPrompt(NamedTuple):
     """A prompt: its domain, its scores by router, and its approximate length."""
 
     domain: str
@@ -47,10 +47,10 @@ class Prompt(NamedTuple):
     tokens: int
 
 
-class Sample(NamedTuple):
+class PromptSample(NamedTuple):
     """Prompts, and a description of their source."""
 
-    prompts: Sequence[Prompt]
+    prompts: Sequence[ForecastPrompt]
     source: str
 
 
@@ -66,7 +66,7 @@ class PolicyForecast(NamedTuple):
 class Forecast(NamedTuple):
     """`policies` in the given order; `same` has pairs of indexes with the same choices."""
 
-    sample: Sample
+    sample: PromptSample
     policies: tuple[PolicyForecast, ...]
     same: tuple[tuple[int, int], ...]
 
@@ -74,7 +74,7 @@ class Forecast(NamedTuple):
 class _Picked(NamedTuple):
     """A policy's choice for one prompt, and how often it explores the other model."""
 
-    prompt: Prompt
+    prompt: ForecastPrompt
     choice: Choice
     explored: float
 
@@ -102,7 +102,7 @@ class _Picked(NamedTuple):
 
 def forecast(
     policy: Policy,
-    domains: Sequence[Domain],
+    domains: Sequence[PolicyDomain],
     wanted: Sequence[RoutingPolicy],
     today: date,
     *,
@@ -170,53 +170,55 @@ def _cost(policy: Policy, picks: Sequence[_Picked], today: date) -> float | None
 
 
 def _picks(
-    policy: Policy, wanted: RoutingPolicy, prompts: Sequence[Prompt], today: date
+    policy: Policy, wanted: RoutingPolicy, prompts: Sequence[ForecastPrompt], today: date
 ) -> list[_Picked]:
     return [_pick(policy, wanted, prompt, today) for prompt in prompts]
 
 
-def _pick(policy: Policy, wanted: RoutingPolicy, prompt: Prompt, today: date) -> _Picked:
+def _pick(policy: Policy, wanted: RoutingPolicy, prompt: ForecastPrompt, today: date) -> _Picked:
     situation = DecisionInputs("", Unit(RecordedBuckets({}), ""), (), prompt.tokens, today)
-    scorer = Scorer(policy, lambda name: _score(prompt, name))
+    scorer = RouterCalls(policy, lambda name: _score(prompt, name))
     choice = Chooser(policy, policy.domains[prompt.domain], situation, scorer).choose(wanted)
     explored = explored_buckets(wanted.epsilon) / BUCKETS if choice.other else 0.0
     return _Picked(prompt, choice, explored)
 
 
-def _score(prompt: Prompt, router: str) -> Score | Failure:
+def _score(prompt: ForecastPrompt, router: str) -> Score | Failure:
     value = prompt.scores.get(router)
     return Failure(NOT_KNOWN) if value is None else Score(value)
 
 
 def _sample(
-    policy: Policy, domains: Sequence[Domain], routers: frozenset[str], most: int
-) -> Sample:
+    policy: Policy, domains: Sequence[PolicyDomain], routers: frozenset[str], most: int
+) -> PromptSample:
     names = [domain.name for domain in domains]
     recent = _recent(names, routers, most)
     if len(recent) >= ENOUGH:
-        return Sample(recent, f"{len(recent):,} recent prompts")
+        return PromptSample(recent, f"{len(recent):,} recent prompts")
     if routers and (found := _recorded(policy, names, routers)):
         return found
     examples = [prompt for name in names for prompt in _examples(policy, name, routers)]
-    return Sample(examples, f"{len(examples):,} example prompts (too few recent ones)")
+    return PromptSample(examples, f"{len(examples):,} example prompts (too few recent ones)")
 
 
-def _recent(domains: Sequence[str], routers: frozenset[str], most: int) -> list[Prompt]:
+def _recent(domains: Sequence[str], routers: frozenset[str], most: int) -> list[ForecastPrompt]:
     """The newest decisions that every router has scored. One query, from an index."""
     rows = Decision.objects.filter(domain__in=domains).exclude(odds="").order_by("-created_at")
     read = rows.values_list("domain", "scores", "input_tokens")[:most]
     prompts = (
-        Prompt(domain, orjson.loads(scores) if scores else {}, tokens)
+        ForecastPrompt(domain, orjson.loads(scores) if scores else {}, tokens)
         for domain, scores, tokens in read
     )
     return [prompt for prompt in prompts if _all_known(prompt, routers)]
 
 
-def _all_known(prompt: Prompt, routers: frozenset[str]) -> bool:
+def _all_known(prompt: ForecastPrompt, routers: frozenset[str]) -> bool:
     return all(prompt.scores.get(router) is not None for router in routers)
 
 
-def _recorded(policy: Policy, domains: Sequence[str], routers: frozenset[str]) -> Sample | None:
+def _recorded(
+    policy: Policy, domains: Sequence[str], routers: frozenset[str]
+) -> PromptSample | None:
     """The prompts of these domains in the newest outcome set that every router has scored."""
     keys = {name: _key(name) for name in routers}
     for outcome_set in OutcomeSet.objects.order_by("-updated_at"):
@@ -229,7 +231,9 @@ def _recorded(policy: Policy, domains: Sequence[str], routers: frozenset[str]) -
             continue
         found = _of_set(outcome_set, {n: one for n, one in kept.items() if one}, domains)
         if len(found) >= ENOUGH:
-            return Sample(found, f"{len(found):,} prompts of the outcome set {outcome_set.name}")
+            return PromptSample(
+                found, f"{len(found):,} prompts of the outcome set {outcome_set.name}"
+            )
     return None
 
 
@@ -240,14 +244,14 @@ def _key(router: str) -> str:
 
 def _of_set(
     outcome_set: OutcomeSet, kept: Mapping[str, OutcomeScores], domains: Sequence[str]
-) -> list[Prompt]:
+) -> list[ForecastPrompt]:
     """Scores are stored in the order of the rows; prompts without a domain are general."""
     count = min(one.count for one in kept.values())
     scores = {name: np.frombuffer(one.values) for name, one in kept.items()}
     rows = RecordedOutcome.objects.filter(outcome_set=outcome_set).order_by("id")
     read = rows.values_list("domain", "prompt")[:count]
     found = [
-        Prompt(
+        ForecastPrompt(
             domain or GENERAL,
             {name: float(values[place]) for name, values in scores.items()},
             estimate_tokens(prompt),
@@ -258,7 +262,7 @@ def _of_set(
     return found[:: max(1, len(found) // RECENT)]
 
 
-def _examples(policy: Policy, domain: str, routers: frozenset[str]) -> list[Prompt]:
+def _examples(policy: Policy, domain: str, routers: frozenset[str]) -> list[ForecastPrompt]:
     """Shipped prompts, or the domain's own examples, scored now by local routers only."""
     texts = _shipped().get(domain) or policy.detection.examples.get(domain, ())
     spread = texts[:: max(1, len(texts) // EXAMPLES)]
@@ -266,7 +270,7 @@ def _examples(policy: Policy, domain: str, routers: frozenset[str]) -> list[Prom
     if len(known) < len(routers):
         return []
     return [
-        Prompt(
+        ForecastPrompt(
             domain, {name: scores[place] for name, scores in known.items()}, estimate_tokens(text)
         )
         for place, text in enumerate(spread)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, time, timedelta
 from experiments.analysis.experiment.health import (
     Health,
     HealthCheck,
-    Table,
+    UnitTable,
     check_multiple_exposures,
     check_price_coverage,
     check_rated_share,
@@ -36,14 +36,14 @@ def health_of(study: PhaseData, now: datetime) -> Health:
     return Health(tuple(checks))
 
 
-def _tables(study: PhaseData) -> list[Table]:
+def _tables(study: PhaseData) -> list[UnitTable]:
     """The experiment's units, and each domain's if more than one takes part."""
     domains: list[str | None] = [None]
     if len(study.units.domains) > 1:
         domains += study.units.domains
     weights = tuple(arm.weight for arm in study.arms)
     return [
-        Table(
+        UnitTable(
             domain or "the experiment",
             tuple(study.units.seen(arm.name, domain) for arm in study.arms),
             weights,

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from experiments.analysis.experiment.verdict_codes import Outcome
+from experiments.analysis.experiment.verdict_codes import VerdictCode
 from experiments.configuration.document import experiment_document
 from experiments.configuration.revisions import Author, revision
 from experiments.configuration.rows import document_of, keys_of, queryset, write
@@ -103,7 +103,7 @@ def ship(
     done = f"Shipped arm {arm_name}{against} of"
     with _step(experiment, author, done, RUNNING, PAUSED, STOPPED):
         arm = require_shippable(experiment, arm_name)
-        if verdict != Outcome.SHIP and not anyway:
+        if verdict != VerdictCode.SHIP and not anyway:
             raise NotReadyToShipError([f"The verdict is {verdict or 'none'}, not ship."])
         if experiment.status != STOPPED:
             reason = f"Shipped {arm_name} anyway: {anyway}" if anyway else f"Shipped {arm_name}"

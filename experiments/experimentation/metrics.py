@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from experiments.analysis.experiment.effects import Interval
-from experiments.analysis.experiment.plan import SHARE, Better
+from experiments.analysis.experiment.effects import EffectInterval
+from experiments.analysis.experiment.plan import SHARE, Direction
 from experiments.models import Metric
 from experiments.models.sums import FIXED_POINT
 
@@ -23,11 +23,11 @@ class MetricSpec(NamedTuple):
     label: str
     numerator: str
     denominator: str
-    better: Better
+    better: Direction
     scale: int = 1
     unit: str | None = None
     boolean: bool = False
-    value_range: Interval | None = None
+    value_range: EffectInterval | None = None
     from_feedback: bool = False
     per_unit: bool = False
 
@@ -36,7 +36,7 @@ def _built_in(*specs: MetricSpec) -> dict[str, MetricSpec]:
     return {spec.name: spec for spec in specs}
 
 
-LOWER, HIGHER = Better.LOWER, Better.HIGHER
+LOWER, HIGHER = Direction.LOWER, Direction.HIGHER
 BUILT_IN = _built_in(
     MetricSpec("cost", "Cost per request", "cost", "priced", LOWER, NANO, "USD"),
     MetricSpec("saving", "Saving per request", "saving", "priced", HIGHER, NANO, "USD"),
@@ -84,10 +84,10 @@ def spec_of(name: str, *, audited: bool = False) -> MetricSpec:
         label=name.replace("_", " ").capitalize(),
         numerator=f"metric:{name}:total",
         denominator=f"metric:{name}:rated",
-        better=Better(row.better),
+        better=Direction(row.better),
         scale=FIXED_POINT,
-        boolean=row.kind == Metric.Kind.BOOLEAN,
-        value_range=Interval(row.minimum, row.maximum),
+        boolean=row.kind == Metric.ValueKind.BOOLEAN,
+        value_range=EffectInterval(row.minimum, row.maximum),
         from_feedback=True,
         per_unit=row.level == Metric.Level.UNIT,
     )

@@ -14,7 +14,7 @@ from experiments.analysis.experiment.power import (
     Goal,
     NoSize,
     Remaining,
-    Size,
+    SampleSize,
     guardrail_goal,
     plan_size,
     remaining,
@@ -60,7 +60,7 @@ class _Recent(NamedTuple):
     units: int
 
 
-def propose(experiment: Experiment, as_of: date) -> Size | NoSize:
+def propose(experiment: Experiment, as_of: date) -> SampleSize | NoSize:
     """The units and days that decide cost and every guardrail, with the experiment's power."""
     try:
         recent = _recent(experiment, as_of)

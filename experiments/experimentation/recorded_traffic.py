@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from experiments.decisions.outcomes import actual_costs
 from experiments.models import Decision, Experiment
-from experiments.routers.outcomes import Outcome
+from experiments.routers.outcomes import PromptOutcome
 from experiments.routing.route import RouteRequest, configuration, decide_one
 
 NANO = 1_000_000_000
@@ -30,7 +30,7 @@ class RecordedQuestion(NamedTuple):
 
     day: int
     unit: str
-    question: Outcome
+    question: PromptOutcome
 
 
 class Truth(NamedTuple):
@@ -41,14 +41,14 @@ class Truth(NamedTuple):
 
 
 def draw(
-    questions: Sequence[Outcome], units: int, days: int, window: int, chance: random.Random
+    questions: Sequence[PromptOutcome], units: int, days: int, window: int, chance: random.Random
 ) -> Iterator[RecordedQuestion]:
     """Units spread evenly over the days, each with one to five questions of one subject.
 
     Draws with replacement, each question with the same probability, so the units are a sample of
     all recordings. Requests of a unit are similar.
     """
-    subjects: dict[str, list[Outcome]] = defaultdict(list)
+    subjects: dict[str, list[PromptOutcome]] = defaultdict(list)
     for question in questions:
         subjects[question.group].append(question)
     for number in range(units):
@@ -72,12 +72,12 @@ def request_of(
     )
 
 
-def output_tokens(question: Outcome) -> int:
+def output_tokens(question: PromptOutcome) -> int:
     """A synthetic count from 50 to 450, the same for both models: recordings have none."""
     return 50 + zlib.crc32(question.prompt.encode()) % 401
 
 
-def quality_of(question: Outcome, decision: Decision) -> float:
+def quality_of(question: PromptOutcome, decision: Decision) -> float:
     """The chosen model's quality on it. Raises ReplayError for a model outside the pair."""
     if decision.model == decision.strong_model:
         return question.strong
@@ -89,7 +89,9 @@ def quality_of(question: Outcome, decision: Decision) -> float:
     )
 
 
-def truth_of(experiment: Experiment, arm: str, questions: Iterable[Outcome], at: datetime) -> Truth:
+def truth_of(
+    experiment: Experiment, arm: str, questions: Iterable[PromptOutcome], at: datetime
+) -> Truth:
     """Decides every question with the arm's policy, without storing anything.
 
     Leaves out questions of domains outside the experiment, as the experiment does.
@@ -112,7 +114,7 @@ def truth_of(experiment: Experiment, arm: str, questions: Iterable[Outcome], at:
     return Truth(cost / asked / NANO, quality / asked)
 
 
-def cost_of(row: Decision, question: Outcome) -> int:
+def cost_of(row: Decision, question: PromptOutcome) -> int:
     found = actual_costs(row, row.input_tokens, output_tokens(question)).cost
     if found is None:
         raise ReplayError(f"Model {row.model} has no price. Enter one, then replay.")

@@ -1,8 +1,8 @@
 """An experiment's results as JSON, for the REST API and for stored daily results."""
 
-from experiments.analysis.experiment.effects import Effect, Interval
+from experiments.analysis.experiment.effects import Effect, EffectInterval
 from experiments.analysis.experiment.health import Health, HealthCheck
-from experiments.analysis.experiment.power import NoSize, Remaining, Size
+from experiments.analysis.experiment.power import NoSize, Remaining, SampleSize
 from experiments.analysis.experiment.verdict import Reason, Verdict
 from experiments.experimentation import shapes
 from experiments.experimentation.effects import DomainEffect, MetricEffect
@@ -21,7 +21,7 @@ from experiments.experimentation.text import (
 from experiments.shapes.fields import copied
 
 
-def results_payload(results: Results) -> shapes.Results:
+def results_payload(results: Results) -> shapes.ResultsPayload:
     return {
         **seen_payload(results),
         "breakdown": [_domain_effect(one) for one in results.breakdown],
@@ -47,7 +47,7 @@ def seen_payload(results: Results) -> shapes.DayResults:
     }
 
 
-def size_payload(size: Size | NoSize) -> shapes.Plan:
+def size_payload(size: SampleSize | NoSize) -> shapes.PlanPayload:
     """A proposed plan; without enough recent data only the metrics that lack it."""
     if isinstance(size, NoSize):
         return {"possible": False, "sentence": plan_sentence(size), "missing": list(size.metrics)}
@@ -63,7 +63,7 @@ def size_payload(size: Size | NoSize) -> shapes.Plan:
     }
 
 
-def _verdict(verdict: Verdict) -> shapes.Verdict:
+def _verdict(verdict: Verdict) -> shapes.VerdictPayload:
     return {
         "outcome": str(verdict.outcome),
         "arm": verdict.arm,
@@ -84,7 +84,7 @@ def _verdict(verdict: Verdict) -> shapes.Verdict:
     }
 
 
-def _reason(reason: Reason) -> shapes.Reason:
+def _reason(reason: Reason) -> shapes.ReasonPayload:
     return {
         "code": str(reason.code),
         "arm": reason.arm,
@@ -95,14 +95,14 @@ def _reason(reason: Reason) -> shapes.Reason:
     }
 
 
-def _health(health: Health) -> shapes.Health:
+def _health(health: Health) -> shapes.HealthPayload:
     return {
         "healthy": health.healthy,
         "checks": [health_check_payload(one) for one in health.checks],
     }
 
 
-def health_check_payload(check: HealthCheck) -> shapes.HealthCheck:
+def health_check_payload(check: HealthCheck) -> shapes.HealthCheckPayload:
     return {
         "code": str(check.code),
         "status": str(check.status),
@@ -112,7 +112,7 @@ def health_check_payload(check: HealthCheck) -> shapes.HealthCheck:
     }
 
 
-def _effect(effect: Effect) -> shapes.Estimate:
+def _effect(effect: Effect) -> shapes.EstimatePayload:
     return {
         "estimate": effect.estimate,
         "standard_error": effect.standard_error,
@@ -127,11 +127,11 @@ def _effect(effect: Effect) -> shapes.Estimate:
     }
 
 
-def _interval(interval: Interval | None) -> list[float] | None:
+def _interval(interval: EffectInterval | None) -> list[float] | None:
     return list(interval) if interval else None
 
 
-def _metric_effect(one: MetricEffect) -> shapes.MetricEffect:
+def _metric_effect(one: MetricEffect) -> shapes.MetricEffectPayload:
     return {
         "arm": one.arm,
         "metric": one.metric,
@@ -147,7 +147,7 @@ def _metric_effect(one: MetricEffect) -> shapes.MetricEffect:
     }
 
 
-def _domain_effect(one: DomainEffect) -> shapes.DomainEffect:
+def _domain_effect(one: DomainEffect) -> shapes.DomainEffectPayload:
     return {
         "arm": one.arm,
         "domain": one.domain,
@@ -160,7 +160,7 @@ def _domain_effect(one: DomainEffect) -> shapes.DomainEffect:
     }
 
 
-def _point(one: SeriesPoint) -> shapes.SeriesPoint:
+def _point(one: SeriesPoint) -> shapes.SeriesPointPayload:
     effect = one.point.effect
     return {
         "arm": one.arm,
@@ -174,7 +174,7 @@ def _point(one: SeriesPoint) -> shapes.SeriesPoint:
     }
 
 
-def _seen(day: SeenDay) -> shapes.SeenDay:
+def _seen(day: SeenDay) -> shapes.SeenDayPayload:
     return {
         "day": day.day.isoformat(),
         "phase": day.phase,
@@ -183,7 +183,7 @@ def _seen(day: SeenDay) -> shapes.SeenDay:
     }
 
 
-def _progress(progress: Progress) -> shapes.Progress:
+def _progress(progress: Progress) -> shapes.ProgressPayload:
     remaining = progress.remaining
     return {
         "units": progress.units,

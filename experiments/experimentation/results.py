@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from experiments.analysis.experiment.health import Health
 from experiments.analysis.experiment.plan import ArmData, Plan
 from experiments.analysis.experiment.power import NoSize, Remaining
-from experiments.analysis.experiment.verdict import Outcome, Verdict, judge
+from experiments.analysis.experiment.verdict import Verdict, VerdictCode, judge
 from experiments.experimentation.aggregates import mean, summarise
 from experiments.experimentation.effects import (
     DomainEffect,
@@ -36,7 +36,7 @@ __all__ = [
     "window_of",
 ]
 
-WAITING = (Outcome.KEEP_RUNNING, Outcome.NOT_ENOUGH_DATA)
+WAITING = (VerdictCode.KEEP_RUNNING, VerdictCode.NOT_ENOUGH_DATA)
 
 
 class ArmSummary(NamedTuple):

@@ -16,7 +16,7 @@ from experiments.experimentation.columns import Column
 from experiments.experimentation.effects import least_scale_of, shown
 from experiments.experimentation.metrics import MetricSpec
 from experiments.experimentation.study import PhaseData, window_of
-from experiments.experimentation.units import Sums
+from experiments.experimentation.units import UnitSums
 from experiments.models import ExperimentMetric
 
 
@@ -31,7 +31,7 @@ class SeriesPoint(NamedTuple):
 class _Ordered(NamedTuple):
     """An arm's units in the order their windows closed, and how many had closed by each day."""
 
-    units: Sums
+    units: UnitSums
     ends: list[int]
 
 

@@ -5,40 +5,42 @@ from typing import Annotated, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from experiments.analysis.experiment.health import HealthCode, Status
-from experiments.analysis.experiment.verdict_codes import Outcome, ReasonCode
+from experiments.analysis.experiment.health import CheckStatus, HealthCode
+from experiments.analysis.experiment.verdict_codes import ReasonCode, VerdictCode
 from experiments.models import Experiment, ExperimentMetric
 from experiments.shapes.fields import Format, OneOf, described
 
 STATUSES = tuple(Experiment.Status.values)
 ROLES = tuple(ExperimentMetric.Role.values)
-HEALTH_STATUSES = tuple(str(status) for status in Status)
+HEALTH_STATUSES = tuple(str(status) for status in CheckStatus)
 
 Day = Annotated[str, Format("date")]
 Time = Annotated[str, Format("date-time")]
 Interval = Annotated[list[float], Field(min_length=2, max_length=2)] | None
-OutcomeName = Annotated[str, OneOf(tuple(str(outcome) for outcome in Outcome))]
+OutcomeName = Annotated[str, OneOf(tuple(str(outcome) for outcome in VerdictCode))]
 
 
-class ArmForecast(TypedDict):
+class ArmForecastPayload(TypedDict):
     arm: str
     strong_share: float | None
     cost_per_request: Annotated[float | None, described("US dollars.")]
 
 
-class Check(TypedDict):
+class CheckPayload(TypedDict):
     name: str
     passed: bool
     message: Annotated[str, described("The state, or what to do.")]
-    arms: NotRequired[Annotated[list[ArmForecast], described("Of `forecast`: what is predicted.")]]
+    arms: NotRequired[
+        Annotated[list[ArmForecastPayload], described("Of `forecast`: what is predicted.")]
+    ]
 
 
 class Checklist(TypedDict):
     ready: bool
-    checks: list[Check]
+    checks: list[CheckPayload]
 
 
-class Plan(TypedDict):
+class PlanPayload(TypedDict):
     possible: Annotated[bool, described("Whether there is enough recent data to plan with.")]
     sentence: str
     missing: Annotated[list[str], described("Metrics without enough recent data.")]
@@ -49,7 +51,7 @@ class Plan(TypedDict):
     times_a_single_look: NotRequired[float]
 
 
-class Reason(TypedDict):
+class ReasonPayload(TypedDict):
     code: Annotated[str, OneOf(tuple(str(code) for code in ReasonCode))]
     arm: str | None
     metric: str | None
@@ -58,7 +60,7 @@ class Reason(TypedDict):
     message: str
 
 
-class ArmVerdict(TypedDict):
+class ArmVerdictPayload(TypedDict):
     arm: str
     outcome: OutcomeName
     sentence: str
@@ -67,19 +69,19 @@ class ArmVerdict(TypedDict):
         float | None,
         described("If it may ship: the relative change of cost, shrunk towards none."),
     ]
-    reasons: list[Reason]
+    reasons: list[ReasonPayload]
 
 
-class Verdict(TypedDict):
+class VerdictPayload(TypedDict):
     outcome: OutcomeName
     arm: str | None
     sentence: str
     expectation: str
-    reasons: list[Reason]
-    arms: list[ArmVerdict]
+    reasons: list[ReasonPayload]
+    arms: list[ArmVerdictPayload]
 
 
-class HealthCheck(TypedDict):
+class HealthCheckPayload(TypedDict):
     code: Annotated[str, OneOf(tuple(str(code) for code in HealthCode))]
     status: Annotated[str, OneOf(HEALTH_STATUSES)]
     value: float | None
@@ -87,9 +89,9 @@ class HealthCheck(TypedDict):
     message: str
 
 
-class Health(TypedDict):
+class HealthPayload(TypedDict):
     healthy: bool
-    checks: list[HealthCheck]
+    checks: list[HealthCheckPayload]
 
 
 class ArmResult(TypedDict):
@@ -106,7 +108,7 @@ class ArmResult(TypedDict):
     cut: Annotated[int, described("Units that reached the cost cap, and count up to it.")]
 
 
-class Estimate(TypedDict):
+class EstimatePayload(TypedDict):
     """Treatment minus control; null with fewer than `minimum` units an arm."""
 
     estimate: float | None
@@ -121,7 +123,7 @@ class Estimate(TypedDict):
     n_treatment: int
 
 
-class Effect(Estimate):
+class EffectPayload(EstimatePayload):
     observed: Annotated[int, described("Units with a value, in the smaller arm.")]
     minimum: int
     adjusted_p_value: float | None
@@ -129,7 +131,7 @@ class Effect(Estimate):
     metric: str
 
 
-class MetricEffect(Effect):
+class MetricEffectPayload(EffectPayload):
     """Treatment minus control; null with fewer than `minimum` units an arm."""
 
     role: Annotated[str, OneOf(ROLES)]
@@ -139,14 +141,14 @@ class MetricEffect(Effect):
     margin: float | None
 
 
-class DomainEffect(Effect):
+class DomainEffectPayload(EffectPayload):
     """Treatment minus control; null with fewer than `minimum` units an arm."""
 
     domain: str
     exploratory: Annotated[bool, described("Always true: it does not affect the verdict.")]
 
 
-class SeriesPoint(TypedDict):
+class SeriesPointPayload(TypedDict):
     arm: str
     metric: str
     day: Day
@@ -157,7 +159,7 @@ class SeriesPoint(TypedDict):
     n_treatment: int
 
 
-class SeenDay(TypedDict):
+class SeenDayPayload(TypedDict):
     """The values shown on a day, before later outcomes."""
 
     day: Day
@@ -166,18 +168,18 @@ class SeenDay(TypedDict):
     sentence: str
 
 
-class Remaining(TypedDict):
+class RemainingPayload(TypedDict):
     units: int | None
     days: int | None
     sentence: str
 
 
-class Progress(TypedDict):
+class ProgressPayload(TypedDict):
     units: int
     planned: int | None
     days: Annotated[int, described("Of the phase.")]
     counted_days: Annotated[int, described("On which each arm has counted units.")]
-    remaining: Annotated[Remaining | None, described("Null unless it runs.")]
+    remaining: Annotated[RemainingPayload | None, described("Null unless it runs.")]
 
 
 class DayResults(TypedDict):
@@ -189,14 +191,14 @@ class DayResults(TypedDict):
     as_of: Day
     judged_at: Annotated[Time, described("The time of all values here.")]
     sentence: str
-    verdict: Annotated[Verdict | None, described("Null before the start.")]
-    health: Health
+    verdict: Annotated[VerdictPayload | None, described("Null before the start.")]
+    health: HealthPayload
     arms: list[ArmResult]
-    effects: list[MetricEffect]
-    progress: Progress
+    effects: list[MetricEffectPayload]
+    progress: ProgressPayload
 
 
-class Results(DayResults):
-    breakdown: list[DomainEffect]
-    series: list[SeriesPoint]
-    seen: list[SeenDay]
+class ResultsPayload(DayResults):
+    breakdown: list[DomainEffectPayload]
+    series: list[SeriesPointPayload]
+    seen: list[SeenDayPayload]

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from experiments.analysis.experiment.verdict import Outcome, Verdict
+from experiments.analysis.experiment.verdict import Verdict, VerdictCode
 from experiments.configuration.document import current_document
 from experiments.configuration.policy_store import build_policy
 from experiments.configuration.revisions import Author
-from experiments.core.policy import Domain, Method, Policy, RoutingPolicy
+from experiments.core.policy import Method, Policy, PolicyDomain, RoutingPolicy
 from experiments.experimentation import lifecycle
 from experiments.experimentation.forecasts import ENOUGH, RECENT, PolicyForecast, forecast
 from experiments.experimentation.results import results
@@ -59,9 +59,9 @@ class ShipPreview(NamedTuple):
 
 def is_to_ship(verdict: Verdict | None, arm: str) -> bool:
     """Whether the arm's own verdict is to ship; False while the experiment is unhealthy."""
-    if verdict is None or verdict.outcome is not Outcome.SHIP:
+    if verdict is None or verdict.outcome is not VerdictCode.SHIP:
         return False
-    return any(one.arm == arm and one.outcome is Outcome.SHIP for one in verdict.arms)
+    return any(one.arm == arm and one.outcome is VerdictCode.SHIP for one in verdict.arms)
 
 
 def previews(experiment: Experiment, now: datetime) -> tuple[ShipPreview, ...]:
@@ -109,7 +109,7 @@ def _changes(
 
 
 def _of_domain(
-    policy: Policy, domain: Domain, arms: Sequence[Arm], now: datetime, most: int
+    policy: Policy, domain: PolicyDomain, arms: Sequence[Arm], now: datetime, most: int
 ) -> list[DomainChange]:
     """Each arm's change of one domain, with forecasts on the same prompts."""
     after = [arm.routing_policy() for arm in arms]

@@ -1,6 +1,6 @@
 """Writes a proposed size into an experiment's plan."""
 
-from experiments.analysis.experiment.power import Size
+from experiments.analysis.experiment.power import SampleSize
 from experiments.configuration.revisions import Author, revision
 from experiments.experimentation.lifecycle import LifecycleError
 from experiments.models import Experiment
@@ -8,7 +8,7 @@ from experiments.storage.transactions import retried
 
 
 @retried
-def take_over(experiment: Experiment, size: Size, author: Author) -> None:
+def take_over(experiment: Experiment, size: SampleSize, author: Author) -> None:
     """Sets a draft's planned units. Raises LifecycleError if it has started."""
     with revision(author, f"Planned {size.units} units for experiment {experiment.key}"):
         experiment.refresh_from_db()

@@ -5,10 +5,10 @@ from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import NamedTuple
 
-from experiments.analysis.experiment.plan import Guardrail, Measured, Plan, Primary
+from experiments.analysis.experiment.plan import Guardrail, MeasuredGuardrail, Plan, Primary
 from experiments.experimentation.aggregates import ratio, summarise
 from experiments.experimentation.metrics import BUILT_IN, NANO, MetricSpec, spec_of
-from experiments.experimentation.units import Sums, Units, read_units
+from experiments.experimentation.units import Units, UnitSums, read_units
 from experiments.models import Experiment, ExperimentMetric, Phase
 
 RATED_SHARE = BUILT_IN["rated_share"]
@@ -89,13 +89,15 @@ class PhaseData:
         end = (self.phase.ended_at if self.phase else None) or self.experiment.stopped_at or now
         return max(0.0, (min(end, now) - begin) / timedelta(days=1)) if begin else 0.0
 
-    def measured(self, units: Sums, metric: str) -> Measured:
+    def measured(self, units: UnitSums, metric: str) -> MeasuredGuardrail:
         """A guardrail with the rated share, if its values come from feedback."""
         spec = self.spec(metric)
         summary = summarise(units, spec, history=self.units.has_history)
         if not spec.from_feedback:
-            return Measured(summary)
-        return Measured(summary, ratio(units, RATED_SHARE._replace(numerator=spec.denominator)))
+            return MeasuredGuardrail(summary)
+        return MeasuredGuardrail(
+            summary, ratio(units, RATED_SHARE._replace(numerator=spec.denominator))
+        )
 
 
 def counters_of(specs: Iterable[MetricSpec]) -> set[str]:

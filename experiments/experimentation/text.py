@@ -9,14 +9,14 @@ from experiments.analysis.experiment.health import (
     HealthCode,
 )
 from experiments.analysis.experiment.plan import MINIMUM_UNITS, Guardrail
-from experiments.analysis.experiment.power import NoSize, Remaining, Size
+from experiments.analysis.experiment.power import NoSize, Remaining, SampleSize
 from experiments.analysis.experiment.test_results import (
     GuardrailResult,
     GuardrailStatus,
     PrimaryResult,
 )
 from experiments.analysis.experiment.verdict import ArmVerdict, Verdict
-from experiments.analysis.experiment.verdict_codes import Outcome, Reason, ReasonCode
+from experiments.analysis.experiment.verdict_codes import Reason, ReasonCode, VerdictCode
 from experiments.formatting import plural
 
 _WAITED_FOR = (
@@ -42,11 +42,11 @@ def verdict_expectation(verdict: Verdict) -> str:
 def arm_sentence(verdict: ArmVerdict) -> str:
     """The meaning of the arm's outcome, with its primary metric and guardrails."""
     sentences = {
-        Outcome.SHIP: _ship,
-        Outcome.ROLL_BACK: _roll_back,
-        Outcome.NO_DIFFERENCE: _no_difference,
-        Outcome.MIXED: _mixed,
-        Outcome.KEEP_RUNNING: _keep_running,
+        VerdictCode.SHIP: _ship,
+        VerdictCode.ROLL_BACK: _roll_back,
+        VerdictCode.NO_DIFFERENCE: _no_difference,
+        VerdictCode.MIXED: _mixed,
+        VerdictCode.KEEP_RUNNING: _keep_running,
     }
     if verdict.outcome in sentences:
         return sentences[verdict.outcome](verdict.arm, verdict.primary, verdict.guardrails)
@@ -56,7 +56,7 @@ def arm_sentence(verdict: ArmVerdict) -> str:
 def expectation(verdict: ArmVerdict) -> str:
     """What to expect of an arm that may ship, and what the number means; else nothing."""
     lift = verdict.primary.shrunken
-    if lift is None or verdict.outcome is not Outcome.SHIP:
+    if lift is None or verdict.outcome is not VerdictCode.SHIP:
         return ""
     change = f"{_percent(lift)(abs(lift))} % {'lower' if lift < 0 else 'higher'}"
     return (
@@ -167,7 +167,7 @@ def _traffic_stopped(check: HealthCheck) -> str:
     return "Requests are arriving."
 
 
-def plan_sentence(size: Size | NoSize) -> str:
+def plan_sentence(size: SampleSize | NoSize) -> str:
     """The proposed size, or why there is none."""
     if isinstance(size, NoSize):
         return size.problem or (

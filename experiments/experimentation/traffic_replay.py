@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from experiments.analysis.experiment.effects import Interval
+from experiments.analysis.experiment.effects import EffectInterval
 from experiments.analysis.experiment.verdict import Verdict
 from experiments.decisions.outcomes import (
     OutcomeReport,
@@ -41,7 +41,7 @@ from experiments.experimentation.results import results
 from experiments.experimentation.study import window_of
 from experiments.models import Decision, Experiment, Replay, UnitSum
 from experiments.models.base import new_seed
-from experiments.routers.outcomes import Outcome
+from experiments.routers.outcomes import PromptOutcome
 from experiments.routing.route import route_batch
 
 AUTHOR = "replay"
@@ -50,7 +50,7 @@ BATCH = 200
 TRUE_METRICS = ("cost", "quality")
 
 
-class Size(NamedTuple):
+class ReplaySize(NamedTuple):
     """The number of units and days, and the seed of the draws."""
 
     units: int
@@ -58,7 +58,7 @@ class Size(NamedTuple):
     seed: int = 0
 
 
-class Compared(NamedTuple):
+class ReportedEffect(NamedTuple):
     """One reported difference to the control, and the true one.
 
     `looked_once` is the interval of a single look, `looked_daily` the one that holds at every look.
@@ -68,8 +68,8 @@ class Compared(NamedTuple):
     metric: str
     true: float
     reported: float | None
-    looked_once: Interval | None
-    looked_daily: Interval | None
+    looked_once: EffectInterval | None
+    looked_daily: EffectInterval | None
 
     @property
     def is_covered_once(self) -> bool:
@@ -85,7 +85,7 @@ class Replayed(NamedTuple):
 
     decisions: int
     truths: dict[str, Truth]
-    compared: tuple[Compared, ...]
+    compared: tuple[ReportedEffect, ...]
     verdict: Verdict | None
     sentence: str
 
@@ -98,7 +98,7 @@ class Day(NamedTuple):
     sentence: str
 
 
-def begin_of(experiment: Experiment, size: Size, now: datetime) -> datetime:
+def begin_of(experiment: Experiment, size: ReplaySize, now: datetime) -> datetime:
     """The first simulated midnight, chosen so that the last unit's window closes today."""
     days = size.days + window_of(experiment)
     return datetime.combine(now.astimezone(UTC).date() - timedelta(days=days), time(), UTC)
@@ -130,7 +130,7 @@ def prepare(experiment: Experiment, begin: datetime) -> None:
 
 
 def replay(
-    experiment: Experiment, questions: Sequence[Outcome], size: Size, begin: datetime
+    experiment: Experiment, questions: Sequence[PromptOutcome], size: ReplaySize, begin: datetime
 ) -> Iterator[Day]:
     """Sends each day's requests, outcomes and ratings; yields at the end of each day.
 
@@ -160,7 +160,7 @@ def interrupted(experiment: Experiment) -> Replay | None:
 
 
 def _run(
-    experiment: Experiment, questions: Sequence[Outcome], size: Size, begin: datetime
+    experiment: Experiment, questions: Sequence[PromptOutcome], size: ReplaySize, begin: datetime
 ) -> Replay:
     digest = hashlib.sha256(repr([tuple(q) for q in questions]).encode()).hexdigest()
     wanted = {"units": size.units, "days": size.days, "seed": size.seed, "questions": digest}
@@ -186,9 +186,9 @@ def _note(run: Replay, day: int, sent: int) -> None:
 
 def compare(
     experiment: Experiment,
-    questions: Sequence[Outcome],
+    questions: Sequence[PromptOutcome],
     now: datetime,
-    on_progress: Callable[[Iterable[Outcome]], Iterable[Outcome]] = lambda rows: rows,
+    on_progress: Callable[[Iterable[PromptOutcome]], Iterable[PromptOutcome]] = lambda rows: rows,
 ) -> Replayed:
     """The reported and the true differences, over all questions."""
     truths = {
@@ -234,13 +234,13 @@ def _send(run: Replay, batch: Sequence[RecordedQuestion], at: datetime, start: i
     record_feedback([_rating(row, question, at) for row, question in made], at)
 
 
-def _report(row: Decision, question: Outcome, at: datetime) -> OutcomeReport:
+def _report(row: Decision, question: PromptOutcome, at: datetime) -> OutcomeReport:
     return OutcomeReport(
         at, input_tokens=row.input_tokens, output_tokens=output_tokens(question), success=True
     )
 
 
-def _rating(row: Decision, question: Outcome, at: datetime) -> Rating:
+def _rating(row: Decision, question: PromptOutcome, at: datetime) -> Rating:
     return Rating(_id(row), "quality", quality_of(question, row), SOURCE, at)
 
 
@@ -248,9 +248,9 @@ def _id(row: Decision) -> UUID:
     return UUID(str(row.id))
 
 
-def _compared(effect: MetricEffect, treatment: Truth, control: Truth) -> Compared:
+def _compared(effect: MetricEffect, treatment: Truth, control: Truth) -> ReportedEffect:
     name = effect.metric
-    return Compared(
+    return ReportedEffect(
         effect.arm,
         name,
         getattr(treatment, name) - getattr(control, name),
@@ -260,5 +260,5 @@ def _compared(effect: MetricEffect, treatment: Truth, control: Truth) -> Compare
     )
 
 
-def _holds(interval: Interval | None, value: float) -> bool:
+def _holds(interval: EffectInterval | None, value: float) -> bool:
     return interval is not None and interval.lower <= value <= interval.upper

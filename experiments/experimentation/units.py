@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.experimentation.columns import Column, Table, codes, least, read_table, zeros
+from experiments.experimentation.columns import Column, SumColumns, codes, least, read_table, zeros
 from experiments.models import MetricSum, UnitSum
 from experiments.models.sums import counters_of
 
@@ -26,7 +26,7 @@ RATINGS = ("total", "rated")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Sums:
+class UnitSums:
     """Units as columns. `now` and `before` have one number per unit for each counter.
 
     `weights` is the share of a unit's requests that counts, now and before; None: all count.
@@ -46,14 +46,14 @@ class Sums:
     def total(self, name: str) -> int:
         return int(self.column(name).sum())
 
-    def take(self, which: NDArray[Any]) -> "Sums":
+    def take(self, which: NDArray[Any]) -> "UnitSums":
         """The units selected by a mask or an index."""
         now = {name: column[which] for name, column in self.now.items()}
         before = {name: column[which] for name, column in self.before.items()}
         weights = self.weights and (self.weights[0][which], self.weights[1][which])
-        return Sums(len(zeros(self.n)[which]), now, before, weights)
+        return UnitSums(len(zeros(self.n)[which]), now, before, weights)
 
-    def capped(self, cap: int | None) -> "Sums":
+    def capped(self, cap: int | None) -> "UnitSums":
         """Winsorized: a unit counts for at most `cap` nano-dollars, at its own or the baseline's
         cost, whichever is higher. All counters of a unit above the cap are scaled down by the same
         factor, so ratios keep their meaning."""
@@ -78,7 +78,7 @@ class DomainSums(NamedTuple):
     """One domain: the positions of its units, and their sums in it."""
 
     positions: Column
-    sums: Sums
+    sums: UnitSums
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -92,14 +92,14 @@ class Units:
     arms: NDArray[np.str_]
     first_days: Column
     closed: NDArray[np.bool_]
-    sums: Sums
+    sums: UnitSums
     domains: Mapping[str, DomainSums]
     excluded: int
     has_history: bool = False
     days: Mapping[str, int] = field(default_factory=dict)
     last_day: date | None = None
 
-    def of(self, arm: str) -> Sums:
+    def of(self, arm: str) -> UnitSums:
         """Units of the arm whose window has closed."""
         return self.sums.take(self.is_counted(arm))
 
@@ -107,7 +107,7 @@ class Units:
         mine: NDArray[np.bool_] = self.closed & (self.arms == arm)
         return mine
 
-    def in_domain(self, arm: str, domain: str) -> Sums:
+    def in_domain(self, arm: str, domain: str) -> UnitSums:
         """The sums of the arm's counted units in one domain."""
         positions, sums = self.domains[domain]
         return sums.take(self.is_counted(arm)[positions])
@@ -168,7 +168,7 @@ def read_units(
         arms=np.array(list(arms))[first_arm][kept],
         first_days=seen.first_days[kept],
         closed=closed[kept],
-        sums=Sums(units, seen.sums(seen.is_in), before).take(kept),
+        sums=UnitSums(units, seen.sums(seen.is_in), before).take(kept),
         domains=_domains(seen, kept),
         excluded=int((~kept).sum()),
         has_history=bool(before),
@@ -189,7 +189,7 @@ def _days(
 
 def read_recent(
     domain: str | None, *, window_days: int, since: date, until: date, counters: Iterable[str] = ()
-) -> Sums:
+) -> UnitSums:
     """The sums of each unit in its first `window_days` after `since`, in or outside experiments.
 
     Two queries. For planning: the units that an experiment on this domain would get.
@@ -198,20 +198,20 @@ def read_recent(
     if domain is not None:
         where["domain"] = domain
     seen = _read_seen(where, window_days, _wanted(counters))
-    return Sums(len(seen.units), seen.sums(seen.is_in), {})
+    return UnitSums(len(seen.units), seen.sums(seen.is_in), {})
 
 
 class _Ratings(NamedTuple):
     """One custom metric's rows within their units' windows, and the unit of each."""
 
-    table: Table
+    table: SumColumns
     unit_of: Column
 
 
 class _Seen(NamedTuple):
     """The rows of some units, the unit of each row, and whether it lies in its unit's window."""
 
-    table: Table
+    table: SumColumns
     unit_of: Column
     units: Mapping[str, int]
     first_days: Column
@@ -245,7 +245,7 @@ def _read_seen(where: Mapping[str, Any], window_days: int, counters: Sequence[st
     return _Seen(table, unit_of, units, first_days, table.days < ends[unit_of], ratings)
 
 
-def _ratings(table: Table, units: Mapping[str, int], ends: Column) -> dict[str, _Ratings]:
+def _ratings(table: SumColumns, units: Mapping[str, int], ends: Column) -> dict[str, _Ratings]:
     unit_of = np.array([units.get(unit, -1) for unit in table.key("unit_hash")], np.int64)
     metric_of = np.array(table.key("metric"), np.str_)
     is_in = unit_of >= 0
@@ -265,7 +265,7 @@ def _domains(seen: _Seen, kept: NDArray[np.bool_]) -> dict[str, DomainSums]:
     for domain in sorted(set(seen.table.key("domain"))):
         rows = seen.is_in & (domain_of == domain) & kept[seen.unit_of]
         members = np.unique(seen.unit_of[rows])
-        sums = Sums(len(seen.units), seen.sums(rows, domain), {}).take(members)
+        sums = UnitSums(len(seen.units), seen.sums(rows, domain), {}).take(members)
         found[domain] = DomainSums(positions[members], sums)
     return found
 
@@ -294,5 +294,5 @@ def _with_saving(counters: dict[str, Column]) -> dict[str, Column]:
 
 def _no_units() -> Units:
     none = zeros(0)
-    sums = Sums(0, {}, {})
+    sums = UnitSums(0, {}, {})
     return Units(np.array([], np.str_), none, np.array([], np.bool_), sums, {}, 0)

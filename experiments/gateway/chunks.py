@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from experiments.gateway.errors import Status, UpstreamError
+from experiments.gateway.errors import AttemptStatus, UpstreamError
 
 Data = dict[str, Any]
 
@@ -17,7 +17,7 @@ def with_choices(data: Data) -> Data:
     if choices is None:
         return {**data, "choices": []}
     if not isinstance(choices, list):
-        raise UpstreamError(Status.MALFORMED, "The provider's choices are not a list.")
+        raise UpstreamError(AttemptStatus.MALFORMED, "The provider's choices are not a list.")
     if all(isinstance(choice, dict) for choice in choices):
         return data
     return {**data, "choices": [choice for choice in choices if isinstance(choice, dict)]}

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from experiments.core.endpoints import ApiFormat
 from experiments.core.usage import Usage
-from experiments.gateway.errors import GatewayError, Status, UpstreamError
+from experiments.gateway.errors import AttemptStatus, GatewayError, UpstreamError
 from experiments.gateway.execution import CallAttempt, CallExecution
 from experiments.gateway.protocols.messages_answers import MessagesWriter, whole_message
 from experiments.gateway.protocols.model_call import Body, ModelCall
@@ -97,7 +97,9 @@ class NativeStream(ChatStream):
             self._listen(self._reader.delta(event.data))
             yield event.as_bytes()
         if self._last is None:
-            raise UpstreamError(Status.CUT, "The provider's stream ended before the answer did.")
+            raise UpstreamError(
+                AttemptStatus.CUT, "The provider's stream ended before the answer did."
+            )
 
     def ending(self, explained: Mapping[str, Any] | None) -> bytes:
         if self._last is None:

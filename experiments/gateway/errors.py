@@ -53,7 +53,7 @@ class CallerError(GatewayError):
     """An error in the request, or in what the caller may do."""
 
 
-class Status(StrEnum):
+class AttemptStatus(StrEnum):
     """How an attempt ended."""
 
     OK = "ok"
@@ -86,24 +86,24 @@ class ErrorPolicy:
     counts_for_breaker: bool = True
 
 
-ERROR_POLICIES: dict[Status, ErrorPolicy] = {
-    Status.UNREACHABLE: ErrorPolicy(retryable=True),
-    Status.CONNECT_TIMEOUT: ErrorPolicy(),
-    Status.FIRST_TOKEN_TIMEOUT: ErrorPolicy(),
-    Status.TOTAL_TIMEOUT: ErrorPolicy(),
-    Status.CUT: ErrorPolicy(retryable=True),
-    Status.MALFORMED: ErrorPolicy(retryable=True),
-    Status.TOO_LARGE: ErrorPolicy(),
-    Status.CONTEXT_LENGTH: ErrorPolicy(counts_for_breaker=False),
-    Status.REFUSED: ErrorPolicy(failover=False, counts_for_breaker=False),
-    Status.RATE_LIMITED: ErrorPolicy(retryable=True),
-    Status.CREDENTIALS: ErrorPolicy(),
-    Status.FAILED: ErrorPolicy(retryable=True),
-    Status.BUSY: ErrorPolicy(counts_for_breaker=False),
-    Status.HUNG_UP: ErrorPolicy(failover=False, counts_for_breaker=False),
-    Status.BROKEN: ErrorPolicy(failover=False, counts_for_breaker=False),
-    Status.LIBRARY: ErrorPolicy(counts_for_breaker=False),
-    Status.UNSUPPORTED: ErrorPolicy(counts_for_breaker=False),
+ERROR_POLICIES: dict[AttemptStatus, ErrorPolicy] = {
+    AttemptStatus.UNREACHABLE: ErrorPolicy(retryable=True),
+    AttemptStatus.CONNECT_TIMEOUT: ErrorPolicy(),
+    AttemptStatus.FIRST_TOKEN_TIMEOUT: ErrorPolicy(),
+    AttemptStatus.TOTAL_TIMEOUT: ErrorPolicy(),
+    AttemptStatus.CUT: ErrorPolicy(retryable=True),
+    AttemptStatus.MALFORMED: ErrorPolicy(retryable=True),
+    AttemptStatus.TOO_LARGE: ErrorPolicy(),
+    AttemptStatus.CONTEXT_LENGTH: ErrorPolicy(counts_for_breaker=False),
+    AttemptStatus.REFUSED: ErrorPolicy(failover=False, counts_for_breaker=False),
+    AttemptStatus.RATE_LIMITED: ErrorPolicy(retryable=True),
+    AttemptStatus.CREDENTIALS: ErrorPolicy(),
+    AttemptStatus.FAILED: ErrorPolicy(retryable=True),
+    AttemptStatus.BUSY: ErrorPolicy(counts_for_breaker=False),
+    AttemptStatus.HUNG_UP: ErrorPolicy(failover=False, counts_for_breaker=False),
+    AttemptStatus.BROKEN: ErrorPolicy(failover=False, counts_for_breaker=False),
+    AttemptStatus.LIBRARY: ErrorPolicy(counts_for_breaker=False),
+    AttemptStatus.UNSUPPORTED: ErrorPolicy(counts_for_breaker=False),
 }
 
 
@@ -112,7 +112,7 @@ class UpstreamError(Exception):
     """A provider's failure. `message` is the provider's, without secrets; `usage` is what it
     reports despite the failure."""
 
-    status: Status
+    status: AttemptStatus
     message: str
     http_status: int | None = None
     type: str | None = None
@@ -149,37 +149,37 @@ class UpstreamError(Exception):
 
 
 _TYPES = {
-    Status.REFUSED: INVALID,
-    Status.UNSUPPORTED: INVALID,
-    Status.CONTEXT_LENGTH: INVALID,
-    Status.RATE_LIMITED: "rate_limit_error",
+    AttemptStatus.REFUSED: INVALID,
+    AttemptStatus.UNSUPPORTED: INVALID,
+    AttemptStatus.CONTEXT_LENGTH: INVALID,
+    AttemptStatus.RATE_LIMITED: "rate_limit_error",
 }
 _CODES = {
-    Status.REFUSED: "upstream_refused",
-    Status.UNSUPPORTED: "unsupported_parameter",
-    Status.LIBRARY: "upstream_library_error",
-    Status.CONTEXT_LENGTH: "context_length_exceeded",
-    Status.RATE_LIMITED: "rate_limit_exceeded",
+    AttemptStatus.REFUSED: "upstream_refused",
+    AttemptStatus.UNSUPPORTED: "unsupported_parameter",
+    AttemptStatus.LIBRARY: "upstream_library_error",
+    AttemptStatus.CONTEXT_LENGTH: "context_length_exceeded",
+    AttemptStatus.RATE_LIMITED: "rate_limit_exceeded",
 }
 _STATUSES = {
-    Status.CONNECT_TIMEOUT: 504,
-    Status.FIRST_TOKEN_TIMEOUT: 504,
-    Status.TOTAL_TIMEOUT: 504,
-    Status.BUSY: 503,
+    AttemptStatus.CONNECT_TIMEOUT: 504,
+    AttemptStatus.FIRST_TOKEN_TIMEOUT: 504,
+    AttemptStatus.TOTAL_TIMEOUT: 504,
+    AttemptStatus.BUSY: 503,
 }
 
 
 def _answered_with(error: UpstreamError) -> int:
     """The provider's own status, unless it concerns our key or address, or is not an HTTP
     status."""
-    if error.status is Status.UNSUPPORTED:
+    if error.status is AttemptStatus.UNSUPPORTED:
         return 400
-    if error.status in {Status.REFUSED, Status.CONTEXT_LENGTH}:
+    if error.status in {AttemptStatus.REFUSED, AttemptStatus.CONTEXT_LENGTH}:
         return error.http_status or 400
-    if error.status is Status.RATE_LIMITED:
+    if error.status is AttemptStatus.RATE_LIMITED:
         return 429
-    if error.status is Status.LIBRARY:
+    if error.status is AttemptStatus.LIBRARY:
         return error.http_status or 500
-    if error.status is Status.FAILED and (error.http_status or 0) >= 500:
+    if error.status is AttemptStatus.FAILED and (error.http_status or 0) >= 500:
         return error.http_status or 502
     return _STATUSES.get(error.status, 502)

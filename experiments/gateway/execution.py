@@ -15,14 +15,14 @@ from experiments.core.eligibility import CONTEXT, next_model, without_avoided
 from experiments.core.endpoints import Endpoint, Upstream
 from experiments.core.endpoints import Protocol as Spoken
 from experiments.core.money import Price, price_on, total
-from experiments.core.parameters import Change, ParameterRule
+from experiments.core.parameters import ParameterChange, PolicyRule
 from experiments.core.usage import Usage
 from experiments.decisions.attempts import Attempted
 from experiments.decisions.outcomes import OutcomeReport
 from experiments.gateway.admission import Admitted
 from experiments.gateway.chunks import FINISHED, Data, with_choices
 from experiments.gateway.concurrency import BusyError, ConcurrencyLimiter
-from experiments.gateway.errors import Status, UpstreamError
+from experiments.gateway.errors import AttemptStatus, UpstreamError
 from experiments.gateway.protocols.formats import NATIVE
 from experiments.gateway.protocols.model_call import ModelCall, chat_upstream_body
 from experiments.gateway.protocols.native import (
@@ -36,15 +36,15 @@ from experiments.gateway.settlement import Settlement
 from experiments.gateway.shadow_capture import ShadowRecorder
 from experiments.gateway.unsupported import Refused, refused_parameters
 from experiments.gateway.usage import (
-    Expected,
     OutputCounter,
+    UsageLimits,
     merged,
     reported_in,
     usage_of,
     usage_of_part,
 )
 from experiments.limits.credentials import CredentialMissingError, key_of
-from experiments.limits.learned_parameters import Refusal
+from experiments.limits.learned_parameters import ParameterRefusal
 from experiments.shadow.queue import ShadowCandidate
 
 FIRST_WAIT_SECONDS = 0.2
@@ -53,13 +53,13 @@ MOST_ADAPTATIONS = 5  # of one call to one model
 MOST_WAITING = 64  # chunks without a choice
 # Failures of a provider that had started to work: it bills the tokens without a response.
 WORKED = {
-    Status.FIRST_TOKEN_TIMEOUT,
-    Status.TOTAL_TIMEOUT,
-    Status.CUT,
-    Status.MALFORMED,
-    Status.TOO_LARGE,
-    Status.HUNG_UP,
-    Status.BROKEN,
+    AttemptStatus.FIRST_TOKEN_TIMEOUT,
+    AttemptStatus.TOTAL_TIMEOUT,
+    AttemptStatus.CUT,
+    AttemptStatus.MALFORMED,
+    AttemptStatus.TOO_LARGE,
+    AttemptStatus.HUNG_UP,
+    AttemptStatus.BROKEN,
 }
 
 
@@ -97,7 +97,7 @@ class CallAttempt:
         self.body: Data = {}
         self.native: Reader | None = None
         self.parameters: Mapping[str, Any] = {}
-        self.changes: tuple[Change, ...] = ()
+        self.changes: tuple[ParameterChange, ...] = ()
         self.first_token_ms: float | None = None
         self.data: Data = {}
         self.first_chunks: list[Any] = []
@@ -128,7 +128,7 @@ class CallExecution:
         self.recorder: ShadowRecorder | None = None
         self.keeper: Callable[[Data], Awaitable[None]] | None = None
         self._surroundings = shared
-        self._changes: tuple[Change, ...] = ()
+        self._changes: tuple[ParameterChange, ...] = ()
         self._refused: dict[str, list[tuple[Refused, str]]] = {}
         self._held = AsyncExitStack()
         self._clock = time.perf_counter()
@@ -140,13 +140,13 @@ class CallExecution:
 
     def fallback_to(self, model: str) -> str:
         """Why this model answers; empty if it is the chosen one."""
-        failed = (a.status for a in self.attempts if a.status != Status.OK)
+        failed = (a.status for a in self.attempts if a.status != AttemptStatus.OK)
         return next(failed, "") if model != self.admitted.decision.model else ""
 
     @property
     def has_failed(self) -> bool:
         """No model answered."""
-        return bool(self.attempts) and self.attempts[-1].status != Status.OK
+        return bool(self.attempts) and self.attempts[-1].status != AttemptStatus.OK
 
     @property
     def changed(self) -> str:
@@ -173,7 +173,7 @@ class CallExecution:
                 if not error.policy.failover:
                     raise
                 tried.append(model)
-                if error.status is Status.CONTEXT_LENGTH:
+                if error.status is AttemptStatus.CONTEXT_LENGTH:
                     unavailable |= self._no_larger_than(model)
                 following = self._next(tried, unavailable)
                 if following is None:
@@ -193,7 +193,7 @@ class CallExecution:
         for model, refused in list(self._refused.items()):
             rules = [rule for each, _ in refused for rule in each.as_a_last_resort]
             can_do_without = rules and all(each.as_a_last_resort for each, _ in refused)
-            if can_do_without and ended[model] == Status.UNSUPPORTED:
+            if can_do_without and ended[model] == AttemptStatus.UNSUPPORTED:
                 is_fallback = model != self.admitted.decision.model
                 return await self._patiently(model, rules, is_fallback=is_fallback)
         raise error
@@ -210,7 +210,7 @@ class CallExecution:
     def finished(self, attempt: CallAttempt) -> None:
         """Records a successful attempt."""
         self.usage = usage_of(attempt.reported, self._expected(attempt), attempt.written)
-        self._end(attempt, Status.OK, self.usage)
+        self._end(attempt, AttemptStatus.OK, self.usage)
 
     def failed(self, attempt: CallAttempt, error: UpstreamError) -> None:
         """Records a failed attempt. Tokens that its provider processed are billed."""
@@ -219,7 +219,7 @@ class CallExecution:
 
     def hung_up(self, attempt: CallAttempt) -> None:
         """The client disconnected: the usage until then is billed."""
-        self.failed(attempt, UpstreamError(Status.HUNG_UP, "The client disconnected."))
+        self.failed(attempt, UpstreamError(AttemptStatus.HUNG_UP, "The client disconnected."))
 
     def _used_in_vain(self, attempt: CallAttempt, error: UpstreamError) -> Usage | None:
         """None if the provider refused the call or was never reached."""
@@ -234,14 +234,17 @@ class CallExecution:
 
     def settlement(self) -> Settlement:
         """The usage recorded for the whole execution."""
-        usage, ended = self.usage, self.attempts[-1].status if self.attempts else Status.HUNG_UP
+        usage, ended = (
+            self.usage,
+            self.attempts[-1].status if self.attempts else AttemptStatus.HUNG_UP,
+        )
         report = OutcomeReport(
             occurred_at=datetime.now(UTC),
             input_tokens=usage.input_tokens if usage else None,
             output_tokens=usage.output_tokens if usage else None,
             latency_ms=round((time.perf_counter() - self._clock) * 1e3, 3),
-            success=None if ended == Status.HUNG_UP else ended == Status.OK,
-            error="" if ended == Status.OK else self.error[:500],
+            success=None if ended == AttemptStatus.HUNG_UP else ended == AttemptStatus.OK,
+            error="" if ended == AttemptStatus.OK else self.error[:500],
         )
         return Settlement(
             decision=self.admitted.decision,
@@ -252,15 +255,15 @@ class CallExecution:
             tokens=sum((a.input_tokens or 0) + (a.output_tokens or 0) for a in self.attempts),
             usage=usage,
             cost=self.cost,
-            shadow=self._overheard() if ended == Status.OK else None,
-            refusals=self._confirmed() if ended == Status.OK else (),
+            shadow=self._overheard() if ended == AttemptStatus.OK else None,
+            refusals=self._confirmed() if ended == AttemptStatus.OK else (),
         )
 
     def _overheard(self) -> ShadowCandidate | None:
         return self.recorder.candidate(self.model) if self.recorder else None
 
     async def _patiently(
-        self, model: str, adapted: Sequence[ParameterRule] = (), *, is_fallback: bool
+        self, model: str, adapted: Sequence[PolicyRule] = (), *, is_fallback: bool
     ) -> CallAttempt:
         """Retries if that may help: after a wait, or without the refused parameter."""
         upstream = self.admitted.policy.upstreams[model]
@@ -269,7 +272,7 @@ class CallExecution:
             try:
                 return await self._once(model, upstream, rules, is_fallback=is_fallback)
             except UpstreamError as error:
-                if error.status is Status.UNSUPPORTED:
+                if error.status is AttemptStatus.UNSUPPORTED:
                     again = [r for r in self._refused[model][-1][0].at_once if r not in rules]
                     if not again or len(rules) >= MOST_ADAPTATIONS:
                         raise
@@ -289,7 +292,7 @@ class CallExecution:
         await asyncio.sleep(seconds)
 
     async def _once(
-        self, model: str, upstream: Upstream, rules: Sequence[ParameterRule], *, is_fallback: bool
+        self, model: str, upstream: Upstream, rules: Sequence[PolicyRule], *, is_fallback: bool
     ) -> CallAttempt:
         attempt = CallAttempt(model, upstream, is_fallback=is_fallback)
         learned = (*self.admitted.learned.get(model, ()), *rules)
@@ -311,7 +314,7 @@ class CallExecution:
             self.waited_ms += attempt.elapsed_ms()
         return attempt
 
-    def _prepare(self, attempt: CallAttempt, learned: Sequence[ParameterRule]) -> None:
+    def _prepare(self, attempt: CallAttempt, learned: Sequence[PolicyRule]) -> None:
         """In the client's own protocol if the provider speaks it, else as a chat call."""
         if self.call.is_native_at(attempt.upstream):
             own = NATIVE[self.call.api_format]
@@ -327,14 +330,14 @@ class CallExecution:
         refuses."""
         refused = refused_parameters(error, attempt.parameters, self.call.capabilities)
         if refused is not None:
-            error.status = Status.UNSUPPORTED
+            error.status = AttemptStatus.UNSUPPORTED
             self._refused.setdefault(attempt.model, []).append((refused, error.message))
 
-    def _confirmed(self) -> tuple[Refusal, ...]:
+    def _confirmed(self) -> tuple[ParameterRefusal, ...]:
         """Parameters that one model refused when the call then succeeded, without them or at
         another model."""
         return tuple(
-            Refusal(model, rule, reason)
+            ParameterRefusal(model, rule, reason)
             for model, refused in self._refused.items()
             for each, reason in refused
             for rule in (each.rules if each.lasting else ())
@@ -350,10 +353,10 @@ class CallExecution:
             )
             await self._held.enter_async_context(place)
         except CredentialMissingError as error:
-            raise UpstreamError(Status.CREDENTIALS, str(error)) from None
+            raise UpstreamError(AttemptStatus.CREDENTIALS, str(error)) from None
         except BusyError:
             raise UpstreamError(
-                Status.BUSY, f"Model '{attempt.model}' is at its concurrency limit."
+                AttemptStatus.BUSY, f"Model '{attempt.model}' is at its concurrency limit."
             ) from None
         attempt.is_sent = True
         if attempt.native is not None:
@@ -377,7 +380,9 @@ class CallExecution:
             data = await client.complete_native(endpoint, key, attempt.body, to)
             attempt.reported = reported_in(reader.holder(data))
             if not reader.is_answer(data):
-                raise UpstreamError(Status.MALFORMED, "The provider's answer has no content.")
+                raise UpstreamError(
+                    AttemptStatus.MALFORMED, "The provider's answer has no content."
+                )
             attempt.data = data
             attempt.first_byte()
             return
@@ -403,13 +408,13 @@ class CallExecution:
                 attempt.first_byte()
                 return
         if attempt.has_spoken:
-            raise UpstreamError(Status.MALFORMED, "The provider's stream held no answer.")
-        raise UpstreamError(Status.CUT, "The provider's stream ended before it began.")
+            raise UpstreamError(AttemptStatus.MALFORMED, "The provider's stream held no answer.")
+        raise UpstreamError(AttemptStatus.CUT, "The provider's stream ended before it began.")
 
     def _end(
         self,
         attempt: CallAttempt,
-        status: Status,
+        status: AttemptStatus,
         usage: Usage | None,
         error: UpstreamError | None = None,
     ) -> None:
@@ -431,16 +436,16 @@ class CallExecution:
                 changes=attempt.changes,
                 counts_for_breaker=error.policy.counts_for_breaker
                 if error
-                else status is Status.OK,
+                else status is AttemptStatus.OK,
                 **tokens,
             )
         )
 
-    def _expected(self, attempt: CallAttempt) -> Expected:
+    def _expected(self, attempt: CallAttempt) -> UsageLimits:
         """An upper bound: no token is shorter than a byte. Tokens that the provider adds are
         limited by the context window."""
         window = self.admitted.policy.models[attempt.model].capabilities.context_window
-        return Expected(self.call.input_tokens, max(window, self.call.size), self.call.choices)
+        return UsageLimits(self.call.input_tokens, max(window, self.call.size), self.call.choices)
 
     def _cost(self, model: str, usage: Usage | None) -> int | None:
         """No usage costs nothing, at any price. Without a price, the provider's own cost is used
@@ -497,7 +502,7 @@ async def _chunks(attempt: CallAttempt, events: AsyncIterator[Data]) -> AsyncIte
 def _checked(data: Data) -> Data:
     choices = data.get("choices")
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
-        raise UpstreamError(Status.MALFORMED, "The provider's answer has no choices.")
+        raise UpstreamError(AttemptStatus.MALFORMED, "The provider's answer has no choices.")
     if not any(isinstance(choice.get("message"), dict) for choice in choices):
-        raise UpstreamError(Status.MALFORMED, "The provider's answer holds no message.")
+        raise UpstreamError(AttemptStatus.MALFORMED, "The provider's answer holds no message.")
     return data

@@ -27,7 +27,7 @@ from experiments.models import Decision
 AT_A_TIME = 8
 
 
-class Question(NamedTuple):
+class InternalCall(NamedTuple):
     """One call to make; `body` is a chat body without its model."""
 
     model: str
@@ -68,14 +68,14 @@ class InternalClient:
         self._runner.run(self._session.close())
         self._runner.close()
 
-    def ask(self, policy: Policy, questions: Sequence[Question]) -> list[Reply]:
+    def ask(self, policy: Policy, questions: Sequence[InternalCall]) -> list[Reply]:
         """All replies, in order."""
         return self._runner.run(self._ask(policy, questions))
 
-    async def _ask(self, policy: Policy, questions: Sequence[Question]) -> list[Reply]:
+    async def _ask(self, policy: Policy, questions: Sequence[InternalCall]) -> list[Reply]:
         few = asyncio.Semaphore(AT_A_TIME)
 
-        async def one(question: Question) -> Reply:
+        async def one(question: InternalCall) -> Reply:
             async with few:
                 return await _asked(policy, question, self._surroundings)
 
@@ -86,7 +86,7 @@ async def _new_session() -> Any:
     return new_session()
 
 
-async def _asked(policy: Policy, question: Question, shared: SharedClients) -> Reply:
+async def _asked(policy: Policy, question: InternalCall, shared: SharedClients) -> Reply:
     """A failure affects only the reply of its own question."""
     if question.model not in policy.upstreams:
         return Reply((), None, f"Model '{question.model}' has no endpoint to be called at.")

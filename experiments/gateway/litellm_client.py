@@ -14,7 +14,7 @@ from experiments.core.endpoints import Endpoint
 from experiments.core.provider_addresses import AddressRefusedError
 from experiments.core.text import find_unstorable, storable_value
 from experiments.gateway.chunks import FINISHED
-from experiments.gateway.errors import Status, UpstreamError
+from experiments.gateway.errors import AttemptStatus, UpstreamError
 from experiments.gateway.litellm_errors import translated
 from experiments.gateway.provider_errors import reported
 from experiments.gateway.provider_json import TextJoiner
@@ -135,10 +135,10 @@ class LiteLLMDoor:
                     max_retries=0,
                 )
         except AddressRefusedError as error:
-            raise UpstreamError(Status.UNREACHABLE, str(error)) from None
+            raise UpstreamError(AttemptStatus.UNREACHABLE, str(error)) from None
         except TimeoutError:
             message = f"No answer within {endpoint.total_seconds:g} s."
-            raise UpstreamError(Status.TOTAL_TIMEOUT, message) from None
+            raise UpstreamError(AttemptStatus.TOTAL_TIMEOUT, message) from None
         except Exception as error:
             raise translated(error, endpoint, key) from None
 
@@ -159,10 +159,10 @@ async def _silence(endpoint: Endpoint, ends_at: float) -> AsyncIterator[None]:
             raise
         if left < patience:
             raise UpstreamError(
-                Status.TOTAL_TIMEOUT, f"No answer within {endpoint.total_seconds:g} s."
+                AttemptStatus.TOTAL_TIMEOUT, f"No answer within {endpoint.total_seconds:g} s."
             ) from None
         raise UpstreamError(
-            Status.FIRST_TOKEN_TIMEOUT, f"The provider sent nothing for {patience:g} s."
+            AttemptStatus.FIRST_TOKEN_TIMEOUT, f"The provider sent nothing for {patience:g} s."
         ) from None
 
 

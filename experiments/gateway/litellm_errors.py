@@ -15,7 +15,7 @@ import orjson
 
 from experiments.core.endpoints import Endpoint
 from experiments.core.text import storable
-from experiments.gateway.errors import Status, UpstreamError
+from experiments.gateway.errors import AttemptStatus, UpstreamError
 from experiments.gateway.provider_errors import presentable, refusal
 
 log = logging.getLogger("switchyard.gateway")
@@ -45,18 +45,18 @@ def translated(error: Exception, endpoint: Endpoint, key: str | None) -> Upstrea
     """The error of the provider, without traceback, path, prompt or key."""
     chain = list(_chain(error))
     if _named(error, {"Timeout"}):
-        return UpstreamError(Status.TOTAL_TIMEOUT, "The provider did not answer in time.")
+        return UpstreamError(AttemptStatus.TOTAL_TIMEOUT, "The provider did not answer in time.")
     if answer := _first(chain, ANSWERED):
         response = getattr(answer, "response", None)
         return _refusal(error, getattr(response, "status_code", None), response, key)
     if _first(chain, UNREACHABLE):
         text = f"Endpoint '{endpoint.name}' cannot be reached."
-        return UpstreamError(Status.UNREACHABLE, text)
+        return UpstreamError(AttemptStatus.UNREACHABLE, text)
     cause = _foreign(chain)
     if cause is None or _named(cause, {"TimeoutException"}):
         return _refusal(error, None, None, key)
     if _named(cause, NETWORK):
-        return UpstreamError(Status.CUT, "The provider cut the connection.")
+        return UpstreamError(AttemptStatus.CUT, "The provider cut the connection.")
     return _unreadable(cause) or _own(cause, key)
 
 
@@ -99,7 +99,7 @@ def _unreadable(cause: BaseException) -> UpstreamError | None:
         _READS_AN_ANSWER.search(frame.name) for frame in traceback.extract_tb(cause.__traceback__)
     )
     if is_broken or _named(cause, NOT_JSON):
-        return UpstreamError(Status.MALFORMED, "The provider's answer could not be read.")
+        return UpstreamError(AttemptStatus.MALFORMED, "The provider's answer could not be read.")
     return None
 
 
@@ -110,9 +110,9 @@ def _own(cause: BaseException, key: str | None) -> UpstreamError:
     log.error("LiteLLM failed", extra={"error": what, "at": _place(cause)})
     if type(cause) is Exception or isinstance(cause, ABOUT_THE_REQUEST):
         message = f"The call could not be translated for this provider: {what}"
-        return UpstreamError(Status.LIBRARY, message, http_status=400)
+        return UpstreamError(AttemptStatus.LIBRARY, message, http_status=400)
     message = f"LiteLLM, which translates calls for this provider, failed: {what}"
-    return UpstreamError(Status.LIBRARY, message)
+    return UpstreamError(AttemptStatus.LIBRARY, message)
 
 
 def _place(cause: BaseException) -> str:

@@ -7,7 +7,7 @@ import aiohttp
 from experiments.core.endpoints import Endpoint, Protocol
 from experiments.core.text import load_provider_json
 from experiments.gateway.concurrency import ConcurrencyLimiter
-from experiments.gateway.errors import Status, UpstreamError
+from experiments.gateway.errors import AttemptStatus, UpstreamError
 from experiments.gateway.execution import ProviderClient, SharedClients
 from experiments.gateway.litellm_client import LiteLLMDoor
 from experiments.gateway.openai_client import LONGEST_ANSWER, OpenAIDoor, read_answer
@@ -55,7 +55,7 @@ class NativeDoor:
                         yield _event(event, key)
             except EventTooLongError:
                 raise UpstreamError(
-                    Status.TOO_LARGE, "The provider sent an event that is too large."
+                    AttemptStatus.TOO_LARGE, "The provider sent an event that is too large."
                 ) from None
 
 
@@ -71,9 +71,9 @@ def _checked(raw: bytes, key: str | None) -> Body:
     try:
         data = load_provider_json(raw)
     except ValueError:
-        raise UpstreamError(Status.MALFORMED, "The provider's answer is not JSON.") from None
+        raise UpstreamError(AttemptStatus.MALFORMED, "The provider's answer is not JSON.") from None
     if not isinstance(data, dict):
-        raise UpstreamError(Status.MALFORMED, "The provider's answer is not an object.")
+        raise UpstreamError(AttemptStatus.MALFORMED, "The provider's answer is not an object.")
     return _without_errors(data, key)
 
 

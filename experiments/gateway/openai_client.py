@@ -11,7 +11,7 @@ from experiments.core.endpoints import Endpoint
 from experiments.core.provider_addresses import AddressRefusedError
 from experiments.core.text import load_provider_json, storable_value
 from experiments.gateway.chunks import FINISHED, as_chunk
-from experiments.gateway.errors import Status, UpstreamError
+from experiments.gateway.errors import AttemptStatus, UpstreamError
 from experiments.gateway.protocols.native import Address
 from experiments.gateway.provider_errors import failure, refusal, reported
 from experiments.gateway.provider_json import TextJoiner
@@ -61,7 +61,7 @@ class OpenAIDoor:
                     yield data
             except EventTooLongError:
                 raise UpstreamError(
-                    Status.TOO_LARGE, "The provider sent an event that is too large."
+                    AttemptStatus.TOO_LARGE, "The provider sent an event that is too large."
                 ) from None
 
     @asynccontextmanager
@@ -93,24 +93,24 @@ class OpenAIDoor:
                     raise refusal(response.status, raw, response.headers, key)
                 yield response
         except AddressRefusedError as error:
-            raise UpstreamError(Status.UNREACHABLE, str(error)) from None
+            raise UpstreamError(AttemptStatus.UNREACHABLE, str(error)) from None
         except aiohttp.ConnectionTimeoutError:
             message = f"No connection within {endpoint.connect_seconds:g} s."
-            raise UpstreamError(Status.CONNECT_TIMEOUT, message) from None
+            raise UpstreamError(AttemptStatus.CONNECT_TIMEOUT, message) from None
         except aiohttp.SocketTimeoutError:
             raise UpstreamError(
-                Status.FIRST_TOKEN_TIMEOUT, f"The provider sent nothing for {silence:g} s."
+                AttemptStatus.FIRST_TOKEN_TIMEOUT, f"The provider sent nothing for {silence:g} s."
             ) from None
         except TimeoutError:
             message = f"The answer was not complete within {endpoint.total_seconds:g} s."
-            raise UpstreamError(Status.TOTAL_TIMEOUT, message) from None
+            raise UpstreamError(AttemptStatus.TOTAL_TIMEOUT, message) from None
         except aiohttp.ClientConnectorError:
             raise UpstreamError(
-                Status.UNREACHABLE, f"Endpoint '{endpoint.name}' cannot be reached."
+                AttemptStatus.UNREACHABLE, f"Endpoint '{endpoint.name}' cannot be reached."
             ) from None
         except (aiohttp.ClientError, ConnectionError):
             message = "The provider cut the connection."
-            raise UpstreamError(Status.CUT, message) from None
+            raise UpstreamError(AttemptStatus.CUT, message) from None
 
 
 def _headers(key: str | None, to: Address | None) -> dict[str, str]:
@@ -134,7 +134,7 @@ async def read_answer(response: aiohttp.ClientResponse, most: int, start: bytes 
         if size > most:
             if response.status != 200:
                 break
-            raise UpstreamError(Status.TOO_LARGE, "The provider's answer is too large.")
+            raise UpstreamError(AttemptStatus.TOO_LARGE, "The provider's answer is too large.")
     return b"".join(chunks)
 
 
@@ -187,4 +187,4 @@ def _parsed(raw: bytes, *, halves: bool) -> dict[str, Any]:
 
 
 def _malformed(message: str) -> UpstreamError:
-    return UpstreamError(Status.MALFORMED, message)
+    return UpstreamError(AttemptStatus.MALFORMED, message)

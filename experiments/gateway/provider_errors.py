@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 
 from experiments.core.text import load_provider_json
-from experiments.gateway.errors import Status, UpstreamError
+from experiments.gateway.errors import AttemptStatus, UpstreamError
 from experiments.gateway.provider_json import dumps
 from experiments.gateway.usage import reported_in
 from experiments.limits.credentials import without_secrets
@@ -38,14 +38,14 @@ def refusal(
     message = presentable(details["message"], key)
     code = _word(details.get("code"))
     status = _status(http_status, message, code)
-    if status is Status.CREDENTIALS:
+    if status is AttemptStatus.CREDENTIALS:
         message = f"The provider refused Switchyard ({http_status}): {message}"
     return UpstreamError(
         status,
         message or f"The provider answered {http_status}.",
         http_status=http_status,
-        type=None if status is Status.CREDENTIALS else _word(details.get("type")),
-        code=None if status is Status.CREDENTIALS else code,
+        type=None if status is AttemptStatus.CREDENTIALS else _word(details.get("type")),
+        code=None if status is AttemptStatus.CREDENTIALS else code,
         param=_word(details.get("param")),
         retry_after=_retry_after(headers),
     )
@@ -118,17 +118,17 @@ def _status_in(error: Any) -> int:
     return 400 if details.get("type") in _CALLERS_TYPES else 500
 
 
-def _status(http_status: int, message: str, code: str | None) -> Status:
+def _status(http_status: int, message: str, code: str | None) -> AttemptStatus:
     if http_status == 429:
-        return Status.RATE_LIMITED
+        return AttemptStatus.RATE_LIMITED
     if http_status in _CALLERS_FAULT:
         too_long = code == "context_length_exceeded" or _TOO_LONG.search(message)
-        return Status.CONTEXT_LENGTH if too_long else Status.REFUSED
+        return AttemptStatus.CONTEXT_LENGTH if too_long else AttemptStatus.REFUSED
     if http_status in _OURS:
-        return Status.CREDENTIALS
+        return AttemptStatus.CREDENTIALS
     if http_status in _WORTH_AGAIN or not 400 <= http_status < 500:
-        return Status.FAILED
-    return Status.REFUSED
+        return AttemptStatus.FAILED
+    return AttemptStatus.REFUSED
 
 
 def _details(raw: bytes | str) -> dict[str, Any]:

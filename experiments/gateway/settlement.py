@@ -11,7 +11,7 @@ from django.db import OperationalError
 from experiments.core.usage import Usage
 from experiments.decisions.attempts import OK, Attempted
 from experiments.decisions.outcomes import (
-    FinalAnswer,
+    FinalCall,
     OutcomeReport,
     enter_outcomes,
     lock_decisions,
@@ -26,7 +26,7 @@ from experiments.gateway.in_flight import (
 )
 from experiments.limits.budgets import UsageCorrection, reconcile
 from experiments.limits.circuit_breakers import CallResult, record
-from experiments.limits.learned_parameters import Refusal, remember
+from experiments.limits.learned_parameters import ParameterRefusal, remember
 from experiments.limits.quotas import Reservation
 from experiments.models import Attempt, Decision, InFlightCall
 from experiments.shadow.queue import ShadowCandidate, queue
@@ -54,7 +54,7 @@ class Settlement(NamedTuple):
     cost: int | None
     usage: Usage | None = None
     shadow: ShadowCandidate | None = None
-    refusals: tuple[Refusal, ...] = ()
+    refusals: tuple[ParameterRefusal, ...] = ()
 
 
 def settle(settlements: Sequence[Settlement]) -> list[Settlement]:
@@ -113,7 +113,7 @@ def _queue_shadows(settlements: Sequence[Settlement]) -> None:
         log.exception("Shadow calls were not queued", extra={"count": len(candidate)})
 
 
-def _remember(refusals: Sequence[Refusal]) -> None:
+def _remember(refusals: Sequence[ParameterRefusal]) -> None:
     """A parameter that is not stored is detected again by the next call."""
     try:
         remember(refusals, datetime.now(UTC))
@@ -148,9 +148,7 @@ def _enter(settlements: Sequence[Settlement]) -> None:
 
 def _enter_outcomes(known: Mapping[UUID, Decision], settlements: Mapping[UUID, Settlement]) -> None:
     reports = {pk: each.report for pk, each in settlements.items()}
-    answers = {
-        pk: FinalAnswer(each.model, each.cost, each.usage) for pk, each in settlements.items()
-    }
+    answers = {pk: FinalCall(each.model, each.cost, each.usage) for pk, each in settlements.items()}
     enter_outcomes(known, reports, datetime.now(UTC), answers)
 
 

@@ -11,10 +11,10 @@ from experiments.shadow.evaluation import Ending, Waiting
 from experiments.shadow.queue import Material
 
 CIRCUIT_OPEN_TEXT = "{model} is temporarily unavailable (circuit breaker open)."
-Status, Winner = ShadowPair.Status, OwnCall.Winner
+Status, Winner = ShadowPair.PairStatus, OwnCall.Winner
 
 
-class Order(Enum):
+class AnswerOrder(Enum):
     """Which answer the judge reads first."""
 
     GIVEN_FIRST = 1
@@ -29,17 +29,17 @@ class Case:
         self.material = Material({}, "")
         self.charge: Reservation | None = None
         self.other: str | None = None
-        self.verdicts: dict[Order, JudgeVerdict] = {}
+        self.verdicts: dict[AnswerOrder, JudgeVerdict] = {}
         self.problem = ""
         self.replies: list[Reply] = []
-        self.status: ShadowPair.Status | None = None
+        self.status: ShadowPair.PairStatus | None = None
         self.detail = ""
         self.judge = ""
         self.revision: int | None = None
         self.waits_for = ""
         self.learning_input: LearningInput | None = None
 
-    def stop(self, status: ShadowPair.Status, detail: str = "") -> None:
+    def stop(self, status: ShadowPair.PairStatus, detail: str = "") -> None:
         self.status, self.detail = status, detail
 
     @property
@@ -82,14 +82,16 @@ class Case:
         )
 
     def _preference(self) -> float:
-        return preference(self.verdicts[Order.GIVEN_FIRST], self.verdicts[Order.OTHER_FIRST])
+        return preference(
+            self.verdicts[AnswerOrder.GIVEN_FIRST], self.verdicts[AnswerOrder.OTHER_FIRST]
+        )
 
 
-def verdicts_of(pair: ShadowPair, judge: str | None) -> dict[Order, JudgeVerdict]:
+def verdicts_of(pair: ShadowPair, judge: str | None) -> dict[AnswerOrder, JudgeVerdict]:
     """This judge's verdicts on a pair from before it had to wait. One query."""
     calls = pair.calls.filter(purpose=OwnCall.Purpose.JUDGE, model=judge).exclude(winner="")
     return {
-        Order.GIVEN_FIRST if call.given_first else Order.OTHER_FIRST: JudgeVerdict(
+        AnswerOrder.GIVEN_FIRST if call.given_first else AnswerOrder.OTHER_FIRST: JudgeVerdict(
             _first(call), call.criterion, call.reason
         )
         for call in calls

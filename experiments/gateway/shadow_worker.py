@@ -21,8 +21,8 @@ from experiments.core.judging import (
 from experiments.core.money import price_on, total
 from experiments.core.policy import Policy
 from experiments.core.shadowing import learns
-from experiments.gateway.internal_calls import InternalClient, Question, Reply
-from experiments.gateway.shadow_pair import CIRCUIT_OPEN_TEXT, Case, Order, verdicts_of
+from experiments.gateway.internal_calls import InternalCall, InternalClient, Reply
+from experiments.gateway.shadow_pair import CIRCUIT_OPEN_TEXT, AnswerOrder, Case, verdicts_of
 from experiments.learning.inputs import input_row
 from experiments.limits import circuit_breakers
 from experiments.limits.quotas import Reservation
@@ -43,7 +43,7 @@ from experiments.storage.encryption import SealBrokenError
 TOGETHER = 16
 MOST_TRIES = 3
 VERDICT_TOKENS = 120
-Status, Purpose, Winner = ShadowPair.Status, OwnCall.Purpose, OwnCall.Winner
+Status, Purpose, Winner = ShadowPair.PairStatus, OwnCall.Purpose, OwnCall.Winner
 WORDS = {
     "budget_day": "The day's budget is used up.",
     "unpriced_model": "A model has no price, so the budget cannot be kept.",
@@ -142,7 +142,7 @@ def _charge(policy: Policy, case: Case) -> Reservation:
     asked = [(case.pair.other_model, row.input_tokens, usual)] if case.other is None else []
     if judge := _judge_of(policy, case):
         read = row.input_tokens + usual + estimate_tokens(case.material.answer) + VERDICT_TOKENS * 2
-        asked += [(judge, read, VERDICT_TOKENS)] * (len(Order) - len(case.verdicts))
+        asked += [(judge, read, VERDICT_TOKENS)] * (len(AnswerOrder) - len(case.verdicts))
     return evaluation.charge_for(
         now,
         sum(read + written for _, read, written in asked),
@@ -156,7 +156,7 @@ def _cost(policy: Policy, model: str, now: datetime, read: int, written: int) ->
 
 
 def _ask(
-    policy: Policy, questions: Sequence[Question], internal_client: InternalClient
+    policy: Policy, questions: Sequence[InternalCall], internal_client: InternalClient
 ) -> list[Reply | None]:
     """The reply to each question, in order; None if the model's circuit breaker is open. If the
     model waits for a probe, the first question is the probe."""
@@ -177,7 +177,7 @@ def _ask(
 
 
 def _shadow(policy: Policy, cases: Sequence[Case], internal_client: InternalClient) -> None:
-    questions = [Question(case.pair.other_model, case.material.body) for case in cases]
+    questions = [InternalCall(case.pair.other_model, case.material.body) for case in cases]
     replies = _ask(policy, questions, internal_client)
     evaluation.book(
         Own(case.pair, Purpose.SHADOW, reply.attempts)
@@ -217,7 +217,9 @@ def _judge_of(policy: Policy, case: Case) -> str | None:
 def _judge(policy: Policy, cases: Sequence[Case], internal_client: InternalClient) -> None:
     """Both orders, each retried a few times if the judge gives no verdict."""
     for _ in range(MOST_TRIES):
-        left = [(case, order) for case in cases for order in Order if order not in case.verdicts]
+        left = [
+            (case, order) for case in cases for order in AnswerOrder if order not in case.verdicts
+        ]
         questions = [_question(policy, case, order) for case, order in left]
         replies = _ask(policy, questions, internal_client)
         told = [
@@ -227,7 +229,7 @@ def _judge(policy: Policy, cases: Sequence[Case], internal_client: InternalClien
         asked = {(case.pair.pk, order) for case, order, _ in told}
         stopped = {case.pair.pk for case, order in left if (case.pair.pk, order) not in asked}
     for case in cases:
-        if len(case.verdicts) == len(Order):
+        if len(case.verdicts) == len(AnswerOrder):
             case.stop(Status.JUDGED)
             if case.material.text and learns(policy, case.pair.domain):
                 case.learning_input = input_row(case.pair.decision, case.material.text)
@@ -237,9 +239,9 @@ def _judge(policy: Policy, cases: Sequence[Case], internal_client: InternalClien
             case.stop(Status.FAILED, f"The judge gave no verdict: {case.problem}")
 
 
-def _read(case: Case, order: Order, reply: Reply) -> Own:
+def _read(case: Case, order: AnswerOrder, reply: Reply) -> Own:
     case.replies.append(reply)
-    own = Own(case.pair, Purpose.JUDGE, reply.attempts, order is Order.GIVEN_FIRST)
+    own = Own(case.pair, Purpose.JUDGE, reply.attempts, order is AnswerOrder.GIVEN_FIRST)
     if not reply.answer:
         case.problem = reply.error
         return own
@@ -253,19 +255,19 @@ def _read(case: Case, order: Order, reply: Reply) -> Own:
     return own._replace(winner=winner, criterion=verdict.criterion, reason=verdict.reason)
 
 
-def _winner(verdict: JudgeVerdict, order: Order) -> str:
+def _winner(verdict: JudgeVerdict, order: AnswerOrder) -> str:
     if verdict.first not in {0.0, 1.0}:
         return Winner.TIE
-    is_given = (verdict.first == 1.0) == (order is Order.GIVEN_FIRST)
+    is_given = (verdict.first == 1.0) == (order is AnswerOrder.GIVEN_FIRST)
     return Winner.GIVEN if is_given else Winner.OTHER
 
 
-def _question(policy: Policy, case: Case, order: Order) -> Question:
+def _question(policy: Policy, case: Case, order: AnswerOrder) -> InternalCall:
     answers = [case.material.answer, case.other or ""]
-    first, second = answers if order is Order.GIVEN_FIRST else reversed(answers)
+    first, second = answers if order is AnswerOrder.GIVEN_FIRST else reversed(answers)
     conversation = case.material.body.get("messages", [])
     rubric = policy.domains[case.pair.domain].rubric
     body: dict[str, Any] = {"messages": judge_messages(conversation, first, second, rubric)}
     if policy.models[case.judge].capabilities.supports_json_mode:
         body["response_format"] = {"type": "json_object"}
-    return Question(case.judge, body)
+    return InternalCall(case.judge, body)

@@ -10,7 +10,7 @@ from django.conf import settings
 from experiments.gateway.asgi import Request
 from experiments.gateway.chunks import Data
 from experiments.gateway.error_responses import answer_to
-from experiments.gateway.errors import GatewayError, Status, UpstreamError
+from experiments.gateway.errors import AttemptStatus, GatewayError, UpstreamError
 from experiments.gateway.execution import CallAttempt, CallExecution
 from experiments.gateway.response_headers import (
     OWN_KEY,
@@ -90,7 +90,7 @@ def _as_upstream(error: Exception) -> UpstreamError:
     """The record of a stream that ended early, for any reason."""
     if isinstance(error, UpstreamError):
         return error
-    return UpstreamError(Status.BROKEN, f"Switchyard failed: {type(error).__name__}.")
+    return UpstreamError(AttemptStatus.BROKEN, f"Switchyard failed: {type(error).__name__}.")
 
 
 class _Response:
@@ -201,7 +201,9 @@ class ChatStream:
             if chunk := self._passed_on(data):
                 yield chunk
         if not self._is_complete:
-            raise UpstreamError(Status.CUT, "The provider's stream ended before the answer did.")
+            raise UpstreamError(
+                AttemptStatus.CUT, "The provider's stream ended before the answer did."
+            )
 
     def finished(self) -> None:
         self._is_booked = True

@@ -14,10 +14,10 @@ from experiments.core.parameters import (
     NEVER,
     PARTS,
     Action,
-    ParameterRule,
+    PolicyRule,
     value_text,
 )
-from experiments.gateway.errors import Status, UpstreamError
+from experiments.gateway.errors import AttemptStatus, UpstreamError
 
 # Without these the answer changes its form, or loses what the caller relies on.
 SHAPES_THE_ANSWER = frozenset(("n", "logprobs", "top_logprobs", "stop"))
@@ -111,16 +111,16 @@ class Refused(NamedTuple):
     called. Without `lasting`, the refusal concerns this call's tools or schema and does not
     apply to the next one."""
 
-    rules: tuple[ParameterRule, ...]
+    rules: tuple[PolicyRule, ...]
     lasting: bool = True
 
     @property
-    def at_once(self) -> tuple[ParameterRule, ...]:
+    def at_once(self) -> tuple[PolicyRule, ...]:
         again = {Action.DROP, Action.RENAME, Action.CLAMP}
         return self.rules if all(rule.action in again for rule in self.rules) else ()
 
     @property
-    def as_a_last_resort(self) -> tuple[ParameterRule, ...]:
+    def as_a_last_resort(self) -> tuple[PolicyRule, ...]:
         """The same, including what can be left out if no other model is left."""
         refused = any(rule.action is Action.REFUSE for rule in self.rules)
         return () if refused else self.rules
@@ -147,9 +147,9 @@ def refused_parameters(
 
 
 def _may_be_about_parameters(error: UpstreamError) -> bool:
-    if error.status is Status.REFUSED:
+    if error.status is AttemptStatus.REFUSED:
         return True
-    return error.status is Status.CREDENTIALS and error.http_status in (403, 404)
+    return error.status is AttemptStatus.CREDENTIALS and error.http_status in (403, 404)
 
 
 def _named(
@@ -198,7 +198,7 @@ def _mentioned(message: str, candidates: Collection[str]) -> list[str]:
 
 def _about(
     name: str, text: str, sent: Mapping[str, Any], *, is_unsupported: bool
-) -> ParameterRule | None:
+) -> PolicyRule | None:
     value = sent.get(name)
     if (limit := _limit(text, value)) is not None and (name in LIMITS or isinstance(value, list)):
         return _rule(name, Action.CLAMP, maximum=limit)
@@ -218,7 +218,7 @@ def _action(name: str, value: Any) -> Action:
     return Action.REFUSE if name in REQUIRED or name in PARTS else Action.AVOID
 
 
-def _renamed(name: str, text: str, sent: Mapping[str, Any]) -> ParameterRule:
+def _renamed(name: str, text: str, sent: Mapping[str, Any]) -> PolicyRule:
     """A limit is never removed: a budget may rely on it."""
     instead = _INSTEAD.search(text)
     other = next(each for each in LIMITS if each != name)
@@ -252,5 +252,5 @@ def _value(value: Any) -> tuple[str, ...]:
     return (text,) if text and len(text) <= LONGEST_VALUE else ()
 
 
-def _rule(name: str, action: Action, **values: Any) -> ParameterRule:
-    return ParameterRule(name=LEARNED, parameter=name, action=action, **values)
+def _rule(name: str, action: Action, **values: Any) -> PolicyRule:
+    return PolicyRule(name=LEARNED, parameter=name, action=action, **values)

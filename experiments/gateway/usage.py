@@ -70,7 +70,7 @@ class OutputCounter:
         return -(-self.bytes // BYTES_PER_TOKEN)
 
 
-class Expected(NamedTuple):
+class UsageLimits(NamedTuple):
     """Limits of a call's usage: input tokens as estimated, and the longest possible answer."""
 
     input_tokens: int
@@ -98,7 +98,7 @@ def merged(known: Reported | None, later: Reported | None) -> Reported | None:
     return {**known, **{name: value for name, value in later.items() if value is not None}}
 
 
-def usage_of(reported: Any, expected: Expected, written: OutputCounter) -> Usage:
+def usage_of(reported: Any, expected: UsageLimits, written: OutputCounter) -> Usage:
     """The provider's numbers if they are plausible, else our own, marked as estimated."""
     known: Reported = reported if isinstance(reported, dict) else {}
     without_total = {name: value for name, value in known.items() if name not in _TOTAL}
@@ -110,7 +110,7 @@ def usage_of(reported: Any, expected: Expected, written: OutputCounter) -> Usage
     return Usage(expected.input_tokens, written.tokens, estimated=True, reported_cost=cost)
 
 
-def usage_of_part(reported: Any, expected: Expected, written: OutputCounter) -> Usage:
+def usage_of_part(reported: Any, expected: UsageLimits, written: OutputCounter) -> Usage:
     """The same for an incomplete response: the provider's last count may be older than the last
     chunk received."""
     usage = usage_of(reported, expected, written)
@@ -119,7 +119,7 @@ def usage_of_part(reported: Any, expected: Expected, written: OutputCounter) -> 
     return usage._replace(output_tokens=written.tokens, estimated=True)
 
 
-def _can_be_true(usage: Usage, expected: Expected, written: OutputCounter) -> bool:
+def _can_be_true(usage: Usage, expected: UsageLimits, written: OutputCounter) -> bool:
     if not 0 < usage.input_tokens <= expected.most:
         return False
     if usage.output_tokens > expected.most * expected.answers:

@@ -12,7 +12,7 @@ from experiments.configuration.document import policy_document
 from experiments.configuration.revisions import Author, lock_configuration, revision
 from experiments.core.policy import Method
 from experiments.experimentation.edits import create
-from experiments.lab.candidates import Candidate
+from experiments.lab.candidates import CandidatePolicy
 from experiments.lab.training import manifest_of
 from experiments.models import Calibration, Domain, Experiment, Flag, Rollout, Router
 from experiments.models.domains import TargetKind
@@ -41,11 +41,11 @@ def draft_trial(router: Router, domain: Domain, author: Author) -> Experiment:
     manifest = manifest_of(router)
     known = manifest.thresholds if manifest else {}
     threshold = float(known.get(domain.name, known.get(OVERALL, 0.5)))
-    candidate = Candidate(router=router.name, threshold=threshold, domain=domain.name)
+    candidate = CandidatePolicy(router=router.name, threshold=threshold, domain=domain.name)
     return draft_experiment(candidate, author, key=f"{router.name}-in-{domain.name}")
 
 
-def draft_experiment(candidate: Candidate, author: Author, key: str = "") -> Experiment:
+def draft_experiment(candidate: CandidatePolicy, author: Author, key: str = "") -> Experiment:
     """A draft with the domain's policy as control and the candidate as treatment. `key` gets a
     number if it is taken; the default is `DOMAIN-what-if`.
 
@@ -127,8 +127,8 @@ def roll_out(found: Calibration, author: Author) -> Rollout:
         return lifecycle.add_plan({"flag": flag, "steps": steps})
 
 
-def candidate_of(found: Calibration) -> Candidate:
-    return Candidate(router=found.router, threshold=found.threshold, domain=found.domain)
+def candidate_of(found: Calibration) -> CandidatePolicy:
+    return CandidatePolicy(router=found.router, threshold=found.threshold, domain=found.domain)
 
 
 def _write(domain: Domain, found: Calibration) -> None:

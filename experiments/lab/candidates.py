@@ -19,7 +19,7 @@ class CannotAskError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class CandidatePolicy:
     """A domain (or all, "") under another policy.
 
     Without its own pair it uses that of each decision; it never explores.
@@ -32,11 +32,11 @@ class Candidate:
     weak: str = ""
     domain: str = ""
 
-    def at(self, threshold: float) -> "Candidate":
+    def at(self, threshold: float) -> "CandidatePolicy":
         return replace(self, method=Method.ROUTELLM, threshold=threshold)
 
 
-def filled(candidate: Candidate, policy: Policy) -> Candidate:
+def filled(candidate: CandidatePolicy, policy: Policy) -> CandidatePolicy:
     """Fills in the current router and threshold if the candidate has none.
 
     Without a domain, those that most domains use.
@@ -70,7 +70,7 @@ class CandidateLog(NamedTuple):
     decided: Rows
 
 
-def ask(logged: Logged, candidate: Candidate) -> CandidateLog:
+def ask(logged: Logged, candidate: CandidatePolicy) -> CandidateLog:
     """Raises CannotAskError if the log has no data for it."""
     _check(logged, candidate)
     rows = logged.of_domain(candidate.domain)
@@ -86,7 +86,7 @@ def ask(logged: Logged, candidate: Candidate) -> CandidateLog:
     return CandidateLog(log, to_strong, rows, decided)
 
 
-def _check(logged: Logged, candidate: Candidate) -> None:
+def _check(logged: Logged, candidate: CandidatePolicy) -> None:
     if candidate.method not in ASKABLE:
         names = ", ".join(ASKABLE)
         raise CannotAskError(f"'{candidate.method}' cannot be estimated. Use one of {names}.")
@@ -105,7 +105,7 @@ def _check(logged: Logged, candidate: Candidate) -> None:
         )
 
 
-def _score(logged: Logged, candidate: Candidate) -> Floats:
+def _score(logged: Logged, candidate: CandidatePolicy) -> Floats:
     """The scores of the candidate's router; without one, of the router that scored most."""
     if candidate.method is Method.ROUTELLM or candidate.router in logged.scores:
         return logged.scores.get(candidate.router, np.full(len(logged), np.nan))
@@ -114,7 +114,7 @@ def _score(logged: Logged, candidate: Candidate) -> Floats:
     return logged.scores[most] if most else np.full(len(logged), np.nan)
 
 
-def _log(logged: Logged, candidate: Candidate, score: Floats) -> Log:
+def _log(logged: Logged, candidate: CandidatePolicy, score: Floats) -> Log:
     strong, weak = logged.strong, logged.weak
     own = np.ones(len(logged), bool)
     if candidate.strong:

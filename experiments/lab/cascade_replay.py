@@ -23,9 +23,9 @@ from experiments.lab.columns import Flags, Floats
 from experiments.lab.prompt_routers import SHIPPED, TRAINED, prompt_router_scores
 from experiments.routers.features import Features, featurise
 from experiments.routers.loading import load_router
-from experiments.routers.outcomes import Outcome, OutcomesError, from_rows
+from experiments.routers.outcomes import OutcomesError, PromptOutcome, from_rows
 from experiments.routers.training.folds import N_FOLDS, Folds
-from experiments.verifiers.features import GROUPS, Sample, features
+from experiments.verifiers.features import GROUPS, AnswerSample, features
 from experiments.verifiers.final_answers import final_answer
 from experiments.verifiers.model import Verifier, fit
 
@@ -42,7 +42,7 @@ class CannotPriceError(ValueError):
     """Neither the file nor the catalogue has a price."""
 
 
-class Costs(NamedTuple):
+class CascadeCosts(NamedTuple):
     """Nano-dollars of each row. `second` is 0 where there is no second answer."""
 
     weak: Floats
@@ -60,7 +60,7 @@ class RouterPoint(NamedTuple):
     pgr: float
 
 
-class Replay(NamedTuple):
+class CascadeReplay(NamedTuple):
     """`pgr`, its standard error and the routers are None where the quality gap is not surely above
     0; `reason` says so. `cost_share` is the cascade's cost as a share of always strong."""
 
@@ -110,7 +110,7 @@ def replay_cascade(
     prior: Verifier | None = None,
     with_routers: bool = True,
     advance: Advance = lambda done, total: None,
-) -> Replay:
+) -> CascadeReplay:
     """`with_routers` compares prompt routers too, which takes seconds.
 
     Raises OutcomesError for fewer than ten rows or a share outside 0 and 1.
@@ -135,7 +135,7 @@ def replay_cascade(
     gap_known = is_surely_positive(strong - weak)
     routers = {}
     if gap_known and with_routers:
-        rows = (Outcome(one.prompt, one.strong, one.weak, "", one.group) for one in pairs)
+        rows = (PromptOutcome(one.prompt, one.strong, one.weak, "", one.group) for one in pairs)
         routers = prompt_router_scores(
             from_rows(rows), folds, seed=seed, features=prompts, step=step
         )
@@ -197,7 +197,7 @@ def threshold_for(scores: Floats, share: float) -> float:
     return float(ordered[math.floor(share * len(ordered) + 1e-9)])
 
 
-def costs_of(pairs: Sequence[AnswerPair]) -> Costs:
+def costs_of(pairs: Sequence[AnswerPair]) -> CascadeCosts:
     """Recorded costs where the file has those of both models for every row; else estimated from
     characters (four a token) and the catalogue's prices of the seeded pair. A second answer
     without a cost of its own costs as much as the weak one. Raises CannotPriceError."""
@@ -213,7 +213,7 @@ def costs_of(pairs: Sequence[AnswerPair]) -> Costs:
         _second_cost(one, recorded, float(cost), float(first))
         for one, cost, first in zip(pairs, estimated, weak, strict=True)
     ]
-    return Costs(weak, np.array(second), strong, recorded)
+    return CascadeCosts(weak, np.array(second), strong, recorded)
 
 
 def _second_cost(pair: AnswerPair, recorded: bool, estimated: float, weak: float) -> float:
@@ -255,7 +255,7 @@ def _features(
     for pair, prompt in zip(pairs, prompts, strict=True):
         rows.append(
             features(
-                Sample(
+                AnswerSample(
                     pair.prompt,
                     pair.weak_answer,
                     pair.second_answer,
@@ -312,10 +312,10 @@ def _result(
     escalates: Flags,
     weak: Floats,
     strong: Floats,
-    costs: Costs,
+    costs: CascadeCosts,
     routers: dict[str, Floats],
     gap_known: bool,
-) -> Replay:
+) -> CascadeReplay:
     quality = np.where(escalates, strong, weak)
     spent = costs.weak + costs.second + np.where(escalates, costs.strong, 0.0)
     share, always = float(escalates.mean()), float(costs.strong.sum())
@@ -327,7 +327,7 @@ def _result(
         same_cost = _best(
             routers, weak, strong, costs, lambda curve: _share_at(curve, float(spent.mean()))
         )
-    return Replay(
+    return CascadeReplay(
         n=len(weak),
         escalated=share,
         quality=float(quality.mean()),
@@ -354,7 +354,7 @@ def _best(
     routers: dict[str, Floats],
     weak: Floats,
     strong: Floats,
-    costs: Costs,
+    costs: CascadeCosts,
     share_on: Callable[[Curves], float],
 ) -> RouterPoint | None:
     points = []

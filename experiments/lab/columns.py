@@ -11,18 +11,18 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Inputs:
+class RouterInputs:
     """The inputs of routers: prompts ("" if not stored), and stored embeddings for the others."""
 
     prompts: tuple[str, ...]
     embeddings: dict[int, NDArray[np.float32]]
 
-    def where(self, keep: Flags) -> "Inputs":
+    def where(self, keep: Flags) -> "RouterInputs":
         kept = np.flatnonzero(keep).tolist()
         embeddings = {
             place: self.embeddings[row] for place, row in enumerate(kept) if row in self.embeddings
         }
-        return Inputs(tuple(self.prompts[row] for row in kept), embeddings)
+        return RouterInputs(tuple(self.prompts[row] for row in kept), embeddings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class OutcomeColumns:
     groups: Labels
     propensity: Floats
     by_unit: bool = False
-    inputs: Inputs | None = None
+    inputs: RouterInputs | None = None
 
     def __len__(self) -> int:
         return len(self.strong)

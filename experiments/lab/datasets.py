@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from experiments.lab.arrow_reads import FLOAT, INTEGER, NAME, codes, numbers, read_columns
-from experiments.lab.columns import Inputs, Labels, OutcomeColumns
+from experiments.lab.columns import Labels, OutcomeColumns, RouterInputs
 from experiments.lab.rated_decisions import PRODUCTION, rated_columns
 from experiments.models import OutcomeSet, RecordedOutcome
 
@@ -41,7 +41,7 @@ class Answered(NamedTuple):
     output_tokens: int | None = None
 
 
-class ShadowPair(NamedTuple):
+class AnsweredPair(NamedTuple):
     """Both models' answers to one production prompt.
 
     `key` tells pairs apart: the decision's id. `prompt` is "" where it may not be kept, and
@@ -110,7 +110,7 @@ def computed_costs(outcome_set: OutcomeSet) -> int:
     return RecordedOutcome.objects.filter(computed, outcome_set=outcome_set).count()
 
 
-def add_pair(pair: ShadowPair) -> bool:
+def add_pair(pair: AnsweredPair) -> bool:
     """Adds it to the set `shadow-<domain>`; False if the set already contains it."""
     now = timezone.now()
     strong, weak = pair.strong, pair.weak
@@ -154,7 +154,7 @@ def _words(column: "pa.ChunkedArray") -> Labels:
     return np.array(words, dtype=object)[numbered] if words else np.array([], dtype=object)
 
 
-def _inputs(rows: Any) -> Inputs:
+def _inputs(rows: Any) -> RouterInputs:
     prompts: list[str] = []
     embeddings = {}
     for row, (prompt, embedding) in enumerate(
@@ -163,4 +163,4 @@ def _inputs(rows: Any) -> Inputs:
         prompts.append(prompt)
         if embedding is not None:
             embeddings[row] = np.array(embedding, dtype=np.float32)
-    return Inputs(tuple(prompts), embeddings)
+    return RouterInputs(tuple(prompts), embeddings)

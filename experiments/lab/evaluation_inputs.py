@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.lab.columns import Floats, Inputs, OutcomeColumns
+from experiments.lab.columns import Floats, OutcomeColumns, RouterInputs
 from experiments.lab.datasets import columns, computed_costs, find_set
 from experiments.lab.evaluations import MultiModelScores, RouterScores
 from experiments.lab.multi_model import answers, cascade_of, with_steps
@@ -17,12 +17,12 @@ from experiments.routers.features import featurise
 from experiments.routers.loading import ORDER_ONLY, load_router
 from experiments.routers.outcomes import Outcomes, OutcomesError, read_outcomes
 from experiments.routers.table_files import read_money, whole_rows
-from experiments.routing.router_lookup import Scorer, find_scorer
+from experiments.routing.router_lookup import LabRouter, find_scorer
 
 _COSTS = ("strong_cost", "weak_cost")
 
 
-class Costs(NamedTuple):
+class FileCosts(NamedTuple):
     """Nano-dollars of each row, NaN where not known."""
 
     strong: Floats
@@ -81,7 +81,7 @@ def contestants(
     return tuple(found)
 
 
-def entrant(scorer: Scorer, values: Floats, microseconds: float) -> RouterScores:
+def entrant(scorer: LabRouter, values: Floats, microseconds: float) -> RouterScores:
     return RouterScores(scorer.name, values, microseconds, scorer.threshold, scorer.ties)
 
 
@@ -97,7 +97,7 @@ def of_file(
 
 
 def of_outcomes(
-    outcomes: Outcomes, routers: Sequence[str], seed: int, costs: Costs | None = None
+    outcomes: Outcomes, routers: Sequence[str], seed: int, costs: FileCosts | None = None
 ) -> EvaluationInputs:
     loaded = {name: load_router(name, seed) for name in routers}
     entrants = []
@@ -108,7 +108,7 @@ def of_outcomes(
     return EvaluationInputs(as_columns(outcomes, costs=costs), tuple(entrants))
 
 
-def file_costs(path: Path) -> Costs | None:
+def file_costs(path: Path) -> FileCosts | None:
     """The columns `strong_cost` and `weak_cost` of a file; None where it has neither.
 
     Raises OutcomesError.
@@ -125,14 +125,16 @@ def file_costs(path: Path) -> Costs | None:
             raise OutcomesError(f"{where}: {error}.") from error
         found.append((_number(strong), _number(weak)))
     dollars = np.array(found, dtype=np.float64).reshape(len(found), 2)
-    return Costs(dollars[:, 0], dollars[:, 1])
+    return FileCosts(dollars[:, 0], dollars[:, 1])
 
 
 def _number(cost: int | None) -> float:
     return np.nan if cost is None else float(cost)
 
 
-def as_columns(outcomes: Outcomes, name: str = "", costs: Costs | None = None) -> OutcomeColumns:
+def as_columns(
+    outcomes: Outcomes, name: str = "", costs: FileCosts | None = None
+) -> OutcomeColumns:
     unknown = np.full(len(outcomes), np.nan)
     return OutcomeColumns(
         name=name,
@@ -144,5 +146,5 @@ def as_columns(outcomes: Outcomes, name: str = "", costs: Costs | None = None) -
         domains=np.array(outcomes.domains, dtype=object),
         groups=np.array(outcomes.groups, dtype=object),
         propensity=np.ones(len(outcomes)),
-        inputs=Inputs(outcomes.prompts, {}),
+        inputs=RouterInputs(outcomes.prompts, {}),
     )

@@ -6,7 +6,13 @@ from experiments.analysis.ratings import Estimate
 from experiments.analysis.routing.measures import Evaluation
 from experiments.analysis.routing.router_evaluation import Reliability
 from experiments.core.money import NANO
-from experiments.lab.evaluations import Comparison, Measured, MultiModelResult, Operating, Slice
+from experiments.lab.evaluations import (
+    Comparison,
+    MeasuredRouter,
+    MultiModelResult,
+    Operating,
+    Slice,
+)
 from experiments.lab.text.multi_model import multi_model_lines, multi_model_summary
 
 Payload = dict[str, Any]
@@ -87,11 +93,11 @@ def _dollars_estimate(found: Estimate | None) -> Payload | None:
     return found and {name: value / NANO for name, value in found._asdict().items()}
 
 
-def _router(measured: Measured) -> Payload:
+def _router(measured: MeasuredRouter) -> Payload:
     return {**_evaluation(measured.assessment.evaluation), "more": _more(measured)}
 
 
-def _more(measured: Measured) -> Payload:
+def _more(measured: MeasuredRouter) -> Payload:
     found = measured.assessment
     return {
         "name": measured.name,

@@ -64,7 +64,7 @@ class Operating(NamedTuple):
     cost: float | None
 
 
-class Measured(NamedTuple):
+class MeasuredRouter(NamedTuple):
     """`unscored` prompts are stored in a form that this router cannot score; no router is evaluated
     on them, so that all are compared on the same prompts."""
 
@@ -89,7 +89,7 @@ class Slice(NamedTuple):
 
     domain: str
     n: int
-    routers: tuple[Measured, ...]
+    routers: tuple[MeasuredRouter, ...]
     baselines: Baselines | None
 
     @property
@@ -206,7 +206,7 @@ class _Table(NamedTuple):
             return Slice(domain, n, (), None)
         part = self.outcomes.where(rows)
         measured = tuple(
-            Measured(
+            MeasuredRouter(
                 entrant.name,
                 self._assess(part, entrant.values[rows], ties=entrant.ties),
                 entrant.microseconds,

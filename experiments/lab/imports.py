@@ -24,7 +24,13 @@ from experiments.lab.datasets import SHADOW_PREFIX
 from experiments.lab.rated_decisions import PRODUCTION
 from experiments.models import OutcomeSet, RecordedOutcome
 from experiments.routers.features import featurise
-from experiments.routers.outcomes import Item, OutcomesError, Row, Source, read_domains
+from experiments.routers.outcomes import (
+    Item,
+    OutcomeRow,
+    OutcomesError,
+    OutcomeSource,
+    read_domains,
+)
 from experiments.routing.runtime import engine
 from experiments.storage.lab_files import in_lab
 from experiments.storage.transactions import run_transaction
@@ -34,10 +40,10 @@ MOST_LISTED = 500
 OUTCOME = ("strong_score", "weak_score", "strong_cost", "weak_cost", "scores", "costs")
 ANOTHER = "another outcome of the same prompt is in the set; the first counts"
 
-Report = Callable[["Refusal"], object]
+Report = Callable[["RefusedRow"], object]
 
 
-class Refusal(NamedTuple):
+class RefusedRow(NamedTuple):
     where: str
     reason: str
 
@@ -52,9 +58,9 @@ class Tally:
     unchanged: int = 0
     contaminated: int = 0
     refused: int = 0
-    refusals: list[Refusal] = field(default_factory=list)
+    refusals: list[RefusedRow] = field(default_factory=list)
 
-    def refuse(self, refusal: Refusal, report: Report) -> None:
+    def refuse(self, refusal: RefusedRow, report: Report) -> None:
         self.refused += 1
         if len(self.refusals) < MOST_LISTED:
             self.refusals.append(refusal)
@@ -80,7 +86,7 @@ class Import:
     domain detector where neither the row nor `domains` says it. `prices` are those of models by
     name, for rows that tell tokens and no cost."""
 
-    source: Source
+    source: OutcomeSource
     name: str
     domains: Mapping[str, str] = field(default_factory=dict)
     detects: bool = False
@@ -112,7 +118,7 @@ class Import:
             OutcomeSet.objects.filter(pk=outcome_set.pk).update(updated_at=timezone.now())
         return tally
 
-    def _set(self, first: Row) -> OutcomeSet:
+    def _set(self, first: OutcomeRow) -> OutcomeSet:
         now = timezone.now()
         by_folder = self.source.path.is_dir()
         found, _ = OutcomeSet.objects.get_or_create(
@@ -130,7 +136,7 @@ class Import:
     def _store(
         self,
         outcome_set: OutcomeSet,
-        rows: Sequence[tuple[str, Row]],
+        rows: Sequence[tuple[str, OutcomeRow]],
         tally: Tally,
         refused: Report,
     ) -> None:
@@ -155,14 +161,14 @@ class Import:
 
         fresh, others = run_transaction(write)
         for where in others:
-            tally.refuse(Refusal(where, ANOTHER), refused)
+            tally.refuse(RefusedRow(where, ANOTHER), refused)
         tally.unchanged += len(rows) - len(fresh) - len(others)
         tally.added += len(fresh)
         tally.computed += sum(
             one.strong_cost_computed or one.weak_cost_computed for one in fresh.values()
         )
 
-    def _row(self, outcome_set: OutcomeSet, digest: str, row: Row) -> RecordedOutcome:
+    def _row(self, outcome_set: OutcomeSet, digest: str, row: OutcomeRow) -> RecordedOutcome:
         values = dict(zip(OUTCOME, _outcome(row), strict=True))
         return RecordedOutcome(
             outcome_set=outcome_set,
@@ -175,7 +181,7 @@ class Import:
             **values | self._computed(row),
         )
 
-    def _computed(self, row: Row) -> dict[str, Any]:
+    def _computed(self, row: OutcomeRow) -> dict[str, Any]:
         """Costs missing in the file, computed from tokens and today's prices if possible."""
         found: dict[str, Any] = {}
         for side, model, cost, tokens in (
@@ -188,7 +194,7 @@ class Import:
                 found[f"{side}_cost_computed"] = True
         return found
 
-    def _domain(self, row: Row) -> str:
+    def _domain(self, row: OutcomeRow) -> str:
         named = row.domain or self.domains.get(row.group, "")
         if named or not self.detects:
             return named
@@ -214,7 +220,7 @@ def import_in_background(
 ) -> dict[str, Any]:
     """Imports an uploaded file and deletes it, also if it cannot be read."""
     file = Path(in_lab(path))
-    source = Source(file, strong, weak)
+    source = OutcomeSource(file, strong, weak)
     try:
         total = source.total()
         job = Import(source, name, detects=detects, origin=origin, prices=prices_now())
@@ -249,7 +255,7 @@ def domains_of(path: Path | None) -> dict[str, str]:
     return read_domains(path) if path else {}
 
 
-def digest_of(row: Row) -> str:
+def digest_of(row: OutcomeRow) -> str:
     return hashlib.sha256(f"{row.group}\0{row.prompt}".encode()).hexdigest()
 
 
@@ -266,7 +272,7 @@ def _check_name(name: str) -> None:
         )
 
 
-def _outcome(row: Row) -> tuple[Any, ...]:
+def _outcome(row: OutcomeRow) -> tuple[Any, ...]:
     costs = (row.strong_cost, row.weak_cost)
     return (row.strong, row.weak, *costs, dict(row.scores), dict(row.costs))
 
@@ -287,7 +293,7 @@ def _leave_out(item: Item, tally: Tally, refused: Report) -> None:
     if item.contaminated:
         tally.contaminated += 1
         return
-    tally.refuse(Refusal(item.where, item.reason), refused)
+    tally.refuse(RefusedRow(item.where, item.reason), refused)
 
 
 def _first(tally: Tally) -> str:

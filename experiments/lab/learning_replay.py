@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from experiments.analysis.learning.claims import Claim
 from experiments.analysis.learning.gain_model import GainModel
 from experiments.analysis.learning.prompt_kernel import PromptKernel
-from experiments.analysis.learning.replay import Chances, Played, Rules, Traffic, play
+from experiments.analysis.learning.replay import Chances, Played, RecordedTraffic, Rules, play
 from experiments.analysis.routing.curves import is_surely_positive, standard_error
 from experiments.core.bucketing import bucket
 from experiments.routers.features import featurise
@@ -58,7 +58,9 @@ class LearningFigures(NamedTuple):
     claims: Counter[Claim]
 
 
-def prepare_traffic(outcomes: Outcomes, advance: Advance = lambda done, total: None) -> Traffic:
+def prepare_traffic(
+    outcomes: Outcomes, advance: Advance = lambda done, total: None
+) -> RecordedTraffic:
     """Score and vectorize each prompt once. `advance` gets how many of how many are done."""
     router = LocalRouter.load()
     features = LearningFeatures(router)
@@ -75,11 +77,11 @@ def prepare_traffic(outcomes: Outcomes, advance: Advance = lambda done, total: N
     units = _numbered(_units(outcomes))
     model = GainModel(PromptKernel(vectors), standard_score(shipped), units)
     cold = shipped_quantiles(router.score)
-    return Traffic(model, shipped, outcomes.strong, outcomes.weak, domains, cold)
+    return RecordedTraffic(model, shipped, outcomes.strong, outcomes.weak, domains, cold)
 
 
 def replay_learning(
-    traffic: Traffic,
+    traffic: RecordedTraffic,
     rules: Rules,
     *,
     orders: int = 1,
@@ -150,7 +152,7 @@ def _numbered(names: Sequence[str]) -> NDArray[np.intp]:
 
 
 def _figures(
-    traffic: Traffic, played: Sequence[tuple[NDArray[np.intp], Played]]
+    traffic: RecordedTraffic, played: Sequence[tuple[NDArray[np.intp], Played]]
 ) -> LearningFigures:
     count = len(traffic)
     half = slice(count // 2, count)

@@ -8,7 +8,7 @@ import numpy as np
 from experiments.analysis.routing.curves import Codes
 from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.core.choice import pair_of
-from experiments.core.policy import Domain, Policy
+from experiments.core.policy import Policy, PolicyDomain
 from experiments.lab.columns import Floats
 from experiments.models import OutcomeSet, RecordedOutcome
 from experiments.routing.router_lookup import POLICY
@@ -62,7 +62,7 @@ def cascade_of(name: str) -> Cascade | None:
     return _cascade(name, policy, domain) if domain and domain.policy.steps else None
 
 
-def _cascade(name: str, policy: Policy, domain: Domain) -> Cascade | None:
+def _cascade(name: str, policy: Policy, domain: PolicyDomain) -> Cascade | None:
     wanted, steps = domain.policy, domain.policy.steps
     pair, threshold = pair_of(policy, domain, wanted), threshold_at_work(domain)
     if pair is None or threshold is None or wanted.router is None:

@@ -10,7 +10,7 @@ from experiments.analysis.off_policy.estimates import STRONG, Evidence, WhatIf, 
 from experiments.analysis.off_policy.exploration import Advice, advise, wants_exploration
 from experiments.analysis.off_policy.nuisance import Floats
 from experiments.decisions.rollup_queries import DAY, Span
-from experiments.lab.candidates import Candidate, CandidateLog, ask
+from experiments.lab.candidates import CandidateLog, CandidatePolicy, ask
 from experiments.lab.decision_log import Logged, Rescored, read_log
 from experiments.lab.rescoring import with_scores
 
@@ -39,7 +39,7 @@ class PolicyEstimate(NamedTuple):
     they were not logged.
     """
 
-    candidate: Candidate
+    candidate: CandidatePolicy
     span: Span
     is_whole: bool
     found: WhatIf
@@ -50,7 +50,7 @@ class PolicyEstimate(NamedTuple):
     rescored: Rescored | None = None
 
 
-class Question(NamedTuple):
+class PreparedLog(NamedTuple):
     """The log prepared for one router and pair, for any threshold."""
 
     logged: Logged
@@ -62,19 +62,21 @@ class Question(NamedTuple):
         return max((self.logged.span.until - self.logged.span.since) / DAY, 1 / 24)
 
 
-def question(logged: Logged, candidate: Candidate) -> Question:
+def question(logged: Logged, candidate: CandidatePolicy) -> PreparedLog:
     """Raises CannotAskError."""
     asked = ask(logged, candidate)
-    return Question(logged, asked, evidence(asked.log))
+    return PreparedLog(logged, asked, evidence(asked.log))
 
 
-def what_if(span: Span, candidate: Candidate, *, limit: int | None = None) -> PolicyEstimate:
+def what_if(span: Span, candidate: CandidatePolicy, *, limit: int | None = None) -> PolicyEstimate:
     """Three or four queries, and more if prompts must be scored. Raises CannotAskError."""
     logged = with_scores(read_log(span, candidate.domain, limit=limit), candidate)
     return answer(question(logged, candidate), candidate)
 
 
-def answer(about: Question, candidate: Candidate, *, with_curve: bool = True) -> PolicyEstimate:
+def answer(
+    about: PreparedLog, candidate: CandidatePolicy, *, with_curve: bool = True
+) -> PolicyEstimate:
     """`about` may have been made for another threshold of the same router and pair."""
     logged, known = about.logged, about.known
     asked = ask(logged, candidate)
@@ -93,7 +95,7 @@ def answer(about: Question, candidate: Candidate, *, with_curve: bool = True) ->
 
 
 def _domains(
-    about: Question, asked: CandidateLog, candidate: Candidate
+    about: PreparedLog, asked: CandidateLog, candidate: CandidatePolicy
 ) -> tuple[DomainAnswer, ...]:
     if candidate.domain:
         return ()
@@ -112,12 +114,12 @@ def _domains(
     )
 
 
-def _points(about: Question, asked: CandidateLog) -> tuple[CurvePoint, ...]:
+def _points(about: PreparedLog, asked: CandidateLog) -> tuple[CurvePoint, ...]:
     scores = asked.log.score[asked.rows]
     return curve(about.known, thresholds_of(scores, STEPS), rows=asked.rows)
 
 
-def _logged(about: Question, asked: CandidateLog) -> LoggedPoint:
+def _logged(about: PreparedLog, asked: CandidateLog) -> LoggedPoint:
     rows, log = asked.rows, about.known.log
     if not rows.any():
         return LoggedPoint(0.0, None, None)
@@ -134,7 +136,7 @@ def _share(values: Floats) -> float:
     return min(max(float(values.mean()), 0.0), 1.0)
 
 
-def _advice(about: Question, asked: CandidateLog, found: WhatIf) -> Advice | None:
+def _advice(about: PreparedLog, asked: CandidateLog, found: WhatIf) -> Advice | None:
     """None unless exploration would help: no overlap, or too few explorations."""
     if found.quality.has_enough and not wants_exploration(asked.log, asked.to_strong, asked.rows):
         return None

@@ -14,7 +14,7 @@ from experiments.routers.features import Features, featurise
 from experiments.routers.loading import load_router
 from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL, Outcomes
 from experiments.routers.training.candidates import BaselineCandidate, LocalCandidate
-from experiments.routers.training.crossval import Candidate, held_out_scores
+from experiments.routers.training.crossval import CandidateFit, held_out_scores
 from experiments.routers.training.examples import Rows, prepare
 from experiments.routers.training.fit import TooFewPromptsError
 from experiments.routers.training.folds import N_FOLDS, Folds, question_folds
@@ -34,11 +34,11 @@ _LEAST = 65
 Step = Callable[[str], object]
 
 
-class Trained(NamedTuple):
+class TrainedKind(NamedTuple):
     """A kind of router to cross-validate; the first column of its scores counts."""
 
     name: str
-    build: Callable[[], Candidate]
+    build: Callable[[], CandidateFit]
 
 
 def prompt_router_scores(
@@ -65,15 +65,15 @@ def prompt_router_scores(
     return found
 
 
-def _kinds(outcomes: Outcomes, seed: int) -> Iterator[Trained]:
+def _kinds(outcomes: Outcomes, seed: int) -> Iterator[TrainedKind]:
     data = of_outcomes(outcomes, (STRONG_MODEL, WEAK_MODEL))
-    yield Trained(WORDS, lambda: BaselineCandidate(outcomes))
-    yield Trained(LOCAL, lambda: LocalCandidate(prepare(outcomes, default_embedding()), seed))
-    yield Trained(KNN, lambda: Searched(NeighbourFitter(data, seed), data, seed))
-    yield Trained(LINEAR, lambda: Searched(LinearFitter(data, seed), data, seed))
+    yield TrainedKind(WORDS, lambda: BaselineCandidate(outcomes))
+    yield TrainedKind(LOCAL, lambda: LocalCandidate(prepare(outcomes, default_embedding()), seed))
+    yield TrainedKind(KNN, lambda: Searched(NeighbourFitter(data, seed), data, seed))
+    yield TrainedKind(LINEAR, lambda: Searched(LinearFitter(data, seed), data, seed))
 
 
-def _held_out(kind: Trained, folds: Folds) -> Floats | None:
+def _held_out(kind: TrainedKind, folds: Folds) -> Floats | None:
     sizes = np.bincount(folds[folds >= 0])
     if len(folds) - sizes.max() < _LEAST:
         return None
@@ -92,7 +92,7 @@ def learning_curves(
     by a fit on that many of the other rows. None where the strong model is not surely better."""
     data = of_outcomes(outcomes, (STRONG_MODEL, WEAK_MODEL))
     folds = question_folds(len(outcomes), seed)
-    candidates: dict[str, Candidate] = {
+    candidates: dict[str, CandidateFit] = {
         WORDS: BaselineCandidate(outcomes),
         KNN: Searched(NeighbourFitter(data, seed), data, seed),
         LINEAR: Searched(LinearFitter(data, seed), data, seed),
@@ -114,7 +114,7 @@ def learning_curves(
 class _Limited:
     """A candidate that is fitted on so many of the training rows, drawn at random."""
 
-    candidate: Candidate
+    candidate: CandidateFit
     size: int
     seed: int
     names: ClassVar[tuple[str, ...]] = ("limited",)

@@ -14,7 +14,7 @@ from uuid import UUID
 import numpy as np
 
 from experiments.decisions.unit_totals import QUALITY, combined_rating
-from experiments.lab.columns import Inputs, OutcomeColumns
+from experiments.lab.columns import OutcomeColumns, RouterInputs
 from experiments.models import Decision, Feedback
 from experiments.models.sums import FIXED_POINT
 
@@ -22,7 +22,7 @@ PRODUCTION = "production-ratings"
 _CHUNK = 500
 
 
-class Rated(NamedTuple):
+class RatedDecision(NamedTuple):
     """One decision and the rating of its answer in [0, 1]."""
 
     decision: Decision
@@ -48,7 +48,7 @@ def rated_columns(*, with_inputs: bool) -> OutcomeColumns:
     )
 
 
-def rated_decisions(*, with_inputs: bool) -> Iterator[Rated]:
+def rated_decisions(*, with_inputs: bool) -> Iterator[RatedDecision]:
     """Oldest first, a few hundred in memory at a time."""
     found = Feedback.objects.filter(
         metric=QUALITY,
@@ -69,17 +69,17 @@ def rated_decisions(*, with_inputs: bool) -> Iterator[Rated]:
         yield from _with_decisions(chunk, with_inputs)
 
 
-def _with_decisions(qualities: dict[UUID, float], with_inputs: bool) -> Iterator[Rated]:
+def _with_decisions(qualities: dict[UUID, float], with_inputs: bool) -> Iterator[RatedDecision]:
     decisions = Decision.objects.filter(pk__in=qualities).order_by("pk")
     if not with_inputs:
         decisions = decisions.defer("text", "detail")
     for decision in decisions:
-        yield Rated(decision, qualities[decision.pk])
+        yield RatedDecision(decision, qualities[decision.pk])
 
 
-def _inputs(decisions: Sequence[Decision]) -> Inputs:
+def _inputs(decisions: Sequence[Decision]) -> RouterInputs:
     kept = [decision.detail.get("features") or {} for decision in decisions]
-    return Inputs(
+    return RouterInputs(
         prompts=tuple(decision.text or "" for decision in decisions),
         embeddings={
             row: np.array(features["embedding"], dtype=np.float32)

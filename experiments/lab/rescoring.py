@@ -14,13 +14,13 @@ from django.db.models import Q
 
 from experiments.analysis.off_policy.nuisance import Floats
 from experiments.core.policy import Method
-from experiments.lab.candidates import Candidate, CannotAskError
+from experiments.lab.candidates import CandidatePolicy, CannotAskError
 from experiments.lab.decision_log import Logged, Rescored
 from experiments.models import Decision
 from experiments.models.routers import LOCAL_KINDS
 from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.features import Features, featurise, only_embedded
-from experiments.routing.router_lookup import NoRouterError, Scorer, find_scorer
+from experiments.routing.router_lookup import LabRouter, NoRouterError, find_scorer
 
 REMEMBERED_SECONDS = 3_600
 MOST_REMEMBERED = 20_000
@@ -34,7 +34,7 @@ Made = dict[str, float | None]
 """The score by the decision's id: NaN if it cannot be scored, None if nothing is stored."""
 
 
-def with_scores(logged: Logged, candidate: Candidate, most: int | None = None) -> Logged:
+def with_scores(logged: Logged, candidate: CandidatePolicy, most: int | None = None) -> Logged:
     """The log with the candidate's router's scores, computed now if they were not logged.
 
     Computes at most `most`: the log then contains only the newest decisions. Raises CannotAskError
@@ -83,7 +83,7 @@ def _filled(
     )
 
 
-def _scorer(router: str) -> Scorer:
+def _scorer(router: str) -> LabRouter:
     try:
         scorer = find_scorer(router)
     except NoRouterError as error:
@@ -97,7 +97,7 @@ def _scorer(router: str) -> Scorer:
     return scorer
 
 
-def _remembered(scorer: Scorer, ids: Sequence[str]) -> Made:
+def _remembered(scorer: LabRouter, ids: Sequence[str]) -> Made:
     """Cached for an hour: trying another threshold needs nearly the same decisions."""
     key = f"rescored:{hashlib.sha256(scorer.key.encode()).hexdigest()}"
     known: Made = cache.get(key, {})
@@ -110,7 +110,7 @@ def _remembered(scorer: Scorer, ids: Sequence[str]) -> Made:
     return {name: known[name] for name in ids}
 
 
-def _made(scorer: Scorer, ids: Sequence[str]) -> Made:
+def _made(scorer: LabRouter, ids: Sequence[str]) -> Made:
     made: Made = dict.fromkeys(ids)
     score: Score | None = None
     for name, text, embedding in _kept(ids):
@@ -129,7 +129,7 @@ def _kept(ids: Sequence[str]) -> Iterator[tuple[str, str | None, list[float] | N
             yield names[pk], text, embedding
 
 
-def _loaded(scorer: Scorer) -> Score:
+def _loaded(scorer: LabRouter) -> Score:
     try:
         return scorer.load()
     except RouterConfigurationError as error:
@@ -139,7 +139,9 @@ def _loaded(scorer: Scorer) -> Score:
         ) from error
 
 
-def _score(score: Score, scorer: Scorer, text: str | None, embedding: list[float] | None) -> float:
+def _score(
+    score: Score, scorer: LabRouter, text: str | None, embedding: list[float] | None
+) -> float:
     """NaN if it fails or returns an invalid score."""
     if text is None and not scorer.by_embedding:
         return np.nan
@@ -153,7 +155,7 @@ def _score(score: Score, scorer: Scorer, text: str | None, embedding: list[float
     return value if 0.0 <= value <= 1.0 else np.nan
 
 
-def _unscored(scorer: Scorer, kept: int) -> str:
+def _unscored(scorer: LabRouter, kept: int) -> str:
     if not scorer.by_embedding:
         return (
             f"Router '{scorer.name}' scored none of these decisions. Features of {kept:,} are "

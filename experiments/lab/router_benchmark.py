@@ -16,7 +16,7 @@ from experiments.analysis.routing.curves import Curves, Prompts, curves_of, resa
 from experiments.core.money import NANO
 from experiments.lab.cascade_replay import folds_of
 from experiments.lab.columns import Floats, OutcomeColumns
-from experiments.lab.evaluations import Measured, RouterScores, compare
+from experiments.lab.evaluations import MeasuredRouter, RouterScores, compare
 from experiments.lab.multi_model import answers
 from experiments.lab.prompt_routers import learning_curves, prompt_router_scores
 from experiments.lab.rated_decisions import PRODUCTION
@@ -26,7 +26,7 @@ from experiments.routers.complexity import ComplexityRouter
 from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.features import featurise
 from experiments.routers.loading import RANDOM
-from experiments.routers.outcomes import Outcome, Outcomes, from_rows
+from experiments.routers.outcomes import Outcomes, PromptOutcome, from_rows
 
 RESAMPLES = 1_000
 _LEVEL = 0.05
@@ -149,7 +149,7 @@ def hull_quality(singles: Sequence[SingleModel], cost: float) -> float | None:
 def _outcomes(columns: OutcomeColumns) -> Outcomes:
     prompts = columns.inputs.prompts if columns.inputs else ()
     return from_rows(
-        Outcome(prompt, float(strong), float(weak), "", str(group))
+        PromptOutcome(prompt, float(strong), float(weak), "", str(group))
         for prompt, strong, weak, group in zip(
             prompts, columns.strong, columns.weak, columns.groups, strict=True
         )
@@ -183,7 +183,7 @@ def _quality_at(prompts: Prompts, share: float) -> float:
 
 
 def _line(
-    measured: Measured,
+    measured: MeasuredRouter,
     scores: Floats,
     columns: OutcomeColumns,
     singles: Sequence[SingleModel],
@@ -217,7 +217,7 @@ def _line(
     )
 
 
-def _apgr(measured: Measured) -> Estimate | None:
+def _apgr(measured: MeasuredRouter) -> Estimate | None:
     evaluation = measured.assessment.evaluation
     value, within = evaluation.measures.apgr, evaluation.intervals.get("apgr")
     return None if value is None or within is None else Estimate(value, *within)

@@ -18,7 +18,7 @@ from experiments.lab.multi_model import with_steps
 from experiments.lab.rated_decisions import PRODUCTION
 from experiments.models import OutcomeScores, OutcomeSet, RecordedOutcome
 from experiments.routers.features import Features, featurise, only_embedded
-from experiments.routing.router_lookup import Scorer, find_scorer
+from experiments.routing.router_lookup import LabRouter, find_scorer
 
 Advance = Callable[[int, int], object]
 _CHUNK = 500
@@ -32,7 +32,7 @@ class Scored(NamedTuple):
     microseconds: float
 
 
-def missing_scores(outcome_set: OutcomeSet, scorer: Scorer) -> int:
+def missing_scores(outcome_set: OutcomeSet, scorer: LabRouter) -> int:
     """How many rows would have to be scored now."""
     if outcome_set.name == PRODUCTION:
         return len(columns(outcome_set))
@@ -43,7 +43,7 @@ def missing_scores(outcome_set: OutcomeSet, scorer: Scorer) -> int:
 
 def scores(
     outcome_set: OutcomeSet,
-    scorer: Scorer,
+    scorer: LabRouter,
     advance: Advance = lambda done, total: None,
     at_hand: OutcomeColumns | None = None,
 ) -> Scored:
@@ -98,7 +98,7 @@ def score_in_background(running: Running, *, outcomes: str, routers: list[str]) 
     return {"set": outcomes}
 
 
-def _kept(outcome_set: OutcomeSet, scorer: Scorer) -> OutcomeScores | None:
+def _kept(outcome_set: OutcomeSet, scorer: LabRouter) -> OutcomeScores | None:
     """None also if rows were removed since: scores are matched to rows by position."""
     if not scorer.key:
         return None
@@ -109,7 +109,7 @@ def _kept(outcome_set: OutcomeSet, scorer: Scorer) -> OutcomeScores | None:
     return kept if rows.count() == kept.count else None
 
 
-def _of_inputs(whole: OutcomeColumns, scorer: Scorer, advance: Advance) -> Scored:
+def _of_inputs(whole: OutcomeColumns, scorer: LabRouter, advance: Advance) -> Scored:
     total = len(whole)
     if not total:
         return Scored(np.array([]), 0.0)
@@ -131,7 +131,7 @@ def _seen(whole: OutcomeColumns) -> Iterator[tuple[str, NDArray[np.float32] | No
 
 def _score(
     score: Callable[[Features], float],
-    scorer: Scorer,
+    scorer: LabRouter,
     prompt: str,
     embedding: NDArray[np.float32] | None,
 ) -> float:

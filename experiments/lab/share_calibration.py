@@ -11,7 +11,7 @@ RECENT = 5_000
 ENOUGH = 200
 
 
-class Calibration(NamedTuple):
+class ShareCalibration(NamedTuple):
     """One domain's result. `threshold` is None if there are too few scores."""
 
     domain: str
@@ -29,7 +29,7 @@ class Calibration(NamedTuple):
 
 
 @retried
-def calibrate(*, save: bool) -> list[Calibration]:
+def calibrate(*, save: bool) -> list[ShareCalibration]:
     """For each domain with a router: the threshold of its target share, from its newest scores.
 
     Saved thresholds are used while `routellm_dynamic_threshold` is on.
@@ -45,7 +45,7 @@ def calibrate(*, save: bool) -> list[Calibration]:
     return results
 
 
-def _calibrate(domain: Domain) -> Calibration:
+def _calibrate(domain: Domain) -> ShareCalibration:
     """Uses every logged score, including those of units that were not routed."""
     router = domain.router.name if domain.router else ""
     newest = Decision.objects.filter(domain=domain.name).order_by("-created_at")[:RECENT]
@@ -53,6 +53,6 @@ def _calibrate(domain: Domain) -> Calibration:
     answers = (detail["scores"].get(router, {}) for detail in details)
     scores = [answer["value"] for answer in answers if "value" in answer]
     if len(scores) < ENOUGH:
-        return Calibration(domain.name, len(scores), None, None)
+        return ShareCalibration(domain.name, len(scores), None, None)
     found = threshold_for_share(scores, domain.target_strong_share)
-    return Calibration(domain.name, len(scores), found.threshold, found.realised_share)
+    return ShareCalibration(domain.name, len(scores), found.threshold, found.realised_share)

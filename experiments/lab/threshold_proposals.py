@@ -38,9 +38,9 @@ from experiments.core.money import NANO
 from experiments.core.policy import Policy
 from experiments.core.values import Score
 from experiments.decisions.rollup_queries import Span
-from experiments.lab.candidates import Candidate, CannotAskError
+from experiments.lab.candidates import CandidatePolicy, CannotAskError
 from experiments.lab.decision_log import MOST_ON_A_PAGE, Logged, read_log
-from experiments.lab.off_policy import Question, question
+from experiments.lab.off_policy import PreparedLog, question
 from experiments.lab.share_calibration import ENOUGH
 from experiments.lab.text.off_policy import shortage_words
 from experiments.models import Calibration, RecordedOutcome
@@ -52,7 +52,7 @@ Aim = Calibration.Aim
 PRODUCTION = "production ratings"
 
 
-class Wanted(NamedTuple):
+class ThresholdGoal(NamedTuple):
     """The goal of a threshold. `wanted` is the strong share, the dollars per 1,000 requests, or the
     share of the strong model's quality; the other fields apply to quality only.
 
@@ -66,7 +66,7 @@ class Wanted(NamedTuple):
     most: int | None = None
 
 
-class Expected(NamedTuple):
+class ExpectedEffect(NamedTuple):
     """The effect of a threshold on the domain, per request. Cost in nano-dollars at the prices of
     the decisions; `largest` is the share of the ten largest requests in it."""
 
@@ -87,11 +87,11 @@ class Proposal(NamedTuple):
 
     domain: str
     router: str
-    wanted: Wanted
+    wanted: ThresholdGoal
     threshold: float | None
     problem: str
-    expected: Expected | None
-    today: Expected | None
+    expected: ExpectedEffect | None
+    today: ExpectedEffect | None
     walk: Guarantee | None
     scores: int
     graded: int
@@ -99,14 +99,14 @@ class Proposal(NamedTuple):
     histogram: tuple[int, ...] = ()
     checkpoint: str = ""
     is_whole: bool = True
-    strong: Expected | None = None
+    strong: ExpectedEffect | None = None
     left_out: int = 0
     covered_to: float | None = None
     ratings: RatedBy | None = None
 
     @property
-    def candidate(self) -> Candidate:
-        return Candidate(router=self.router, threshold=self.threshold, domain=self.domain)
+    def candidate(self) -> CandidatePolicy:
+        return CandidatePolicy(router=self.router, threshold=self.threshold, domain=self.domain)
 
     def as_calibration(self, author: str, at: datetime) -> Calibration:
         """The row to store when it is applied. Not saved. Raises ValueError without a threshold."""
@@ -134,7 +134,7 @@ class Proposal(NamedTuple):
 
 
 class _Known(NamedTuple):
-    about: Question
+    about: PreparedLog
     rows: "np.ndarray[tuple[int], np.dtype[np.bool_]]"
     graded: Graded | str
 
@@ -147,7 +147,7 @@ def propose(
     policy: Policy,
     domain: str,
     span: Span,
-    wanted: Wanted,
+    wanted: ThresholdGoal,
     *,
     domains: int = 1,
     most: int = MOST_ON_A_PAGE,
@@ -164,7 +164,7 @@ def propose(
 
 
 def proposal(
-    policy: Policy, domain: str, logged: Logged, wanted: Wanted, *, domains: int = 1
+    policy: Policy, domain: str, logged: Logged, wanted: ThresholdGoal, *, domains: int = 1
 ) -> Proposal:
     """The same from a log that was already read."""
     configured = policy.domains[domain]
@@ -172,7 +172,7 @@ def proposal(
     if router not in logged.scores:
         return _nothing(domain, router, wanted, f"too few scores, 0 of {ENOUGH}", 0)
     today = threshold_at_work(configured)
-    about = question(logged, Candidate(router=router, threshold=today or 0.5, domain=domain))
+    about = question(logged, CandidatePolicy(router=router, threshold=today or 0.5, domain=domain))
     known = _Known(about, np.isfinite(about.asked.log.score), "")
     if len(known.scores) < ENOUGH:
         problem = f"too few scores, {len(known.scores)} of {ENOUGH}"
@@ -204,7 +204,9 @@ def proposal(
     )
 
 
-def _cut(known: _Known, wanted: Wanted, domains: int) -> tuple[Cut | None, Guarantee | None, str]:
+def _cut(
+    known: _Known, wanted: ThresholdGoal, domains: int
+) -> tuple[Cut | None, Guarantee | None, str]:
     if wanted.aim is Aim.SHARE:
         found = threshold_for_share(known.scores, wanted.wanted)
         return found, None, "" if found.threshold is not None else _always_weak("That share")
@@ -223,7 +225,7 @@ def _why(walk: Guarantee) -> str:
     return shortage_words(walk.shortage) if walk.shortage else ""
 
 
-def _budgeted(known: _Known, wanted: Wanted) -> tuple[Cut | None, None, str]:
+def _budgeted(known: _Known, wanted: ThresholdGoal) -> tuple[Cut | None, None, str]:
     expected = known.about.asked.log.expected[known.rows]
     priced = np.isfinite(expected).all(axis=1)
     if not priced.any():
@@ -241,7 +243,7 @@ def _always_weak(what: str) -> str:
     return f"{what} sends nothing to the strong model: choose the method “always weak” instead."
 
 
-def _graded(known: _Known, domain: str, router: str, wanted: Wanted) -> Graded | str:
+def _graded(known: _Known, domain: str, router: str, wanted: ThresholdGoal) -> Graded | str:
     if wanted.aim is not Aim.QUALITY:
         return ""
     if wanted.source:
@@ -299,7 +301,7 @@ def _scores(router: str, prompts: Iterable[str]) -> Iterable[float]:
         yield answer.value if isinstance(answer, Score) else np.nan
 
 
-def _expected(known: _Known, threshold: float) -> Expected:
+def _expected(known: _Known, threshold: float) -> ExpectedEffect:
     log, rows, evidence = known.about.asked.log, known.rows, known.about.known
     to_strong = rows & (np.nan_to_num(log.score, nan=-1.0) >= threshold)
     units = _units(log.units[rows])
@@ -314,7 +316,7 @@ def _expected(known: _Known, threshold: float) -> Expected:
     expected = log.expected[rows]
     priced = np.isfinite(expected).all(axis=1)
     costs = np.where(to_strong[rows], expected[:, 1], expected[:, 0])[priced]
-    return Expected(
+    return ExpectedEffect(
         threshold=threshold,
         strong_share=share_over_units(to_strong[rows].astype(np.float64), units),
         cost=mean_over_units(costs, units[priced]),
@@ -332,7 +334,9 @@ def _histogram(scores: Floats) -> tuple[int, ...]:
     return tuple(int(count) for count in np.bincount(places, minlength=SCORE_BINS))
 
 
-def _nothing(domain: str, router: str, wanted: Wanted, problem: str, scores: int) -> Proposal:
+def _nothing(
+    domain: str, router: str, wanted: ThresholdGoal, problem: str, scores: int
+) -> Proposal:
     return Proposal(
         domain,
         router,
@@ -347,7 +351,7 @@ def _nothing(domain: str, router: str, wanted: Wanted, problem: str, scores: int
     )
 
 
-def _check(policy: Policy, domain: str, wanted: Wanted) -> None:
+def _check(policy: Policy, domain: str, wanted: ThresholdGoal) -> None:
     if domain not in policy.domains:
         known = ", ".join(sorted(policy.domains))
         raise CannotAskError(f"Unknown domain '{domain}'. Known domains: {known}.")

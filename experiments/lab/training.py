@@ -34,7 +34,7 @@ SHORTCOMINGS = {
 _CHUNK = 5_000
 
 
-class Trained(NamedTuple):
+class TrainedRouter(NamedTuple):
     """`name` is that of the new router row."""
 
     name: str
@@ -42,7 +42,7 @@ class Trained(NamedTuple):
     manifest: Manifest
 
 
-class Order(NamedTuple):
+class TrainingRequest(NamedTuple):
     """A training request: a router of this name and kind, from this set."""
 
     name: str
@@ -53,24 +53,24 @@ class Order(NamedTuple):
 
 
 def train(
-    order: Order,
+    order: TrainingRequest,
     author: Author,
     *,
     data: TrainingSet | None = None,
     advance: Callable[[int, int], object] = lambda done, total: None,
     log: Callable[[str], object] = lambda line: None,
-) -> Trained:
+) -> TrainedRouter:
     """`data` are the outcomes if they come from a file and not from a set.
 
     Raises NoOutcomeSetError, OutcomesError, TooFewPromptsError, RouterConfigurationError.
     """
     # Imports scikit-learn, which only a process that trains should load.
-    from experiments.routers.training.job import Job  # noqa: PLC0415
+    from experiments.routers.training.job import TrainingJob  # noqa: PLC0415
 
     check_name(order.name)
     if data is None:
         data = training_set(find_set(order.outcomes), order.domain)
-    job = Job(order.kind, data, order.outcomes, order.seed, advance=advance, log=log)
+    job = TrainingJob(order.kind, data, order.outcomes, order.seed, advance=advance, log=log)
     for name, value in job.evidence().items():
         log(f"{name.replace('_', ' ').capitalize()}: {value}.")
     building = Path(settings.LAB_DIR) / "routers" / order.name / f"building-{order.kind}"
@@ -83,14 +83,14 @@ def train(
         log(f"Router '{name}' {poor}. It is not offered for domains and experiments.")
     else:
         log(f"Router '{name}' is ready. No policy uses it yet: try it in an experiment.")
-    return Trained(name, folder, manifest)
+    return TrainedRouter(name, folder, manifest)
 
 
 def train_in_background(
     running: Running, *, name: str, kind: str, outcomes: str, domain: str, seed: int, by: str
 ) -> dict[str, Any]:
     found = train(
-        Order(name, kind, outcomes, domain, seed),
+        TrainingRequest(name, kind, outcomes, domain, seed),
         by,
         advance=running.advance,
         log=running.log,

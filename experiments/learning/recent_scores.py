@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from experiments.analysis.learning.threshold_tables import Floats
-from experiments.core.policy import Router
+from experiments.core.policy import PolicyRouter
 from experiments.core.values import TableKey
 from experiments.models import Decision
 from experiments.routers.building import build
@@ -125,17 +125,17 @@ class ShippedScores:
     def __init__(self) -> None:
         self._known: dict[str, tuple[str, Floats] | None] = {}
 
-    def checkpoints(self, router: Router) -> list[str]:
+    def checkpoints(self, router: PolicyRouter) -> list[str]:
         """The router's checkpoint; empty if it is not local or cannot be loaded."""
         found = self._of(router)
         return [found[0]] if found else []
 
-    def scores(self, router: Router, checkpoint: str) -> Floats | None:
+    def scores(self, router: PolicyRouter, checkpoint: str) -> Floats | None:
         """Its sorted scores, if this is its checkpoint."""
         found = self._of(router)
         return found[1] if found and found[0] == checkpoint else None
 
-    def _of(self, router: Router) -> tuple[str, Floats] | None:
+    def _of(self, router: PolicyRouter) -> tuple[str, Floats] | None:
         """Loads a router and scores 300 prompts, once."""
         key = repr(router)
         if key not in self._known:
@@ -143,7 +143,7 @@ class ShippedScores:
         return self._known[key]
 
 
-def _scored(router: Router) -> tuple[str, Floats] | None:
+def _scored(router: PolicyRouter) -> tuple[str, Floats] | None:
     try:
         built = build(router)
     except RouterConfigurationError:

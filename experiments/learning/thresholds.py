@@ -33,7 +33,7 @@ from experiments.analysis.learning.threshold_tables import (
 )
 from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.core.bucketing import BUCKETS, bucket_index
-from experiments.core.policy import Method, Policy, Router, RoutingPolicy
+from experiments.core.policy import Method, Policy, PolicyRouter, RoutingPolicy
 from experiments.core.values import NumberedTable, ScoreCut, TableKey, share_of_target
 from experiments.learning.recent_scores import (
     KEPT,
@@ -44,14 +44,14 @@ from experiments.learning.recent_scores import (
 from experiments.models import Arm, Experiment, ThresholdTable
 from experiments.storage.transactions import run_transaction
 
-Basis = ThresholdTable.Basis
+Basis = ThresholdTable.ScoreBasis
 OPEN = (Experiment.Status.DRAFT, Experiment.Status.RUNNING, Experiment.Status.PAUSED)
 
 
 class Followed(NamedTuple):
     """What a domain's tables have to offer: routers whose thresholds follow, and strong shares."""
 
-    routers: Mapping[str, Router]
+    routers: Mapping[str, PolicyRouter]
     shares: tuple[float, ...]
 
 
@@ -127,7 +127,7 @@ class ThresholdMover:
             keys |= {key for key in scored if self._scores.own(key)}
             yield from sorted(keys)
 
-    def _checkpoints(self, router: Router) -> list[str]:
+    def _checkpoints(self, router: PolicyRouter) -> list[str]:
         return self._scores.checkpoints(router.name) or self._shipped.checkpoints(router)
 
     def _moved(

@@ -7,7 +7,7 @@ from experiments.core.policy import Policy
 from experiments.limits import credentials
 
 
-class Missing(NamedTuple):
+class MissingKey(NamedTuple):
     """An endpoint with a missing key: the environment variable or file that should contain it."""
 
     endpoint: str
@@ -16,12 +16,12 @@ class Missing(NamedTuple):
     problem: str
 
 
-class Reach(NamedTuple):
+class CallableModels(NamedTuple):
     models: tuple[str, ...]
-    missing: tuple[Missing, ...]
+    missing: tuple[MissingKey, ...]
 
 
-def reach(policy: Policy) -> Reach:
+def reach(policy: Policy) -> CallableModels:
     endpoints = {one.endpoint.name: one.endpoint for one in policy.upstreams.values()}
     problems = {name: credentials.problem_of(one) for name, one in endpoints.items()}
     models = [
@@ -30,8 +30,8 @@ def reach(policy: Policy) -> Reach:
         if problems[upstream.endpoint.name] is None and policy.models[name].is_available
     ]
     missing = (_missing(endpoints[name], problem) for name, problem in problems.items() if problem)
-    return Reach(tuple(sorted(models)), tuple(missing))
+    return CallableModels(tuple(sorted(models)), tuple(missing))
 
 
-def _missing(endpoint: Endpoint, problem: str) -> Missing:
-    return Missing(endpoint.name, endpoint.api_key_env, endpoint.api_key_file, problem)
+def _missing(endpoint: Endpoint, problem: str) -> MissingKey:
+    return MissingKey(endpoint.name, endpoint.api_key_env, endpoint.api_key_file, problem)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from django.conf import settings
 from django.db.models import F
 
-from experiments.core.parameters import ParameterRule
+from experiments.core.parameters import PolicyRule
 from experiments.core.text import storable
 from experiments.models import LearnedParameter
 from experiments.models.lock_order import locked_ids
@@ -20,19 +20,19 @@ from experiments.storage.transactions import run_transaction
 REFRESH_SECONDS = 0.5
 MAX_PER_MODEL = 50
 
-Learned = Mapping[str, tuple[ParameterRule, ...]]
+Learned = Mapping[str, tuple[PolicyRule, ...]]
 
 
-class Refusal(NamedTuple):
+class ParameterRefusal(NamedTuple):
     """A rule that a model's provider requires, in its own terms."""
 
     model: str
-    rule: ParameterRule
+    rule: PolicyRule
     reason: str
 
 
 _lock = threading.Lock()
-_read: tuple[float, dict[str, tuple[ParameterRule, ...]]] = (float("-inf"), {})
+_read: tuple[float, dict[str, tuple[PolicyRule, ...]]] = (float("-inf"), {})
 
 
 def learned(now: datetime) -> Learned:
@@ -41,7 +41,7 @@ def learned(now: datetime) -> Learned:
     read_at, rules = _read
     if time.monotonic() - read_at >= REFRESH_SECONDS:
         with _lock:
-            found: dict[str, tuple[ParameterRule, ...]] = {}
+            found: dict[str, tuple[PolicyRule, ...]] = {}
             for row in LearnedParameter.objects.filter(expires_at__gt=now):
                 found[row.model] = (*found.get(row.model, ()), row.as_rule())
             rules = found
@@ -55,7 +55,7 @@ def invalidate() -> None:
     _read = (float("-inf"), {})
 
 
-def remember(refusals: Sequence[Refusal], now: datetime) -> None:
+def remember(refusals: Sequence[ParameterRefusal], now: datetime) -> None:
     """Stores them for `LEARNED_PARAMETER_HOURS` from now; expired ones are deleted. Each row has
     its own transaction, because they are independent."""
     kept = timedelta(hours=settings.LEARNED_PARAMETER_HOURS)
@@ -84,12 +84,12 @@ def _put(row: LearnedParameter) -> None:
         LearnedParameter.objects.bulk_create([row], ignore_conflicts=True)
 
 
-def _key(refusal: Refusal) -> tuple[str, str, str]:
+def _key(refusal: ParameterRefusal) -> tuple[str, str, str]:
     rule = refusal.rule
     return refusal.model, rule.parameter, rule.only_values[0] if rule.only_values else ""
 
 
-def _row(refusal: Refusal, now: datetime, until: datetime) -> LearnedParameter:
+def _row(refusal: ParameterRefusal, now: datetime, until: datetime) -> LearnedParameter:
     model, parameter, value = _key(refusal)
     rule = refusal.rule
     return LearnedParameter(

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from experiments.access import logins
 from experiments.background import tasks
-from experiments.background.scheduler import Daily, Every, Job, Report, register
+from experiments.background.scheduler import Daily, Every, Report, ScheduledJob, register
 from experiments.configuration.experiment_locks import LockedError
 from experiments.configuration.prices import refresh_prices
 from experiments.configuration.revisions import revision
@@ -98,74 +98,74 @@ def _fold_totals(due: datetime, report: Report) -> None:
 
 
 JOBS = (
-    Job(
+    ScheduledJob(
         "advance_rollouts",
         Every(60),
         "Checks every guarded rollout, and advances, holds or rolls it back.",
         lifecycle.advance_all,
     ),
-    Job(
+    ScheduledJob(
         "record_results",
         Daily(0, 5),
         "Stores each running experiment's result at the end of the previous day.",
         record_all,
         catches_up=True,
     ),
-    Job(
+    ScheduledJob(
         "prune_decisions",
         Daily(3, 0),
         "Deletes decisions older than DECISION_RETENTION_DAYS; totals remain.",
         _prune,
     ),
-    Job(
+    ScheduledJob(
         "prune_logins",
         Daily(3, 30),
         f"Deletes login attempts older than {LOGINS_KEPT.days} days.",
         _prune_logins,
     ),
-    Job(
+    ScheduledJob(
         "prune_responses",
         Daily(3, 45),
         "Deletes responses kept longer than RESPONSE_RETENTION_DAYS.",
         _prune_responses,
     ),
-    Job(
+    ScheduledJob(
         "refresh_prices",
         Daily(4, 0),
         "Updates prices from the installed catalogue; operators' prices do not change.",
         _refresh_prices,
     ),
-    Job(
+    ScheduledJob(
         "calibrate_thresholds",
         Daily(5, 0),
         f"Adjusts thresholds to recent scores while the flag {DYNAMIC_THRESHOLD} is on.",
         _calibrate,
     ),
-    Job(
+    ScheduledJob(
         "expire_shadow_calls",
         Every(30),
         "Ends shadow calls that waited for more than an hour, and deletes their prompts.",
         _expire_shadow_calls,
     ),
-    Job(
+    ScheduledJob(
         "sweep_abandoned_calls",
         Every(60),
         "Settles chat calls whose process has died, with their estimated costs.",
         _sweep_abandoned_calls,
     ),
-    Job(
+    ScheduledJob(
         "resend_tasks",
         Every(30),
         "Resends background tasks that Celery's broker did not deliver.",
         _resend_tasks,
     ),
-    Job(
+    ScheduledJob(
         "fold_totals",
         Every(30),
         "Folds changes into running sums, where no background process does so every second.",
         _fold_totals,
     ),
-    Job(
+    ScheduledJob(
         "move_thresholds",
         Every(30),
         "Moves thresholds that follow a target, where no background process does so every second.",

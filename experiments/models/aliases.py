@@ -72,8 +72,8 @@ class ModelAlias(ConfigurationRow):
                 }
             )
 
-    def as_value(self) -> core.ModelAlias:
-        return core.ModelAlias(self.name, self.pattern, self.target, frozenset(self.keys))
+    def as_value(self) -> core.PolicyAlias:
+        return core.PolicyAlias(self.name, self.pattern, self.target, frozenset(self.keys))
 
 
 def _exists(target: str) -> bool:

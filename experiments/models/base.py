@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
-from experiments.core.policy import Method, RoutingPolicy, Step
+from experiments.core.policy import Method, ModelStep, RoutingPolicy
 from experiments.core.text import CONTROL_CHARACTERS, find_unstorable
 
 STEP_EXAMPLE = '{"model": "…", "router": "…", "threshold": 0.7}'
@@ -219,6 +219,6 @@ class RoutingPolicyRow(models.Model):
             strong=self.strong_model.name if self.strong_model else None,
             weak=self.weak_model.name if self.weak_model else None,
             epsilon=self.epsilon,
-            steps=tuple(Step(**step) for step in self.between),
+            steps=tuple(ModelStep(**step) for step in self.between),
             target_share=self.followed_share,
         )

@@ -34,7 +34,7 @@ BUILT_IN_METRICS = (
 class Metric(ConfigurationRow):
     """A metric of feedback: a boolean, or a number in a range."""
 
-    class Kind(models.TextChoices):
+    class ValueKind(models.TextChoices):
         BOOLEAN = "boolean", "Yes or no"
         NUMBER = "number", "Number"
 
@@ -53,7 +53,7 @@ class Metric(ConfigurationRow):
         help_text="The name in feedback: lowercase letters, digits, underscores.",
     )
     description = models.TextField(blank=True, help_text="What it measures.")
-    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.NUMBER)
+    kind = models.CharField(max_length=10, choices=ValueKind.choices, default=ValueKind.NUMBER)
     minimum = models.FloatField(default=0.0, help_text="The lowest accepted value.")
     maximum = models.FloatField(default=1.0, help_text="The highest accepted value.")
     better = models.CharField(max_length=10, choices=Better.choices, default=Better.HIGHER)

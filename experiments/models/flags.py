@@ -81,20 +81,20 @@ class Flag(ConfigurationRow):
             key=self.key,
             share=int(self.percentage * 100),
             seed=self.seed,
-            allow=frozenset(e.unit_hash for e in entries if e.kind == FlagEntry.Kind.ALLOW),
-            deny=frozenset(e.unit_hash for e in entries if e.kind == FlagEntry.Kind.DENY),
+            allow=frozenset(e.unit_hash for e in entries if e.kind == FlagEntry.EntryKind.ALLOW),
+            deny=frozenset(e.unit_hash for e in entries if e.kind == FlagEntry.EntryKind.DENY),
         )
 
 
 class FlagEntry(models.Model):
     """A unit for which a flag is always on or off. Only a keyed hash of its id is stored."""
 
-    class Kind(models.TextChoices):
+    class EntryKind(models.TextChoices):
         ALLOW = "allow", "Always on"
         DENY = "deny", "Always off"
 
     flag = models.ForeignKey(Flag, on_delete=models.CASCADE, related_name="entries")
-    kind = models.CharField(max_length=5, choices=Kind.choices)
+    kind = models.CharField(max_length=5, choices=EntryKind.choices)
     unit_hash = models.CharField(max_length=32, editable=False)
     label = models.CharField(
         max_length=80, help_text="A name for this unit, because its id is not stored."

@@ -11,7 +11,7 @@ from django.db.models import F, Q
 
 from experiments.core.endpoints import Endpoint, Protocol, may_hold_provider_key
 from experiments.core.parameters import LEARNED, NEVER, PARTS, Action
-from experiments.core.parameters import ParameterRule as Rule
+from experiments.core.parameters import PolicyRule as Rule
 from experiments.core.provider_addresses import (
     AddressRefusedError,
     host_of,

@@ -47,7 +47,7 @@ class LearningRound(models.Model):
     `bets` is the state of the claims. `worth` says what each router recovers on the pairs.
     """
 
-    class Basis(models.TextChoices):
+    class PairBasis(models.TextChoices):
         DOMAIN = "domain", "Pairs of this domain"
         ALL = "all", "Pairs of all domains"
         EXPLORED = "explored", "Ratings of explored decisions"
@@ -60,7 +60,7 @@ class LearningRound(models.Model):
     requests = models.PositiveBigIntegerField()
     pairs = models.PositiveIntegerField()
     ratings = models.PositiveIntegerField()
-    basis = models.CharField(max_length=10, choices=Basis.choices, default=Basis.DOMAIN)
+    basis = models.CharField(max_length=10, choices=PairBasis.choices, default=PairBasis.DOMAIN)
     difference = models.FloatField(null=True)
     z = models.FloatField(null=True)
     claim = models.CharField(max_length=20)
@@ -92,20 +92,22 @@ class LearnedCheckpoint(models.Model):
     It scores decisions without deciding (`shadow`), until it has scored enough (`ready`).
     """
 
-    class State(models.TextChoices):
+    class CheckpointState(models.TextChoices):
         SHADOW = "shadow", "Scores in shadow"
         READY = "ready", "Ready to serve"
         SERVING = "serving", "Serves"
         RETIRED = "retired", "Retired"
 
-    ACTIVE = (State.SHADOW, State.READY, State.SERVING)
+    ACTIVE = (CheckpointState.SHADOW, CheckpointState.READY, CheckpointState.SERVING)
 
     router = models.CharField(max_length=40, unique=True)
     domain = models.CharField(max_length=40)
     sha256 = models.CharField(max_length=64)
     labels = models.PositiveIntegerField()
     created_at = models.DateTimeField()
-    state = models.CharField(max_length=10, choices=State.choices, default=State.SHADOW)
+    state = models.CharField(
+        max_length=10, choices=CheckpointState.choices, default=CheckpointState.SHADOW
+    )
     round = models.ForeignKey(LearningRound, on_delete=models.SET_NULL, null=True)
 
     class Meta:
@@ -119,7 +121,7 @@ class LearnedCheckpoint(models.Model):
 class ServingChange(models.Model):
     """A change of the router that serves a domain: made, or waiting for approval."""
 
-    class State(models.TextChoices):
+    class ChangeState(models.TextChoices):
         PROPOSED = "proposed", "Waits for approval"
         APPLIED = "applied", "Applied"
         ROLLOUT = "rollout", "In a guarded rollout"
@@ -129,7 +131,7 @@ class ServingChange(models.Model):
     domain = models.CharField(max_length=40)
     at = models.DateTimeField()
     by = models.CharField(max_length=150)
-    state = models.CharField(max_length=10, choices=State.choices)
+    state = models.CharField(max_length=10, choices=ChangeState.choices)
     router_before = models.CharField(max_length=40)
     threshold_before = models.FloatField(null=True)
     router_after = models.CharField(max_length=40)

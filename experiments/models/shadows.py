@@ -20,7 +20,7 @@ class ShadowPair(models.Model):
     the call was drawn, by the hash of the decision's id. Money is in nano-dollars.
     """
 
-    class Status(models.TextChoices):
+    class PairStatus(models.TextChoices):
         WAITING = "waiting", "Waiting"
         ASKING = "asking", "Running"
         JUDGED = "judged", "Judged"
@@ -29,7 +29,7 @@ class ShadowPair(models.Model):
         FAILED = "failed", "Failed"
         LOST = "lost", "Lost"
 
-    OPEN = (Status.WAITING, Status.ASKING)
+    OPEN = (PairStatus.WAITING, PairStatus.ASKING)
 
     decision = models.OneToOneField(
         Decision, on_delete=models.CASCADE, primary_key=True, related_name="shadow"
@@ -37,7 +37,7 @@ class ShadowPair(models.Model):
     task = models.ForeignKey(
         BackgroundTask, on_delete=models.SET_NULL, null=True, related_name="shadow_pairs"
     )
-    status = models.CharField(max_length=10, choices=Status.choices, default=Status.WAITING)
+    status = models.CharField(max_length=10, choices=PairStatus.choices, default=PairStatus.WAITING)
     detail = models.CharField(max_length=300, blank=True)
     domain = models.CharField(max_length=40)
     model = models.CharField(max_length=200, help_text="The model that answered the user.")

@@ -10,7 +10,7 @@ class BackgroundTask(models.Model):
     process dies, another one runs the task again.
     """
 
-    class Status(models.TextChoices):
+    class TaskStatus(models.TextChoices):
         QUEUED = "queued", "Queued"
         RUNNING = "running", "Running"
         DONE = "done", "Done"
@@ -19,7 +19,7 @@ class BackgroundTask(models.Model):
 
     name = models.CharField(max_length=60)
     arguments = models.JSONField(default=dict)
-    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
+    status = models.CharField(max_length=10, choices=TaskStatus.choices, default=TaskStatus.QUEUED)
     by = models.CharField(max_length=150, blank=True, help_text="The user who requested it.")
     queued_at = models.DateTimeField()
     run_after = models.DateTimeField()
@@ -43,7 +43,7 @@ class BackgroundTask(models.Model):
 
     @property
     def is_open(self) -> bool:
-        return self.status in {self.Status.QUEUED, self.Status.RUNNING}
+        return self.status in {self.TaskStatus.QUEUED, self.TaskStatus.RUNNING}
 
 
 class PeriodicJob(models.Model):
@@ -52,14 +52,14 @@ class PeriodicJob(models.Model):
     Only the process that holds the lease runs a job.
     """
 
-    class Status(models.TextChoices):
+    class JobStatus(models.TextChoices):
         NEVER = "never", "Not run yet"
         RUNNING = "running", "Running"
         DONE = "done", "Done"
         FAILED = "failed", "Failed"
 
     name = models.CharField(max_length=60, unique=True)
-    status = models.CharField(max_length=10, choices=Status.choices, default=Status.NEVER)
+    status = models.CharField(max_length=10, choices=JobStatus.choices, default=JobStatus.NEVER)
     next_run_at = models.DateTimeField(help_text="When the job is due. It starts within seconds.")
     last_started_at = models.DateTimeField(null=True)
     last_ended_at = models.DateTimeField(null=True)

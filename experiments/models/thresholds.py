@@ -14,7 +14,7 @@ class ThresholdTable(models.Model):
     `jump` is the distance between the newest scores and those before, where it is large.
     """
 
-    class Basis(models.TextChoices):
+    class ScoreBasis(models.TextChoices):
         SHIPPED = "shipped", "Scores of shipped prompts"
         TRAFFIC = "traffic", "Scores of all traffic"
         DOMAIN = "domain", "The domain's own scores"
@@ -25,7 +25,7 @@ class ThresholdTable(models.Model):
     number = models.PositiveIntegerField()
     at = models.DateTimeField()
     cuts = models.JSONField()
-    basis = models.CharField(max_length=10, choices=Basis.choices)
+    basis = models.CharField(max_length=10, choices=ScoreBasis.choices)
     scores = models.PositiveIntegerField(help_text="How many scores the table is from.")
     jump = models.FloatField(null=True)
 
@@ -59,7 +59,7 @@ class ThresholdTable(models.Model):
     @property
     def is_cold(self) -> bool:
         """Whether it is from scores that are not of this installation's traffic."""
-        return self.basis == self.Basis.SHIPPED
+        return self.basis == self.ScoreBasis.SHIPPED
 
     def as_table(self) -> NumberedTable:
         """This row as decisions read it."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from experiments.core.money import NANO
 from experiments.core.policy import Method
-from experiments.core.values import Decision, Fallback
+from experiments.core.values import Fallback, PromptDecision
 from experiments.python_api.record import Record
 from experiments.python_api.routellm_config import RoutingDecision
 
@@ -96,7 +96,7 @@ def dollars(nano: int | None) -> float | None:
     return None if nano is None else nano / NANO
 
 
-def explain(decision: Decision) -> RoutingDecision:
+def explain(decision: PromptDecision) -> RoutingDecision:
     """A decision of `decide`, as the Python API tells it."""
     choice = decision.choice
     routed = choice.method is Method.ROUTELLM and choice.score is not None
@@ -117,7 +117,7 @@ def explain(decision: Decision) -> RoutingDecision:
     )
 
 
-def router_fallbacks(decision: Decision) -> list[str]:
+def router_fallbacks(decision: PromptDecision) -> list[str]:
     """Why no router decided; empty where one did."""
     return [_described(fallback) for fallback in decision.fallbacks if fallback.stage == "router"]
 
@@ -127,7 +127,7 @@ def _confidence(score: float, reason: str) -> float:
     return score if reason == "score_at_or_above_threshold" else 1 - score
 
 
-def _reasoning(decision: Decision) -> str:
+def _reasoning(decision: PromptDecision) -> str:
     domain = f"Domain '{decision.domain.name}' (confidence {decision.confidence:.2f})."
     choice = decision.choice
     if choice.score is None or choice.threshold is None:

@@ -45,7 +45,7 @@ class RouteLLMUnavailableError(Exception):
     """No router could decide and `fallback_enabled` is off."""
 
 
-class Prompt(NamedTuple):
+class AnalyzedPrompt(NamedTuple):
     """An analyzed text. `base_criteria` are the caller's, without the domain's requirements.
     `may_be` are its possible domains if its language is unknown."""
 
@@ -72,7 +72,7 @@ class Prompt(NamedTuple):
         return criteria_for_domain(self.domain, self.base_criteria)
 
 
-class Outcome(NamedTuple):
+class DecidedPrompt(NamedTuple):
     """`router_failure` says why RouteLLM could not decide, where it should have."""
 
     model: Model
@@ -118,7 +118,7 @@ class DomainDecider:
             return True
         return flags.is_domain_enabled(domain) and self.routellm_config.for_domain(domain).enabled
 
-    def _is_routed(self, prompt: Prompt) -> bool:
+    def _is_routed(self, prompt: AnalyzedPrompt) -> bool:
         """Whether RouteLLM decides for every domain that the prompt may belong to."""
         names = (prompt.domain.name, *prompt.may_be)
         return all(self.is_routellm_enabled(name) for name in names)
@@ -128,18 +128,18 @@ class DomainDecider:
         text: str,
         criteria: ModelSelectionCriteria | None,
         domain_override: str | None,
-    ) -> Prompt:
+    ) -> AnalyzedPrompt:
         candidates, known = self._candidates(checked_text(text))
         if domain_override is not None:
             domain = self._domain(domain_override)
-            return Prompt(text, domain, 1.0, candidates, domain_override, criteria)
+            return AnalyzedPrompt(text, domain, 1.0, candidates, domain_override, criteria)
         best = candidates[0] if candidates else Candidate(GENERAL, 0.0)
         if best.confidence < DETECTION_THRESHOLD:
             best = Candidate(GENERAL, 0.0)
         unsure = not known and best.confidence < CONFIDENT
         may_be = tuple(name for name, _ in candidates) if unsure else ()
         domain = self._domain(best.name)
-        return Prompt(text, domain, best.confidence, candidates, None, criteria, may_be)
+        return AnalyzedPrompt(text, domain, best.confidence, candidates, None, criteria, may_be)
 
     def _candidates(self, text: str) -> tuple[tuple[Candidate, ...], bool]:
         """Best first, and whether the text's language is known."""
@@ -162,7 +162,7 @@ class DomainDecider:
     def _every_domain(self) -> dict[str, DomainConfig]:
         return {GENERAL: GENERAL_DOMAIN, **self.domains}
 
-    async def _decide(self, prompt: Prompt) -> Outcome:
+    async def _decide(self, prompt: AnalyzedPrompt) -> DecidedPrompt:
         """By RouteLLM where it is on and a router answers, else by the selector.
 
         Raises NoEligibleModelsError, and RouteLLMUnavailableError without `fallback_enabled`.
@@ -183,19 +183,21 @@ class DomainDecider:
             return await self._select(prompt, outcome.router_failure)
         return outcome
 
-    async def _select(self, prompt: Prompt, router_failure: str | None = None) -> Outcome:
+    async def _select(
+        self, prompt: AnalyzedPrompt, router_failure: str | None = None
+    ) -> DecidedPrompt:
         """The domain selector: exactly one call of `selector.select_model`."""
         model = await self.selector.select_model(prompt.criteria)
-        return Outcome(model, self._explain(prompt, model, router_failure), router_failure)
+        return DecidedPrompt(model, self._explain(prompt, model, router_failure), router_failure)
 
-    async def _route_aside(self, prompt: Prompt) -> Outcome:
+    async def _route_aside(self, prompt: AnalyzedPrompt) -> DecidedPrompt:
         kind = self.routellm_config.for_domain(prompt.domain.name).router_type
         if kind in LOCAL_ROUTERS:
             return self._route(prompt)
         # The other kinds may wait for a network or a large model; the event loop must not.
         return await asyncio.to_thread(self._route, prompt)
 
-    def _route(self, prompt: Prompt) -> Outcome:
+    def _route(self, prompt: AnalyzedPrompt) -> DecidedPrompt:
         """By `decide`. Raises NoEligibleModelsError, RouteLLMUnavailableError."""
         catalogue = Catalogue.of(self.registry.models.values())
         policy = self._policy(catalogue)
@@ -209,13 +211,13 @@ class DomainDecider:
         failures = router_fallbacks(decision)
         if failures and not self.routellm_config.fallback_enabled:
             raise unavailable(prompt, failures[0])
-        return Outcome(
+        return DecidedPrompt(
             catalogue.models[decision.model],
             explain(decision),
             "; ".join(failures) or None,
         )
 
-    def _complexity(self, prompt: Prompt) -> Complexity:
+    def _complexity(self, prompt: AnalyzedPrompt) -> Complexity:
         """By the router that decides for this domain; by the shipped local router, at its threshold
         for half of the prompts, where that one cannot answer."""
         settings = self.routellm_config.for_domain(prompt.domain.name)
@@ -246,7 +248,7 @@ class DomainDecider:
         ]
 
     def _explain(
-        self, prompt: Prompt, model: Model, router_failure: str | None = None
+        self, prompt: AnalyzedPrompt, model: Model, router_failure: str | None = None
     ) -> RoutingDecision:
         name = self.routellm_config.for_domain(prompt.domain.name).strong_model
         return explain_selection(prompt, model, find_model(self.registry, name), router_failure)
@@ -258,7 +260,7 @@ def checked_text(text: str) -> str:
     return text
 
 
-def describe_situation(prompt: Prompt, catalogue: Catalogue, day: date) -> DecisionInputs:
+def describe_situation(prompt: AnalyzedPrompt, catalogue: Catalogue, day: date) -> DecisionInputs:
     """The inputs of `decide`. Models that the criteria forbid count as unavailable, because routers
     do not check exclusions and certifications."""
     allowed = {model.key for model in permitted(catalogue.models.values(), prompt.criteria)}
@@ -278,7 +280,7 @@ def describe_situation(prompt: Prompt, catalogue: Catalogue, day: date) -> Decis
 
 
 def explain_selection(
-    prompt: Prompt, model: Model, strong: Model | None, router_failure: str | None = None
+    prompt: AnalyzedPrompt, model: Model, strong: Model | None, router_failure: str | None = None
 ) -> RoutingDecision:
     """The domain selector's choice as a decision, compared with the configured strong model."""
     off = "is off for a domain that it may belong to (unknown language)" if prompt.may_be else ""
@@ -306,7 +308,7 @@ def _cost(model: Model, text: str) -> float | None:
     return model.cost.calculate_cost(estimate_tokens(text), EXPECTED_OUTPUT_TOKENS)
 
 
-def unavailable(prompt: Prompt, reason: str) -> RouteLLMUnavailableError:
+def unavailable(prompt: AnalyzedPrompt, reason: str) -> RouteLLMUnavailableError:
     return RouteLLMUnavailableError(
         f"RouteLLM cannot decide for domain '{prompt.domain.name}': {reason}. "
         "Set fallback_enabled to use the domain selector instead."

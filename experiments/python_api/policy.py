@@ -10,11 +10,11 @@ from experiments.core.money import NANO, Price
 from experiments.core.policy import (
     MASTER_FLAG,
     Detection,
-    Domain,
     FlagRule,
     Method,
     Policy,
-    Router,
+    PolicyDomain,
+    PolicyRouter,
     RoutingPolicy,
     Switches,
     domain_flag,
@@ -93,7 +93,7 @@ def build_policy(
         revision=0,
         master=_flag(MASTER_FLAG, on=config.enabled and flags.is_enabled(MASTER_FLAG)),
         domains={
-            name: Domain(
+            name: PolicyDomain(
                 config=_with_distinct_names(domain, catalogue),
                 flag=_flag(domain_flag(name), on=flags.is_domain_enabled(name)),
                 policy=_routing(catalogue, settings[name], calibrated.get(name)),
@@ -157,10 +157,10 @@ def _pair(catalogue: Catalogue, settings: DomainSettings) -> RoutingPolicy:
     )
 
 
-def _routers(config: RouteLLMConfig, settings: Iterable[DomainSettings]) -> dict[str, Router]:
+def _routers(config: RouteLLMConfig, settings: Iterable[DomainSettings]) -> dict[str, PolicyRouter]:
     kinds = {each.router_type for each in settings if each.enabled}
     return {
-        kind.value: Router(
+        kind.value: PolicyRouter(
             name=kind.value,
             kind=kind.value,
             # Local means "always scored" here, which only experiments need.

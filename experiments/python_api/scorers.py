@@ -9,7 +9,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from experiments.core.detection import Candidate
-from experiments.core.policy import Router
+from experiments.core.policy import PolicyRouter
 from experiments.core.values import Failure, Score
 from experiments.python_api.routellm_config import RouterType
 
@@ -26,10 +26,10 @@ class Scorers:
 
     def __init__(self) -> None:
         self._pool: RouterPool | None = None
-        self._wanted: Mapping[str, Router] = {}
+        self._wanted: Mapping[str, PolicyRouter] = {}
         self._lock = Lock()
 
-    def prepare(self, routers: Mapping[str, Router]) -> None:
+    def prepare(self, routers: Mapping[str, PolicyRouter]) -> None:
         """Loads these and waits, unless they are loaded. What fails to load says so when asked."""
         with self._lock:
             if self._pool is not None and routers == self._wanted:
@@ -52,7 +52,7 @@ class Scorers:
     def local(self, text: str) -> Score:
         """The shipped local router's score. Raises ValueError where its checkpoint is damaged."""
         local = RouterType.LOCAL.value
-        self.prepare({local: Router(name=local, kind=local, local=True)})
+        self.prepare({local: PolicyRouter(name=local, kind=local, local=True)})
         answer = self._ask(local, text)
         if isinstance(answer, Failure):
             raise ValueError(answer.detail)  # noqa: TRY004 - the checkpoint is wrong, not a type

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any, NamedTuple
 
-from experiments.analysis.experiment.effects import Interval
-from experiments.analysis.experiment.plan import SHARE, Better
+from experiments.analysis.experiment.effects import EffectInterval
+from experiments.analysis.experiment.plan import SHARE, Direction
 from experiments.analysis.rollout.guards import Guard
 from experiments.core.policy import P95_LATENCY
 from experiments.experimentation.metrics import BUILT_IN, MetricSpec, UnknownMetricError, spec_of
@@ -17,7 +17,7 @@ EXAMPLE = (
     'such as [{"metric": "error_rate", "margin": 0.02}, {"metric": "quality", "margin": 0.03}]'
 )
 SLOW = MetricSpec(
-    P95_LATENCY, "Share of slow calls", "slow", "latency_count", Better.LOWER, boolean=True
+    P95_LATENCY, "Share of slow calls", "slow", "latency_count", Direction.LOWER, boolean=True
 )
 # These have no range of their own: the limit caps what one unit's calls cost or take on average.
 CAPPED = {name for name, spec in BUILT_IN.items() if spec.value_range is None and not spec.boolean}
@@ -123,12 +123,12 @@ def _is_points(spec: MetricSpec) -> bool:
     return spec.boolean or spec.value_range == SHARE
 
 
-def _range(spec: MetricSpec, cap: float | None) -> Interval:
+def _range(spec: MetricSpec, cap: float | None) -> EffectInterval:
     if spec.boolean:
         return SHARE
     if cap is None:
         return spec.value_range or SHARE
-    return Interval(-cap if spec.name == "saving" else 0.0, cap)
+    return EffectInterval(-cap if spec.name == "saving" else 0.0, cap)
 
 
 def described(guards: Sequence[dict[str, Any]]) -> str:

@@ -15,13 +15,13 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 
-from experiments.analysis.experiment.health import HealthCheck, Status
+from experiments.analysis.experiment.health import CheckStatus, HealthCheck
 from experiments.configuration.revisions import Author, lock_configuration, revision
 from experiments.experimentation.metrics import UnknownMetricError
 from experiments.experimentation.text import health_message
 from experiments.models import Flag, Rollout, RolloutStep
 from experiments.rollouts.guards import guards_of
-from experiments.rollouts.monitoring import Check, look_at, recorded
+from experiments.rollouts.monitoring import RolloutCheck, look_at, recorded
 from experiments.rollouts.steps import HUNDRED, PlannedStep, percentage_at, problem_of, steps_of
 from experiments.rollouts.text import completed, worst_case
 from experiments.storage.transactions import retried
@@ -186,7 +186,7 @@ def _locked(rollout: Rollout, step: str = "", *states: str) -> Iterator[None]:
         yield
 
 
-def _act_on(rollout: Rollout, look: Check, now: datetime) -> None:
+def _act_on(rollout: Rollout, look: RolloutCheck, now: datetime) -> None:
     step = steps_of(rollout)[rollout.step]
     over_at = _over_at(rollout, step)
     if look.harm:
@@ -206,14 +206,16 @@ def _act_on(rollout: Rollout, look: Check, now: datetime) -> None:
         _settle(rollout, State.READY, AUTHOR, now, "The guards allow the next step: advance it")
 
 
-def _problem(rollout: Rollout, look: Check) -> str | None:
+def _problem(rollout: Rollout, look: RolloutCheck) -> str | None:
     """Why the rollout may not advance, or None. Alarms do not matter at the last step."""
     alarm = _alarm(look.checks) if look.next_share is not None else None
     return _moved_by_hand(rollout) or alarm
 
 
 def _alarm(checks: tuple[HealthCheck, ...]) -> str | None:
-    return next((health_message(check) for check in checks if check.status is Status.ALARM), None)
+    return next(
+        (health_message(check) for check in checks if check.status is CheckStatus.ALARM), None
+    )
 
 
 def _moved_by_hand(rollout: Rollout) -> str | None:
@@ -236,7 +238,9 @@ def _over_at(rollout: Rollout, step: PlannedStep) -> datetime | None:
     return rollout.step_started_at + timedelta(hours=step.hours)
 
 
-def _enter_next(rollout: Rollout, look: Check, author: Author, now: datetime, reason: str) -> None:
+def _enter_next(
+    rollout: Rollout, look: RolloutCheck, author: Author, now: datetime, reason: str
+) -> None:
     if rollout.step + 1 < len(steps_of(rollout)):
         _enter(rollout, rollout.step + 1, author, now, reason)
     else:

@@ -5,15 +5,15 @@ from typing import NamedTuple, cast
 
 from experiments.analysis.experiment.health import (
     HealthCheck,
-    Table,
+    UnitTable,
     check_multiple_exposures,
     check_sample_ratio,
 )
-from experiments.analysis.experiment.verdict import Outcome
+from experiments.analysis.experiment.verdict import VerdictCode
 from experiments.analysis.rollout.guards import (
     GuardData,
     GuardResult,
-    Missing,
+    MissingUnits,
     guard_result,
     missing,
 )
@@ -36,13 +36,13 @@ SHORTEST = timedelta(hours=1)
 DAY = timedelta(days=1)
 
 
-class Check(NamedTuple):
+class RolloutCheck(NamedTuple):
     """The guards' results, what is missing for `next_share`, and the health checks. `compared` is
     the number of units on the smaller side; `next_share` is None at the last step."""
 
     at: datetime
     guards: tuple[GuardResult, ...]
-    missing: tuple[Missing, ...]
+    missing: tuple[MissingUnits, ...]
     checks: tuple[HealthCheck, ...]
     compared: int
     share: float
@@ -62,13 +62,13 @@ class Check(NamedTuple):
         return cannot_advance(self.missing, self.next_share, self.share)
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> VerdictCode:
         if self.harm:
-            return Outcome.ROLL_BACK
+            return VerdictCode.ROLL_BACK
         if not self.compared:
-            return Outcome.NOT_ENOUGH_DATA
+            return VerdictCode.NOT_ENOUGH_DATA
         inside = all(result.allows(1.0) for result in self.guards)
-        return Outcome.SHIP if inside else Outcome.KEEP_RUNNING
+        return VerdictCode.SHIP if inside else VerdictCode.KEEP_RUNNING
 
     @property
     def sentence(self) -> str:
@@ -76,7 +76,7 @@ class Check(NamedTuple):
         return f"{said[:1].upper()}{said[1:].rstrip('.')}."
 
 
-def look_at(rollout: Rollout, now: datetime) -> Check:
+def look_at(rollout: Rollout, now: datetime) -> RolloutCheck:
     """The current results of the guards. One query, one more for custom metrics."""
     guards = guards_of(rollout)
     data = read_rollout(rollout.key, (guard.spec for guard in guards), now.date())
@@ -95,7 +95,7 @@ def look_at(rollout: Rollout, now: datetime) -> Check:
         if share is not None
         else []
     )
-    return Check(
+    return RolloutCheck(
         at=now,
         guards=results,
         missing=tuple(one for one in lacking if one is not None),
@@ -113,7 +113,7 @@ def seen_by(rollout: Rollout, now: datetime) -> shapes.Look:
     return recorded(look_at(rollout, now))
 
 
-def recorded(look: Check) -> shapes.Look:
+def recorded(look: RolloutCheck) -> shapes.Look:
     """A check as JSON: stored with the rollout, returned by the REST API, shown on pages."""
     needs = {one.result.guard.name: lacking(one) for one in look.missing}
     return {
@@ -136,7 +136,7 @@ def recorded(look: Check) -> shapes.Look:
     }
 
 
-def _recorded_guard(result: GuardResult, needs: dict[str, str]) -> shapes.GuardResult:
+def _recorded_guard(result: GuardResult, needs: dict[str, str]) -> shapes.GuardResultPayload:
     guard = result.guard
     return {
         "metric": guard.name,
@@ -172,7 +172,7 @@ def _checks(rollout: Rollout, data: RolloutData) -> tuple[HealthCheck, ...]:
     return tuple(checks)
 
 
-def _tables(rollout: Rollout, data: RolloutData) -> list[Table]:
+def _tables(rollout: Rollout, data: RolloutData) -> list[UnitTable]:
     """Units of each phase and its planned shares. Phases with several shares are left out."""
     shares: dict[int, set[tuple[float, float]]] = {}
     for row in rollout.history.all():
@@ -184,5 +184,5 @@ def _tables(rollout: Rollout, data: RolloutData) -> list[Table]:
         ratios = {control / treated for control, treated in shares.get(one.phase, ())}
         if len(ratios) == 1:
             table = f"step {one.phase}", (one.controls, one.treated), max(shares[one.phase])
-            found.append(Table(*table))
-    return found or [Table("the rollout", (0, 0), (0.5, 0.5))]
+            found.append(UnitTable(*table))
+    return found or [UnitTable("the rollout", (0, 0), (0.5, 0.5))]

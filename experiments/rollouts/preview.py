@@ -13,7 +13,7 @@ UNITS = 1_000
 MOST_DECISIONS = 10_000
 
 
-class Band(NamedTuple):
+class UnitBand(NamedTuple):
     """A share of the units, and where it starts in [0, 1]."""
 
     name: str
@@ -32,13 +32,13 @@ class RolloutPreview(NamedTuple):
     stay_off: int
 
     @property
-    def bands(self) -> tuple[Band, ...]:
+    def bands(self) -> tuple[UnitBand, ...]:
         """The units side by side, in the order of the percentage."""
         widths = (self.stay_on, self.turn_on, self.turn_off, self.stay_off)
         starts = (0, *accumulate(widths))
         names = ("stay_on", "turn_on", "turn_off", "stay_off")
         return tuple(
-            Band(name, name.replace("_", " ").capitalize(), start, width)
+            UnitBand(name, name.replace("_", " ").capitalize(), start, width)
             for name, start, width in zip(names, starts, widths, strict=False)
         )
 

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from typing_extensions import TypedDict
 
-from experiments.experimentation.shapes import HealthCheck, Time
+from experiments.experimentation.shapes import HealthCheckPayload, Time
 from experiments.shapes.fields import described
 
 
-class GuardResult(TypedDict):
+class GuardResultPayload(TypedDict):
     """Gains are above 0 where units with the flag are better; the bounds hold at every look."""
 
     metric: str
@@ -40,6 +40,6 @@ class Look(TypedDict):
     outcome: str | None
     sentence: str | None
     next_percentage: float | None
-    guards: list[GuardResult]
+    guards: list[GuardResultPayload]
     missing: Annotated[list[MissingEvidence], described("What the next step still needs.")]
-    checks: list[HealthCheck]
+    checks: list[HealthCheckPayload]

@@ -48,7 +48,7 @@ class GuardLine(NamedTuple):
     needs: str
 
 
-class Seen(NamedTuple):
+class LastCheck(NamedTuple):
     """The result of the last check. `compared` is the number of units on the smaller side."""
 
     at: str
@@ -64,7 +64,7 @@ class RolloutLine(NamedTuple):
     steps: tuple[StepLine, ...]
     current: int
     shares: Shares
-    seen: Seen | None
+    seen: LastCheck | None
     history: tuple[RolloutStep, ...]
 
     @property
@@ -98,7 +98,7 @@ def _line(row: Rollout, now: datetime) -> RolloutLine:
     )
 
 
-def _seen(row: Rollout, now: datetime) -> Seen:
+def _seen(row: Rollout, now: datetime) -> LastCheck:
     seen = seen_by(row, now)
     guards = tuple(
         GuardLine(
@@ -106,7 +106,7 @@ def _seen(row: Rollout, now: datetime) -> Seen:
         )
         for guard in seen["guards"]
     )
-    return Seen(seen["at"], seen["compared"], guards)
+    return LastCheck(seen["at"], seen["compared"], guards)
 
 
 def _timed(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from experiments.analysis.rollout.guards import Guard, GuardResult, Missing, worst_loss
+from experiments.analysis.rollout.guards import Guard, GuardResult, MissingUnits, worst_loss
 
 POINTS = 100
 HOURS = 24
@@ -62,7 +62,7 @@ def worst_case(guards: Sequence[Guard], share: float) -> str:
     )
 
 
-def lacking(missing: Missing) -> str:
+def lacking(missing: MissingUnits) -> str:
     """What a guard still needs: 'quality: about 140 more ratings, or 6 days'."""
     result = missing.result
     guard = result.guard
@@ -79,7 +79,7 @@ def lacking(missing: Missing) -> str:
     return f"{name}: about {missing.units:,} {more}{values}, {_in(missing.days)}"
 
 
-def cannot_advance(missing: Sequence[Missing], share: float, now_at: float) -> str:
+def cannot_advance(missing: Sequence[MissingUnits], share: float, now_at: float) -> str:
     """Why the rollout does not advance, and what the operator can do."""
     what = "; ".join(lacking(one) for one in missing)
     largest = min(one.result.largest_share for one in missing)

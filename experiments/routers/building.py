@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.core.policy import Router
+from experiments.core.policy import PolicyRouter
 from experiments.routers import routellm_loader
 from experiments.routers.errors import RouterConfigurationError, describe
 from experiments.routers.features import Features
@@ -32,7 +32,7 @@ class Built(NamedTuple):
 
 def check_router(kind: str, arguments: Mapping[str, object]) -> None:
     """Try to build it. Raises RouterConfigurationError, whose message says what to change."""
-    build(Router("check", kind, kind_of(kind).local, arguments=arguments))
+    build(PolicyRouter("check", kind, kind_of(kind).local, arguments=arguments))
 
 
 def checkpoint_sha256(kind: str, arguments: Mapping[str, object]) -> str | None:
@@ -42,7 +42,7 @@ def checkpoint_sha256(kind: str, arguments: Mapping[str, object]) -> str | None:
     return fingerprint(map(Path, checkpoint_paths(_local_paths(arguments))))
 
 
-def build(router: Router) -> Built:
+def build(router: PolicyRouter) -> Built:
     """Load a router. Raises RouterConfigurationError."""
     built = _build_local(router) if kind_of(router.kind).local else _build_routellm(router)
     if router.checkpoint and built.checkpoint != router.checkpoint:
@@ -61,12 +61,12 @@ def routellm_instance(kind: str, built: Built) -> Any:
     return built.instance
 
 
-def _build_local(router: Router) -> Built:
+def _build_local(router: PolicyRouter) -> Built:
     scorer, checkpoint = load_local(router.kind, router.arguments)
     return Built(scorer.score, checkpoint, scorer)
 
 
-def _build_routellm(router: Router) -> Built:
+def _build_routellm(router: PolicyRouter) -> Built:
     bridge = routellm_loader.bridge()
     cls = bridge.router_class(router.kind)
     arguments = _bound(router.kind, cls, router.arguments)

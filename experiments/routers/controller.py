@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.core.policy import Router
+from experiments.core.policy import PolicyRouter
 from experiments.routers import routellm_loader
 from experiments.routers.building import build, routellm_instance
 from experiments.routers.kinds import check_name
 
 
-def build_controller(routers: Mapping[str, Router], *, strong_model: str, weak_model: str) -> Any:
+def build_controller(
+    routers: Mapping[str, PolicyRouter], *, strong_model: str, weak_model: str
+) -> Any:
     """A RouteLLM Controller that holds these routers by name, loaded. Imports RouteLLM.
 
     Raises RouterConfigurationError for one that cannot be built, or whose name has a hyphen.

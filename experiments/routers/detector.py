@@ -18,7 +18,7 @@ from experiments.core.selection import GENERAL
 from experiments.routers.checkpoints import SHIPPED, Checkpoint, CheckpointError, read_checkpoint
 from experiments.routers.domain_examples import (
     Correction,
-    Labelled,
+    LabelledFeatures,
     fit_correction,
     log_probabilities,
 )
@@ -114,7 +114,7 @@ class LearnedDetector:
         """
         every = tuple(dict.fromkeys((*names, GENERAL)))
         new = [
-            Labelled(featurise(text), name)
+            LabelledFeatures(featurise(text), name)
             for name in every
             for text in dict.fromkeys(examples.get(name, ()))
             if (text, name) not in _shipped_examples()
@@ -164,10 +164,10 @@ def _shipped_examples() -> frozenset[tuple[str, str]]:
 
 
 @functools.cache
-def _background() -> tuple[Labelled, ...]:
+def _background() -> tuple[LabelledFeatures, ...]:
     """The shipped whole prompts of every domain, which examples are told apart from."""
     return tuple(
-        Labelled(featurise(text), source.domain)
+        LabelledFeatures(featurise(text), source.domain)
         for source in load_sources()
         for text in (*source.seed, *source.prompts)
     )

@@ -42,7 +42,7 @@ class Logits(Protocol):
     def logits_of(self, features: Features) -> Vector: ...
 
 
-class Labelled(NamedTuple):
+class LabelledFeatures(NamedTuple):
     features: Features
     domain: str
 
@@ -106,8 +106,8 @@ def _columns(known: tuple[str, ...], names: tuple[str, ...]) -> _Columns:
 def fit_correction(
     head: Logits,
     names: Sequence[str],
-    examples: Sequence[Labelled],
-    background: Sequence[Labelled],
+    examples: Sequence[LabelledFeatures],
+    background: Sequence[LabelledFeatures],
 ) -> Correction:
     """Penalised maximum likelihood, starting from the head's log-probabilities.
 
@@ -136,7 +136,7 @@ def _inputs(features: Features, vocabulary: Vocabulary) -> NDArray[np.float64]:
     return np.concatenate((features.embedding * _EMBEDDING_SCALE, words))
 
 
-def _words_of(examples: Sequence[Labelled], known: Vocabulary) -> Vocabulary:
+def _words_of(examples: Sequence[LabelledFeatures], known: Vocabulary) -> Vocabulary:
     """The examples' words and pairs; one that training never saw is as rare as the rarest."""
     keys = np.unique(np.concatenate([subject_keys(row.features) for row in examples]))
     at = np.searchsorted(known.keys, keys)
@@ -146,7 +146,7 @@ def _words_of(examples: Sequence[Labelled], known: Vocabulary) -> Vocabulary:
     return Vocabulary(keys, rarity)
 
 
-def _shares(examples: Sequence[Labelled]) -> NDArray[np.float64]:
+def _shares(examples: Sequence[LabelledFeatures]) -> NDArray[np.float64]:
     """How many background prompts each example weighs as: 320 each of five, 80 of ten."""
     counts = Counter(row.domain for row in examples)
     each = np.array([_ALL_EXAMPLES / counts[row.domain] ** 2 for row in examples])

@@ -17,7 +17,7 @@ from experiments.routers.features import Features, Keys, subject_keys
 Matrix = NDArray[np.float32]
 
 
-class Seen(NamedTuple):
+class SeenPrompt(NamedTuple):
     """A prompt as the head sees it: places of its known words, their values at unit length."""
 
     at: NDArray[np.intp]
@@ -32,16 +32,16 @@ class Vocabulary:
     keys: Keys
     rarity: Vector
 
-    def look_up(self, features: Features) -> Seen:
+    def look_up(self, features: Features) -> SeenPrompt:
         return self.look_up_keys(subject_keys(features), features.embedding)
 
-    def look_up_keys(self, wanted: Keys, embedding: Vector) -> Seen:
+    def look_up_keys(self, wanted: Keys, embedding: Vector) -> SeenPrompt:
         """`wanted` are distinct keys. Unknown ones are left out."""
         at = self._places(wanted)
         at = at[self.keys[at] == wanted]
         values = self.rarity[at]
         length = float(np.sqrt(values @ values))
-        return Seen(at, values / length if length else values, embedding)
+        return SeenPrompt(at, values / length if length else values, embedding)
 
     def holds(self, wanted: Keys) -> NDArray[np.bool_]:
         """Whether each of these keys is known."""
@@ -65,10 +65,10 @@ class DomainHead:
     offset: Vector
     temperature: float
 
-    def look_up(self, features: Features) -> Seen:
+    def look_up(self, features: Features) -> SeenPrompt:
         return self.vocabulary.look_up(features)
 
-    def logits(self, seen: Seen) -> Vector:
+    def logits(self, seen: SeenPrompt) -> Vector:
         """One number a domain; their softmax is calibrated on prompts not trained on."""
         by_words = seen.values @ self.words[seen.at].astype(np.float32)
         total = by_words + seen.embedding @ self.meaning + self.offset

@@ -18,7 +18,7 @@ WORDS_FOLDER = FOLDER.parent / "domain_words"
 
 
 @dataclass(frozen=True)
-class Source:
+class DomainPromptFile:
     """What one domain's file holds."""
 
     domain: str
@@ -45,7 +45,7 @@ def load_word_lists(folder: Path = WORDS_FOLDER) -> tuple[WordList, ...]:
     return tuple(_word_list(path) for path in sorted(folder.glob("*.yaml")))
 
 
-def load_sources(folder: Path = FOLDER) -> tuple[Source, ...]:
+def load_sources(folder: Path = FOLDER) -> tuple[DomainPromptFile, ...]:
     """All domains' files in alphabetical order."""
     return tuple(_source(path) for path in sorted(folder.glob("*.yaml")))
 
@@ -69,10 +69,10 @@ def exam_question(question: str, options: Sequence[str]) -> str:
     return f"{question}\n{body}\nAnswer:"
 
 
-def _source(path: Path) -> Source:
+def _source(path: Path) -> DomainPromptFile:
     content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     subjects = content["subjects"].values()
-    return Source(
+    return DomainPromptFile(
         domain=path.stem,
         seed=_lines(content["seed"]),
         prompts=tuple(line for subject in subjects for line in _lines(subject.get("prompts", ""))),

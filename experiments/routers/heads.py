@@ -127,7 +127,7 @@ class _FlatTrees(NamedTuple):
         )
 
 
-class Inputs(NamedTuple):
+class HeadInputs(NamedTuple):
     """What a head sees of one prompt."""
 
     grams: Grams
@@ -154,7 +154,7 @@ class Head:
     logit: LogitBlock
     trees: TreeBlock
 
-    def parts(self, seen: Inputs) -> Parts:
+    def parts(self, seen: HeadInputs) -> Parts:
         dense = self.dense(seen.structure, seen.embedding)
         return Parts(self.words.gain(seen.grams), self.logit.gain(dense), self.trees.gain(dense))
 
@@ -179,14 +179,14 @@ class LocalModel:
     open: Head
     gate: Gate
 
-    def parts(self, seen: Inputs, *, has_options: bool) -> Parts:
+    def parts(self, seen: HeadInputs, *, has_options: bool) -> Parts:
         if has_options:
             return self.choices.parts(seen)
         share = self.gate.share(seen.embedding)
         pairs = zip(self.arithmetic.parts(seen), self.open.parts(seen), strict=True)
         return Parts(*(share * problem + (1 - share) * other for problem, other in pairs))
 
-    def gain(self, seen: Inputs, *, has_options: bool) -> float:
+    def gain(self, seen: HeadInputs, *, has_options: bool) -> float:
         """The expected gain of the strong model on this prompt, from about -1 to 1."""
         return self.parts(seen, has_options=has_options).mean
 

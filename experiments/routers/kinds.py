@@ -11,7 +11,7 @@ from experiments.routers.errors import RouterConfigurationError
 OWN_CLASSES_VARIABLE = "ROUTER_CLASSES"
 
 
-class Kind(NamedTuple):
+class RouterKind(NamedTuple):
     """`local` kinds need no network and always score. `inline` ones answer in the caller's thread.
     `by_embedding` ones look at nothing else of a prompt, so that they can score one that was not
     kept. Where a kind `counts_ties`, its score is the strong model's win rate with ties as halves;
@@ -31,26 +31,26 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "local": Kind(local=True, inline=True),
-    "local_mf": Kind(local=True, inline=True, by_embedding=True, counts_ties=True),
-    "random": Kind(inline=True, win_rate=False),
-    "mf": Kind(calls_openai=True, counts_ties=True),
-    "bert": Kind(concurrent=1),
-    "causal_llm": Kind(concurrent=1),
-    "sw_ranking": Kind(calls_openai=True),
-    "knn": Kind(local=True, inline=True, by_embedding=True),
-    "linear": Kind(local=True, inline=True, by_embedding=True),
-    "complexity": Kind(local=True, inline=True, win_rate=False),
-    "learned": Kind(local=True, inline=True, win_rate=False),
+    "local": RouterKind(local=True, inline=True),
+    "local_mf": RouterKind(local=True, inline=True, by_embedding=True, counts_ties=True),
+    "random": RouterKind(inline=True, win_rate=False),
+    "mf": RouterKind(calls_openai=True, counts_ties=True),
+    "bert": RouterKind(concurrent=1),
+    "causal_llm": RouterKind(concurrent=1),
+    "sw_ranking": RouterKind(calls_openai=True),
+    "knn": RouterKind(local=True, inline=True, by_embedding=True),
+    "linear": RouterKind(local=True, inline=True, by_embedding=True),
+    "complexity": RouterKind(local=True, inline=True, win_rate=False),
+    "learned": RouterKind(local=True, inline=True, win_rate=False),
 }
 
 
-def kind_of(name: str) -> Kind:
+def kind_of(name: str) -> RouterKind:
     """What holds for a kind. Raises RouterConfigurationError for an unknown one."""
     if name in KINDS:
         return KINDS[name]
     if name in own_classes():
-        return Kind()
+        return RouterKind()
     raise RouterConfigurationError(
         f"There is no router kind '{name}'. There are {', '.join([*KINDS, *own_classes()])}; "
         f"a kind of your own is named in {OWN_CLASSES_VARIABLE}."

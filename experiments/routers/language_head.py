@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.routers.domain_head import DomainHead, Seen
+from experiments.routers.domain_head import DomainHead, SeenPrompt
 from experiments.routers.features import Features, Keys, word_keys
 
 _HEAD, _TAIL = 1_500, 500  # characters that are looked at
@@ -51,7 +51,7 @@ def whole_word_keys(words: Sequence[str]) -> Keys:
     return word_keys([f"^{word}$" for word in words])
 
 
-def look_up_pieces(head: DomainHead, features: Features) -> Seen:
+def look_up_pieces(head: DomainHead, features: Features) -> SeenPrompt:
     """A prompt as a head that was trained on pieces sees it."""
     return head.vocabulary.look_up_keys(piece_keys(features.text), _NOTHING)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from experiments.analysis.learning.prompt_kernel import Matrix, PromptVectors, Rows
 from experiments.routers.domain_prompts import load_sources
 from experiments.routers.features import Features, Grams, featurise
-from experiments.routers.heads import Inputs
+from experiments.routers.heads import HeadInputs
 from experiments.routers.local import LocalRouter, inputs_of
 
 WORD_COLUMNS = 2_048
@@ -36,7 +36,7 @@ class LearningFeatures:
         self._router = router
         self._dense = router.model.open.dense
 
-    def vectors(self, prompts: Sequence[Inputs], domains: Rows | None = None) -> PromptVectors:
+    def vectors(self, prompts: Sequence[HeadInputs], domains: Rows | None = None) -> PromptVectors:
         """`prompts` in order; `domains` holds a number for each, the same everywhere if None."""
         count = len(prompts)
         words = np.zeros((count, WORD_COLUMNS), dtype=np.float32)
@@ -54,7 +54,7 @@ class LearningFeatures:
             np.zeros(count, dtype=np.intp) if domains is None else domains,
         )
 
-    def inputs(self, features: Features) -> Inputs:
+    def inputs(self, features: Features) -> HeadInputs:
         return inputs_of(features, self._router.embedding)
 
 

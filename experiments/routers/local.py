@@ -13,7 +13,7 @@ from typing import ClassVar
 from experiments.routers.checkpoints import SHIPPED, CheckpointError, read_checkpoint, read_manifest
 from experiments.routers.embedding import StaticEmbedding, default_embedding, require_same_embedding
 from experiments.routers.features import Features, featurise, grams
-from experiments.routers.heads import Inputs, LocalModel, sigmoid
+from experiments.routers.heads import HeadInputs, LocalModel, sigmoid
 from experiments.routers.model_files import from_arrays
 from experiments.routers.prompt_features import structure
 
@@ -70,8 +70,8 @@ class LocalRouter:
         return self.model.gain(seen, has_options=bool(features.options))
 
 
-def inputs_of(features: Features, embedding: StaticEmbedding) -> Inputs:
-    return Inputs(grams(features), structure(features, embedding), features.embedding)
+def inputs_of(features: Features, embedding: StaticEmbedding) -> HeadInputs:
+    return HeadInputs(grams(features), structure(features, embedding), features.embedding)
 
 
 @functools.cache

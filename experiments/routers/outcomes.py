@@ -2,8 +2,8 @@
 
 RouteLLM's evaluation folder (``mmlu/responses/*.csv``, ``gsm8k/…``, without the prompts of its
 ``contaminated_prompts.jsonl``), CSV, JSON Lines and Parquet are read, a few rows in memory at a
-time. `Source` yields a faulty row as an item with its place and the reason; `read_outcomes` raises
-for it.
+time. `OutcomeSource` yields a faulty row as an item with its place and the reason; `read_outcomes`
+raises for it.
 
 Columns: ``prompt``, ``strong_score`` and ``weak_score``; optionally ``domain``, ``group``,
 ``strong_model``, ``weak_model``, ``strong_cost``, ``weak_cost`` (dollars per request),
@@ -46,7 +46,7 @@ SCORE, COST = "score:", "cost:"
 SUFFIXES = (".csv", ".jsonl", ".ndjson", ".parquet")
 
 
-class Outcome(NamedTuple):
+class PromptOutcome(NamedTuple):
     prompt: str
     strong: float
     weak: float
@@ -67,13 +67,13 @@ class Outcomes:
     def __len__(self) -> int:
         return len(self.prompts)
 
-    def where(self, keep: Callable[[Outcome], bool]) -> "Outcomes":
+    def where(self, keep: Callable[[PromptOutcome], bool]) -> "Outcomes":
         return from_rows(row for row in self.rows() if keep(row))
 
-    def rows(self) -> Iterator[Outcome]:
+    def rows(self) -> Iterator[PromptOutcome]:
         columns = (self.prompts, self.strong.tolist(), self.weak.tolist())
         for row in zip(*columns, self.domains, self.groups, strict=True):
-            yield Outcome(*row)
+            yield PromptOutcome(*row)
 
     def sha256(self) -> str:
         """A hash of the content, whatever file it came from."""
@@ -83,7 +83,7 @@ class Outcomes:
         return digest.hexdigest()
 
 
-def from_rows(rows: Iterable[Outcome]) -> Outcomes:
+def from_rows(rows: Iterable[PromptOutcome]) -> Outcomes:
     kept = list(rows)
     return Outcomes(
         prompts=tuple(row.prompt for row in kept),
@@ -104,11 +104,11 @@ def read_outcomes(
     """The whole file or evaluation folder. ``domains`` maps a group to its domain."""
     named = domains or {}
     rows = []
-    for item in Source(path, strong_model, weak_model).items():
+    for item in OutcomeSource(path, strong_model, weak_model).items():
         if item.row:
             row = item.row
             domain = row.domain or named.get(row.group, "")
-            rows.append(Outcome(row.prompt, row.strong, row.weak, domain, row.group))
+            rows.append(PromptOutcome(row.prompt, row.strong, row.weak, domain, row.group))
         elif not item.contaminated:
             raise OutcomesError(f"{item.where}: {item.reason}.")
     if not rows:
@@ -122,7 +122,7 @@ def read_domains(path: Path) -> dict[str, str]:
     return {row["subject"]: row["domain"] for _, row in rows if row["domain"]}
 
 
-class Row(NamedTuple):
+class OutcomeRow(NamedTuple):
     """One prompt. Scores lie in [0, 1], money is in nano-dollars, None is not known."""
 
     prompt: str
@@ -145,12 +145,12 @@ class Item(NamedTuple):
 
     where: str
     done: int
-    row: Row | None
+    row: OutcomeRow | None
     reason: str = ""
     contaminated: bool = False
 
 
-class Source(NamedTuple):
+class OutcomeSource(NamedTuple):
     """What is read. `strong` and `weak` name the pair, where columns are named after models."""
 
     path: Path
@@ -230,7 +230,7 @@ class Source(NamedTuple):
         except ValueError as error:
             return Item(where, done, None, str(error))
 
-    def _row(self, fields: Fields) -> Row:
+    def _row(self, fields: Fields) -> OutcomeRow:
         """Raises ValueError with the reason."""
         scores = _by_model(fields, SCORE, "scores", read_score)
         costs = _by_model(fields, COST, "costs", read_money)
@@ -249,7 +249,7 @@ class Source(NamedTuple):
             values[tokens] = read_count(fields.get(tokens), tokens)
             named = read_word(fields, f"{side}_model")
             values[f"{side}_model"] = named or (model if model in scores else "")
-        return Row(
+        return OutcomeRow(
             prompt=read_prompt(fields.get("prompt")),
             domain=read_word(fields, "domain"),
             group=read_word(fields, "group"),

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from experiments.core.policy import Router
+from experiments.core.policy import PolicyRouter
 from experiments.core.values import Failure, Score
 from experiments.routers import routellm_loader
 from experiments.routers.bounded_pool import BoundedCalls, CallTimeoutError
@@ -63,7 +63,7 @@ class RouterPool:
 
     def __init__(self) -> None:
         self._entries: Mapping[str, _Entry] = {}
-        self._wanted: dict[str, Router] = {}
+        self._wanted: dict[str, PolicyRouter] = {}
         self._loaded: dict[_Identity, _Loaded] = {}
         self._published: Mapping[str, _Loaded] = {}
         self._failed: dict[_Identity, str] = {}
@@ -72,13 +72,13 @@ class RouterPool:
         self._loader: threading.Thread | None = None
         _pools.add(self)
 
-    def warm_up(self, routers: Mapping[str, Router]) -> None:
+    def warm_up(self, routers: Mapping[str, PolicyRouter]) -> None:
         """Load these and wait. One that cannot be loaded is logged and has a status, no more."""
         self.configure(routers)
         if loader := self._loader:
             loader.join()
 
-    def configure(self, routers: Mapping[str, Router]) -> None:
+    def configure(self, routers: Mapping[str, PolicyRouter]) -> None:
         """Keep what is unchanged, drop what is gone, load what is new in the background."""
         with self._lock:
             self._wanted = dict(routers)
@@ -162,13 +162,13 @@ class RouterPool:
                 for name, loaded in self._published.items()
             }
 
-    def _answering(self, name: str, router: Router) -> _Loaded | None:
+    def _answering(self, name: str, router: PolicyRouter) -> _Loaded | None:
         """This router; while it loads, what answered under its name before."""
         key = _identity(router)
         before = None if key in self._failed else self._published.get(name)
         return self._loaded.get(key, before)
 
-    def _next_missing(self) -> Router | None:
+    def _next_missing(self) -> PolicyRouter | None:
         """The next router to load; local ones first, they are ready in no time."""
         with self._lock:
             missing = [
@@ -178,7 +178,7 @@ class RouterPool:
             ]
             return min(missing, key=lambda router: not router.local, default=None)
 
-    def _load(self, router: Router) -> None:
+    def _load(self, router: PolicyRouter) -> None:
         """Outside the lock, and kept only if it is still wanted by then."""
         key = _identity(router)
         loaded, problem = None, ""
@@ -225,12 +225,12 @@ class RouterPool:
                 loaded.calls.reset()
 
 
-def _identity(router: Router) -> _Identity:
+def _identity(router: PolicyRouter) -> _Identity:
     arguments = json.dumps(dict(router.arguments), sort_keys=True, default=str)
     return _Identity(router.kind, arguments, router.checkpoint)
 
 
-def _load(router: Router) -> _Loaded:
+def _load(router: PolicyRouter) -> _Loaded:
     check_name(router.name)
     kind = kind_of(router.kind)
     calls = None if kind.inline else BoundedCalls(kind.concurrent)

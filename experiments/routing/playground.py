@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from experiments.configuration.policy_store import NoPolicyError
-from experiments.core.policy import Domain, Holdout, Method, Policy, RoutingPolicy
+from experiments.core.policy import Holdout, Method, Policy, PolicyDomain, RoutingPolicy
 from experiments.core.selection import NoEligibleModelsError
 from experiments.decisions import explanation
 from experiments.decisions.text import ExplanationStep
@@ -107,7 +107,7 @@ def altered(policy: Policy, side: Side) -> Policy:
     )
 
 
-def _with(domain: Domain, policy: RoutingPolicy) -> Domain:
+def _with(domain: PolicyDomain, policy: RoutingPolicy) -> PolicyDomain:
     flag = replace(domain.flag, share=EVERYBODY, deny=frozenset())
     return replace(domain, flag=flag, policy=policy)
 

@@ -19,7 +19,13 @@ from experiments.core.policy import Policy
 from experiments.core.selection import ModelSelectionCriteria, NoEligibleModelsError
 from experiments.core.shadowing import learns
 from experiments.core.text import storable
-from experiments.core.values import Decision, DecisionInputs, Failure, Fallback, RequestedTarget
+from experiments.core.values import (
+    DecisionInputs,
+    Failure,
+    Fallback,
+    PromptDecision,
+    RequestedTarget,
+)
 from experiments.decisions.decision_rows import DecisionMetadata, to_row
 from experiments.decisions.group_commit import store_decisions
 from experiments.models import Decision as DecisionRow
@@ -157,7 +163,7 @@ def decide_blindly(
     return row
 
 
-def _decision(policy: Policy, situation: DecisionInputs, score: ScoreRouter) -> Decision:
+def _decision(policy: Policy, situation: DecisionInputs, score: ScoreRouter) -> PromptDecision:
     try:
         return decide(policy, situation, score)
     except NoEligibleModelsError as error:
@@ -211,7 +217,7 @@ def _situation(
 def _circumstances(
     policy: Policy,
     request: RouteRequest,
-    decision: Decision,
+    decision: PromptDecision,
     situation: DecisionInputs,
     features: Features | None,
     detected: Detected,

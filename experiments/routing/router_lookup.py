@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.core.policy import Method
-from experiments.core.policy import Router as CoreRouter
+from experiments.core.policy import PolicyRouter as CoreRouter
 from experiments.models import Domain, Router
 from experiments.routers.building import build
 from experiments.routers.checkpoints import MANIFEST_FILE, CheckpointError, read_manifest_kind
@@ -31,7 +31,7 @@ class NoRouterError(LookupError):
     """No router has that name; the message lists the known ones."""
 
 
-class Scorer(NamedTuple):
+class LabRouter(NamedTuple):
     """A router to measure. `key` is "" if its scores are not stored; `threshold` is that of a
     policy. `ties`: True if a tie counts half in what a score means; None: no meaning."""
 
@@ -52,7 +52,7 @@ class Scorer(NamedTuple):
         return kind.counts_ties if kind.win_rate else None
 
 
-def find_scorer(name: str, seed: int = 0) -> Scorer:
+def find_scorer(name: str, seed: int = 0) -> LabRouter:
     """Raises NoRouterError."""
     if name.startswith(POLICY):
         return _of_policy(name)
@@ -60,7 +60,7 @@ def find_scorer(name: str, seed: int = 0) -> Scorer:
         return of_row(row)
     if name == RANDOM:
         random = RandomRouter(np.random.default_rng(seed))
-        return Scorer(RANDOM, "", RANDOM, lambda: random.score)
+        return LabRouter(RANDOM, "", RANDOM, lambda: random.score)
     if (Path(name) / MANIFEST_FILE).is_file():
         return of_folder(Path(name))
     names = ", ".join([*Router.objects.values_list("name", flat=True), RANDOM])
@@ -70,17 +70,17 @@ def find_scorer(name: str, seed: int = 0) -> Scorer:
     )
 
 
-def of_row(row: Router) -> Scorer:
+def of_row(row: Router) -> LabRouter:
     """A configured router, enabled or not. Scores of the random router are not stored."""
     arguments = with_local_paths(row.arguments)
     core = CoreRouter(row.name, row.kind, row.is_local, row.checkpoint or None, arguments=arguments)
     weights = row.checkpoint or _hash(row.arguments)
     models = _hash(row.arguments.get("pair")) if row.arguments.get("pair") else ""
     key = "" if row.kind == RANDOM else f"{row.kind}:{weights}{models[:8]}"
-    return Scorer(row.name, key, row.kind, lambda: build(core).score)
+    return LabRouter(row.name, key, row.kind, lambda: build(core).score)
 
 
-def of_folder(folder: Path) -> Scorer:
+def of_folder(folder: Path) -> LabRouter:
     """Raises NoRouterError."""
     try:
         kind = read_manifest_kind(folder)
@@ -88,10 +88,10 @@ def of_folder(folder: Path) -> Scorer:
         weights = fingerprint([folder / "weights.safetensors"])
     except (CheckpointError, OSError) as error:
         raise NoRouterError(str(error)) from error
-    return Scorer(str(folder), f"{kind}:{weights}", kind, lambda: build(core).score)
+    return LabRouter(str(folder), f"{kind}:{weights}", kind, lambda: build(core).score)
 
 
-def _of_policy(name: str) -> Scorer:
+def _of_policy(name: str) -> LabRouter:
     domain = Domain.objects.select_related("router").filter(name=name.removeprefix(POLICY)).first()
     if domain is None:
         names = ", ".join(Domain.objects.values_list("name", flat=True))

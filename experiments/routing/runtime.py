@@ -18,7 +18,7 @@ from django.db.models import Max
 
 from experiments.configuration.policy_store import store
 from experiments.core.detection import Candidate, detect
-from experiments.core.policy import Domain, Policy
+from experiments.core.policy import Policy, PolicyDomain
 from experiments.core.values import (
     NO_TABLES,
     Failure,
@@ -149,7 +149,7 @@ class TableStore:
         connection.close()
 
 
-def threshold_at_work(domain: Domain) -> float | None:
+def threshold_at_work(domain: PolicyDomain) -> float | None:
     """The threshold that the domain's own policy uses now: its fixed one, or that of the newest
     table of its router."""
     wanted = domain.policy

@@ -16,7 +16,7 @@ def feed(pair: ShadowPair, preference: float) -> bool:
     given_is_strong = pair.model == decision.strong_model
     strong, weak = answers if given_is_strong else reversed(answers)
     return add_pair(
-        datasets.ShadowPair(
+        datasets.AnsweredPair(
             domain=decision.domain,
             key=str(decision.pk),
             strong=strong,

@@ -27,7 +27,7 @@ from experiments.storage.transactions import run_transaction
 
 log = logging.getLogger("switchyard.shadows")
 
-Status = ShadowPair.Status
+Status = ShadowPair.PairStatus
 
 
 class Own(NamedTuple):
@@ -58,7 +58,7 @@ class Ending(NamedTuple):
     `learning_input` is what a domain that learns keeps of the prompt."""
 
     pair: ShadowPair
-    status: ShadowPair.Status
+    status: ShadowPair.PairStatus
     charge: Reservation | None = None
     tokens: int = 0
     cost: int | None = 0

@@ -22,7 +22,7 @@ from experiments.models.lock_order import locked_ids
 from experiments.storage.encryption import SealBrokenError, seal, unseal
 from experiments.storage.transactions import run_transaction
 
-Status = ShadowPair.Status
+Status = ShadowPair.PairStatus
 
 SHADOW_CALLS = "shadow_calls"
 LONGEST_WAIT = timedelta(hours=1)
@@ -113,7 +113,9 @@ def expire(now: datetime) -> int:
     held_up = Concat(Value("Not processed within an hour. "), F("detail"))
     lost = _lose(late.exclude(detail=""), now, held_up)
     lost += _lose(late, now, "Not processed within an hour. Is `manage.py run_tasks` running?")
-    open_tasks = Q(task__status__in=[BackgroundTask.Status.QUEUED, BackgroundTask.Status.RUNNING])
+    open_tasks = Q(
+        task__status__in=[BackgroundTask.TaskStatus.QUEUED, BackgroundTask.TaskStatus.RUNNING]
+    )
     dropped = waiting.exclude(open_tasks)
     lost += _lose(dropped, now, "Its background task was cancelled, or failed.")
     interrupted = pairs.filter(status=Status.ASKING).exclude(open_tasks)
@@ -231,7 +233,7 @@ def _task(more: int, start: datetime, when: Q) -> BackgroundTask:
     """A task for that time that has not begun and has room; locked, so that it cannot begin
     without these pairs. Otherwise a new one."""
     tasks = BackgroundTask.objects.select_for_update(no_key=True).filter(
-        when, name=SHADOW_CALLS, status=BackgroundTask.Status.QUEUED, cancel_requested=False
+        when, name=SHADOW_CALLS, status=BackgroundTask.TaskStatus.QUEUED, cancel_requested=False
     )
     task = tasks.order_by("id").last()
     if task is not None and ShadowPair.objects.filter(task=task).count() + more <= MOST_TOGETHER:

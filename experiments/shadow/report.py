@@ -17,7 +17,7 @@ from experiments.models import Domain, Feedback, OwnCall, ShadowPair
 
 QUALITY = "quality"
 NEWEST = 20
-_Status = ShadowPair.Status
+_Status = ShadowPair.PairStatus
 
 
 class DomainPairs(NamedTuple):

@@ -70,7 +70,7 @@ class Hint:
     code: str = "missing"
 
 
-class Check:
+class FieldCheck:
     """A check of a value that already has its type."""
 
     def check(self, value: Any) -> Any:
@@ -92,7 +92,7 @@ class Check:
         return {**handler(schema), **self.schema()}
 
 
-class EarlyCheck(Check):
+class EarlyCheck(FieldCheck):
     """A check, or a conversion, before the value has its type."""
 
     def __get_pydantic_core_schema__(
@@ -151,7 +151,7 @@ class OneOf:
 
 
 @dataclass(frozen=True)
-class Between(Check):
+class Between(FieldCheck):
     """A finite number with limits, both included."""
 
     lowest: float = -math.inf
@@ -283,7 +283,7 @@ class Parsed:
 
 
 @dataclass(frozen=True)
-class Named(Parsed):
+class PatternText(Parsed):
     """A text that matches `pattern` as a whole, at most `longest` characters long.
 
     `message` is the refusal of both; with a `length` of its own, a longer text is too long."""

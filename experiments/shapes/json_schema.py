@@ -16,6 +16,11 @@ def json_schema(shape: Any, reference: str = REFERENCE) -> dict[str, Any]:
     )
 
 
+def component_name(class_name: str) -> str:
+    """The name in the OpenAPI document: `Arm` of the class `ArmPayload`."""
+    return class_name.removesuffix("Payload")
+
+
 class _Generator(GenerateJsonSchema):
     """Null is a type, not a branch; numbers have a format; names are not repeated as titles."""
 
@@ -46,6 +51,9 @@ class _Generator(GenerateJsonSchema):
         if schema.get("default", ...) is None:
             return self.generate_inner(schema["schema"])
         return super().default_schema(schema)
+
+    def normalize_name(self, name: str) -> str:
+        return component_name(super().normalize_name(name))
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False

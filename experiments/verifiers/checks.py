@@ -7,7 +7,7 @@ import ast
 import re
 from typing import NamedTuple
 
-from experiments.verifiers.final_answers import Kind, final_answer, json_object
+from experiments.verifiers.final_answers import AnswerKind, final_answer, json_object
 
 _REFUSALS = re.compile(
     r"\b(?:I(?:'m| am) (?:sorry|unable|not able)|I (?:cannot|can't|can not|won't)|as an AI\b|"
@@ -87,5 +87,5 @@ def _code_parses(answer: str) -> float | None:
     return 1.0
 
 
-def _on_format(prompt: str, kind: Kind) -> float | None:
-    return float(kind == Kind.CHOICE) if has_options(prompt) else None
+def _on_format(prompt: str, kind: AnswerKind) -> float | None:
+    return float(kind == AnswerKind.CHOICE) if has_options(prompt) else None

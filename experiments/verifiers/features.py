@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from experiments.verifiers.arithmetic import equations, last_number
 from experiments.verifiers.checks import Checks, check, has_options
 from experiments.verifiers.final_answers import (
+    AnswerKind,
     FinalAnswer,
-    Kind,
     final_answer,
     numbers_in,
     plain_words,
@@ -40,7 +40,7 @@ _STEP = re.compile(r"^\s*(?:\d+[.)]|[-*]|step\b)", re.IGNORECASE | re.MULTILINE)
 _FIRST, _LAST = 6_000, 2_000
 
 
-class Sample(NamedTuple):
+class AnswerSample(NamedTuple):
     """One answer to verify. `logprob` is the log-probability of its tokens (mean or sum, the same
     for all), `similarity` the cosine of the embeddings of both final answers, `router` a prompt
     router's score in [0, 1]; None where not known."""
@@ -53,7 +53,7 @@ class Sample(NamedTuple):
     router: float | None = None
 
 
-def features(sample: Sample) -> Floats:
+def features(sample: AnswerSample) -> Floats:
     """One finite number for each of `NAMES`. Any texts work, also empty or very long ones: the
     first 6,000 and the last 2,000 characters of each count."""
     prompt, answer = visible(sample.prompt), visible(sample.answer)
@@ -75,7 +75,7 @@ def visible(text: str) -> str:
     return text if len(text) <= _FIRST + _LAST else f"{text[:_FIRST]}\n{text[-_LAST:]}"
 
 
-def matrix(samples: Iterable[Sample]) -> Floats:
+def matrix(samples: Iterable[AnswerSample]) -> Floats:
     """One row a sample."""
     return np.stack([features(sample) for sample in samples])
 
@@ -125,15 +125,15 @@ def _of_answer(prompt: str, answer: str, reasoning: str) -> tuple[float, ...]:
 
 
 def _of_final(prompt: str, reasoning: str, final: FinalAnswer) -> tuple[float, ...]:
-    number = final.value if final.kind == Kind.NUMBER else None
+    number = final.value if final.kind == AnswerKind.NUMBER else None
     size = abs(number) if number is not None else 0.0
     text = plain_words(final.text)
     last = last_number(reasoning)
     return (
-        float(final.kind == Kind.NUMBER),
-        float(final.kind == Kind.LITERAL),
-        float(final.kind == Kind.CHOICE),
-        float(final.kind == Kind.WORDS),
+        float(final.kind == AnswerKind.NUMBER),
+        float(final.kind == AnswerKind.LITERAL),
+        float(final.kind == AnswerKind.CHOICE),
+        float(final.kind == AnswerKind.WORDS),
         float(isinstance(final.value, list | tuple | dict)),
         float(number is not None and number == int(number)),
         float(number is not None and number < 0),
@@ -159,14 +159,14 @@ def _of_arithmetic(reasoning: str, final: FinalAnswer) -> tuple[float, ...]:
     found = equations(reasoning)
     wrong = sum(not equation.holds for equation in found)
     results = [equation.right for equation in found]
-    ends_in_final = bool(results) and final.kind == Kind.NUMBER and final.value == results[-1]
+    ends_in_final = bool(results) and final.kind == AnswerKind.NUMBER and final.value == results[-1]
     fractional = sum(result != int(result) for result in results)
     return (
         log1p(len(found)),
         float(wrong > 0),
         wrong / max(1, len(found)),
         float(ends_in_final),
-        float(final.kind == Kind.NUMBER and final.value in results),
+        float(final.kind == AnswerKind.NUMBER and final.value in results),
         fractional / max(1, len(found)),
     )
 
@@ -186,7 +186,7 @@ def _of_router(score: float | None) -> float:
     return log(held / (1 - held))
 
 
-def _of_agreement(sample: Sample, final: FinalAnswer, reasoning: str) -> tuple[float, ...]:
+def _of_agreement(sample: AnswerSample, final: FinalAnswer, reasoning: str) -> tuple[float, ...]:
     if sample.second is None:
         return (0.0,) * 10
     seen = visible(sample.second)
@@ -198,8 +198,8 @@ def _of_agreement(sample: Sample, final: FinalAnswer, reasoning: str) -> tuple[f
     return (
         1.0,
         1.0 if same else -1.0,
-        float(same and final.kind == Kind.NUMBER),
-        float(same and final.kind == Kind.LITERAL),
+        float(same and final.kind == AnswerKind.NUMBER),
+        float(same and final.kind == AnswerKind.LITERAL),
         1.0 if other.kind == final.kind else -1.0,
         _nearness(final, other),
         overlap,
@@ -211,7 +211,7 @@ def _of_agreement(sample: Sample, final: FinalAnswer, reasoning: str) -> tuple[f
 
 def _nearness(one: FinalAnswer, other: FinalAnswer) -> float:
     """1 for the same number, towards 0 the further apart; for texts the shared words."""
-    if one.kind == other.kind == Kind.NUMBER:
+    if one.kind == other.kind == AnswerKind.NUMBER:
         return 1 / (1 + abs(log((1 + abs(one.value)) / (1 + abs(other.value)))) * 5)
     ours, theirs = set(_WORD.findall(one.text.lower())), set(_WORD.findall(other.text.lower()))
     return len(ours & theirs) / max(1, len(ours | theirs))

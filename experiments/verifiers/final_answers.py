@@ -35,7 +35,7 @@ _MOST_LITERAL = 5_000
 _LONGEST_NUMBER = 60
 
 
-class Kind(StrEnum):
+class AnswerKind(StrEnum):
     NONE = "none"
     NUMBER = "number"
     CHOICE = "choice"
@@ -48,13 +48,13 @@ class FinalAnswer(NamedTuple):
     Python value for a literal, and lower-case words otherwise. `stated`: the text marks it as its
     answer; else it is the last number or line."""
 
-    kind: Kind
+    kind: AnswerKind
     text: str = ""
     value: Any = None
     stated: bool = False
 
 
-NOTHING = FinalAnswer(Kind.NONE)
+NOTHING = FinalAnswer(AnswerKind.NONE)
 
 
 def final_answer(text: str) -> FinalAnswer:
@@ -68,9 +68,9 @@ def final_answer(text: str) -> FinalAnswer:
         return NOTHING
     choice = _CHOICE.match(lines[-1])
     if choice:
-        return FinalAnswer(Kind.CHOICE, choice[1], choice[1].upper())
+        return FinalAnswer(AnswerKind.CHOICE, choice[1], choice[1].upper())
     if numbers:
-        return FinalAnswer(Kind.NUMBER, str(numbers[-1]), numbers[-1])
+        return FinalAnswer(AnswerKind.NUMBER, str(numbers[-1]), numbers[-1])
     return _read(lines[-1], stated=False)
 
 
@@ -132,11 +132,11 @@ def as_literal(text: str) -> tuple[bool, Any]:
 
 def same_answer(one: FinalAnswer, other: FinalAnswer) -> bool:
     """Whether two final answers say the same."""
-    if Kind.NONE in (one.kind, other.kind):
+    if AnswerKind.NONE in (one.kind, other.kind):
         return False
-    if one.kind == other.kind == Kind.NUMBER:
+    if one.kind == other.kind == AnswerKind.NUMBER:
         return math.isclose(one.value, other.value, rel_tol=1e-6, abs_tol=1e-9)
-    if one.kind == other.kind != Kind.WORDS:
+    if one.kind == other.kind != AnswerKind.WORDS:
         try:
             return bool(one.value == other.value)
         except RecursionError:
@@ -191,17 +191,17 @@ def _read(text: str, *, stated: bool) -> FinalAnswer:
     bare = text.strip()
     number = as_number(bare)
     if number is not None and not bare.startswith(("'", '"')):
-        return FinalAnswer(Kind.NUMBER, bare, number, stated)
+        return FinalAnswer(AnswerKind.NUMBER, bare, number, stated)
     is_literal, value = as_literal(bare)
     if is_literal and not isinstance(value, int | float):
-        return FinalAnswer(Kind.LITERAL, bare, value, stated)
+        return FinalAnswer(AnswerKind.LITERAL, bare, value, stated)
     if bare in ("True", "False"):
-        return FinalAnswer(Kind.LITERAL, bare, bare == "True", stated)
+        return FinalAnswer(AnswerKind.LITERAL, bare, bare == "True", stated)
     choice = _CHOICE.match(bare)
     if choice:
-        return FinalAnswer(Kind.CHOICE, bare, choice[1].upper(), stated)
+        return FinalAnswer(AnswerKind.CHOICE, bare, choice[1].upper(), stated)
     numbers = numbers_in(bare)
     if stated and len(numbers) == 1 and len(bare) < 60:
-        return FinalAnswer(Kind.NUMBER, bare, numbers[0], stated)
+        return FinalAnswer(AnswerKind.NUMBER, bare, numbers[0], stated)
     words = plain_words(bare)
-    return FinalAnswer(Kind.WORDS, bare, words, stated) if words or stated else NOTHING
+    return FinalAnswer(AnswerKind.WORDS, bare, words, stated) if words or stated else NOTHING

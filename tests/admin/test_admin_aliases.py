@@ -9,7 +9,7 @@ from django.urls import reverse
 from experiments.configuration.apply import ConfigurationError, apply
 from experiments.configuration.document import current_document
 from experiments.configuration.policy_store import store
-from experiments.core.aliases import ModelAlias as Alias
+from experiments.core.aliases import PolicyAlias as Alias
 from experiments.core.aliases import alias_of, by_precedence
 from experiments.models import APIKey, ModelAlias, PolicyRevision, Scope
 from tests.admin.conftest import Submit, errors_of

@@ -9,9 +9,9 @@ from django.urls import reverse
 
 from experiments.configuration.policy_store import store
 from experiments.core.parameters import Action
-from experiments.core.parameters import ParameterRule as Rule
+from experiments.core.parameters import PolicyRule as Rule
 from experiments.limits import learned_parameters
-from experiments.limits.learned_parameters import Refusal, learned, remember
+from experiments.limits.learned_parameters import ParameterRefusal, learned, remember
 from experiments.models import LearnedParameter, ParameterRule, PolicyRevision
 from tests.admin.conftest import Submit, errors_of
 
@@ -25,8 +25,10 @@ def page(name: str) -> str:
     return reverse("admin:experiments_parameterrule_change", args=[row.pk])
 
 
-def refused(parameter: str, model: str = MODEL, **values: Any) -> Refusal:
-    return Refusal(model, Rule("learned", parameter, Action.DROP, **values), "Not supported.")
+def refused(parameter: str, model: str = MODEL, **values: Any) -> ParameterRefusal:
+    return ParameterRefusal(
+        model, Rule("learned", parameter, Action.DROP, **values), "Not supported."
+    )
 
 
 @pytest.fixture

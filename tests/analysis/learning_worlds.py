@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from experiments.analysis.learning.gain_model import GainModel
 from experiments.analysis.learning.prompt_kernel import PromptKernel, PromptVectors
-from experiments.analysis.learning.replay import Traffic
+from experiments.analysis.learning.replay import RecordedTraffic
 
 TASKS = 6
 
@@ -16,7 +16,7 @@ def unit_rows(rows: NDArray[np.float64]) -> NDArray[np.float32]:
 
 def made_up_traffic(
     rng: np.random.Generator, count: int = 400, gain: float = 0.8, shipped_knows: float = 0.0
-) -> Traffic:
+) -> RecordedTraffic:
     """In half of the tasks the strong model wins with probability `gain`, else it never does."""
     tasks = rng.integers(TASKS, size=count)
     centers = rng.normal(size=(TASKS, 12))
@@ -33,6 +33,6 @@ def made_up_traffic(
     )
     model = GainModel(PromptKernel(vectors), standard.astype(np.float32), np.arange(count))
     shipped = 1 / (1 + np.exp(-standard))
-    return Traffic(
+    return RecordedTraffic(
         model, shipped, strong, weak, np.zeros(count, dtype=np.intp), np.linspace(0.1, 0.9, 50)
     )

@@ -17,8 +17,8 @@ from experiments.analysis.experiment.covariates import compared, covariate_coeff
 from experiments.analysis.experiment.effects import (
     CovariateMeanSummary,
     CovariateRatioSummary,
+    EffectProblem,
     MeanSummary,
-    Problem,
     RatioSummary,
     adjusted_difference_in_means,
     adjusted_difference_in_ratios,
@@ -276,7 +276,7 @@ def test_too_few_units(n_control: int, n_treatment: int) -> None:
     effect = difference_in_means(
         MeanSummary(n_control, 1.0, 0.5), MeanSummary(n_treatment, 2.0, 0.5)
     )
-    assert effect.problem is Problem.TOO_FEW_UNITS
+    assert effect.problem is EffectProblem.TOO_FEW_UNITS
     assert astuple(effect) == (*[None] * 8, n_control, n_treatment)
 
 
@@ -288,13 +288,13 @@ def test_two_units_an_arm_are_enough_for_welch() -> None:
 
 def test_denominator_of_zero() -> None:
     effect = difference_in_ratios(RatioSummary(50, 0.0, 0.0, 0.0, 0.0, 0.0), TREATMENT)
-    assert effect.problem is Problem.NO_DENOMINATOR
+    assert effect.problem is EffectProblem.NO_DENOMINATOR
     assert effect.estimate is None
 
 
 def test_no_variation_gives_the_estimate_and_no_certainty() -> None:
     effect = difference_in_means(MeanSummary(500, 1.0, 0.0), MeanSummary(500, 0.0, 0.0))
-    assert effect.problem is Problem.NO_VARIATION
+    assert effect.problem is EffectProblem.NO_VARIATION
     assert (effect.estimate, effect.standard_error, effect.relative) == (-1.0, 0.0, -1.0)
     assert effect.p_value is None
     assert effect.confidence_interval is None
@@ -305,7 +305,7 @@ def test_no_variation_gives_the_estimate_and_no_certainty() -> None:
 def test_variance_that_is_only_rounding_error_is_no_variation() -> None:
     variance = float(np.var(np.full(1000, 0.1), ddof=1))
     effect = difference_in_means(MeanSummary(1000, 0.1, variance), MeanSummary(1000, 0.1, 0.0))
-    assert effect.problem is Problem.NO_VARIATION
+    assert effect.problem is EffectProblem.NO_VARIATION
 
 
 def test_variation_in_one_arm_only_is_enough() -> None:

@@ -8,11 +8,11 @@ import pytest
 from experiments.analysis.learning import gain_model, prompt_kernel
 from experiments.analysis.learning.gain_model import MOST_LABELS, GainModel, Labels, newest
 from experiments.analysis.learning.prompt_kernel import PromptKernel
-from experiments.analysis.learning.replay import Traffic
+from experiments.analysis.learning.replay import RecordedTraffic
 from tests.analysis.learning_worlds import made_up_traffic
 
 
-def labels_of(traffic: Traffic, strong: np.ndarray, weak: np.ndarray) -> Labels:
+def labels_of(traffic: RecordedTraffic, strong: np.ndarray, weak: np.ndarray) -> Labels:
     rows = np.concatenate((np.flatnonzero(strong), np.flatnonzero(weak)))
     is_strong = np.arange(len(rows)) < strong.sum()
     quality = np.where(is_strong, traffic.strong[rows], traffic.weak[rows])

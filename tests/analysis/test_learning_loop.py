@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 
 from experiments.analysis.learning.claims import Claim
-from experiments.analysis.learning.replay import Chances, Played, Rules, Traffic, play
+from experiments.analysis.learning.replay import Chances, Played, RecordedTraffic, Rules, play
 from tests.analysis.learning_worlds import made_up_traffic
 
 
-def played(traffic: Traffic, seed: int, rules: Rules | None = None) -> Played:
+def played(traffic: RecordedTraffic, seed: int, rules: Rules | None = None) -> Played:
     rng = np.random.default_rng(seed)
     count = len(traffic)
     chances = Chances(rng.random(count), rng.random(count))
     return play(traffic, np.arange(count), rules or Rules(), chances)
 
 
-def recovered(traffic: Traffic, strong: np.ndarray) -> float:
+def recovered(traffic: RecordedTraffic, strong: np.ndarray) -> float:
     """PGR of the second half."""
     half = slice(len(traffic) // 2, None)
     gain = (traffic.strong - traffic.weak)[half]

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.analysis.errors import CountError
-from experiments.analysis.experiment.effects import Interval
-from experiments.analysis.experiment.lee_bounds import Rated, lee_bounds, rated_shares_differ
+from experiments.analysis.experiment.effects import EffectInterval
+from experiments.analysis.experiment.lee_bounds import RatedShares, lee_bounds, rated_shares_differ
 from experiments.analysis.experiment.summaries import MeanSummary
 
-UNIT = Interval(0.0, 1.0)
+UNIT = EffectInterval(0.0, 1.0)
 
 
 def share(n: int, value: float) -> MeanSummary:
@@ -50,7 +50,7 @@ def test_other_range() -> None:
         MeanSummary(500, 4.2, 2.56),
         share(1000, 0.4),
         share(1000, 0.5),
-        Interval(1.0, 5.0),
+        EffectInterval(1.0, 5.0),
     )
     plain = lee_bounds(share(400, 0.7), share(500, 0.8), share(1000, 0.4), share(1000, 0.5), UNIT)
     assert stars is not None
@@ -65,7 +65,9 @@ def test_arm_without_ratings(rated: MeanSummary) -> None:
 
 def test_empty_range() -> None:
     with pytest.raises(CountError, match="lowest and highest"):
-        lee_bounds(share(9, 0.5), share(9, 0.5), share(9, 0.5), share(9, 0.5), Interval(1.0, 1.0))
+        lee_bounds(
+            share(9, 0.5), share(9, 0.5), share(9, 0.5), share(9, 0.5), EffectInterval(1.0, 1.0)
+        )
 
 
 @given(
@@ -119,4 +121,4 @@ def test_yes_or_no_rows_trim_to_exactly_the_bounds(successes: int, trimmed: int)
 def test_rated_shares_differ(
     control: MeanSummary, treatment: MeanSummary, expected: bool | None
 ) -> None:
-    assert rated_shares_differ(Rated(control, treatment)) is expected
+    assert rated_shares_differ(RatedShares(control, treatment)) is expected

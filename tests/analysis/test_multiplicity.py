@@ -7,7 +7,7 @@ import tea_tasting
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.analysis.experiment.multiplicity import Question, answer_together, holm
+from experiments.analysis.experiment.multiplicity import Hypothesis, answer_together, holm
 from experiments.analysis.experiment.summaries import MeanSummary
 
 
@@ -44,8 +44,8 @@ def test_holm_is_tea_tastings(p_values: list[float]) -> None:
 
 
 def test_breakdown_is_corrected_and_marked_as_exploration() -> None:
-    def question(name: str, gain: float) -> Question:
-        return Question(name, MeanSummary(900, 0.5, 0.25), MeanSummary(900, 0.5 + gain, 0.25))
+    def question(name: str, gain: float) -> Hypothesis:
+        return Hypothesis(name, MeanSummary(900, 0.5, 0.25), MeanSummary(900, 0.5 + gain, 0.25))
 
     answers = answer_together([question("medical", 0.12), question("legal", 0.0)], exploratory=True)
     medical, legal = answers

@@ -18,7 +18,7 @@ from experiments.analysis.off_policy.estimates import (
     Bounds,
     Evidence,
     Log,
-    Metric,
+    MetricEvidence,
     WhatIf,
     _merged,
     estimate,
@@ -60,7 +60,7 @@ def ask(log: Log, to_strong: object = None) -> WhatIf:
     return estimate(evidence(log), wanted)
 
 
-def by_hand(known: Evidence, metric: Metric, to_strong: "np.ndarray") -> dict[str, float]:
+def by_hand(known: Evidence, metric: MetricEvidence, to_strong: "np.ndarray") -> dict[str, float]:
     """The formulas, request by request."""
     ips = below = robust = 0.0
     for i in range(len(known.log)):

@@ -17,7 +17,7 @@ from experiments.analysis.experiment.power import (
     Goal,
     NoSize,
     Remaining,
-    Size,
+    SampleSize,
     guardrail_goal,
     plan_size,
     remaining,
@@ -34,9 +34,9 @@ GOAL = guardrail_goal(QUALITY, RECENT)
 SAVING = saving_goal("cost", MeanSummary(5000, 0.001, 1e-6), expected_saving=0.0003)
 
 
-def size(goals: list[Goal], design: Design, tuning: float | None = None) -> Size:
+def size(goals: list[Goal], design: Design, tuning: float | None = None) -> SampleSize:
     result = plan_size(goals, design, tuning_sample_size=tuning)
-    assert isinstance(result, Size)
+    assert isinstance(result, SampleSize)
     return result
 
 
@@ -204,5 +204,5 @@ def test_a_constant_cost_is_planned_for() -> None:
     size = plan_size(
         [saving_goal("cost", MeanSummary(5000, 0.002, 0.0), expected_saving=0.0001)], Design()
     )
-    assert isinstance(size, Size)
+    assert isinstance(size, SampleSize)
     assert size.units == 200

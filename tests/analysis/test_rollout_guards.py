@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from experiments.analysis.errors import MarginError
-from experiments.analysis.experiment.effects import Interval
-from experiments.analysis.experiment.plan import Better
+from experiments.analysis.experiment.effects import EffectInterval
+from experiments.analysis.experiment.plan import Direction
 from experiments.analysis.rollout.guards import (
     Guard,
     GuardData,
@@ -17,9 +17,13 @@ from experiments.analysis.rollout.guards import (
 from experiments.analysis.rollout.stratified import Observations
 from experiments.rollouts.text import cannot_advance, harm, held, lacking, worst_case
 
-QUALITY = Guard("quality", "Quality", 0.03, Better.HIGHER, Interval(0, 1))
-ERRORS = Guard("error_rate", "Error rate", 0.02, Better.LOWER, Interval(0, 1), is_share=True)
-COST = Guard("cost", "Cost per request", 0.001, Better.LOWER, Interval(0, 0.02), unit="USD")
+QUALITY = Guard("quality", "Quality", 0.03, Direction.HIGHER, EffectInterval(0, 1))
+ERRORS = Guard(
+    "error_rate", "Error rate", 0.02, Direction.LOWER, EffectInterval(0, 1), is_share=True
+)
+COST = Guard(
+    "cost", "Cost per request", 0.001, Direction.LOWER, EffectInterval(0, 0.02), unit="USD"
+)
 
 
 def data(
@@ -142,4 +146,4 @@ def test_the_sentences() -> None:
 
 def test_a_margin_is_above_0() -> None:
     with pytest.raises(MarginError):
-        Guard("quality", "Quality", 0.0, Better.HIGHER, Interval(0, 1))
+        Guard("quality", "Quality", 0.0, Direction.HIGHER, EffectInterval(0, 1))

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from experiments.analysis.experiment.effects import Interval
+from experiments.analysis.experiment.effects import EffectInterval
 from experiments.analysis.rollout.stratified import Observations, compare
 
-SHARE = Interval(0.0, 1.0)
+SHARE = EffectInterval(0.0, 1.0)
 
 
 def rows(

@@ -6,18 +6,25 @@ from dataclasses import replace
 import pytest
 
 from experiments.analysis.errors import LevelError, MarginError, PlanError
-from experiments.analysis.experiment.effects import Interval
+from experiments.analysis.experiment.effects import EffectInterval
 from experiments.analysis.experiment.health import (
+    CheckStatus,
     Health,
     HealthCheck,
     HealthCode,
-    Status,
     check_traffic,
 )
-from experiments.analysis.experiment.plan import ArmData, Better, Guardrail, Measured, Plan, Primary
+from experiments.analysis.experiment.plan import (
+    ArmData,
+    Direction,
+    Guardrail,
+    MeasuredGuardrail,
+    Plan,
+    Primary,
+)
 from experiments.analysis.experiment.summaries import MeanSummary, RatioSummary
 from experiments.analysis.experiment.test_results import GuardrailStatus
-from experiments.analysis.experiment.verdict import Outcome, ReasonCode, Verdict, judge
+from experiments.analysis.experiment.verdict import ReasonCode, Verdict, VerdictCode, judge
 from experiments.experimentation.text import (
     expectation,
     reason_message,
@@ -26,8 +33,8 @@ from experiments.experimentation.text import (
 )
 
 QUALITY = Guardrail("quality", 0.02, boolean=True)
-ERRORS = Guardrail("error rate", 0.01, Better.LOWER, boolean=True)
-LATENCY = Guardrail("latency", 200.0, Better.LOWER, unit="ms")
+ERRORS = Guardrail("error rate", 0.01, Direction.LOWER, boolean=True)
+LATENCY = Guardrail("latency", 200.0, Direction.LOWER, unit="ms")
 PLAN = Plan(
     Primary(target_effect=0.0001),
     (QUALITY,),
@@ -48,10 +55,15 @@ def share(n: int, value: float) -> RatioSummary:
 
 
 def arm(
-    n: int, cost_mean: float, *guardrails: float | Measured | RatioSummary, name: str = "local"
+    n: int,
+    cost_mean: float,
+    *guardrails: float | MeasuredGuardrail | RatioSummary,
+    name: str = "local",
 ) -> ArmData:
     measured = tuple(
-        g if isinstance(g, Measured) else Measured(share(n, g) if isinstance(g, float) else g)
+        g
+        if isinstance(g, MeasuredGuardrail)
+        else MeasuredGuardrail(share(n, g) if isinstance(g, float) else g)
         for g in guardrails
     )
     return ArmData(name, n, cost(n, cost_mean), measured)
@@ -69,7 +81,7 @@ def codes(result: Verdict) -> list[ReasonCode]:
 
 def test_ship_when_cheaper_and_inside_the_margin() -> None:
     result = verdict(8000, 0.00069, 0.8)
-    assert (result.outcome, result.arm) == (Outcome.SHIP, "local")
+    assert (result.outcome, result.arm) == (VerdictCode.SHIP, "local")
     assert codes(result) == [ReasonCode.PRIMARY_BETTER, ReasonCode.GUARDRAIL_INSIDE]
     assert verdict_sentence(result) == (
         'Ship "local". It costs 31 % less (between 27 and 35) and quality is at most 0.9 points '
@@ -88,7 +100,7 @@ def test_ship_bounds_are_the_one_sided_ones_at_the_phase_s_level() -> None:
 
 def test_keep_running_while_a_guardrail_is_open() -> None:
     result = verdict(8000, 0.0007, 0.785)
-    assert result.outcome is Outcome.KEEP_RUNNING
+    assert result.outcome is VerdictCode.KEEP_RUNNING
     assert verdict_sentence(result) == (
         "Keep running: quality could still be 2.4 points lower; 2.0 were allowed."
     )
@@ -96,7 +108,7 @@ def test_keep_running_while_a_guardrail_is_open() -> None:
 
 def test_keep_running_while_the_saving_is_open() -> None:
     result = verdict(8000, 0.00098, 0.8, plan=replace(PLAN, primary=Primary(0.00002)))
-    assert result.outcome is Outcome.KEEP_RUNNING
+    assert result.outcome is VerdictCode.KEEP_RUNNING
     assert (
         verdict_sentence(result) == 'Keep running: it is not yet certain that "local" costs less.'
     )
@@ -104,7 +116,7 @@ def test_keep_running_while_the_saving_is_open() -> None:
 
 def test_mixed_when_the_planned_size_leaves_a_guardrail_open() -> None:
     result = verdict(10_000, 0.0007, 0.785)
-    assert result.outcome is Outcome.MIXED
+    assert result.outcome is VerdictCode.MIXED
     assert ReasonCode.PLANNED_SIZE_REACHED in codes(result)
     assert verdict_sentence(result) == (
         'Mixed after the planned size for "local". It costs 30 % less (between 26 and 34), but '
@@ -114,12 +126,12 @@ def test_mixed_when_the_planned_size_leaves_a_guardrail_open() -> None:
 
 
 def test_not_mixed_without_a_saving() -> None:
-    assert verdict(10_000, 0.00102, 0.785).outcome is Outcome.KEEP_RUNNING
+    assert verdict(10_000, 0.00102, 0.785).outcome is VerdictCode.KEEP_RUNNING
 
 
 def test_roll_back_when_a_guardrail_is_broken() -> None:
     result = verdict(8000, 0.0007, 0.75)
-    assert (result.outcome, result.arm) == (Outcome.ROLL_BACK, "local")
+    assert (result.outcome, result.arm) == (VerdictCode.ROLL_BACK, "local")
     assert ReasonCode.GUARDRAIL_BROKEN in codes(result)
     assert verdict_sentence(result) == (
         'Roll back "local": quality is at least 4.0 points lower; 2.0 were allowed.'
@@ -128,7 +140,7 @@ def test_roll_back_when_a_guardrail_is_broken() -> None:
 
 def test_roll_back_when_dearer() -> None:
     result = verdict(8000, 0.0011, 0.8)
-    assert result.outcome is Outcome.ROLL_BACK
+    assert result.outcome is VerdictCode.ROLL_BACK
     assert verdict_sentence(result) == (
         'Roll back "local". It costs 10 % more (between 3 and 17), and that is certain.'
     )
@@ -136,24 +148,24 @@ def test_roll_back_when_dearer() -> None:
 
 def test_roll_back_does_not_wait_for_days_or_the_minimum_of_units() -> None:
     result = verdict(90, 0.0007, 0.3, days=0.1)
-    assert result.outcome is Outcome.ROLL_BACK
+    assert result.outcome is VerdictCode.ROLL_BACK
     assert ReasonCode.TOO_FEW_DAYS in codes(result)
 
 
 def test_no_difference_when_the_cost_is_the_same() -> None:
     result = verdict(8000, 0.00101, 0.8)
-    assert result.outcome is Outcome.NO_DIFFERENCE
+    assert result.outcome is VerdictCode.NO_DIFFERENCE
     assert verdict_sentence(result).endswith("Routing this way does not pay here.")
 
 
 def test_no_difference_needs_the_guardrail_inside() -> None:
-    assert verdict(8000, 0.00101, 0.785).outcome is Outcome.KEEP_RUNNING
+    assert verdict(8000, 0.00101, 0.785).outcome is VerdictCode.KEEP_RUNNING
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 49])
 def test_fewer_than_fifty_units_show_nothing(n: int) -> None:
     result = verdict(n, 0.0001, 0.1)
-    assert result.outcome is Outcome.NOT_ENOUGH_DATA
+    assert result.outcome is VerdictCode.NOT_ENOUGH_DATA
     assert f"{n} of 100 units in the smaller arm" in verdict_sentence(result)
     assert "no result yet" not in verdict_sentence(result)
     told = [reason for reason in result.reasons if reason.metric == "cost"]
@@ -162,19 +174,19 @@ def test_fewer_than_fifty_units_show_nothing(n: int) -> None:
 
 def test_fewer_than_a_hundred_units_ship_nothing_whatever_the_plan() -> None:
     plan = replace(PLAN, minimum_units=10, guardrails=(Guardrail("quality", 0.5, boolean=True),))
-    assert verdict(99, 0.0001, 0.8, plan=plan).outcome is Outcome.NOT_ENOUGH_DATA
-    assert verdict(100, 0.0001, 0.8, plan=plan).outcome is Outcome.SHIP
+    assert verdict(99, 0.0001, 0.8, plan=plan).outcome is VerdictCode.NOT_ENOUGH_DATA
+    assert verdict(100, 0.0001, 0.8, plan=plan).outcome is VerdictCode.SHIP
 
 
 def test_the_plan_s_own_minimum_of_units() -> None:
     assert verdict(8000, 0.00069, 0.8, plan=replace(PLAN, minimum_units=8001)).outcome is (
-        Outcome.NOT_ENOUGH_DATA
+        VerdictCode.NOT_ENOUGH_DATA
     )
 
 
 def test_minimum_of_days() -> None:
     result = verdict(8000, 0.00069, 0.8, days=6.9)
-    assert result.outcome is Outcome.NOT_ENOUGH_DATA
+    assert result.outcome is VerdictCode.NOT_ENOUGH_DATA
     assert verdict_sentence(result) == 'Not enough data for "local" yet: 6.9 of 7 days.'
 
 
@@ -187,14 +199,14 @@ def test_days_are_rounded_down() -> None:
 def test_few_ratings_are_few_observations_however_many_units() -> None:
     sparse = RatioSummary(8000, 0.0075, 0.0075, 0.01, 0.01, 0.0075)
     result = judge(PLAN, arm(8000, 0.001, sparse), [arm(8000, 0.0007, sparse)], days=9)
-    assert result.outcome is Outcome.NOT_ENOUGH_DATA
+    assert result.outcome is VerdictCode.NOT_ENOUGH_DATA
     assert result.arms[0].guardrails[0].observations == 80
 
 
 def test_no_failure_yet_is_not_certainty() -> None:
     plan = replace(PLAN, guardrails=(ERRORS,))
     result = judge(plan, arm(900, 0.001, 0.0), [arm(900, 0.0005, 0.0)], days=9)
-    assert result.outcome is Outcome.NOT_ENOUGH_DATA
+    assert result.outcome is VerdictCode.NOT_ENOUGH_DATA
     assert verdict_sentence(result) == (
         'Not enough data for "local" yet: 0 of 10 error rate events or non-events per arm.'
     )
@@ -208,20 +220,20 @@ def test_nine_failures_in_an_arm_are_too_few() -> None:
             "local",
             20_000,
             cost(20_000, 0.0005 if count else 0.001),
-            (Measured(MeanSummary.from_successes(20_000, count)),),
+            (MeasuredGuardrail(MeanSummary.from_successes(20_000, count)),),
         )
 
     control = replace(failures(10), name="control", primary=cost(20_000, 0.001))
-    assert judge(plan, control, [failures(9)], days=9).outcome is Outcome.MIXED
-    assert judge(plan, control, [failures(10)], days=9).outcome is Outcome.SHIP
+    assert judge(plan, control, [failures(9)], days=9).outcome is VerdictCode.MIXED
+    assert judge(plan, control, [failures(10)], days=9).outcome is VerdictCode.SHIP
     small = replace(plan, planned_units=None)
-    assert judge(small, control, [failures(9)], days=9).outcome is Outcome.NOT_ENOUGH_DATA
+    assert judge(small, control, [failures(9)], days=9).outcome is VerdictCode.NOT_ENOUGH_DATA
 
 
 def test_an_arm_that_always_fails_is_rolled_back_though_nothing_varies() -> None:
     plan = replace(PLAN, guardrails=(ERRORS,))
     result = judge(plan, arm(200, 0.001, 0.0), [arm(200, 0.0005, 1.0)], days=1)
-    assert result.outcome is Outcome.ROLL_BACK
+    assert result.outcome is VerdictCode.ROLL_BACK
     assert "error rate is at least" in verdict_sentence(result)
     assert "points higher; 1.0 were allowed" in verdict_sentence(result)
 
@@ -234,12 +246,12 @@ def constant(n: int, cost_mean: float, quality: float = 0.8, name: str = "local"
 
 def test_constant_costs_that_are_equal_make_no_difference() -> None:
     result = judge(PLAN, constant(8000, 0.001, name="control"), [constant(8000, 0.001)], days=9)
-    assert result.outcome is Outcome.NO_DIFFERENCE
+    assert result.outcome is VerdictCode.NO_DIFFERENCE
 
 
 def test_constant_costs_that_differ_ship_the_cheaper() -> None:
     result = judge(PLAN, constant(8000, 0.001, name="control"), [constant(8000, 0.0005)], days=9)
-    assert (result.outcome, result.arm) == (Outcome.SHIP, "local")
+    assert (result.outcome, result.arm) == (VerdictCode.SHIP, "local")
     assert verdict_sentence(result).startswith(
         'Ship "local". It costs 50 % less (between 50 and 50)'
     )
@@ -247,17 +259,17 @@ def test_constant_costs_that_differ_ship_the_cheaper() -> None:
 
 def test_a_constant_cost_that_rises_is_rolled_back() -> None:
     result = judge(PLAN, constant(200, 0.001, name="control"), [constant(200, 0.0015)], days=9)
-    assert result.outcome is Outcome.ROLL_BACK
+    assert result.outcome is VerdictCode.ROLL_BACK
 
 
 def test_costs_that_are_all_nothing_make_no_difference() -> None:
     result = judge(PLAN, constant(8000, 0.0, name="control"), [constant(8000, 0.0)], days=9)
-    assert result.outcome is Outcome.NO_DIFFERENCE
+    assert result.outcome is VerdictCode.NO_DIFFERENCE
 
 
 def test_one_constant_arm_is_compared_with_one_that_varies() -> None:
     result = judge(PLAN, constant(8000, 0.001, name="control"), [arm(8000, 0.0007, 0.8)], days=9)
-    assert result.outcome is Outcome.SHIP
+    assert result.outcome is VerdictCode.SHIP
 
 
 def test_a_constant_cost_is_as_uncertain_as_one_unit_that_differs() -> None:
@@ -272,35 +284,37 @@ def test_cost_without_requests_is_not_enough_data() -> None:
     result = judge(
         PLAN, arm(8000, 0.001, 0.8), [replace(arm(8000, 0.001, 0.8), primary=empty)], days=9
     )
-    assert result.outcome is Outcome.NOT_ENOUGH_DATA
+    assert result.outcome is VerdictCode.NOT_ENOUGH_DATA
 
 
 def test_metric_that_is_to_go_down() -> None:
     plan = replace(PLAN, guardrails=(replace(ERRORS, margin=0.02),))
     worse = judge(plan, arm(8000, 0.001, 0.05), [arm(8000, 0.0007, 0.10)], days=9)
     better = judge(plan, arm(8000, 0.001, 0.10), [arm(8000, 0.0007, 0.05)], days=9)
-    assert worse.outcome is Outcome.ROLL_BACK
-    assert better.outcome is Outcome.SHIP
+    assert worse.outcome is VerdictCode.ROLL_BACK
+    assert better.outcome is VerdictCode.SHIP
     assert verdict_sentence(better).endswith("and error rate is at least 4.4 points lower.")
 
 
 def test_primary_that_is_to_go_up() -> None:
-    plan = replace(PLAN, primary=Primary(0.0001, "saving", Better.HIGHER))
+    plan = replace(PLAN, primary=Primary(0.0001, "saving", Direction.HIGHER))
     result = judge(plan, arm(8000, 0.001, 0.8), [arm(8000, 0.0013, 0.8)], days=9)
-    assert result.outcome is Outcome.SHIP
+    assert result.outcome is VerdictCode.SHIP
     assert verdict_sentence(result).startswith('Ship "local". Its saving is 30 % higher (between 2')
     worse = judge(plan, arm(8000, 0.001, 0.8), [arm(8000, 0.0007, 0.8)], days=9)
-    assert worse.outcome is Outcome.ROLL_BACK
+    assert worse.outcome is VerdictCode.ROLL_BACK
 
 
 def test_metric_in_its_own_unit() -> None:
     plan = replace(PLAN, guardrails=(LATENCY,))
 
     def slow(n: int, mean: float, cost_mean: float) -> ArmData:
-        return ArmData("local", n, cost(n, cost_mean), (Measured(MeanSummary(n, mean, 4e6)),))
+        return ArmData(
+            "local", n, cost(n, cost_mean), (MeasuredGuardrail(MeanSummary(n, mean, 4e6)),)
+        )
 
     result = judge(plan, slow(8000, 900.0, 0.001), [slow(8000, 920.0, 0.0007)], days=9)
-    assert result.outcome is Outcome.SHIP
+    assert result.outcome is VerdictCode.SHIP
     assert verdict_sentence(result).endswith(
         "and latency is at most 117 ms higher; 200 were allowed."
     )
@@ -311,11 +325,11 @@ def test_every_guardrail_must_hold_to_ship() -> None:
     control = arm(8000, 0.001, 0.8, 0.02)
     both = judge(plan, control, [arm(8000, 0.0007, 0.8, 0.02)], days=9)
     one = judge(plan, control, [arm(8000, 0.0007, 0.8, 0.029)], days=9)
-    assert both.outcome is Outcome.SHIP
+    assert both.outcome is VerdictCode.SHIP
     assert " and error rate is at most 0.3 points higher; 1.0 were allowed." in verdict_sentence(
         both
     )
-    assert one.outcome is Outcome.KEEP_RUNNING
+    assert one.outcome is VerdictCode.KEEP_RUNNING
     assert [r.status for r in one.arms[0].guardrails] == [
         GuardrailStatus.INSIDE,
         GuardrailStatus.UNDECIDED,
@@ -347,22 +361,22 @@ def several(*outcomes: tuple[float, float]) -> Verdict:
 
 def test_of_two_that_may_ship_the_cheaper_is_named() -> None:
     result = several((0.0008, 0.8), (0.0006, 0.8))
-    assert (result.outcome, result.arm) == (Outcome.SHIP, "arm 2")
-    assert [a.outcome for a in result.arms] == [Outcome.SHIP, Outcome.SHIP]
+    assert (result.outcome, result.arm) == (VerdictCode.SHIP, "arm 2")
+    assert [a.outcome for a in result.arms] == [VerdictCode.SHIP, VerdictCode.SHIP]
 
 
 @pytest.mark.parametrize(
     ("arms", "outcome", "named"),
     [
-        (((0.0007, 0.75), (0.0007, 0.8)), Outcome.SHIP, "arm 2"),
-        (((0.0007, 0.75), (0.0007, 0.785)), Outcome.ROLL_BACK, "arm 1"),
-        (((0.00101, 0.8), (0.00099, 0.785)), Outcome.KEEP_RUNNING, "arm 2"),
-        (((0.0007, 0.785), (0.00101, 0.8)), Outcome.MIXED, "arm 1"),
-        (((0.00101, 0.8), (0.00101, 0.8)), Outcome.NO_DIFFERENCE, "arm 1"),
+        (((0.0007, 0.75), (0.0007, 0.8)), VerdictCode.SHIP, "arm 2"),
+        (((0.0007, 0.75), (0.0007, 0.785)), VerdictCode.ROLL_BACK, "arm 1"),
+        (((0.00101, 0.8), (0.00099, 0.785)), VerdictCode.KEEP_RUNNING, "arm 2"),
+        (((0.0007, 0.785), (0.00101, 0.8)), VerdictCode.MIXED, "arm 1"),
+        (((0.00101, 0.8), (0.00101, 0.8)), VerdictCode.NO_DIFFERENCE, "arm 1"),
     ],
 )
 def test_of_several_treatments_one_speaks_for_the_experiment(
-    arms: Sequence[tuple[float, float]], outcome: Outcome, named: str
+    arms: Sequence[tuple[float, float]], outcome: VerdictCode, named: str
 ) -> None:
     result = several(*arms)
     assert (result.outcome, result.arm) == (outcome, named)
@@ -370,11 +384,11 @@ def test_of_several_treatments_one_speaks_for_the_experiment(
 
 def test_alarm_makes_it_unhealthy_and_keeps_the_numbers() -> None:
     broken = HealthCheck(
-        HealthCode.SAMPLE_RATIO, Status.ALARM, 1e9, 100.0, "law", (900, 1400), (1150, 1150)
+        HealthCode.SAMPLE_RATIO, CheckStatus.ALARM, 1e9, 100.0, "law", (900, 1400), (1150, 1150)
     )
     arms = arm(8000, 0.001, 0.8), arm(8000, 0.00069, 0.8)
     result = judge(PLAN, arms[0], arms[1:], days=9, health=Health((broken,)))
-    assert (result.outcome, result.arm) == (Outcome.UNHEALTHY, None)
+    assert (result.outcome, result.arm) == (VerdictCode.UNHEALTHY, None)
     assert verdict_sentence(result).startswith(
         "Do not trust these results yet. In law 900 to 1,400 units fell into the arms where 1,150 "
     )
@@ -388,8 +402,8 @@ def test_stopped_traffic_says_nothing_against_the_requests_before() -> None:
     control = arm(8000, 0.001, 0.8)
     waiting = judge(PLAN, control, [arm(8000, 0.0007, 0.785)], days=9, health=stopped)
     decided = judge(PLAN, control, [arm(8000, 0.00069, 0.8)], days=9, health=stopped)
-    assert waiting.outcome is Outcome.KEEP_RUNNING
-    assert decided.outcome is Outcome.SHIP
+    assert waiting.outcome is VerdictCode.KEEP_RUNNING
+    assert decided.outcome is VerdictCode.SHIP
 
 
 def test_what_ships_says_what_to_expect() -> None:
@@ -420,11 +434,11 @@ def test_a_prior_has_some_width() -> None:
         replace(PLAN, prior_sd=0.0)
 
 
-def rated(n: int, value: float, rate: float) -> Measured:
+def rated(n: int, value: float, rate: float) -> MeasuredGuardrail:
     """Ten decisions a unit, of which `rate` are rated."""
     ratings = 10 * rate
     spread = ratings * value * (1 - value)
-    return Measured(
+    return MeasuredGuardrail(
         RatioSummary(
             n,
             ratings * value,
@@ -441,8 +455,8 @@ def test_unequal_shares_of_ratings_need_the_worst_case_inside() -> None:
     control = arm(8000, 0.001, rated(8000, 0.8, 0.5))
     equal = judge(PLAN, control, [arm(8000, 0.0007, rated(8000, 0.8, 0.5))], days=9)
     fewer = judge(PLAN, control, [arm(8000, 0.0007, rated(8000, 0.8, 0.47))], days=9)
-    assert equal.outcome is Outcome.SHIP
-    assert fewer.outcome is Outcome.KEEP_RUNNING
+    assert equal.outcome is VerdictCode.SHIP
+    assert fewer.outcome is VerdictCode.KEEP_RUNNING
     assert ReasonCode.RATINGS_DIFFER in codes(fewer)
     worst = fewer.arms[0].guardrails[0].worst_case
     assert worst is not None
@@ -454,7 +468,7 @@ def test_worst_case_that_is_inside_ships() -> None:
     plan = replace(PLAN, guardrails=(replace(QUALITY, margin=0.12),))
     control = arm(8000, 0.001, rated(8000, 0.8, 0.5))
     result = judge(plan, control, [arm(8000, 0.0007, rated(8000, 0.8, 0.47))], days=9)
-    assert result.outcome is Outcome.SHIP
+    assert result.outcome is VerdictCode.SHIP
     assert result.arms[0].guardrails[0].ratings_differ
 
 
@@ -462,9 +476,11 @@ def test_unequal_ratings_of_a_metric_without_range_never_ship() -> None:
     plan = replace(PLAN, guardrails=(Guardrail("quality", 0.12),))
     control = arm(8000, 0.001, rated(8000, 0.8, 0.5))
     treatment = arm(8000, 0.0007, rated(8000, 0.8, 0.47))
-    assert judge(plan, control, [treatment], days=9).outcome is Outcome.KEEP_RUNNING
-    graded = replace(plan, guardrails=(Guardrail("quality", 0.12, value_range=Interval(0, 1)),))
-    assert judge(graded, control, [treatment], days=9).outcome is Outcome.SHIP
+    assert judge(plan, control, [treatment], days=9).outcome is VerdictCode.KEEP_RUNNING
+    graded = replace(
+        plan, guardrails=(Guardrail("quality", 0.12, value_range=EffectInterval(0, 1)),)
+    )
+    assert judge(graded, control, [treatment], days=9).outcome is VerdictCode.SHIP
 
 
 @pytest.mark.parametrize("margin", [0.0, -0.02, float("nan")])
@@ -516,8 +532,10 @@ def test_a_guardrail_that_is_the_same_in_every_unit_has_a_result() -> None:
 
     def with_latency(milliseconds: float, cost_mean: float, name: str = "local") -> ArmData:
         each = RatioSummary(8000, 5 * milliseconds, 0.0, 5.0, 0.0, 0.0)
-        return arm(8000, cost_mean, Measured(each), name=name)
+        return arm(8000, cost_mean, MeasuredGuardrail(each), name=name)
 
     control = with_latency(300.0, 0.001, "control")
-    assert judge(plan, control, [with_latency(310.0, 0.0007)], days=9).outcome is Outcome.SHIP
-    assert judge(plan, control, [with_latency(900.0, 0.0007)], days=9).outcome is Outcome.ROLL_BACK
+    assert judge(plan, control, [with_latency(310.0, 0.0007)], days=9).outcome is VerdictCode.SHIP
+    assert (
+        judge(plan, control, [with_latency(900.0, 0.0007)], days=9).outcome is VerdictCode.ROLL_BACK
+    )

@@ -12,7 +12,7 @@ from experiments.analytics.detection import (
     moved,
     share_at_or_above,
 )
-from experiments.decisions.rollup_queries import Span, Sums
+from experiments.decisions.rollup_queries import RollupSums, Span
 from tests.rollup_rows import CENT, bins
 
 SPAN = Span(datetime(2026, 11, 16, tzinfo=UTC), datetime(2026, 11, 23, tzinfo=UTC))
@@ -53,7 +53,9 @@ def test_share_of_no_scores_is_none() -> None:
 
 
 def test_a_moved_threshold_is_priced_at_what_a_request_costs_either_model() -> None:
-    tiers = {"weak": Sums(decisions=100, paired=100, strong_cost=100 * CENT, weak_cost=10 * CENT)}
+    tiers = {
+        "weak": RollupSums(decisions=100, paired=100, strong_cost=100 * CENT, weak_cost=10 * CENT)
+    }
     rows = moved(HALVES, tiers)
     assert len(rows) == 101
     # 40 of 100 at a cent, 60 at a tenth: 0.46 cents a request.
@@ -63,7 +65,7 @@ def test_a_moved_threshold_is_priced_at_what_a_request_costs_either_model() -> N
 
 
 def test_without_prices_there_is_a_share_and_no_cost() -> None:
-    assert moved(HALVES, {"weak": Sums(decisions=5)})[50] == (0.5, 0.4, None)
+    assert moved(HALVES, {"weak": RollupSums(decisions=5)})[50] == (0.5, 0.4, None)
 
 
 @pytest.mark.parametrize(

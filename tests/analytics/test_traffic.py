@@ -8,7 +8,7 @@ from django.db.models import Sum
 from django.db.models.functions import Coalesce
 from pytest_django import DjangoAssertNumQueries
 
-from experiments.analytics.traffic import Baseline, Comparison, QualityStatus, traffic
+from experiments.analytics.traffic import Baseline, CostComparison, QualityStatus, traffic
 from experiments.decisions.rollup_queries import Span
 from experiments.models import Decision
 from tests.decisions import recount
@@ -25,7 +25,7 @@ def test_it_works() -> None:
     assert found.sums.decisions == 100
     assert found.strong_share == 0.4
     # 40 at a cent and 60 at a tenth of one, where always strong is 100 at a cent.
-    assert found.compared == Comparison(100, 46 * CENT, 100 * CENT)
+    assert found.compared == CostComparison(100, 46 * CENT, 100 * CENT)
     assert found.compared.saving == 54 * CENT
     assert found.compared.share == 0.54
 
@@ -41,7 +41,7 @@ def test_always_weak_makes_the_strong_model_a_cost() -> None:
     hour(tier="strong", decisions=40)
     hour(tier="weak", decisions=60)
     found = traffic(SPAN, Baseline.ALWAYS_WEAK)
-    assert found.compared == Comparison(100, 46 * CENT, 10 * CENT)
+    assert found.compared == CostComparison(100, 46 * CENT, 10 * CENT)
     assert found.compared.saving == -36 * CENT
 
 
@@ -68,7 +68,7 @@ def test_a_price_that_is_missing_is_left_out_and_counted() -> None:
 def test_nothing_is_nothing() -> None:
     found = traffic(SPAN, Baseline.ALWAYS_STRONG)
     assert found.domains == ()
-    assert found.compared == Comparison(0, 0, 0)
+    assert found.compared == CostComparison(0, 0, 0)
     assert found.compared.share is None
 
 

@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from experiments.background import scheduler
-from experiments.background.scheduler import Daily, Every, Job, Report
+from experiments.background.scheduler import Daily, Every, Report, ScheduledJob
 from experiments.models import PeriodicJob
 
 pytestmark = pytest.mark.django_db
@@ -34,8 +34,8 @@ def job(
     schedule: Every | Daily = EACH_MINUTE,
     *,
     catches_up: bool = False,
-) -> Job:
-    return Job("count", schedule, "Counts.", run, catches_up)
+) -> ScheduledJob:
+    return ScheduledJob("count", schedule, "Counts.", run, catches_up)
 
 
 @pytest.fixture(autouse=True)
@@ -188,7 +188,7 @@ def test_a_long_job_does_not_delay_a_short_one() -> None:
     def short(due: datetime, report: Report) -> None:
         short_ran.set()
 
-    scheduler.register(job(long), Job("short", Every(60), "Short.", short))
+    scheduler.register(job(long), ScheduledJob("short", Every(60), "Short.", short))
     running = scheduler.Scheduler()
     running.start()
     try:

@@ -16,7 +16,7 @@ from benchmarks.off_policy import Setting, candidates, details, measure, summary
 from experiments.analysis.off_policy.estimates import STRONG, WEAK
 from experiments.core.bucketing import bucket_index
 from experiments.core.policy import Method, RoutingPolicy
-from experiments.routers.outcomes import Outcome, from_rows
+from experiments.routers.outcomes import PromptOutcome, from_rows
 
 EXPLORING = RoutingPolicy(Method.ROUTELLM, "local", 0.5, "strong/model", "weak/model", epsilon=0.25)
 
@@ -24,7 +24,7 @@ EXPLORING = RoutingPolicy(Method.ROUTELLM, "local", 0.5, "strong/model", "weak/m
 @pytest.fixture(scope="module")
 def questions() -> Questions:
     rows = [
-        Outcome(
+        PromptOutcome(
             f"What is {n} times {n}? " + "Explain. " * (n % 5), 1.0, float(n % 2), "", f"g{n % 3}"
         )
         for n in range(30)

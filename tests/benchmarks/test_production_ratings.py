@@ -18,10 +18,10 @@ from benchmarks.production_ratings import (
     promises,
 )
 from experiments.core.policy import Method
-from experiments.lab.candidates import Candidate
+from experiments.lab.candidates import CandidatePolicy
 from experiments.lab.off_policy import answer, question
 
-ALWAYS_STRONG = Candidate(Method.ALWAYS_STRONG, domain=DOMAIN)
+ALWAYS_STRONG = CandidatePolicy(Method.ALWAYS_STRONG, domain=DOMAIN)
 
 
 def test_a_log_has_the_odds_and_the_quality_that_its_world_says() -> None:
@@ -68,7 +68,7 @@ def test_another_router_is_asked_about_without_bias(units: int, runs: int) -> No
     """Who rates depends on the score at work. Fitted on the candidate's score alone, quality
     comes out two points too low."""
     world = next(one for one in COVERAGE if one.other is not None and one.units == units)
-    candidate = Candidate(router=world.router, threshold=0.5, domain=DOMAIN)
+    candidate = CandidatePolicy(router=world.router, threshold=0.5, domain=DOMAIN)
     rng = np.random.default_rng(77)
     truth = draw(rng, world, BIG).quality(0.5)
     errors, held = [], 0

@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
 
 from experiments.background.tasks import run_next
-from experiments.lab.training import Order, train
+from experiments.lab.training import TrainingRequest, train
 from experiments.models import OutcomeSet
 from tests.browser.conftest import Surfer
 from tests.routers.outcome_files import write_csv
@@ -43,7 +43,7 @@ def test_no_page_complains_overflows_or_has_a_serious_fault(
     surfer = surfer_in_every_look
     upload(surfer, outcomes)
     assert OutcomeSet.objects.get().name == "mine"
-    train(Order("ours", "linear", "mine"), "tests")
+    train(TrainingRequest("ours", "linear", "mine"), "tests")
     for path in PAGES:
         page = surfer.open(path)
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path

@@ -45,7 +45,7 @@ def judged(row: Decision) -> None:
     """The other model answered too, and the judge preferred it in one order."""
     pair = ShadowPair.objects.create(
         decision=row,
-        status=ShadowPair.Status.JUDGED,
+        status=ShadowPair.PairStatus.JUDGED,
         domain=row.domain,
         model=row.model,
         other_model=row.weak_model,

@@ -13,7 +13,7 @@ from experiments.experimentation import lifecycle
 from experiments.experimentation.recorded_traffic import ReplayError, noon
 from experiments.experimentation.results import results
 from experiments.experimentation.traffic_replay import (
-    Size,
+    ReplaySize,
     begin_of,
     compare,
     interrupted,
@@ -21,7 +21,7 @@ from experiments.experimentation.traffic_replay import (
     replay,
 )
 from experiments.models import Decision, Experiment, Feedback, Outcome, Replay, UnitSum
-from experiments.routers.outcomes import Outcome as RecordedQuestion
+from experiments.routers.outcomes import PromptOutcome as RecordedQuestion
 from experiments.routers.outcomes import read_outcomes
 from tests.experiment_rows import draft
 
@@ -62,7 +62,7 @@ def test_reported_differences_cover_the_truth_and_strong_against_weak_rolls_back
 ) -> None:
     experiment = draft(min_days=1, window_days=2)
     questions = list(read_outcomes(recorded).rows())
-    size = Size(units=400, days=4, seed=1)
+    size = ReplaySize(units=400, days=4, seed=1)
     begin = begin_of(experiment, size, NOW)
     prepare(experiment, begin)
     days = list(replay(experiment, questions, size, begin))
@@ -80,7 +80,7 @@ def test_reported_differences_cover_the_truth_and_strong_against_weak_rolls_back
 def test_every_request_goes_through_the_services_of_the_api(recorded: Path) -> None:
     experiment = draft(min_days=1, window_days=2)
     questions = list(read_outcomes(recorded).rows())
-    size = Size(units=50, days=2)
+    size = ReplaySize(units=50, days=2)
     begin = begin_of(experiment, size, NOW)
     prepare(experiment, begin)
     list(replay(experiment, questions, size, begin))
@@ -101,7 +101,7 @@ def test_an_experiment_with_units_is_not_replayed_again(recorded: Path) -> None:
         call_command("replay", str(recorded), experiment="cheaper", units=5, days=1)
 
 
-SIZE = Size(units=60, days=3, seed=4)
+SIZE = ReplaySize(units=60, days=3, seed=4)
 
 
 def begun(recorded: Path) -> tuple[Experiment, list[RecordedQuestion], datetime]:
@@ -193,7 +193,7 @@ def test_the_command_says_that_it_goes_on(
 def test_a_running_experiment_without_units_begins_with_the_replay(recorded: Path) -> None:
     experiment = draft(min_days=1, window_days=1)
     lifecycle.start(experiment, "olga", NOW)
-    begin = begin_of(experiment, Size(5, 3), NOW)
+    begin = begin_of(experiment, ReplaySize(5, 3), NOW)
     prepare(experiment, begin)
     experiment.refresh_from_db()
     assert experiment.started_at == begin == experiment.phases.get().started_at

@@ -28,7 +28,7 @@ from experiments.configuration.shapes import (
     Whole,
 )
 from experiments.core import policy as core
-from experiments.core.policy import Step
+from experiments.core.policy import ModelStep
 from experiments.models import Domain, PolicyRevision, RoutingSettings
 from experiments.models.base import ConfigurationRow, RoutingPolicyRow
 
@@ -163,7 +163,7 @@ def test_steps_travel_in_a_file(seeded: None) -> None:
     assert current_document()["domains"]["technical"]["policy"]["between"] == [STEP]
     newest = PolicyRevision.objects.first()
     assert newest is not None
-    assert load_policy(newest.number).domains["technical"].policy.steps == (Step(**STEP),)
+    assert load_policy(newest.number).domains["technical"].policy.steps == (ModelStep(**STEP),)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,15 @@ from experiments.core.catalog import Model, ModelCapabilities, ModelCost
 from experiments.core.decision import decide
 from experiments.core.detection import Candidate, DomainConfig
 from experiments.core.money import Price
-from experiments.core.policy import Domain, FlagRule, Method, Policy, Router, RoutingPolicy
-from experiments.core.values import Decision, DecisionInputs, Failure, Score
+from experiments.core.policy import (
+    FlagRule,
+    Method,
+    Policy,
+    PolicyDomain,
+    PolicyRouter,
+    RoutingPolicy,
+)
+from experiments.core.values import DecisionInputs, Failure, PromptDecision, Score
 
 ALL = 10_000
 STRONG, WEAK, OTHER = "a/strong", "a/weak", "b/other"
@@ -22,12 +29,14 @@ def model(name: str, accuracy: float = 0.9, **values: Any) -> Model:
     return Model(name, name.partition("/")[0], capabilities, ModelCost(), **values)
 
 
-def domain(name: str, share: int = ALL, policy: RoutingPolicy = ROUTED, **values: Any) -> Domain:
+def domain(
+    name: str, share: int = ALL, policy: RoutingPolicy = ROUTED, **values: Any
+) -> PolicyDomain:
     flag = FlagRule(f"routellm_{name}_domain", share, f"seed-{name}")
-    return Domain(DomainConfig(name), flag, policy, **values)
+    return PolicyDomain(DomainConfig(name), flag, policy, **values)
 
 
-def policy(*domains: Domain, **values: Any) -> Policy:
+def policy(*domains: PolicyDomain, **values: Any) -> Policy:
     """Two models of a pair, and one that the domain selector prefers; the flags are on."""
     everything = [domain("general"), domain("code"), *domains]
     fields: dict[str, Any] = {
@@ -42,7 +51,7 @@ def policy(*domains: Domain, **values: Any) -> Policy:
             STRONG: (Price(10_000_000_000, 30_000_000_000),),
             WEAK: (Price(1_000_000_000, 3_000_000_000),),
         },
-        "routers": {"local": Router("local", "local", True)},
+        "routers": {"local": PolicyRouter("local", "local", True)},
     }
     return Policy(**{**fields, **values})
 
@@ -66,7 +75,7 @@ def failing(reason: str) -> Any:
     return lambda router: Failure(reason, "it is broken")
 
 
-def decided(rules: Policy | None = None, score: float | Any = 0.4, **values: Any) -> Decision:
+def decided(rules: Policy | None = None, score: float | Any = 0.4, **values: Any) -> PromptDecision:
     ask = scoring(score) if isinstance(score, float) else score
     return decide(rules or policy(), situation(**values), ask)
 

@@ -13,7 +13,14 @@ from experiments.core.assignment import (
     evaluate_flag,
     rollout_arm,
 )
-from experiments.core.policy import Arm, Experiment, FlagRule, Namespace, Rollout, RoutingPolicy
+from experiments.core.policy import (
+    FlagRule,
+    Namespace,
+    PolicyArm,
+    PolicyExperiment,
+    PolicyRollout,
+    RoutingPolicy,
+)
 from tests.core.decision_values import policy
 
 
@@ -23,9 +30,9 @@ def unit(unit_id: str) -> Unit:
 
 def experiment(
     key: str = "e", weights: tuple[float, ...] = (0.5, 0.5), **values: object
-) -> Experiment:
-    arms = tuple(Arm(f"arm{i}", RoutingPolicy(), w, i == 0) for i, w in enumerate(weights))
-    return Experiment(key=key, phase=1, seed=f"{key}:arm", arms=arms, **values)  # type: ignore[arg-type]
+) -> PolicyExperiment:
+    arms = tuple(PolicyArm(f"arm{i}", RoutingPolicy(), w, i == 0) for i, w in enumerate(weights))
+    return PolicyExperiment(key=key, phase=1, seed=f"{key}:arm", arms=arms, **values)  # type: ignore[arg-type]
 
 
 def test_a_flag_is_on_below_its_share() -> None:
@@ -95,7 +102,7 @@ def test_arm_probabilities_sum_to_one() -> None:
 
 def test_a_rollout_compares_those_below_with_as_many_from_the_top() -> None:
     flag = FlagRule("f", 1000, "seed")
-    rollout = Rollout("r", "f", 1000, 1000)
+    rollout = PolicyRollout("r", "f", 1000, 1000)
     sides: dict[str | None, int] = {}
     for i in range(5000):
         side = rollout_arm(rollout, flag, unit(f"u{i}"))

@@ -4,21 +4,21 @@ from typing import Any
 
 import pytest
 
-from experiments.core.policy import Method, Policy, Router, RoutingPolicy, Step
-from experiments.core.values import Decision, Failure, Score
+from experiments.core.policy import Method, ModelStep, Policy, PolicyRouter, RoutingPolicy
+from experiments.core.values import Failure, PromptDecision, Score
 from tests.core.decision_values import OTHER, STRONG, WEAK, decided, domain, policy
 
-STEPS = (Step(OTHER, "middle", 0.5),)
+STEPS = (ModelStep(OTHER, "middle", 0.5),)
 
 
 def cascade(**values: Any) -> Policy:
     fields: dict[str, Any] = {"steps": STEPS, **values}
     wanted = RoutingPolicy(Method.ROUTELLM, "local", 0.8, STRONG, WEAK, **fields)
-    routers = {name: Router(name, "local", True) for name in ("local", "middle")}
+    routers = {name: PolicyRouter(name, "local", True) for name in ("local", "middle")}
     return policy(domain("code", policy=wanted), routers=routers)
 
 
-def at(strong: float, middle: float | Failure, rules: Policy | None = None) -> Decision:
+def at(strong: float, middle: float | Failure, rules: Policy | None = None) -> PromptDecision:
     def ask(router: str) -> Score | Failure:
         if router == "local":
             return Score(strong, "sha")
@@ -53,7 +53,7 @@ def test_the_step_explains_itself_and_the_pair_stays_the_outer_two() -> None:
 
 
 def test_the_first_step_that_is_reached_counts() -> None:
-    steps = (Step(OTHER, "middle", 0.5), Step(STRONG, "middle", 0.1))
+    steps = (ModelStep(OTHER, "middle", 0.5), ModelStep(STRONG, "middle", 0.1))
     assert at(0.1, 0.5, cascade(steps=steps)).model == OTHER
     assert at(0.1, 0.4, cascade(steps=steps)).model == STRONG
 
@@ -70,6 +70,6 @@ def test_a_step_whose_router_fails_falls_back() -> None:
 
 
 def test_a_step_with_a_model_that_is_gone_falls_back() -> None:
-    decision = at(0.9, 0.6, cascade(steps=(Step("gone", "middle", 0.5),)))
+    decision = at(0.9, 0.6, cascade(steps=(ModelStep("gone", "middle", 0.5),)))
     assert decision.fallbacks[0].reason == "broken_configuration"
     assert "gone" in decision.fallbacks[0].detail

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from experiments.core.detection import Candidate
-from experiments.core.policy import Arm, Experiment, Method, Policy, RoutingPolicy
+from experiments.core.policy import Method, Policy, PolicyArm, PolicyExperiment, RoutingPolicy
 from experiments.core.values import RequestedTarget
 from tests.core.decision_values import (
     ALL,
@@ -94,9 +94,9 @@ def test_propensity_is_the_probability_that_both_flags_are_on() -> None:
 
 
 def test_experiments_leave_it_out() -> None:
-    arm = Arm("all", RoutingPolicy(Method.ALWAYS_WEAK, strong=STRONG, weak=WEAK), 1.0, True)
+    arm = PolicyArm("all", RoutingPolicy(Method.ALWAYS_WEAK, strong=STRONG, weak=WEAK), 1.0, True)
     strict = replace(ROUTED, threshold=0.3)
-    running = replace(rules(ALL, strict), experiments=(Experiment("e", 1, "seed", (arm,)),))
+    running = replace(rules(ALL, strict), experiments=(PolicyExperiment("e", 1, "seed", (arm,)),))
     decision = decided(running, candidates=UNSURE, unknown_language=True)
     assert (decision.assignment, decision.model) == (None, STRONG)
     assert decision.propensity.by_model == {STRONG: 1.0, WEAK: 0.0}

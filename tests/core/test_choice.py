@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from experiments.core.choice import pair_of
-from experiments.core.policy import Method, RoutingPolicy, Step
+from experiments.core.policy import Method, ModelStep, RoutingPolicy
 from experiments.core.values import Pair, Score
 from tests.core.decision_values import (
     OTHER,
@@ -55,7 +55,7 @@ def test_a_policy_without_router_or_threshold_is_broken(wanted: RoutingPolicy) -
 
 
 def test_a_step_that_names_no_model_is_broken() -> None:
-    wanted = replace(ROUTED, steps=(Step("no/model", "local", 0.2),))
+    wanted = replace(ROUTED, steps=(ModelStep("no/model", "local", 0.2),))
     decision = decided(policy(domain("code", policy=wanted)))
     assert decision.choice.reason == "broken_configuration"
     assert "not registered: no/model" in decision.fallbacks[0].detail

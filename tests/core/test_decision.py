@@ -10,12 +10,12 @@ from experiments.core.bucketing import bucket_index
 from experiments.core.detection import Candidate
 from experiments.core.money import Price
 from experiments.core.policy import (
-    Arm,
-    Experiment,
     FlagRule,
     Holdout,
     Method,
-    Router,
+    PolicyArm,
+    PolicyExperiment,
+    PolicyRouter,
     RoutingPolicy,
     Switches,
 )
@@ -125,13 +125,15 @@ def test_the_holdout_gets_the_domain_selector_and_no_experiment() -> None:
     assert decision.assignment is None
 
 
-def experiment(**values: object) -> Experiment:
+def experiment(**values: object) -> PolicyExperiment:
     arms = (
-        Arm("control", RoutingPolicy(Method.ALWAYS_STRONG, strong=STRONG, weak=WEAK), 0.5, True),
-        Arm("treatment", RoutingPolicy(Method.ALWAYS_WEAK, strong=STRONG, weak=WEAK), 0.5),
+        PolicyArm(
+            "control", RoutingPolicy(Method.ALWAYS_STRONG, strong=STRONG, weak=WEAK), 0.5, True
+        ),
+        PolicyArm("treatment", RoutingPolicy(Method.ALWAYS_WEAK, strong=STRONG, weak=WEAK), 0.5),
     )
     fields: dict[str, object] = {"key": "e", "phase": 1, "seed": "e:1", "arms": arms}
-    return Experiment(**{**fields, **values})  # type: ignore[arg-type]
+    return PolicyExperiment(**{**fields, **values})  # type: ignore[arg-type]
 
 
 def test_the_arm_of_a_running_experiment_replaces_the_domains_policy() -> None:
@@ -242,7 +244,7 @@ def test_a_remote_router_is_asked_only_where_the_policy_wants_it() -> None:
         asked.append(name)
         return Score(0.9)
 
-    routers = {"local": Router("local", "local", True), "mf": Router("mf", "mf", False)}
+    routers = {"local": PolicyRouter("local", "local", True), "mf": PolicyRouter("mf", "mf", False)}
     decided(policy(routers=routers), score=score)
     assert asked == ["local"]
     wants_mf = domain("code", policy=replace(ROUTED, router="mf"))

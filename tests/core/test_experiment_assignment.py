@@ -16,20 +16,20 @@ from experiments.core.decision import decide
 from experiments.core.detection import DomainConfig
 from experiments.core.money import Price
 from experiments.core.policy import (
-    Arm,
-    Domain,
-    Experiment,
     FlagRule,
     Holdout,
     Method,
     Namespace,
     Policy,
-    Rollout,
-    Router,
+    PolicyArm,
+    PolicyDomain,
+    PolicyExperiment,
+    PolicyRollout,
+    PolicyRouter,
     RoutingPolicy,
     Switches,
 )
-from experiments.core.values import Decision, DecisionInputs, Score
+from experiments.core.values import DecisionInputs, PromptDecision, Score
 
 STRONG, WEAK = "acme/strong", "acme/weak"
 PAIR = RoutingPolicy(strong=STRONG, weak=WEAK)
@@ -42,21 +42,21 @@ def model(name: str, cost: float) -> Model:
     return Model(name, "acme", ModelCapabilities(["chat"]), ModelCost(cost, cost))
 
 
-def domain(name: str, share: int = 10_000, **lists: frozenset[str]) -> Domain:
+def domain(name: str, share: int = 10_000, **lists: frozenset[str]) -> PolicyDomain:
     flag = FlagRule(f"routellm_{name}_domain", share, f"seed-{name}", **lists)
-    return Domain(DomainConfig(name), flag, ALWAYS_WEAK)
+    return PolicyDomain(DomainConfig(name), flag, ALWAYS_WEAK)
 
 
-def experiment(key: str = "cheaper", **values: object) -> Experiment:
+def experiment(key: str = "cheaper", **values: object) -> PolicyExperiment:
     arms = (
-        Arm("control", ALWAYS_STRONG, 0.5, is_control=True),
-        Arm("weak", ALWAYS_WEAK, 0.5),
+        PolicyArm("control", ALWAYS_STRONG, 0.5, is_control=True),
+        PolicyArm("weak", ALWAYS_WEAK, 0.5),
     )
     given = {"phase": 1, "seed": f"{key}-seed", "arms": arms, "domain": "technical"}
-    return Experiment(key, **{**given, **values})  # type: ignore[arg-type]
+    return PolicyExperiment(key, **{**given, **values})  # type: ignore[arg-type]
 
 
-def policy(*experiments: Experiment, **values: object) -> Policy:
+def policy(*experiments: PolicyExperiment, **values: object) -> Policy:
     given: dict[str, object] = {
         "revision": 1,
         "master": FlagRule("routellm_enabled", 10_000, "master"),
@@ -77,7 +77,7 @@ def decided(
     number: int = 0,
     force_arm: str | None = None,
     score: float = 0.5,
-) -> Decision:
+) -> PromptDecision:
     decision_id = str(UUID(int=number * 7919 + 1))
     situation = DecisionInputs(
         decision_id=decision_id,
@@ -214,14 +214,14 @@ ROUTED = replace(PAIR, method=Method.ROUTELLM, router="local", threshold=0.6, ep
 
 def situations() -> Iterator[tuple[str, Policy]]:
     thirds = tuple(
-        Arm(name, wanted, 1 / 3, is_control=name == "control")
+        PolicyArm(name, wanted, 1 / 3, is_control=name == "control")
         for name, wanted in (
             ("control", replace(ALWAYS_STRONG, epsilon=0.25)),
             ("weak", ALWAYS_WEAK),
             ("local", ROUTED),
         )
     )
-    routers = {"local": Router("local", "local", local=True)}
+    routers = {"local": PolicyRouter("local", "local", local=True)}
     flags = {"master": FlagRule("routellm_enabled", 9000, "master")}
     domains = {"technical": domain("technical", 8000)}
     holdout = Holdout(500, "holdout")
@@ -259,7 +259,7 @@ def test_propensities_sum_to_one_and_are_what_happens(current: Policy) -> None:
 
 
 def test_the_probability_given_the_arm_leaves_only_the_exploration() -> None:
-    current = policy(experiment(arms=(Arm("one", replace(ALWAYS_WEAK, epsilon=0.2), 1.0),)))
+    current = policy(experiment(arms=(PolicyArm("one", replace(ALWAYS_WEAK, epsilon=0.2), 1.0),)))
     found = [decided(current, unit, number=n) for n, unit in enumerate(UNITS[:300])]
     assert {(d.model, d.propensity.given_arm) for d in found} == {(WEAK, 0.8), (STRONG, 0.2)}
 
@@ -267,7 +267,7 @@ def test_the_probability_given_the_arm_leaves_only_the_exploration() -> None:
 def test_a_guarded_rollout_counts_the_treated_and_as_many_controls() -> None:
     current = policy(
         domains={"technical": domain("technical", 2000)},
-        rollouts=(Rollout("r", "routellm_technical_domain", 2000, 2000),),
+        rollouts=(PolicyRollout("r", "routellm_technical_domain", 2000, 2000),),
     )
     for unit in UNITS[:300]:
         index = bucket_index("seed-technical", unit)
@@ -279,7 +279,7 @@ def test_a_guarded_rollout_counts_the_treated_and_as_many_controls() -> None:
 def test_held_out_units_are_in_no_rollout() -> None:
     current = policy(
         domains={"technical": domain("technical", 5000)},
-        rollouts=(Rollout("r", "routellm_technical_domain", 5000, 5000),),
+        rollouts=(PolicyRollout("r", "routellm_technical_domain", 5000, 5000),),
         holdout=Holdout(5000, "holdout"),
     )
     cohorts = {u: decided(current, u).cohort for u in UNITS[:300]}

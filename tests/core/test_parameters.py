@@ -4,19 +4,19 @@ from typing import Any
 
 import pytest
 
-from experiments.core.parameters import Action, ParameterRule, adapted, in_order, objections
+from experiments.core.parameters import Action, PolicyRule, adapted, in_order, objections
 from experiments.core.seeded_parameters import SEEDED_PARAMETER_RULES
 
 
-def rule(action: Action, parameter: str = "seed", **values: Any) -> ParameterRule:
-    return ParameterRule("tested", parameter, action, **values)
+def rule(action: Action, parameter: str = "seed", **values: Any) -> PolicyRule:
+    return PolicyRule("tested", parameter, action, **values)
 
 
-def sent(body: dict[str, Any], *rules: ParameterRule, limit: int | None = None) -> dict[str, Any]:
+def sent(body: dict[str, Any], *rules: PolicyRule, limit: int | None = None) -> dict[str, Any]:
     return adapted(body, in_order(rules), limit)[0]
 
 
-def shipped(provider: str, *names: str) -> tuple[ParameterRule, ...]:
+def shipped(provider: str, *names: str) -> tuple[PolicyRule, ...]:
     return in_order(r for r in SEEDED_PARAMETER_RULES if r.matches(provider, names))
 
 

@@ -4,9 +4,9 @@ from datetime import date
 
 from experiments.core.assignment import HashedBuckets, Unit
 from experiments.core.catalog import Model, ModelCapabilities, ModelCost
-from experiments.core.decision import Decision, DecisionInputs, Score, decide
+from experiments.core.decision import DecisionInputs, PromptDecision, Score, decide
 from experiments.core.detection import DomainConfig
-from experiments.core.policy import Domain, FlagRule, Method, Policy, RoutingPolicy
+from experiments.core.policy import FlagRule, Method, Policy, PolicyDomain, RoutingPolicy
 from experiments.core.selection import GENERAL, ModelSelectionCriteria
 
 ALL = 10_000
@@ -16,12 +16,14 @@ def model(name: str, *certifications: str) -> Model:
     return Model(name, "p", ModelCapabilities(certifications=certifications), ModelCost(1, 1))
 
 
-def decided(criteria: ModelSelectionCriteria | None = None) -> Decision:
+def decided(criteria: ModelSelectionCriteria | None = None) -> PromptDecision:
     config = DomainConfig("medical", required_certifications=("HIPAA",))
     pair = RoutingPolicy(Method.ALWAYS_STRONG, strong="plain", weak="certified")
     domains = {
-        "medical": Domain(config, FlagRule("routellm_medical_domain", ALL, "a"), pair),
-        GENERAL: Domain(DomainConfig(GENERAL), FlagRule("routellm_general_domain", ALL, "b"), pair),
+        "medical": PolicyDomain(config, FlagRule("routellm_medical_domain", ALL, "a"), pair),
+        GENERAL: PolicyDomain(
+            DomainConfig(GENERAL), FlagRule("routellm_general_domain", ALL, "b"), pair
+        ),
     }
     models = {
         m.name: m for m in (model("plain"), model("certified", "HIPAA"), model("c2", "HIPAA"))

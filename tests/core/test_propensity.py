@@ -7,13 +7,13 @@ import pytest
 
 from experiments.core.assignment import HashedBuckets, Unit
 from experiments.core.policy import (
-    Arm,
-    Experiment,
     FlagRule,
     Holdout,
     Method,
     Namespace,
-    Router,
+    PolicyArm,
+    PolicyExperiment,
+    PolicyRouter,
     RoutingPolicy,
 )
 from tests.core.decision_values import (
@@ -33,10 +33,14 @@ UNITS = 20_000
 def rules(**values: object):  # type: ignore[no-untyped-def]
     """Every randomised step at once: master, holdout, domain flag, arm, exploration."""
     arms = (
-        Arm("control", RoutingPolicy(Method.ALWAYS_STRONG, strong=STRONG, weak=WEAK), 0.3, True),
-        Arm("weak", RoutingPolicy(Method.ALWAYS_WEAK, strong=STRONG, weak=WEAK, epsilon=0.1), 0.7),
+        PolicyArm(
+            "control", RoutingPolicy(Method.ALWAYS_STRONG, strong=STRONG, weak=WEAK), 0.3, True
+        ),
+        PolicyArm(
+            "weak", RoutingPolicy(Method.ALWAYS_WEAK, strong=STRONG, weak=WEAK, epsilon=0.1), 0.7
+        ),
     )
-    experiment = Experiment(
+    experiment = PolicyExperiment(
         key="e", phase=1, seed="e:1", arms=arms, coverage=0.8, namespace=Namespace("n", 0.25, 1.0)
     )
     return policy(
@@ -111,12 +115,12 @@ def test_a_fallback_is_an_outcome_and_not_a_choice() -> None:
 
 
 def test_a_remote_router_that_was_not_asked_leaves_no_propensity() -> None:
-    routers = {"local": Router("local", "local", True), "mf": Router("mf", "mf", False)}
+    routers = {"local": PolicyRouter("local", "local", True), "mf": PolicyRouter("mf", "mf", False)}
     arms = (
-        Arm("control", ROUTED, 0.5, True),
-        Arm("mf", replace(ROUTED, router="mf"), 0.5),
+        PolicyArm("control", ROUTED, 0.5, True),
+        PolicyArm("mf", replace(ROUTED, router="mf"), 0.5),
     )
-    experiment = Experiment(key="e", phase=1, seed="e:1", arms=arms)
+    experiment = PolicyExperiment(key="e", phase=1, seed="e:1", arms=arms)
     decisions = [
         decided(
             policy(routers=routers, experiments=(experiment,)),

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from experiments.core.assignment import HashedBuckets, Unit
-from experiments.core.policy import Arm, Experiment, Policy, RoutingPolicy, Step
+from experiments.core.policy import ModelStep, Policy, PolicyArm, PolicyExperiment, RoutingPolicy
 from experiments.core.values import NumberedTable, ScoreCut, TableKey, Tables
 from tests.core.decision_values import OTHER, ROUTED, STRONG, WEAK, decided, domain, policy
 
@@ -82,7 +82,7 @@ def test_another_seed_draws_other_ties() -> None:
 
 
 def test_below_a_tie_the_steps_are_asked() -> None:
-    wanted = replace(HALF, steps=(Step(OTHER, "local", 0.3),))
+    wanted = replace(HALF, steps=(ModelStep(OTHER, "local", 0.3),))
     decision = decided(rules(wanted), score=0.6, tables=AT_60)
     assert decision.propensity.by_model == pytest.approx({STRONG: 0.25, OTHER: 0.75, WEAK: 0.0})
 
@@ -103,8 +103,8 @@ def test_without_table_and_threshold_the_share_is_drawn() -> None:
 
 def test_an_arm_with_a_fixed_threshold_does_not_move_with_the_domains_table() -> None:
     """Not even one whose threshold is that of the domain."""
-    arms = (Arm("control", ROUTED, 0.5, True), Arm("half", HALF, 0.5))
-    tested = rules(experiments=(Experiment("e", 1, "e:1", arms),))
+    arms = (PolicyArm("control", ROUTED, 0.5, True), PolicyArm("half", HALF, 0.5))
+    tested = rules(experiments=(PolicyExperiment("e", 1, "e:1", arms),))
     found: Counter[tuple[str, float | None]] = Counter()
     for number in range(200):
         unit = Unit(HashedBuckets(f"u{number}"), f"h{number}")
@@ -117,16 +117,19 @@ def test_an_arm_with_a_fixed_threshold_does_not_move_with_the_domains_table() ->
 
 
 def test_arms_with_other_shares_read_the_same_table() -> None:
-    arms = (Arm("half", HALF, 0.5, True), Arm("few", replace(HALF, target_share=0.2), 0.5))
-    tested = rules(experiments=(Experiment("e", 1, "e:1", arms),))
+    arms = (
+        PolicyArm("half", HALF, 0.5, True),
+        PolicyArm("few", replace(HALF, target_share=0.2), 0.5),
+    )
+    tested = rules(experiments=(PolicyExperiment("e", 1, "e:1", arms),))
     tables = table(at_50=ScoreCut(0.6), at_20=ScoreCut(0.8))
     decision = decided(tested, score=0.7, tables=tables)
     assert decision.propensity.by_model == {STRONG: 0.5, WEAK: 0.5}
 
 
 def test_forced_decisions_store_the_table_that_they_used() -> None:
-    arms = (Arm("half", HALF, 1.0, True),)
-    tested = rules(ROUTED, experiments=(Experiment("e", 1, "e:1", arms),))
+    arms = (PolicyArm("half", HALF, 1.0, True),)
+    tested = rules(ROUTED, experiments=(PolicyExperiment("e", 1, "e:1", arms),))
     decision = decided(tested, score=0.7, tables=AT_60, force_arm="half")
     assert (decision.choice.threshold, decision.tables) == (0.6, {"local": 3})
     assert decision.propensity.reason == "forced"

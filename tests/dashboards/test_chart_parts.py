@@ -9,7 +9,15 @@ import pytest
 from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
 
-from experiments.dashboards.charts import Column, Table, chart, instant, money, number, word
+from experiments.dashboards.charts import (
+    ChartColumn,
+    ChartTable,
+    chart,
+    instant,
+    money,
+    number,
+    word,
+)
 from experiments.dashboards.figures import cost_by_day
 from experiments.dashboards.finders import PlotlyFinder
 from experiments.dashboards.sparklines import sparkline
@@ -29,7 +37,7 @@ def track(*stations: Station) -> str:
     return render_to_string("includes/track.html", {"stations": stations})
 
 
-def a_chart(table: Table | None = None) -> str:
+def a_chart(table: ChartTable | None = None) -> str:
     drawn = chart("cost", "Cost per day", "It fell.", cost_by_day([], baseline="none"), table)
     return render_to_string("includes/chart.html", {"chart": drawn})
 
@@ -72,12 +80,12 @@ def test_a_chart_with_a_table_can_be_opened_and_saved() -> None:
     at = datetime(2026, 11, 20, 12, tzinfo=UTC)
     cells = ((instant(at), word("strong"), money(14_500_000_000), number(0.91234, 2)),)
     columns = (
-        Column("from"),
-        Column("tier"),
-        Column("cost", "$", True),
-        Column("quality", "", True),
+        ChartColumn("from"),
+        ChartColumn("tier"),
+        ChartColumn("cost", "$", True),
+        ChartColumn("quality", "", True),
     )
-    html = a_chart(Table("Cost", columns, cells))
+    html = a_chart(ChartTable("Cost", columns, cells))
     assert "Show the numbers" in html
     assert "data-chart-csv" in html
     assert '<time datetime="2026-11-20T12:00:00Z">2026-11-20 12:00 UTC</time>' in html

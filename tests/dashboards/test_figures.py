@@ -7,7 +7,7 @@ import pytest
 
 from experiments.analytics.chart_rows import (
     CostDay,
-    Effect,
+    EffectRow,
     EstimatePoint,
     PlanePoint,
     QualityPoint,
@@ -22,7 +22,7 @@ from experiments.dashboards.figures import (
 )
 from experiments.dashboards.marks import bands
 from experiments.dashboards.palette import CONTROL, of_series
-from experiments.dashboards.plane_figures import Named, arms_plane, domains_plane, ranges
+from experiments.dashboards.plane_figures import NamedPoint, arms_plane, domains_plane, ranges
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 EVENING = datetime(2026, 11, 20, 18, tzinfo=UTC)
@@ -39,8 +39,8 @@ def quality(at: datetime, mean: float | None, rated: int) -> QualityPoint:
     return QualityPoint(at, "strong", mean, low, high, rated, 50)
 
 
-def effect(**changes: Any) -> Effect:
-    row = Effect("Quality", "points", "local-38", -0.4, -1.1, 0.3, 2.0, True, 2210, 100)
+def effect(**changes: Any) -> EffectRow:
+    row = EffectRow("Quality", "points", "local-38", -0.4, -1.1, 0.3, 2.0, True, 2210, 100)
     return row._replace(**changes)
 
 
@@ -277,7 +277,7 @@ def test_arms_have_the_colours_of_their_experiments_page() -> None:
     looks = {f"e: {name}": look for name, look in LOOKS.items()}
     baseline = RandomBaseline("legal", 300_000_000, 0.8, 5_100_000_000, 0.93)
     within = ranges([plane_point(), *arms], [baseline])
-    named = [Named(arm.name.removeprefix("e: "), arm) for arm in arms]
+    named = [NamedPoint(arm.name.removeprefix("e: "), arm) for arm in arms]
     line, control, local, whole = arms_plane(plane_point(), named, looks, baseline, within).data
     assert (control.name, local.name) == ("control", "local-38")
     assert line.name == "random router"

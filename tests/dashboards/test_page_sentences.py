@@ -9,7 +9,7 @@ from experiments.analysis.ratings import Estimate
 from experiments.analytics.detection import Moved
 from experiments.analytics.traffic import (
     Baseline,
-    Comparison,
+    CostComparison,
     DomainTraffic,
     Quality,
     QualityStatus,
@@ -17,7 +17,7 @@ from experiments.analytics.traffic import (
 )
 from experiments.dashboards import wording
 from experiments.dashboards.filters import Filters
-from experiments.decisions.rollup_queries import Span, Sums
+from experiments.decisions.rollup_queries import RollupSums, Span
 
 DOLLAR = 1_000_000_000
 WEEK = Filters()
@@ -28,10 +28,10 @@ def domain(name: str, held: QualityStatus = QualityStatus.YES, saving: int = 10)
     gap = Estimate(-0.012, -0.034, 0.011)
     return DomainTraffic(
         name=name,
-        sums=Sums(decisions=100, priced=100, paired=100),
+        sums=RollupSums(decisions=100, priced=100, paired=100),
         tiers={},
-        compared=Comparison(100, 20 * DOLLAR, (20 + saving) * DOLLAR),
-        random=Comparison(100, 20 * DOLLAR, 21 * DOLLAR),
+        compared=CostComparison(100, 20 * DOLLAR, (20 + saving) * DOLLAR),
+        random=CostComparison(100, 20 * DOLLAR, 21 * DOLLAR),
         quality=Quality(held, Estimate(0.9, 0.88, 0.92), gap, 400, 12),
         costs=(),
     )
@@ -40,14 +40,14 @@ def domain(name: str, held: QualityStatus = QualityStatus.YES, saving: int = 10)
 def traffic(
     *domains: DomainTraffic, baseline: Baseline = Baseline.ALWAYS_STRONG, random: int = 389
 ) -> Traffic:
-    compared = Comparison(1000, 672 * DOLLAR, 1084 * DOLLAR)
+    compared = CostComparison(1000, 672 * DOLLAR, 1084 * DOLLAR)
     return Traffic(
         span=SPAN,
         baseline=baseline,
-        sums=Sums(decisions=1000),
+        sums=RollupSums(decisions=1000),
         tiers={},
         compared=compared,
-        random=Comparison(1000, 672 * DOLLAR, (1084 - random) * DOLLAR),
+        random=CostComparison(1000, 672 * DOLLAR, (1084 - random) * DOLLAR),
         domains=domains,
         days=(),
         quality=(),
@@ -82,25 +82,25 @@ def test_the_random_baseline_is_not_compared_with_itself() -> None:
     ("compared", "sentence"),
     [
         (
-            Comparison(10, 5 * DOLLAR, 20 * DOLLAR),
+            CostComparison(10, 5 * DOLLAR, 20 * DOLLAR),
             "Routing saved $15.00 (75 %) in the last 7 days against always strong.",
         ),
         (
-            Comparison(10, 30 * DOLLAR, 20 * DOLLAR),
+            CostComparison(10, 30 * DOLLAR, 20 * DOLLAR),
             "Routing cost $10.00 more (50 % more) in the last 7 days against always strong.",
         ),
         (
-            Comparison(10, 20 * DOLLAR, 20 * DOLLAR),
+            CostComparison(10, 20 * DOLLAR, 20 * DOLLAR),
             "Routing saved $0 (0 %) in the last 7 days against always strong.",
         ),
         (
-            Comparison(0, 0, 0),
+            CostComparison(0, 0, 0),
             "The saving in the last 7 days is unknown: no request has prices for both of its "
             "models.",
         ),
     ],
 )
-def test_saving(compared: Comparison, sentence: str) -> None:
+def test_saving(compared: CostComparison, sentence: str) -> None:
     assert wording.saving(compared, Baseline.ALWAYS_STRONG, WEEK.when) == sentence
 
 

@@ -7,12 +7,12 @@ from uuid import UUID
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from experiments.decisions.queries import Mark, Wanted, decision_page, every_decision
+from experiments.decisions.queries import DecisionFilter, Mark, decision_page, every_decision
 from experiments.models import Decision
 
 pytestmark = pytest.mark.django_db
 START = datetime(2026, 11, 20, tzinfo=UTC)
-EVERYTHING = Wanted(START - timedelta(days=1), START + timedelta(days=1))
+EVERYTHING = DecisionFilter(START - timedelta(days=1), START + timedelta(days=1))
 
 
 def store(number: int, **fields: Any) -> Decision:
@@ -44,8 +44,8 @@ def numbers(rows: tuple[Decision, ...]) -> list[int]:
     return [row.id.int for row in rows]
 
 
-def wanted(**fields: Any) -> Wanted:
-    return Wanted(EVERYTHING.since, EVERYTHING.until, **fields)
+def wanted(**fields: Any) -> DecisionFilter:
+    return DecisionFilter(EVERYTHING.since, EVERYTHING.until, **fields)
 
 
 def test_pages_lead_through_everything_and_back(

@@ -6,7 +6,7 @@ import pytest
 
 from experiments.core.assignment import FlagState
 from experiments.core.detection import Candidate
-from experiments.core.facts import DecisionView, Rating, Report
+from experiments.core.facts import DecisionView, Report, ShownRating
 from experiments.core.values import Failure, Fallback, Score
 from experiments.decisions.text import as_text, steps, summary
 from experiments.formatting import comparison
@@ -88,7 +88,7 @@ def test_answer_of_another_model_is_told() -> None:
 
 def test_outcome_reprices_the_saving() -> None:
     report = Report(140, 212, 800.0, True, "", 300_000, 2_300_000)
-    facts = replace(FACTS, report=report, ratings=[Rating("quality", 1.0, "human")])
+    facts = replace(FACTS, report=report, ratings=[ShownRating("quality", 1.0, "human")])
     assert summary(facts).endswith("saved $0.0020 against always strong.")
     assert station(facts, "outcome") == (
         "212 output tokens, $0.00030, quality 1 (human)",

@@ -10,7 +10,7 @@ from pytest_django import Settings
 from experiments.analytics.routing import routing_report
 from experiments.analytics.savings import savings_report
 from experiments.decisions.outcomes import OutcomeReport, Rating, record_feedback, record_outcome
-from experiments.decisions.pruning import Progress, prune
+from experiments.decisions.pruning import PruningProgress, prune
 from experiments.models import Decision, Feedback, Outcome, PrunedTotal, PruneMark
 from experiments.routing.route import RouteRequest, route
 
@@ -100,7 +100,7 @@ def test_without_old_decisions_nothing_is_marked() -> None:
 
 def test_progress_is_told_after_each_batch() -> None:
     history()
-    seen: list[Progress] = []
+    seen: list[PruningProgress] = []
     prune(date(2026, 9, 4), 5, seen.append)
     assert seen == [(5, 12), (10, 12), (12, 12)]
 

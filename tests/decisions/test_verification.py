@@ -23,7 +23,7 @@ from experiments.decisions.group_commit import store_decisions
 from experiments.decisions.outcomes import OutcomeReport, Rating, record_feedback, record_outcome
 from experiments.decisions.pruning import prune
 from experiments.decisions.rebuilding import rebuild
-from experiments.decisions.recounting import Difference, Span
+from experiments.decisions.recounting import Difference, RecountSpan
 from experiments.decisions.verification import verify
 from experiments.models import Decision, Feedback, MetricSum, Outcome, Rollup, RollupBin, UnitSum
 from experiments.routing.route import RouteRequest, route
@@ -303,7 +303,7 @@ def test_sums_are_corrected_exactly_while_others_write(installed: None) -> None:
 @threads
 def test_two_corrections_at_once_add_a_difference_once(installed: None) -> None:
     rows = [route(RouteRequest("Prompt", unit_id="u")) for _ in range(5)]
-    hour = Span.of_hour(rows[0].created_at.replace(minute=0, second=0, microsecond=0))
+    hour = RecountSpan.of_hour(rows[0].created_at.replace(minute=0, second=0, microsecond=0))
     start = threading.Barrier(4)
 
     def correct() -> None:

@@ -11,7 +11,7 @@ from experiments.decisions.replay_check import check_replay
 from experiments.demo import story
 from experiments.demo.filling import NotEmptyError, fill
 from experiments.demo.trial import NAME
-from experiments.demo.world import Truth, World
+from experiments.demo.world import SimulatedTruth, World
 from experiments.experimentation.results import Results, results
 from experiments.models import (
     Decision,
@@ -60,7 +60,7 @@ def the_intervals_hold_the_truth(world: World, found: dict[str, Results]) -> Non
     assert looked_at >= 8
 
 
-def truths_of(world: World, key: str) -> dict[str, Truth]:
+def truths_of(world: World, key: str) -> dict[str, SimulatedTruth]:
     row = Experiment.objects.select_related("domain").get(key=key)
     assert row.domain is not None
     arms = row.arms.select_related("router", "strong_model", "weak_model")

@@ -12,7 +12,7 @@ from experiments.experimentation.effects import MetricEffect
 from experiments.experimentation.metrics import BUILT_IN
 from experiments.experimentation.results import Results, results
 from experiments.experimentation.study import COST
-from experiments.experimentation.units import Sums
+from experiments.experimentation.units import UnitSums
 from experiments.models import Experiment, UnitSum
 from tests.experiment_rows import START, add_units, draft, running
 
@@ -94,10 +94,10 @@ def test_below_the_cap_nothing_changes() -> None:
     assert capped.series == free.series
 
 
-def sums(cost: list[int], baseline: list[int], priced: list[int]) -> Sums:
+def sums(cost: list[int], baseline: list[int], priced: list[int]) -> UnitSums:
     columns = {"cost": cost, "baseline": baseline, "priced": priced}
     now = {name: np.array(column, np.int64) for name, column in columns.items()}
-    return Sums(len(cost), now, {})
+    return UnitSums(len(cost), now, {})
 
 
 def test_a_capped_unit_counts_in_proportion() -> None:
@@ -128,7 +128,7 @@ def test_ratings_of_a_capped_unit_count_in_proportion_too() -> None:
         "rated": [1, 10],
     }
     now = {name: np.array(column, np.int64) for name, column in columns.items()}
-    summary = summarise(Sums(2, now, {}).capped(10 * dollars), BUILT_IN["quality"])
+    summary = summarise(UnitSums(2, now, {}).capped(10 * dollars), BUILT_IN["quality"])
     assert summary.numerator_mean / summary.denominator_mean == pytest.approx(1 / 6)  # type: ignore[union-attr]
 
 

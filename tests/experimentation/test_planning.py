@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from experiments.analysis.experiment.power import NoSize, Size
+from experiments.analysis.experiment.power import NoSize, SampleSize
 from experiments.experimentation import lifecycle
 from experiments.experimentation.lifecycle import LifecycleError
 from experiments.experimentation.planning import propose
@@ -41,9 +41,9 @@ def history(units: int, *, days_ago: int = 5, domain: str = "technical", **sums:
     )
 
 
-def size(experiment: Experiment) -> Size:
+def size(experiment: Experiment) -> SampleSize:
     found = propose(experiment, TODAY)
-    assert isinstance(found, Size), found
+    assert isinstance(found, SampleSize), found
     return found
 
 
@@ -92,7 +92,7 @@ def test_older_units_and_other_domains_do_not_count() -> None:
     history(500, days_ago=28)
     history(500, domain="creative")
     assert isinstance(propose(draft(), TODAY), NoSize)
-    assert isinstance(propose(draft("all", domain=None), TODAY), Size)
+    assert isinstance(propose(draft("all", domain=None), TODAY), SampleSize)
 
 
 def test_only_a_units_first_days_count() -> None:

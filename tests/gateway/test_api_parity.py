@@ -8,7 +8,7 @@ import pytest
 from experiments.configuration.policy_store import store
 from experiments.core.choice import pair_of
 from experiments.core.money import NANO
-from experiments.core.policy import Domain, Method, Policy
+from experiments.core.policy import Method, Policy, PolicyDomain
 from experiments.domain_router import (
     DomainRouter,
     FeatureFlags,
@@ -48,7 +48,7 @@ def same_configuration(policy: Policy) -> DomainRouter:
     return router
 
 
-def _override(policy: Policy, domain: Domain) -> dict[str, Any]:
+def _override(policy: Policy, domain: PolicyDomain) -> dict[str, Any]:
     pair = pair_of(policy, domain, domain.policy)
     assert pair is not None
     return {

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from experiments.core.endpoints import Endpoint, Protocol
-from experiments.gateway.errors import Status, UpstreamError
+from experiments.gateway.errors import AttemptStatus, UpstreamError
 from experiments.gateway.litellm_client import LiteLLMDoor, load
 from tests.gateway.native_stub import CUT, NativeStub, running_native_stub
 
@@ -76,23 +76,26 @@ def words(message: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("http", "status"),
     [
-        (400, Status.REFUSED),
-        (401, Status.CREDENTIALS),
-        (404, Status.CREDENTIALS),
-        (429, Status.RATE_LIMITED),
-        (500, Status.FAILED),
-        (503, Status.FAILED),
-        (529, Status.FAILED),
+        (400, AttemptStatus.REFUSED),
+        (401, AttemptStatus.CREDENTIALS),
+        (404, AttemptStatus.CREDENTIALS),
+        (429, AttemptStatus.RATE_LIMITED),
+        (500, AttemptStatus.FAILED),
+        (503, AttemptStatus.FAILED),
+        (529, AttemptStatus.FAILED),
     ],
 )
 def test_status_and_message_are_the_providers(
-    native: NativeStub, model: str, http: int, status: Status, streams: bool
+    native: NativeStub, model: str, http: int, status: AttemptStatus, streams: bool
 ) -> None:
     says(native, model, http, words("The owl is out."))
     error = error_of(native, model, streams=streams)
     assert (error.status, error.http_status) == (status, http)
     refused = f"The provider refused Switchyard ({http}): "
-    assert error.message == (refused if status is Status.CREDENTIALS else "") + "The owl is out."
+    assert (
+        error.message
+        == (refused if status is AttemptStatus.CREDENTIALS else "") + "The owl is out."
+    )
 
 
 @models
@@ -116,20 +119,20 @@ def test_invalid_response_counts_against_the_provider(
 ) -> None:
     says(native, model, 200, answer, **{"Content-Type": "application/json"})
     error = error_of(native, model)
-    assert error.status is Status.MALFORMED
+    assert error.status is AttemptStatus.MALFORMED
     assert error.policy.counts_for_breaker
 
 
 @models
 def test_cut_connection(native: NativeStub, model: str) -> None:
     says(native, model, CUT, {})
-    assert error_of(native, model).status is Status.CUT
+    assert error_of(native, model).status is AttemptStatus.CUT
 
 
 @models
 def test_provider_that_cannot_be_reached(native: NativeStub, model: str) -> None:
     error = error_of(native, model, url="http://127.0.0.1:9/v1")
-    assert error.status is Status.UNREACHABLE
+    assert error.status is AttemptStatus.UNREACHABLE
     assert error.message == "Endpoint 'tried' cannot be reached."
 
 
@@ -140,7 +143,7 @@ def test_missing_module_counts_against_no_model(
     for name in ("google", "google.auth"):
         monkeypatch.setitem(sys.modules, name, None)
     error = error_of(native, "vertex_ai/gemini-2.5-pro", streams=streams, url=native.url)
-    assert error.status is Status.LIBRARY
+    assert error.status is AttemptStatus.LIBRARY
     assert (error.policy.counts_for_breaker, error.policy.failover) == (False, True)
     assert error.as_answer().status == 500
     assert "google" in error.message
@@ -155,12 +158,12 @@ def test_library_that_cannot_be_imported_counts_against_no_model(
     body = {"model": CLAUDE, "messages": []}
     with pytest.raises(UpstreamError) as raised:
         asyncio.run(LiteLLMDoor().complete(endpoint, KEY, body))
-    assert raised.value.status is Status.LIBRARY
+    assert raised.value.status is AttemptStatus.LIBRARY
 
 
 def test_tools_that_cannot_be_translated_count_against_no_model(native: NativeStub) -> None:
     error = error_of(native, CLAUDE, tools=[{"type": "function"}])
-    assert error.status is Status.LIBRARY
+    assert error.status is AttemptStatus.LIBRARY
     assert error.as_answer().status == 400
     assert error.message == (
         "The call could not be translated for this provider: KeyError: 'function'"
@@ -181,7 +184,7 @@ def test_messages_that_cannot_be_translated_are_not_repeated(
 def test_picture_from_a_private_address_is_not_fetched(native: NativeStub) -> None:
     picture = {"type": "image_url", "image_url": {"url": f"{native.url}/x.png"}}
     messages = [{"role": "user", "content": [picture]}]
-    assert error_of(native, CLAUDE, messages=messages).status is Status.REFUSED
+    assert error_of(native, CLAUDE, messages=messages).status is AttemptStatus.REFUSED
     assert native.seen == []
 
 
@@ -190,4 +193,4 @@ def test_error_inside_a_stream_of_anthropic(native: NativeStub) -> None:
     raw = b"event: error\ndata: " + orjson.dumps(event) + b"\n\n"
     says(native, CLAUDE, 200, raw, **{"Content-Type": "text/event-stream"})
     error = error_of(native, CLAUDE, streams=True)
-    assert (error.status, error.message) == (Status.FAILED, "Overloaded")
+    assert (error.status, error.message) == (AttemptStatus.FAILED, "Overloaded")

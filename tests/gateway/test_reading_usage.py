@@ -7,8 +7,8 @@ import pytest
 from experiments.core.money import Price
 from experiments.core.usage import Usage
 from experiments.gateway.usage import (
-    Expected,
     OutputCounter,
+    UsageLimits,
     merged,
     read_usage,
     reported_in,
@@ -210,17 +210,17 @@ def test_several_events_of_a_stream() -> None:
 
 def test_impossible_total_is_ignored() -> None:
     usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 10**9}
-    assert usage_of(usage, Expected(3, 1000), OutputCounter()) == Usage(10, 5)
+    assert usage_of(usage, UsageLimits(3, 1000), OutputCounter()) == Usage(10, 5)
 
 
 def test_last_usage_of_an_interrupted_answer_may_be_too_old() -> None:
     written = OutputCounter()
     written.add({"content": "x" * 80})
     started = {"prompt_tokens": 10, "completion_tokens": 1}
-    assert usage_of_part(started, Expected(3, 1000), written) == Usage(10, 20, estimated=True)
-    assert usage_of_part(None, Expected(3, 1000), written) == Usage(3, 20, estimated=True)
+    assert usage_of_part(started, UsageLimits(3, 1000), written) == Usage(10, 20, estimated=True)
+    assert usage_of_part(None, UsageLimits(3, 1000), written) == Usage(3, 20, estimated=True)
     over = {"prompt_tokens": 10, "completion_tokens": 25}
-    assert usage_of_part(over, Expected(3, 1000), written) == Usage(10, 25)
+    assert usage_of_part(over, UsageLimits(3, 1000), written) == Usage(10, 25)
 
 
 @pytest.mark.parametrize(

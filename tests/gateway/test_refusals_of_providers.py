@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from experiments.gateway.errors import Status
+from experiments.gateway.errors import AttemptStatus
 from experiments.gateway.provider_errors import refusal, reported
 
 
@@ -19,22 +19,22 @@ def refused(status: int, error: Any, **headers: str) -> Any:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (400, Status.REFUSED),
-        (401, Status.CREDENTIALS),
-        (403, Status.CREDENTIALS),
-        (404, Status.CREDENTIALS),
-        (408, Status.FAILED),
-        (413, Status.REFUSED),
-        (418, Status.REFUSED),
-        (422, Status.REFUSED),
-        (425, Status.FAILED),
-        (429, Status.RATE_LIMITED),
-        (302, Status.FAILED),
-        (500, Status.FAILED),
-        (529, Status.FAILED),
+        (400, AttemptStatus.REFUSED),
+        (401, AttemptStatus.CREDENTIALS),
+        (403, AttemptStatus.CREDENTIALS),
+        (404, AttemptStatus.CREDENTIALS),
+        (408, AttemptStatus.FAILED),
+        (413, AttemptStatus.REFUSED),
+        (418, AttemptStatus.REFUSED),
+        (422, AttemptStatus.REFUSED),
+        (425, AttemptStatus.FAILED),
+        (429, AttemptStatus.RATE_LIMITED),
+        (302, AttemptStatus.FAILED),
+        (500, AttemptStatus.FAILED),
+        (529, AttemptStatus.FAILED),
     ],
 )
-def test_status(status: int, kind: Status) -> None:
+def test_status(status: int, kind: AttemptStatus) -> None:
     assert refused(status, {"error": {"message": "No."}}).status is kind
 
 
@@ -68,12 +68,12 @@ def test_message(error: Any, message: str) -> None:
     ],
 )
 def test_prompt_that_is_too_long(message: str) -> None:
-    assert refused(400, {"error": {"message": message}}).status is Status.CONTEXT_LENGTH
+    assert refused(400, {"error": {"message": message}}).status is AttemptStatus.CONTEXT_LENGTH
 
 
 def test_length_of_another_field_does_not_fail_over() -> None:
     error = {"error": {"message": "max_tokens is too large.", "code": "invalid_value"}}
-    assert refused(400, error).status is Status.REFUSED
+    assert refused(400, error).status is AttemptStatus.REFUSED
 
 
 def test_keys_are_removed_from_messages() -> None:
@@ -98,14 +98,14 @@ def test_error_that_comes_with_status_200_and_is_the_callers() -> None:
     error = {"message": "'seed' is not supported.", "type": "invalid_request_error", "code": "x"}
     found = reported({"error": error}, None)
     assert found is not None
-    assert (found.status, found.http_status) == (Status.REFUSED, 400)
+    assert (found.status, found.http_status) == (AttemptStatus.REFUSED, 400)
     busy = reported({"error": {"message": "Busy.", "type": "overloaded_error"}}, None)
     assert busy is not None
-    assert (busy.status, busy.http_status) == (Status.FAILED, 500)
+    assert (busy.status, busy.http_status) == (AttemptStatus.FAILED, 500)
 
 
 def test_error_with_status_200() -> None:
     found = reported({"error": {"message": "Busy.", "code": 429}}, None)
     assert found is not None
-    assert found.status is Status.RATE_LIMITED
+    assert found.status is AttemptStatus.RATE_LIMITED
     assert reported({"choices": [{}], "error": None}, None) is None

@@ -9,7 +9,7 @@ import openai
 import pytest
 
 from experiments.core.endpoints import Endpoint
-from experiments.gateway.errors import CallerError, Status, UpstreamError
+from experiments.gateway.errors import AttemptStatus, CallerError, UpstreamError
 from experiments.gateway.litellm_client import _storable
 from experiments.gateway.litellm_errors import translated
 from experiments.gateway.protocols.chat import read_chat
@@ -150,7 +150,7 @@ def test_error_of_a_provider(gateway: Gateway, stub: Stub) -> None:
 
 
 def test_error_of_any_client() -> None:
-    error = UpstreamError(Status.FAILED, "a\x00", type="b\ud800", code=None)
+    error = UpstreamError(AttemptStatus.FAILED, "a\x00", type="b\ud800", code=None)
     assert (error.message, error.type, error.code, str(error)) == (
         "a\ufffd",
         "b\ufffd",

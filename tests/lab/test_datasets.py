@@ -11,8 +11,8 @@ from experiments.configuration.revisions import revision
 from experiments.decisions.outcomes import Rating, record_feedback
 from experiments.lab.datasets import (
     Answered,
+    AnsweredPair,
     NoOutcomeSetError,
-    ShadowPair,
     add_pair,
     columns,
     find_set,
@@ -28,7 +28,7 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 def pair(key: str, strong_cost: int | None = None, **values: Any) -> bool:
     strong, weak = Answered("big", 1.0, strong_cost), Answered("small", 0.25, 100)
     defaults: dict[str, Any] = {"domain": "legal", "prompt": "May I?", "strong": strong}
-    return add_pair(ShadowPair(key=key, weak=weak, **{**defaults, **values}))
+    return add_pair(AnsweredPair(key=key, weak=weak, **{**defaults, **values}))
 
 
 @pytest.mark.django_db

@@ -14,7 +14,7 @@ from experiments.core.policy import Method
 from experiments.decisions.decision_rows import compact
 from experiments.decisions.outcomes import Rating, record_feedback
 from experiments.decisions.rollup_queries import Span
-from experiments.lab.candidates import Candidate, CannotAskError, ask, filled
+from experiments.lab.candidates import CandidatePolicy, CannotAskError, ask, filled
 from experiments.lab.decision_log import read_log
 from experiments.lab.off_policy import what_if
 from experiments.lab.off_policy_payload import what_if_payload
@@ -36,7 +36,7 @@ from tests.explored_traffic import (
 pytestmark = pytest.mark.usefixtures("seeded")
 
 SPAN = Span(NOW - timedelta(days=7), NOW)
-WEAK = Candidate(Method.ALWAYS_WEAK, domain="technical")
+WEAK = CandidatePolicy(Method.ALWAYS_WEAK, domain="technical")
 
 
 def explored(count: int = 300, epsilon: float = 0.3, rated: float = 1.0) -> list[Decision]:
@@ -81,7 +81,7 @@ def test_the_score_at_work_is_that_of_the_domains_router_at_the_time() -> None:
     assert newer.sum() == 10
     for rows, router in ((newer, "local_mf"), (~newer, "local")):
         assert np.array_equal(logged.score_at_work[rows], logged.scores[router][rows])
-    asked = ask(logged, Candidate(router="local_mf", threshold=0.5, domain="technical"))
+    asked = ask(logged, CandidatePolicy(router="local_mf", threshold=0.5, domain="technical"))
     assert np.array_equal(asked.log.score, logged.scores["local_mf"])
     assert asked.log.logged_score is logged.score_at_work
 
@@ -271,7 +271,7 @@ def test_no_decision_says_so() -> None:
 
 def test_curve_has_the_log_on_it() -> None:
     explored(400)
-    found = what_if(SPAN, filled(Candidate(domain="technical"), store.current()))
+    found = what_if(SPAN, filled(CandidatePolicy(domain="technical"), store.current()))
     shares = [point.strong_share for point in found.points]
     assert shares[0] == 1.0
     assert shares[-1] == 0.0
@@ -285,7 +285,7 @@ def test_curve_has_the_log_on_it() -> None:
 
 def test_another_router_is_asked_by_its_logged_scores() -> None:
     explored(150)
-    found = what_if(SPAN, Candidate(router="local_mf", threshold=0.5, domain="technical"))
+    found = what_if(SPAN, CandidatePolicy(router="local_mf", threshold=0.5, domain="technical"))
     scores = [row.detail["scores"]["local_mf"]["value"] for row in Decision.objects.all()]
     assert found.found.strong_share.value == pytest.approx(np.mean(np.array(scores) >= 0.5))
 
@@ -294,11 +294,11 @@ def test_another_pair_is_known_only_where_it_was_logged() -> None:
     explored(50)
     row = Decision.objects.first()
     assert row is not None
-    swapped = Candidate(
+    swapped = CandidatePolicy(
         Method.ALWAYS_WEAK, strong=row.strong_model, weak="nobody/there", domain="technical"
     )
     assert what_if(SPAN, swapped).found.without_overlap == 1.0
-    same = Candidate(
+    same = CandidatePolicy(
         Method.ALWAYS_WEAK, strong=row.strong_model, weak=row.weak_model, domain="technical"
     )
     assert what_if(SPAN, same).found == what_if(SPAN, WEAK).found
@@ -308,7 +308,7 @@ def test_all_domains_have_a_row_each() -> None:
     explored(60)
     set_policy("general", epsilon=0.3)
     send(30, domain="general", seed=2)
-    found = what_if(SPAN, Candidate(Method.ALWAYS_WEAK))
+    found = what_if(SPAN, CandidatePolicy(Method.ALWAYS_WEAK))
     assert [(one.name, one.found.decisions) for one in found.domains] == [
         ("general", 30),
         ("technical", 60),
@@ -327,14 +327,16 @@ def test_a_clipped_rate_and_a_limit_are_told() -> None:
 @pytest.mark.parametrize(
     ("candidate", "problem"),
     [
-        (Candidate(router="bert", threshold=0.5), "Unknown router 'bert'"),
-        (Candidate(router="local"), "needs a threshold"),
-        (Candidate(router="local", threshold=1.5), "needs a threshold"),
-        (Candidate(Method.DOMAIN_SELECTOR), "cannot be estimated"),
-        (Candidate(Method.ALWAYS_WEAK, strong="a"), "needs both of its models"),
+        (CandidatePolicy(router="bert", threshold=0.5), "Unknown router 'bert'"),
+        (CandidatePolicy(router="local"), "needs a threshold"),
+        (CandidatePolicy(router="local", threshold=1.5), "needs a threshold"),
+        (CandidatePolicy(Method.DOMAIN_SELECTOR), "cannot be estimated"),
+        (CandidatePolicy(Method.ALWAYS_WEAK, strong="a"), "needs both of its models"),
     ],
 )
-def test_questions_nothing_could_answer_are_refused(candidate: Candidate, problem: str) -> None:
+def test_questions_nothing_could_answer_are_refused(
+    candidate: CandidatePolicy, problem: str
+) -> None:
     explored(5)
     with pytest.raises(CannotAskError, match=problem):
         what_if(SPAN, candidate)
@@ -342,7 +344,7 @@ def test_questions_nothing_could_answer_are_refused(candidate: Candidate, proble
 
 def test_an_unknown_domain_is_refused() -> None:
     with pytest.raises(CannotAskError, match="Unknown domain 'cooking'"):
-        filled(Candidate(domain="cooking"), store.current())
+        filled(CandidatePolicy(domain="cooking"), store.current())
 
 
 TAIL = "he ten largest requests carry 34 % of the cost: the true cost may lie above this interval."
@@ -351,7 +353,7 @@ TAIL = "he ten largest requests carry 34 % of the cost: the true cost may lie ab
 def test_costs_that_ten_requests_carry_are_named_of_the_whole_and_of_the_domain() -> None:
     explored(300)
     let_ten_carry_a_third_of_the_weak_cost()
-    everywhere = Candidate(Method.ALWAYS_WEAK)
+    everywhere = CandidatePolicy(Method.ALWAYS_WEAK)
     found = what_if(SPAN, everywhere)
     assert tails(found).startswith(f"T{TAIL} ")
     assert tails(found).endswith(f"In technical: t{TAIL}")
@@ -381,6 +383,6 @@ def test_a_tail_that_only_the_log_has_is_said_of_the_log() -> None:
     strong = Decision.objects.filter(intended_model=F("strong_model")).values("pk")
     Outcome.objects.filter(pk__in=strong).update(cost=400_000)
     Decision.objects.update(cost_strong=400_000)
-    told = tails(what_if(SPAN, Candidate(Method.ALWAYS_STRONG, domain="technical")))
+    told = tails(what_if(SPAN, CandidatePolicy(Method.ALWAYS_STRONG, domain="technical")))
     assert told.startswith("The ten largest requests carry ")
     assert " of the cost as logged: the true cost as logged may lie above its interval" in told

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from experiments.core.policy import Method
 from experiments.decisions.rollup_queries import Span
 from experiments.lab import rescoring
-from experiments.lab.candidates import Candidate, CannotAskError
+from experiments.lab.candidates import CandidatePolicy, CannotAskError
 from experiments.lab.decision_log import Rescored, read_log
 from experiments.lab.off_policy import answer, question, what_if
 from experiments.lab.rescoring import with_scores
@@ -26,7 +26,7 @@ from tests.explored_traffic import NOW, send, set_policy
 pytestmark = pytest.mark.usefixtures("seeded")
 
 SPAN = Span(NOW - timedelta(days=7), NOW)
-LATE = Candidate(router="late", threshold=0.5, domain="technical")
+LATE = CandidatePolicy(router="late", threshold=0.5, domain="technical")
 
 
 def late(kind: str = "local_mf", **arguments: object) -> Router:
@@ -120,7 +120,7 @@ def test_nothing_kept_is_refused_with_what_to_do() -> None:
 
 def test_a_folder_is_asked_as_the_evaluation_asks_it() -> None:
     kept(12, "text")
-    candidate = Candidate(router=str(CHECKPOINT), threshold=0.5, domain="technical")
+    candidate = CandidatePolicy(router=str(CHECKPOINT), threshold=0.5, domain="technical")
     found = what_if(SPAN, candidate)
     assert found.rescored == Rescored(str(CHECKPOINT), 0, 12, 0)
 
@@ -219,8 +219,8 @@ def test_a_router_that_scored_everything_costs_no_query() -> None:
     kept(10, "text")
     log = read_log(SPAN, "technical")
     with CaptureQueriesContext(connection) as queries:
-        assert with_scores(log, Candidate(router="local", threshold=0.5)) is log
-        assert with_scores(log, Candidate(Method.ALWAYS_WEAK, "late")) is log
+        assert with_scores(log, CandidatePolicy(router="local", threshold=0.5)) is log
+        assert with_scores(log, CandidatePolicy(Method.ALWAYS_WEAK, "late")) is log
     assert len(queries) == 0
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from experiments.lab.evaluation_inputs import as_columns
 from experiments.lab.router_benchmark import SingleModel, benchmark, hull_quality, pair_as_singles
-from experiments.routers.outcomes import Outcome, from_rows
+from experiments.routers.outcomes import PromptOutcome, from_rows
 
 SMALL = SingleModel("small", 0.5, 1.0)
 MIDDLE = SingleModel("middle", 0.6, 4.0)
@@ -30,7 +30,9 @@ def test_it_says_whether_routing_pays(separable: bool) -> None:
         hard = rng.random() < 0.5
         wrong = hard if separable else rng.random() < 0.5
         word = "hard" if hard else "easy"
-        rows.append(Outcome(f"Case {place}: an {word} question.", 1.0, float(not wrong), "", ""))
+        rows.append(
+            PromptOutcome(f"Case {place}: an {word} question.", 1.0, float(not wrong), "", "")
+        )
     columns = as_columns(from_rows(rows), "cases")
     steps: list[str] = []
     found = benchmark(columns, pair_as_singles(columns, "strong", "weak"), step=steps.append)
@@ -49,7 +51,7 @@ def test_it_says_whether_routing_pays(separable: bool) -> None:
 
 
 def test_without_a_gap_the_weak_model_is_enough() -> None:
-    rows = [Outcome(f"Case {place}.", place % 2, place % 2, "", "") for place in range(40)]
+    rows = [PromptOutcome(f"Case {place}.", place % 2, place % 2, "", "") for place in range(40)]
     columns = as_columns(from_rows(rows), "cases")
     found = benchmark(columns, pair_as_singles(columns, "strong", "weak"))
 

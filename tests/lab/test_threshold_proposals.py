@@ -13,7 +13,7 @@ from experiments.decisions.rollup_queries import Span
 from experiments.lab.actions import LabError, apply_threshold, draft_experiment, roll_out
 from experiments.lab.candidates import CannotAskError
 from experiments.lab.text.calibration import basis, condition, promise, rows, sentence
-from experiments.lab.threshold_proposals import Proposal, Wanted, propose, units_of
+from experiments.lab.threshold_proposals import Proposal, ThresholdGoal, propose, units_of
 from experiments.models import (
     Calibration,
     Decision,
@@ -35,7 +35,7 @@ Aim = Calibration.Aim
 SPAN = Span(NOW - timedelta(days=7), NOW)
 
 
-def proposed(wanted: Wanted, domain: str = "technical") -> Proposal:
+def proposed(wanted: ThresholdGoal, domain: str = "technical") -> Proposal:
     return propose(store.current(), domain, SPAN, wanted)
 
 
@@ -64,7 +64,7 @@ def outcome_set(prompts: int = 800, weak: float = 1.0, groups: int = 0) -> None:
 
 def test_a_strong_share_is_the_kth_largest_score() -> None:
     scores = traffic()
-    found = proposed(Wanted(Aim.SHARE, 0.2))
+    found = proposed(ThresholdGoal(Aim.SHARE, 0.2))
     assert found.threshold == np.sort(scores)[-50]
     assert found.expected is not None
     assert found.expected.strong_share.value == pytest.approx(np.mean(scores >= found.threshold))
@@ -83,7 +83,7 @@ def test_a_budget_is_kept_at_the_prices_of_the_decisions() -> None:
     strong = np.array([row.cost_strong for row in stored], float)
     weak = np.array([row.cost_weak for row in stored], float)
     budget = 1000 / 1e9 * float(0.3 * strong.mean() + 0.7 * weak.mean())
-    found = proposed(Wanted(Aim.BUDGET, budget))
+    found = proposed(ThresholdGoal(Aim.BUDGET, budget))
     assert found.expected is not None
     assert found.expected.cost.value is not None
     assert found.expected.cost.value <= budget * 1e6
@@ -92,7 +92,7 @@ def test_a_budget_is_kept_at_the_prices_of_the_decisions() -> None:
 
 def test_a_budget_nothing_keeps_to_says_what_the_weak_model_costs() -> None:
     traffic()
-    found = proposed(Wanted(Aim.BUDGET, 0.000001))
+    found = proposed(ThresholdGoal(Aim.BUDGET, 0.000001))
     assert found.threshold is None
     assert found.problem.startswith("Even the weak model alone costs $")
 
@@ -100,7 +100,7 @@ def test_a_budget_nothing_keeps_to_says_what_the_weak_model_costs() -> None:
 def test_a_promise_is_tested_on_graded_prompts() -> None:
     traffic()
     outcome_set(weak=1.0)
-    found = proposed(Wanted(Aim.QUALITY, 0.95, source="graded"))
+    found = proposed(ThresholdGoal(Aim.QUALITY, 0.95, source="graded"))
     assert found.walk is not None
     assert found.graded == 800
     assert found.expected is not None
@@ -114,7 +114,7 @@ def test_a_promise_is_tested_on_graded_prompts() -> None:
 def test_prompts_of_a_group_are_one_unit_of_the_promise() -> None:
     traffic()
     outcome_set(weak=1.0, groups=50)
-    found = proposed(Wanted(Aim.QUALITY, 0.95, source="graded"))
+    found = proposed(ThresholdGoal(Aim.QUALITY, 0.95, source="graded"))
     assert found.walk is not None
     # Fifty customers, and a hundred prompts of nobody's.
     assert (found.graded, found.walk.units, found.split) == (800, 150, 0)
@@ -124,7 +124,7 @@ def test_prompts_of_a_group_are_one_unit_of_the_promise() -> None:
 def test_groups_too_few_to_be_units_are_told() -> None:
     traffic()
     outcome_set(700, weak=1.0, groups=12)
-    found = proposed(Wanted(Aim.QUALITY, 0.95, source="graded"))
+    found = proposed(ThresholdGoal(Aim.QUALITY, 0.95, source="graded"))
     assert found.walk is not None
     assert (found.graded, found.walk.units, found.split) == (700, 700, 12)
     assert "They belong to only 12 groups, too few to be units" in basis(found)
@@ -153,14 +153,14 @@ def test_units_of_graded_prompts(groups: list[str], units: list[int] | None, spl
 def test_a_weak_model_that_fails_gets_next_to_nothing() -> None:
     traffic()
     outcome_set(weak=0.0)
-    found = proposed(Wanted(Aim.QUALITY, 0.95, source="graded"))
+    found = proposed(ThresholdGoal(Aim.QUALITY, 0.95, source="graded"))
     assert found.expected is not None
     assert (found.expected.strong_share.value or 0) > 0.95
 
 
 def test_without_exploration_ratings_support_nothing_and_it_says_so() -> None:
     traffic()
-    found = proposed(Wanted(Aim.QUALITY, 0.95))
+    found = proposed(ThresholdGoal(Aim.QUALITY, 0.95))
     assert found.threshold is None
     assert "could have gone to one model only" in found.problem
     assert found.expected is None
@@ -169,7 +169,7 @@ def test_without_exploration_ratings_support_nothing_and_it_says_so() -> None:
 
 def test_ratings_of_a_domain_that_explores_can_support_a_promise() -> None:
     traffic(600, epsilon=0.5)
-    found = proposed(Wanted(Aim.QUALITY, 0.5))
+    found = proposed(ThresholdGoal(Aim.QUALITY, 0.5))
     assert found.walk is not None
     assert found.threshold is not None
     assert "(production ratings)" in basis(found)
@@ -180,7 +180,7 @@ def test_a_promise_is_per_request_and_the_strong_models_own_quality_is_next_to_i
     traffic()
     outcome_set(weak=1.0, groups=50)
     RecordedOutcome.objects.filter(group="").update(weak_score=0.0)
-    found = proposed(Wanted(Aim.QUALITY, 0.8, source="graded"))
+    found = proposed(ThresholdGoal(Aim.QUALITY, 0.8, source="graded"))
     assert found.expected is not None
     assert found.strong is not None
     assert found.strong.quality.value == 1.0
@@ -198,7 +198,7 @@ def test_a_busy_customer_is_told() -> None:
     outcome_set(weak=1.0)
     first = RecordedOutcome.objects.order_by("digest")[:400]
     RecordedOutcome.objects.filter(pk__in=[row.pk for row in first]).update(group="busy")
-    found = proposed(Wanted(Aim.QUALITY, 0.9, source="graded"))
+    found = proposed(ThresholdGoal(Aim.QUALITY, 0.9, source="graded"))
     assert found.walk is not None
     assert (found.walk.units, found.walk.busy) == (401, 1)
     assert "1 unit made so many requests that it counts in blocks" in promise(found)
@@ -208,7 +208,7 @@ def test_prompts_whose_model_was_certain_are_left_out_counted_and_told() -> None
     traffic(600, epsilon=0.5)
     one = Decision.objects.order_by("created_at")[300]
     Decision.objects.filter(pk=one.pk).update(odds=compact({one.strong_model: 1.0}))
-    found = proposed(Wanted(Aim.QUALITY, 0.5))
+    found = proposed(ThresholdGoal(Aim.QUALITY, 0.5))
     assert found.threshold is not None
     assert (found.left_out, found.graded) == (1, 599)
     assert "1 more prompt (0.2 %) could have gone to one model only" in basis(found)
@@ -216,57 +216,57 @@ def test_prompts_whose_model_was_certain_are_left_out_counted_and_told() -> None
 
 def test_a_promise_from_ratings_says_its_condition_and_the_way_out() -> None:
     traffic(600, epsilon=0.5)
-    found = proposed(Wanted(Aim.QUALITY, 0.5))
+    found = proposed(ThresholdGoal(Aim.QUALITY, 0.5))
     assert "good and bad answers must be rated equally often" in condition(found)
     assert "audit a random share" in condition(found)
     Decision.objects.update(audited=True)
-    audited = proposed(Wanted(Aim.QUALITY, 0.5))
+    audited = proposed(ThresholdGoal(Aim.QUALITY, 0.5))
     assert condition(audited).startswith("Quality is from random audits alone")
-    assert condition(proposed(Wanted(Aim.SHARE, 0.5))) == ""
+    assert condition(proposed(ThresholdGoal(Aim.SHARE, 0.5))) == ""
 
 
 def test_all_of_the_quality_is_refused_with_what_to_do() -> None:
     traffic()
     with pytest.raises(CannotAskError, match="choose the method “always strong”"):
-        proposed(Wanted(Aim.QUALITY, 1.0))
-    assert proposed(Wanted(Aim.SHARE, 1.0)).threshold is not None
+        proposed(ThresholdGoal(Aim.QUALITY, 1.0))
+    assert proposed(ThresholdGoal(Aim.SHARE, 1.0)).threshold is not None
 
 
 @pytest.mark.parametrize("source", ["nothing", "graded"])
 def test_an_outcome_set_without_prompts_of_the_domain_says_so(source: str) -> None:
     traffic()
     OutcomeSet.objects.create(name="graded", created_at=NOW, updated_at=NOW)
-    found = proposed(Wanted(Aim.QUALITY, 0.9, source=source))
+    found = proposed(ThresholdGoal(Aim.QUALITY, 0.9, source=source))
     assert f"the outcome set “{source}” has no prompt of technical" in found.problem
 
 
 def test_too_few_scores_propose_nothing() -> None:
     traffic(20)
-    assert proposed(Wanted(Aim.SHARE, 0.3)).problem == "Too few scores, 20 of 200."
-    assert proposed(Wanted(Aim.SHARE, 0.3), "medical").problem == "Too few scores, 0 of 200."
+    assert proposed(ThresholdGoal(Aim.SHARE, 0.3)).problem == "Too few scores, 20 of 200."
+    assert proposed(ThresholdGoal(Aim.SHARE, 0.3), "medical").problem == "Too few scores, 0 of 200."
 
 
 @pytest.mark.parametrize(
     "wanted",
     [
-        Wanted(Aim.SHARE, 1.2),
-        Wanted(Aim.QUALITY, 0.0),
-        Wanted(Aim.BUDGET, -1.0),
-        Wanted(Aim.BUDGET, float("nan")),
-        Wanted(Aim.BUDGET, float("inf")),
-        Wanted(Aim.SHARE, float("nan")),
-        Wanted(Aim.QUALITY, 0.9, float("nan")),
-        Wanted(Aim.QUALITY, 0.9, 0.0),
+        ThresholdGoal(Aim.SHARE, 1.2),
+        ThresholdGoal(Aim.QUALITY, 0.0),
+        ThresholdGoal(Aim.BUDGET, -1.0),
+        ThresholdGoal(Aim.BUDGET, float("nan")),
+        ThresholdGoal(Aim.BUDGET, float("inf")),
+        ThresholdGoal(Aim.SHARE, float("nan")),
+        ThresholdGoal(Aim.QUALITY, 0.9, float("nan")),
+        ThresholdGoal(Aim.QUALITY, 0.9, 0.0),
     ],
 )
-def test_wishes_that_cannot_be_are_refused(wanted: Wanted) -> None:
+def test_wishes_that_cannot_be_are_refused(wanted: ThresholdGoal) -> None:
     with pytest.raises(CannotAskError):
         proposed(wanted)
 
 
 def test_applying_is_a_revision_and_keeps_what_was_expected() -> None:
     traffic()
-    found = proposed(Wanted(Aim.SHARE, 0.2))
+    found = proposed(ThresholdGoal(Aim.SHARE, 0.2))
     before = PolicyRevision.objects.count()
     apply_threshold(found.as_calibration("olga", NOW), "olga")
     assert PolicyRevision.objects.count() == before + 1
@@ -281,7 +281,7 @@ def test_applying_is_a_revision_and_keeps_what_was_expected() -> None:
 
 def test_a_proposal_becomes_an_arm() -> None:
     traffic()
-    found = proposed(Wanted(Aim.SHARE, 0.2))
+    found = proposed(ThresholdGoal(Aim.SHARE, 0.2))
     made = draft_experiment(found.candidate, "olga")
     assert made.arms.get(is_control=False).threshold == found.threshold
     assert Experiment.objects.get().is_draft
@@ -289,7 +289,7 @@ def test_a_proposal_becomes_an_arm() -> None:
 
 def test_a_guarded_rollout_needs_somebody_to_compare_with() -> None:
     traffic()
-    found = proposed(Wanted(Aim.SHARE, 0.2)).as_calibration("olga", NOW)
+    found = proposed(ThresholdGoal(Aim.SHARE, 0.2)).as_calibration("olga", NOW)
     assert Flag.objects.get(domain__name="technical").percentage == 100
     with pytest.raises(LabError, match="on for everybody"):
         roll_out(found, "olga")

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from experiments.decisions.outcomes import FinalAnswer, OutcomeReport, record_outcomes
+from experiments.decisions.outcomes import FinalCall, OutcomeReport, record_outcomes
 from experiments.models import Attempt, Circuit, Decision
 from experiments.routing.route import RouteRequest, route
 
@@ -159,7 +159,7 @@ def test_answer_of_another_model_is_told_and_counts_as_a_fallback(viewer: Client
     row = routed()
     report = OutcomeReport(timezone.now(), 1200, 34, 90.0, success=True)
     record_outcomes(
-        {row.pk: report}, timezone.now(), {row.pk: FinalAnswer("openai/gpt-5-nano", 1000)}
+        {row.pk: report}, timezone.now(), {row.pk: FinalCall("openai/gpt-5-nano", 1000)}
     )
     assert "it failed, so openai/gpt-5-nano answered" in page(viewer, row)
     overview = viewer.get("/").content.decode()
@@ -170,9 +170,9 @@ def test_cost_of_another_model_says_nothing_about_the_estimate(viewer: Client) -
     row = routed()
     report = OutcomeReport(timezone.now(), 1200, 34, 90.0, success=True)
     record_outcomes(
-        {row.pk: report}, timezone.now(), {row.pk: FinalAnswer("openai/gpt-5-nano", 1000)}
+        {row.pk: report}, timezone.now(), {row.pk: FinalCall("openai/gpt-5-nano", 1000)}
     )
     assert "the estimate." not in viewer.get("/models/").content.decode()
     other = routed()
-    record_outcomes({other.pk: report}, timezone.now(), {other.pk: FinalAnswer(other.model, 1000)})
+    record_outcomes({other.pk: report}, timezone.now(), {other.pk: FinalCall(other.model, 1000)})
     assert "below the estimate." in viewer.get("/models/").content.decode()

@@ -5,7 +5,7 @@ import time
 import pytest
 from litellm.router_strategy.complexity_router.complexity_router import ComplexityRouter as Rules
 
-from experiments.core.policy import Router
+from experiments.core.policy import PolicyRouter
 from experiments.models import Router as Row
 from experiments.routers.building import build, check_router, checkpoint_sha256
 from experiments.routers.complexity import ComplexityRouter
@@ -43,7 +43,7 @@ def test_scores_are_those_of_litellm(router: ComplexityRouter, prompt: str) -> N
 def test_its_rules_are_pinned_like_weights(router: ComplexityRouter) -> None:
     assert checkpoint_sha256("complexity", {}) == router.sha256 == ComplexityRouter.load().sha256
     with pytest.raises(RouterConfigurationError, match="pinned to checkpoint 000000000000"):
-        build(Router("rules", "complexity", True, "0" * 64))
+        build(PolicyRouter("rules", "complexity", True, "0" * 64))
 
 
 def test_it_takes_no_arguments() -> None:
@@ -53,7 +53,7 @@ def test_it_takes_no_arguments() -> None:
 
 def test_the_pool_scores_with_it_in_the_callers_thread() -> None:
     pool = RouterPool()
-    pool.warm_up({"rules": Router("rules", "complexity", True)})
+    pool.warm_up({"rules": PolicyRouter("rules", "complexity", True)})
     assert pool.status("rules").ready
     found = pool.score("rules", featurise(HARD))
     assert getattr(found, "value", None) == ComplexityRouter.load().score(featurise(HARD))

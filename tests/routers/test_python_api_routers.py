@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from experiments.core.policy import Router
+from experiments.core.policy import PolicyRouter
 from experiments.core.values import Failure, Score
 from experiments.domain_router import (
     DomainRouter,
@@ -50,7 +50,9 @@ def ask_moody(prompt: str, attempts: int, timeout: float) -> Asked:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MoodyRouter, "calculate_strong_win_rate", counted)
         scorers = Scorers()
-        scorers.prepare({"moody": Router("moody", "moody", local=False, timeout_seconds=timeout)})
+        scorers.prepare(
+            {"moody": PolicyRouter("moody", "moody", local=False, timeout_seconds=timeout)}
+        )
         return Asked(scorers.score("moody", prompt, attempts), len(calls))
 
 
@@ -71,13 +73,15 @@ def ask_flaky(failures: int, attempts: int) -> Asked:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MoodyRouter, "calculate_strong_win_rate", flaky)
         scorers = Scorers()
-        scorers.prepare({"moody": Router("moody", "moody", local=False, timeout_seconds=30.0)})
+        scorers.prepare(
+            {"moody": PolicyRouter("moody", "moody", local=False, timeout_seconds=30.0)}
+        )
         return Asked(scorers.score("moody", "hello", attempts), len(calls))
 
 
 def readiness() -> list[object]:
     scorers = Scorers()
-    router = Router("x", "moody", local=False, arguments={"no_such": 1})
+    router = PolicyRouter("x", "moody", local=False, arguments={"no_such": 1})
     before = (scorers.is_ready("x"), scorers.problem("x"), scorers.score("x", "hello", 1))
     scorers.prepare({"x": router})
     return [before, scorers.is_ready("x"), scorers.problem("x"), scorers.score("x", "hello", 3)]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from experiments.core.policy import Router
+from experiments.core.policy import PolicyRouter
 from experiments.routers.errors import RouterConfigurationError
 from tests.routers.conftest import DIMENSIONS, EmbeddingsStub
 from tests.routers.routellm_process import ForeignError
@@ -19,20 +19,20 @@ InProcess = Callable[..., Any]
 PROMPT = "Prove that the square root of two is irrational?"
 
 
-def configured(kind: str, **arguments: object) -> Router:
-    return Router(kind, kind, local=False, arguments=arguments)
+def configured(kind: str, **arguments: object) -> PolicyRouter:
+    return PolicyRouter(kind, kind, local=False, arguments=arguments)
 
 
-def mf(checkpoints: Path, **more: object) -> Router:
+def mf(checkpoints: Path, **more: object) -> PolicyRouter:
     sizes = {"hidden_size": 8, "text_dim": DIMENSIONS}
     return configured("mf", checkpoint_path=str(checkpoints / "mf"), **sizes, **more)
 
 
-def bert(checkpoints: Path) -> Router:
+def bert(checkpoints: Path) -> PolicyRouter:
     return configured("bert", checkpoint_path=str(checkpoints / "bert"))
 
 
-def sw_ranking(checkpoints: Path, **more: object) -> Router:
+def sw_ranking(checkpoints: Path, **more: object) -> PolicyRouter:
     return configured(
         "sw_ranking",
         arena_battle_datasets=[str(checkpoints / "battles")],
@@ -45,7 +45,7 @@ def sw_ranking(checkpoints: Path, **more: object) -> Router:
 # What runs in the process that has imported RouteLLM
 
 
-def win_rate(router: Router) -> tuple[str, float]:
+def win_rate(router: PolicyRouter) -> tuple[str, float]:
     """The type of what RouteLLM's router itself returns, and what ours makes of it."""
     from experiments.routers.building import build
     from experiments.routers.features import featurise
@@ -55,7 +55,7 @@ def win_rate(router: Router) -> tuple[str, float]:
     return type(raw).__name__, built.score(featurise(PROMPT))
 
 
-def routed(router: Router, thresholds: tuple[float, ...]) -> list[str]:
+def routed(router: PolicyRouter, thresholds: tuple[float, ...]) -> list[str]:
     from experiments.routers.controller import build_controller
 
     controller = build_controller(
@@ -64,7 +64,7 @@ def routed(router: Router, thresholds: tuple[float, ...]) -> list[str]:
     return [controller.route(PROMPT, router.name, threshold) for threshold in thresholds]
 
 
-def batch(router: Router, prompts: list[str]) -> list[float]:
+def batch(router: PolicyRouter, prompts: list[str]) -> list[float]:
     import pandas as pd
 
     from experiments.routers.controller import build_controller
@@ -320,7 +320,7 @@ def test_a_model_that_is_no_router_string_is_refused_with_the_form(
 
 
 def test_a_router_name_with_a_hyphen_is_refused(in_routellm_process: InProcess) -> None:
-    router = Router("my-coin", "random", local=False)
+    router = PolicyRouter("my-coin", "random", local=False)
     with pytest.raises(RouterConfigurationError, match="'my_coin'"):
         in_routellm_process(routed, router, (0.5,))
 

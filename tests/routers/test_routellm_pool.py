@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from experiments.core.policy import Router
+from experiments.core.policy import PolicyRouter
 from experiments.core.values import Failure, Score
 from experiments.routers.features import featurise
 from experiments.routers.pool import RouterPool, RouterStatus
@@ -16,35 +16,35 @@ from tests.routers.conftest import DIMENSIONS, EmbeddingsStub
 InProcess = Callable[..., Any]
 
 
-def moody(timeout: float = 30.0) -> Router:
-    return Router("moody", "moody", local=False, timeout_seconds=timeout)
+def moody(timeout: float = 30.0) -> PolicyRouter:
+    return PolicyRouter("moody", "moody", local=False, timeout_seconds=timeout)
 
 
-def mf(checkpoints: Path, timeout: float = 30.0, **more: object) -> Router:
+def mf(checkpoints: Path, timeout: float = 30.0, **more: object) -> PolicyRouter:
     arguments = {
         "checkpoint_path": str(checkpoints / "mf"),
         "hidden_size": 8,
         "text_dim": DIMENSIONS,
         **more,
     }
-    return Router("mf", "mf", local=False, timeout_seconds=timeout, arguments=arguments)
+    return PolicyRouter("mf", "mf", local=False, timeout_seconds=timeout, arguments=arguments)
 
 
-def bert(checkpoints: Path, checkpoint: str | None = None) -> Router:
+def bert(checkpoints: Path, checkpoint: str | None = None) -> PolicyRouter:
     arguments = {"checkpoint_path": str(checkpoints / "bert")}
-    return Router("bert", "bert", False, checkpoint, 30.0, arguments)
+    return PolicyRouter("bert", "bert", False, checkpoint, 30.0, arguments)
 
 
 # What runs in the process that has imported RouteLLM
 
 
-def answers(router: Router, prompts: list[str]) -> list[Score | Failure]:
+def answers(router: PolicyRouter, prompts: list[str]) -> list[Score | Failure]:
     pool = RouterPool()
     pool.warm_up({router.name: router})
     return [pool.score(router.name, featurise(prompt)) for prompt in prompts]
 
 
-def at_the_same_time(router: Router, prompts: list[str]) -> list[Score | Failure]:
+def at_the_same_time(router: PolicyRouter, prompts: list[str]) -> list[Score | Failure]:
     pool = RouterPool()
     pool.warm_up({router.name: router})
     with ThreadPoolExecutor(len(prompts)) as executor:
@@ -53,7 +53,7 @@ def at_the_same_time(router: Router, prompts: list[str]) -> list[Score | Failure
         )
 
 
-def hanging(router: Router, calls: int) -> tuple[list[Score | Failure], int]:
+def hanging(router: PolicyRouter, calls: int) -> tuple[list[Score | Failure], int]:
     """Many hanging calls, and how many threads they left."""
     pool = RouterPool()
     pool.warm_up({router.name: router})
@@ -62,7 +62,7 @@ def hanging(router: Router, calls: int) -> tuple[list[Score | Failure], int]:
     return results, threading.active_count() - before
 
 
-def statuses(routers: dict[str, Router]) -> list[RouterStatus]:
+def statuses(routers: dict[str, PolicyRouter]) -> list[RouterStatus]:
     pool = RouterPool()
     pool.warm_up(routers)
     return pool.statuses()
@@ -71,11 +71,11 @@ def statuses(routers: dict[str, Router]) -> list[RouterStatus]:
 def kept_and_dropped(checkpoints: Path) -> tuple[bool, bool, list[str]]:
     """Is an unchanged router the same object after a new policy, and a changed one another?"""
     pool = RouterPool()
-    first, coin = mf(checkpoints), Router("coin", "random", local=False)
+    first, coin = mf(checkpoints), PolicyRouter("coin", "random", local=False)
     pool.warm_up({"mf": first, "coin": coin, "moody": moody()})
     before = dict(pool.controller.routers)
     changed = mf(checkpoints, strong_model="vicuna-7b")
-    slower = Router("coin", "random", local=False, timeout_seconds=9)
+    slower = PolicyRouter("coin", "random", local=False, timeout_seconds=9)
     pool.warm_up({"mf": changed, "coin": slower})
     after = pool.controller.routers
     return after["coin"] is before["coin"], after["mf"] is before["mf"], sorted(after)
@@ -85,7 +85,10 @@ def while_loading() -> tuple[Score | Failure, Score | Failure]:
     """What a router answers before and after it is loaded in the background."""
     from tests.routers.own_routers import SlowRouter
 
-    pool, slow = RouterPool(), {"slow": Router("slow", "slow", local=False, timeout_seconds=30)}
+    pool, slow = (
+        RouterPool(),
+        {"slow": PolicyRouter("slow", "slow", local=False, timeout_seconds=30)},
+    )
     SlowRouter.may_load.clear()
     pool.configure(slow)
     before = pool.score("slow", featurise("Hello"))
@@ -94,7 +97,7 @@ def while_loading() -> tuple[Score | Failure, Score | Failure]:
     return before, pool.score("slow", featurise("Hello"))
 
 
-def in_forked_child(routers: dict[str, Router], names: list[str]) -> list[str]:
+def in_forked_child(routers: dict[str, PolicyRouter], names: list[str]) -> list[str]:
     """Loaded before the fork, after a call and with one hanging, and asked in the child."""
     pool = RouterPool()
     pool.warm_up(routers)
@@ -105,8 +108,8 @@ def in_forked_child(routers: dict[str, Router], names: list[str]) -> list[str]:
     child = os.fork()
     if child == 0:
         answers = [type(pool.score(name, featurise("Hello"))).__name__ for name in names]
-        pool.configure({**routers, "late": Router("late", "random", local=False)})
-        pool.warm_up({**routers, "late": Router("late", "random", local=False)})
+        pool.configure({**routers, "late": PolicyRouter("late", "random", local=False)})
+        pool.warm_up({**routers, "late": PolicyRouter("late", "random", local=False)})
         answers.append(str(pool.status("late").ready))
         os.write(writer, ",".join(answers).encode())
         os._exit(0)
@@ -118,7 +121,7 @@ def in_forked_child(routers: dict[str, Router], names: list[str]) -> list[str]:
     return said
 
 
-def through_the_controller(router: Router) -> tuple[str, str]:
+def through_the_controller(router: PolicyRouter) -> tuple[str, str]:
     pool = RouterPool()
     pool.warm_up({router.name: router})
     controller = pool.controller
@@ -193,7 +196,7 @@ def test_a_router_that_still_loads_says_so_and_then_answers(
 def test_a_router_that_cannot_load_says_why_and_does_not_stop_the_others(
     in_routellm_process: InProcess,
 ) -> None:
-    broken = Router("bert", "bert", local=False, arguments={"checkpoint_path": "/no/such"})
+    broken = PolicyRouter("bert", "bert", local=False, arguments={"checkpoint_path": "/no/such"})
     found = in_routellm_process(statuses, {"bert": broken, "moody": moody()})
     assert found[0][:2] == ("bert", False)
     assert "There is no folder '/no/such' on this machine" in found[0][2]

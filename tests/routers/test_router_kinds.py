@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from experiments.routers.errors import RouterConfigurationError, describe
-from experiments.routers.kinds import KINDS, Kind, check_name, kind_of, own_classes
+from experiments.routers.kinds import KINDS, RouterKind, check_name, kind_of, own_classes
 
 
 def test_routellms_five_and_our_own_are_known() -> None:
@@ -22,7 +22,9 @@ def test_an_unknown_kind_is_refused_with_the_kinds_there_are() -> None:
 def test_a_kind_of_ones_own_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROUTER_CLASSES", "length=my_routers.LengthRouter, polite = mine.Polite,")
     assert own_classes() == {"length": "my_routers.LengthRouter", "polite": "mine.Polite"}
-    assert kind_of("length") == Kind(local=False, inline=False, calls_openai=False, concurrent=8)
+    assert kind_of("length") == RouterKind(
+        local=False, inline=False, calls_openai=False, concurrent=8
+    )
 
 
 def test_a_name_with_a_hyphen_is_refused_with_one_that_works() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.core.policy import Router
+from experiments.core.policy import PolicyRouter
 from experiments.core.values import Failure, Score
 from experiments.routers.building import check_router, checkpoint_sha256
 from experiments.routers.checkpoints import MANIFEST_FILE, Manifest, write_checkpoint
@@ -39,8 +39,8 @@ def write_local_mf(folder: Path, seed: int = 0) -> str:
     return write_checkpoint(folder, arrays, manifest)
 
 
-def local_mf(folder: Path, checkpoint: str | None = None, timeout: float = 1.0) -> Router:
-    return Router(
+def local_mf(folder: Path, checkpoint: str | None = None, timeout: float = 1.0) -> PolicyRouter:
+    return PolicyRouter(
         "mf_here", "local_mf", True, checkpoint, timeout, {"checkpoint_path": str(folder)}
     )
 
@@ -64,7 +64,7 @@ def test_a_local_router_scores_with_the_sha256_of_its_checkpoint(tmp_path: Path)
 
 def test_the_shipped_routers_score_between_0_and_1() -> None:
     pool = RouterPool()
-    pool.warm_up({name: Router(name, name, local=True) for name in ("local", "local_mf")})
+    pool.warm_up({name: PolicyRouter(name, name, local=True) for name in ("local", "local_mf")})
     for name in ("local", "local_mf"):
         answer = pool.score(name, PROMPT)
         assert isinstance(answer, Score)
@@ -225,10 +225,10 @@ def test_an_unknown_kind_is_refused_on_save() -> None:
 def test_a_local_router_loads_without_routellm(folder: Path) -> None:
     code = f"""
 import sys
-from experiments.core.policy import Router
+from experiments.core.policy import PolicyRouter
 from experiments.routers.pool import RouterPool
 pool, arguments = RouterPool(), {{"checkpoint_path": {str(folder)!r}}}
-pool.warm_up({{"mf": Router("mf", "local_mf", local=True, arguments=arguments)}})
+pool.warm_up({{"mf": PolicyRouter("mf", "local_mf", local=True, arguments=arguments)}})
 print(pool.status("mf").ready, "routellm" in sys.modules, "torch" in sys.modules)
 """
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

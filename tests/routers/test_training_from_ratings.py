@@ -9,7 +9,7 @@ from experiments.routers.checkpoints import read_manifest
 from experiments.routers.features import featurise
 from experiments.routers.loading import load_router
 from experiments.routers.outcomes import OutcomesError
-from experiments.routers.training.job import Job
+from experiments.routers.training.job import TrainingJob
 from experiments.routers.training.training_data import TrainingSet
 
 HARD, EASY = "prove this theorem about rings", "what colour is grass"
@@ -37,7 +37,7 @@ def rated(count: int = 200) -> TrainingSet:
 
 @pytest.mark.parametrize("kind", ["linear", "knn"])
 def test_it_learns_from_one_answer_a_prompt(tmp_path: Path, kind: str) -> None:
-    Job(kind, rated(), "ratings").run(tmp_path)
+    TrainingJob(kind, rated(), "ratings").run(tmp_path)
 
     router = load_router(str(tmp_path))
     assert router.score(featurise(HARD)) > router.score(featurise(EASY)) + 0.1
@@ -51,4 +51,4 @@ def test_it_learns_from_one_answer_a_prompt(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", ["local", "local_mf"])
 def test_kinds_that_need_both_answers_refuse(tmp_path: Path, kind: str) -> None:
     with pytest.raises(OutcomesError, match="needs both models' answers"):
-        Job(kind, rated(), "ratings").run(tmp_path)
+        TrainingJob(kind, rated(), "ratings").run(tmp_path)

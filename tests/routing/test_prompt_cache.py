@@ -1,6 +1,6 @@
 """Identical prompts are read and scored once; the cache is bounded and follows the policy."""
 
-from experiments.core.policy import Router
+from experiments.core.policy import PolicyRouter
 from experiments.routers.pool import RouterPool
 from experiments.routing import runtime
 from experiments.routing.runtime import PromptCache
@@ -43,7 +43,7 @@ def test_nothing_is_kept_after_a_new_policy() -> None:
 def test_a_remembered_score_equals_a_fresh_one_and_the_random_router_is_never_remembered() -> None:
     pool, cache = RouterPool(), PromptCache()
     kinds = ("local", "random")
-    pool.warm_up({kind: Router(kind, kind, local=kind == "local") for kind in kinds})
+    pool.warm_up({kind: PolicyRouter(kind, kind, local=kind == "local") for kind in kinds})
     features = cache.look("What is the capital of France?")
     first = pool.score("local", features)
     assert pool.score("local", features) == first

@@ -21,7 +21,7 @@ from experiments.background import tasks
 from experiments.background.tasks import Running
 from experiments.configuration.apply import apply, roll_back
 from experiments.configuration.document import current_document
-from experiments.core.parameters import Action, ParameterRule
+from experiments.core.parameters import Action, PolicyRule
 from experiments.decisions.attempts import Attempted
 from experiments.decisions.folding import fold_all
 from experiments.decisions.outcomes import OutcomeReport, Rating, record_feedback, record_outcome
@@ -39,7 +39,7 @@ from experiments.gateway.settlement import Settlement, settle
 from experiments.lab.actions import explore
 from experiments.lab.share_calibration import calibrate
 from experiments.limits import budgets, circuit_breakers
-from experiments.limits.learned_parameters import Refusal, remember
+from experiments.limits.learned_parameters import ParameterRefusal, remember
 from experiments.limits.quotas import Limits, Reservation
 from experiments.models import (
     APIKey,
@@ -172,7 +172,7 @@ def _own_call(pair: ShadowPair) -> evaluation.Own:
 
 
 def _ending(pair: ShadowPair, charge: Reservation, preference: float | None) -> evaluation.Ending:
-    judged = ShadowPair.Status.JUDGED
+    judged = ShadowPair.PairStatus.JUDGED
     return evaluation.Ending(pair, judged, charge, 5, 50, preference=preference)
 
 
@@ -193,9 +193,9 @@ def _reported(row: Decision) -> Decision:
     return row
 
 
-def _refused(*parameters: str) -> list[Refusal]:
-    rules = [ParameterRule("learned", name, Action.DROP) for name in parameters]
-    return [Refusal("openai/gpt-4.1", rule, "Not supported.") for rule in rules]
+def _refused(*parameters: str) -> list[ParameterRefusal]:
+    rules = [PolicyRule("learned", name, Action.DROP) for name in parameters]
+    return [ParameterRefusal("openai/gpt-4.1", rule, "Not supported.") for rule in rules]
 
 
 def _learned() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from experiments.verifiers.final_answers import (
-    Kind,
+    AnswerKind,
     as_number,
     final_answer,
     numbers_in,
@@ -15,21 +15,21 @@ from experiments.verifiers.final_answers import (
 @pytest.mark.parametrize(
     ("text", "kind", "value"),
     [
-        ('{"reasoning": "2 + 2", "answer": "4"}', Kind.NUMBER, 4.0),
-        ('```json\n{"reasoning": "x", "answer": 1234.5}\n```', Kind.NUMBER, 1234.5),
-        ('{"reasoning": "cut", "answer": "7", ', Kind.NUMBER, 7.0),
-        ("She pays $1,200.\n#### 1,200", Kind.NUMBER, 1200.0),
-        (r"so $x = 3$, thus \boxed{\frac{3}{4}}", Kind.NUMBER, 0.75),
-        ("The answer is 42.", Kind.NUMBER, 42.0),
-        ("First 3, then 5 apples", Kind.NUMBER, 5.0),
-        ("(B) the mitral valve\nB", Kind.CHOICE, "B"),
-        ('{"answer": "[(4, 1), (2, 3)]"}', Kind.LITERAL, [(4, 1), (2, 3)]),
-        ("assert f(1) == {'a': 2}", Kind.LITERAL, {"a": 2}),
-        ("The answer is Paris", Kind.WORDS, "paris"),
-        ("", Kind.NONE, None),
+        ('{"reasoning": "2 + 2", "answer": "4"}', AnswerKind.NUMBER, 4.0),
+        ('```json\n{"reasoning": "x", "answer": 1234.5}\n```', AnswerKind.NUMBER, 1234.5),
+        ('{"reasoning": "cut", "answer": "7", ', AnswerKind.NUMBER, 7.0),
+        ("She pays $1,200.\n#### 1,200", AnswerKind.NUMBER, 1200.0),
+        (r"so $x = 3$, thus \boxed{\frac{3}{4}}", AnswerKind.NUMBER, 0.75),
+        ("The answer is 42.", AnswerKind.NUMBER, 42.0),
+        ("First 3, then 5 apples", AnswerKind.NUMBER, 5.0),
+        ("(B) the mitral valve\nB", AnswerKind.CHOICE, "B"),
+        ('{"answer": "[(4, 1), (2, 3)]"}', AnswerKind.LITERAL, [(4, 1), (2, 3)]),
+        ("assert f(1) == {'a': 2}", AnswerKind.LITERAL, {"a": 2}),
+        ("The answer is Paris", AnswerKind.WORDS, "paris"),
+        ("", AnswerKind.NONE, None),
     ],
 )
-def test_final_answer(text: str, kind: Kind, value: object) -> None:
+def test_final_answer(text: str, kind: AnswerKind, value: object) -> None:
     found = final_answer(text)
 
     assert found.kind == kind
@@ -73,4 +73,4 @@ def test_reasoning_is_what_leads_to_the_answer() -> None:
 def test_nothing_in_an_answer_is_executed() -> None:
     found = final_answer("""{"answer": "__import__('os').getcwd()"}""")
 
-    assert found.kind == Kind.WORDS
+    assert found.kind == AnswerKind.WORDS

@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from experiments.verifiers.features import GROUPS, NAMES, Sample, features, matrix
+from experiments.verifiers.features import GROUPS, NAMES, AnswerSample, features, matrix
 from experiments.verifiers.model import fit, router_prior
 
 
-def named(sample: Sample) -> dict[str, float]:
+def named(sample: AnswerSample) -> dict[str, float]:
     return dict(zip(NAMES, features(sample).tolist(), strict=True))
 
 
 @pytest.mark.parametrize("text", ["", " ", "a", "\x00", "9" * 30_000, "{" * 5_000, "ü€" * 9_000])
 def test_any_text_gives_finite_numbers(text: str) -> None:
-    found = features(Sample(text, text, text, -1.0, 0.5, 0.5))
+    found = features(AnswerSample(text, text, text, -1.0, 0.5, 0.5))
 
     assert found.shape == (len(NAMES),)
     assert np.isfinite(found).all()
@@ -24,9 +24,9 @@ def test_every_feature_belongs_to_one_verifier() -> None:
 
 
 def test_agreement() -> None:
-    same = named(Sample("2 + 2?", "#### 4", "The answer is 4"))
-    other = named(Sample("2 + 2?", "#### 4", "The answer is 5"))
-    alone = named(Sample("2 + 2?", "#### 4"))
+    same = named(AnswerSample("2 + 2?", "#### 4", "The answer is 4"))
+    other = named(AnswerSample("2 + 2?", "#### 4", "The answer is 5"))
+    alone = named(AnswerSample("2 + 2?", "#### 4"))
 
     assert (same["second_known"], same["agrees"], same["agrees_number"]) == (1, 1, 1)
     assert (other["second_known"], other["agrees"], other["agrees_number"]) == (1, -1, 0)
@@ -35,19 +35,19 @@ def test_agreement() -> None:
 
 
 def test_wrong_arithmetic_is_seen() -> None:
-    found = named(Sample("?", "3 * 4 = 13\n#### 13"))
+    found = named(AnswerSample("?", "3 * 4 = 13\n#### 13"))
 
     assert found["equation_wrong"] == 1.0
     assert found["ends_in_final"] == 1.0
 
 
-def samples(n: int, seed: int = 0) -> tuple[list[Sample], np.ndarray, np.ndarray]:
+def samples(n: int, seed: int = 0) -> tuple[list[AnswerSample], np.ndarray, np.ndarray]:
     """The weak answer is right where a second one agrees, in nine of ten cases."""
     rng = np.random.default_rng(seed)
     agrees = rng.random(n) < 0.5
     right = np.where(rng.random(n) < 0.9, agrees, ~agrees).astype(float)
     made = [
-        Sample(f"Question {row}?", f"#### {row}", f"#### {row if same else row + 1}")
+        AnswerSample(f"Question {row}?", f"#### {row}", f"#### {row if same else row + 1}")
         for row, same in enumerate(agrees.tolist())
     ]
     return made, right, np.ones(n)
@@ -79,7 +79,7 @@ def test_a_verifier_that_takes_no_part_has_no_weight() -> None:
 def test_without_pairs_the_prompt_router_decides() -> None:
     nothing = np.zeros((0, len(NAMES)))
     verifier = fit(nothing, np.zeros(0), np.zeros(0))
-    easy, hard = (features(Sample("?", "yes", router=score)) for score in (0.2, 0.8))
+    easy, hard = (features(AnswerSample("?", "yes", router=score)) for score in (0.2, 0.8))
 
     assert verifier.score(easy[None])[0] == pytest.approx(0.667, abs=0.001)
     assert verifier.score(hard[None])[0] == pytest.approx(0.333, abs=0.001)

@@ -13,14 +13,14 @@ from experiments.analysis.experiment.summaries import (
 )
 
 
-class Pair(NamedTuple):
+class ArmMeans(NamedTuple):
     """Both arms of one metric as means, ready to be compared."""
 
     control: MeanSummary
     treatment: MeanSummary
 
 
-def compared(control: Summary, treatment: Summary) -> Pair | None:
+def compared(control: Summary, treatment: Summary) -> ArmMeans | None:
     """Both arms as means with one unit's variance; None if a denominator is missing."""
     match control, treatment:
         case CovariateMeanSummary(), CovariateMeanSummary():
@@ -35,7 +35,7 @@ def compared(control: Summary, treatment: Summary) -> Pair | None:
                 "summarize both arms the same way."
             )
     plain = plain_mean(control), plain_mean(treatment)
-    return None if plain[0] is None or plain[1] is None else Pair(plain[0], plain[1])
+    return None if plain[0] is None or plain[1] is None else ArmMeans(plain[0], plain[1])
 
 
 def covariate_coefficient(control: CovariateMeanSummary, treatment: CovariateMeanSummary) -> float:
@@ -50,7 +50,7 @@ def covariate_coefficient(control: CovariateMeanSummary, treatment: CovariateMea
     return covariance / variance if variance > 0 else 0.0
 
 
-def _adjusted(control: CovariateMeanSummary, treatment: CovariateMeanSummary) -> Pair:
+def _adjusted(control: CovariateMeanSummary, treatment: CovariateMeanSummary) -> ArmMeans:
     theta = covariate_coefficient(control, treatment)
     n = control.n + treatment.n
     # Only the difference counts; the common centre keeps the adjusted means near the plain ones.
@@ -68,4 +68,4 @@ def _adjusted(control: CovariateMeanSummary, treatment: CovariateMeanSummary) ->
             without_rounding(gross - 2 * theta * summary.covariance, gross),
         )
 
-    return Pair(arm(control), arm(treatment))
+    return ArmMeans(arm(control), arm(treatment))

@@ -16,7 +16,7 @@ from scipy.special import stdtr, stdtrit
 
 from experiments.analysis.errors import LevelError
 from experiments.analysis.experiment import sequential
-from experiments.analysis.experiment.covariates import Pair, compared
+from experiments.analysis.experiment.covariates import ArmMeans, compared
 from experiments.analysis.experiment.sequential import DEFAULT_TUNING_SAMPLE_SIZE
 from experiments.analysis.experiment.summaries import (
     CovariateMeanSummary,
@@ -31,9 +31,9 @@ __all__ = [
     "CovariateMeanSummary",
     "CovariateRatioSummary",
     "Effect",
-    "Interval",
+    "EffectInterval",
+    "EffectProblem",
     "MeanSummary",
-    "Problem",
     "RatioSummary",
     "Summary",
     "adjusted_difference_in_means",
@@ -53,12 +53,12 @@ _ROUNDING = 1e-14
 _WIDEST_LOG = 100.0
 
 
-class Interval(NamedTuple):
+class EffectInterval(NamedTuple):
     lower: float
     upper: float
 
 
-class Problem(StrEnum):
+class EffectProblem(StrEnum):
     """Why an effect has no interval and p-value."""
 
     TOO_FEW_UNITS = "too_few_units"
@@ -77,22 +77,22 @@ class Effect:
     estimate: float | None
     standard_error: float | None
     p_value: float | None
-    confidence_interval: Interval | None
-    sequential_interval: Interval | None
+    confidence_interval: EffectInterval | None
+    sequential_interval: EffectInterval | None
     sequential_p_value: float | None
     relative: float | None
-    relative_interval: Interval | None
+    relative_interval: EffectInterval | None
     n_control: int
     n_treatment: int
 
     @property
-    def problem(self) -> Problem | None:
+    def problem(self) -> EffectProblem | None:
         """Why there is no interval; None if there is one."""
         if min(self.n_control, self.n_treatment) < 2:
-            return Problem.TOO_FEW_UNITS
+            return EffectProblem.TOO_FEW_UNITS
         if self.estimate is None:
-            return Problem.NO_DENOMINATOR
-        return Problem.NO_VARIATION if self.confidence_interval is None else None
+            return EffectProblem.NO_DENOMINATOR
+        return EffectProblem.NO_VARIATION if self.confidence_interval is None else None
 
 
 def difference_in_means(
@@ -190,7 +190,7 @@ def difference(
 
 def one_sided_bounds(
     effect: Effect, *, alpha: float, tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE
-) -> Interval | None:
+) -> EffectInterval | None:
     """A lower and an upper always-valid bound, each wrong with probability alpha at most."""
     if effect.estimate is None or effect.problem is not None or effect.standard_error is None:
         return None
@@ -204,8 +204,8 @@ def one_sided_bounds(
 
 
 def relative_sequential_interval(
-    pair: Pair, *, alpha: float, tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE
-) -> Interval | None:
+    pair: ArmMeans, *, alpha: float, tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE
+) -> EffectInterval | None:
     """The always-valid interval of the lift over control, for text that is read on any day."""
     log_error = _log_error(*pair)
     if log_error is None:
@@ -215,7 +215,7 @@ def relative_sequential_interval(
     return _lift(pair, half)
 
 
-def shrunken_lift(pair: Pair, prior_sd: float) -> float | None:
+def shrunken_lift(pair: ArmMeans, prior_sd: float) -> float | None:
     """The lift over control, shrunk towards 0: what to expect after shipping.
 
     An estimate that stops the experiment because it is large enough is too large on average. If
@@ -229,14 +229,14 @@ def shrunken_lift(pair: Pair, prior_sd: float) -> float | None:
     return exp(kept * log(pair.treatment.mean / pair.control.mean)) - 1
 
 
-def without_certainty(pair: Pair, least_scale: float) -> Pair:
+def without_certainty(pair: ArmMeans, least_scale: float) -> ArmMeans:
     """Gives an arm in which every unit costs the same the variance of one unit that differs.
 
     Otherwise constant costs would have no interval and no verdict. The unit differs by the larger
     of both means, or by `least_scale` if both are smaller.
     """
     scale = max(abs(pair.control.mean), abs(pair.treatment.mean), least_scale)
-    return Pair(*(_not_constant(arm, scale) for arm in pair))
+    return ArmMeans(*(_not_constant(arm, scale) for arm in pair))
 
 
 def _not_constant(arm: MeanSummary, scale: float) -> MeanSummary:
@@ -276,25 +276,25 @@ def _relative_error(summary: MeanSummary) -> float:
 
 def _relative_interval(
     control: MeanSummary, treatment: MeanSummary, alpha: float
-) -> Interval | None:
+) -> EffectInterval | None:
     log_error = _log_error(control, treatment)
     if log_error is None:
         return None
     shares = [(_relative_error(arm) / log_error) ** 2 for arm in (control, treatment)]
     freedom = 1 / (shares[0] ** 2 / (control.n - 1) + shares[1] ** 2 / (treatment.n - 1))
     half = log_error * float(stdtrit(freedom, 1 - alpha / 2))
-    return _lift(Pair(control, treatment), half)
+    return _lift(ArmMeans(control, treatment), half)
 
 
-def _lift(pair: Pair, half: float) -> Interval | None:
+def _lift(pair: ArmMeans, half: float) -> EffectInterval | None:
     ratio = pair.treatment.mean / pair.control.mean
     if half > _WIDEST_LOG or not isfinite(ratio * exp(half)):
         return None
-    return Interval(ratio * exp(-half) - 1, ratio * exp(half) - 1)
+    return EffectInterval(ratio * exp(-half) - 1, ratio * exp(half) - 1)
 
 
-def _around(centre: float, half: float) -> Interval:
-    return Interval(centre - half, centre + half)
+def _around(centre: float, half: float) -> EffectInterval:
+    return EffectInterval(centre - half, centre + half)
 
 
 def _nothing(n_control: int, n_treatment: int) -> Effect:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import chdtrc, gammaln
 
 from experiments.analysis.errors import CountError
-from experiments.analysis.experiment.lee_bounds import Rated, rated_shares_differ
+from experiments.analysis.experiment.lee_bounds import RatedShares, rated_shares_differ
 from experiments.analysis.experiment.sequential import DEFAULT_TUNING_SAMPLE_SIZE
 from experiments.analysis.experiment.summaries import plain_mean
 
@@ -31,7 +31,7 @@ HOURS_WITHOUT_TRAFFIC = 24.0
 _LARGEST_LOG = 700.0
 
 
-class Status(StrEnum):
+class CheckStatus(StrEnum):
     OK = "ok"
     WARNING = "warning"
     ALARM = "alarm"
@@ -54,7 +54,7 @@ class HealthCheck(NamedTuple):
     """
 
     code: HealthCode
-    status: Status
+    status: CheckStatus
     value: float | None
     limit: float | None
     about: str = ""
@@ -63,7 +63,7 @@ class HealthCheck(NamedTuple):
 
     @property
     def passed(self) -> bool:
-        return self.status is Status.OK
+        return self.status is CheckStatus.OK
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Health:
 
     @property
     def alarms(self) -> tuple[HealthCheck, ...]:
-        return tuple(check for check in self.checks if check.status is Status.ALARM)
+        return tuple(check for check in self.checks if check.status is CheckStatus.ALARM)
 
     @property
     def healthy(self) -> bool:
@@ -83,12 +83,12 @@ class Health:
         stopped = (
             check
             for check in self.checks
-            if check.code is HealthCode.TRAFFIC_STOPPED and check.status is not Status.OK
+            if check.code is HealthCode.TRAFFIC_STOPPED and check.status is not CheckStatus.OK
         )
         return next(stopped, None)
 
 
-class Table(NamedTuple):
+class UnitTable(NamedTuple):
     """Units per arm and the arms' weights, of the whole experiment or of one domain."""
 
     name: str
@@ -127,7 +127,7 @@ def log_e_values(counts: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:
     return result
 
 
-def sample_ratio(table: Table, *, tables: int = 1) -> SampleRatio:
+def sample_ratio(table: UnitTable, *, tables: int = 1) -> SampleRatio:
     """Whether the units match the weights. `tables` is the total number of tables tested."""
     weights = _normalised(table)
     n = sum(table.counts)
@@ -145,7 +145,7 @@ def sample_ratio(table: Table, *, tables: int = 1) -> SampleRatio:
     )
 
 
-def check_sample_ratio(tables: Sequence[Table]) -> HealthCheck:
+def check_sample_ratio(tables: Sequence[UnitTable]) -> HealthCheck:
     """SRM over the experiment's table and its domains' together; the worst is reported."""
     if not tables:
         raise CountError("There are no tables of units; give at least the experiment's own.")
@@ -169,19 +169,22 @@ def check_units(units: Mapping[str, int]) -> HealthCheck:
     if not units:
         raise CountError("There are no arms to count; give the units of each, 0 included.")
     arm, fewest = min(units.items(), key=lambda item: item[1])
-    status = _status(fewest < MINIMUM_SHOWN, Status.WARNING)
+    status = _status(fewest < MINIMUM_SHOWN, CheckStatus.WARNING)
     return HealthCheck(HealthCode.TOO_FEW_UNITS, status, fewest, MINIMUM_SHOWN, arm)
 
 
 def check_rated_share(
-    rated: Rated, *, alpha: float = 0.05, tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE
+    rated: RatedShares,
+    *,
+    alpha: float = 0.05,
+    tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE,
 ) -> HealthCheck:
     """Whether the arms have the same share of ratings: missing feedback can bias results."""
     differ = rated_shares_differ(rated, alpha=alpha, tuning_sample_size=tuning_sample_size)
     control, treatment = (plain_mean(arm) for arm in rated)
     gap = treatment.mean - control.mean if control and treatment else None
     seen = (control.mean, treatment.mean) if control and treatment else ()
-    status = _status(bool(differ), Status.WARNING)
+    status = _status(bool(differ), CheckStatus.WARNING)
     return HealthCheck(HealthCode.RATED_SHARE, status, gap, None, seen=seen)
 
 
@@ -202,15 +205,15 @@ def check_traffic(
     `waiting` units have an open window: they will count later.
     """
     stopped = hours_quiet > limit and not waiting
-    status = _status(stopped, Status.WARNING)
+    status = _status(stopped, CheckStatus.WARNING)
     return HealthCheck(HealthCode.TRAFFIC_STOPPED, status, hours_quiet, limit)
 
 
-def _status(failed: bool, worst: Status = Status.ALARM) -> Status:
-    return worst if failed else Status.OK
+def _status(failed: bool, worst: CheckStatus = CheckStatus.ALARM) -> CheckStatus:
+    return worst if failed else CheckStatus.OK
 
 
-def _normalised(table: Table) -> tuple[float, ...]:
+def _normalised(table: UnitTable) -> tuple[float, ...]:
     total = sum(table.weights)
     if len(table.counts) != len(table.weights) or min(table.weights, default=0) <= 0:
         raise CountError(

@@ -12,12 +12,12 @@ from math import hypot, sqrt
 from typing import NamedTuple
 
 from experiments.analysis.errors import CountError
-from experiments.analysis.experiment.effects import Interval, Problem, difference
+from experiments.analysis.experiment.effects import EffectInterval, EffectProblem, difference
 from experiments.analysis.experiment.sequential import DEFAULT_TUNING_SAMPLE_SIZE
 from experiments.analysis.experiment.summaries import MeanSummary, Summary
 
 
-class Rated(NamedTuple):
+class RatedShares(NamedTuple):
     """Share of decisions (or units) with a rating, in both arms."""
 
     control: Summary
@@ -49,11 +49,14 @@ class _Trimmed(NamedTuple):
 
 
 def rated_shares_differ(
-    rated: Rated, *, alpha: float = 0.05, tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE
+    rated: RatedShares,
+    *,
+    alpha: float = 0.05,
+    tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE,
 ) -> bool | None:
     """Whether the arms' rated shares differ significantly, at any look; None: too little data."""
     effect = difference(*rated, alpha=alpha, tuning_sample_size=tuning_sample_size)
-    if effect.problem is Problem.NO_VARIATION:
+    if effect.problem is EffectProblem.NO_VARIATION:
         return effect.estimate != 0
     if effect.sequential_p_value is None:
         return None
@@ -65,7 +68,7 @@ def lee_bounds(
     treatment: MeanSummary,
     rated_control: MeanSummary,
     rated_treatment: MeanSummary,
-    value_range: Interval,
+    value_range: EffectInterval,
 ) -> LeeBounds | None:
     """Bounds on a metric that lies within `value_range`; None if an arm has no ratings.
 

@@ -8,7 +8,7 @@ from experiments.analysis.experiment.sequential import DEFAULT_TUNING_SAMPLE_SIZ
 from experiments.analysis.experiment.summaries import Summary
 
 
-class Question(NamedTuple):
+class Hypothesis(NamedTuple):
     """One metric, or one domain of a breakdown, in both arms.
 
     `least_scale` is that of `difference`, for metrics that may be the same in every unit.
@@ -47,7 +47,7 @@ def holm(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
 
 
 def answer_together(
-    questions: Sequence[Question],
+    questions: Sequence[Hypothesis],
     *,
     alpha: float = 0.05,
     tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE,

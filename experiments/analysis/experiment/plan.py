@@ -9,8 +9,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from experiments.analysis.errors import MarginError, PlanError
-from experiments.analysis.experiment.effects import Interval
-from experiments.analysis.experiment.lee_bounds import Rated
+from experiments.analysis.experiment.effects import EffectInterval
+from experiments.analysis.experiment.lee_bounds import RatedShares
 from experiments.analysis.experiment.sequential import DEFAULT_TUNING_SAMPLE_SIZE, phase_alpha
 from experiments.analysis.experiment.summaries import Summary
 
@@ -20,10 +20,10 @@ MINIMUM_EVENTS = 10
 # The standard deviation of the logarithm of policies' effects on cost.
 DEFAULT_PRIOR_SD = 0.2
 
-SHARE = Interval(0.0, 1.0)
+SHARE = EffectInterval(0.0, 1.0)
 
 
-class Better(StrEnum):
+class Direction(StrEnum):
     """Which direction of a metric is better."""
 
     HIGHER = "higher"
@@ -31,7 +31,7 @@ class Better(StrEnum):
 
     @property
     def sign(self) -> int:
-        return 1 if self is Better.HIGHER else -1
+        return 1 if self is Direction.HIGHER else -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Primary:
 
     target_effect: float
     name: str = "cost"
-    better: Better = Better.LOWER
+    better: Direction = Direction.LOWER
 
     def __post_init__(self) -> None:
         if not self.target_effect > 0:
@@ -64,9 +64,9 @@ class Guardrail:
 
     name: str
     margin: float
-    better: Better = Better.HIGHER
+    better: Direction = Direction.HIGHER
     boolean: bool = False
-    value_range: Interval | None = None
+    value_range: EffectInterval | None = None
     unit: str | None = None
 
     def __post_init__(self) -> None:
@@ -77,7 +77,7 @@ class Guardrail:
             )
 
     @property
-    def bounds(self) -> Interval | None:
+    def bounds(self) -> EffectInterval | None:
         return SHARE if self.boolean else self.value_range
 
 
@@ -129,7 +129,7 @@ class Plan:
         return Levels(each, each / (len(self.guardrails) + 1))
 
 
-class Measured(NamedTuple):
+class MeasuredGuardrail(NamedTuple):
     """A guardrail in one arm. `rated` is the share of decisions with a value, for metrics that
     come from feedback; None where nothing is missing, or only audited decisions are counted."""
 
@@ -144,11 +144,11 @@ class ArmData:
     name: str
     units: int
     primary: Summary
-    guardrails: tuple[Measured, ...]
+    guardrails: tuple[MeasuredGuardrail, ...]
 
 
-def both_rated(control: Measured, treatment: Measured) -> Rated | None:
+def both_rated(control: MeasuredGuardrail, treatment: MeasuredGuardrail) -> RatedShares | None:
     """The arms' rated shares, where the metric has them."""
     if control.rated is None or treatment.rated is None:
         return None
-    return Rated(control.rated, treatment.rated)
+    return RatedShares(control.rated, treatment.rated)

@@ -47,7 +47,7 @@ class Design(NamedTuple):
     window_days: float = 0.0
 
 
-class Size(NamedTuple):
+class SampleSize(NamedTuple):
     """`units` counts all arms; `tuning_sample_size` control and treatment of one comparison.
 
     `limiting` is the metric that takes most units. `days` is None where the traffic is unknown.
@@ -98,7 +98,7 @@ def saving_goal(name: str, recent: Summary, *, expected_saving: float) -> Goal:
 
 def plan_size(
     goals: Sequence[Goal], design: Design, *, tuning_sample_size: float | None = None
-) -> Size | NoSize:
+) -> SampleSize | NoSize:
     """The units that decide every goal. Without a tuning size it is set to the result."""
     _check(goals, design)
     missing = tuple(goal.name for goal in goals if _unit_variance(goal) is None)
@@ -112,7 +112,7 @@ def plan_size(
     if design.units_per_day is not None:
         days = ceil(units / design.units_per_day + design.window_days)
     times = units / _total(single, design)
-    return Size(
+    return SampleSize(
         units,
         tuning_sample_size or float(compared),
         _total(single, design),

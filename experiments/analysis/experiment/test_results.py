@@ -10,10 +10,10 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from experiments.analysis.experiment import sequential
-from experiments.analysis.experiment.covariates import Pair, compared
+from experiments.analysis.experiment.covariates import ArmMeans, compared
 from experiments.analysis.experiment.effects import (
     Effect,
-    Interval,
+    EffectInterval,
     difference,
     difference_in_means,
     one_sided_bounds,
@@ -26,10 +26,10 @@ from experiments.analysis.experiment.lee_bounds import LeeBounds, lee_bounds, ra
 from experiments.analysis.experiment.plan import (
     MINIMUM_EVENTS,
     ArmData,
-    Better,
+    Direction,
     Guardrail,
     Levels,
-    Measured,
+    MeasuredGuardrail,
     Plan,
     both_rated,
 )
@@ -56,9 +56,9 @@ class PrimaryResult(NamedTuple):
     afterwards; `observations` of the arm with fewer."""
 
     name: str
-    better: Better
+    better: Direction
     effect: Effect
-    relative_interval: Interval | None
+    relative_interval: EffectInterval | None
     least_gain: float | None
     most_gain: float | None
     observations: int
@@ -131,7 +131,11 @@ def guardrail_results(
 
 
 def guardrail_result(
-    plan: Plan, levels: Levels, guardrail: Guardrail, control: Measured, treatment: Measured
+    plan: Plan,
+    levels: Levels,
+    guardrail: Guardrail,
+    control: MeasuredGuardrail,
+    treatment: MeasuredGuardrail,
 ) -> GuardrailResult:
     """One guardrail: inside its margin, broken, or not yet known."""
     tuning, sign = plan.tuning_sample_size, guardrail.better.sign
@@ -187,11 +191,11 @@ def _bounded_difference(
             tuning_sample_size=tuning,
             least_scale=guardrail.margin,
         )
-    arms = Pair(*(_not_certain(arm, guardrail.bounds) for arm in pair))
+    arms = ArmMeans(*(_not_certain(arm, guardrail.bounds) for arm in pair))
     return difference_in_means(*arms, alpha=alpha, tuning_sample_size=tuning)
 
 
-def _not_certain(arm: MeanSummary, bounds: Interval) -> MeanSummary:
+def _not_certain(arm: MeanSummary, bounds: EffectInterval) -> MeanSummary:
     """Gives an arm of identical units the variance with one more success and one more failure.
 
     Otherwise an arm that never fails, or always does, would have no variance, and two such arms
@@ -213,7 +217,9 @@ def _gain_bounds(
     return (bounds.lower, bounds.upper) if sign > 0 else (-bounds.upper, -bounds.lower)
 
 
-def _worst_case(guardrail: Guardrail, control: Measured, treatment: Measured) -> LeeBounds | None:
+def _worst_case(
+    guardrail: Guardrail, control: MeasuredGuardrail, treatment: MeasuredGuardrail
+) -> LeeBounds | None:
     if guardrail.bounds is None or control.rated is None or treatment.rated is None:
         return None
     metric = plain_mean(control.summary), plain_mean(treatment.summary)

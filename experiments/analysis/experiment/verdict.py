@@ -19,9 +19,9 @@ from experiments.analysis.experiment.test_results import (
     guardrail_results,
     primary_result,
 )
-from experiments.analysis.experiment.verdict_codes import Outcome, Reason, ReasonCode
+from experiments.analysis.experiment.verdict_codes import Reason, ReasonCode, VerdictCode
 
-__all__ = ["ArmVerdict", "Outcome", "Reason", "ReasonCode", "Verdict", "judge"]
+__all__ = ["ArmVerdict", "Reason", "ReasonCode", "Verdict", "VerdictCode", "judge"]
 
 _NO_CHECKS = Health()
 
@@ -29,12 +29,12 @@ _NO_CHECKS = Health()
 # With several treatments, the first of these is the experiment's verdict: shipping one ends the
 # experiment, a harmful one must be removed, and while one is undecided the experiment continues.
 _PRECEDENCE = (
-    Outcome.SHIP,
-    Outcome.ROLL_BACK,
-    Outcome.KEEP_RUNNING,
-    Outcome.NOT_ENOUGH_DATA,
-    Outcome.MIXED,
-    Outcome.NO_DIFFERENCE,
+    VerdictCode.SHIP,
+    VerdictCode.ROLL_BACK,
+    VerdictCode.KEEP_RUNNING,
+    VerdictCode.NOT_ENOUGH_DATA,
+    VerdictCode.MIXED,
+    VerdictCode.NO_DIFFERENCE,
 )
 
 
@@ -43,7 +43,7 @@ class ArmVerdict:
     """One treatment compared with the control. `prior_sd` is the plan's spread of effects."""
 
     arm: str
-    outcome: Outcome
+    outcome: VerdictCode
     primary: PrimaryResult
     guardrails: tuple[GuardrailResult, ...]
     reasons: tuple[Reason, ...]
@@ -58,7 +58,7 @@ class Verdict:
     `unhealthy`.
     """
 
-    outcome: Outcome
+    outcome: VerdictCode
     arm: str | None
     reasons: tuple[Reason, ...]
     arms: tuple[ArmVerdict, ...]
@@ -124,14 +124,14 @@ def _outcome(
     guardrails: Sequence[GuardrailResult],
     reasons: Sequence[Reason],
     maturity: _Maturity,
-) -> Outcome:
+) -> VerdictCode:
     codes = {reason.code for reason in reasons}
     if maturity.units < MINIMUM_SHOWN:
-        return Outcome.NOT_ENOUGH_DATA
+        return VerdictCode.NOT_ENOUGH_DATA
     if codes & {ReasonCode.PRIMARY_WORSE, ReasonCode.GUARDRAIL_BROKEN}:
-        return Outcome.ROLL_BACK
+        return VerdictCode.ROLL_BACK
     if codes & {ReasonCode.TOO_FEW_UNITS, ReasonCode.TOO_FEW_DAYS}:
-        return Outcome.NOT_ENOUGH_DATA
+        return VerdictCode.NOT_ENOUGH_DATA
     return _mature_outcome(plan, primary, guardrails, codes)
 
 
@@ -140,18 +140,18 @@ def _mature_outcome(
     primary: PrimaryResult,
     guardrails: Sequence[GuardrailResult],
     codes: set[ReasonCode],
-) -> Outcome:
+) -> VerdictCode:
     all_inside = all(result.status is GuardrailStatus.INSIDE for result in guardrails)
     enough = primary.observations >= plan.enough_units
     better = enough and ReasonCode.PRIMARY_BETTER in codes
     if better and all_inside:
-        return Outcome.SHIP
+        return VerdictCode.SHIP
     if enough and all_inside and ReasonCode.PRIMARY_SAME in codes:
-        return Outcome.NO_DIFFERENCE
+        return VerdictCode.NO_DIFFERENCE
     if better and ReasonCode.PLANNED_SIZE_REACHED in codes:
-        return Outcome.MIXED
+        return VerdictCode.MIXED
     unknown = ReasonCode.NO_RESULT in codes or ReasonCode.TOO_FEW_EVENTS in codes
-    return Outcome.KEEP_RUNNING if enough and not unknown else Outcome.NOT_ENOUGH_DATA
+    return VerdictCode.KEEP_RUNNING if enough and not unknown else VerdictCode.NOT_ENOUGH_DATA
 
 
 def _unhealthy(health: Health, arms: tuple[ArmVerdict, ...]) -> Verdict | None:
@@ -163,7 +163,7 @@ def _unhealthy(health: Health, arms: tuple[ArmVerdict, ...]) -> Verdict | None:
         for check in alarms
     )
     every = (*reasons, *(reason for arm in arms for reason in arm.reasons))
-    return Verdict(Outcome.UNHEALTHY, None, every, arms)
+    return Verdict(VerdictCode.UNHEALTHY, None, every, arms)
 
 
 def _best_of(arms: tuple[ArmVerdict, ...]) -> Verdict:

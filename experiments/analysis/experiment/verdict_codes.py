@@ -6,7 +6,7 @@ from typing import NamedTuple
 from experiments.analysis.experiment.health import HealthCheck
 
 
-class Outcome(StrEnum):
+class VerdictCode(StrEnum):
     NOT_ENOUGH_DATA = "not_enough_data"
     UNHEALTHY = "unhealthy"
     SHIP = "ship"

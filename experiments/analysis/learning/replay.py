@@ -31,7 +31,7 @@ Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
-class Traffic:
+class RecordedTraffic:
     """Recorded requests in the order of the file; arrays of equal length.
 
     Qualities lie in [0, 1]. `shipped` are the shipped router's scores, `cold` its quantiles on
@@ -85,7 +85,7 @@ class Played(NamedTuple):
 
 
 def play(
-    traffic: Traffic,
+    traffic: RecordedTraffic,
     order: Rows,
     rules: Rules,
     chances: Chances,
@@ -113,7 +113,7 @@ class _Policy:
 class _Run:
     """The state of one order. Positions count in the played order."""
 
-    traffic: Traffic
+    traffic: RecordedTraffic
     order: Rows
     rules: Rules
     chances: Chances

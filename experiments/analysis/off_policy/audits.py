@@ -24,7 +24,7 @@ MIN_AUDITED = 60
 """With this many audited ratings of a domain, its voluntary ratings no longer count."""
 
 
-class Seen(NamedTuple):
+class RatedEvidence(NamedTuple):
     """The decisions that quality is estimated for, the ratings that count, and the probability
     that each decision's rating would count, on every side.
 
@@ -47,18 +47,18 @@ def seen_ratings(
     rated: Rows,
     audited: Rows | None = None,
     groups: Ints | None = None,
-) -> Seen:
+) -> RatedEvidence:
     """`groups` number decisions that are audited with the same probability; None: all are."""
     if audited is None or not audited.any():
         found = rating_rates(cells, took, rated)
-        return Seen(np.ones(len(took), bool), rated, *found, np.zeros(len(took), bool))
+        return RatedEvidence(np.ones(len(took), bool), rated, *found, np.zeros(len(took), bool))
     by_audit = _has_enough(domains, rated & audited)
     drawn = _shares(np.zeros(len(took), np.int64) if groups is None else groups, audited)
     ratings = rated & np.where(by_audit, audited, True)
     free = rating_rates(cells, took, ratings & ~by_audit, ~by_audit)
     done = rating_rates(cells, took, ratings & by_audit, audited & by_audit)
     column = by_audit[:, None]
-    return Seen(
+    return RatedEvidence(
         rows=~by_audit | (drawn > 0),
         ratings=ratings,
         rate=np.where(column, drawn[:, None] * done.rate, free.rate),
@@ -68,11 +68,13 @@ def seen_ratings(
     )
 
 
-def all_seen(seen: Rows) -> Seen:
+def all_seen(seen: Rows) -> RatedEvidence:
     """For a metric that is known of `seen`, such as cost."""
     n = len(seen)
     certain = np.ones((n, SIDES))
-    return Seen(seen, seen, certain, certain, np.zeros((n, SIDES), bool), np.zeros(n, bool))
+    return RatedEvidence(
+        seen, seen, certain, certain, np.zeros((n, SIDES), bool), np.zeros(n, bool)
+    )
 
 
 def _has_enough(domains: Ints, audited: Rows) -> Rows:

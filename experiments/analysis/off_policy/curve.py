@@ -21,7 +21,7 @@ from experiments.analysis.off_policy.estimates import (
     WEAK,
     Bounds,
     Evidence,
-    Metric,
+    MetricEvidence,
     Rows,
     interval,
     parts_of,
@@ -48,7 +48,7 @@ class CurvePoint(NamedTuple):
 class _Sums:
     """Sums by unit of one metric while requests move from the strong side to the weak one."""
 
-    def __init__(self, known: Evidence, metric: Metric, rows: Rows) -> None:
+    def __init__(self, known: Evidence, metric: MetricEvidence, rows: Rows) -> None:
         log = known.log
         self._units = log.units
         self._n_units = int(log.units.max()) + 1 if len(log) else 0

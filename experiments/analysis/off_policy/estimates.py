@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from experiments.analysis.errors import CountError, GradeError
-from experiments.analysis.off_policy.audits import Seen, all_seen, seen_ratings
+from experiments.analysis.off_policy.audits import RatedEvidence, all_seen, seen_ratings
 from experiments.analysis.off_policy.nuisance import (
     Cells,
     Floats,
@@ -123,7 +123,7 @@ class Bounds(NamedTuple):
 NOTHING = Bounds(None)
 
 
-class Part(NamedTuple):
+class LogPart(NamedTuple):
     """Requests whose probability of the candidate's side was similar, from `least` to `most`, the
     share of all that they are, and how many of them went there and were rated."""
 
@@ -152,7 +152,7 @@ class Estimates(NamedTuple):
     explorations: int
     needs: bool
     effective_size: float
-    parts: tuple[Part, ...] = ()
+    parts: tuple[LogPart, ...] = ()
     largest: float = 0.0
     largest_logged: float = 0.0
 
@@ -173,7 +173,7 @@ class Estimates(NamedTuple):
         return total >= MIN_EXPLORATIONS and not self.lacking
 
     @property
-    def lacking(self) -> tuple[Part, ...]:
+    def lacking(self) -> tuple[LogPart, ...]:
         """Parts that were explored too little. Where the log mostly went the candidate's way, what
         it saw there stands for all of them."""
         return tuple(
@@ -210,7 +210,7 @@ class WhatIf(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Metric:
+class MetricEvidence:
     """One metric ready to be summed: `weight` on each side is above 0 only where it was seen, and
     `rate` how likely it was to be seen there (`most`: hardly more than that). `limits` are those
     of any mean."""
@@ -237,8 +237,8 @@ class Evidence:
     """The log with everything that does not depend on the candidate: made once, asked often."""
 
     log: Log
-    quality: Metric
-    cost: Metric
+    quality: MetricEvidence
+    cost: MetricEvidence
     clipped: Rows
     by_audit: Rows
 
@@ -413,13 +413,13 @@ def unseen_variance(good: int, explorations: int) -> float:
 
 def _metric(
     log: Log,
-    seen: Seen,
+    seen: RatedEvidence,
     *,
     value: Floats,
     predicted: Floats,
     is_yes_or_no: bool = False,
     limits: tuple[float, float] | None = None,
-) -> Metric:
+) -> MetricEvidence:
     weight = np.zeros((len(log), 2))
     for side in (WEAK, STRONG):
         matching = seen.ratings & (log.took == side) & (log.odds[:, side] >= LEAST_ODDS)
@@ -427,7 +427,7 @@ def _metric(
     rows = np.arange(len(log))
     own, rate = predicted[rows, log.took], seen.rate[rows, log.took]
     correction = np.divide(value - own, rate, out=np.zeros(len(log)), where=seen.ratings)
-    return Metric(
+    return MetricEvidence(
         rows=seen.rows,
         seen=seen.ratings,
         value=value,
@@ -449,7 +449,7 @@ def _expected_costs(log: Log, fitted: Floats) -> Floats:
 
 
 def _estimates(
-    log: Log, metric: Metric, to_strong: Rows, odds: Floats, overlap: Rows, alpha: float
+    log: Log, metric: MetricEvidence, to_strong: Rows, odds: Floats, overlap: Rows, alpha: float
 ) -> Estimates:
     kept = np.flatnonzero(overlap & metric.rows)
     if not len(kept):
@@ -488,12 +488,12 @@ def _estimates(
     return found if found.has_enough else _without_intervals(found)
 
 
-def _parts(odds: Floats, matching: Rows) -> tuple[Part, ...]:
+def _parts(odds: Floats, matching: Rows) -> tuple[LogPart, ...]:
     """Those that are large enough to need ratings of their own."""
     part = parts_of(odds)
     requests, seen = (np.bincount(part, rows, PARTS + 1) for rows in (np.ones(len(odds)), matching))
     return tuple(
-        Part(
+        LogPart(
             float(odds[part == one].min()),
             float(odds[part == one].max()),
             float(requests[one]) / len(odds),

@@ -12,13 +12,18 @@ from typing import NamedTuple
 
 from experiments.analysis.errors import MarginError
 from experiments.analysis.experiment import sequential
-from experiments.analysis.experiment.effects import Interval
+from experiments.analysis.experiment.effects import EffectInterval
 from experiments.analysis.experiment.health import MINIMUM_SHOWN
 from experiments.analysis.experiment.lee_bounds import lee_bounds
-from experiments.analysis.experiment.plan import Better
+from experiments.analysis.experiment.plan import Direction
 from experiments.analysis.experiment.sequential import DEFAULT_TUNING_SAMPLE_SIZE
 from experiments.analysis.rollout.failing import StepCounts, counts_by_step, shows_harm
-from experiments.analysis.rollout.stratified import Comparison, Ints, Observations, compare
+from experiments.analysis.rollout.stratified import (
+    Ints,
+    Observations,
+    StratifiedComparison,
+    compare,
+)
 
 # Before the first values: the variance of a yes-or-no metric at 80 %, as a part of the range.
 _EXPECTED_VARIANCE = 0.16
@@ -36,8 +41,8 @@ class Guard:
     name: str
     label: str
     margin: float
-    better: Better
-    value_range: Interval
+    better: Direction
+    value_range: EffectInterval
     is_share: bool = False
     unit: str | None = None
 
@@ -75,7 +80,7 @@ class GuardResult(NamedTuple):
     units: int
     is_harmful: bool
     ratings_differ: bool = False
-    comparison: Comparison | None = None
+    comparison: StratifiedComparison | None = None
 
     def allows(self, share: float) -> bool:
         """Whether `share` of all traffic may be treated."""
@@ -87,7 +92,7 @@ class GuardResult(NamedTuple):
         return min(1.0, self.guard.margin / -self.least_gain) if self.least_gain < 0 else 1.0
 
 
-class Missing(NamedTuple):
+class MissingUnits(NamedTuple):
     """Why a guard does not allow a share.
 
     `units` more treated units with a value are needed, in about `days` (None: none arrive);
@@ -146,20 +151,20 @@ def missing(
     *,
     alpha: float,
     tuning_sample_size: float = DEFAULT_TUNING_SAMPLE_SIZE,
-) -> Missing | None:
+) -> MissingUnits | None:
     """None where the guard allows the share."""
     if result.allows(share):
         return None
     guard, found = result.guard, result.comparison
     room = min(result.estimate or 0.0, 0.0) + guard.margin / share
     if room <= 0 or result.ratings_differ:
-        return Missing(result, None, None)
+        return MissingUnits(result, None, None)
     variance = found.standard_error**2 * found.information if found else 0.0
     deviation = sqrt(variance) if variance > 0 else guard.width * sqrt(_EXPECTED_VARIANCE)
     needed = _information(room, deviation, alpha, tuning_sample_size)
     more = needed - (found.information if found else 0.0)
     units = max(1, ceil(more / max(1.0 - data.treated_part, 1e-9)))
-    return Missing(result, units, units / data.per_day if data.per_day > 0 else None)
+    return MissingUnits(result, units, units / data.per_day if data.per_day > 0 else None)
 
 
 def _information(room: float, deviation: float, alpha: float, tuning: float) -> float:
@@ -187,17 +192,21 @@ def _failures(guard: Guard, data: GuardData) -> tuple[StepCounts, ...]:
     """Values as failures between 0 and 1, where a failure is what must not become more."""
     seen, (low, _) = data.seen, guard.value_range
     total = (seen.total - low * seen.count) / guard.width
-    if guard.better is Better.HIGHER:
+    if guard.better is Direction.HIGHER:
         total = seen.count - total
     rows = Observations(seen.unit, seen.cell, seen.treated, total, seen.count)
     return counts_by_step(rows, data.step_of_cell)
 
 
 def _ratings(
-    guard: Guard, found: Comparison, rated: Observations | None, alpha: float, tuning: float
+    guard: Guard,
+    found: StratifiedComparison,
+    rated: Observations | None,
+    alpha: float,
+    tuning: float,
 ) -> tuple[bool, float | None]:
     """Whether the sides are rated unequally, and the least gain that leaves room for it."""
-    shares = compare(rated, Interval(0.0, 1.0)) if rated is not None else None
+    shares = compare(rated, EffectInterval(0.0, 1.0)) if rated is not None else None
     if shares is None:
         return False, None
     z, n = shares.estimate / shares.standard_error, shares.size
@@ -209,7 +218,7 @@ def _ratings(
     )
     if worst is None:
         return True, -guard.width
-    higher = guard.better is Better.HIGHER
+    higher = guard.better is Direction.HIGHER
     end, error = (worst.lower, worst.lower_error) if higher else (-worst.upper, worst.upper_error)
     return True, end - sequential.one_sided_half_width(error, found.size, **level)
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.analysis.experiment import sequential
-from experiments.analysis.experiment.effects import Interval
+from experiments.analysis.experiment.effects import EffectInterval
 from experiments.analysis.experiment.summaries import MeanSummary
 
 Floats = NDArray[np.float64]
@@ -55,7 +55,7 @@ class Observations:
         )
 
 
-class Comparison(NamedTuple):
+class StratifiedComparison(NamedTuple):
     """Treated minus control. `control` and `treated` are means standardized to the same cells.
 
     `information` is the sum of the weights; `rows` are values of units in a cell.
@@ -85,7 +85,7 @@ class Comparison(NamedTuple):
         )
 
 
-def compare(seen: Observations, value_range: Interval) -> Comparison | None:
+def compare(seen: Observations, value_range: EffectInterval) -> StratifiedComparison | None:
     """None where no cell has both sides, or too few rows for a variance.
 
     Each side's variance is that with one more unit at each end of the range: a side in which
@@ -113,7 +113,7 @@ def compare(seen: Observations, value_range: Interval) -> Comparison | None:
     (control, unseen_c), (treated, unseen_t) = sides
     by_unit = np.bincount(rows.unit, influence)
     variance = correction * float((by_unit**2).sum()) + unseen_c + unseen_t
-    return Comparison(
+    return StratifiedComparison(
         estimate,
         sqrt(variance),
         float(cells.weights.sum()),
@@ -168,7 +168,7 @@ def _influence(rows: Observations, cells: _Cells, estimate: float) -> Floats:
     return influence
 
 
-def _unseen(mean: float, n: int, value_range: Interval) -> float:
+def _unseen(mean: float, n: int, value_range: EffectInterval) -> float:
     """What one unit at each end of the range would add to the variance of the side's mean."""
     low, high = value_range
     return ((high - mean) ** 2 + (mean - low) ** 2) / n**2

@@ -161,7 +161,7 @@ class Graded:
         return Reach(low, high, low, high, scale, scale)
 
 
-class Step(NamedTuple):
+class WalkStep(NamedTuple):
     """One threshold of the walk: the share of the grid's scores it sends to the strong model, and
     the mean of `q(t) - rho * strong` over requests with its p-value."""
 
@@ -197,7 +197,7 @@ class Guarantee(NamedTuple):
 
     threshold: float | None
     strong_share: float | None
-    steps: tuple[Step, ...]
+    steps: tuple[WalkStep, ...]
     units: int
     promise: Promise
     shortage: Shortage | None = None
@@ -230,7 +230,7 @@ def guarantee(graded: Graded, grid: Sequence[Cut], promise: Promise, *, seed: in
         few = Shortage(ShortageCode.TOO_FEW_UNITS, blocks.units)
         return Guarantee(None, None, (), blocks.units, promise, few, blocks.busy)
     order = np.random.default_rng(seed).permutation(len(blocks.requests))
-    steps: list[Step] = []
+    steps: list[WalkStep] = []
     for cut in grid:
         threshold = cut.threshold or 0.0
         if threshold > graded.covered_to:
@@ -239,7 +239,7 @@ def guarantee(graded: Graded, grid: Sequence[Cut], promise: Promise, *, seed: in
         p_value = _p_value(sums, order, promise, graded.risk)
         mean = float(sums.value.sum()) / len(graded)
         passed = p_value <= promise.level
-        steps.append(Step(threshold, cut.realised_share, mean, p_value, passed))
+        steps.append(WalkStep(threshold, cut.realised_share, mean, p_value, passed))
         if not passed:
             break
     passing = [step for step in steps if step.passed]
@@ -483,7 +483,7 @@ def _divergence(a: float, b: float) -> float:
     return left + right
 
 
-def _shortage(steps: Sequence[Step], units: int) -> Shortage:
+def _shortage(steps: Sequence[WalkStep], units: int) -> Shortage:
     if not steps:
         return Shortage(ShortageCode.NOTHING_SCORED)
     return Shortage(ShortageCode.NOT_EVEN_STRONG, units, steps[0].p_value)

@@ -34,7 +34,7 @@ RESAMPLES = 1_000
 _BINS = 10
 
 
-class Point(NamedTuple):
+class SharePoint(NamedTuple):
     """The curve at one strong share. `low` and `high` bound the quality; cost is a mean, in
     nano-dollars a prompt, None where not known."""
 
@@ -76,7 +76,7 @@ class Assessment(NamedTuple):
     strong: Estimate
     weak: Estimate
     gap_known: bool
-    curve: tuple[Point, ...]
+    curve: tuple[SharePoint, ...]
     pgr: Estimate | None
     saving_against_strong: Estimate | None
     saving_at_95: Estimate | None
@@ -172,7 +172,7 @@ def as_share(quality: float) -> float:
     return min(max(float(quality), 0.0), 1.0)
 
 
-def _points(curve: Curves, samples: Curves) -> tuple[Point, ...]:
+def _points(curve: Curves, samples: Curves) -> tuple[SharePoint, ...]:
     points = []
     for share in np.linspace(0.0, 1.0, POINTS + 1):
         drawn = samples.at(samples.quality, np.full(len(samples.quality), share))
@@ -180,7 +180,7 @@ def _points(curve: Curves, samples: Curves) -> tuple[Point, ...]:
         there = np.array([share])
         cost = float(curve.at(curve.cost, there)[0])
         points.append(
-            Point(
+            SharePoint(
                 round(float(share), 6),
                 as_share(curve.at(curve.quality, there)[0]),
                 as_share(low),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.core.endpoints import ApiFormat, Upstream
-from experiments.core.parameters import ParameterRule
+from experiments.core.parameters import PolicyRule
 from experiments.gateway.protocols.model_call import (
     Body,
     ModelCall,
@@ -58,7 +58,7 @@ def read_embeddings(raw: bytes, session: str | None) -> ModelCall:
 
 
 def native_embeddings(
-    call: ModelCall, upstream: Upstream, learned: Sequence[ParameterRule]
+    call: ModelCall, upstream: Upstream, learned: Sequence[PolicyRule]
 ) -> NativeRequest:
     return native_request(call, upstream, PLACES, learned)
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from experiments.core.endpoints import ApiFormat, Upstream
-from experiments.core.parameters import Change, ParameterRule
+from experiments.core.parameters import ParameterChange, PolicyRule
 from experiments.gateway.errors import GatewayError
 from experiments.gateway.protocols.messages_to_chat import OWN_SIGNATURE, chat_body_of, obstacle_in
 from experiments.gateway.protocols.model_call import (
@@ -263,7 +263,7 @@ def _call(index: Any, **function: Any) -> Body:
 
 
 def native_messages(
-    call: ModelCall, upstream: Upstream, learned: Sequence[ParameterRule]
+    call: ModelCall, upstream: Upstream, learned: Sequence[PolicyRule]
 ) -> NativeRequest:
     """The request for a provider that speaks messages. A tool loop that began without reasoning
     goes on without it: Anthropic refuses it otherwise."""
@@ -274,7 +274,9 @@ def native_messages(
     if any(kind in ("thinking", "redacted_thinking") for kind, _ in _parts(last)):
         return request
     body = {name: value for name, value in request.body.items() if name != "thinking"}
-    change = Change("thinking", "drop", "left out: the tool loop began without it", "protocol")
+    change = ParameterChange(
+        "thinking", "drop", "left out: the tool loop began without it", "protocol"
+    )
     return request._replace(body=body, changes=(*request.changes, change))
 
 

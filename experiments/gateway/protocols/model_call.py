@@ -9,7 +9,7 @@ import orjson
 
 from experiments.core.costs import estimate_tokens
 from experiments.core.endpoints import ApiFormat, Upstream
-from experiments.core.parameters import Change, ParameterRule, adapted, in_order
+from experiments.core.parameters import ParameterChange, PolicyRule, adapted, in_order
 from experiments.core.text import UnstorableError, load_json
 from experiments.gateway.errors import CallerError
 
@@ -80,8 +80,8 @@ class ModelCall:
 
 
 def chat_upstream_body(
-    call: ModelCall, upstream: Upstream, learned: Sequence[ParameterRule] = ()
-) -> tuple[Body, tuple[Change, ...]]:
+    call: ModelCall, upstream: Upstream, learned: Sequence[PolicyRule] = ()
+) -> tuple[Body, tuple[ParameterChange, ...]]:
     """The chat call for the provider, and the changes made to it: the request without our own
     fields, with the model's own name, usage requested in streams, and the parameters adapted to
     the model."""
@@ -98,7 +98,7 @@ def chat_upstream_body(
     return adapted(body, rules_for(upstream, learned), upstream.output_limit)
 
 
-def rules_for(upstream: Upstream, learned: Sequence[ParameterRule]) -> Sequence[ParameterRule]:
+def rules_for(upstream: Upstream, learned: Sequence[PolicyRule]) -> Sequence[PolicyRule]:
     return upstream.rules if not learned else in_order((*upstream.rules, *learned))
 
 

@@ -11,7 +11,7 @@ import orjson
 
 from experiments.core.endpoints import ANTHROPIC, ApiFormat, Endpoint, Upstream
 from experiments.core.endpoints import Protocol as Spoken
-from experiments.core.parameters import Action, Change, ParameterRule, adapted
+from experiments.core.parameters import Action, ParameterChange, PolicyRule, adapted
 from experiments.gateway.protocols.model_call import Body, ModelCall, rules_for
 
 ANTHROPIC_ADDRESS = "https://api.anthropic.com"
@@ -75,7 +75,7 @@ class NativeRequest(NamedTuple):
     """A request for a provider, the differences to the client's, and its parameters as sent."""
 
     body: Body
-    changes: tuple[Change, ...]
+    changes: tuple[ParameterChange, ...]
     parameters: Mapping[str, Any]
 
 
@@ -83,7 +83,7 @@ def native_request(
     call: ModelCall,
     upstream: Upstream,
     places: Mapping[str, Path],
-    learned: Sequence[ParameterRule] = (),
+    learned: Sequence[PolicyRule] = (),
 ) -> NativeRequest:
     """`places` maps the parameters' names in chat completions to their places in the body."""
     rules = [r for r in rules_for(upstream, learned) if r.action is not Action.RENAME]
@@ -141,7 +141,7 @@ class NativeFormat(NamedTuple):
     """How requests of one protocol are sent on and their answers read."""
 
     reader: Reader
-    request: Callable[[ModelCall, Upstream, Sequence[ParameterRule]], NativeRequest]
+    request: Callable[[ModelCall, Upstream, Sequence[PolicyRule]], NativeRequest]
 
 
 class NativeClient(Protocol):

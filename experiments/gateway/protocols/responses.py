@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from experiments.core.endpoints import ApiFormat, Upstream
-from experiments.core.parameters import ParameterRule
+from experiments.core.parameters import PolicyRule
 from experiments.gateway.errors import CallerError, GatewayError
 from experiments.gateway.protocols.model_call import (
     ROUTED_CHARACTERS,
@@ -114,7 +114,7 @@ def continued(
 
 
 def native_responses(
-    call: ModelCall, upstream: Upstream, learned: Sequence[ParameterRule]
+    call: ModelCall, upstream: Upstream, learned: Sequence[PolicyRule]
 ) -> NativeRequest:
     """The request for a provider that speaks responses."""
     request = native_request(call, upstream, PLACES, learned)

@@ -5,7 +5,7 @@ from experiments.analysis.off_policy.estimates import Bounds, RatedBy
 from experiments.core.money import NANO
 from experiments.formatting import plural
 from experiments.lab.text.off_policy import bounds_words, condition_words, largest_words
-from experiments.lab.threshold_proposals import PRODUCTION, Expected, Proposal
+from experiments.lab.threshold_proposals import PRODUCTION, ExpectedEffect, Proposal
 from experiments.models import Calibration
 
 Aim = Calibration.Aim
@@ -124,7 +124,7 @@ def rows(found: Proposal) -> list[tuple[str, str, str, str, str]]:
     return [(name, *_cells(one)) for name, one in _named(found)]
 
 
-def _named(found: Proposal) -> list[tuple[str, Expected]]:
+def _named(found: Proposal) -> list[tuple[str, ExpectedEffect]]:
     named = (
         ("today", found.today),
         ("proposed", found.expected),
@@ -158,7 +158,7 @@ def _today(found: Proposal) -> str:
     return f"{text}, and 1,000 requests cost {money}"
 
 
-def _cells(one: Expected) -> tuple[str, str, str, str]:
+def _cells(one: ExpectedEffect) -> tuple[str, str, str, str]:
     return (
         "" if one.threshold is None else f"{one.threshold:.4f}",
         bounds_words(one.strong_share, 100, 1),

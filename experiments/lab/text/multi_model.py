@@ -10,7 +10,7 @@ from experiments.formatting import plural
 from experiments.lab.evaluations import MultiModelResult
 
 
-class Line(NamedTuple):
+class ModelLine(NamedTuple):
     """`share` is the share of prompts that the policy sends to the model."""
 
     name: str
@@ -18,15 +18,15 @@ class Line(NamedTuple):
     figures: Figures
 
 
-def multi_model_lines(one: MultiModelResult) -> Iterator[Line]:
+def multi_model_lines(one: MultiModelResult) -> Iterator[ModelLine]:
     found = one.figures
     if found is None:
         return
-    yield Line(one.name, None, found.policy)
+    yield ModelLine(one.name, None, found.policy)
     for model, share, figures in zip(one.models, found.shares, found.always, strict=True):
-        yield Line(f"always {model}", share, figures)
-    yield Line("random with its shares", None, found.random)
-    yield Line("oracle", None, found.oracle)
+        yield ModelLine(f"always {model}", share, figures)
+    yield ModelLine("random with its shares", None, found.random)
+    yield ModelLine("oracle", None, found.oracle)
 
 
 def multi_model_summary(one: MultiModelResult) -> str:

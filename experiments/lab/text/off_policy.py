@@ -6,7 +6,7 @@ from experiments.analysis.off_policy.estimates import (
     RARE,
     Bounds,
     Estimates,
-    Part,
+    LogPart,
     RatedBy,
 )
 from experiments.analysis.off_policy.exploration import Advice
@@ -18,14 +18,14 @@ from experiments.analysis.routing.calibration import (
 )
 from experiments.core.policy import Method
 from experiments.formatting import dollars, plural
-from experiments.lab.candidates import Candidate
+from experiments.lab.candidates import CandidatePolicy
 from experiments.lab.decision_log import Rescored
 from experiments.lab.off_policy import PolicyEstimate
 
 NOTEWORTHY = 0.005
 
 
-def name_of(candidate: Candidate) -> str:
+def name_of(candidate: CandidatePolicy) -> str:
     """ "local at 0.75", "always weak"; with its pair if it has its own."""
     if candidate.method is Method.ROUTELLM:
         name = f"{candidate.router} at {candidate.threshold or 0.0:.4g}"
@@ -112,7 +112,7 @@ def few(quality: Estimates) -> str:
     return f"{quality.matching} of {MIN_EXPLORATIONS} rated decisions"
 
 
-def _odds(part: Part) -> str:
+def _odds(part: LogPart) -> str:
     if part.most - part.least < 0.0005:
         return formatting.share(part.least)
     return f"{formatting.share(part.least)} to {formatting.share(part.most)}"

@@ -17,7 +17,7 @@ from experiments.decisions.rollup_queries import Span
 from experiments.lab.actions import LabError, apply_threshold
 from experiments.lab.candidates import CannotAskError
 from experiments.lab.text.calibration import basis, condition, promise, rows, sentence, tail
-from experiments.lab.threshold_proposals import Proposal, Wanted, propose
+from experiments.lab.threshold_proposals import Proposal, ThresholdGoal, propose
 from experiments.management.base import BaseCommand
 from experiments.models import Calibration
 from experiments.routing.runtime import engine
@@ -87,10 +87,10 @@ def _routed(policy: Policy) -> list[str]:
     return sorted(name for name, domain in policy.domains.items() if domain.policy.router)
 
 
-def _wanted(options: dict[str, Any]) -> Wanted:
+def _wanted(options: dict[str, Any]) -> ThresholdGoal:
     for aim in Aim:
         if options[aim.value] is not None:
-            return Wanted(aim, options[aim.value], options["delta"], options["source"])
+            return ThresholdGoal(aim, options[aim.value], options["delta"], options["source"])
     raise CommandError("Give --share, --budget or --quality.")
 
 

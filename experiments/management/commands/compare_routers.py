@@ -18,7 +18,7 @@ from experiments.routers.training.candidates import (
 from experiments.routers.training.crossval import (
     GROUPS,
     QUESTIONS,
-    Candidate,
+    CandidateFit,
     Figure,
     cross_validate,
     splits,
@@ -53,7 +53,7 @@ class Command(BaseCommand):
 
 def _compare(outcomes: Outcomes, options: dict[str, Any]) -> dict[str, Mapping[str, Figure]]:
     data = prepare_data(outcomes)
-    candidates: list[Candidate] = [
+    candidates: list[CandidateFit] = [
         BaselineCandidate(outcomes),
         MFCandidate(data, options["seed"]),
         LocalCandidate(data, options["seed"]),

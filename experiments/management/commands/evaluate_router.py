@@ -18,7 +18,7 @@ from experiments.lab.evaluation_inputs import EvaluationInputs, of_file, of_set
 from experiments.lab.evaluation_payloads import comparison_payload
 from experiments.lab.evaluations import (
     Comparison,
-    Measured,
+    MeasuredRouter,
     MultiModelResult,
     NothingToMeasureError,
     Slice,
@@ -203,7 +203,7 @@ def _within(found: Estimate, factor: float = 1.0) -> str:
     return interval(*(figure * factor for figure in found), digits=4)
 
 
-def _lines(measured: Measured) -> Iterator[str]:
+def _lines(measured: MeasuredRouter) -> Iterator[str]:
     found = measured.assessment
     if not found.gap_known:
         yield "Undefined: the strong model is not clearly better on these prompts."

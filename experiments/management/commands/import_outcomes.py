@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from experiments.lab.imports import Import, default_name, domains_of, prices_now
 from experiments.management.base import BaseCommand
-from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL, OutcomesError, Source
+from experiments.routers.outcomes import STRONG_MODEL, WEAK_MODEL, OutcomesError, OutcomeSource
 
 
 class Command(BaseCommand):
@@ -46,7 +46,7 @@ class Command(BaseCommand):
         path: Path = options["path"]
         name = options["name"] or default_name(path.resolve())
         try:
-            source = Source(path, options["strong_model"], options["weak_model"])
+            source = OutcomeSource(path, options["strong_model"], options["weak_model"])
             job = Import(
                 source,
                 name,

@@ -9,7 +9,7 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from experiments.background import tasks
-from experiments.decisions.pruning import BATCH, Progress, prune
+from experiments.decisions.pruning import BATCH, PruningProgress, prune
 from experiments.management.base import BaseCommand
 from experiments.management.periodic_jobs import retained_from
 
@@ -50,7 +50,7 @@ class Command(BaseCommand):
             raise CommandError(f"{before} is in the future. Give today or an earlier day.")
         with tqdm(desc="Pruning", unit=" decisions", file=self.stderr, disable=None) as bar:
 
-            def show(progress: Progress) -> None:
+            def show(progress: PruningProgress) -> None:
                 bar.total = progress.total
                 bar.update(progress.done - bar.n)
 

@@ -14,9 +14,9 @@ from experiments.experimentation.lifecycle import LifecycleError
 from experiments.experimentation.recorded_traffic import ReplayError
 from experiments.experimentation.study import window_of
 from experiments.experimentation.traffic_replay import (
-    Compared,
     Replayed,
-    Size,
+    ReplaySize,
+    ReportedEffect,
     begin_of,
     compare,
     interrupted,
@@ -28,8 +28,8 @@ from experiments.models import Experiment
 from experiments.routers.outcomes import (
     STRONG_MODEL,
     WEAK_MODEL,
-    Outcome,
     OutcomesError,
+    PromptOutcome,
     read_outcomes,
 )
 from experiments.routing.runtime import engine
@@ -69,14 +69,18 @@ class Command(BaseCommand):
             raise CommandError(f"Unknown experiment '{options['experiment']}'.")
         try:
             questions = _questions(options)
-            self._replay(experiment, questions, Size(*(options[n] for n in Size._fields)))
+            self._replay(
+                experiment, questions, ReplaySize(*(options[n] for n in ReplaySize._fields))
+            )
         except (OutcomesError, ReplayError) as error:
             raise CommandError(str(error)) from error
         except LifecycleError as error:
             problems = "\n- ".join(error.problems)
             raise CommandError(f"The experiment cannot start:\n- {problems}") from error
 
-    def _replay(self, experiment: Experiment, questions: list[Outcome], size: Size) -> None:
+    def _replay(
+        self, experiment: Experiment, questions: list[PromptOutcome], size: ReplaySize
+    ) -> None:
         now = timezone.now()
         run = interrupted(experiment)
         begin = run.begin if run else begin_of(experiment, size, now)
@@ -109,7 +113,7 @@ class Command(BaseCommand):
         self.stdout.write(f"\n{replayed.sentence}")
 
 
-def _questions(options: dict[str, Any]) -> list[Outcome]:
+def _questions(options: dict[str, Any]) -> list[PromptOutcome]:
     outcomes = read_outcomes(
         options["outcomes"],
         strong_model=options["strong_model"],
@@ -121,7 +125,7 @@ def _questions(options: dict[str, Any]) -> list[Outcome]:
     return kept
 
 
-def _line(one: Compared) -> str:
+def _line(one: ReportedEffect) -> str:
     digits = 6 if one.metric == "cost" else 4
     if one.reported is None or one.looked_once is None or one.looked_daily is None:
         return f"  {one.arm}, {one.metric}: true {one.true:+.{digits}f}, no result"

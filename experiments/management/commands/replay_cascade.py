@@ -11,7 +11,12 @@ from django.core.management.base import CommandError, CommandParser
 from tqdm import tqdm
 
 from experiments.lab.answer_pairs import read_answer_pairs
-from experiments.lab.cascade_replay import CannotPriceError, Replay, RouterPoint, replay_cascade
+from experiments.lab.cascade_replay import (
+    CannotPriceError,
+    CascadeReplay,
+    RouterPoint,
+    replay_cascade,
+)
 from experiments.management.base import BaseCommand
 from experiments.routers.outcomes import OutcomesError
 from experiments.verifiers.features import GROUPS
@@ -68,7 +73,7 @@ class Command(BaseCommand):
             self.stdout.write("\n".join(_lines(found)))
 
 
-def payload(found: Replay) -> dict[str, Any]:
+def payload(found: CascadeReplay) -> dict[str, Any]:
     answer = {
         "n": found.n,
         "escalated": round(found.escalated, 6),
@@ -97,7 +102,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else round(value, 6)
 
 
-def _lines(found: Replay) -> Iterator[str]:
+def _lines(found: CascadeReplay) -> Iterator[str]:
     yield (
         f"{found.n:,} prompts: the cascade escalates {found.escalated:.1%} and costs "
         f"{found.cost_share:.1%} of always strong. Quality {found.quality:.4f} "

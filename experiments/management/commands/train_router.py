@@ -8,7 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 from tqdm import tqdm
 
 from experiments.lab.datasets import NoOutcomeSetError
-from experiments.lab.training import SHORTCOMINGS, Order, train
+from experiments.lab.training import SHORTCOMINGS, TrainingRequest, train
 from experiments.management.base import BaseCommand
 from experiments.routers import local
 from experiments.routers.checkpoints import Manifest
@@ -23,7 +23,7 @@ from experiments.routers.outcomes import (
 )
 from experiments.routers.training.fit import TooFewPromptsError
 from experiments.routers.training.job import KINDS as NAMED_KINDS
-from experiments.routers.training.run import KINDS, TRAINERS, Plan, prepare_data
+from experiments.routers.training.run import KINDS, TRAINERS, TrainingPlan, prepare_data
 from experiments.routers.training.training_data import TrainingSet, of_outcomes
 
 
@@ -94,7 +94,7 @@ class Command(BaseCommand):
 
     def _train_named(self, options: dict[str, Any]) -> None:
         kind = local.KIND if options["kind"] == "all" else options["kind"]
-        order = Order(
+        order = TrainingRequest(
             options["target"], kind, options["outcomes"], options["domain"], options["seed"]
         )
         with tqdm(desc=kind, file=sys.stderr, unit="step") as bar:
@@ -119,7 +119,7 @@ class Command(BaseCommand):
         data = prepare_data(outcomes)
         for kind in kinds:
             with tqdm(desc=kind, file=sys.stderr, unit="fit") as bar:
-                plan = Plan(
+                plan = TrainingPlan(
                     outcomes=outcomes,
                     seed=options["seed"],
                     repeats=options["repeats"],

@@ -13,7 +13,7 @@ from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.core.money import NANO
 from experiments.core.policy import Method
 from experiments.decisions.rollup_queries import Span
-from experiments.lab.candidates import ASKABLE, Candidate, CannotAskError, filled
+from experiments.lab.candidates import ASKABLE, CandidatePolicy, CannotAskError, filled
 from experiments.lab.off_policy import PolicyEstimate, what_if
 from experiments.lab.off_policy_payload import what_if_payload
 from experiments.lab.text.off_policy import (
@@ -78,8 +78,8 @@ class Command(BaseCommand):
             self.stdout.write("\n".join(_text(answer)))
 
 
-def _candidate(options: dict[str, Any]) -> Candidate:
-    return Candidate(
+def _candidate(options: dict[str, Any]) -> CandidatePolicy:
+    return CandidatePolicy(
         Method(options["method"]),
         options["router"],
         options["threshold"],

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 QUESTIONS, GROUPS = "questions", "groups"
 
 
-class Candidate(Protocol):
+class CandidateFit(Protocol):
     """Fit on ``train``, then score ``held_out``: one column for each of the candidate's names."""
 
     names: ClassVar[tuple[str, ...]]
@@ -67,7 +67,7 @@ def splits(outcomes: Outcomes, repeats: int, group_seeds: int) -> Iterator[Split
 
 
 def held_out_scores(
-    candidate: Candidate, folds: Folds, advance: Callable[[], object] = lambda: None
+    candidate: CandidateFit, folds: Folds, advance: Callable[[], object] = lambda: None
 ) -> Floats:
     """Scores of every row by the fit that did not see it; NaN for rows never held out."""
     scores = np.full((len(folds), len(candidate.names)), np.nan)
@@ -91,7 +91,7 @@ def figures(split: Split, scores: Floats, outcomes: Outcomes) -> dict[str, list[
 
 
 def cross_validate(
-    candidate: Candidate,
+    candidate: CandidateFit,
     outcomes: Outcomes,
     to_run: list[Split],
     advance: Callable[[], object] = lambda: None,

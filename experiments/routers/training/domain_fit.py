@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
-from experiments.analysis.softmax import Linear, softmax_regression
+from experiments.analysis.softmax import LinearFit, softmax_regression
 from experiments.core.selection import GENERAL
 from experiments.routers.domain_head import DomainHead, Matrix, Vocabulary
 from experiments.routers.embedding import Vector
@@ -95,7 +95,7 @@ def _log_shares(counts: Matrix) -> Matrix:
     return np.asarray(np.log(counts / counts.sum(axis=0)))
 
 
-def _regression(inputs: sp.csr_matrix, rows: Rows, train: Places) -> Linear:
+def _regression(inputs: sp.csr_matrix, rows: Rows, train: Places) -> LinearFit:
     classes = len(rows.names)
     return softmax_regression(
         inputs,

@@ -18,12 +18,12 @@ from experiments.routers.domain_head import DomainHead, to_arrays
 from experiments.routers.domain_prompts import WordList
 from experiments.routers.language_head import piece_keys
 from experiments.routers.training.domain_fit import batch_logits, fit_head
-from experiments.routers.training.domain_rows import Kind, Places, Progress, Rows
+from experiments.routers.training.domain_rows import Places, Progress, RowKind, Rows
 from experiments.routers.training.domains import (
     FOLDS,
     LICENCE,
     HeldOut,
-    Trained,
+    TrainedDetector,
     best_temperature,
     figures,
 )
@@ -61,14 +61,16 @@ def collect_pieces(prompts: Sequence[ListedPrompt]) -> Rows:
         ),
         embedding=np.zeros((len(prompts), 0), dtype=np.float32),
         label=np.array([names.index(prompt.domain) for prompt in prompts]),
-        kind=np.array([Kind.RECORDED if prompt.whole else Kind.WRITTEN for prompt in prompts]),
+        kind=np.array(
+            [RowKind.RECORDED if prompt.whole else RowKind.WRITTEN for prompt in prompts]
+        ),
         subject=np.array([prompt.language for prompt in prompts]),
         passage=np.arange(len(prompts)),
         weight=np.array([_WHOLE_WEIGHT if p.whole else 1.0 for p in prompts], dtype=np.float32),
     )
 
 
-def train_languages(rows: Rows, *, seed: int, progress: Progress) -> Trained:
+def train_languages(rows: Rows, *, seed: int, progress: Progress) -> TrainedDetector:
     """Measure on whole prompts that were held out, calibrate on them, then fit on everything."""
     whole = np.random.default_rng(seed).permutation(rows.recorded())
     folds: list[Places] = [whole[fold::FOLDS] for fold in range(FOLDS)]
@@ -81,10 +83,10 @@ def train_languages(rows: Rows, *, seed: int, progress: Progress) -> Trained:
     progress("Fitting on everything")
     head: DomainHead = fit_head(rows, np.arange(len(rows.label)))
     measured: dict[str, object] = {"whole_prompts": figures(rows, held_out, temperature)}
-    return Trained(replace(head, temperature=temperature), measured)
+    return TrainedDetector(replace(head, temperature=temperature), measured)
 
 
-def save_languages(trained: Trained, rows: Rows, folder: Path, *, seed: int) -> str:
+def save_languages(trained: TrainedDetector, rows: Rows, folder: Path, *, seed: int) -> str:
     """Writes the checkpoint and returns its sha256."""
     languages = sorted(set(rows.subject.tolist()))
     manifest = Manifest(

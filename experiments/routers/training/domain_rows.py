@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from experiments.core.selection import GENERAL
 from experiments.routers.domain_head import Matrix
-from experiments.routers.domain_prompts import Source
+from experiments.routers.domain_prompts import DomainPromptFile
 from experiments.routers.embedding import Vector
 from experiments.routers.features import Features, Keys, featurise, subject_keys
-from experiments.routers.outcomes import Outcome, Outcomes
+from experiments.routers.outcomes import Outcomes, PromptOutcome
 from experiments.routers.training.prompts import training_prompts
 
 Places = NDArray[np.int64]
@@ -28,7 +28,7 @@ _STEM_WEIGHT = 0.4
 _WHOLE_WEIGHT = 5.0
 
 
-class Kind(IntEnum):
+class RowKind(IntEnum):
     RECORDED = 0
     STEM = 1
     WRITTEN = 2
@@ -53,11 +53,11 @@ class Rows:
     weight: Vector
 
     def recorded(self) -> Places:
-        return np.flatnonzero(self.kind == Kind.RECORDED)
+        return np.flatnonzero(self.kind == RowKind.RECORDED)
 
     def training_for(self, held_out: Places) -> Places:
         """All rows but these, their stems, and whatever shares a passage with them."""
-        left_out = np.isin(self.passage, self.passage[held_out]) & (self.kind != Kind.WRITTEN)
+        left_out = np.isin(self.passage, self.passage[held_out]) & (self.kind != RowKind.WRITTEN)
         return np.flatnonzero(~left_out)
 
 
@@ -65,7 +65,7 @@ class Rows:
 class _Row:
     features: Features
     domain: str
-    kind: Kind
+    kind: RowKind
     subject: str = ""
     passage: int = -1
     weight: float = 1.0
@@ -73,7 +73,7 @@ class _Row:
 
 def collect(
     outcomes: Outcomes,
-    sources: Sequence[Source],
+    sources: Sequence[DomainPromptFile],
     *,
     seed: int,
     per_domain: int = PROMPTS_PER_DOMAIN,
@@ -88,7 +88,7 @@ def collect(
         _Row(
             featurise(prompt.text),
             prompt.domain,
-            Kind.WRITTEN,
+            RowKind.WRITTEN,
             weight=_WHOLE_WEIGHT if prompt.whole else 1.0,
         )
         for prompt in written
@@ -96,17 +96,17 @@ def collect(
     return _columns(rows)
 
 
-def _recorded(outcomes: Sequence[Outcome]) -> list[_Row]:
+def _recorded(outcomes: Sequence[PromptOutcome]) -> list[_Row]:
     passages: dict[str, int] = {}
     full, stems = [], []
     for row in outcomes:
         start = row.prompt[:_PASSAGE_START] if len(row.prompt) > _LONG_PASSAGE else row.prompt
         passage = passages.setdefault(start, len(passages))
         domain, features = row.domain or GENERAL, featurise(row.prompt)
-        full.append(_Row(features, domain, Kind.RECORDED, row.group, passage))
+        full.append(_Row(features, domain, RowKind.RECORDED, row.group, passage))
         if features.options:
             stem = featurise(features.question_text)
-            stems.append(_Row(stem, domain, Kind.STEM, row.group, passage, _STEM_WEIGHT))
+            stems.append(_Row(stem, domain, RowKind.STEM, row.group, passage, _STEM_WEIGHT))
     return full + stems
 
 

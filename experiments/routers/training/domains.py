@@ -17,7 +17,7 @@ from experiments.routers.checkpoints import Manifest, write_checkpoint
 from experiments.routers.domain_head import DomainHead, Matrix, to_arrays
 from experiments.routers.embedding import embedding_sha256
 from experiments.routers.training.domain_fit import batch_logits, fit_head
-from experiments.routers.training.domain_rows import Kind, Places, Progress, Rows
+from experiments.routers.training.domain_rows import Places, Progress, RowKind, Rows
 from experiments.routers.training.versions import installed
 
 FOLDS = 5
@@ -31,12 +31,12 @@ class HeldOut(NamedTuple):
     logits: Matrix
 
 
-class Trained(NamedTuple):
+class TrainedDetector(NamedTuple):
     head: DomainHead
     measured: dict[str, object]
 
 
-def train(rows: Rows, *, seed: int, progress: Progress) -> Trained:
+def train(rows: Rows, *, seed: int, progress: Progress) -> TrainedDetector:
     """Measure with cross-validation, calibrate on what was held out, then fit on everything."""
     questions = _cross_validate(rows, question_folds(rows, seed), progress, "questions")
     subjects = _cross_validate(rows, subject_folds(rows, seed), progress, "subjects")
@@ -47,11 +47,11 @@ def train(rows: Rows, *, seed: int, progress: Progress) -> Trained:
         "questions": figures(rows, questions, temperature),
         "subjects": figures(rows, subjects, temperature),
     }
-    return Trained(replace(head, temperature=temperature), measured)
+    return TrainedDetector(replace(head, temperature=temperature), measured)
 
 
-def save(trained: Trained, rows: Rows, folder: Path, *, seed: int, data_sha256: str) -> str:
-    kinds = {kind.name.lower(): int((rows.kind == kind).sum()) for kind in Kind}
+def save(trained: TrainedDetector, rows: Rows, folder: Path, *, seed: int, data_sha256: str) -> str:
+    kinds = {kind.name.lower(): int((rows.kind == kind).sum()) for kind in RowKind}
     manifest = Manifest(
         kind="domains",
         made_from="Questions of MMLU and GSM8K as in RouteLLM's evaluation folder, labelled by "

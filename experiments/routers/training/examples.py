@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from experiments.routers.embedding import StaticEmbedding, Vector
 from experiments.routers.features import Features, Keys, featurise
-from experiments.routers.heads import Inputs
+from experiments.routers.heads import HeadInputs
 from experiments.routers.local import inputs_of
 from experiments.routers.outcomes import Outcomes, read_outcomes
 
@@ -27,7 +27,7 @@ ASSUMED_TIMES = 10
 class Examples:
     """Row ``i`` of every column is prompt ``i``. ``counts`` has one column for each of ``keys``."""
 
-    inputs: tuple[Inputs, ...]
+    inputs: tuple[HeadInputs, ...]
     keys: Keys
     counts: sp.csr_matrix
     structure: Vector
@@ -90,7 +90,7 @@ def _examples(
     )
 
 
-def _count_matrix(inputs: Iterable[Inputs]) -> tuple[Keys, sp.csr_matrix]:
+def _count_matrix(inputs: Iterable[HeadInputs]) -> tuple[Keys, sp.csr_matrix]:
     rows = [seen.grams for seen in inputs]
     keys, columns = np.unique(np.concatenate([row.keys for row in rows]), return_inverse=True)
     ends = np.concatenate(([0], np.cumsum([len(row.keys) for row in rows])))

@@ -48,7 +48,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class TrainingJob:
     """What to train. `source` says in the manifest where the outcomes came from."""
 
     kind: str

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from experiments.routers.domain_prompts import Source, as_exam, exam_question
+from experiments.routers.domain_prompts import DomainPromptFile, as_exam, exam_question
 
 _EXAM_FRAMES = (
     "Which of the following is true of {term}?",
@@ -49,7 +49,7 @@ _COMMON_SLOTS = {
 }
 
 
-class Labelled(NamedTuple):
+class TrainingPrompt(NamedTuple):
     """A prompt and the domain it is of; ``whole`` if it was written as it stands."""
 
     text: str
@@ -57,19 +57,23 @@ class Labelled(NamedTuple):
     whole: bool
 
 
-def training_prompts(sources: Sequence[Source], seed: int, per_domain: int) -> list[Labelled]:
+def training_prompts(
+    sources: Sequence[DomainPromptFile], seed: int, per_domain: int
+) -> list[TrainingPrompt]:
     """Every whole prompt, every term twice, and frames until ``per_domain`` are reached."""
-    made: list[Labelled] = []
+    made: list[TrainingPrompt] = []
     for source in sources:
         rng = random.Random(f"{seed}-{source.domain}")
         whole = dict.fromkeys((*source.seed, *source.prompts))
         texts = [*whole, *_from_terms(source, rng)]
         texts += _from_frames(source, sources, rng, max(_LEAST_FRAMED, per_domain - len(texts)))
-        made += [Labelled(text, source.domain, text in whole) for text in dict.fromkeys(texts)]
+        made += [
+            TrainingPrompt(text, source.domain, text in whole) for text in dict.fromkeys(texts)
+        ]
     return made
 
 
-def _from_terms(source: Source, rng: random.Random) -> Iterator[str]:
+def _from_terms(source: DomainPromptFile, rng: random.Random) -> Iterator[str]:
     """Each term twice: once as an exam question with neighbours as options, once as in a chat."""
     for subject in source.terms:
         for term in subject:
@@ -80,7 +84,7 @@ def _from_terms(source: Source, rng: random.Random) -> Iterator[str]:
 
 
 def _from_frames(
-    source: Source, sources: Sequence[Source], rng: random.Random, count: int
+    source: DomainPromptFile, sources: Sequence[DomainPromptFile], rng: random.Random, count: int
 ) -> Iterator[str]:
     borrowed = [t for other in sources if other is not source for part in other.terms for t in part]
     for _ in range(count):
@@ -88,7 +92,7 @@ def _from_frames(
         yield as_exam(re.sub(r"\{(\w+?)\d?\}", lambda m: _fill(m[1], source, borrowed, rng), frame))
 
 
-def _fill(name: str, source: Source, borrowed: Sequence[str], rng: random.Random) -> str:
+def _fill(name: str, source: DomainPromptFile, borrowed: Sequence[str], rng: random.Random) -> str:
     if name in _BORROWED_SLOTS and rng.random() < _SHARE_BORROWED:
         return rng.choice(borrowed)
     if name in source.slots:

@@ -16,7 +16,7 @@ from experiments.routers.training.calibration import domain_thresholds, fit_win_
 from experiments.routers.training.candidates import LocalCandidate, MFCandidate
 from experiments.routers.training.crossval import (
     QUESTIONS,
-    Candidate,
+    CandidateFit,
     Figure,
     Split,
     cross_validate,
@@ -39,7 +39,7 @@ _LICENCE = (
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class TrainingPlan:
     """What to train on and how to measure it. ``left_out`` names groups already removed."""
 
     outcomes: Outcomes
@@ -58,7 +58,7 @@ class Plan:
         return N_FOLDS * (len(self.splits()) + 1)
 
 
-def train_local(plan: Plan, data: TrainingData, folder: Path) -> Manifest:
+def train_local(plan: TrainingPlan, data: TrainingData, folder: Path) -> Manifest:
     """Fit on all rows, and measure and calibrate on rows held out from other fits."""
     outcomes = plan.outcomes
     candidate = LocalCandidate(data, plan.seed)
@@ -77,7 +77,7 @@ def train_local(plan: Plan, data: TrainingData, folder: Path) -> Manifest:
     return manifest
 
 
-def train_mf(plan: Plan, data: TrainingData, folder: Path) -> Manifest:
+def train_mf(plan: TrainingPlan, data: TrainingData, folder: Path) -> Manifest:
     outcomes, full = plan.outcomes, data.full
     candidate = MFCandidate(data, plan.seed)
     measured = _measured(candidate, plan)
@@ -105,12 +105,12 @@ def prepare_data(outcomes: Outcomes) -> TrainingData:
     return prepare(outcomes, default_embedding())
 
 
-def _measured(candidate: Candidate, plan: Plan) -> dict[str, Figure]:
+def _measured(candidate: CandidateFit, plan: TrainingPlan) -> dict[str, Figure]:
     return cross_validate(candidate, plan.outcomes, plan.splits(), plan.advance)[candidate.names[0]]
 
 
 def _manifest(
-    kind: str, plan: Plan, measured: dict[str, Figure], thresholds: dict[str, float]
+    kind: str, plan: TrainingPlan, measured: dict[str, Figure], thresholds: dict[str, float]
 ) -> Manifest:
     options = " --domains DOMAINS" if any(plan.outcomes.domains) else ""
     options += "".join(f" --leave-out {group}" for group in plan.left_out)

@@ -36,7 +36,7 @@ KEEPALIVE = {
 }
 
 
-class Limits(NamedTuple):
+class DatabaseLimits(NamedTuple):
     """In seconds; 0 means no limit. The value of `OPTIONS["limits"]` in the settings."""
 
     connect: float = 0.0
@@ -61,7 +61,7 @@ class Limits(NamedTuple):
 
 
 class BoundedConnection(psycopg.Connection[Any]):
-    limits = Limits()
+    limits = DatabaseLimits()
 
     def wait(self, gen: PQGen[Result], *args: Any, **kwargs: Any) -> Result:
         seconds = seconds_left(self.limits.for_client)
@@ -81,8 +81,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     Database = SimpleNamespace(**{**vars(psycopg), "connect": BoundedConnection.connect})  # type: ignore[assignment]
 
     @property
-    def limits(self) -> Limits:
-        return Limits(**self.settings_dict["OPTIONS"].get("limits", {}))
+    def limits(self) -> DatabaseLimits:
+        return DatabaseLimits(**self.settings_dict["OPTIONS"].get("limits", {}))
 
     is_pooled = False
 
