@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -124,6 +125,14 @@ class Environment:
             lambda: _with("BACKEND", self._env.cache_url(name)),
             secret=True,
         )
+
+    def redis(self, name: str) -> str:
+        def read() -> str:
+            if urlsplit(self.text(name)).scheme not in {"redis", "rediss", "unix"}:
+                raise ValueError
+            return self.text(name)
+
+        return self._read(name, "", "redis://host:6379/0", read, secret=True)
 
     def close(self) -> None:
         """Raises ImproperlyConfigured where a setting could not be read, naming each."""

@@ -13,8 +13,8 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
-from uuid import UUID
 
 from django.db import transaction
 
@@ -23,7 +23,6 @@ from experiments.limits.key_usage import DAY, MINUTE, NOTHING, Amounts, Span
 from experiments.limits.leases import (
     Draw,
     Holder,
-    Lease,
     Outstanding,
     ProcessHolder,
     RevokedError,
@@ -44,6 +43,7 @@ from experiments.limits.quotas import (
     requests_limit,
     status,
 )
+from experiments.limits.redis_leases import SharedHolder
 from experiments.models import APIKey
 from experiments.storage import bulk_sql
 from experiments.storage.bulk_sql import Insertion
@@ -53,8 +53,8 @@ from experiments.storage.transactions import ConcurrentUpdateError, run_transact
 # responses; never where a call is refused.
 STATUS_SECONDS = 0.25
 
-_calls = ProcessHolder()
-_requests = ProcessHolder()  # of the REST API: they have limits of their own
+_calls = SharedHolder("calls", ProcessHolder())
+_requests = SharedHolder("requests", ProcessHolder())  # of the REST API: with other limits
 
 
 def draw(charges: Sequence[Reservation], holder: Holder = _calls) -> list[Draw]:
@@ -95,11 +95,11 @@ def reserve(
     key_usage.lock_alone(keys)
     found = Outstanding(keys)
     small = [draw for draw in draws if not draw.is_covered]
-    found.end_found_small(holder.id, small)
+    found.end_found_small(small)
     found.end_old(max(charge.at for charge in limited))
     counters = _Counters(limited, found)
     results = [counters.admit(charge) for charge in charges]
-    _begin_leases(counters, found, holder, {draw.key_id: draw.lease for draw in small})
+    _begin_leases(counters, found, holder, {draw.key_id: draw for draw in small})
     changes = _changes((charge, charge.amounts) for charge in counters.admitted)
     bulk_sql.run([*found.write(), *changes])
     transaction.on_commit(lambda: _readings.put(counters.latest()))
@@ -288,26 +288,22 @@ def _read(charges: Sequence[Reservation]) -> dict[Span, Amounts]:
 
 
 def _begin_leases(
-    counters: _Counters, found: Outstanding, holder: Holder, small: Mapping[int, UUID | None]
+    counters: _Counters, found: Outstanding, holder: Holder, small: Mapping[int, Draw]
 ) -> None:
     """A new lease for each key of which a call was admitted, unless the holder has one. `small`
-    are the leases that did not cover a call."""
+    are the draws that covered no call."""
     for key_id, (charge, _) in counters.latest().items():
-        if key_id not in small or any(each.holder == holder.id for each in found.of(key_id)):
+        draw = small.get(key_id)
+        if draw is None or draw.holder is None or found.held(draw):
             continue
         wants = [_want(each).amounts for each in counters.admitted if each.key_id == key_id]
         largest = Amounts(*map(max, zip(*wants, strict=True)))
         amounts = slice_of(left(charge.limits, counters.taken(charge)), largest)
         if amounts != NOTHING:
-            lease = _want(charge).lease(holder.id, amounts)
+            want = _want(charge)
+            lease = want.lease(draw.holder, amounts)
             found.begin(lease)
-            _keep_after_commit(holder, lease, charge.limits, small[key_id])
-
-
-def _keep_after_commit(
-    holder: Holder, lease: Lease, limits: Limits, instead_of: UUID | None
-) -> None:
-    transaction.on_commit(lambda: holder.keep(lease, limits, instead_of))
+            transaction.on_commit(partial(holder.keep, lease, want, draw.lease))
 
 
 def _changes(charged: Iterable[tuple[Reservation, Amounts]]) -> list[Insertion]:

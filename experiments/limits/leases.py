@@ -1,8 +1,9 @@
 """Leases: slices of keys' limits, from which calls are admitted without waiting for each other.
 
-A lease is a row (`QuotaLease`) that takes a part of what a key has left. Its holder, a process,
-knows in memory what is left of the lease. A call draws from it there, and its transaction counts
-the call only if the row still exists, under the key's shared lock. A process in need of what others
+A lease is a row (`QuotaLease`) that takes a part of what a key has left. What is left of the lease
+is known to its holder: a process in memory, or Redis for all (`limits.redis_leases`). A call draws
+from it there, and its transaction counts the call only if the row still exists, under the key's
+shared lock. A process in need of what others
 have leased takes the key's lock alone and deletes their rows: what they did not use is free again,
 and what they used is in the sums. So nothing is admitted beyond a limit, nothing is refused while
 anything is left, and the lease of a process that was killed is not lost.
@@ -30,7 +31,7 @@ from experiments.storage.bulk_sql import Insertion, Statement
 SHARE = 8  # a lease is this part of what is left
 LEAST_CALLS = 2  # a smaller lease is none: near a limit each call is admitted alone
 KEPT = timedelta(days=1)
-Terms = tuple[int | None, ...]
+Terms = tuple[object, ...]
 
 
 class RevokedError(Exception):
@@ -38,13 +39,18 @@ class RevokedError(Exception):
 
 
 class Want(NamedTuple):
-    """What a call needs of its key's lease. `terms` are the limits it is admitted by."""
+    """What a call needs of its key's lease. `limits` are those it is admitted by."""
 
     key_id: int
-    terms: Terms
+    limits: tuple[int | None, ...]
     day: datetime
     minute: datetime
     amounts: Amounts
+
+    @property
+    def terms(self) -> Terms:
+        """A lease covers calls with these terms only."""
+        return (*self.limits, self.day, self.minute)
 
     def lease(self, holder: UUID, amounts: Amounts) -> "Lease":
         """A new lease for calls like this one."""
@@ -52,9 +58,11 @@ class Want(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """Whether a lease covers a call, and which: if not, the one that was found too small."""
+    """Whether a lease covers a call, and which: if not, the one that was found too small. `holder`
+    is the one that was asked."""
 
     key_id: int
+    holder: UUID | None = None
     lease: UUID | None = None
     is_covered: bool = True
 
@@ -78,14 +86,12 @@ class Lease(NamedTuple):
 class Holder(Protocol):
     """Knows what is left of leases."""
 
-    id: UUID
-
     def draw(self, wants: Sequence[Want]) -> list[Draw]:
         """Takes what is wanted from leases, where they cover it."""
         ...
 
-    def keep(self, lease: Lease, terms: Terms, instead_of: UUID | None) -> None:
-        """Holds a new lease, which is stored."""
+    def keep(self, lease: Lease, want: Want, instead_of: UUID | None) -> None:
+        """Holds a new lease, which is stored, for calls like this one."""
         ...
 
     def discard(self, draws: Iterable[Draw]) -> None:
@@ -96,9 +102,9 @@ class Holder(Protocol):
 class _Held:
     """What is left of a lease."""
 
-    def __init__(self, lease: Lease, terms: Terms) -> None:
+    def __init__(self, lease: Lease, want: Want) -> None:
         self.id = lease.id
-        self.terms = (terms, lease.day, lease.minute)
+        self.terms = want.terms
         self.left = lease.amounts
 
 
@@ -121,16 +127,16 @@ class ProcessHolder:
     def _draw(self, want: Want) -> Draw:
         held = self._held.get(want.key_id)
         if held is None:
-            return Draw(want.key_id, is_covered=False)
+            return Draw(want.key_id, self.id, is_covered=False)
         left = Amounts(*(a - b for a, b in zip(held.left, want.amounts, strict=True)))
-        if held.terms != (want.terms, want.day, want.minute) or min(left) < 0:
-            return Draw(want.key_id, held.id, is_covered=False)
+        if held.terms != want.terms or min(left) < 0:
+            return Draw(want.key_id, self.id, held.id, is_covered=False)
         held.left = left
-        return Draw(want.key_id, held.id)
+        return Draw(want.key_id, self.id, held.id)
 
-    def keep(self, lease: Lease, terms: Terms, instead_of: UUID | None) -> None:
+    def keep(self, lease: Lease, want: Want, instead_of: UUID | None) -> None:
         with self._lock:
-            self._held[lease.key_id] = _Held(lease, terms)
+            self._held[lease.key_id] = _Held(lease, want)
 
     def discard(self, draws: Iterable[Draw]) -> None:
         with self._lock:
@@ -185,12 +191,15 @@ class Outstanding:
     def end_all(self) -> None:
         self.end(self._leases)
 
-    def end_found_small(self, holder: UUID, draws: Iterable[Draw]) -> None:
+    def end_found_small(self, draws: Iterable[Draw]) -> None:
         """A lease that did not cover a call ends. If the holder knows none of a key, those it has
         are lost."""
         for draw in draws:
-            ours = (each for each in self.of(draw.key_id) if each.holder == holder)
-            self.end(each for each in ours if draw.lease in {None, each.id})
+            self.end(each for each in self.held(draw) if draw.lease in {None, each.id})
+
+    def held(self, draw: Draw) -> list[Lease]:
+        """The leases of the holder that was asked."""
+        return [each for each in self.of(draw.key_id) if each.holder == draw.holder]
 
     def end_old(self, now: datetime) -> None:
         self.end(each for each in self._leases if each.day < now - 2 * KEPT)

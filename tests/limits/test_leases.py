@@ -23,7 +23,7 @@ from experiments.limits.budgets import (
     store_drawn,
 )
 from experiments.limits.key_usage import spent_today
-from experiments.limits.leases import SHARE, ProcessHolder, RevokedError
+from experiments.limits.leases import SHARE, Holder, ProcessHolder, RevokedError
 from experiments.limits.quotas import Limits, OverLimitError, QuotaStatus, Reservation
 from experiments.models import KeyUsage, QuotaLease
 from experiments.storage.transactions import run_transaction
@@ -39,12 +39,12 @@ def call(
     return Reservation(key, limits, at, tokens, cost)
 
 
-def take(holder: ProcessHolder, *charges: Reservation) -> list[str]:
+def take(holder: Holder, *charges: Reservation) -> list[str]:
     """As chat calls are admitted."""
     return [_take(holder, charge) for charge in charges]
 
 
-def _take(holder: ProcessHolder, charge: Reservation) -> str:
+def _take(holder: Holder, charge: Reservation) -> str:
     draws = draw([charge], holder)
     if draws[0].is_covered:
         try:
@@ -57,7 +57,7 @@ def _take(holder: ProcessHolder, charge: Reservation) -> str:
     return found.code if isinstance(found, OverLimitError) else "ok"
 
 
-def is_leased(holder: ProcessHolder, charge: Reservation) -> bool:
+def is_leased(holder: Holder, charge: Reservation) -> bool:
     return draw([charge], holder)[0].is_covered
 
 
