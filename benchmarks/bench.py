@@ -80,6 +80,8 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     if not arguments.database:
         runs += _on_postgresql(folder, texts, loads)
     results["http"] = [asdict(run) for run in runs]
+    if not arguments.database:
+        results["writes"] = _writes(arguments.seconds)
     if not arguments.skip_lab:
         results["lab"] = _lab()
     if not arguments.skip_upstream:
@@ -127,6 +129,26 @@ def _new_database(server: str) -> Iterator[str]:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+def _writes(seconds: int) -> list[dict[str, Any]]:
+    """One key against many keys, and one web process against four, on PostgreSQL."""
+    command = [sys.executable, "-m", "benchmarks.write_contention", "--seconds", str(seconds)]
+    with step("Writes on PostgreSQL"):
+        run = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    return [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
+
+
+def _print_writes(writes: Sequence[dict[str, Any]]) -> None:
+    columns = ("per s", "p50 ms", "p99 ms", "cpu ms", "waiting", "most")
+    print(f"\n{'writes on PostgreSQL':<34}" + "".join(f"{column:>9}" for column in columns))
+    for case in writes:
+        values = (case[name] for name in ("p50_ms", "p99_ms", "cpu_ms", "waiting"))
+        print(
+            f"{case['case']:<34}{case['transactions/s']:>9.0f}"
+            + "".join(f"{value:>9.2f}" for value in values)
+            + f"{case['most_waiting']:>9}"
+        )
+
+
 def _lab() -> dict[str, Any]:
     """In a process of its own: it has another database, and its memory is measured."""
     command = [sys.executable, "-m", "benchmarks.lab"]
@@ -150,6 +172,8 @@ def print_table(results: dict[str, Any]) -> None:
             f"{name:<34}{run['p50_ms']:>9.2f}{run['p99_ms']:>9.2f}{run['per_second']:>9.0f}"
             f"{run['errors']:>9}{run['cpu_ms']:>9.2f}{run['megabytes']:>9.0f}"
         )
+    if results.get("writes"):
+        _print_writes(results["writes"])
     print_runs(results["gateway"])
     for each in results["left_out"]:
         print(f"Left out: {each['name']}: {each['why'].splitlines()[0]}")

@@ -9,11 +9,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
+from types import MappingProxyType
 from typing import Any
 
 from benchmarks.progress import NotStartedError, report
@@ -97,6 +98,7 @@ def measure_switchyard(
     texts: Sequence[str],
     loads: Sequence[Load],
     name: str = "Switchyard",
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Run]:
     """Decisions over HTTP: local router, key checked, decision and sums stored, line logged."""
     port = free_port()
@@ -106,6 +108,7 @@ def measure_switchyard(
         "PORT": str(port),
         "HOST": "127.0.0.1",
         "LOG_LEVEL": "INFO",
+        **settings,
     }
     bodies = _decision_bodies(folder, texts)
     command = [sys.executable, "-m", "gunicorn"]

@@ -34,7 +34,7 @@ KILLS, CALLERS = 20, 6
 FOLDING_EVERY = 3  # of three kills one is of the folding process
 LEAST_BETWEEN, LONGEST_WAIT = 40, 60.0  # acknowledged decisions between kills; seconds
 WEB_PROCESSES = 2
-LATENCY = "0.05"  # of the stub provider, in seconds
+LATENCY = "0.3"  # of the stub provider, in seconds
 # The second budget is used up while processes die.
 BUDGETS = {"ample": 1_000.0, "tight": 0.005}
 _SETUP = """
@@ -55,7 +55,7 @@ print(json.dumps(secrets))
 
 @dataclass
 class Answers:
-    """What callers were told. `ids` are the decisions that were acknowledged."""
+    """The answers of callers. `ids` are the decisions that were acknowledged."""
 
     ids: list[str] = field(default_factory=list)
     statuses: Counter[str] = field(default_factory=Counter)
@@ -200,7 +200,7 @@ async def _load_and_kill(
 
 
 async def _progress(answers: Answers, more: int) -> None:
-    """Waits until callers have been told so many more decisions."""
+    """Waits until so many more decisions have been acknowledged."""
     wanted, until = len(answers.ids) + more, time.monotonic() + LONGEST_WAIT
     while len(answers.ids) < wanted:
         if time.monotonic() > until:
@@ -221,7 +221,8 @@ async def _one_of(pid: int, kind: str) -> int:
 
 def _processes(pid: int) -> tuple[list[int], list[int]]:
     """The server's children: the background process, and those that answer requests."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")  # a thread starts the background process
+    children = " ".join(each.read_text() for each in tasks).split()
     folding: list[int] = []
     web: list[int] = []
     for child in map(int, children):

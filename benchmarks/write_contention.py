@@ -1,9 +1,11 @@
-"""How fast PostgreSQL stores calls of one key, of many keys, and decisions without a key.
+"""How fast PostgreSQL stores calls of one key, of many keys, and decisions without a key; and how
+fast one and four web processes answer `/route` on it.
 
 `python -m benchmarks.write_contention` makes a database of its own on the server that
-`scripts/find_postgres.py` finds, and drops it. Everything is decided beforehand: the figures are
-transactions, one for each call, of 16 clients in four processes. Figures depend on the machine:
-compare those of one run. `waiting` is the mean number of connections that wait for a lock.
+`scripts/find_postgres.py` finds, and drops it. Of calls everything is decided beforehand: the
+figures are transactions, one for each call, of 16 clients in four processes. Figures depend on the
+machine: compare those of one run. `waiting` is the mean number of connections that wait for a lock
+in samples of `pg_stat_activity`, `most_waiting` the highest.
 """
 
 import argparse
@@ -25,7 +27,11 @@ from psycopg import sql
 ROOT = Path(__file__).resolve().parents[1]
 PROCESSES, THREADS = 4, 4
 SAMPLES_APART = 0.02
-CASES = ("one limited key", "one key", "many keys", "decisions")
+LIMITED, SHARED, MANY = "one limited key", "one limited key, Redis", "many limited keys"
+CASES = (LIMITED, SHARED, MANY, "one key", "many keys", "decisions")
+REDIS = "redis://127.0.0.1:6379/15"  # where REDIS_URL names no other
+ROUTE_PROCESSES, CONNECTIONS = (1, 4), 16
+KEY = "sy_benchmark"
 READY, GO = "ready", "go\n"
 
 
@@ -35,16 +41,63 @@ def main() -> None:
     parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
     parser.add_argument("--only", choices=CASES, help="One case instead of all.")
     parser.add_argument("--no-folding", action="store_true", help="Start no background process.")
+    parser.add_argument("--no-route", action="store_true", help="Leave /route out.")
     arguments = parser.parse_args()
     if arguments.case:
         _store_until_over(arguments.case, arguments.seconds)
         return
-    with _database() as url:
-        environment = {**os.environ, "DATABASE_URL": url, "SECRET_KEY": "bench" * 12}
+    with new_database() as url:
+        environment = {
+            **os.environ,
+            "DATABASE_URL": url,
+            "SECRET_KEY": "bench" * 12,
+            "DEMO_API_KEY": KEY,
+        }
         _manage(environment, "migrate", "--verbosity", "0").check_returncode()
         _manage(environment, "shell", "--verbosity", "0", "-c", _SEED).check_returncode()
-        for case in [arguments.only] if arguments.only else CASES:
+        for case in [arguments.only] if arguments.only else _cases():
             print(json.dumps(_measure(url, environment, case, arguments)), flush=True)
+        for processes in () if arguments.no_route or arguments.only else ROUTE_PROCESSES:
+            print(json.dumps(_measure_route(url, processes, arguments.seconds)), flush=True)
+
+
+def _cases() -> Iterator[str]:
+    """Without a Redis that answers, its case is left out."""
+    import redis
+
+    for case in CASES:
+        if case == SHARED:
+            try:
+                redis.Redis.from_url(os.environ.get("REDIS_URL") or REDIS).ping()
+            except redis.RedisError:
+                continue
+        yield case
+
+
+def _measure_route(url: str, processes: int, seconds: float) -> dict[str, Any]:
+    """Decisions over HTTP by so many web processes."""
+    from tempfile import TemporaryDirectory
+
+    from benchmarks.http_load import Load, measure_switchyard
+
+    texts = [f"Sort list {number} in Python." for number in range(5_000)]
+    settings = {"WEB_CONCURRENCY": str(processes), "SECRET_KEY": "bench" * 12, "DEMO_API_KEY": KEY}
+    name, load = f"/route, web processes: {processes}", Load(CONNECTIONS, round(seconds))
+    with TemporaryDirectory() as folder, sampled(url) as waiting:
+        [run] = measure_switchyard(Path(folder), url, KEY, texts, [load], name, settings)
+    return {
+        "case": name,
+        "transactions/s": run.per_second,
+        "p50_ms": run.p50_ms,
+        "p99_ms": run.p99_ms,
+        "cpu_ms": run.cpu_ms,
+        **_waits(waiting),
+    }
+
+
+def _waits(samples: list[int]) -> dict[str, float]:
+    mean = round(sum(samples) / max(1, len(samples)), 2)
+    return {"waiting": mean, "most_waiting": max(samples, default=0)}
 
 
 _SEED = "from experiments.configuration.seeding import seed; seed()"
@@ -57,7 +110,7 @@ def _manage(environment: dict[str, str], *command: str) -> "subprocess.Completed
 
 
 @contextmanager
-def _database() -> Iterator[str]:
+def new_database() -> Iterator[str]:
     found = [sys.executable, "scripts/find_postgres.py"]
     server = subprocess.check_output(found, cwd=ROOT, text=True).strip()
     if not server:
@@ -77,6 +130,8 @@ def _measure(
 ) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.write_contention", "--case", case]
     command += ["--seconds", str(arguments.seconds)]
+    redis = (os.environ.get("REDIS_URL") or REDIS) if case == SHARED else ""
+    environment = {**environment, "REDIS_URL": redis, "LOG_LEVEL": "WARNING"}
     background = None
     if not arguments.no_folding:
         background = subprocess.Popen(
@@ -94,7 +149,7 @@ def _measure(
             assert worker.stdout is not None
             while worker.stdout.readline().strip() != READY:
                 pass
-        with _sampled(url) as waiting:
+        with sampled(url) as waiting:
             ended = [worker.communicate(GO)[0] for worker in workers]
     finally:
         if background is not None:
@@ -108,12 +163,12 @@ def _measure(
         "p50_ms": round(times[len(times) // 2] * 1000, 1),
         "p99_ms": round(times[int(len(times) * 0.99)] * 1000, 1),
         "cpu_ms": round(sum(each["cpu"] for each in found) / len(times) * 1000, 2),
-        "waiting": round(sum(waiting) / max(1, len(waiting)), 2),
+        **_waits(waiting),
     }
 
 
 @contextmanager
-def _sampled(url: str) -> Iterator[list[int]]:
+def sampled(url: str) -> Iterator[list[int]]:
     """How many connections wait for a lock, again and again."""
     found: list[int] = []
     ended = threading.Event()
@@ -178,8 +233,8 @@ def _step(case: str, thread: int) -> Callable[[], None]:
     from experiments.routing.route import RouteRequest, configuration, decide_one
 
     policy, expected = configuration()
-    limits = Limits(day=10**15) if case == "one limited key" else Limits()
-    number = os.getpid() * THREADS + thread if case == "many keys" else 1
+    limits = Limits(day=10**15) if "limited" in case else Limits()
+    number = os.getpid() * THREADS + thread if case.startswith("many") else 1
     rules = admission.KeyRules(number, limits, frozenset(), frozenset())
     rows = [
         decide_one(

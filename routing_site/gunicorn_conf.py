@@ -4,6 +4,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -48,15 +49,29 @@ def when_ready(server: object) -> None:
 
 
 def on_exit(server: object) -> None:
+    _stopped.set()
     for process in _background:
         process.terminate()
         process.wait()
 
 
+LOOK_SECONDS = 1.0
 _background: list["subprocess.Popen[bytes]"] = []
+_stopped = threading.Event()
 
 
 def _start_background() -> None:
-    """What is queued runs in a process of its own, which ends with this one."""
-    command = [sys.executable, "-m", "routing_site", "run_tasks", "--with-parent"]
-    _background.append(subprocess.Popen(command))
+    """What is queued runs in a process of its own, which ends with this one. If it ends before,
+    another one starts."""
+    _background[:] = [_run_tasks()]
+    threading.Thread(target=_keep_running, name="background", daemon=True).start()
+
+
+def _run_tasks() -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-m", "routing_site", "run_tasks", "--with-parent"])
+
+
+def _keep_running() -> None:
+    while not _stopped.wait(LOOK_SECONDS):
+        if _background[0].poll() is not None and not _stopped.is_set():
+            _background[:] = [_run_tasks()]
