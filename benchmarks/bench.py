@@ -61,7 +61,13 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     url = arguments.database or f"sqlite:///{folder / 'bench.sqlite3'}"
     report("Preparing a database …")
     _set_up(url)
-    from benchmarks.in_process import measure_decide, measure_requests, measure_scoring, prompts
+    from benchmarks.in_process import (
+        measure_decide,
+        measure_requests,
+        measure_scoring,
+        measure_together,
+        prompts,
+    )
 
     texts = prompts()
     report("Scoring and deciding in this process …")
@@ -72,6 +78,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         "database": url.split(":", 1)[0],
         "scoring": [asdict(timing) for timing in measure_scoring(texts)],
         "decide": asdict(measure_decide(texts)),
+        "together": [asdict(timing) for timing in measure_together(texts)],
         "requests": [asdict(timing) for timing in measure_requests(KEY, texts)],
     }
     loads = [Load(connections, arguments.seconds) for connections in (1, 16)]
@@ -162,7 +169,8 @@ def print_table(results: dict[str, Any]) -> None:
     machine = results["machine"]
     print(f"{machine['cores']} cores, load {machine['load']}, {results['database']}\n")
     print(f"{'one prompt':<34}{'p50 ms':>9}{'p99 ms':>9}")
-    for timing in (*results["scoring"], results["decide"], *results["requests"]):
+    timings = (*results["scoring"], results["decide"], *results["together"], *results["requests"])
+    for timing in timings:
         print(f"{timing['name']:<34}{timing['p50_ms']:>9.3f}{timing['p99_ms']:>9.3f}")
     columns = ("p50 ms", "p99 ms", "per s", "errors", "cpu ms", "MB")
     print(f"\n{'over HTTP':<34}" + "".join(f"{column:>9}" for column in columns))

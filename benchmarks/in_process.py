@@ -21,6 +21,7 @@ from experiments.routing.runtime import engine
 
 ROUNDS = 2000
 DISTINCT = 250  # times each example prompt
+LONG_PROMPT = 30  # example prompts
 
 
 @dataclass(frozen=True)
@@ -56,19 +57,43 @@ def measure_scoring(texts: Sequence[str]) -> list[Timing]:
     ]
 
 
+def measure_together(texts: Sequence[str]) -> list[Timing]:
+    """All that is computed for a prompt that was not seen before: features, domain, scores of the
+    local routers, decision."""
+    policy = store.current()
+
+    def decide_new(text: str) -> Any:
+        features = featurise(text)
+        detected = engine.detect(policy, text, features)
+        asked = replace(_asked(), decision_id=text[:40], candidates=detected.candidates)
+        return decide(policy, asked, lambda name: engine.score(name, features))
+
+    long = [
+        " ".join(texts[(number + step) % len(texts)] for step in range(LONG_PROMPT))
+        for number in range(ROUNDS)
+    ]
+    return [
+        _timed("read, detect, score and decide", decide_new, texts),
+        _timed(f"the same, {len(long[0]):,} characters", decide_new, long),
+    ]
+
+
+def _asked() -> DecisionInputs:
+    return DecisionInputs(
+        decision_id="",
+        unit=Unit(HashedBuckets(""), ""),
+        candidates=(),
+        input_tokens=100,
+        day=datetime.now(UTC).date(),
+    )
+
+
 def measure_decide(texts: Sequence[str]) -> Timing:
     """The pure decision, with everything it is given at hand."""
     policy = store.current()
     text = texts[0]
     detected = engine.detect(policy, text, featurise(text))
-    asked = DecisionInputs(
-        decision_id="",
-        unit=Unit(HashedBuckets(""), ""),
-        candidates=detected.candidates,
-        input_tokens=100,
-        day=datetime.now(UTC).date(),
-        domain_override="technical",
-    )
+    asked = replace(_asked(), candidates=detected.candidates, domain_override="technical")
 
     def decide_for(unit_id: str) -> Any:
         unit = Unit(HashedBuckets(unit_id), unit_id)

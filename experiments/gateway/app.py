@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import aiohttp
 
 from experiments.access.cors import preflight_headers
-from experiments.core.text import find_unstorable
+from experiments.core.text import find_unstorable, is_storable
 from experiments.gateway import stored_responses
 from experiments.gateway.asgi import (
     OPENAI_ERRORS,
@@ -288,7 +288,7 @@ def _require(method: str, allowed: str) -> None:
 def _require_storable(request: Request) -> None:
     """Refuses a path or header with characters that the database cannot store, and names it."""
     for name, text in _texts(request):
-        if found := find_unstorable({name: text}):
+        if not is_storable(text) and (found := find_unstorable({name: text})):
             raise CallerError(400, f"'{name}' {found}", code=found.code, param=name)
 
 

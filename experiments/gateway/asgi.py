@@ -143,4 +143,6 @@ class Request:
 
 def _clean(value: str) -> bytes:
     """A valid header value: no line breaks, only Latin-1."""
+    if value.isascii() and value.isprintable():
+        return value.encode()
     return re.sub(r"[\x00-\x1f\x7f]", " ", value).encode("latin-1", errors="replace")

@@ -348,10 +348,11 @@ class CallExecution:
         endpoint = attempt.upstream.endpoint
         try:
             key = key_of(endpoint)
-            place = self._surroundings.limiter.place(
-                attempt.model, endpoint.concurrency, endpoint.connect_seconds
-            )
-            await self._held.enter_async_context(place)
+            if endpoint.concurrency:
+                place = self._surroundings.limiter.place(
+                    attempt.model, endpoint.concurrency, endpoint.connect_seconds
+                )
+                await self._held.enter_async_context(place)
         except CredentialMissingError as error:
             raise UpstreamError(AttemptStatus.CREDENTIALS, str(error)) from None
         except BusyError:
