@@ -39,14 +39,25 @@ def dollars(nano: int) -> str:
     return f"{sign}${abs(amount):,.{decimals}f}"
 
 
+def in_dollars(amount: float, digits: int | None = None, *, significant: int = 4) -> str:
+    """$1,234.50 with two digits; without `digits` so many significant ones: $0.0001235."""
+    value = f"{abs(amount):.{significant}g}" if digits is None else number(abs(amount), digits)
+    return f"{'-' if amount < 0 else ''}${value}"
+
+
+def exact_dollars(amount: Decimal) -> str:
+    """As it was entered: $0.5."""
+    return f"${amount.normalize():f}"
+
+
 def plain_dollars(nano: float, digits: int = 2) -> str:
     """Without the sign, for columns whose header has the unit: "12.30"."""
     return number(nano / NANO, digits)
 
 
-def percentage(value: float) -> str:
+def percentage(value: float | Decimal) -> str:
     """25 -> "25 %", 12.5 -> "12.5 %": without trailing zeros."""
-    return f"{round(value, 2):.10g} %"
+    return f"{round(float(value), 2):.10g} %"
 
 
 def share(value: float | None, otherwise: str = "none") -> str:
@@ -57,6 +68,17 @@ def share(value: float | None, otherwise: str = "none") -> str:
     digits = 1 if 0 < abs(percent) < 10 else 0
     text = f"{percent:z.{digits}f}".removesuffix(".0")
     return f"{text} %".replace("-", MINUS)
+
+
+def exact_share(value: float, digits: int = 1) -> str:
+    """With so many digits in any case: 0.384 -> "38.4 %", for figures that are compared."""
+    return f"{number(100 * value, digits)} %"
+
+
+def share_between(value: float, low: float, high: float, digits: int = 1) -> str:
+    """ "38.4 % (35.0 % to 41.2 %)"."""
+    middle, lower, upper = (exact_share(one, digits) for one in (value, low, high))
+    return f"{middle} ({lower} to {upper})"
 
 
 def plain_share(value: float, digits: int = 1) -> str:

@@ -1,9 +1,11 @@
 """Numbers as text, from literal cases."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
+from experiments import formatting
 from experiments.formatting import (
     age,
     comparison,
@@ -167,3 +169,20 @@ def test_age(day: int, text: str) -> None:
 )
 def test_comparison(score: float, threshold: float, shown: tuple[str, str, str]) -> None:
     assert comparison(score, threshold) == shown
+
+
+@pytest.mark.parametrize(
+    ("found", "shown"),
+    [
+        (formatting.in_dollars(1234.5, 2), "$1,234.50"),
+        (formatting.in_dollars(0.000123456), "$0.0001235"),
+        (formatting.in_dollars(-0.00123, significant=2), "-$0.0012"),
+        (formatting.exact_dollars(Decimal("0.5000")), "$0.5"),
+        (formatting.exact_share(0.3), "30.0 %"),
+        (formatting.exact_share(0.384, 0), "38 %"),
+        (formatting.share_between(0.384, 0.35, 0.412), "38.4 % (35.0 % to 41.2 %)"),
+        (formatting.percentage(Decimal("12.50")), "12.5 %"),
+    ],
+)
+def test_amounts_of_commands_and_sentences(found: str, shown: str) -> None:
+    assert found == shown

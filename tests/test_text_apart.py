@@ -1,4 +1,4 @@
-"""Text apart from numbers: `core` and `analysis` return codes and figures.
+"""Text apart from numbers: `core` and `analysis` return codes and figures, `formatting` shows them.
 
 Sentences are in the `text` module of the package that shows them.
 """
@@ -28,6 +28,8 @@ SENTENCES = {
     "core/text.py": "refusals of text that cannot be stored, error messages",
     "analysis/routing/calibration.py": "the message of LevelError",
 }
+# Modules outside `formatting` that write dollars or percentages, and why.
+AMOUNTS = {"limits/quotas.py": "a budget exactly as the REST API writes it, in nano-dollars"}
 
 
 def texts(path: Path) -> Iterator[tuple[int, str]]:
@@ -80,3 +82,33 @@ def test_core_and_analysis_hold_no_sentences(path: Path) -> None:
 @pytest.mark.parametrize("name", SENTENCES)
 def test_what_is_permitted_is_still_there(name: str) -> None:
     assert any(ENGLISH.search(text) for _, text in texts(APP / name))
+
+
+def amounts(path: Path) -> list[tuple[int, str]]:
+    """Dollars and percentages that the module writes itself."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.JoinedStr):
+            continue
+        for before, value, after in zip(
+            [None, *node.values], node.values, [*node.values[1:], None], strict=False
+        ):
+            if not isinstance(value, ast.FormattedValue):
+                continue
+            spec = ast.unparse(value.format_spec) if value.format_spec else ""
+            sign = isinstance(before, ast.Constant) and str(before.value).endswith("$")
+            percent = isinstance(after, ast.Constant) and re.match(r" ?%", str(after.value))
+            if sign or (spec and percent) or spec.endswith("%'"):
+                found.append((node.lineno, ast.unparse(value)))
+    return found
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_one_module_formats_dollars_and_percentages(path: Path) -> None:
+    if name_of(path) not in {*AMOUNTS, "formatting.py"}:
+        assert amounts(path) == []
+
+
+@pytest.mark.parametrize("name", AMOUNTS)
+def test_what_may_format_still_does(name: str) -> None:
+    assert amounts(APP / name) != []

@@ -18,6 +18,7 @@ from experiments.analytics.chart_rows import ScoreBin
 from experiments.analytics.detection import SCORE, share_at_or_above
 from experiments.core.policy import Policy
 from experiments.decisions.rollup_queries import DAY, Span, utc_day
+from experiments.formatting import exact_share, plain_share
 from experiments.models import Calibration, RollupBin
 from experiments.models.sums import SCORE_BINS
 
@@ -53,9 +54,10 @@ class Drift(NamedTuple):
     def sentence(self) -> str:
         parts: list[str] = []
         if self.left_band and self.band and self.share is not None:
+            low, high = plain_share(self.band.low, 0), exact_share(self.band.high, 0)
             parts.append(
-                f"On {self.day} {100 * self.share:.0f} % of the prompts reached the threshold; "
-                f"expected were {100 * self.band.low:.0f} to {100 * self.band.high:.0f} %."
+                f"On {self.day} {exact_share(self.share, 0)} of the prompts reached the threshold; "
+                f"expected were {low} to {high}."
             )
         if self.scores_moved and self.shift:
             parts.append(

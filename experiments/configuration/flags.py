@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from experiments import formatting
 from experiments.configuration.revisions import Author, revision
 from experiments.core.policy import MASTER_FLAG
 from experiments.models import Flag
@@ -10,7 +11,7 @@ from experiments.models import Flag
 def set_percentage(key: str, percentage: Decimal, author: Author, reason: str = "") -> Flag:
     """Raising the percentage keeps all units that were on. Raises Flag.DoesNotExist, and
     ValidationError if the flag does not allow that percentage."""
-    note = f"{key} at {percentage.normalize():f} %" + (f": {reason}" if reason else "")
+    note = f"{key} at {formatting.percentage(percentage)}" + (f": {reason}" if reason else "")
     return _write(key, percentage, author, note)
 
 

@@ -1,7 +1,6 @@
 """Texts about experiments: states, reasons of verdicts, progress."""
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import NamedTuple
 
 from experiments.analysis.experiment.health import CheckStatus as HealthStatus
@@ -17,7 +16,7 @@ from experiments.experimentation.metrics import BUILT_IN
 from experiments.experimentation.results import Progress, Results
 from experiments.experimentation.summaries import ExperimentLine
 from experiments.experimentation.text import reason_message, remaining_sentence
-from experiments.formatting import plural, signed
+from experiments.formatting import exact_dollars, in_dollars, percentage, plural, signed
 from experiments.models import Arm, Experiment, ExperimentMetric
 
 Status = Experiment.Status
@@ -154,14 +153,14 @@ def policy(arm: Arm | None) -> str:
         Method.DOMAIN_SELECTOR: "the domain selector",
     }
     name = names.get(Method(arm.method), f"{arm.router} at {arm.threshold or 0.0:.3f}")
-    explores = f", {100 * arm.epsilon:g} % explored" if arm.epsilon else ""
+    explores = f", {percentage(100 * arm.epsilon)} explored" if arm.epsilon else ""
     return f"{name}{explores}"
 
 
 def amount(value: float, effect: MetricEffect) -> str:
     """A difference of a metric: money per 1,000 requests, shares in points."""
     if effect.unit == "USD":
-        return f"${1000 * value:,.2f}"
+        return in_dollars(1000 * value, 2)
     if effect.unit is None:
         return f"{POINTS * value:.1f} points"
     return f"{value:,.0f} {effect.unit}"
@@ -232,7 +231,7 @@ def plan(experiment: Experiment, labels: Mapping[str, str], cut: int = 0) -> lis
         (str(m.get_role_display()).partition(":")[0], _planned(m, labels))
         for m in metrics_of(experiment)
     ]
-    share = "all" if experiment.coverage == 1 else f"{POINTS * experiment.coverage:g} %"
+    share = "all" if experiment.coverage == 1 else percentage(POINTS * experiment.coverage)
     slot = ""
     if experiment.namespace:
         start, end = experiment.namespace_start, experiment.namespace_end
@@ -241,18 +240,18 @@ def plan(experiment: Experiment, labels: Mapping[str, str], cut: int = 0) -> lis
     days = f"{experiment.min_days} days with counted units"
     facts.append(("At least", f"{days} and {experiment.min_units} units per arm"))
     if experiment.cost_cap is not None:
-        cap = f"{money(experiment.cost_cap)} per unit; costs beyond it are scaled down"
+        cap = f"{exact_dollars(experiment.cost_cap)} per unit; costs beyond it are scaled down"
         reached = f" ({plural(cut, 'unit')} reached it)" if experiment.started_at else ""
         facts.append(("Cost cap", f"{cap}{reached}"))
-    facts.append(("Spread of effects", f"{POINTS * experiment.prior_sd:g} % on the log scale"))
-    facts.append(("Risk", f"{POINTS * experiment.alpha:g} % of a wrong verdict, over all looks"))
+    facts.append(
+        ("Spread of effects", f"{percentage(POINTS * experiment.prior_sd)} on the log scale")
+    )
+    facts.append(
+        ("Risk", f"{percentage(POINTS * experiment.alpha)} of a wrong verdict, over all looks")
+    )
     if experiment.owner:
         facts.append(("Owner", experiment.owner))
     return facts
-
-
-def money(amount: Decimal) -> str:
-    return f"${amount.normalize():f}"
 
 
 def metrics_of(experiment: Experiment) -> list[ExperimentMetric]:
@@ -276,7 +275,7 @@ def _margin(metric: ExperimentMetric) -> str:
     if spec is None:
         return f"{margin:g}"
     if spec.unit == "USD":
-        return f"${1000 * margin:,.2f} per 1,000"
+        return f"{in_dollars(1000 * margin, 2)} per 1,000"
     return f"{POINTS * margin:g} points" if spec.unit is None else f"{margin:g} {spec.unit}"
 
 

@@ -119,13 +119,17 @@ def _moves(asked: WhatIfQuery, found: PolicyEstimate) -> list[dict[str, Any]]:
             "y": point.quality.value,
             "sentence": (
                 f"At {point.threshold:.3f}, {formatting.share(point.strong_share)} go to the "
-                f"strong model: ${(point.cost.value or 0.0) * THOUSAND:,.3f} per 1,000 requests, "
+                f"strong model: {_per_thousand(point.cost.value)}, "
                 f"quality {_within(point.quality.value, point.quality.low, point.quality.high)}."
             ),
             "href": asked.query(min(1.0, point.threshold)),
         }
         for point in answered(found.points)
     ]
+
+
+def _per_thousand(nano: float | None) -> str:
+    return f"{formatting.in_dollars((nano or 0.0) * THOUSAND, 3)} per 1,000 requests"
 
 
 def _within(value: float | None, low: float | None, high: float | None) -> str:

@@ -16,6 +16,7 @@ from experiments.core.selection import NoEligibleModelsError
 from experiments.experimentation.cost_caps import proposed_cap
 from experiments.experimentation.forecasts import Forecast, forecast, scores_of
 from experiments.experimentation.metrics import UnknownMetricError, spec_of
+from experiments.formatting import exact_dollars, exact_share, in_dollars
 from experiments.models import Arm, Experiment, ExperimentMetric, Rollout, UnitSum
 from experiments.routing.runtime import engine
 
@@ -225,9 +226,9 @@ def _check_forecast(subject: _Subject, found: Forecast | None) -> Iterator[Check
 
 
 def _predicted(arm: ArmForecast) -> str:
-    share = "" if arm.strong_share is None else f" {100 * arm.strong_share:.0f} % strong,"
+    share = "" if arm.strong_share is None else f" {exact_share(arm.strong_share, 0)} strong,"
     cost = arm.cost_per_request
-    money = "cost not known" if cost is None else f"${1000 * cost:.4g} per 1,000 requests"
+    money = "cost not known" if cost is None else f"{in_dollars(1000 * cost)} per 1,000 requests"
     return f"'{arm.arm}'{share} {money}"
 
 
@@ -252,7 +253,7 @@ def _check_cap(subject: _Subject, found: Forecast | None) -> Iterator[Check]:
     cap = experiment.cost_cap or proposed_cap(experiment, policies, subject.today)
     if cap is not None:
         fixed = "as planned" if experiment.cost_cap else "as recent units and prices propose"
-        message = f"A unit counts for at most ${cap.normalize():f}, {fixed}; more is cut."
+        message = f"A unit counts for at most {exact_dollars(cap)}, {fixed}; more is cut."
         yield Check("cost_cap", True, message)
 
 

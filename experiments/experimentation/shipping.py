@@ -12,6 +12,7 @@ from experiments.core.policy import Method, Policy, PolicyDomain, RoutingPolicy
 from experiments.experimentation import lifecycle
 from experiments.experimentation.forecasts import ENOUGH, RECENT, PolicyForecast, forecast
 from experiments.experimentation.results import results
+from experiments.formatting import exact_share, in_dollars, percentage
 from experiments.models import Arm, Experiment
 
 
@@ -134,19 +135,19 @@ def described(policy: RoutingPolicy) -> str:
         return words[policy.method]
     at = "at no threshold" if policy.threshold is None else f"at {policy.threshold:.3f}"
     if policy.target_share is not None:
-        at = f"for {100 * policy.target_share:g} % strong"
-    explores = f", {100 * policy.epsilon:g} % explored" if policy.epsilon else ""
+        at = f"for {percentage(100 * policy.target_share)} strong"
+    explores = f", {percentage(100 * policy.epsilon)} explored" if policy.epsilon else ""
     return f"{policy.router or 'no router'} {at}{explores}"
 
 
 def _shares(before: PolicyForecast | None, after: PolicyForecast | None) -> str:
     shares = [one.strong_share if one else None for one in (before, after)]
-    return _between("strong share", shares, lambda share: f"{100 * share:.0f} %")
+    return _between("strong share", shares, lambda share: exact_share(share, 0))
 
 
 def _costs(before: PolicyForecast | None, after: PolicyForecast | None) -> str:
     costs = [one.cost if one else None for one in (before, after)]
-    return _between("cost of 1,000 requests", costs, lambda cost: f"${1000 * cost:.4g}")
+    return _between("cost of 1,000 requests", costs, lambda cost: in_dollars(1000 * cost))
 
 
 def _between(name: str, values: Sequence[float | None], show: Callable[[float], str]) -> str:

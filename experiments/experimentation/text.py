@@ -17,7 +17,7 @@ from experiments.analysis.experiment.test_results import (
 )
 from experiments.analysis.experiment.verdict import ArmVerdict, Verdict
 from experiments.analysis.experiment.verdict_codes import Reason, ReasonCode, VerdictCode
-from experiments.formatting import plural
+from experiments.formatting import exact_share, percentage, plural
 
 _WAITED_FOR = (
     ReasonCode.TOO_FEW_UNITS,
@@ -62,7 +62,7 @@ def expectation(verdict: ArmVerdict) -> str:
     return (
         f"Expect {verdict.primary.name} to be about {change} from now on. Estimates that are large "
         "enough to ship are too large on average, so this one is shrunk towards no change, with "
-        f"the plan's standard deviation of effects ({100 * verdict.prior_sd:g} %)."
+        f"the plan's standard deviation of effects ({percentage(100 * verdict.prior_sd)})."
     )
 
 
@@ -175,9 +175,10 @@ def plan_sentence(size: SampleSize | NoSize) -> str:
             f"wait for {MINIMUM_UNITS} units, or enter a size by hand."
         )
     lasting = f", about {size.days:,} days," if size.days is not None else ""
+    single = exact_share(1 / size.times_a_single_look, 0)
     return (
-        f"{size.units:,} units{lasting} decide {size.limiting} with {100 * size.power:.0f} % "
-        f"power. A single planned look would take {100 / size.times_a_single_look:.0f} % of that; "
+        f"{size.units:,} units{lasting} decide {size.limiting} with {exact_share(size.power, 0)} "
+        f"power. A single planned look would take {single} of that; "
         "the rest is the price of checking every day."
     )
 
@@ -197,7 +198,7 @@ def _counts(counts: Sequence[float]) -> str:
 
 
 def _tenth(share: float | None) -> str:
-    return f"{100 * (share or 0.0):.1f} %"
+    return exact_share(share or 0.0)
 
 
 def _ship(arm: str, primary: PrimaryResult, guardrails: Sequence[GuardrailResult]) -> str:

@@ -12,6 +12,7 @@ from experiments.configuration.document import policy_document
 from experiments.configuration.revisions import Author, lock_configuration, revision
 from experiments.core.policy import Method
 from experiments.experimentation.edits import create
+from experiments.formatting import percentage
 from experiments.lab.candidates import CandidatePolicy
 from experiments.lab.training import manifest_of
 from experiments.models import Calibration, Domain, Experiment, Flag, Rollout, Router
@@ -89,7 +90,7 @@ def explore(domain_name: str, rate: float, author: Author) -> None:
     if not 0.0 < rate <= 0.5:
         raise LabError(f"The exploration rate must be above 0 and at most 0.5; got {rate}.")
     domain = _domain(domain_name)
-    with revision(author, f"Explore {100 * rate:g} % of {domain_name}"):
+    with revision(author, f"Explore {percentage(100 * rate)} of {domain_name}"):
         domain.refresh_from_db()
         domain.epsilon = rate
         domain.save()

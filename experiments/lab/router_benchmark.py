@@ -14,6 +14,7 @@ import numpy as np
 from experiments.analysis.ratings import Estimate
 from experiments.analysis.routing.curves import Curves, Prompts, curves_of, resampled
 from experiments.core.money import NANO
+from experiments.formatting import exact_share
 from experiments.lab.cascade_replay import folds_of
 from experiments.lab.columns import Floats, OutcomeColumns
 from experiments.lab.evaluations import MeasuredRouter, RouterScores, compare
@@ -275,8 +276,10 @@ def _sentence(name: str, best: RouterLine, *, gap_known: bool, pays: bool) -> st
         ""
         if saved is None
         else (
-            f": at 95 % of the strong model's quality it saves {saved.value:.0%} {what} "
-            f"({saved.low:.0%} to {saved.high:.0%}) compared with random routing of equal quality"
+            f": at 95 % of the strong model's quality it saves "
+            f"{exact_share(saved.value, 0)} {what} ({exact_share(saved.low, 0)} to "
+            f"{exact_share(saved.high, 0)}) compared with random "
+            "routing of equal quality"
         )
     )
     return f"Yes: on '{name}' routing pays with '{best.name}'{amount}."

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from experiments.analysis.routing.measures import threshold_for_share
 from experiments.configuration.revisions import revision
+from experiments.formatting import exact_share
 from experiments.models import Decision, Domain
 from experiments.storage.transactions import retried
 
@@ -22,8 +23,9 @@ class ShareCalibration(NamedTuple):
     def __str__(self) -> str:
         if self.threshold is None:
             return f"{self.domain}: too few scores, {self.scores} of {ENOUGH}"
+        share = exact_share(self.strong_share or 0.0)
         return (
-            f"{self.domain}: threshold {self.threshold:.4f} sends {self.strong_share:.1%} of "
+            f"{self.domain}: threshold {self.threshold:.4f} sends {share} of "
             f"{self.scores} recent prompts to the strong model"
         )
 

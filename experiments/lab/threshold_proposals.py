@@ -38,6 +38,7 @@ from experiments.core.money import NANO
 from experiments.core.policy import Policy
 from experiments.core.values import Score
 from experiments.decisions.rollup_queries import Span
+from experiments.formatting import in_dollars
 from experiments.lab.candidates import CandidatePolicy, CannotAskError
 from experiments.lab.decision_log import MOST_ON_A_PAGE, Logged, read_log
 from experiments.lab.off_policy import PreparedLog, question
@@ -235,7 +236,11 @@ def _budgeted(known: _Known, wanted: ThresholdGoal) -> tuple[Cut | None, None, s
     found = threshold_for_budget(known.scores[priced], strong, weak, budget)
     if found is None:
         least = float(weak.mean()) * 1000 / NANO
-        return None, None, f"Even the weak model alone costs ${least:,.3f} per 1,000 requests."
+        return (
+            None,
+            None,
+            f"Even the weak model alone costs {in_dollars(least, 3)} per 1,000 requests.",
+        )
     return found, None, "" if found.threshold is not None else _always_weak("That budget")
 
 

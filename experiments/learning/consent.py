@@ -6,7 +6,7 @@ from decimal import Decimal
 from experiments.configuration.revisions import Author, revision
 from experiments.configuration.seeding import CAREFUL
 from experiments.core.shadowing import PAIR_SHARE
-from experiments.formatting import share
+from experiments.formatting import exact_dollars, share
 from experiments.models import Domain, Flag, RoutingSettings
 from experiments.models.flags import HUNDRED
 from experiments.storage.transactions import retried
@@ -16,10 +16,9 @@ FLAG = "routellm_learning"
 
 def costs(budget: Decimal) -> str:
     """What an operator agrees to."""
-    dollars = f"{budget.normalize():f}"
     return (
-        f"{share(PAIR_SHARE)} of prompts are also answered by the other model, at most ${dollars} "
-        "a day; texts stay encrypted and are deleted after judging."
+        f"{share(PAIR_SHARE)} of prompts are also answered by the other model, at most "
+        f"{exact_dollars(budget)} a day; texts stay encrypted and are deleted after judging."
     )
 
 

@@ -19,6 +19,7 @@ from experiments.analysis.experiment.health import CheckStatus, HealthCheck
 from experiments.configuration.revisions import Author, lock_configuration, revision
 from experiments.experimentation.metrics import UnknownMetricError
 from experiments.experimentation.text import health_message
+from experiments.formatting import percentage as percent
 from experiments.models import Flag, Rollout, RolloutStep
 from experiments.rollouts.guards import guards_of
 from experiments.rollouts.monitoring import RolloutCheck, look_at, recorded
@@ -108,14 +109,20 @@ def lower_target(rollout: Rollout, percentage: Decimal, author: Author, now: dat
         target, there = steps_of(rollout)[-1].percentage, rollout.treated_percentage
         if not _is_between(percentage, there, target):
             raise RolloutError(
-                f"The target is {_share(target)} and the flag is at {_share(there)}: enter a "
-                f"percentage of at least {_share(there)} and below {_share(target)}."
+                f"The target is {percent(target)} and the flag is at {percent(there)}: enter a "
+                f"percentage of at least {percent(there)} and below {percent(target)}."
             )
         kept = [step for step in rollout.steps if Decimal(str(step[0])) < percentage]
         hours = next(step[1] for step in rollout.steps if Decimal(str(step[0])) >= percentage)
         rollout.steps = [*kept, [float(percentage), hours]]
         rollout.seen = {}
-        _settle(rollout, rollout.state, author, now, f"The target is now {_share(percentage)}")
+        _settle(
+            rollout,
+            rollout.state,
+            author,
+            now,
+            f"The target is now {percent(percentage)}",
+        )
 
 
 @retried
@@ -153,7 +160,7 @@ def advance_all(now: datetime, report: Callable[[str], None] = lambda _: None) -
         except (RolloutError, UnknownMetricError) as error:
             report(f"{rollout.flag}: {error}")
         else:
-            share = _share(rollout.flag.percentage)
+            share = percent(rollout.flag.percentage)
             report(f"{rollout.flag}: {rollout.state} at {share}. {rollout.reason}")
 
 
@@ -224,7 +231,7 @@ def _moved_by_hand(rollout: Rollout) -> str | None:
     if there == wanted:
         return None
     return (
-        f"The flag was set to {_share(there)} by hand, but the step is {_share(wanted)}: set it "
+        f"The flag was set to {percent(there)} by hand, but the step is {percent(wanted)}: set it "
         "back to continue, or roll back."
     )
 
@@ -245,7 +252,7 @@ def _enter_next(
         _enter(rollout, rollout.step + 1, author, now, reason)
     else:
         rollout.ended_at = now
-        said = f"Completed at {_share(rollout.flag.percentage)}: {completed(look.guards)}"
+        said = f"Completed at {percent(rollout.flag.percentage)}: {completed(look.guards)}"
         _settle(rollout, State.COMPLETED, author, now, _final(rollout, said))
 
 
@@ -253,7 +260,8 @@ def _final(rollout: Rollout, said: str) -> str:
     """The final message, which repeats every step that was taken without evidence."""
     taken = rollout.history.exclude(without_evidence="")
     repeated = "".join(
-        f" The step to {_share(one.percentage)} was taken without evidence: {one.without_evidence}."
+        f" The step to {percent(one.percentage)} was taken without evidence: "
+        f"{one.without_evidence}."
         for one in taken
     )
     return f"{said.rstrip('.')}.{repeated}".removesuffix(".") if repeated else said
@@ -286,7 +294,7 @@ def _enter(
     rollout.seen = {}
     rollout.treated_percentage, rollout.control_percentage = share, HUNDRED - share
     watched = "" if step.monitored else ", unmonitored"
-    said = f"{reason}; now {_share(share)}{watched}{'. ' + note if note else ''}"
+    said = f"{reason}; now {percent(share)}{watched}{'. ' + note if note else ''}"
     _settle(rollout, State.RUNNING, author, now, said, share, without_evidence)
 
 
@@ -340,10 +348,6 @@ def _is_between(percentage: Decimal, lowest: Decimal, below: Decimal) -> bool:
     if not percentage.is_finite() or percentage <= 0 or percentage != round(percentage, 2):
         return False
     return lowest <= percentage < below
-
-
-def _share(percentage: Decimal) -> str:
-    return f"{percentage.normalize():f} %"
 
 
 def _name(author: Author) -> str:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from django.db.models import Q
 
 from experiments.configuration.shapes import WATCHED
+from experiments.formatting import percentage as percent
 from experiments.models import Experiment, Flag, Rollout
 
 HALF = Decimal(50)
@@ -94,7 +95,7 @@ def problem_of(rollout: Rollout) -> str | None:
     if len({step.percentage for step in steps}) < len(steps):
         return "With its holdback two steps are the same: lower the holdback, or remove one."
     if steps[0].percentage < flag.percentage:
-        return f"The flag is at {flag.percentage.normalize():f} %: start there or above."
+        return f"The flag is at {percent(flag.percentage)}: start there or above."
     return _other_rollout(rollout) or _running_experiment(flag)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from experiments.analysis.rollout.guards import Guard, GuardResult, MissingUnits, worst_loss
+from experiments.formatting import in_dollars, percentage
 
 POINTS = 100
 HOURS = 24
@@ -23,7 +24,7 @@ def amount(guard: Guard, value: float) -> str:
     if guard.unit is None:
         return f"{POINTS * value:.1f} points"
     if guard.unit == "USD":
-        return f"${value:.2g}"
+        return in_dollars(value, significant=2)
     return f"{value:.3g} {guard.unit}".strip()
 
 
@@ -112,4 +113,4 @@ def _worse(guard: Guard) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{float(f'{POINTS * share:.4g}'):g} %"
+    return percentage(POINTS * share)

@@ -44,8 +44,8 @@ def test_json(prompts: Path) -> None:
 
 def test_readable_table(prompts: Path) -> None:
     table = evaluate(prompts)
-    assert "4 prompts, accuracy 75.0%" in table
-    assert "legal         100.0%     50.0%" in table
+    assert "4 prompts, accuracy 75.0 %" in table
+    assert "legal        100.0 %    50.0 %" in table
 
 
 def test_other_domains_may_be_accepted(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_other_domains_may_be_accepted(tmp_path: Path) -> None:
     path.write_text("\n".join((*lines, "Write a poem about the autumn wind.,legal,")) + "\n")
     found = json.loads(evaluate(path, "--json"))
     assert (found["accuracy"], found["lenient"]) == (0.0, 0.5)
-    assert "with other accepted domains 50.0%" in evaluate(path)
+    assert "with other accepted domains 50.0 %" in evaluate(path)
 
 
 def test_accuracy_by_language(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_accuracy_by_language(tmp_path: Path) -> None:
     lines = ("Wie koche ich Suppe?,general,de", "Bonjour !,general,fr", "Bonjour !,legal,fr")
     path.write_text("\n".join(("text,domain,language", *lines)) + "\n")
     assert json.loads(evaluate(path, "--json"))["by_language"] == {"de": 1.0, "fr": 0.5}
-    assert "accuracy by language: de 100.0%, fr 50.0%" in evaluate(path)
+    assert "accuracy by language: de 100.0 %, fr 50.0 %" in evaluate(path)
 
 
 def test_classic_detector_needs_its_keywords(prompts: Path) -> None:

@@ -138,7 +138,7 @@ def _kept(found: Proposal) -> str:
     if wanted.aim is Aim.SHARE:
         return f"gives a strong share of {formatting.share(wanted.wanted)}"
     if wanted.aim is Aim.BUDGET:
-        return f"keeps to ${wanted.wanted:,.3f} per 1,000 requests"
+        return f"keeps to {formatting.in_dollars(wanted.wanted, 3)} per 1,000 requests"
     risk = formatting.share(found.walk.promise.level if found.walk else wanted.delta)
     return (
         f"keeps at least {formatting.share(wanted.wanted)} of the strong model's quality per "
@@ -154,8 +154,8 @@ def _today(found: Proposal) -> str:
     text = f", {formatting.share(found.today.strong_share.value or 0.0)} today"
     if now is None or then is None:
         return text
-    money = f"${then * THOUSAND:,.3f} instead of ${now * THOUSAND:,.3f}"
-    return f"{text}, and 1,000 requests cost {money}"
+    costs, did = (formatting.in_dollars(nano * THOUSAND, 3) for nano in (then, now))
+    return f"{text}, and 1,000 requests cost {costs} instead of {did}"
 
 
 def _cells(one: ExpectedEffect) -> tuple[str, str, str, str]:

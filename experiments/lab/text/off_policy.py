@@ -271,8 +271,9 @@ def shortage_words(shortage: Shortage) -> str:
             f"than {MOST_WEIGHT:.0f}: explore more, or collect more ratings"
         ),
         ShortageCode.ONE_MODEL_ONLY: (
-            f"{100 * value:.0f} % of the prompts could have gone to one model only{others}, so too "
-            "little is known of the other: explore, or grade both answers of some prompts"
+            f"{formatting.exact_share(value, 0)} of the prompts could have gone to one model "
+            f"only{others}, so too little is known of the other: explore, or "
+            "grade both answers of some prompts"
         ),
         ShortageCode.NOT_EVEN_STRONG: (
             f"{units:,} graded units do not even show it for sending everything to the strong "

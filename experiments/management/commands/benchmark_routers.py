@@ -10,6 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 from tqdm import tqdm
 
 from experiments.analysis.ratings import Estimate
+from experiments.formatting import exact_share, in_dollars
 from experiments.lab.columns import OutcomeColumns
 from experiments.lab.datasets import NoOutcomeSetError, find_set
 from experiments.lab.datasets import columns as columns_of
@@ -128,7 +129,8 @@ def payload(found: Benchmark) -> dict[str, Any]:
 
 def lines_of(found: Benchmark) -> Iterator[str]:
     yield found.sentence
-    yield f"{found.n:,} prompts, strong share {found.share:.0%}; 95 % intervals, paired."
+    share = exact_share(found.share, 0)
+    yield f"{found.n:,} prompts, strong share {share}; 95 % intervals, paired."
     for single in found.singles:
         yield f"always {single.name}: quality {single.quality:.4f}{_dollars(single.cost)}"
     yield f"random: quality {found.random:.4f}"
@@ -158,4 +160,4 @@ def _within(found: Estimate) -> str:
 
 
 def _dollars(cost: float | None) -> str:
-    return "" if cost is None else f", ${cost:.4f} per 1,000"
+    return "" if cost is None else f", {in_dollars(cost, 4)} per 1,000"

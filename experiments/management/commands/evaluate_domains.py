@@ -8,6 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError
 
 from experiments.configuration.policy_store import NoPolicyError, store
+from experiments.formatting import exact_share
 from experiments.lab.domain_evaluation import (
     CLASSIC_DETECTOR,
     LEARNED_DETECTOR,
@@ -88,4 +89,4 @@ def _table(measured: DetectorQuality) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.1%}"
+    return "-" if share is None else exact_share(share)

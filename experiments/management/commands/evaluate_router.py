@@ -11,7 +11,7 @@ from django.core.management.base import CommandError, CommandParser
 from experiments.analysis.ratings import Estimate
 from experiments.analysis.routing.measures import Evaluation
 from experiments.core.money import NANO
-from experiments.formatting import interval, number, plural
+from experiments.formatting import exact_share, interval, number, plural, share_between
 from experiments.lab.columns import OutcomeColumns
 from experiments.lab.datasets import NoOutcomeSetError
 from experiments.lab.evaluation_inputs import EvaluationInputs, of_file, of_set
@@ -154,10 +154,11 @@ def _text(found: Comparison) -> Iterator[str]:
         weighed = found.weighed
         yield (
             f"One answer is known per prompt: ratings are weighted by inverse propensity, "
-            f"{weighed.clipped:.1%} of the weights were cut. The effective size is "
+            f"{exact_share(weighed.clipped)} of the weights were cut. The effective size is "
             f"{weighed.effective_strong:.0f} ratings of the strong model and "
-            f"{weighed.effective_weak:.0f} of the weak one. For {weighed.without_overlap:.1%} of "
-            "prompts the other model could not be chosen; these are left out."
+            f"{weighed.effective_weak:.0f} of the weak one. For "
+            f"{exact_share(weighed.without_overlap)} of prompts the other model could not be "
+            "chosen; these are left out."
         )
     for one in found.multi_model:
         yield ""
@@ -193,7 +194,7 @@ def _multi_model(one: MultiModelResult) -> Iterator[str]:
     rows = [["", "share", "quality", "$ per 1,000"]]
     for line in multi_model_lines(one):
         quality, cost = line.figures
-        share = "" if line.share is None else f"{line.share.value:.1%}"
+        share = "" if line.share is None else exact_share(line.share.value)
         dollars = _within(cost, 1000 / NANO) if cost else "not known"
         rows.append([line.name, share, _within(quality), dollars])
     yield from _aligned(rows)
@@ -210,13 +211,13 @@ def _lines(measured: MeasuredRouter) -> Iterator[str]:
     for name, words in _SAVINGS.items():
         estimate: Estimate | None = getattr(found, name)
         if estimate is not None:
-            yield f"{estimate.value:.1%} ({estimate.low:.1%} to {estimate.high:.1%}) {words}"
+            yield f"{share_between(*estimate)} {words}"
     if found.reliability:
         yield f"mean error of the scores: {found.reliability.error:.3f}"
     if measured.operating:
         at = measured.operating
         yield (
-            f"at the threshold {at.threshold:.4f}: strong share {at.strong_share:.1%}, "
+            f"at the threshold {at.threshold:.4f}: strong share {exact_share(at.strong_share)}, "
             f"quality {at.quality:.4f}"
         )
     if measured.unscored:

@@ -23,6 +23,7 @@ from experiments.experimentation.traffic_replay import (
     prepare,
     replay,
 )
+from experiments.formatting import in_dollars
 from experiments.management.base import BaseCommand
 from experiments.models import Experiment
 from experiments.routers.outcomes import (
@@ -106,7 +107,7 @@ class Command(BaseCommand):
         self.stdout.write(f"\n{replayed.decisions:,} decisions counted. Over all prompts:")
         for arm, truth in replayed.truths.items():
             self.stdout.write(
-                f"  {arm}: ${truth.cost:.6f} per request, quality {truth.quality:.4f}"
+                f"  {arm}: {in_dollars(truth.cost, 6)} per request, quality {truth.quality:.4f}"
             )
         for one in replayed.compared:
             self.stdout.write(_line(one))

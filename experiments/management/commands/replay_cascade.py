@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from tqdm import tqdm
 
+from experiments.formatting import exact_share
 from experiments.lab.answer_pairs import read_answer_pairs
 from experiments.lab.cascade_replay import (
     CannotPriceError,
@@ -104,8 +105,8 @@ def _rounded(value: float | None) -> float | None:
 
 def _lines(found: CascadeReplay) -> Iterator[str]:
     yield (
-        f"{found.n:,} prompts: the cascade escalates {found.escalated:.1%} and costs "
-        f"{found.cost_share:.1%} of always strong. Quality {found.quality:.4f} "
+        f"{found.n:,} prompts: the cascade escalates {exact_share(found.escalated)} and costs "
+        f"{exact_share(found.cost_share)} of always strong. Quality {found.quality:.4f} "
         f"(weak {found.weak:.4f}, strong {found.strong:.4f})."
     )
     if found.pgr is None or found.se is None:
@@ -116,5 +117,5 @@ def _lines(found: CascadeReplay) -> Iterator[str]:
         if point:
             yield (
                 f"Best prompt router at the same {name}: {point.name}, PGR {point.pgr:.3f} at a "
-                f"strong share of {point.share:.1%}."
+                f"strong share of {exact_share(point.share)}."
             )

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from experiments.analysis.learning.claims import Claim
 from experiments.analysis.learning.replay import Rules
+from experiments.formatting import exact_share
 from experiments.lab.learning_replay import (
     UNDEFINED,
     LearningFigures,
@@ -115,6 +116,6 @@ def _text(found: LearningFigures) -> Iterator[str]:
         yield f"PGR is undefined: {UNDEFINED}."
     if found.share_after_200 is not None:
         yield f"Strong share from the 200th request on: {found.share_after_200:.3f}"
-    yield f"The learned router served {found.served:.0%} of the second half's rounds."
+    yield f"The learned router served {exact_share(found.served, 0)} of the second half's rounds."
     better, worse = found.claims[Claim.BETTER], found.claims[Claim.WORSE]
     yield f"Claims at the end: shown better in {better} of {found.orders} orders, worse in {worse}."
