@@ -27,6 +27,7 @@ class Subject(StrEnum):
     ROUTER = "router"
     CIRCUIT = "circuit"
     DOMAIN = "domain"
+    LEARNING = "learning"
 
 
 class Attention(NamedTuple):

@@ -15,6 +15,7 @@ from experiments.core.policy import PolicyDomain as DomainPolicy
 from experiments.dashboards import traffic_charts, wording
 from experiments.dashboards.domain_figures import RevisionMark
 from experiments.dashboards.filters import Filters
+from experiments.dashboards.learning import panel
 from experiments.dashboards.overview import HELD_STATES, domain_rows
 from experiments.dashboards.pages import page, show
 from experiments.decisions.rollup_queries import Span
@@ -40,7 +41,7 @@ def domains(request: HttpRequest) -> HttpResponse:
 @page()
 def domain(request: HttpRequest, name: str) -> HttpResponse:
     filters, policy = Filters.from_request(request.GET), store.current()
-    row = Domain.objects.filter(name=name).first()
+    row = Domain.objects.select_related("router").filter(name=name).first()
     if row is None:
         context: dict[str, Any] = {"name": name, "known": sorted(policy.domains)}
         return show(request, "pages/no_domain.html", "domains", context, status=404)
@@ -50,6 +51,7 @@ def domain(request: HttpRequest, name: str) -> HttpResponse:
         "domain": row,
         "rollout": rollout_states().get(name),
         "drift": drift_of(policy, name, timezone.now()),
+        **panel(request, policy, row),
     }
     if found.domains:
         happened = changes_between(span.since, span.until, name)

@@ -1,6 +1,6 @@
 """`/`: the saving of routing, and whether quality held."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from django.http import HttpRequest, HttpResponse
@@ -17,10 +17,11 @@ from experiments.analytics.traffic import (
 )
 from experiments.configuration.policy_store import store
 from experiments.core.policy import Policy
-from experiments.dashboards import traffic_charts, wording
+from experiments.dashboards import learning, traffic_charts, wording
 from experiments.dashboards.filters import Filters
 from experiments.dashboards.pages import page, show
 from experiments.dashboards.sparklines import Sparkline, sparkline
+from experiments.learning.status import needing_attention
 from experiments.rollouts.states import RolloutState, rollout_states
 from experiments.routing.runtime import engine
 from experiments.shadow.report import measuring_cost
@@ -54,10 +55,11 @@ def overview(request: HttpRequest) -> HttpResponse:
     filters, policy = Filters.from_request(request.GET), store.current()
     span = filters.span(timezone.now())
     found = traffic(span, filters.baseline)
-    needs = attention(span, policy, not_ready())
+    needs = (*attention(span, policy, not_ready()), *_learning_needs(policy))
     context = {
         "needs": [AttentionRow(one, address_of(one)) for one in needs],
         "traffic": found,
+        **learning.offer(request, policy),
         "measuring_cost": measuring_cost(span.since, span.until),
         **(_numbers(found, filters, policy, needs) if found.domains else {}),
     }
@@ -114,17 +116,34 @@ def not_ready() -> list[NotReady]:
     return [NotReady(one.name, one.detail) for one in engine.statuses() if not one.ready]
 
 
+LEARNING_STATES = {"proposed": "ship", "weak_as_good": "ship", "does_not_pay": "unhealthy"}
+
+
+def _learning_needs(policy: Policy) -> Iterator[Attention]:
+    """Domains whose learning suggests a step."""
+    for one in needing_attention(policy):
+        state = LEARNING_STATES.get(one.code, "paused")
+        title = f"Learning in {one.domain}"
+        yield Attention(Subject.LEARNING, state, one.domain, title, one.sentence)
+
+
 def address_of(one: Attention) -> str:
     """The page to act on. Without the pages it is the admin."""
     try:
-        if one.subject is Subject.EXPERIMENT:
-            return reverse("dashboards:experiment", args=[one.key])
-        if one.subject is Subject.ROLLOUT:
-            return reverse("dashboards:rollouts")
-        if one.subject in {Subject.MODEL, Subject.CIRCUIT}:
-            return reverse("dashboards:models")
-        if one.subject is Subject.DOMAIN:
-            return f"{reverse('dashboards:lab_calibration')}?domain={one.key}"
+        return _page_of(one)
     except NoReverseMatch:
         return reverse("admin:index")
+
+
+def _page_of(one: Attention) -> str:
+    with_key = {Subject.EXPERIMENT: "experiment", Subject.LEARNING: "domain"}
+    if one.subject in with_key:
+        address = reverse(f"dashboards:{with_key[one.subject]}", args=[one.key])
+        return f"{address}#learning" if one.subject is Subject.LEARNING else address
+    if one.subject is Subject.ROLLOUT:
+        return reverse("dashboards:rollouts")
+    if one.subject in {Subject.MODEL, Subject.CIRCUIT}:
+        return reverse("dashboards:models")
+    if one.subject is Subject.DOMAIN:
+        return f"{reverse('dashboards:lab_calibration')}?domain={one.key}"
     return reverse("admin:experiments_router_changelist")

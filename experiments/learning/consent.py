@@ -73,3 +73,13 @@ def _set_flag(percentage: Decimal) -> None:
     if flag.percentage != percentage:
         flag.percentage = percentage
         flag.save()
+
+
+@retried
+def set_method(name: str, method: str, author: Author) -> None:
+    """Sends all prompts of a domain to one model of its pair. Raises LockedError."""
+    with revision(author, f"{name}: {method.replace('_', ' ')}, as learning suggests"):
+        row = Domain.objects.get(name=name)
+        row.method = method
+        row.full_clean()
+        row.save()

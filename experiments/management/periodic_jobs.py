@@ -20,6 +20,7 @@ from experiments.formatting import plural
 from experiments.gateway import stored_responses
 from experiments.gateway.in_flight import sweep_abandoned_calls
 from experiments.lab.share_calibration import calibrate
+from experiments.learning.rounds import run_rounds
 from experiments.learning.thresholds import move_tables, prune_tables
 from experiments.models import Flag
 from experiments.rollouts import lifecycle
@@ -158,6 +159,12 @@ JOBS = (
         Every(30),
         "Resends background tasks that Celery's broker did not deliver.",
         _resend_tasks,
+    ),
+    ScheduledJob(
+        "learn",
+        Every(5),
+        "Runs a round of learning after every 50 requests of the domains that learn.",
+        run_rounds,
     ),
     ScheduledJob(
         "fold_totals",

@@ -34,7 +34,6 @@ class Domain(ConfigurationRow, RoutingPolicyRow):
     class LearningMode(models.TextChoices):
         AUTOMATIC = "automatic", "Serve it at once"
         APPROVAL = "approval", "Wait for approval"
-        ROLLOUT = "rollout", "Raise it through a guarded rollout"
 
     name = models.CharField(
         max_length=40,

@@ -124,7 +124,6 @@ class ServingChange(models.Model):
     class ChangeState(models.TextChoices):
         PROPOSED = "proposed", "Waits for approval"
         APPLIED = "applied", "Applied"
-        ROLLOUT = "rollout", "In a guarded rollout"
         DECLINED = "declined", "Declined"
         WITHDRAWN = "withdrawn", "Withdrawn"
 

@@ -104,7 +104,7 @@ def test_an_unknown_domain_names_the_known(viewer: Client) -> None:
 def test_queries(viewer: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     some_traffic()
     viewer.get("/domains/technical/")
-    with django_assert_num_queries(12):
+    with django_assert_num_queries(20):
         viewer.get("/domains/technical/")
     with django_assert_num_queries(8):
         viewer.get("/domains/")
