@@ -10,7 +10,11 @@ import orjson
 from experiments.core.usage import Usage
 from experiments.gateway.errors import GatewayError
 from experiments.gateway.protocols.model_call import Body, ModelCall
-from experiments.gateway.protocols.responses_to_chat import CUSTOM_ARGUMENT, OWN_REASONING
+from experiments.gateway.protocols.responses_to_chat import (
+    CUSTOM_ARGUMENT,
+    OWN_REASONING,
+    split_names,
+)
 from experiments.gateway.protocols.tool_calls import (
     ToolCallPiece,
     ToolCallSequence,
@@ -45,13 +49,13 @@ def whole_response(call: ModelCall, data: Body, model: str, usage: Usage | None)
         items.append(_reasoning(_new_id(OWN_REASONING), reasoning))
     if text := text_in(message):
         items.append(_message(_new_id("msg_"), text, "completed"))
-    custom = _custom_tools(call)
+    tools = _Tools(call)
     for each in message.get("tool_calls") or ():
         if isinstance(each, dict):
             function = each.get("function") or {}
             name, arguments = str(function.get("name")), str(function.get("arguments") or "{}")
             call_id = each.get("id") or _new_id("call_")
-            items.append(_tool_call(_new_id("fc_"), call_id, name, arguments, custom))
+            items.append(tools.item(_new_id("fc_"), call_id, name, arguments))
     finish = str(choice.get("finish_reason"))
     return _ended(_response(call, model, _new_id("resp_")), items, finish, usage)
 
@@ -74,7 +78,8 @@ class ResponsesWriter:
 
     def __init__(self, call: ModelCall, model: str) -> None:
         self._response = _response(call, model, _new_id("resp_"))
-        self._custom = _custom_tools(call)
+        self._functions = _Tools(call)
+        self._function = ""
         self._number = 0
         self._has_begun = False
         self._items: list[Body] = []
@@ -134,9 +139,10 @@ class ResponsesWriter:
         parts = []
         if piece.is_new:
             parts += self._close()
-            item = _tool_call(_new_id("fc_"), piece.id, piece.name, "", self._custom)
+            self._function = piece.name
+            item = self._functions.item(_new_id("fc_"), piece.id, piece.name, "")
             parts.append(self._added({**item, "status": "in_progress"}))
-        if piece.arguments and piece.name not in self._custom:
+        if piece.arguments and not self._functions.is_custom(piece.name):
             kind = "response.function_call_arguments.delta"
             parts.append(self._piece(kind, piece.arguments))
         elif piece.arguments:
@@ -188,17 +194,17 @@ class ResponsesWriter:
         ]
 
     def _close_call(self, item: Body, text: str) -> tuple[Body, list[bytes]]:
-        name = item["name"]
-        done = _tool_call(item["id"], item["call_id"], name, text or "{}", self._custom)
+        name = self._function
+        done = self._functions.item(item["id"], item["call_id"], name, text or "{}")
         place = {"output_index": len(self._items), "item_id": item["id"]}
-        if name in self._custom:
+        if self._functions.is_custom(name):
             kind = "response.custom_tool_call_input"
             return done, [
                 self._event(f"{kind}.delta", **place, delta=done["input"]),
                 self._event(f"{kind}.done", **place, input=done["input"]),
             ]
         kind = "response.function_call_arguments.done"
-        return done, [self._event(kind, **place, name=name, arguments=done["arguments"])]
+        return done, [self._event(kind, **place, name=done["name"], arguments=done["arguments"])]
 
     def _added(self, item: Body) -> bytes:
         self._open = item
@@ -276,13 +282,24 @@ def _text_part(text: str) -> Body:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
-def _tool_call(
-    item_id: str, call_id: str, name: str, arguments: str, custom: frozenset[str]
-) -> Body:
-    told: Body = {"id": item_id, "call_id": call_id, "name": name, "status": "completed"}
-    if name in custom:
-        return {**told, "type": "custom_tool_call", "input": _custom_input(arguments)}
-    return {**told, "type": "function_call", "arguments": arguments}
+class _Tools:
+    """The client's tools behind the names of functions."""
+
+    def __init__(self, call: ModelCall) -> None:
+        tools = call.body.get("tools") or ()
+        self._custom = frozenset(str(t.get("name")) for t in tools if t.get("type") == "custom")
+        self._split = split_names(call.body)
+
+    def is_custom(self, function: str) -> bool:
+        return function in self._custom
+
+    def item(self, item_id: str, call_id: str, function: str, arguments: str) -> Body:
+        """The call of a function as an item."""
+        named = self._split.get(function, {"name": function})
+        told: Body = {"id": item_id, "call_id": call_id, "status": "completed", **named}
+        if self.is_custom(function):
+            return {**told, "type": "custom_tool_call", "input": _custom_input(arguments)}
+        return {**told, "type": "function_call", "arguments": arguments}
 
 
 def _custom_input(arguments: str) -> str:
@@ -292,11 +309,6 @@ def _custom_input(arguments: str) -> str:
         return arguments
     found = given.get(CUSTOM_ARGUMENT, "") if isinstance(given, dict) else given
     return found if isinstance(found, str) else arguments
-
-
-def _custom_tools(call: ModelCall) -> frozenset[str]:
-    tools = call.body.get("tools") or ()
-    return frozenset(str(t.get("name")) for t in tools if t.get("type") == "custom")
 
 
 def _new_id(prefix: str) -> str:

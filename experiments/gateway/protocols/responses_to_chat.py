@@ -1,7 +1,8 @@
 """Translates a call of OpenAI's responses into one of chat completions.
 
 `obstacle_in` names the first thing that chat completions cannot carry; such calls go only to
-providers that speak responses. A custom tool with plain text becomes a function with one text."""
+providers that speak responses. A custom tool with plain text becomes a function with one text, a
+tool in a namespace a function with the namespace in its name."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -11,6 +12,7 @@ import orjson
 from experiments.gateway.protocols.model_call import Body
 
 CUSTOM_ARGUMENT = "input"
+NAMESPACE_END = "__"
 OWN_REASONING = "rs_switchyard_"
 """Begins the ids of reasoning that comes from a provider without encrypted reasoning."""
 
@@ -105,6 +107,8 @@ def _in_tool(tool: Any) -> str:
     kind = tool.get("type") if isinstance(tool, dict) else tool
     if kind == "function":
         return "tools with 'defer_loading'" if tool.get("defer_loading") else ""
+    if kind == "namespace":
+        return next(filter(None, map(_in_tool, tool.get("tools") or ())), "")
     if kind == "custom":
         form = tool.get("format") or {}
         return "" if form.get("type", "text") == "text" else "a tool with a grammar"
@@ -169,7 +173,10 @@ def _append_call(messages: list[Body], item: Body) -> None:
         {
             "id": item.get("call_id"),
             "type": "function",
-            "function": {"name": item.get("name"), "arguments": _arguments(item)},
+            "function": {
+                "name": joined_name(item.get("namespace"), item.get("name")),
+                "arguments": _arguments(item),
+            },
         }
     )
 
@@ -207,7 +214,34 @@ def _tools(body: Mapping[str, Any]) -> list[Body]:
     if isinstance(choice, dict) and choice.get("type") == "allowed_tools":
         allowed = {each.get("name") for each in choice.get("tools") or ()}
         tools = [tool for tool in tools if tool.get("name") in allowed]
-    return [{"type": "function", "function": _function(tool)} for tool in tools]
+    return [{"type": "function", "function": function} for function in _functions(tools)]
+
+
+def _functions(tools: list[Body]) -> Iterator[Body]:
+    for tool in tools:
+        if tool["type"] != "namespace":
+            yield _function(tool)
+            continue
+        for inner in tool.get("tools") or ():
+            yield {**_function(inner), "name": joined_name(tool.get("name"), inner.get("name"))}
+
+
+def joined_name(namespace: Any, name: Any) -> str:
+    """The name of a function that stands for a tool in a namespace, if it is in one."""
+    return f"{namespace}{NAMESPACE_END}{name}" if namespace else str(name)
+
+
+def split_names(body: Mapping[str, Any]) -> dict[str, Body]:
+    """For each function that stands for a tool in a namespace: the tool's name and namespace."""
+    return {
+        joined_name(tool.get("name"), inner.get("name")): {
+            "name": inner.get("name"),
+            "namespace": tool.get("name"),
+        }
+        for tool in body.get("tools") or ()
+        if tool.get("type") == "namespace"
+        for inner in tool.get("tools") or ()
+    }
 
 
 def _function(tool: Body) -> Body:

@@ -235,6 +235,33 @@ def test_a_translated_stream_is_a_valid_response(
         assert "Hm, two tools." not in json.dumps(seen.body)
 
 
+def test_tools_in_a_namespace_are_functions_of_a_chat_model(
+    switchyard: Gateway, provider: ProtocolStub
+) -> None:
+    tools = [{"type": "namespace", "name": "agents", "tools": [FUNCTION]}]
+    called = {
+        "type": "function_call",
+        "call_id": "c0",
+        "namespace": "agents",
+        "name": "weather",
+        "arguments": "{}",
+    }
+    output = {"type": "function_call_output", "call_id": "c0", "output": "Rain."}
+    given = [{"role": "user", "content": "Hello."}, called, output]
+    reply = Reply(calls=(("agents__weather", CITY),))
+    provider.says(QWEN, reply, reply)
+    body = ask("router/plain_gpt", given, tools=tools, store=False)
+    whole, streamed = post(switchyard, PATH, body).json(), stream(switchyard, PATH, body)
+    for response in (whole, response_in(streamed)):
+        [item] = response["output"]
+        assert (item["namespace"], item["name"]) == ("agents", "weather")
+        assert json.loads(item["arguments"]) == CITY
+    sent = provider.of(QWEN)[0].body
+    assert [tool["function"]["name"] for tool in sent["tools"]] == ["agents__weather"]
+    [call] = sent["messages"][1]["tool_calls"]
+    assert call["function"]["name"] == "agents__weather"
+
+
 OBSTACLES: list[tuple[str, dict[str, Any]]] = [
     ("a provider's own reasoning", {"input": [REASONING, {"role": "user", "content": "Hi."}]}),
     ("OpenAI's own tool 'web_search'", {"tools": [{"type": "web_search"}]}),
