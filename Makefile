@@ -6,6 +6,8 @@ PYTEST_OPTIONS ?= --quiet --numprocesses 2 --dist worksteal
 # What takes long is for CI, which sets CI=true; `make test SLOW=1` runs it by hand.
 SLOW ?= $(CI)
 QUICK := $(if $(SLOW),,not slow)
+# The clients that tests call the gateway with have environments of their own.
+CLIENTS := $(if $(SLOW),clients)
 # On PostgreSQL, CI repeats all tests that touch the database; by hand those of writing and locking.
 POSTGRES_TESTS := $(if $(SLOW),,tests/background tests/configuration tests/decisions tests/limits \
 	tests/gateway/test_key_limits.py tests/rollouts tests/shadow tests/storage)
@@ -14,7 +16,7 @@ BIN := $(VENV)/bin
 MANAGE := $(BIN)/python manage.py
 PIP := $(BIN)/python -m pip install --disable-pip-version-check $(PIP_OPTIONS)
 
-.PHONY: serve demo test lint types migrations-check deploy-check test-sqlite test-postgres mutants bench bench-pages screenshots help
+.PHONY: clients serve demo test lint types migrations-check deploy-check test-sqlite test-postgres mutants bench bench-pages screenshots help
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -27,7 +29,7 @@ demo: $(VENV)/installed .env ## Look around: thirty simulated days in a database
 	@$(MANAGE) demo
 	@DEMONSTRATION=true exec $(BIN)/gunicorn
 
-test: $(VENV)/installed-dev lint types migrations-check deploy-check test-sqlite test-postgres ## Lint, types and tests; SLOW=1 adds what else CI runs
+test: $(VENV)/installed-dev $(CLIENTS) lint types migrations-check deploy-check test-sqlite test-postgres ## Lint, types and tests; SLOW=1 adds what else CI runs
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check --output-format concise
@@ -36,6 +38,22 @@ lint: $(VENV)/installed-dev
 
 types: $(VENV)/installed-dev
 	$(BIN)/mypy
+
+clients: .venv-clients/installed .venv-llamaindex/installed tests/clients/node_modules/installed ## Install the clients that slow tests call the gateway with
+
+.venv-clients/installed: requirements-clients.txt
+.venv-llamaindex/installed: requirements-clients-llamaindex.txt
+.venv-%/installed:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) -r $<
+	@touch $@
+
+tests/clients/node_modules/installed: tests/clients/package.json
+	@if command -v npm >/dev/null; then \
+		cd tests/clients && npm install --no-audit --no-fund --no-package-lock && touch node_modules/installed; \
+	else \
+		echo "SKIPPED: NO NPM. Tests of clients for Node are skipped."; \
+	fi
 
 migrations-check: $(VENV)/installed-dev
 	SECRET_KEY=$${SECRET_KEY:-check-only} $(MANAGE) makemigrations --check --dry-run

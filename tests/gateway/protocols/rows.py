@@ -34,9 +34,11 @@ DOMAINS = {
 ALIASES: list[tuple[str, str, list[str]]] = [
     ("gpt-4o", "router/plain", []),
     ("gpt-4o", CLAUDE, ["load"]),
+    ("gpt-4.1-mini", "router/plain", []),
     ("gpt-*", GPT, []),
     ("claude-*", "router/claude", []),
     ("claude-haiku-*", "router/plain", []),
+    ("claude-3-*", "router/plain", []),
     ("claude-opus-5", "router/plain", ["load"]),
     ("embed", EMBEDDER, []),
 ]

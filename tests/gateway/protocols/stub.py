@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from aiohttp import web
 
@@ -209,11 +210,11 @@ def _embeddings(body: Body) -> Body:
 def chat(reply: Reply, body: Body) -> tuple[Body, list[Body]]:
     calls = [
         {
-            "id": f"call_{n}",
+            "id": f"call_{uuid4().hex}",
             "type": "function",
             "function": {"name": name, "arguments": json.dumps(given)},
         }
-        for n, (name, given) in enumerate(reply.calls)
+        for name, given in reply.calls
     ]
     message: Body = {"role": "assistant", "content": reply.text or None}
     if reply.thinking:
@@ -277,8 +278,10 @@ def messages(reply: Reply, body: Body) -> tuple[Body, list[Body]]:
         blocks.append({"type": "thinking", "thinking": reply.thinking, "signature": SIGNATURE})
     if reply.text:
         blocks.append({"type": "text", "text": reply.text})
-    for n, (name, given) in enumerate(reply.calls):
-        blocks.append({"type": "tool_use", "id": f"toolu_{n}", "name": name, "input": given})
+    for name, given in reply.calls:
+        blocks.append(
+            {"type": "tool_use", "id": f"toolu_{uuid4().hex}", "name": name, "input": given}
+        )
     stop = reply.stop or ("tool_use" if reply.calls else "end_turn")
     usage = {
         "input_tokens": TOKENS_IN - TOKENS_CACHED,
@@ -349,7 +352,7 @@ def responses(reply: Reply, body: Body) -> tuple[Body, list[Body]]:
             {
                 "id": f"fc_{n}",
                 "type": "function_call",
-                "call_id": f"call_{n}",
+                "call_id": f"call_{uuid4().hex}",
                 "name": name,
                 "arguments": json.dumps(given),
                 "status": "completed",
