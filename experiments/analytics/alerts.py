@@ -11,9 +11,9 @@ from experiments.analytics.circuit_breakers import open_breakers
 from experiments.analytics.drift import drifts
 from experiments.core.money import price_on
 from experiments.core.policy import Policy
-from experiments.decisions.rollup_queries import Span, rolled_up
-from experiments.formatting import plural
-from experiments.models import DailyResult, Experiment, Rollout
+from experiments.decisions.rollup_queries import DAY, Span, rolled_up
+from experiments.formatting import plural, share
+from experiments.models import DailyResult, Experiment, Rollout, ThresholdTable
 
 ACTIVE = (Experiment.Status.RUNNING, Experiment.Status.PAUSED)
 WATCHED = (Rollout.State.HELD, Rollout.State.READY)
@@ -58,9 +58,9 @@ TITLES = {
 
 
 def attention(span: Span, policy: Policy, routers: Sequence[NotReady]) -> tuple[Attention, ...]:
-    """The most urgent first. Five queries at most, and two for drift every ten minutes."""
+    """The most urgent first. Six queries at most, and two for drift every ten minutes."""
     found = [*_circuits(), *_experiments(), *_rollouts(), *_unpriced(span, policy)]
-    found += [*_routers(routers), *_drifted(policy)]
+    found += [*_routers(routers), *_drifted(policy), *_jumped(policy)]
     order = ["unhealthy", "rollback", "ship", "paused"]
     return tuple(sorted(found, key=lambda one: order.index(one.state)))
 
@@ -146,6 +146,22 @@ def _drifted(policy: Policy) -> Iterator[Attention]:
     for drift in drifts(policy, timezone.now()):
         title = f"{drift.domain} drifted"
         yield Attention(Subject.DOMAIN, "unhealthy", drift.domain, title, drift.sentence)
+
+
+def _jumped(policy: Policy) -> Iterator[Attention]:
+    """Domains whose scores changed at once in the last day, with the largest change."""
+    since = timezone.now() - DAY
+    rows = ThresholdTable.objects.filter(at__gte=since, jump__isnull=False).order_by("jump")
+    largest = {row.domain: row for row in rows}
+    for name, row in sorted(largest.items()):
+        if name in policy.domains:
+            why = (
+                f"At {row.at:%H:%M} UTC the newest scores of router {row.router} differed from "
+                f"those before by {share(row.jump or 0.0)} of the prompts. The threshold follows: "
+                "look at what changed in the traffic."
+            )
+            title = f"Scores of {name} jumped"
+            yield Attention(Subject.DOMAIN, "unhealthy", name, title, why)
 
 
 def by_subject(found: Iterable[Attention]) -> Mapping[Subject, int]:

@@ -29,7 +29,9 @@ Days = Mapping[date, Floats]
 
 
 class Drift(NamedTuple):
-    """What changed in a domain: its strong share left its band, its scores shifted, or both."""
+    """What changed in a domain: its strong share left its band, its scores shifted, or both.
+
+    Where the threshold `follows` a target, only the shift is looked at."""
 
     domain: str
     router: str
@@ -37,6 +39,7 @@ class Drift(NamedTuple):
     share: float | None
     band: Band | None
     shift: Shift | None
+    follows: bool = False
 
     @property
     def left_band(self) -> bool:
@@ -64,7 +67,8 @@ class Drift(NamedTuple):
                 f"Its scores shifted on {self.day}, by up to {100 * self.shift.distance:.0f} "
                 "points of share, more than days usually differ."
             )
-        return " ".join([*parts, "Calibrate it again."]) if parts else ""
+        done = "Its threshold follows." if self.follows else "Calibrate it again."
+        return " ".join([*parts, done]) if parts else ""
 
 
 def drifts(policy: Policy, now: datetime) -> tuple[Drift, ...]:
@@ -100,12 +104,13 @@ def _looked_at(policy: Policy, now: datetime) -> Iterator[Drift]:
     newest = _newest()
     last = (today - DAY).date()
     for name, domain in policy.domains.items():
-        calibrated = newest.get(name)
+        follows = domain.policy.target_share is not None
+        calibrated = None if follows else newest.get(name)
         router = calibrated.router if calibrated else domain.policy.router
         days = histograms.get((name, router or ""), {})
         if router is None or last not in days:
             continue
-        yield _drift(name, router, last, days, calibrated)
+        yield _drift(name, router, last, days, calibrated)._replace(follows=follows)
 
 
 def _drift(

@@ -1,5 +1,6 @@
 """`/domains/` and `/domains/<name>/`: the results of each domain, and of other thresholds."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -7,12 +8,13 @@ from django.utils import timezone
 
 from experiments.analytics.detection import Histograms, histograms, moved
 from experiments.analytics.drift import drift_of
+from experiments.analytics.targets import target_report
 from experiments.analytics.traffic import DomainTraffic, per_thousand, traffic
 from experiments.configuration.history import changes_between
 from experiments.configuration.policy_store import store
-from experiments.core.policy import Policy
+from experiments.core.policy import Method, Policy
 from experiments.core.policy import PolicyDomain as DomainPolicy
-from experiments.dashboards import traffic_charts, wording
+from experiments.dashboards import target_charts, traffic_charts, wording
 from experiments.dashboards.domain_figures import RevisionMark
 from experiments.dashboards.filters import Filters
 from experiments.dashboards.learning import panel
@@ -67,9 +69,25 @@ def domain(request: HttpRequest, name: str) -> HttpResponse:
                 traffic_charts.quality(found, changes),
             ],
             "happened": happened[::-1],
+            **_target(span, row, policy, changes, filters),
             **_detection(span, row, policy, found.domains[0]),
         }
     return show(request, "pages/domain.html", "domains", context, tab="domains", filters=filters)
+
+
+def _target(
+    span: Span, row: Domain, policy: Policy, changes: Sequence[RevisionMark], filters: Filters
+) -> dict[str, Any]:
+    """What the domain aims at and what it got, where a router decides."""
+    configured = policy.domains.get(row.name)
+    if configured is None or configured.policy.method is not Method.ROUTELLM:
+        return {}
+    found = target_report(configured, span)
+    at_work = threshold_at_work(configured)
+    return {
+        "target": target_charts.target_sentence(row, found, at_work, filters.when),
+        "target_charts": target_charts.charts(found, changes),
+    }
 
 
 def _detection(span: Span, row: Domain, policy: Policy, one: DomainTraffic) -> dict[str, Any]:

@@ -8,6 +8,7 @@ the shipped example prompts. `Chooser` chooses, as it does for decisions.
 import functools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from itertools import combinations
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import orjson
 
+from experiments.analysis.routing.measures import threshold_for_share
 from experiments.core.assignment import RecordedBuckets, Unit
 from experiments.core.bucketing import BUCKETS
 from experiments.core.choice import Chooser, RouterCalls, explored_buckets
@@ -117,7 +119,9 @@ def forecast(
     if not sample.prompts:
         return None
     try:
-        picked = [_picks(policy, one, sample.prompts, today) for one in wanted]
+        picked = [
+            _picks(policy, _cut_for(one, sample.prompts), sample.prompts, today) for one in wanted
+        ]
     except NoEligibleModelsError:
         return None
     summaries = tuple(_summary(policy, one, today) for one in picked)
@@ -167,6 +171,18 @@ def _cost(policy: Policy, picks: Sequence[_Picked], today: date) -> float | None
         written = expected.get(key, DEFAULT_OUTPUT_TOKENS)
         total += share * price.cost(round(tokens[key] / share), written)
     return total / len(picks) / NANO
+
+
+def _cut_for(wanted: RoutingPolicy, prompts: Sequence[ForecastPrompt]) -> RoutingPolicy:
+    """A policy that follows a strong share, with the threshold that keeps it on these prompts."""
+    share, router = wanted.target_share, wanted.router or ""
+    scores = np.array([one.scores[router] for one in prompts if router in one.scores])
+    if share is None or not len(scores):
+        return wanted
+    found = threshold_for_share(scores, share)
+    return replace(
+        wanted, threshold=1.0 if found.threshold is None else found.threshold, target_share=None
+    )
 
 
 def _picks(

@@ -21,6 +21,7 @@ from experiments.gateway import stored_responses
 from experiments.gateway.in_flight import sweep_abandoned_calls
 from experiments.lab.share_calibration import calibrate
 from experiments.learning.rounds import run_rounds
+from experiments.learning.targets import resolve_targets
 from experiments.learning.thresholds import move_tables, prune_tables
 from experiments.models import Flag
 from experiments.rollouts import lifecycle
@@ -86,6 +87,11 @@ def _sweep_abandoned_calls(due: datetime, report: Report) -> None:
 def _resend_tasks(due: datetime, report: Report) -> None:
     if settings.CELERY_BROKER_URL and (sent := tasks.send_again(due)):
         report(f"Sent {plural(sent, 'task')} to the broker again.")
+
+
+def _resolve_targets(due: datetime, report: Report) -> None:
+    for one in resolve_targets(due):
+        report(f"{one.domain}: {one.sentence}")
 
 
 def _move_thresholds(due: datetime, report: Report) -> None:
@@ -171,6 +177,12 @@ JOBS = (
         Every(30),
         "Folds changes into running sums, where no background process does so every second.",
         _fold_totals,
+    ),
+    ScheduledJob(
+        "resolve_targets",
+        Every(3600),
+        "Looks up what targets in dollars and quality mean for thresholds.",
+        _resolve_targets,
     ),
     ScheduledJob(
         "move_thresholds",

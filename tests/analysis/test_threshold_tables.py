@@ -6,6 +6,9 @@ import pytest
 from experiments.analysis.learning.threshold_tables import (
     ShareKeeper,
     corrected_share,
+    fair_rows,
+    horizon_of,
+    jump_of,
     recency_weights,
     recent_rows,
     table_for_share,
@@ -116,3 +119,28 @@ def test_what_makes_no_table_is_refused() -> None:
         table_for_share(np.array([0.1, np.nan]), 0.5)
     with pytest.raises(ValueError, match="between 0 and 1"):
         table_for_share(np.array([0.1]), 1.5)
+
+
+def test_differences_are_made_up_more_slowly_where_tables_are_late() -> None:
+    assert (horizon_of(1), horizon_of(50), horizon_of(1000)) == (50, 100, 2000)
+    assert corrected_share(0.5, decided=100, strong=30, horizon=400) == pytest.approx(0.55)
+
+
+def test_with_few_units_each_has_an_equal_share() -> None:
+    alone = fair_rows(np.zeros(500, dtype=np.intp), 200)
+    assert len(alone) == 200
+    units = np.concatenate((np.arange(300), np.full(300, 7)))
+    busy = fair_rows(units, 200)
+    assert (units[busy] == 7).sum() == 2
+    assert len(fair_rows([], 200)) == 0
+
+
+def test_a_jump_is_a_difference_that_chance_does_not_make() -> None:
+    rng = np.random.default_rng(3)
+    same = rng.random(300)
+    assert jump_of(same) is None
+    moved = np.concatenate((rng.random(200), 0.4 + 0.6 * rng.random(100)))
+    assert jump_of(moved) == pytest.approx(0.4, abs=0.08)
+    assert jump_of(moved[1:]) is None, "too few scores"
+    ties = np.concatenate((np.full(200, 0.5), np.full(100, 0.6)))
+    assert jump_of(ties) == 1.0

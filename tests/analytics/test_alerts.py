@@ -1,15 +1,16 @@
 """What needs a hand, most urgent first."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from experiments.analytics.alerts import Attention, NotReady, Subject, attention
 from experiments.configuration.policy_store import store
 from experiments.configuration.revisions import revision
 from experiments.decisions.rollup_queries import Span
-from experiments.models import DailyResult, LanguageModel, ModelPrice
+from experiments.models import DailyResult, LanguageModel, ModelPrice, ThresholdTable
 from tests.experiment_rows import rollout, running
 from tests.rollup_rows import hour
 
@@ -35,10 +36,29 @@ def test_a_new_installation_needs_nothing(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     policy = store.current()
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         assert attention(SPAN, policy, ()) == ()
-    with django_assert_num_queries(4):  # drift is looked at every ten minutes
+    with django_assert_num_queries(5):  # drift is looked at every ten minutes
         assert attention(SPAN, policy, ()) == ()
+
+
+def test_scores_that_jumped_within_a_day() -> None:
+    cut = {"share": 0.5, "wanted": 0.5, "threshold": 0.7, "tie_share": 1.0}
+    for number, (age, jump) in enumerate([(30, 0.9), (3, 0.41), (2, 0.38), (1, None)], start=1):
+        ThresholdTable.objects.create(
+            domain="technical",
+            router="local",
+            number=number,
+            at=timezone.now() - timedelta(hours=age),
+            cuts=[cut],
+            basis="domain",
+            scores=200,
+            jump=jump,
+        )
+    one = found()[0]
+    assert (one.subject, one.key) == (Subject.DOMAIN, "technical")
+    assert one.title == "Scores of technical jumped"
+    assert "differed from those before by 41 % of the prompts" in one.why
 
 
 def test_verdicts_in_the_order_of_urgency() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import timedelta
 from typing import Any
 
 from django.test import Client
@@ -10,7 +11,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from experiments.configuration.revisions import revision
 from experiments.experimentation import lifecycle
-from experiments.models import Domain, RollupBin
+from experiments.models import Domain, RollupBin, ThresholdTable
+from experiments.routing import runtime
 from tests.experiment_rows import draft, running
 from tests.rollup_rows import hour
 
@@ -101,10 +103,84 @@ def test_an_unknown_domain_names_the_known(viewer: Client) -> None:
     assert 'href="/domains/legal/"' in response.content.decode()
 
 
+def add_tables(count: int, jump: float | None = None) -> None:
+    ThresholdTable.objects.bulk_create(
+        ThresholdTable(
+            domain="technical",
+            router="local",
+            checkpoint="sha",
+            number=number,
+            at=NOW - timedelta(minutes=count - number),
+            cuts=[
+                {"share": 0.5, "wanted": 0.5, "threshold": 0.7 + number / 10_000, "tie_share": 1.0}
+            ],
+            basis="domain",
+            scores=200,
+            jump=jump if number == count else None,
+        )
+        for number in range(1, count + 1)
+    )
+
+
+def test_the_target_panel_says_what_the_domain_aims_at_and_what_it_got(viewer: Client) -> None:
+    hour("technical", "strong", at=NOW, decisions=490)
+    hour("technical", "weak", at=NOW, decisions=510)
+    hour("technical", "strong", at=NOW, decisions=900, experiment="other", arm="control")
+    add_tables(20, jump=0.5)
+    runtime.tables.read()
+    page = viewer.get("/domains/technical/").content.decode()
+    assert (
+        "The target is 50 % for the strong model. The strong model got 49 % (46 % to 52 %) of "
+        "1,000 routed requests in the last 7 days. The threshold is 0.702 now after 20 moves."
+    ) in page
+    assert "Between 49 % and 49 % of the requests." in page
+    assert "The threshold moved 20 times, between 0.700 and 0.702." in page
+    assert "the scores had jumped" in page
+    assert len(embedded(page, "threshold-moves")["data"][0]["x"]) == 20
+
+
+def test_many_moves_are_drawn_with_at_most_300_points(viewer: Client) -> None:
+    some_traffic()
+    add_tables(1000)
+    page = viewer.get("/domains/technical/").content.decode()
+    assert "The threshold moved 1,000 times" in page
+    points = embedded(page, "threshold-moves")["data"][0]["customdata"]
+    assert len(points) == 250
+    assert points[-1][0] == 1000
+
+
+def test_a_fixed_threshold_invites_to_follow_the_target(viewer: Client) -> None:
+    some_traffic()
+    with revision("tests"):
+        Domain.objects.update(follows_target=False, threshold=0.6)
+    page = viewer.get("/domains/technical/").content.decode()
+    assert "The threshold is fixed at 0.600; it does not follow a target." in page
+    assert "Next: switch “follows target” on" in page
+
+
+def test_a_target_that_nothing_moves_says_what_to_start(viewer: Client) -> None:
+    some_traffic()
+    page = viewer.get("/domains/technical/").content.decode()
+    assert "Next: start the background process (manage.py run_tasks)" in page
+
+
+def test_a_target_in_dollars_shows_its_share(viewer: Client) -> None:
+    some_traffic()
+    values = {"target_kind": "dollars_per_1000", "target_value": 2.5}
+    with revision("tests"):
+        Domain.objects.update(**values)
+    page = viewer.get("/domains/technical/").content.decode()
+    assert "The target is $2.50 per 1,000 requests. The strong model got" in page
+    with revision("tests"):
+        Domain.objects.update(resolved_share=0.3)
+    page = viewer.get("/domains/technical/").content.decode()
+    assert "$2.50 per 1,000 requests: at recent costs, 30 % for the strong model." in page
+
+
 def test_queries(viewer: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     some_traffic()
     viewer.get("/domains/technical/")
-    with django_assert_num_queries(20):
+    with django_assert_num_queries(22):
         viewer.get("/domains/technical/")
     with django_assert_num_queries(8):
         viewer.get("/domains/")

@@ -53,7 +53,7 @@ def test_queries_do_not_grow_with_traffic(
             hour(f"subject{number}", at=NOW - timedelta(days=day))
             hour(f"subject{number}", "weak", at=NOW - timedelta(days=day))
     viewer.get("/")
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(14):
         viewer.get("/")
 
 

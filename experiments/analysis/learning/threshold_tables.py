@@ -20,6 +20,7 @@ ENOUGH_SCORES = 50
 MOST_OF_ONE_UNIT = 0.01
 
 HORIZON = 100
+_LEAST_HORIZON = 50
 _HALF_LIFE = 50
 
 # Two samples of scores of these sizes from one distribution are this far apart in one of a million
@@ -99,7 +100,7 @@ def horizon_of(between_moves: int) -> int:
     A table counts until the one after it is read everywhere, one to two moves later. Making up
     differences much faster than that would overshoot.
     """
-    return max(HORIZON, 3 * between_moves)
+    return max(_LEAST_HORIZON, 2 * between_moves)
 
 
 def recent_rows(units: Sequence[int] | NDArray[np.intp]) -> NDArray[np.intp]:
