@@ -15,8 +15,8 @@ NOT_ALLOWED = HealthResponse(405, {"status": "method_not_allowed"})
 
 
 class Probes:
-    """`check` runs in a thread of its own, once at a time. Callers that come meanwhile, or within a
-    second of its end, share its answer; none waits longer than `patience` seconds."""
+    """`check` runs in a thread of its own, once at a time. Callers that come while it runs, or
+    within a second of its end, share its answer; none waits longer than `patience` seconds."""
 
     paths = ("/healthz", "/readyz")
 

@@ -44,7 +44,7 @@ class _Answer(NamedTuple):
 class ThreadStack:
     """Threads of an event loop. The one that became free last works next: its database connection
     and the processor's caches are warm. A `ThreadPoolExecutor` takes any, so that each of four
-    connections has to read again what the others have written meanwhile."""
+    connections has to read again what the others have written in the meantime."""
 
     def __init__(self, most: int, niceness: int = 0) -> None:
         self._most = most

@@ -141,7 +141,7 @@ class Protocol(_ASGIProtocol):  # type: ignore[misc]
             self._refuse("The body did not arrive in time.")
 
     def _on_write_timeout(self) -> None:
-        """What is buffered is dropped: nobody reads it."""
+        """What is buffered is dropped: no one reads it."""
         self.transport.abort()
 
     def _refuse(self, why: str) -> None:

@@ -340,7 +340,7 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print(f"Stopped after {done} of {len(mutants)}.")
     if not passes(list(TESTS.values())[:1]):
-        print("The tests no longer pass without a mutant: something changed meanwhile. Run again.")
+        print("The tests no longer pass without a mutant: something has changed. Run again.")
         return 2
     share = len(survivors) / done if done else 0.0
     print(f"{len(survivors)} of {done} survived ({share:.1%}).")

@@ -1,4 +1,4 @@
-"""A seeded installation, made once and then put back from memory: seeding anew takes a second."""
+"""A seeded installation, made once and then restored from memory: seeding takes a second."""
 
 import pickle
 

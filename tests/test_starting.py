@@ -98,7 +98,7 @@ def test_every_wrong_setting_is_named_at_once(tmp_path: Path, program: tuple[str
 
 
 def test_a_database_that_is_away_is_said_without_a_trace(tmp_path: Path) -> None:
-    away = f"postgres://nobody@127.0.0.1:{free_port()}/nothing"
+    away = f"postgres://unknown@127.0.0.1:{free_port()}/nothing"
     answer = run(tmp_path, "manage.py", "migrate", DATABASE_URL=away)
     assert answer.returncode == 1
     assert answer.stderr.startswith("The database cannot be used: ")

@@ -1,4 +1,4 @@
-"""What all views share: JSON whatever is accepted, a scope, a body of known length."""
+"""The base of all views: JSON responses, a scope, a body of known length."""
 
 from collections.abc import Iterable
 from typing import Any

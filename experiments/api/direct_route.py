@@ -1,7 +1,7 @@
 """`POST /api/v1/route` without Django's request handling, which takes a quarter of its time.
 
 docs/decisions/0070-route-without-django.md gives the reasons. The view in `routing.py` stays: it
-answers whatever is unusual, and with it every request that is refused.
+answers unusual requests, and all requests that are refused.
 """
 
 import io
@@ -33,7 +33,7 @@ Headers = Sequence[tuple[str, str]]
 StartResponse = Callable[..., Any]
 WSGI = Callable[[Environ, StartResponse], Iterable[bytes]]
 
-# These change what the middleware does, so such requests take the long way.
+# These change what the middleware does, so Django handles such requests.
 _UNUSUAL = ("HTTP_COOKIE", "HTTP_ORIGIN", "HTTP_TRANSFER_ENCODING", "QUERY_STRING", "SCRIPT_NAME")
 _OWN_HEADERS = ("content-length", "x-request-id")
 _MOST_ORIGINS = 64
@@ -64,8 +64,8 @@ class DirectRoute:
     """A WSGI application around Django's.
 
     The first request of an origin passes through Django. If it succeeds, the headers of its
-    response are those of the next ones: so the host is checked, redirects to HTTPS are followed and
-    the security headers are the same, without a second definition of them.
+    response are those of the next ones: so the host is checked, redirects to HTTPS are kept and the
+    security headers are the same, without a second definition of them.
     """
 
     def __init__(self, django: WSGI) -> None:

@@ -48,7 +48,7 @@ class Pages(CursorPagination):
 
 
 class ListView(APIView):
-    """Rows in the order of one unique column, one page at a time."""
+    """Rows ordered by one unique column, one page at a time."""
 
     scope = Scope.READ
     ordering: ClassVar[str]

@@ -1,4 +1,4 @@
-"""Strict JSON parsing: the API never guesses what a caller meant."""
+"""Strict JSON parsing: ambiguous bodies are refused."""
 
 import json
 from collections.abc import Mapping

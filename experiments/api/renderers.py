@@ -1,4 +1,5 @@
-"""JSON out, by orjson. Django REST framework imports it early, so it imports nothing of ours."""
+"""Renders JSON with orjson. Django REST framework imports this module early, so it imports
+nothing of this project."""
 
 from collections.abc import Mapping
 from typing import Any

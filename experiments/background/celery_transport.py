@@ -28,13 +28,13 @@ def send(row: BackgroundTask) -> bool:
     global _left_alone_until  # noqa: PLW0603
     if time.monotonic() < _left_alone_until:
         return False
-    told = {"task": row.name, "task_id": row.pk}
+    names = {"task": row.name, "task_id": row.pk}
     try:
         carrier = _carrier(settings.CELERY_BROKER_URL)
         carrier.send_task(CELERY_TASK, (row.pk,), eta=row.run_after, retry=False)
     except Exception as error:  # any exception of the broker's library
         _left_alone_until = time.monotonic() + LEFT_ALONE_SECONDS
-        log.warning("a task was not sent: %s", error, extra=told)
+        log.warning("a task was not sent: %s", error, extra=names)
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""What a model was sent otherwise than the caller sent it, in words."""
+"""The changes made to a call for a model, as text."""
 
 from experiments.core.parameters import DROPPED_FOR_ENDPOINT, LEARNED
 from experiments.models import Attempt

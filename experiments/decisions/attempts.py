@@ -1,4 +1,4 @@
-"""One call of a model: what `experiments.models.Attempt` keeps of it."""
+"""One call to a model, as `experiments.models.Attempt` stores it."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -9,10 +9,10 @@ OK = "ok"
 
 
 class Attempted(NamedTuple):
-    """One call of a model, as `experiments.models.Attempt` keeps it.
+    """One call to a model, as `experiments.models.Attempt` stores it.
 
     `counts_for_breaker` says whether the circuit breaker of the model counts the call. It does not
-    count requests that were wrong, or whose caller hung up.
+    count invalid requests, or calls whose client disconnected.
     """
 
     model: str

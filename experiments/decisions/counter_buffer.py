@@ -1,8 +1,8 @@
 """Collects changes of running sums and appends them: one insert for each table.
 
-A transaction changes no row that others change too: each change is a new row, which
+Transactions share no row that they update: each change is a new row, which
 `experiments.decisions.folding` adds to its sum later. So writers never wait for each other. Tables
-come in the order of `lock_order`.
+are written in the order of `lock_order`.
 """
 
 from collections import defaultdict
@@ -19,7 +19,7 @@ Key = tuple[tuple[str, Any], ...]
 
 
 class CounterBuffer:
-    """Changes that are not written yet. Use one for a transaction."""
+    """Changes that are not written yet. One buffer serves one transaction."""
 
     def __init__(self) -> None:
         self._pending: dict[type[models.Model], dict[Key, dict[str, int]]] = defaultdict(dict)
@@ -33,7 +33,7 @@ class CounterBuffer:
             row[name] += change
 
     def insertions(self) -> list[Insertion]:
-        """What is to be written, which this buffer then no longer holds. Writes nothing."""
+        """Takes the changes out of the buffer, as inserts. Writes nothing."""
         found = []
         for model in sorted(self._pending, key=position):
             pending = self._pending.pop(model)
@@ -44,7 +44,7 @@ class CounterBuffer:
 
 
 def _insertion(model: type[models.Model], rows: Mapping[Key, Mapping[str, int]]) -> Insertion:
-    """All rows name the columns that any of them changes, so that one statement takes them all."""
+    """All rows name the columns that any of them changes, so one statement inserts them all."""
     changed = sorted({name for row in rows.values() for name, change in row.items() if change})
     return bulk_sql.appended(
         model,

@@ -1,4 +1,4 @@
-"""A decision as the row that is stored, and a stored row as the inputs that replay it."""
+"""Converts a decision to its row, and a stored row back to the inputs of `decide`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -34,7 +34,7 @@ LONGEST_COMPACT = 500
 
 @dataclass(frozen=True, slots=True)
 class DecisionMetadata:
-    """What is stored beside the decision: who asked, when, how long it took, what is kept."""
+    """Stored with the decision: the caller, the time, the duration, and what to keep."""
 
     created_at: datetime
     unit_hash: str
@@ -109,8 +109,7 @@ def _phase(decision: PromptDecision) -> int | None:
 
 
 def compact(numbers: Mapping[str, float]) -> str:
-    """Names and numbers as JSON in the order of the names; "" for none, or for so many that they
-    would not fit into an index."""
+    """Names and numbers as JSON, sorted by name; "" for none, or for too many to index."""
     if not numbers:
         return ""
     options = orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY
@@ -166,7 +165,7 @@ def _price(price: Price) -> dict[str, Any]:
 
 
 def _inputs(decision: PromptDecision, situation: DecisionInputs) -> dict[str, Any]:
-    """What `decide` was given that neither the revision nor a column holds."""
+    """The inputs of `decide` that neither the revision nor a column holds."""
     domain = decision.domain.name
     buckets = situation.unit.buckets
     return {
@@ -224,7 +223,7 @@ def stored_table(key: TableKey, number: int) -> NumberedTable:
 
 
 def scores_of(row: DecisionRow) -> Callable[[str], Score | Failure]:
-    """The stored answers of the routers."""
+    """The stored results of the routers."""
     scores = row.detail["scores"]
 
     def score(name: str) -> Score | Failure:

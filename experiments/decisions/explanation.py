@@ -1,4 +1,4 @@
-"""How a stored decision explains itself: one place for admin, pages, playground and terminal."""
+"""The explanation of a stored decision, for the admin, pages, playground and terminal."""
 
 from typing import Any
 

@@ -2,12 +2,12 @@
 
 A transaction of a request only inserts changes (`experiments.models.sums`). Here they are added to
 the row that holds their key's sum and deleted, both in one transaction: any one state of the
-database holds each change exactly once, and adding up all rows of a key gives the same before,
-during and after. A process that dies in between has changed nothing.
+database holds each change exactly once, and the rows of a key add up to the same sum before, during
+and after. A process that dies in between has changed nothing.
 
-Any number of processes may fold: one does at a time, the others leave it to that one. On PostgreSQL
-an advisory lock decides, which ends with its transaction, or with the connection of a process that
-died; on SQLite the write lock. docs/decisions/0064-writes-only-append.md gives the reasons.
+Any number of processes may fold; one works at a time, and the others skip. On PostgreSQL an
+advisory lock decides, which ends with its transaction, or with the connection of a process that
+died; on SQLite the write lock decides. docs/decisions/0064-writes-only-append.md gives the reasons.
 """
 
 # ruff: noqa: S608 - every name in these statements is our own
@@ -23,15 +23,15 @@ from experiments.storage.transactions import checkpoint, run_transaction
 
 TABLES: tuple[type[models.Model], ...] = (KeyUsage, MetricSum, Rollup, RollupBin, UnitSum)
 BATCH = 5_000
-# SQLite has one writer at a time: a request waits for as long as one of these takes, so they are
-# small, and a pause lets the requests that wait go first.
+# SQLite has one writer at a time, so requests wait for each of these transactions: they are small,
+# and a pause after each lets waiting requests go first.
 BATCH_ON_SQLITE = 200
 PAUSE_ON_SQLITE_SECONDS = 0.005
 
 
 def fold_all(batch: int | None = None) -> int:
-    """Folds all changes there are, `batch` in one transaction; returns how many. Leaves a table to
-    another process that folds at the same time."""
+    """Folds all changes, `batch` per transaction; returns how many. Skips a table that another
+    process is folding."""
     if batch is None:
         batch = BATCH_ON_SQLITE if connection.vendor == "sqlite" else BATCH
     return sum(_fold_table(model, batch) for model in TABLES)
@@ -51,7 +51,7 @@ def unfolded(model: type[models.Model]) -> int:
 
 
 def _fold_table(model: type[models.Model], batch: int) -> int:
-    """Until there are fewer changes than a batch: others may go on writing."""
+    """Stops when fewer changes than a batch are left: others may keep writing."""
     if not model._default_manager.filter(folded__isnull=True).exists():
         return 0
     folded = moved = run_transaction(lambda: _fold(model, batch))

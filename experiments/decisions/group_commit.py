@@ -1,8 +1,8 @@
 """Decisions that wait to be written share one transaction.
 
-Only one thread of a process writes at a time. It takes along what has gathered behind it meanwhile:
-many calls cost one commit, and one change of each sum. Rows are only inserted, and everything is
-computed before the transaction begins.
+Only one thread of a process writes at a time, for all calls that queued up behind it: many calls
+cost one commit, and one change of each sum. Rows are only inserted, and everything is computed
+before the transaction begins.
 """
 
 import threading
@@ -25,8 +25,8 @@ TOO_LATE = "The decisions of other calls took too long to write."
 
 
 class _Waiting:
-    """Decisions of one call, which wait until `until` to be written. `error` is what kept them from
-    being stored."""
+    """Decisions of one call, which wait until `until` to be written. `error` is why they were not
+    stored."""
 
     def __init__(self, rows: Sequence[Decision]) -> None:
         self.rows = rows
@@ -48,9 +48,9 @@ _waiting: deque[_Waiting] = deque()
 
 
 def store_decisions(rows: Sequence[Decision]) -> None:
-    """All of them and their sums, or nothing. Raises what the database raises.
+    """Writes all of them and their sums, or nothing. Raises the database's errors.
 
-    In a transaction that is open already they are written there.
+    Joins a transaction that is already open.
     """
     if connection.in_atomic_block:
         _write(rows)
@@ -74,7 +74,7 @@ def store_decisions(rows: Sequence[Decision]) -> None:
 
 
 def _write_next() -> None:
-    """The calls that have waited longest. One whose time is up would only hold up the others."""
+    """The calls that have waited longest, without those whose time is up."""
     calls = list(_taken())
     least = time.monotonic() + settings.DATABASE_BUSY_SECONDS / 10
     for call in calls:
@@ -86,7 +86,7 @@ def _write_next() -> None:
 
 
 def _taken() -> Iterator[_Waiting]:
-    """A call that stops waiting takes itself out, at any time."""
+    """A call that stops waiting may remove itself at any time."""
     for _ in range(MOST_TOGETHER):
         try:
             yield _waiting.popleft()
@@ -95,7 +95,7 @@ def _taken() -> Iterator[_Waiting]:
 
 
 def _withdraw(own: _Waiting) -> bool:
-    """Whether it was still waiting: then it is not written any more."""
+    """Whether it was still waiting; if so, it is not written."""
     try:
         _waiting.remove(own)
     except ValueError:
@@ -104,13 +104,13 @@ def _withdraw(own: _Waiting) -> bool:
 
 
 def _wait_for(own: _Waiting) -> None:
-    """Another thread writes it, and ends by its deadline."""
+    """Waits for the thread that writes it, which ends by its deadline."""
     if not own.ended.wait(GRACE_SECONDS):
         raise OperationalError("Whether the decisions are stored is not known.")
 
 
 def _write_together(calls: Sequence[_Waiting]) -> None:
-    """What the database refuses of one call does not take the others down with it."""
+    """If the database refuses one call, the other calls are still stored."""
 
     def write(some: Sequence[_Waiting]) -> list[None]:
         _write([row for call in some for row in call.rows])
@@ -118,7 +118,7 @@ def _write_together(calls: Sequence[_Waiting]) -> None:
 
     try:
         errors: Sequence[BaseException | None] = write_each(calls, write)
-    except BaseException as error:  # whatever happens, no call may wait for ever
+    except BaseException as error:  # no call may wait for ever
         errors = [error] * len(calls)
     for call, failed in zip(calls, errors, strict=True):
         call.end(failed)

@@ -1,4 +1,4 @@
-"""Finds stored decisions, and tells one that was pruned from one that never was."""
+"""Finds stored decisions, and distinguishes pruned ones from ones that never existed."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -28,7 +28,7 @@ def get_decision(decision_id: UUID) -> Decision:
 
 
 def absence(decision_id: UUID) -> DecisionNotFoundError | DecisionPrunedError:
-    """Why there is no such row: its id holds the time it was made at. Costs a query."""
+    """Why there is no such row. The id contains the time of the decision. One query."""
     made_at = time_of(decision_id)
     if made_at and PruneMark.objects.filter(pruned_before__gt=made_at).exists():
         return DecisionPrunedError(decision_id)
@@ -36,7 +36,7 @@ def absence(decision_id: UUID) -> DecisionNotFoundError | DecisionPrunedError:
 
 
 def time_of(decision_id: UUID) -> datetime | None:
-    """The moment in a version 7 UUID; None for any other, or for one past the year 9999."""
+    """The time in a version 7 UUID; None for other versions and for times after the year 9999."""
     if decision_id.version != 7:
         return None
     try:

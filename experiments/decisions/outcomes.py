@@ -1,8 +1,8 @@
-"""What became of a decision: its outcome and its ratings.
+"""Outcomes and ratings of decisions.
 
-Events come late, twice and out of order. Of two reports about the same thing the greater
-`(occurred_at, value)` stays, so that every order of arrival leaves the same row. The decision's row
-is locked meanwhile: what was there before, and so what a sum has to change by, is known exactly.
+Events arrive late, twice and out of order. Of two reports about the same thing the one with the
+greater `(occurred_at, value)` stays, so every order of arrival leaves the same row. The decision's
+row is locked while this is decided, so the change of each sum is known exactly.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,14 +36,14 @@ class FeedbackOffError(Exception):
 
 
 class OutOfRangeError(ValueError):
-    """A value that its metric does not take."""
+    """The value is outside the metric's range."""
 
     def __init__(self, metric: str, low: float, high: float) -> None:
         super().__init__(f"Metric '{metric}' takes values from {low:g} to {high:g}.")
 
 
 class BuiltInMetricError(ValueError):
-    """A metric that is computed from decisions and outcomes, so that feedback cannot set it."""
+    """The metric is computed from decisions and outcomes; feedback cannot set it."""
 
     def __init__(self, metric: str) -> None:
         super().__init__(
@@ -53,7 +53,7 @@ class BuiltInMetricError(ValueError):
 
 
 class OutcomeReport(NamedTuple):
-    """What the caller saw. None is "not told"; it loses against anything at the same time."""
+    """The caller's report. None means not reported; it loses against any value of the same time."""
 
     occurred_at: datetime
     input_tokens: int | None = None
@@ -64,9 +64,9 @@ class OutcomeReport(NamedTuple):
 
 
 class FinalCall(NamedTuple):
-    """Which model answered in the end, and what all calls for it cost; None is unknown.
+    """The model that finally answered, and the cost of all its calls; None is unknown.
 
-    `usage` tells the tokens that have prices of their own.
+    `usage` holds the tokens that have prices of their own.
     """
 
     model: str
@@ -109,7 +109,7 @@ def record_outcomes(
     received_at: datetime,
     answers: Mapping[UUID, FinalCall] = MappingProxyType({}),
 ) -> frozenset[UUID]:
-    """Keeps each report that wins, in one transaction; returns the ids of decisions there are."""
+    """Stores each report that wins, in one transaction; returns the ids of existing decisions."""
 
     def write() -> frozenset[UUID]:
         decisions = lock_decisions(reports)
@@ -122,9 +122,9 @@ def record_outcomes(
 def lock_decisions(
     ids: Iterable[UUID], at_hand: Mapping[UUID, Decision] = MappingProxyType({})
 ) -> dict[UUID, Decision]:
-    """Those there are, locked until the transaction ends, always in the same order.
+    """The decisions that exist, locked until the transaction ends, always in the same order.
 
-    Where all are `at_hand` they are not read again: what is counted of a decision never changes.
+    If all are `at_hand`, none is read again: the counted values of a decision never change.
     """
     ids = sorted(ids)
     return _kept(ids, at_hand) if at_hand.keys() >= set(ids) else _locked(ids)
@@ -136,7 +136,7 @@ def enter_outcomes(
     received_at: datetime,
     answers: Mapping[UUID, FinalCall] = MappingProxyType({}),
 ) -> None:
-    """Keeps the reports about these decisions that win. Their rows are locked already."""
+    """Stores the winning reports about these decisions, whose rows are already locked."""
     known = Outcome.objects.in_bulk(present(Outcome, "decision_id", decisions))
     rated = present(Feedback, "decision_id", decisions)
     ratings = list(_ratings(rated, {QUALITY})) if rated else []
@@ -172,7 +172,7 @@ def _outcome(
 
 
 def _really(costs: ActualCosts, answer: FinalCall, report: OutcomeReport) -> ActualCosts:
-    """A call that failed saved nothing: what it cost is its own baseline."""
+    """A failed call saved nothing: its cost is its own baseline."""
     if report.success is False and costs.cost_baseline is not None:
         return ActualCosts(answer.cost, None, None, answer.cost)
     return costs._replace(cost=answer.cost)
@@ -184,10 +184,10 @@ def actual_costs(
     output_tokens: int | None,
     usage: Usage | None = None,
 ) -> ActualCosts:
-    """The decision's costs with the tokens there really were; an unknown count stays as expected.
+    """The decision's costs with the actual tokens; an unknown count stays as expected.
 
-    The other models are taken to have used the cache, reasoning and audio that `usage` says, or
-    the special prices of these would be counted as routing's. Without any count all is unknown.
+    Cache, reasoning and audio tokens in `usage` count for the other models too, so their special
+    prices do not count as savings of routing. Without any count all costs are unknown.
     """
     if input_tokens is None and output_tokens is None:
         return ActualCosts(None, None, None, None)
@@ -211,9 +211,9 @@ def actual_costs(
 
 
 def record_feedback(ratings: Sequence[Rating], received_at: datetime) -> list[Refusal | None]:
-    """Keeps each rating that wins; for each, in order, None or why it was refused.
+    """Stores each rating that wins; returns for each, in order, None or the reason for refusal.
 
-    Raises FeedbackOffError while the flag is off, and then nothing was kept.
+    Raises FeedbackOffError while the flag is off; then nothing is stored.
     """
     if not store.current().switches.quality_feedback:
         raise FeedbackOffError
@@ -327,7 +327,7 @@ def _report_of(row: Outcome) -> OutcomeReport:
 
 
 def _rank(report: OutcomeReport) -> tuple[Any, ...]:
-    """Orders reports; what was not told comes before everything that was."""
+    """Orders reports; unreported values come first."""
     return tuple((value is not None, value) if value is not None else (False,) for value in report)
 
 

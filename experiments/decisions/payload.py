@@ -1,4 +1,4 @@
-"""A decision as the REST API answers it: one shape for new and stored ones."""
+"""A decision in the REST API's form: one shape for new and stored ones."""
 
 from experiments.core.money import usd
 from experiments.decisions import shapes

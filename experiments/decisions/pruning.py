@@ -34,10 +34,10 @@ class PruningProgress(NamedTuple):
 def prune(
     before: date, batch: int = BATCH, on_progress: Callable[[PruningProgress], None] | None = None
 ) -> int:
-    """Deletes what was decided before that UTC day, oldest first; returns how many.
+    """Deletes decisions from before that UTC day, oldest first; returns how many.
 
-    Whole days only, so that reports over days stay exact. Each batch is one transaction: a run
-    that is interrupted, or a second one beside it, loses and counts nothing twice.
+    Whole days only, so reports over days stay exact. Each batch is one transaction: an interrupted
+    run, or a second run at the same time, neither loses nor double-counts anything.
     """
     limit = datetime.combine(before, time.min, UTC)
     total = Decision.objects.filter(created_at__lt=limit).count()
@@ -82,8 +82,8 @@ def _prune_batch(limit: datetime, batch: int) -> int:
 
 
 def _delete_oldest(limit: datetime, batch: int) -> int:
-    """Pairs are locked before decisions, as their ends do. What another run deletes meanwhile is
-    not counted."""
+    """Pairs are locked before decisions, as at their end. Rows that another run deletes at the same
+    time are not counted."""
     oldest = Decision.objects.filter(created_at__lt=limit).order_by("created_at", "pk")
     some = list(oldest.values_list("pk", flat=True)[:batch])
     locked_ids(ShadowPair.objects.filter(pk__in=some))

@@ -1,7 +1,7 @@
-"""Stored decisions, filtered by anything and read page by page, quick with millions of rows.
+"""Stored decisions, filtered and read page by page, fast with millions of rows.
 
-A page is found in the index `decision_list`, which holds every column one can filter by, and only
-then read: no count, no offset, no row that is not shown.
+A page is found in the index `decision_list`, which has every column of the filters, and then read:
+no count, no offset, no row that is not shown.
 """
 
 from collections.abc import Iterator
@@ -65,7 +65,7 @@ class DecisionFilter:
 
 
 class DecisionRows(NamedTuple):
-    """Newest first. `older` and `newer` begin the next page on either side, where there is one."""
+    """Newest first. `older` and `newer` are the starts of the neighboring pages, if any."""
 
     rows: tuple[Decision, ...]
     older: Mark | None
@@ -132,7 +132,7 @@ def _matching(wanted: DecisionFilter) -> "QuerySet[Decision]":
 
 
 def _flag(wanted: DecisionFilter) -> Q:
-    """What a flag said follows from the reason: those after the one that was off are not asked."""
+    """A flag's state follows from the reason: flags after the first that is off are not read."""
     if wanted.flag == MASTER_FLAG:
         off = Q(reason="master_flag_off")
         return ~off if wanted.flag_on else off
@@ -145,7 +145,7 @@ def _flag(wanted: DecisionFilter) -> Q:
 def every_decision(
     wanted: DecisionFilter, columns: tuple[str, ...]
 ) -> Iterator[list[tuple[Any, ...]]]:
-    """Everything wanted, newest first, in chunks: one query each, so that nothing is held open."""
+    """All matching decisions, newest first. Each chunk is one query, so no cursor stays open."""
     mark: Mark | None = None
     while True:
         rows = _older(_matching(wanted), mark)

@@ -14,7 +14,7 @@ HOUR = timedelta(hours=1)
 
 
 class Rebuilt(NamedTuple):
-    """Hours counted again, and hours left alone because some of their decisions are gone."""
+    """Hours counted again, and hours skipped because some of their decisions were pruned."""
 
     hours: int = 0
     left: int = 0
@@ -31,8 +31,8 @@ def rebuild(
 ) -> Rebuilt:
     """Hour by hour, while others write. Safe to interrupt and repeat.
 
-    An hour from before the last pruning, or whose roll-ups count more decisions than there are, is
-    left alone: what was pruned stays in the reports.
+    Skips hours from before the last pruning, and hours whose roll-ups count more decisions than are
+    stored: pruned decisions stay in the reports.
     """
     done = Rebuilt()
     for hour in _hours(since, until):
@@ -58,7 +58,7 @@ def _start(at: datetime) -> datetime:
 
 
 def _rebuild_hour(hour: RecountSpan) -> Rebuilt:
-    """What is counted is read before what is there: a decision that comes between is no surplus."""
+    """Sums are read before decisions, so a decision stored in between is no surplus."""
     known = Rollup.objects.filter(hour=hour.since).aggregate(n=Sum("decisions", default=0))["n"]
     rows = Decision.objects.filter(created_at__gte=hour.since, created_at__lt=hour.until)
     count = rows.count()

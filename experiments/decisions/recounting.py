@@ -2,12 +2,12 @@
 
 Every statement here sees one state of the database. A decision, an outcome or a rating and the sums
 it counts in are written by one transaction, so in any one state the sums and a recount are equal,
-also while others write or fold; what differs is wrong. To correct a sum the difference is added to
-its folded row: whatever others add meanwhile stays right. Requests wait for none of it.
-Of several corrections at once each waits for the one before, or a difference would be added twice.
+also while others write or fold; a difference is an error. A correction adds the difference to the
+folded row of the sum, so concurrent changes stay right and requests do not wait. Corrections run
+one at a time, or a difference would be added twice.
 
-The expressions say in SQL what `rollups` and `sums` say of one decision in Python; tests compare
-the two over random traffic.
+The expressions compute in SQL what `rollups` and `unit_totals` compute for one decision in Python;
+tests compare the two over random traffic.
 """
 
 # ruff: noqa: S608 - every name in these statements is our own
@@ -64,7 +64,7 @@ class RecountSpan(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """One sum that is not what a recount gives."""
+    """One sum that differs from its recount."""
 
     table: str
     key: Mapping[str, Any]
@@ -99,7 +99,7 @@ class Recount(NamedTuple):
         return tuple(name for name in counters_of(self.model) if name not in self.keys)
 
     def value(self, span: RecountSpan) -> datetime | date:
-        """What its column of the hour or the day holds for this span."""
+        """The value of its hour or day column for this span."""
         return span.value if self.span in {"hour", "day"} else span.since
 
     @property
@@ -108,7 +108,7 @@ class Recount(NamedTuple):
 
 
 def differences(recount: Recount, span: RecountSpan) -> list[Difference]:
-    """The sums of this span that a recount contradicts. Reads only."""
+    """The sums of this span that differ from a recount. Reads only."""
     with _cursor() as cursor:
         cursor.execute(*_comparison(recount, span))
         rows = cursor.fetchall()
@@ -133,7 +133,7 @@ def _correct(recount: Recount, span: RecountSpan) -> int:
 
 
 def _delete_empty(recount: Recount, span: RecountSpan) -> None:
-    """Rows that count nothing any more, one by one: each is looked at again under its lock."""
+    """Deletes rows that count nothing, one by one: each is checked again under its lock."""
     empty = dict.fromkeys(recount.counters, 0)
     rows = recount.model._default_manager.filter(**{recount.span: recount.value(span)}, **empty)
     for pk in list(rows.values_list("pk", flat=True)):
@@ -220,8 +220,8 @@ def _marked(recount: Recount) -> str:
 
 
 def _facts() -> str:
-    """One row a decision: what is counted of it, its outcome and its combined quality."""
-    told = ("success", "input_tokens", "output_tokens", "latency_ms")
+    """One row per decision: its counted values, its outcome and its combined quality."""
+    reported = ("success", "input_tokens", "output_tokens", "latency_ms")
     kinds = ("baseline", "strong", "weak")
     costs = (
         f"CASE WHEN o.cost IS NULL THEN d.cost_{kind} ELSE o.cost_{kind} END AS {kind}_cost"
@@ -231,7 +231,7 @@ def _facts() -> str:
         "SELECT d.id, d.domain, d.experiment, d.arm, d.phase, d.rollout, d.rollout_arm, d.tier, "
         "d.model, d.method, d.unit_hash, d.explored, d.audited, d.confidence, d.latency_us, "
         "d.detail, d.cost AS expected_cost, COALESCE(o.cost, d.cost) AS cost, "
-        f"{_list(costs)}, {_list(f'o.{name}' for name in told)}, o.decision_id AS outcome_of, "
+        f"{_list(costs)}, {_list(f'o.{name}' for name in reported)}, o.decision_id AS outcome_of, "
         "o.model AS answered_by, o.cost AS actual_cost, q.rating AS quality, "
         "CASE WHEN d.fallback <> '' OR o.model <> '' THEN 1 ELSE 0 END AS fell_back "
         f"FROM {_table(Decision)} d LEFT JOIN {_table(Outcome)} o ON o.decision_id = d.id "
@@ -432,7 +432,7 @@ _C_ORDER = {"postgresql": ' COLLATE "C"', "sqlite": ""}
 
 
 class _Object(NamedTuple):
-    """The entries of an object in `detail`, one a row, and their value as a number."""
+    """The entries of an object in `detail`, one per row, with their value as a number."""
 
     source: str
     value: str
@@ -462,7 +462,7 @@ def _fraction(name: str) -> str:
 
 
 def _json_object(name: str) -> _Object:
-    """SQLite reads numbers in JSON less exactly than Python, so it is handed their text."""
+    """SQLite reads numbers in JSON less exactly than Python, so it gets their text."""
     if _is_postgresql():
         value = "CAST(s.value ->> 'value' AS double precision)"
         return _Object(f"jsonb_each(detail -> '{name}')", value)

@@ -1,4 +1,4 @@
-"""What a decision adds to the hourly roll-ups, which pages read instead of a million decisions."""
+"""The contribution of a decision to the hourly roll-ups, which pages read."""
 
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ MICRO = 1_000
 def contribution(
     decision: Decision, outcome: Outcome | None = None, quality: int | None = None
 ) -> dict[str, int]:
-    """What one decision adds to its hour, as the columns that are not 0."""
+    """The contribution of one decision to its hour: the columns that are not 0."""
     counts = {
         "decisions": 1,
         "fallbacks": int(fell_back(decision, outcome)),
@@ -30,7 +30,7 @@ def contribution(
 
 
 def _costs(decision: Decision, outcome: Outcome | None) -> dict[str, int]:
-    """At actual tokens where an outcome brought them, else as estimated."""
+    """With actual tokens if an outcome reported them, else as estimated."""
     known = priced_by(decision, outcome)
     cost, baseline = known.cost, known.cost_baseline
     if cost is None or baseline is None:
@@ -70,14 +70,14 @@ def _outcome(decision: Decision, outcome: Outcome) -> dict[str, int]:
 
 
 def _tells_of_the_estimate(decision: Decision, outcome: Outcome) -> bool:
-    """Only where the model decided on wrote the answer: another one's cost, or that of no answer,
-    says nothing about what was expected of it."""
+    """Only if the chosen model wrote the answer: the cost of another model, or of no answer, cannot
+    be compared with the estimate."""
     answered = not outcome.model and outcome.output_tokens is not None
     return answered and decision.cost is not None
 
 
 def bins_of(decision: Decision) -> list[dict[str, Any]]:
-    """The histogram bins a new decision counts in. Outcomes never change them."""
+    """The histogram bins of a new decision. Outcomes never change them."""
     hour = _hour(decision)
     return [
         {"hour": hour, "domain": decision.domain, "kind": kind, "bin": name}
@@ -107,7 +107,7 @@ def _hour(decision: Decision) -> Any:
 
 
 def key_of(decision: Decision) -> dict[str, Any]:
-    """The row of `Rollup` a decision counts in."""
+    """The row of `Rollup` that counts the decision."""
     return {
         "hour": _hour(decision),
         "domain": decision.domain,

@@ -1,8 +1,8 @@
-"""Running totals: every sum that a decision, its outcome and its ratings count in.
+"""Running totals: all sums that count a decision, its outcome and its ratings.
 
-What a decision contributes is a pure function of its row, its outcome and its ratings. Whenever one
-of them changes, the difference to the contribution before is added, in the same transaction: so
-late, repeated and reordered events leave exactly what counting anew would.
+The contribution of a decision is a pure function of its row, its outcome and its ratings. When one
+of them changes, the difference to the previous contribution is added in the same transaction. So
+late, repeated and reordered events give exactly the sums of a recount.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from experiments.storage.bulk_sql import Insertion
 
 
 class Known(NamedTuple):
-    """What is known of a decision: its outcome, and its combined quality in millionths."""
+    """A decision's outcome, and its combined quality in millionths."""
 
     outcome: Outcome | None = None
     quality: int | None = None
@@ -39,7 +39,7 @@ class RunningTotals:
             )
 
     def update_outcome(self, decision: Decision, before: Known, after: Known) -> None:
-        """An outcome or a rating of quality came, or a better one."""
+        """An outcome or a rating of quality arrived or changed."""
         self._buffer.add(
             Rollup,
             rollups.key_of(decision),
@@ -67,7 +67,7 @@ class RunningTotals:
             self._buffer.add(MetricSum, key, change)
 
     def insertions(self) -> list[Insertion]:
-        """The changes of all sums, to be written in the transaction of what they count."""
+        """The changes of all sums, for the transaction of the rows they count."""
         return self._buffer.insertions()
 
     def flush(self) -> None:
@@ -76,7 +76,7 @@ class RunningTotals:
 
 
 def sums_of_new(decisions: Sequence[Decision]) -> list[Insertion]:
-    """What new decisions add to the sums. Computes only, so call it before a transaction."""
+    """The changes of sums by new decisions. Only computes, so call it before the transaction."""
     totals = RunningTotals()
     for decision in decisions:
         totals.add_decision(decision)

@@ -1,4 +1,4 @@
-"""Decisions added up by the database: what savings are counted from and what pruning keeps."""
+"""Sums of decisions, computed by the database, for savings and for pruning."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -69,5 +69,5 @@ def _aggregates() -> tuple[Aggregate, ...]:
 
 
 def _cost(column: str) -> Coalesce:
-    """A cost as the outcome has it, else as estimated. An outcome has all four, or none."""
+    """The cost of the outcome, else the estimate. An outcome has all four costs, or none."""
     return Coalesce(f"outcome__{column}", column)

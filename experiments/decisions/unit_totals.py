@@ -1,4 +1,4 @@
-"""What a decision adds to its unit's sums of the day, and to which row."""
+"""The contribution of a decision to its unit's daily sums, and the row it belongs to."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -35,7 +35,7 @@ def contribution(
 
 
 def _is_slow(decision: Decision, latency_ms: float) -> bool:
-    """Longer than the limit that its guarded rollout fixed before the start."""
+    """Longer than the limit that its guarded rollout set before the start."""
     limit = decision.detail.get("slow_ms")
     return limit is not None and latency_ms > limit
 
@@ -49,12 +49,12 @@ def _costs(decision: Decision, outcome: Outcome | None) -> dict[str, int]:
 
 
 def fell_back(decision: Decision, outcome: Outcome | None) -> bool:
-    """Before its call, or during it: another model than the one decided on answered."""
+    """Whether another model than the chosen one answered."""
     return bool(decision.fallback) or bool(outcome and outcome.model)
 
 
 def priced_by(decision: Decision, outcome: Outcome | None) -> Decision | Outcome:
-    """What holds the costs: the outcome where it brought actual tokens, else the decision."""
+    """The row with the costs: the outcome if it reported actual tokens, else the decision."""
     return outcome if outcome is not None and outcome.cost is not None else decision
 
 
@@ -68,13 +68,13 @@ def combined_rating(ratings: Iterable[Feedback]) -> int | None:
 
 
 def is_counted(decision: Decision) -> bool:
-    """Listed and forced units are in no sum, nor calls that named their model or router."""
+    """Listed and forced units are not counted, nor calls that named their model or router."""
     inputs = decision.detail["inputs"]
     return not decision.detail["listed"] and inputs["force_arm"] is None and not inputs.get("asked")
 
 
 def key_of(decision: Decision) -> dict[str, Any]:
-    """The row a decision counts in: its experiment's arm, its rollout's side and phase, or its
+    """The row that counts the decision: its experiment's arm, its rollout's side and phase, or its
     history."""
     if decision.experiment:
         where = (decision.experiment, decision.phase or 0, decision.arm)
@@ -91,7 +91,7 @@ def key_of(decision: Decision) -> dict[str, Any]:
 
 
 def _unit_of(decision: Decision) -> str:
-    """The unit's hash, or the decision itself where the experiment takes each request alone."""
+    """The unit's hash, or the decision itself if the experiment randomizes requests."""
     if decision.detail.get("by_request"):
         return str(decision.id).replace("-", "")
     return decision.unit_hash

@@ -1,7 +1,7 @@
 """Compares all running sums with the decisions they count, an hour or a day at a time.
 
-Not compared, because no row says what they should be: what keys used in a minute (calls of the REST
-API count there and leave no row; it is deleted after a day), and the day's budget of shadow calls.
+Not compared, because no rows exist to recount them: key usage per minute (calls of the REST API
+count there and store no row; it is deleted after a day), and the daily budget of shadow calls.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 class Verified(NamedTuple):
     """What was compared, and what differs. Spans before `pruned_before` are left out, because the
     decisions they count are gone; so is the key usage of days with calls from before reservations
-    were kept. `corrected` rows of sums were wrong and are right now."""
+    were kept. `corrected` counts rows that were wrong."""
 
     hours: int
     days: int
@@ -42,8 +42,8 @@ def verify(
 ) -> Verified:
     """Roll-ups and their histograms by the hour; unit sums, metric sums and key usage by the day.
 
-    Others may write meanwhile: each comparison sees one state of the database. With `repair`, what
-    differs is corrected, and `differences` are what was found before.
+    Others may write at the same time: each comparison sees one state of the database. With
+    `repair`, differences are corrected; `differences` lists them as found.
     """
     pruned = PruneMark.objects.aggregate(newest=Max("pruned_before"))["newest"]
     hourly = (recounting.rollups(), recounting.bins())

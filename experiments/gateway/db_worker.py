@@ -104,7 +104,7 @@ class DatabaseWorker:
         self._closes_at: float | None = None
 
     async def admit(self, asking: Asking) -> Admitted:
-        """Raises the errors of `asking` and `services.admission`, NoPolicyError,
+        """Raises the errors of the call's factory and of `admission`, NoPolicyError,
         StorageUnavailableError."""
         if len(self._ended) >= settings.GATEWAY_MAX_PENDING_OUTCOMES:
             raise StorageUnavailableError
@@ -140,7 +140,7 @@ class DatabaseWorker:
             future.cancel()
 
     def settle(self, settlement: Settlement) -> None:
-        """Books it soon."""
+        """Queues it to be recorded soon."""
         with self._changed:
             self._start()
             if not self._ended:

@@ -2,7 +2,7 @@
 
 GatewayError
 ├── CallerError          the request, its key or its limits
-└── UpstreamError        a provider; says whether to try again, or elsewhere
+└── UpstreamError        a provider; says whether to retry or fail over
 """
 
 from collections.abc import Mapping

@@ -72,7 +72,7 @@ class ProviderClient(Protocol):
 
 
 class SharedClients(NamedTuple):
-    """What all exchanges of a process share. `native` calls providers in the client's own
+    """The objects that all calls of a process share. `native` calls providers in the client's own
     protocol."""
 
     clients: dict[Spoken, ProviderClient]
@@ -167,7 +167,7 @@ class CallExecution:
         model = self.admitted.decision.model
         while True:
             try:
-                return await self._patiently(model, is_fallback=bool(tried))
+                return await self._with_retries(model, is_fallback=bool(tried))
             except UpstreamError as error:
                 self.error = error.message
                 if not error.policy.failover:
@@ -195,7 +195,7 @@ class CallExecution:
             can_do_without = rules and all(each.as_a_last_resort for each, _ in refused)
             if can_do_without and ended[model] == AttemptStatus.UNSUPPORTED:
                 is_fallback = model != self.admitted.decision.model
-                return await self._patiently(model, rules, is_fallback=is_fallback)
+                return await self._with_retries(model, rules, is_fallback=is_fallback)
         raise error
 
     async def keep(self, answer: Data | None) -> None:
@@ -255,14 +255,14 @@ class CallExecution:
             tokens=sum((a.input_tokens or 0) + (a.output_tokens or 0) for a in self.attempts),
             usage=usage,
             cost=self.cost,
-            shadow=self._overheard() if ended == AttemptStatus.OK else None,
+            shadow=self._shadow_candidate() if ended == AttemptStatus.OK else None,
             refusals=self._confirmed() if ended == AttemptStatus.OK else (),
         )
 
-    def _overheard(self) -> ShadowCandidate | None:
+    def _shadow_candidate(self) -> ShadowCandidate | None:
         return self.recorder.candidate(self.model) if self.recorder else None
 
-    async def _patiently(
+    async def _with_retries(
         self, model: str, adapted: Sequence[PolicyRule] = (), *, is_fallback: bool
     ) -> CallAttempt:
         """Retries if that may help: after a wait, or without the refused parameter."""

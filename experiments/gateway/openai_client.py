@@ -1,4 +1,4 @@
-"""Calls endpoints that speak OpenAI's protocol, over pooled connections."""
+"""Calls endpoints with OpenAI's protocol, over pooled connections."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

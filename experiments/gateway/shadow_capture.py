@@ -42,9 +42,9 @@ class ResponseAccumulator:
     def answer(self) -> str:
         """The text for a judge: the content, then the tool calls."""
         calls = (self._calls[index] for index in sorted(self._calls))
-        told = [f"(calls {call.get('name')} with {call.get('arguments')})" for call in calls]
+        calls_text = [f"(calls {call.get('name')} with {call.get('arguments')})" for call in calls]
         words = "".join(self._words)
-        return "\n".join([*([words] if words else []), *told])
+        return "\n".join([*([words] if words else []), *calls_text])
 
     def _hear_call(self, number: int, call: Any) -> None:
         function = call.get("function") if isinstance(call, dict) else None

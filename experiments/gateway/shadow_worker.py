@@ -222,11 +222,11 @@ def _judge(policy: Policy, cases: Sequence[Case], internal_client: InternalClien
         ]
         questions = [_question(policy, case, order) for case, order in left]
         replies = _ask(policy, questions, internal_client)
-        told = [
+        verdicts = [
             (*each, reply) for each, reply in zip(left, replies, strict=True) if reply is not None
         ]
-        evaluation.book([_read(*each) for each in told])
-        asked = {(case.pair.pk, order) for case, order, _ in told}
+        evaluation.book([_read(*each) for each in verdicts])
+        asked = {(case.pair.pk, order) for case, order, _ in verdicts}
         stopped = {case.pair.pk for case, order in left if (case.pair.pk, order) not in asked}
     for case in cases:
         if len(case.verdicts) == len(AnswerOrder):

@@ -1,7 +1,7 @@
 """Calls that may hang, each with a time-out, never more than a few at a time.
 
 A thread cannot be killed, so one that hangs keeps its place. When all places are held by calls
-that nobody waits for any more, the next one is refused at once instead of waiting as well.
+that no caller waits for any more, the next one is refused at once instead of waiting as well.
 Threads are made per call and are daemons: none exists before a fork, none holds up a shutdown.
 """
 

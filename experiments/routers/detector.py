@@ -165,7 +165,7 @@ def _shipped_examples() -> frozenset[tuple[str, str]]:
 
 @functools.cache
 def _background() -> tuple[LabelledFeatures, ...]:
-    """The shipped whole prompts of every domain, which examples are told apart from."""
+    """The shipped whole prompts of every domain, which examples are distinguished from."""
     return tuple(
         LabelledFeatures(featurise(text), source.domain)
         for source in load_sources()

@@ -1,7 +1,7 @@
 """How operators' example prompts and custom domains take effect without a training run.
 
 The shipped head stays as it is. On top of it one small correction per domain is fitted, on the
-embedding and on the words of the examples, so that the examples are told apart from the shipped
+embedding and on the words of the examples, so that the examples are distinguished from the shipped
 hand-written prompts of all domains (the background). It takes about a second, is deterministic, and
 changes no more than the examples ask for: its size is penalised.
 """

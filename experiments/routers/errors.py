@@ -1,4 +1,4 @@
-"""Exceptions of the routers, and how one that was caught is told.
+"""Exceptions of the routers, and the text of a caught one.
 
 RouterConfigurationError    a router cannot be built as configured; the message says what to change
 """
@@ -19,7 +19,7 @@ def describe(error: BaseException, prompt: str = "") -> str:
     """`Class: message` on one short line, without keys and without the prompt.
 
     It is stored with decisions and written to logs, where neither may appear. Our own errors are
-    told whole: they say what to change.
+    kept whole: they say what to change.
     """
     if isinstance(error, RouterConfigurationError):
         return str(error)

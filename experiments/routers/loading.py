@@ -32,7 +32,7 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class RandomRouter:
-    """A coin: every score is drawn anew."""
+    """The random router: every score is drawn at random."""
 
     generator: np.random.Generator
     counts_ties: bool = True

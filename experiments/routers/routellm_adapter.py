@@ -168,5 +168,5 @@ register("learned", LearnedRouteLLMRouter)
 for own in own_classes():
     try:
         router_class(own)
-    except RouterConfigurationError as problem:  # said again when somebody wants this router
+    except RouterConfigurationError as problem:  # reported again when this router is used
         log.warning("%s", problem)

@@ -1,7 +1,7 @@
 """The environment RouteLLM is imported in, and whether it is installed. Nothing here loads it.
 
 RouteLLM makes an OpenAI client while it is imported, which needs a key and fixes the address, and
-LiteLLM downloads a price table unless told not to. The import takes seconds and half a gigabyte.
+LiteLLM downloads a price table by default. The import takes seconds and half a gigabyte.
 """
 
 import os
@@ -18,7 +18,7 @@ PLACEHOLDER_KEY = "placeholder-not-a-key"
 def import_environment() -> Iterator[None]:
     """What must be in the environment while RouteLLM is imported. Never overwrites what is set.
 
-    The placeholder key is taken out again, so that nobody else takes it for a real one.
+    The placeholder key is taken out again, so that no other code takes it for a real one.
     """
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     # A tokenizer's own threads do not survive gunicorn's fork, and it warns about that at length.

@@ -42,7 +42,7 @@ def administrator(seeded: None) -> Client:
 
 
 def fields_of(response: HttpResponse) -> dict[str, Any]:
-    """What a browser would send back from the page's form, had nobody touched it."""
+    """What a browser would send back from the page's form if no field were changed."""
     context: Any = response.context  # type: ignore[attr-defined]
     save: dict[str, Any] = {}
     if (listing := context.get("cl")) is not None:

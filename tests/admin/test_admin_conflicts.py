@@ -52,7 +52,7 @@ def test_saving_again_knows_and_replaces(
     assert PolicyRevision.objects.count() == 3
 
 
-def test_example_added_meanwhile_makes_the_form_stale(
+def test_example_added_at_the_same_time_makes_the_form_stale(
     operator: Client, colleague: Client, submit: Submit
 ) -> None:
     mine = opened(operator, page(), description="Mine")
@@ -61,7 +61,7 @@ def test_example_added_meanwhile_makes_the_form_stale(
     assert "examples: + What is a mutex?" in errors
 
 
-def test_save_that_changed_nothing_disturbs_nobody(
+def test_save_that_changed_nothing_causes_no_conflict(
     operator: Client, colleague: Client, submit: Submit
 ) -> None:
     mine = opened(operator, page(), description="Mine")

@@ -77,7 +77,7 @@ def test_replay_without_its_revision_says_so(operator: Client, decision: Decisio
     assert "Revision 99 is gone" in content
 
 
-def test_nobody_edits_decisions(administrator: Client, decision: Decision) -> None:
+def test_decisions_cannot_be_edited(administrator: Client, decision: Decision) -> None:
     assert administrator.get(f"{LIST}add/").status_code == 403
     assert administrator.post(page(decision), {"model": "x"}).status_code == 403
     delete = reverse("admin:experiments_decision_delete", args=[decision.pk])
@@ -125,7 +125,7 @@ def test_search_finds_a_decision_by_its_id_or_its_unit(operator: Client) -> None
     for term in (str(row.id), "user-42", "req-7"):
         found = operator.get(LIST, {"q": term}).context["cl"].result_list
         assert [decision.id for decision in found] == [row.id]
-    assert not operator.get(LIST, {"q": "nobody"}).context["cl"].result_list
+    assert not operator.get(LIST, {"q": "unknown"}).context["cl"].result_list
 
 
 def test_search_for_a_unit_looks_through_the_newest_and_an_id_is_found_anywhere(

@@ -29,7 +29,7 @@ def text(client: Client, url: str) -> str:
     return client.get(url).content.decode()
 
 
-def test_a_policy_is_one_line_without_signs_beside_its_choices(operator: Client) -> None:
+def test_a_policy_is_one_line_without_signs_next_to_its_choices(operator: Client) -> None:
     page_of_arms = text(operator, ADD)
     arms = page_of_arms[page_of_arms.index('id="arms-group"') :]
     arms = arms[: arms.index('id="fieldset-0-1-heading"')]

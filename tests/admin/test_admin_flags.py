@@ -201,7 +201,7 @@ def test_kill_switch_is_not_for_links(operator: Client) -> None:
     assert operator.get(reverse("admin:experiments_flag_kill_switch")).status_code == 405
 
 
-def test_nobody_adds_or_deletes_flags(administrator: Client) -> None:
+def test_flags_cannot_be_added_or_deleted(administrator: Client) -> None:
     assert administrator.get(reverse("admin:experiments_flag_add")).status_code == 403
     row = Flag.objects.get(key=TECHNICAL)
     url = reverse("admin:experiments_flag_delete", args=[row.pk])

@@ -117,7 +117,7 @@ def test_limit_that_makes_no_sense_is_refused(
     assert error in errors_of(response)
 
 
-def test_list_shows_what_was_spent_beside_the_budget(administrator: Client) -> None:
+def test_list_shows_what_was_spent_next_to_the_budget(administrator: Client) -> None:
     issue(administrator)
     key = APIKey.objects.get(name="billing")
     APIKey.objects.filter(pk=key.pk).update(budget_day=5)

@@ -52,7 +52,7 @@ def test_capabilities_are_boxes(operator: Client, submit: Submit) -> None:
     assert LanguageModel.objects.get(name=STRONG).capabilities == ["vision", "tools"]
 
 
-def test_capability_nobody_knows_survives_a_save(operator: Client, submit: Submit) -> None:
+def test_unknown_capability_survives_a_save(operator: Client, submit: Submit) -> None:
     LanguageModel.objects.filter(name=STRONG).update(capabilities=["vision", "telepathy"])
     submit(operator, page(), accuracy_score="0.8")
     assert LanguageModel.objects.get(name=STRONG).capabilities == ["vision", "telepathy"]

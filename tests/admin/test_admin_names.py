@@ -27,8 +27,8 @@ def test_a_file_with_such_a_name_is_refused(seeded: None, section: str, sign: st
     for name in (f"a{sign}b", f"ab{sign}"):
         with pytest.raises(ConfigurationError) as refused:
             apply({section: {**rows, name: rows[known]}}, "tests", "")
-        told = " ".join(refused.value.problems)
-        assert "control characters" in told or "Use lowercase letters" in told
+        sentence = " ".join(refused.value.problems)
+        assert "control characters" in sentence or "Use lowercase letters" in sentence
         assert not model.objects.filter(name=name).exists()
 
 

@@ -41,7 +41,7 @@ def test_configuration_without_the_master_flag_says_what_to_do(
     assert Domain.objects.get(name="technical").label == "Technical"
 
 
-def test_refused_delete_is_told_and_undone(operator: Client) -> None:
+def test_refused_delete_is_reported_and_undone(operator: Client) -> None:
     Flag.objects.filter(key="routellm_enabled").delete()
     row = Domain.objects.get(name="legal")
     url = reverse("admin:experiments_domain_delete", args=[row.pk])

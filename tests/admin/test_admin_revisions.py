@@ -95,7 +95,7 @@ def test_viewer_reads_but_does_not_roll_back(viewer: Client) -> None:
     assert viewer.post(ROLL_BACK).status_code == 403
 
 
-def test_nobody_edits_or_deletes_history(administrator: Client) -> None:
+def test_history_cannot_be_edited_or_deleted(administrator: Client) -> None:
     assert administrator.get(f"{LIST}add/").status_code == 403
     assert administrator.post(f"{LIST}1/change/", {"note": "other"}).status_code == 403
     assert administrator.post(f"{LIST}1/delete/", {"post": "yes"}).status_code == 403

@@ -24,7 +24,7 @@ def medical() -> Flag:
     return Flag.objects.get(key=MEDICAL)
 
 
-STEPS = "10 % for 24 hours\n25% for 2 days\n50 until somebody goes on\n100 % for 0 hours"
+STEPS = "10 % for 24 hours\n25% for 2 days\n50 until an operator goes on\n100 % for 0 hours"
 
 
 def test_it_works(operator: Client, submit: Submit) -> None:

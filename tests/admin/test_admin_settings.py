@@ -13,7 +13,7 @@ def test_list_leads_to_the_one_row(operator: Client) -> None:
     assert operator.get("/admin/experiments/routingsettings/").headers["Location"] == PAGE
 
 
-def test_nobody_adds_or_deletes_them(administrator: Client) -> None:
+def test_settings_cannot_be_added_or_deleted(administrator: Client) -> None:
     assert administrator.get(reverse("admin:experiments_routingsettings_add")).status_code == 403
     delete = reverse("admin:experiments_routingsettings_delete", args=[1])
     assert administrator.post(delete, {"post": "yes"}).status_code == 403

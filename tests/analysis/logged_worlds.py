@@ -9,7 +9,7 @@ from experiments.analysis.off_policy.nuisance import Floats
 
 
 class World(NamedTuple):
-    """The log, and what nobody sees: the quality and the cost of either side of each request."""
+    """The log, and what is hidden: the quality and the cost of either side of each request."""
 
     log: Log
     quality: Floats

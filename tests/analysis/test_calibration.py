@@ -230,7 +230,7 @@ def test_busy_units_count_in_blocks(counts: list[int], blocks: int, busy: int) -
     assert all(len(set(units[found.code == one])) == 1 for one in range(0, blocks, 7))
 
 
-def test_ratings_of_a_coin_support_a_promise() -> None:
+def test_ratings_of_a_random_router_support_a_promise() -> None:
     big = world(np.random.default_rng(8), units=60_000, epsilon=0.5, rated=1.0)
     data = rated_in_production(evidence(big.log), np.ones(len(big.log), bool))
     assert isinstance(data, Graded)
@@ -286,8 +286,8 @@ def test_quality_at_a_threshold_has_an_interval_over_units() -> None:
 def rarely_explored(
     rng: np.random.Generator, n: int = 500, rare: float = 0.004, share: float = 0.3
 ) -> tuple[Log, "np.ndarray"]:
-    """A coin decides, but for a part of the traffic that is hardly explored, and where the weak
-    model is bad. Everything is rated. Second value: how good either side is."""
+    """A random router decides, except for a part of the traffic that is hardly explored, and where
+    the weak model is bad. Everything is rated. Second value: how good either side is."""
     score, is_rare = rng.random(n), rng.random(n) < share
     weak = np.where(is_rare, rare, 0.5)
     took = np.where(rng.random(n) < weak, WEAK, STRONG)
@@ -439,7 +439,7 @@ def test_each_band_is_counted_from_nothing() -> None:
     ("a", "b", "divergence"),
     [(0.0, 0.2, 0.22314355), (1.0, 0.2, 1.60943791), (0.1, 0.2, 0.03669001), (0.2, 0.2, 0.0)],
 )
-def test_divergence_of_two_coins(a: float, b: float, divergence: float) -> None:
+def test_divergence_of_two_bernoulli_distributions(a: float, b: float, divergence: float) -> None:
     """-ln 0.8 where the first never falls on heads, -ln 0.2 where it always does."""
     assert _divergence(a, b) == pytest.approx(divergence, abs=1e-8)
 

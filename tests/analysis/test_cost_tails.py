@@ -17,7 +17,7 @@ from experiments.analysis.off_policy.nuisance import Floats
 
 
 def asked(cost: Floats, rating: Floats | None = None) -> WhatIf:
-    """ "Always strong", of a log in which every second request went there by the toss of a coin."""
+    """ "Always strong", of a log in which every second request went there at random."""
     n = len(cost)
     log = Log(
         units=np.arange(n),

@@ -70,8 +70,8 @@ def test_it_finds_the_tasks_that_need_the_strong_model(kind: str) -> None:
     seen = np.arange(600) < 300
     pairs = seen & (rng.random(600) < 0.2) & (kind != "feedback")
     chosen = rng.random(600) < 0.5
-    told = seen & (kind != "pairs")
-    labels = labels_of(traffic, pairs | (told & chosen), pairs | (told & ~chosen))
+    rated = seen & (kind != "pairs")
+    labels = labels_of(traffic, pairs | (rated & chosen), pairs | (rated & ~chosen))
 
     fresh = traffic.model.gains(labels, np.arange(300, 600)).fresh
 

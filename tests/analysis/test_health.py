@@ -29,7 +29,7 @@ HALVES = (0.5, 0.5)
 
 
 def rated_share(n: int, share: float) -> RatioSummary:
-    """`n` units with ten decisions each; ratings as a coin would give them."""
+    """`n` units with ten decisions each; ratings at random."""
     return RatioSummary(n, 10 * share, 10 * share * (1 - share), 10.0, 0.0, 0.0)
 
 
@@ -78,7 +78,7 @@ def test_sample_ratio_alarms_at_a_hundred_and_with_eight_tables_at_eight_hundred
     assert (alone.alarm, among_eight.alarm) == (True, False)
 
 
-def test_chi_square_beside_it_is_scipys() -> None:
+def test_chi_square_equals_scipys() -> None:
     result = sample_ratio(UnitTable("all", (320, 480, 200), (0.3, 0.5, 0.2)))
     expected = stats.chisquare([320, 480, 200], [300, 500, 200]).pvalue
     assert result.chi_square_p_value == pytest.approx(float(expected), rel=1e-9)

@@ -1,4 +1,4 @@
-"""A policy over several models: literal figures, the coin, the oracle, and intervals that cover."""
+"""A policy over several models: literal figures, random router, oracle, intervals that cover."""
 
 import numpy as np
 import pytest

@@ -47,7 +47,7 @@ def test_as_many_are_expected_to_be_rated_as_were(share: float) -> None:
         assert odds[part].sum() == pytest.approx(seen[part].sum(), rel=0.03, abs=6)
 
 
-def test_nobody_is_taken_to_rate_less_than_a_fifth_as_often_as_his_side() -> None:
+def test_a_rating_rate_is_at_least_a_fifth_of_its_sides_rate() -> None:
     scores = np.r_[np.zeros(1000), np.ones(1000)]
     seen = np.r_[np.zeros(1000, bool), np.ones(1000, bool)]
     odds, clipped = rating_odds(columns(scores), strong_side(scores), seen)

@@ -36,7 +36,7 @@ from tests.analysis.logged_worlds import world
 
 
 def small(n: int = 200, **columns: Any) -> Log:
-    """Half went to each side by the toss of a coin; the strong side is rated 1, the weak one 0."""
+    """Half went to each side at random; the strong side is rated 1, the weak one 0."""
     took = np.arange(n) % 2
     return replace(
         Log(
@@ -74,7 +74,7 @@ def by_hand(known: Evidence, metric: MetricEvidence, to_strong: "np.ndarray") ->
     return {"ips": ips / n, "snips": ips / below, "robust": robust / n}
 
 
-def test_a_coin_of_two_known_answers() -> None:
+def test_a_random_router_with_two_known_answers() -> None:
     found = ask(small())
     assert found.quality.self_normalised.value == pytest.approx(1.0)
     assert found.cost.doubly_robust.value == pytest.approx(10.0)
@@ -89,11 +89,11 @@ def test_estimators_equal_the_formulas_summed_by_hand() -> None:
     log = world(np.random.default_rng(3), units=400, epsilon=0.3).log
     known, to_strong = evidence(log), log.score >= 0.7
     found = estimate(known, to_strong)
-    for metric, told in ((known.quality, found.quality), (known.cost, found.cost)):
+    for metric, estimated in ((known.quality, found.quality), (known.cost, found.cost)):
         wanted = by_hand(known, metric, to_strong)
-        assert told.inverse_propensity.value == pytest.approx(wanted["ips"])
-        assert told.self_normalised.value == pytest.approx(wanted["snips"])
-        assert told.doubly_robust.value == pytest.approx(wanted["robust"])
+        assert estimated.inverse_propensity.value == pytest.approx(wanted["ips"])
+        assert estimated.self_normalised.value == pytest.approx(wanted["snips"])
+        assert estimated.doubly_robust.value == pytest.approx(wanted["robust"])
 
 
 def test_interval_equals_the_jackknife_over_units() -> None:
@@ -105,14 +105,14 @@ def test_interval_equals_the_jackknife_over_units() -> None:
     left_out = (sums.sum() - sums) / (counts.sum() - counts)
     n = len(sums)
     error = np.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum())
-    told = estimate(known, to_strong).quality.doubly_robust
-    assert told.low is not None
-    assert told.high is not None
-    assert (told.high - told.low) / 2 == pytest.approx(1.97 * error, rel=0.03)
+    estimated = estimate(known, to_strong).quality.doubly_robust
+    assert estimated.low is not None
+    assert estimated.high is not None
+    assert (estimated.high - estimated.low) / 2 == pytest.approx(1.97 * error, rel=0.03)
 
 
 @pytest.mark.parametrize(
-    ("epsilon", "threshold"), [(0.1, 0.3), (0.1, 0.7), (0.5, 0.9)], ids=["more", "less", "coin"]
+    ("epsilon", "threshold"), [(0.1, 0.3), (0.1, 0.7), (0.5, 0.9)], ids=["more", "less", "random"]
 )
 def test_intervals_hold_the_truth(epsilon: float, threshold: float) -> None:
     truth = _truth(threshold)
@@ -179,11 +179,11 @@ def test_one_good_and_one_bad_rating_more_make_the_variance() -> None:
 def test_good_ratings_alone_leave_a_doubt() -> None:
     """A hundred of weight 2, over 200 requests: 4.303 · √(100 · 2² · 101 / 102²) / 200 = 0.0424."""
     found = ask(small()).quality
-    for told in (found.doubly_robust, found.self_normalised):
-        assert told.value is not None
-        assert told.low is not None
-        assert told.value - told.low == pytest.approx(0.0424, abs=0.0004)
-        assert told.high == 1.0  # no share is larger
+    for estimated in (found.doubly_robust, found.self_normalised):
+        assert estimated.value is not None
+        assert estimated.low is not None
+        assert estimated.value - estimated.low == pytest.approx(0.0424, abs=0.0004)
+        assert estimated.high == 1.0  # no share is larger
     point = curve(evidence(small()), [0.0])[0]
     assert point.quality == pytest.approx(found.doubly_robust)
 
@@ -323,8 +323,8 @@ def test_curve_equals_one_estimate_a_threshold() -> None:
     for point in curve(known, [0.2, 0.5, 0.8]):
         alone = estimate(known, log.score >= point.threshold)
         assert point.strong_share == pytest.approx(alone.strong_share.value)
-        for told, wanted in ((point.quality, alone.quality), (point.cost, alone.cost)):
-            assert told == pytest.approx(wanted.doubly_robust)
+        for estimated, wanted in ((point.quality, alone.quality), (point.cost, alone.cost)):
+            assert estimated == pytest.approx(wanted.doubly_robust)
         assert point.explorations == alone.quality.explorations
 
 
@@ -381,7 +381,7 @@ def test_advice_has_no_day_where_nothing_is_rated() -> None:
 
 
 def rarely_explored(rng: np.random.Generator, rare: float = 0.3, n: int = 2000) -> Log:
-    """The part `rare` went to the weak side with a chance of 0.4 %, the rest by the toss of a coin;
+    """The part `rare` went to the weak side with a chance of 0.4 %, the rest at random;
     the weak side is bad in the rare part only."""
     is_rare = np.arange(n) < rare * n
     weak = np.where(is_rare, 0.004, 0.5)
@@ -419,14 +419,14 @@ def test_a_tiny_part_needs_no_explorations_of_its_own() -> None:
 
 
 def test_no_share_is_larger_than_one() -> None:
-    """Sixty ratings of weight 2 where the coin fell on the strong side more often than not."""
+    """Sixty ratings of weight 2 where more than half went to the strong side."""
     took = np.where(np.arange(200) < 120, STRONG, WEAK)
     found = ask(small(took=took, rating=np.ones(200))).quality
     assert found.inverse_propensity == Bounds(1.0, found.inverse_propensity.low, 1.0)
-    for told in (found.self_normalised, found.doubly_robust, found.logged):
-        assert told.value is not None
-        assert told.value <= 1.0
-        assert (told.high or 0.0) <= 1.0
+    for estimated in (found.self_normalised, found.doubly_robust, found.logged):
+        assert estimated.value is not None
+        assert estimated.value <= 1.0
+        assert (estimated.high or 0.0) <= 1.0
 
 
 def test_an_estimate_without_overlap_counts_nothing() -> None:

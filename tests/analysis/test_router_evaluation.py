@@ -25,7 +25,7 @@ def test_savings_at_equal_quality() -> None:
     # 95 % of 20 is 19, nine gains: 9 x 10 + 11 x 1 = 101.
     assert found.saving_at_95 is not None
     assert found.saving_at_95.value == pytest.approx(1 - 101 / 200)
-    # A coin gets 19 right at a share of .9: 20 x (1 + .9 x 9) = 182.
+    # A random router gets 19 right at a share of .9: 20 x (1 + .9 x 9) = 182.
     assert found.saving_against_random is not None
     assert found.saving_against_random.value == pytest.approx(1 - 101 / 182)
     assert found.calls_against_random is not None

@@ -39,7 +39,7 @@ def test_the_worst_order_is_the_mirror_image() -> None:
     assert found.cpt80 == 15 / 16
 
 
-def test_equal_scores_are_averaged_so_a_coin_gets_a_half() -> None:
+def test_equal_scores_are_averaged_so_a_random_router_gets_a_half() -> None:
     found = measure([0.5] * 16, STRONG, WEAK)
 
     assert found == measure_random(STRONG, WEAK)

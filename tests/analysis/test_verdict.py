@@ -138,7 +138,7 @@ def test_roll_back_when_a_guardrail_is_broken() -> None:
     )
 
 
-def test_roll_back_when_dearer() -> None:
+def test_roll_back_when_more_expensive() -> None:
     result = verdict(8000, 0.0011, 0.8)
     assert result.outcome is VerdictCode.ROLL_BACK
     assert verdict_sentence(result) == (
@@ -168,8 +168,8 @@ def test_fewer_than_fifty_units_show_nothing(n: int) -> None:
     assert result.outcome is VerdictCode.NOT_ENOUGH_DATA
     assert f"{n} of 100 units in the smaller arm" in verdict_sentence(result)
     assert "no result yet" not in verdict_sentence(result)
-    told = [reason for reason in result.reasons if reason.metric == "cost"]
-    assert [(one.code, one.value) for one in told] == [(ReasonCode.NO_RESULT, None)]
+    shown = [reason for reason in result.reasons if reason.metric == "cost"]
+    assert [(one.code, one.value) for one in shown] == [(ReasonCode.NO_RESULT, None)]
 
 
 def test_fewer_than_a_hundred_units_ship_nothing_whatever_the_plan() -> None:

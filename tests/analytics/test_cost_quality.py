@@ -14,8 +14,8 @@ pytestmark = pytest.mark.django_db
 SPAN = Span(datetime(2026, 11, 16, tzinfo=UTC), datetime(2026, 11, 23, tzinfo=UTC))
 
 
-def coin_arms(strong_liked: int = 950, weak_liked: int = 750) -> None:
-    """An experiment between always strong and always weak: the ends of the coin's line."""
+def random_arms(strong_liked: int = 950, weak_liked: int = 750) -> None:
+    """An experiment between always strong and always weak: the ends of the random router's line."""
     hour(
         tier="strong",
         method="always_strong",
@@ -54,7 +54,7 @@ def test_it_works(django_assert_num_queries: DjangoAssertNumQueries) -> None:
 
 
 def test_the_line_joins_always_weak_and_always_strong() -> None:
-    coin_arms()
+    random_arms()
     assert plane(SPAN).baselines == (
         RandomBaseline("technical", 100 * CENT, 0.75, 1000 * CENT, 0.95),
     )
@@ -66,9 +66,9 @@ def test_tiers_of_a_router_make_no_line() -> None:
     assert plane(SPAN).baselines == ()
 
 
-def test_a_policy_below_its_line_does_worse_than_a_coin() -> None:
-    coin_arms()
-    # Half of the prompts to each: a coin reaches 0.85, this arm 0.70.
+def test_a_policy_below_its_line_does_worse_than_random() -> None:
+    random_arms()
+    # Half of the prompts to each: a random router reaches 0.85, this arm 0.70.
     for tier in ("strong", "weak"):
         hour(tier=tier, experiment="bad", arm="router", decisions=500, liked=350, rated=500)
     found = plane(SPAN)
@@ -80,20 +80,20 @@ def test_a_policy_below_its_line_does_worse_than_a_coin() -> None:
 
 
 def test_a_policy_on_its_line_does_not() -> None:
-    coin_arms()
+    random_arms()
     for tier in ("strong", "weak"):
         hour(tier=tier, experiment="fair", arm="router", decisions=500, liked=425, rated=500)
     assert plane(SPAN).below == ()
 
 
 def test_few_ratings_never_condemn() -> None:
-    coin_arms()
+    random_arms()
     hour(tier="weak", experiment="new", arm="router", decisions=29, liked=0, rated=29)
     found = next(place for place in plane(SPAN).arms if place.point.name == "new: router")
     assert not found.point.below_random
 
 
 def test_an_experiment_can_be_picked() -> None:
-    coin_arms()
+    random_arms()
     hour(tier="weak", experiment="other", arm="router")
     assert {place.point.name for place in plane(SPAN, experiment="other").arms} == {"other: router"}

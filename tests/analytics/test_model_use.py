@@ -47,7 +47,7 @@ def test_it_works(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     assert (use.price.input, use.price.output) == (2_000_000_000, 8_000_000_000)
 
 
-def test_a_model_nobody_asked_has_a_price_and_no_numbers() -> None:
+def test_a_model_without_requests_has_a_price_and_no_numbers() -> None:
     price(LanguageModel.objects.create(name="acme/idle", provider="acme"), 1)
     (use,) = model_use(SPAN, TODAY)
     assert (use.sums.decisions, use.cost, use.quality, use.estimate_error) == (0, None, None, None)

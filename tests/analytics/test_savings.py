@@ -53,12 +53,12 @@ def test_it_works() -> None:
     assert total.strong_share == 0.25
     assert total.always_strong == Alternative(4, 400, 130)
     assert total.always_weak == Alternative(4, 40, 130)
-    # A coin that sends a quarter to the strong model: 4 * (100 / 4 + 10 * 3 / 4).
+    # A random router that sends a quarter to the strong model: 4 * (100 / 4 + 10 * 3 / 4).
     assert total.random == Alternative(4, 130, 130)
     assert total.random.saving == 0
 
 
-def test_routing_better_than_a_coin_shows() -> None:
+def test_routing_better_than_random_shows() -> None:
     """The prompts sent to the strong model are the cheap ones."""
     decision("strong", cost=20, cost_strong=20, cost_weak=2, cost_baseline=20)
     decision("weak", cost=10, cost_strong=100, cost_weak=10, cost_baseline=100)
@@ -97,7 +97,7 @@ def test_what_has_no_price_claims_no_saving() -> None:
     assert total.always_weak == Alternative(0, 0, 0)
 
 
-def test_the_selectors_choices_are_no_part_of_the_coin() -> None:
+def test_the_selectors_choices_do_not_count_in_the_random_baseline() -> None:
     decision("selected")
     decision("weak")
     total = savings_report(SINCE, UNTIL).total

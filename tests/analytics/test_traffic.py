@@ -45,13 +45,13 @@ def test_always_weak_makes_the_strong_model_a_cost() -> None:
     assert found.compared.saving == -36 * CENT
 
 
-def test_a_coin_has_the_same_share_in_each_domain_and_takes_what_a_pair_answered() -> None:
+def test_the_random_baseline_has_the_same_share_in_each_domain_for_decisions_of_a_pair() -> None:
     hour(tier="strong", decisions=25, strong_cost=4 * CENT)
     hour(tier="weak", decisions=75)
     hour(tier="selected", decisions=50)
     found = traffic(SPAN, Baseline.RANDOM)
-    # The dear prompts went to the strong model: 25 at 4 cents and 75 at a tenth; a coin sends a
-    # quarter of all: 0.25 * (25 * 4 + 75) + 0.75 * 10 = 51.25.
+    # Expensive prompts went to the strong model: 25 at 4 cents, 75 at a tenth. A random router
+    # sends a quarter of all: 0.25 * (25 * 4 + 75) + 0.75 * 10 = 51.25.
     assert found.compared.decisions == 100
     assert found.compared.cost == 107.5 * CENT
     assert found.compared.baseline == 51.25 * CENT

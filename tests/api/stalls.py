@@ -57,7 +57,7 @@ def callers(server: Server) -> Iterator[list[Answered]]:
 
 
 def refuses_everything_in_time(server: Server) -> None:
-    """Meanwhile the process is alive and reports at once that it is not ready."""
+    """The process stays alive and reports at once that it is not ready."""
     with client_of(server) as prober, callers(server) as answers:
         for _ in range(4):
             health = timed(lambda: prober.get("/healthz"))

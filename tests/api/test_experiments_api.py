@@ -171,9 +171,9 @@ def test_the_list_leaves_archived_ones_out_unless_asked(api: API) -> None:
 
 def test_an_unknown_experiment_is_404(api: API) -> None:
     for path in ("", "/results", "/checklist", "/plan"):
-        assert api.get(f"{EXPERIMENTS}/nobody{path}").fault == (404, None, "not_found")
-    assert api.post(f"{EXPERIMENTS}/nobody/start", {}).status == 404
-    assert api.patch(f"{EXPERIMENTS}/nobody", {}).status == 404
+        assert api.get(f"{EXPERIMENTS}/unknown{path}").fault == (404, None, "not_found")
+    assert api.post(f"{EXPERIMENTS}/unknown/start", {}).status == 404
+    assert api.patch(f"{EXPERIMENTS}/unknown", {}).status == 404
 
 
 @pytest.mark.parametrize(

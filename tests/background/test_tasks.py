@@ -32,7 +32,7 @@ def fail(running: Running) -> None:
     raise ValueError("Nothing to count.")
 
 
-def cancelled_meanwhile(running: Running) -> None:
+def cancelled_while_running(running: Running) -> None:
     cancel(running.row.pk)
     running.advance(1, 1)
     raise AssertionError("It went on.")
@@ -48,7 +48,7 @@ def overtaken(running: Running) -> None:
 @pytest.fixture(autouse=True)
 def _works(monkeypatch: pytest.MonkeyPatch) -> None:
     calls.clear()
-    for work in (count_to, fail, cancelled_meanwhile, overtaken):
+    for work in (count_to, fail, cancelled_while_running, overtaken):
         monkeypatch.setitem(tasks.TASKS, work.__name__, f"{__name__}.{work.__name__}")
     monkeypatch.setitem(sys.modules, __name__, sys.modules[count_to.__module__])
 
@@ -90,7 +90,7 @@ def test_a_queued_task_that_is_cancelled_never_starts() -> None:
 
 
 def test_a_running_task_that_is_cancelled_stops_at_its_next_step() -> None:
-    row = enqueue("cancelled_meanwhile", {})
+    row = enqueue("cancelled_while_running", {})
     run_next(timezone.now())
     row.refresh_from_db()
     assert row.status == "cancelled"

@@ -48,15 +48,15 @@ def test_unhappy_users_volunteer_more_often() -> None:
 
 
 def test_the_promise_table_asks_every_world(monkeypatch: pytest.MonkeyPatch) -> None:
-    worlds = (World("coin", 300), PROMISES[0])
+    worlds = (World("random", 300), PROMISES[0])
     monkeypatch.setattr("benchmarks.production_ratings.PROMISES", worlds)
     rows = list(promises(np.random.default_rng(4), 5))
     assert len(rows) == 1 + len(worlds)
-    assert rows[1].startswith("| coin | 300 | 0.0 %")
+    assert rows[1].startswith("| random | 300 | 0.0 %")
 
 
 def test_the_coverage_table_asks_every_policy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.production_ratings.COVERAGE", (World("coin", 1000),))
+    monkeypatch.setattr("benchmarks.production_ratings.COVERAGE", (World("random", 1000),))
     rows = list(coverage(np.random.default_rng(5), 5))
     assert len(rows) == 1 + 3
     assert all("100.0 % (0.0)" in row for row in rows[1:])

@@ -22,7 +22,7 @@ def test_coverage_has_a_row_for_each_metric_and_size() -> None:
     assert len(rows("coverage", 4)) == 1 + 3 * 3
 
 
-def test_share_is_told_with_its_standard_error() -> None:
+def test_share_is_reported_with_its_standard_error() -> None:
     assert share(5, 100) == "5.0 % (2.2)"
 
 

@@ -22,9 +22,9 @@ EXPECTED = (re.compile(r"style-src 'self'.*sha256-ji27qzEtxXZW\+7dun6UwjHXJ18e6W
 class Complaints(list[str]):
     """Console errors, policy violations and scripts that failed, without the explained ones."""
 
-    def hear(self, told: ConsoleMessage) -> None:
-        if told.type == "error":
-            self.add(told.text)
+    def hear(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.add(message.text)
 
     def add(self, text: str) -> None:
         if not any(pattern.search(text) for pattern in EXPECTED):
@@ -66,7 +66,7 @@ def chromium() -> Iterator[Browser]:
             stacklevel=1,
         )
         pytest.skip("NO CHROMIUM: install Debian's package chromium to try the pages in it.")
-    # Playwright's loop runs in this thread; Django refuses its database there unless told.
+    # Playwright's loop runs in this thread; Django refuses its database there by default.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.api.server import Server, running_server
 from tests.browser.conftest import Complaints
-from tests.gateway.running_totals import Books
+from tests.gateway.running_totals import StoredRows
 from tests.shadow.provider import FailError, Provider, provider
 
 PASSWORD = "a long password"
@@ -87,8 +87,8 @@ def talk(installation: Installation) -> Iterator[Talk]:
 
 
 def spend(server: Server, user: str, nano: int) -> None:
-    """Adds to what somebody has spent today."""
-    Books(server.database).execute(
+    """Adds to what a user has spent today."""
+    StoredRows(server.database).execute(
         "INSERT INTO experiments_keyusage (key_id, span, starts_at, folded, cost) "
         "SELECT -id, 'day', strftime('%Y-%m-%d 00:00:00', 'now'), NULL, ? FROM auth_user "
         "WHERE username = ?",
@@ -138,21 +138,21 @@ def test_why_it_was_this_model_opens_the_track(talk: Talk) -> None:
 
 @pytest.mark.parametrize(("button", "value"), [("Good", 1.0), ("Bad", 0.0)])
 def test_a_thumb_is_a_rating_of_quality(talk: Talk, button: str, value: float) -> None:
-    with talk.page.expect_response("**/v1/chat/completions") as told:
+    with talk.page.expect_response("**/v1/chat/completions") as response:
         talk.say(f"Rate me {button}.")
-    decision = told.value.headers["x-switchyard-decision-id"]
+    decision = response.value.headers["x-switchyard-decision-id"]
     thumb = talk.page.get_by_role("button", name=button)
     thumb.click()
     expect(thumb).to_have_attribute("aria-pressed", "true")
     expect(talk.page.get_by_text("Saved as a quality rating.")).to_be_visible()
-    found = Books(talk.server.database).rows(
+    found = StoredRows(talk.server.database).rows(
         "SELECT metric, source, value FROM experiments_feedback WHERE decision_id = ?",
         decision.replace("-", ""),
     )
     assert [tuple(row.values()) for row in found] == [("quality", "user", value)]
 
 
-def test_a_conversation_is_sent_whole_and_begun_anew(talk: Talk) -> None:
+def test_a_conversation_is_sent_whole_and_started_again(talk: Talk) -> None:
     talk.say("First.")
     expect(talk.page.locator(".answered")).to_contain_text("as message 1.")
     talk.say("Second.")
@@ -163,7 +163,7 @@ def test_a_conversation_is_sent_whole_and_begun_anew(talk: Talk) -> None:
     expect(talk.page.locator(".answered")).to_contain_text("as message 1.")
 
 
-def test_what_goes_wrong_is_told_where_the_answer_would_stand(talk: Talk) -> None:
+def test_what_goes_wrong_is_shown_in_the_place_of_the_answer(talk: Talk) -> None:
     talk.say(REFUSED)
     expect(talk.page.get_by_role("alert")).to_have_text("Stub.")
     expect(talk.page.get_by_label("Message")).to_have_value(REFUSED)
@@ -245,7 +245,7 @@ def test_a_session_calls_only_with_the_pages_token(talk: Talk) -> None:
     assert answer.status_code == 200
 
 
-def test_who_is_logged_out_is_told_so(talk: Talk) -> None:
+def test_a_logged_out_user_sees_a_message(talk: Talk) -> None:
     cookies = cookies_of(talk.page)
     token = talk.page.locator("[name=csrfmiddlewaretoken]").first.input_value()
     answer = call(talk.server, {**cookies, "sessionid": "x" * 32}, **{"X-CSRFToken": token})

@@ -57,7 +57,7 @@ def test_a_budget_of_costs_that_ten_requests_carry_says_so(
     assert set(found["expected"]["cost"]) == {"value", "low", "high"}
 
 
-def test_even_expected_costs_are_told_without_a_word_about_tails(
+def test_even_expected_costs_are_shown_without_a_note_on_tails(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     traffic(220)

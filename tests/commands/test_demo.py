@@ -1,4 +1,4 @@
-"""`manage.py demo`: filled anew when it is old, never in another database."""
+"""`manage.py demo`: filled again when it is old, never in another database."""
 
 import json
 import os
@@ -83,7 +83,7 @@ def test_it_fills_once_and_prints_a_login_that_works() -> None:
 
 
 @pytest.mark.slow
-def test_another_day_it_begins_anew_and_the_same_day_it_does_not(tmp_path: Path) -> None:
+def test_it_is_filled_again_on_another_day_only(tmp_path: Path) -> None:
     process = subprocess.run(
         [sys.executable, "-c", ON_ANOTHER_DAY],
         cwd=ROOT,
@@ -113,7 +113,7 @@ def test_every_page_says_that_it_is_simulated(client: Client) -> None:
         assert "Simulated: these numbers" in client.get(path).content.decode(), path
 
 
-def test_without_the_setting_it_starts_itself_anew_with_it(
+def test_without_the_setting_it_restarts_itself_with_it(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.DEMONSTRATION = False

@@ -120,8 +120,8 @@ def test_groups_are_chosen_and_left_out(evals: Path) -> None:
 
 
 def test_refuses_an_unknown_router(evals: Path) -> None:
-    with pytest.raises(CommandError, match="no router 'nobody'"):
-        evaluate("nobody", str(evals))
+    with pytest.raises(CommandError, match="no router 'unknown'"):
+        evaluate("unknown", str(evals))
 
 
 def test_names_the_line_that_is_wrong(tmp_path: Path) -> None:

@@ -212,7 +212,7 @@ def per_call(model: str, prompt: str, tokens: int) -> int:
 
 def test_costs_are_computed_from_tokens_and_prices(seeded: None, tmp_path: Path) -> None:
     row = ("Why is it so? " * 10, 1, 0, BIG, SMALL, 200, 100)
-    unknown = ("How?", 1, 0, BIG, "nobody/there", 200, 100)
+    unknown = ("How?", 1, 0, BIG, "unknown/model", 200, 100)
     output = run(write_csv(tmp_path / "a.csv", [TOKENS, row, unknown]))
 
     assert "2 rows added, 2 with costs computed from tokens and today's prices." in output
@@ -225,7 +225,7 @@ def test_costs_are_computed_from_tokens_and_prices(seeded: None, tmp_path: Path)
     assert (second.weak_cost, second.weak_cost_computed) == (None, False)
 
 
-def test_a_cost_that_is_told_is_taken(seeded: None, tmp_path: Path) -> None:
+def test_a_recorded_cost_is_used(seeded: None, tmp_path: Path) -> None:
     header = (*TOKENS, "strong_cost", "weak_cost")
     row = ("Why?", 1, 0, BIG, SMALL, 200, 100, 0.5, "")
     run(write_csv(tmp_path / "a.csv", [header, row]))

@@ -215,14 +215,14 @@ def test_a_stopped_experiment_is_refused(recorded: Path) -> None:
 
 
 def test_an_unknown_experiment_or_file_is_named(recorded: Path) -> None:
-    with pytest.raises(CommandError, match="Unknown experiment 'nobody'"):
-        call_command("replay", str(recorded), experiment="nobody")
+    with pytest.raises(CommandError, match="Unknown experiment 'unknown'"):
+        call_command("replay", str(recorded), experiment="unknown")
     draft()
     with pytest.raises(CommandError, match=r"nowhere\.csv does not exist"):
         call_command("replay", "nowhere.csv", experiment="cheaper")
 
 
-def test_a_model_nobody_recorded_is_refused(recorded: Path) -> None:
+def test_a_model_without_recordings_is_refused(recorded: Path) -> None:
     draft(arms={"control": "always_strong", "classic": "domain_selector"}, window_days=1)
     with pytest.raises(CommandError, match="the recordings lack its quality"):
         call_command("replay", str(recorded), experiment="cheaper", units=20, days=1)

@@ -16,7 +16,7 @@ from tests.explored_traffic import (
 pytestmark = pytest.mark.usefixtures("seeded")
 
 
-def told(capsys: pytest.CaptureFixture[str], **options: Any) -> str:
+def output_of(capsys: pytest.CaptureFixture[str], **options: Any) -> str:
     call_command("what_if", until=NOW, days=7, **options)
     return capsys.readouterr().out
 
@@ -24,7 +24,7 @@ def told(capsys: pytest.CaptureFixture[str], **options: Any) -> str:
 def test_it_works(capsys: pytest.CaptureFixture[str]) -> None:
     set_policy(epsilon=0.3)
     send(300)
-    said = told(capsys, domain="technical", method="always_weak")
+    said = output_of(capsys, domain="technical", method="always_weak")
     assert said.startswith("Had “always weak” run in technical, 1,000 requests would have cost $")
     assert "doubly robust" in said
     assert "To the strong model: 0 %," in said
@@ -34,7 +34,7 @@ def test_it_works(capsys: pytest.CaptureFixture[str]) -> None:
 def test_json_holds_every_number(capsys: pytest.CaptureFixture[str]) -> None:
     set_policy(epsilon=0.3)
     send(300)
-    found = json.loads(told(capsys, json=True))
+    found = json.loads(output_of(capsys, json=True))
     assert found["candidate"]["router"] == "local"
     assert found["all"]["decisions"] == 300
     assert found["domains"]["technical"]["decisions"] == 300
@@ -47,7 +47,7 @@ def test_a_cost_that_ten_requests_carry_is_said(capsys: pytest.CaptureFixture[st
     set_policy(epsilon=0.3)
     send(300)
     let_ten_carry_a_third_of_the_weak_cost()
-    said = told(capsys, domain="technical", method="always_weak")
+    said = output_of(capsys, domain="technical", method="always_weak")
     assert said.rstrip().endswith(
         "The ten largest requests carry 34 % of the cost: the true cost may lie above this "
         "interval."
@@ -55,16 +55,16 @@ def test_a_cost_that_ten_requests_carry_is_said(capsys: pytest.CaptureFixture[st
 
 
 def test_nothing_to_ask_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "no estimate is possible" in told(capsys, domain="technical")
+    assert "no estimate is possible" in output_of(capsys, domain="technical")
 
 
 def test_what_cannot_be_asked_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     set_policy(epsilon=0.3)
     send(3)
     with pytest.raises(CommandError, match="Unknown router 'bert'"):
-        told(capsys, domain="technical", router="bert", threshold=0.5)
+        output_of(capsys, domain="technical", router="bert", threshold=0.5)
     with pytest.raises(CommandError, match="Unknown domain 'cooking'"):
-        told(capsys, domain="cooking")
+        output_of(capsys, domain="cooking")
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "nan", "inf"])

@@ -1,4 +1,4 @@
-"""What a running experiment stands on cannot be changed, whichever door it comes through."""
+"""The configuration of a running experiment cannot be changed, by any interface."""
 
 from collections.abc import Callable
 from typing import Any

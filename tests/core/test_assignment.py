@@ -44,7 +44,7 @@ def test_a_flag_is_on_below_its_share() -> None:
 
 
 @given(st.text(min_size=1), st.integers(0, 10_000), st.integers(0, 10_000))
-def test_raising_a_percentage_never_turns_anybody_off(unit_id: str, one: int, two: int) -> None:
+def test_raising_a_percentage_never_turns_a_unit_off(unit_id: str, one: int, two: int) -> None:
     low, high = sorted((one, two))
     before = evaluate_flag(FlagRule("f", low, "seed"), unit(unit_id))
     after = evaluate_flag(FlagRule("f", high, "seed"), unit(unit_id))
@@ -72,7 +72,7 @@ def test_an_arm_is_where_the_bucket_falls() -> None:
     assert assignment.arm.name == "arm1"
 
 
-def test_outside_its_namespace_slot_nobody_is_in() -> None:
+def test_outside_its_namespace_slot_no_unit_is_in() -> None:
     slots = [Namespace("n", 0.0, 0.5), Namespace("n", 0.5, 1.0)]
     rules = policy(experiments=tuple(experiment(f"e{i}", namespace=s) for i, s in enumerate(slots)))
     keys = {}

@@ -1,4 +1,4 @@
-"""Buckets: literal values, boundaries, and that nobody moves when a percentage goes up."""
+"""Buckets: literal values, boundaries, and that no unit moves when a percentage goes up."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,7 +64,7 @@ def test_a_hundredth_of_a_percent_is_one_bucket() -> None:
     low=st.integers(0, 10_000),
     high=st.integers(0, 10_000),
 )
-def test_raising_a_percentage_never_removes_anybody(unit: str, low: int, high: int) -> None:
+def test_raising_a_percentage_never_removes_a_unit(unit: str, low: int, high: int) -> None:
     low, high = sorted((low, high))
     index = bucket_index("seed", unit)
     assert in_percentage(index, high / 100) or not in_percentage(index, low / 100)
@@ -149,7 +149,7 @@ def test_namespace_slot() -> None:
     assert not in_namespace("user-42", "checkout", 0.878, 1.0)
 
 
-def test_disjoint_namespace_stretches_share_nobody() -> None:
+def test_disjoint_namespace_stretches_share_no_unit() -> None:
     for n in range(300):
         unit = f"user-{n}"
         assert in_namespace(unit, "ns", 0.0, 0.4) != in_namespace(unit, "ns", 0.4, 1.0)

@@ -1,4 +1,4 @@
-"""When a model is left alone, and when it is tried again."""
+"""When a circuit breaker opens, and when the model is tried again."""
 
 from datetime import UTC, datetime, timedelta
 

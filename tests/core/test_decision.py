@@ -155,7 +155,7 @@ def test_an_experiment_of_the_domain_comes_before_one_of_all() -> None:
     assert assignment.experiment.key == "own"
 
 
-def test_experiments_switched_off_hold_nobody() -> None:
+def test_experiments_switched_off_hold_no_unit() -> None:
     rules = policy(experiments=(experiment(),), switches=Switches(ab_testing=False))
     assert decided(rules).assignment is None
 

@@ -94,7 +94,7 @@ def test_blank_keywords_are_ignored() -> None:
 
 
 def test_a_slow_pattern_is_not_slow() -> None:
-    # With backtracking this takes longer than anybody waits.
+    # With backtracking this takes longer than a caller waits.
     domain = DomainConfig("slow", patterns=[r"(a+)+$"])
     assert confidence("a" * 5000 + "!", domain) == 0.0
 

@@ -88,7 +88,7 @@ def test_named_model_has_no_stand_in_of_ours() -> None:
     assert next_model(rules, course, [STRONG], {}) == OTHER
 
 
-def test_nobody_is_left() -> None:
+def test_no_model_is_left() -> None:
     course = FallbackPlan("code", Pair(STRONG, WEAK))
     assert next_model(callable_everywhere(), course, [STRONG, WEAK, OTHER], {}) is None
 

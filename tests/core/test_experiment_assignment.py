@@ -126,7 +126,7 @@ def test_more_coverage_keeps_everybody_who_was_in() -> None:
     assert len(before) == len(UNITS)
 
 
-def test_a_new_phase_draws_anew() -> None:
+def test_a_new_phase_draws_again() -> None:
     first = arms(policy(experiment()))
     second = arms(policy(experiment(phase=2, seed="another")))
     moved = sum(first[unit] != second[unit] for unit in UNITS)
@@ -154,7 +154,7 @@ def test_a_unit_outside_the_slot_is_in_no_experiment() -> None:
     assert set(found) == {unit for unit in UNITS if in_namespace(unit, "pricing", 0.2, 0.5)}
 
 
-def test_slots_that_do_not_touch_share_nobody() -> None:
+def test_slots_that_do_not_touch_share_no_unit() -> None:
     slots = [Namespace("n", 0.0, 0.3), Namespace("n", 0.3, 1.0)]
     first, second = (set(arms(policy(experiment(namespace=slot)))) for slot in slots)
     assert first & second == set()
@@ -172,7 +172,7 @@ def test_held_out_units_are_in_no_experiment() -> None:
     assert set(arms(current)) == {u for u in UNITS if bucket_index("holdout", u) >= 1000}
 
 
-def test_without_the_switch_nobody_is_in_one() -> None:
+def test_without_the_switch_no_unit_is_in_one() -> None:
     assert arms(policy(experiment(), switches=Switches(ab_testing=False))) == {}
 
 

@@ -97,7 +97,7 @@ def test_given_the_arm_only_exploration_is_left() -> None:
 
 
 def test_exploration_counts_in_the_steps_it_is_drawn_in() -> None:
-    # 0.00004 of 10,000 buckets is none: nobody explores, so the other model is never sent.
+    # 0.00004 of 10,000 buckets is none: no decision explores, so the other model is never sent.
     decision = decided(policy(domain("code", policy=replace(ROUTED, epsilon=0.00004))))
     assert decision.propensity.by_model == {WEAK: 1.0, STRONG: 0.0}
 

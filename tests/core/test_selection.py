@@ -123,7 +123,7 @@ def test_free_models_are_preferred_when_asked() -> None:
     assert relaxed(prefer_free_models=True) == ("prefer_free_models",)
 
 
-def test_a_requirement_nobody_meets_gives_way_and_is_named() -> None:
+def test_a_requirement_that_no_model_meets_gives_way_and_is_named() -> None:
     assert relaxed(required_languages=["tlh"]) == ("required_languages",)
 
 
@@ -163,7 +163,7 @@ def test_fail_does_not_raise_for_a_preference() -> None:
     assert chosen(preferred_models=["gone"], fallback_strategy="fail") == "middle"
 
 
-def test_cheapest_answers_a_requirement_nobody_meets() -> None:
+def test_cheapest_answers_a_requirement_that_no_model_meets() -> None:
     selection = select(
         ALL, ModelSelectionCriteria(min_accuracy_score=0.99, fallback_strategy="cheapest")
     )
@@ -198,7 +198,7 @@ def test_certifications_hold_while_the_certified_model_is_down() -> None:
         select(ALL, criteria, unavailable=frozenset({"strong"}))
 
 
-def test_certifications_do_not_count_where_nobody_keeps_track_of_them() -> None:
+def test_certifications_do_not_count_where_no_model_declares_any() -> None:
     assert chosen([WEAK], required_certifications=["HIPAA"]) == "weak"
 
 

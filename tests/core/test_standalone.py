@@ -30,7 +30,7 @@ def build(flags: FeatureFlags = ON, **settings: Any) -> Policy:
     return build_policy(Catalogue.of([STRONG, WEAK]), DOMAINS, config, flags)
 
 
-def test_flags_hold_for_everybody_or_nobody() -> None:
+def test_flags_hold_for_all_units_or_none() -> None:
     policy = build()
     assert policy.master.share == 10_000
     assert policy.domains["medical"].flag.share == 10_000
@@ -62,7 +62,7 @@ def test_an_override_can_turn_a_domain_off() -> None:
     assert policy.domains["medical"].policy.method is Method.DOMAIN_SELECTOR
 
 
-def test_routers_have_the_published_checkpoints_unless_told_otherwise() -> None:
+def test_routers_have_the_published_checkpoints_by_default() -> None:
     published = build(router_type="mf").routers["mf"]
     assert published.arguments == {"checkpoint_path": "routellm/mf_gpt4_augmented"}
     own = build(router_type="mf", router_arguments={"checkpoint_path": "/models/mf"})

@@ -106,7 +106,7 @@ def test_an_unknown_cost_is_not_zero(tracker: CostTracker) -> None:
     assert tracker.get_metrics_summary().unpriced_requests == 1
 
 
-def test_a_choice_dearer_than_the_baseline_is_a_loss(tracker: CostTracker) -> None:
+def test_a_choice_more_expensive_than_the_baseline_is_a_loss(tracker: CostTracker) -> None:
     track(tracker, estimated_cost=1.5, baseline_cost=1.0)
     assert tracker.get_cost_savings_report().estimated_savings == -0.5
 

@@ -72,6 +72,6 @@ def test_only_staff_are_shown_the_way_to_the_admin(is_staff: bool, count: int) -
     assert base(user=user).count('<a href="/admin/">Admin</a>') == count
 
 
-def test_whoever_is_logged_in_can_log_out() -> None:
+def test_every_user_can_log_out() -> None:
     assert 'action="/admin/logout/"' in base(user=User(username="nadia"))
     assert 'action="/admin/logout/"' not in base()

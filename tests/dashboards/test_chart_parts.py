@@ -25,7 +25,7 @@ from experiments.dashboards.sparklines import sparkline
 TEMPLATES = Path(__file__).parents[2] / "experiments" / "templates"
 
 
-class Station(NamedTuple):
+class Step(NamedTuple):
     name: str
     fact: str
     state: str = "passed"
@@ -33,7 +33,7 @@ class Station(NamedTuple):
     branches: tuple[tuple[str, str], ...] = ()
 
 
-def track(*stations: Station) -> str:
+def track(*stations: Step) -> str:
     return render_to_string("includes/track.html", {"stations": stations})
 
 
@@ -43,17 +43,17 @@ def a_chart(table: ChartTable | None = None) -> str:
 
 
 def test_a_station_with_details_opens() -> None:
-    html = track(Station("flag", "on (25 %)", details=(("bucket", "0.1234"),)))
+    html = track(Step("flag", "on (25 %)", details=(("bucket", "0.1234"),)))
     assert "<summary>" in html
     assert "<dt>bucket</dt><dd>0.1234</dd>" in html
 
 
 def test_a_station_without_details_does_not_pretend_to_open() -> None:
-    assert "<details>" not in track(Station("prompt", "142 tokens"))
+    assert "<details>" not in track(Step("prompt", "142 tokens"))
 
 
 def test_alternatives_branch_off_with_reasons() -> None:
-    html = track(Station("model", "openai/a", "taken", branches=(("weak", "not taken: $0.0001"),)))
+    html = track(Step("model", "openai/a", "taken", branches=(("weak", "not taken: $0.0001"),)))
     assert 'aria-label="Alternatives at model"' in html
     assert "not taken: $0.0001" in html
 
@@ -62,11 +62,11 @@ def test_alternatives_branch_off_with_reasons() -> None:
     ("state", "words"), [("taken", "(taken)"), ("off", "(not used)"), ("fault", "(fault)")]
 )
 def test_a_state_is_also_said_in_words(state: str, words: str) -> None:
-    assert words in track(Station("score", "0.42", state))
+    assert words in track(Step("score", "0.42", state))
 
 
 def test_what_a_prompt_holds_is_escaped() -> None:
-    assert "<script>" not in track(Station("prompt", "<script>alert(1)</script>"))
+    assert "<script>" not in track(Step("prompt", "<script>alert(1)</script>"))
 
 
 def test_a_chart_says_its_sentence_before_and_instead_of_the_picture() -> None:

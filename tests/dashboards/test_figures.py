@@ -83,7 +83,7 @@ def test_quality_under_the_minimum_is_a_hollow_mark() -> None:
     assert list(line.marker.symbol) == ["square-open", "square"]
 
 
-def test_quality_nobody_rated_is_a_gap_in_line_and_band() -> None:
+def test_quality_without_ratings_is_a_gap_in_line_and_band() -> None:
     rows = [quality(NOON, 0.9, 80), quality(EVENING, None, 0), quality(NIGHT, 0.9, 80)]
     first, second, line = quality_by_tier(rows).data
     assert (len(first.x), len(second.x)) == (2, 2)
@@ -237,7 +237,7 @@ def test_a_point_of_the_plane_has_both_intervals() -> None:
     assert point.error_y.arrayminus == pytest.approx((0.07,))
 
 
-def test_a_point_below_the_coin_has_another_shape_and_colour() -> None:
+def test_a_point_below_the_random_line_has_another_shape_and_colour() -> None:
     (point,) = domains_plane([plane_point(below_random=True)], []).data
     assert (point.marker.symbol, point.marker.color) == ("x", "var(--chart-worse)")
 
@@ -248,7 +248,7 @@ def test_a_point_with_few_ratings_is_hollow_and_one_with_none_is_left_out() -> N
     assert point.marker.symbol == "circle-open"
 
 
-def test_the_coin_runs_from_always_weak_to_always_strong() -> None:
+def test_the_random_line_runs_from_always_weak_to_always_strong() -> None:
     baseline = RandomBaseline("legal", 300_000_000, 0.8, 5_100_000_000, 0.93)
     (line,) = domains_plane([], [baseline]).data
     assert (list(line.x), list(line.y)) == ([0.3, 5.1], [0.8, 0.93])

@@ -1,4 +1,4 @@
-"""Counts every running sum anew from the raw rows, in the plainest way there is."""
+"""Recounts every running sum from the raw rows, in the plainest way."""
 
 import random
 from collections import defaultdict
@@ -243,7 +243,7 @@ def _costs(decision: Decision, outcome: Outcome | None) -> Decision | Outcome:
 
 
 def _rated(decision: Decision, metric: str) -> int | None:
-    """In millionths: the mean of people's ratings, of the judge's where nobody else rated."""
+    """In millionths: the mean of people's ratings, of the judge's if no one else rated."""
     values: defaultdict[bool, list[float]] = defaultdict(list)
     for rating in Feedback.objects.filter(decision=decision, metric=metric):
         values[rating.source == "judge"].append(rating.value)

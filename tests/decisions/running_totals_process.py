@@ -1,5 +1,5 @@
 """Run as a program: several threads write decisions and outcomes into one SQLite file, then all
-sums are counted anew. `python -m tests.decisions.running_totals_process` with DATABASE_URL set."""
+sums are recounted. `python -m tests.decisions.running_totals_process` with DATABASE_URL set."""
 
 import os
 import random
@@ -50,7 +50,7 @@ def write_concurrently() -> list[BaseException]:
 
 
 def differences() -> list[str]:
-    """The tables whose sums are not what counting anew gives."""
+    """The tables whose sums differ from a recount."""
     from experiments.models import MetricSum, Rollup, UnitSum
     from tests.decisions import recount
 

@@ -1,4 +1,4 @@
-"""How a decision is told: the sentence, the track, the text."""
+"""The explanation of a decision: summary, steps, text."""
 
 from dataclasses import replace
 
@@ -79,7 +79,7 @@ def test_close_scores_get_the_digits_that_tell_them_apart() -> None:
     assert comparison(0.42, 0.38) == ("0.42", "≥", "0.38")
 
 
-def test_answer_of_another_model_is_told() -> None:
+def test_answer_of_another_model_is_shown() -> None:
     report = Report(140, 212, 800.0, True, "", 300_000, 2_300_000, "b/stand-in")
     facts = replace(FACTS, report=report)
     assert "; it failed, so b/stand-in answered; saved" in summary(facts)
@@ -102,7 +102,7 @@ def test_unpriced_claims_nothing() -> None:
     assert station(facts, "model") == ("openai/gpt-4.1-mini, price unknown", "taken")
 
 
-def test_dearer_than_the_baseline_is_said() -> None:
+def test_a_cost_above_the_baseline_is_shown() -> None:
     facts = replace(FACTS, cost=3_100_000, baseline=WEAK)
     assert summary(facts).endswith("costs $0.0010 more than always weak.")
 
@@ -217,7 +217,7 @@ def test_better_candidate_under_its_minimum() -> None:
     assert steps(facts)[1].branches == (("legal", "0.40, below its minimum"),)
 
 
-def test_score_that_nobody_used_is_in_the_details() -> None:
+def test_unused_score_is_in_the_details() -> None:
     facts = replace(FACTS, method="always_weak", reason="always_weak", score=None, threshold=None)
     score = next(s for s in steps(facts) if s.name == "score")
     assert (score.fact, score.state) == ("not used", "off")

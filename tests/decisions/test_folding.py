@@ -1,4 +1,4 @@
-"""Totals are exact whatever is folded, whoever folds, and whoever dies while folding."""
+"""Totals are exact whatever is folded, by any process, and after a process died while folding."""
 
 import random
 import signal

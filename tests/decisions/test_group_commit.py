@@ -78,7 +78,7 @@ def test_who_waits_is_written_together(batches: list[int]) -> None:
     assert counted() == 5
 
 
-def test_what_the_database_refuses_takes_nobody_down(batches: list[int]) -> None:
+def test_what_the_database_refuses_affects_no_other_call(batches: list[int]) -> None:
     first, good, bad = decided(3)
     store_decisions([first])
     bad.pk = first.pk

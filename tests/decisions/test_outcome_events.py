@@ -42,7 +42,7 @@ def sums() -> list[dict[str, Any]]:
     ]
 
 
-def test_an_outcome_prices_the_decision_anew_at_its_own_prices(decision: Decision) -> None:
+def test_an_outcome_prices_the_decision_again_at_its_own_prices(decision: Decision) -> None:
     detail = decision.detail
     detail["prices"] = {
         name: {"input": nano * 1_000_000, "output": nano * 2_000_000, "request": 5, "source": ""}
@@ -57,13 +57,13 @@ def test_an_outcome_prices_the_decision_anew_at_its_own_prices(decision: Decisio
     assert row.cost_baseline == 2005
 
 
-def test_a_count_that_is_not_told_stays_as_expected(decision: Decision) -> None:
+def test_an_unreported_count_stays_as_expected(decision: Decision) -> None:
     costs = actual_costs(decision, None, decision.detail["output_tokens"][decision.model])
     assert costs.cost == decision.cost
     assert actual_costs(decision, decision.input_tokens, None).cost == decision.cost
 
 
-def test_without_any_count_nothing_is_priced_anew(decision: Decision) -> None:
+def test_without_any_count_nothing_is_priced_again(decision: Decision) -> None:
     assert actual_costs(decision, None, None) == (None, None, None, None)
 
 

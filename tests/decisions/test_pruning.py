@@ -98,7 +98,7 @@ def test_without_old_decisions_nothing_is_marked() -> None:
     assert not PruneMark.objects.exists()
 
 
-def test_progress_is_told_after_each_batch() -> None:
+def test_progress_is_reported_after_each_batch() -> None:
     history()
     seen: list[PruningProgress] = []
     prune(date(2026, 9, 4), 5, seen.append)

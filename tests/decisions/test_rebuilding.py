@@ -1,4 +1,4 @@
-"""Counting the roll-ups anew gives what the books kept, and never touches what was pruned."""
+"""A recount of the roll-ups gives the running totals, and never changes pruned hours."""
 
 import random
 from datetime import timedelta
@@ -52,9 +52,9 @@ def test_pruning_erases_no_history() -> None:
 
 @pytest.mark.usefixtures("history")
 def test_the_command_says_what_it_did() -> None:
-    told = StringIO()
-    call_command("rebuild_rollups", stdout=told)
-    assert told.getvalue() == "Recounted 150 decisions of 1 hour.\n"
+    output = StringIO()
+    call_command("rebuild_rollups", stdout=output)
+    assert output.getvalue() == "Recounted 150 decisions of 1 hour.\n"
 
 
 @pytest.mark.django_db

@@ -1,4 +1,4 @@
-"""The running sums are exactly what counting every raw row anew gives."""
+"""The running sums are exactly those of a recount of all raw rows."""
 
 import os
 import random
@@ -63,7 +63,7 @@ def test_forced_units_are_in_no_sum_of_units_but_in_the_hours() -> None:
 def test_concurrent_writers_lose_nothing_on_sqlite(tmp_path: Path) -> None:
     environment = {
         **os.environ,
-        "DATABASE_URL": f"sqlite:///{tmp_path}/books.sqlite3",
+        "DATABASE_URL": f"sqlite:///{tmp_path}/stored.sqlite3",
         "DATABASE_BUSY_SECONDS": "60",
         "LOG_LEVEL": "ERROR",
     }

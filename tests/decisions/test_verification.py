@@ -267,7 +267,7 @@ def wait_for(count: Callable[[], int], more: int) -> None:
         if count() >= goal:
             return
         threading.Event().wait(0.01)
-    raise AssertionError("Nobody writes.")
+    raise AssertionError("There is no writer.")
 
 
 @threads

@@ -88,7 +88,7 @@ def test_calls_in_flight_and_every_way_to_end(key: Any) -> None:
     settled(calls[2])  # nothing was asked
     settled(calls[3], attempt(calls[3], None))  # the reservation of its cost stays
     settle_as_estimated(list(InFlightCall.objects.filter(pk=calls[4].decision.pk)), PROCESS_ENDED)
-    report = OutcomeReport(datetime.now(UTC), 1, 1, success=True)  # of the caller, meanwhile
+    report = OutcomeReport(datetime.now(UTC), 1, 1, success=True)  # of the caller, at the same time
     record_outcome(calls[5].decision.pk, report, datetime.now(UTC))
     record_outcome(calls[0].decision.pk, report, datetime.now(UTC))
     count_request(key.key, datetime.now(UTC))

@@ -115,10 +115,10 @@ def the_trial_is_drawn_from_the_truth(world: World) -> None:
     prompts = [prompt for pool in world.pools.values() for prompt in pool]
     assert rows.keys() == {prompt.text for prompt in prompts}
     for model, field in ((world.strong, "strong_score"), (world.weak, "weak_score")):
-        told = [getattr(rows[prompt.text], field) for prompt in prompts]
+        shown = [getattr(rows[prompt.text], field) for prompt in prompts]
         true = [world.quality(prompt, model) for prompt in prompts]
         # A rating's standard deviation is at most a half; ten raters looked at each.
-        assert abs(mean(told) - mean(true)) < 3 * 0.5 / sqrt(10 * len(prompts))
+        assert abs(mean(shown) - mean(true)) < 3 * 0.5 / sqrt(10 * len(prompts))
 
 
 @pytest.mark.django_db

@@ -164,7 +164,7 @@ def test_without_either_the_example_prompts_are_scored() -> None:
     assert 0.2 < share < 0.8
 
 
-def test_a_router_that_nobody_has_asked_is_not_predicted() -> None:
+def test_a_router_without_scores_is_not_predicted() -> None:
     Router.objects.create(name="far", kind="mf")
     policy = build_policy(0, current_document())
     far = RoutingPolicy(Method.ROUTELLM, "far", 0.5)

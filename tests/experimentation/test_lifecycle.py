@@ -120,7 +120,7 @@ def test_a_domain_whose_flag_is_off_has_no_traffic() -> None:
     assert failing(draft(domain="medical")) == ["traffic"]
 
 
-def test_without_the_ab_switch_nobody_would_be_in_it() -> None:
+def test_without_the_ab_switch_no_unit_would_be_enrolled() -> None:
     experiment = draft()
     set_flag("routellm_a_b_testing", 0)
     assert failing(experiment) == ["traffic"]
@@ -255,7 +255,7 @@ def test_a_phase_whose_weights_do_not_sum_to_one_is_refused() -> None:
     assert {arm.weight for arm in experiment.arms.all()} == {0.5}
 
 
-def test_two_operators_with_the_same_button_the_second_is_told() -> None:
+def test_two_operators_with_the_same_button_the_second_gets_an_error() -> None:
     experiment = running()
     stale = type(experiment).objects.get(pk=experiment.pk)
     lifecycle.pause(experiment, "olga")

@@ -412,9 +412,9 @@ def test_a_day_before_the_start_is_not_recorded() -> None:
 def test_only_experiments_under_way_are_recorded() -> None:
     cheaper_and_as_good(units=100)
     draft("later", domain="creative")
-    told: list[str] = []
-    record_all(days(9), told.append)
-    assert [line.split(":")[0] for line in told] == ["cheaper on 2026-09-09"]
+    lines: list[str] = []
+    record_all(days(9), lines.append)
+    assert [line.split(":")[0] for line in lines] == ["cheaper on 2026-09-09"]
 
 
 def test_results_take_the_same_queries_whatever_the_units() -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.api.server import Server, running_server
 from tests.gateway.native_stub import NativeStub, running_native_stub
 from tests.gateway.rows import KEY_VARIABLE, PROVIDER_KEY, secret_of
-from tests.gateway.running_totals import Books
+from tests.gateway.running_totals import StoredRows
 from tests.gateway.stub import Stub, running_stub
 
 FILL = "from tests.gateway.rows import fill; fill('{url}', '{full}')"
@@ -21,7 +21,7 @@ class Gateway(NamedTuple):
     """The server behind the client, with what it stored."""
 
     server: Server
-    books: Books
+    stored: StoredRows
 
     @property
     def base_url(self) -> str:
@@ -69,7 +69,7 @@ def gateway(
         prepare=(FILL.format(url=stub_process.url, full=full),),
         **{KEY_VARIABLE: PROVIDER_KEY, "LOG_LEVEL": "INFO"},
     ) as server:
-        yield Gateway(server, Books(server.database))
+        yield Gateway(server, StoredRows(server.database))
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def native_gateway(
         prepare=(FILL_NATIVE.format(url=native_process.url),),
         **{KEY_VARIABLE: PROVIDER_KEY, "LOG_LEVEL": "INFO", "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
     ) as server:
-        yield Gateway(server, Books(server.database))
+        yield Gateway(server, StoredRows(server.database))
 
 
 @pytest.fixture

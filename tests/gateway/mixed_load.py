@@ -56,7 +56,7 @@ async def _chats(
     chance = random.Random(number)
     for turn in range(each):
         body = {
-            "model": chance.choice(["router-auto", "router/plain", "router/books"]),
+            "model": chance.choice(["router-auto", "router/plain", "router/stored"]),
             "messages": [{"role": "user", "content": chance.choice(SENTENCES)}],
             "user": f"user-{chance.randrange(40)}",
             "stream": turn % 4 == 0,

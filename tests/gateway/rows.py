@@ -107,7 +107,7 @@ LANES = {
         Lane("refused"),
         Lane("unauthorized"),
         Lane("budget"),
-        Lane("books"),
+        Lane("stored"),
         Lane("cached"),
         Lane("reasoned"),
         Lane("unpriced"),

@@ -11,7 +11,7 @@ Found = TypeVar("Found")
 Row = dict[str, Any]
 
 
-class Books:
+class StoredRows:
     def __init__(self, database: Path) -> None:
         self._database = database
 

@@ -20,8 +20,8 @@ class Stub:
 
     def behave(self, model: str, **how: Any) -> None:
         """Sets how the model of that registered name answers from now on."""
-        told = {"model": model.removeprefix("stub/"), "behaviour": asdict(Behaviour(**how))}
-        httpx.post(f"{self.url}/behave", json=told).raise_for_status()
+        body = {"model": model.removeprefix("stub/"), "behaviour": asdict(Behaviour(**how))}
+        httpx.post(f"{self.url}/behave", json=body).raise_for_status()
 
     def calls(self, model: str) -> list[Call]:
         found = httpx.get(f"{self.url}/calls").json()["calls"]

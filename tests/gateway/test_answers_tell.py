@@ -22,7 +22,7 @@ def test_headers(gateway: Gateway, client: openai.OpenAI) -> None:
     assert float(headers["x-switchyard-overhead-ms"]) > 0
     assert "x-switchyard-arm" not in headers
     assert headers["x-request-id"]
-    outcome = gateway.books.outcome(headers["x-switchyard-decision-id"])
+    outcome = gateway.stored.outcome(headers["x-switchyard-decision-id"])
     assert float(headers["x-switchyard-cost"]) == pytest.approx(outcome["cost"] / 1e9)
     assert headers["x-switchyard-saving"] == "0"
 
@@ -47,7 +47,7 @@ def test_saving_is_what_the_strong_model_would_have_cost(
 def test_request_id_is_kept(gateway: Gateway, client: openai.OpenAI) -> None:
     answer = ask(client, PLAIN.model, extra_headers={"X-Request-Id": "abc-1"})
     assert answer.headers["x-request-id"] == "abc-1"
-    assert gateway.books.decision(answer.decision_id)["request_id"] == "abc-1"
+    assert gateway.stored.decision(answer.decision_id)["request_id"] == "abc-1"
 
 
 def test_explanation_is_in_the_body_only_if_requested(client: openai.OpenAI) -> None:
@@ -85,7 +85,7 @@ def test_error_after_a_decision_names_it(
     with pytest.raises(openai.BadRequestError) as caught:
         ask(client, REFUSED.model, extra_headers=EXPLAIN)
     decision_id = caught.value.response.headers["x-switchyard-decision-id"]
-    [attempt] = gateway.books.attempts(decision_id)
+    [attempt] = gateway.stored.attempts(decision_id)
     assert attempt["status"] == "refused"
     body = caught.value.response.json()
     assert body["switchyard"]["attempts"][0]["status"] == "refused"
@@ -93,7 +93,7 @@ def test_error_after_a_decision_names_it(
 
 def test_user_is_the_unit_unless_a_session_is_sent(gateway: Gateway, client: openai.OpenAI) -> None:
     def unit(**options: Any) -> tuple[str, int]:
-        row = gateway.books.decision(ask(client, PLAIN.model, **options).decision_id)
+        row = gateway.stored.decision(ask(client, PLAIN.model, **options).decision_id)
         return row["unit_hash"], row["sticky"]
 
     by_user, by_session = unit(user="u-1"), unit(extra_headers={"X-Session-Id": "s-1"})
@@ -106,4 +106,4 @@ def test_user_is_the_unit_unless_a_session_is_sent(gateway: Gateway, client: ope
 
 def test_metadata_is_kept(gateway: Gateway, client: openai.OpenAI) -> None:
     answer = ask(client, PLAIN.model, metadata={"team": "search"})
-    assert gateway.books.decision(answer.decision_id)["detail"]["metadata"] == {"team": "search"}
+    assert gateway.stored.decision(answer.decision_id)["detail"]["metadata"] == {"team": "search"}

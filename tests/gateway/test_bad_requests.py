@@ -100,7 +100,7 @@ def test_without_a_key(gateway: Gateway) -> None:
     assert response.headers["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("key", ["nobody", "revoked"])
+@pytest.mark.parametrize("key", ["unknown", "revoked"])
 def test_key_that_is_not_valid(gateway: Gateway, key: str) -> None:
     with pytest.raises(openai.AuthenticationError) as caught:
         ask(gateway.client(key), "router-auto")

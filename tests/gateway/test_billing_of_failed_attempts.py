@@ -25,12 +25,12 @@ TEXT = "x" * 4000  # a thousand tokens
 def test_time_out(gateway: Gateway, client: openai.OpenAI, stub: Stub, streams: bool) -> None:
     stub.behave(VAIN.strong_name, hangs=True, times=1)
     answer = (stream if streams else ask)(client, VAIN.model, TEXT)
-    first, second = gateway.books.attempts(answer.decision_id)
+    first, second = gateway.stored.attempts(answer.decision_id)
     assert first["status"] == ("first_token_timeout" if streams else "total_timeout")
     assert (first["input_tokens"], first["output_tokens"], first["estimated"]) == (1000, 0, 1)
     assert first["cost"] == 1000 * READ
-    assert gateway.books.outcome(answer.decision_id)["cost"] == first["cost"] + second["cost"]
-    gateway.books.execute("DELETE FROM experiments_circuit")
+    assert gateway.stored.outcome(answer.decision_id)["cost"] == first["cost"] + second["cost"]
+    gateway.stored.execute("DELETE FROM experiments_circuit")
 
 
 def test_time_out_after_part_of_an_answer(
@@ -40,9 +40,9 @@ def test_time_out_after_part_of_an_answer(
     stub.behave(VAIN.strong_name, events=[json.dumps(chunk), "{}"], pause=30, times=1)
     streamed = stream(client, VAIN.model, TEXT)
     assert streamed.error is not None
-    [attempt] = gateway.books.attempts(streamed.decision_id)
+    [attempt] = gateway.stored.attempts(streamed.decision_id)
     assert attempt["cost"] == 1000 * READ + 100 * WRITE
-    gateway.books.execute("DELETE FROM experiments_circuit")
+    gateway.stored.execute("DELETE FROM experiments_circuit")
 
 
 @pytest.mark.parametrize("streams", [False, True])
@@ -51,9 +51,9 @@ def test_connection_cut_before_the_first_token(
 ) -> None:
     stub.behave(ODD.strong_name, cut_after=0, times=1)
     answer = (stream if streams else ask)(client, ODD.model, TEXT)
-    first, _ = gateway.books.attempts(answer.decision_id)
+    first, _ = gateway.stored.attempts(answer.decision_id)
     assert (first["status"], first["cost"]) == ("cut", 1000 * READ)
-    gateway.books.execute("DELETE FROM experiments_circuit")
+    gateway.stored.execute("DELETE FROM experiments_circuit")
 
 
 @pytest.mark.parametrize("status", [400, 401, 429, 500, 503])
@@ -65,9 +65,9 @@ def test_refused_call_costs_nothing(
         decision_id = ask(client, ODD.model, TEXT).decision_id
     except openai.BadRequestError as error:
         decision_id = error.response.headers["x-switchyard-decision-id"]
-    first = gateway.books.attempts(decision_id)[0]
+    first = gateway.stored.attempts(decision_id)[0]
     assert (first["input_tokens"], first["cost"]) == (None, 0)
-    gateway.books.execute("DELETE FROM experiments_circuit")
+    gateway.stored.execute("DELETE FROM experiments_circuit")
 
 
 def test_tokens_of_all_attempts_count_against_the_key(gateway: Gateway, stub: Stub) -> None:
@@ -77,7 +77,7 @@ def test_tokens_of_all_attempts_count_against_the_key(gateway: Gateway, stub: St
     stub.behave(VAIN.weak_name, usage=usage, times=1)
     ask(client, VAIN.model, TEXT)
     until(lambda: usage_of(gateway, "few_tokens_in_vain", "minute")["tokens"] == 1910)
-    gateway.books.execute("DELETE FROM experiments_circuit")
+    gateway.stored.execute("DELETE FROM experiments_circuit")
 
 
 @pytest.mark.parametrize("streams", [False, True])
@@ -93,9 +93,9 @@ def test_failed_call_has_no_cost_and_no_saving_in_its_headers(
     assert response.headers["x-switchyard-model"] == ALONE.strong_name
     money = response.json()["switchyard"]["cost"]
     assert money == {"currency": "USD", "actual": "0.01", "saving": None}
-    outcome = gateway.books.outcome(response.headers["x-switchyard-decision-id"])
+    outcome = gateway.stored.outcome(response.headers["x-switchyard-decision-id"])
     assert (outcome["success"], outcome["cost"]) == (0, 1000 * READ)
-    gateway.books.execute("DELETE FROM experiments_circuit")
+    gateway.stored.execute("DELETE FROM experiments_circuit")
 
 
 def test_failed_call_of_the_cheaper_model_claims_no_saving(
@@ -105,7 +105,7 @@ def test_failed_call_of_the_cheaper_model_claims_no_saving(
     stub.behave(lane.weak_name, cut_after=3, times=1)
     streamed = stream(client, lane.model)
     assert streamed.error is not None
-    outcome = gateway.books.outcome(streamed.decision_id)
+    outcome = gateway.stored.outcome(streamed.decision_id)
     assert outcome["cost"] == outcome["cost_baseline"] > 0
     assert outcome["cost_strong"] is outcome["cost_weak"] is None
 
@@ -126,7 +126,7 @@ def test_providers_own_cost_replaces_a_missing_price(
     answer = ask(client, lane.model)
     assert answer.headers["x-switchyard-cost"] == "0.0125"
     assert "x-switchyard-saving" not in answer.headers
-    assert gateway.books.outcome(answer.decision_id)["cost"] == 12_500_000
+    assert gateway.stored.outcome(answer.decision_id)["cost"] == 12_500_000
 
 
 @pytest.mark.parametrize("streams", [False, True])
@@ -151,16 +151,16 @@ def test_every_kind_of_token_is_stored_and_billed(
     }
     stub.behave(lane.strong_name, usage=usage, times=1)
     answer = (stream if streams else ask)(client, lane.model)
-    [attempt] = gateway.books.attempts(answer.decision_id)
+    [attempt] = gateway.stored.attempts(answer.decision_id)
     kinds = "cached cache_write cache_write_1h input_audio reasoning output_audio input output"
     counts = [attempt[f"{kind}_tokens"] for kind in kinds.split()]
     assert counts == [300, 200, 50, 40, 200, 10, 1000, 300]
     read = 300 * 2_500 + 200 * 12_500 + 50 * 20_000 + 40 * 80_000 + 410 * READ
     wrote = 200 * WRITE + 10 * 160_000 + 90 * WRITE
     assert attempt["cost"] == read + wrote
-    outcome = gateway.books.outcome(answer.decision_id)
+    outcome = gateway.stored.outcome(answer.decision_id)
     assert outcome["cost_baseline"] == outcome["cost"] == attempt["cost"]
-    explained = gateway.books.decision(answer.decision_id)["detail"]["prices"][lane.strong_name]
+    explained = gateway.stored.decision(answer.decision_id)["detail"]["prices"][lane.strong_name]
     assert explained["cache_write_1h"] == 20 * 10**9
 
 

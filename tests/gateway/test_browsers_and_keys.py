@@ -10,7 +10,7 @@ from tests.api.server import running_server
 from tests.gateway.chats import turns
 from tests.gateway.conftest import FILL, Gateway
 from tests.gateway.rows import KEY_VARIABLE, LANES, PROVIDER_KEY, secret_of
-from tests.gateway.running_totals import Books
+from tests.gateway.running_totals import StoredRows
 from tests.gateway.stub import Stub
 
 pytestmark = pytest.mark.server
@@ -33,7 +33,7 @@ def open_gateway(
         prepare=(FILL.format(url=stub_process.url, full=full),),
         **{KEY_VARIABLE: PROVIDER_KEY, "CORS_ALLOWED_ORIGINS": HERE},
     ) as server:
-        yield Gateway(server, Books(server.database))
+        yield Gateway(server, StoredRows(server.database))
 
 
 def cors_of(response: httpx.Response) -> dict[str, str]:

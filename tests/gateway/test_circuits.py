@@ -22,14 +22,14 @@ def open_circuit(gateway: Gateway, stub: Stub, lane: Lane) -> None:
     client = gateway.client()
     for _ in range(5):
         assert ask(client, lane.model).completion.model == lane.weak_name
-    until(lambda: gateway.books.circuit(lane.strong_name).get("open_until"))
+    until(lambda: gateway.stored.circuit(lane.strong_name).get("open_until"))
     set_wait(gateway, lane, timedelta(hours=1))
     stub.forget()
 
 
 def set_wait(gateway: Gateway, lane: Lane, left: timedelta) -> None:
     until = datetime.now(UTC) + left
-    gateway.books.execute(
+    gateway.stored.execute(
         "UPDATE experiments_circuit SET open_until = ? WHERE model = ?",
         f"{until:%Y-%m-%d %H:%M:%S}",
         lane.strong_name,
@@ -50,9 +50,9 @@ def test_error_rate_opens_it_for_every_process(
         answer = ask(gateway.client(), lane.model)
         assert answer.completion.model == lane.weak_name
     assert stub.calls(lane.strong_name) == []
-    row = gateway.books.decision(answer.decision_id)
+    row = gateway.stored.decision(answer.decision_id)
     assert row["fallback"] == "model_unavailable"
-    circuit = gateway.books.circuit(lane.strong_name)
+    circuit = gateway.stored.circuit(lane.strong_name)
     assert (circuit["trips"], circuit["reason"]) == (1, "Stub: 500.")
 
 
@@ -75,7 +75,7 @@ def test_one_probe_decides(gateway: Gateway, client: openai.OpenAI, stub: Stub) 
     wait_is_over(gateway, lane)
     assert ask(client, lane.model).completion.model == lane.weak_name  # it fails still
     assert len(stub.calls(lane.strong_name)) == 1
-    circuit = until(lambda: (row := gateway.books.circuit(lane.strong_name))["trips"] == 2 and row)
+    circuit = until(lambda: (row := gateway.stored.circuit(lane.strong_name))["trips"] == 2 and row)
     assert circuit["open_until"] > circuit["window_at"]
 
     stub.behave(lane.strong_name, delay=1.0)
@@ -84,7 +84,7 @@ def test_one_probe_decides(gateway: Gateway, client: openai.OpenAI, stub: Stub) 
     answers = together(gateway, lane, 8)
     assert answers.count(lane.strong_name) == 1
     assert len(stub.calls(lane.strong_name)) == 1
-    until(lambda: gateway.books.circuit(lane.strong_name)["open_until"] is None)
+    until(lambda: gateway.stored.circuit(lane.strong_name)["open_until"] is None)
     time.sleep(0.7)
     stub.behave(lane.strong_name)
     assert ask(client, lane.model).completion.model == lane.strong_name
@@ -109,4 +109,4 @@ def test_callers_error_does_not_count_for_the_breaker(
         with pytest.raises(openai.BadRequestError):
             ask(client, lane.model)
     time.sleep(0.5)
-    assert gateway.books.circuit(lane.strong_name).get("open_until") is None
+    assert gateway.stored.circuit(lane.strong_name).get("open_until") is None

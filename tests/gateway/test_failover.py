@@ -16,7 +16,7 @@ pytestmark = pytest.mark.server
 
 def statuses(gateway: Gateway, decision_id: str) -> list[tuple[str, str]]:
     """Model and status of each attempt, in order."""
-    return [(row["model"], row["status"]) for row in gateway.books.attempts(decision_id)]
+    return [(row["model"], row["status"]) for row in gateway.stored.attempts(decision_id)]
 
 
 def test_time_in_total(gateway: Gateway, client: openai.OpenAI, stub: Stub) -> None:
@@ -41,7 +41,7 @@ def test_time_to_the_first_token(gateway: Gateway, client: openai.OpenAI, stub: 
     assert time.monotonic() - started < 15
     assert streamed.text == TEXT
     assert streamed.headers["x-switchyard-model"] == lane.weak_name
-    first, second = gateway.books.attempts(streamed.decision_id)
+    first, second = gateway.stored.attempts(streamed.decision_id)
     assert first["status"] == "first_token_timeout"
     assert first["first_token_ms"] is None
     assert 1_000 <= first["ended_ms"] < 3_000
@@ -57,7 +57,7 @@ def test_stream_that_goes_silent_ends_with_an_error(
     streamed = stream(client, lane.model)
     assert streamed.error is not None
     assert "sent nothing for 1 s" in str(streamed.error)
-    [attempt] = gateway.books.attempts(streamed.decision_id)
+    [attempt] = gateway.stored.attempts(streamed.decision_id)
     assert attempt["status"] == "first_token_timeout"
 
 
@@ -97,7 +97,7 @@ def test_retryable_error_is_retried_after_a_random_wait(
     stub.behave(lane.strong_name, status=status, times=2)
     answer = ask(client, lane.model)
     assert answer.completion.model == lane.strong_name
-    rows = gateway.books.attempts(answer.decision_id)
+    rows = gateway.stored.attempts(answer.decision_id)
     kind = "rate_limited" if status == 429 else "failed"
     assert [row["status"] for row in rows] == [kind, kind, "ok"]
     assert [row["http_status"] for row in rows] == [status, status, 200]
@@ -106,7 +106,7 @@ def test_retryable_error_is_retried_after_a_random_wait(
     assert second - first >= 0.1
     assert third - second >= 0.2
     assert "x-switchyard-fallback" not in answer.headers
-    gateway.books.execute("DELETE FROM experiments_circuit")
+    gateway.stored.execute("DELETE FROM experiments_circuit")
 
 
 def test_stream_is_retried_before_its_first_event(
@@ -181,7 +181,7 @@ def test_invalid_response_fails_over(
         (lane.strong_name, status),
         (lane.weak_name, "ok"),
     ]
-    gateway.books.execute("DELETE FROM experiments_circuit")
+    gateway.stored.execute("DELETE FROM experiments_circuit")
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_stream_that_starts_with_an_error_fails_over(
         (lane.strong_name, status),
         (lane.weak_name, "ok"),
     ]
-    gateway.books.execute("DELETE FROM experiments_circuit")
+    gateway.stored.execute("DELETE FROM experiments_circuit")
 
 
 def test_very_large_response_passes(client: openai.OpenAI, stub: Stub) -> None:
@@ -222,7 +222,7 @@ def test_endless_response_is_aborted(gateway: Gateway, client: openai.OpenAI, st
     stub.behave(lane.strong_name, pads=70_000_000, times=1)
     answer = ask(client, lane.model)
     assert answer.completion.model == lane.weak_name
-    assert gateway.books.attempts(answer.decision_id)[0]["status"] == "too_large"
+    assert gateway.stored.attempts(answer.decision_id)[0]["status"] == "too_large"
 
 
 def test_chain_goes_by_pair_then_preference_then_selector(
@@ -232,12 +232,12 @@ def test_chain_goes_by_pair_then_preference_then_selector(
     for name in (lane.strong_name, lane.weak_name, lane.third_name):
         stub.behave(name, status=500, times=1)
     answer = ask(client, lane.model)
-    rows = gateway.books.attempts(answer.decision_id)
+    rows = gateway.stored.attempts(answer.decision_id)
     assert [row["model"] for row in rows[:3]] == [lane.strong_name, lane.weak_name, lane.third_name]
     assert [row["status"] for row in rows] == ["failed", "failed", "failed", "ok"]
     assert [row["is_fallback"] for row in rows] == [0, 1, 1, 1]
     assert rows[3]["model"] == answer.completion.model
-    outcome = gateway.books.outcome(answer.decision_id)
+    outcome = gateway.stored.outcome(answer.decision_id)
     assert (outcome["success"], outcome["model"]) == (1, answer.completion.model)
 
 
@@ -271,7 +271,7 @@ def test_last_models_error_is_returned_when_no_model_answers(
     assert error["message"] == "Down for repairs."
     assert error["type"] == "server_error"
     decision_id = caught.value.response.headers["x-switchyard-decision-id"]
-    outcome = gateway.books.outcome(decision_id)
+    outcome = gateway.stored.outcome(decision_id)
     assert (outcome["success"], outcome["error"]) == (0, "Down for repairs.")
     assert outcome["cost"] == 0
 
@@ -315,5 +315,5 @@ def test_missing_key_of_one_provider_is_routed_around(
     lane = LANES["keyless"]
     answer = ask(client, lane.model)
     assert answer.completion.model == lane.weak_name
-    row = gateway.books.decision(answer.decision_id)
+    row = gateway.stored.decision(answer.decision_id)
     assert row["fallback"] == "model_unavailable"

@@ -12,7 +12,7 @@ from tests.api.server import running_server
 from tests.gateway.chats import TEXT, stream, turns
 from tests.gateway.conftest import FILL, Gateway
 from tests.gateway.rows import KEY_VARIABLE, LANES, PROVIDER_KEY, secret_of
-from tests.gateway.running_totals import Books
+from tests.gateway.running_totals import StoredRows
 from tests.gateway.stub import Stub
 
 pytestmark = pytest.mark.server
@@ -30,7 +30,7 @@ def attentive(
         prepare=(FILL.format(url=stub_process.url, full=full),),
         **{KEY_VARIABLE: PROVIDER_KEY, "GATEWAY_KEEPALIVE_SECONDS": "0.3"},
     ) as server:
-        yield Gateway(server, Books(server.database))
+        yield Gateway(server, StoredRows(server.database))
 
 
 def lines_of(gateway: Gateway, model: str) -> tuple[httpx.Response, list[str]]:
@@ -56,7 +56,7 @@ def test_any_byte_counts_as_activity(
     stub.behave(ALIVE.strong_name, pieces=pieces, pause=0.4, times=1)
     streamed = stream(client, ALIVE.model)
     assert (streamed.text, streamed.error) == ("Yes", None)
-    [attempt] = gateway.books.attempts(streamed.decision_id)
+    [attempt] = gateway.stored.attempts(streamed.decision_id)
     assert (attempt["status"], attempt["model"]) == ("ok", ALIVE.strong_name)
     assert attempt["first_token_ms"] > 1_500
 
@@ -67,8 +67,8 @@ def test_activity_does_not_extend_the_total_limit(
     stub.behave(ALIVE.strong_name, pieces=[": x\n\n"] * 30, pause=0.4, times=1)
     streamed = stream(client, ALIVE.model)
     assert streamed.headers["x-switchyard-model"] == ALIVE.weak_name
-    assert gateway.books.attempts(streamed.decision_id)[0]["status"] == "total_timeout"
-    gateway.books.execute("DELETE FROM experiments_circuit")
+    assert gateway.stored.attempts(streamed.decision_id)[0]["status"] == "total_timeout"
+    gateway.stored.execute("DELETE FROM experiments_circuit")
 
 
 def test_caller_who_waits_for_the_first_token_gets_comments(attentive: Gateway, stub: Stub) -> None:
@@ -95,8 +95,8 @@ def test_another_model_may_answer_after_comments(attentive: Gateway, stub: Stub)
     statuses = [attempt["status"] for attempt in last["switchyard"]["attempts"]]
     assert statuses == ["first_token_timeout", "ok"]
     decision_id = response.headers["x-switchyard-decision-id"]
-    assert attentive.books.outcome(decision_id)["success"] == 1
-    attentive.books.execute("DELETE FROM experiments_circuit")
+    assert attentive.stored.outcome(decision_id)["success"] == 1
+    attentive.stored.execute("DELETE FROM experiments_circuit")
 
 
 def test_error_after_comments_is_an_event(attentive: Gateway, stub: Stub) -> None:
@@ -107,15 +107,15 @@ def test_error_after_comments_is_an_event(attentive: Gateway, stub: Stub) -> Non
     assert data_of(lines)[-1]["error"]["code"] == "upstream_first_token_timeout"
     assert "data: [DONE]" not in lines
     decision_id = response.headers["x-switchyard-decision-id"]
-    assert attentive.books.outcome(decision_id)["success"] == 0
-    attentive.books.execute("DELETE FROM experiments_circuit")
+    assert attentive.stored.outcome(decision_id)["success"] == 0
+    attentive.stored.execute("DELETE FROM experiments_circuit")
 
 
 def test_error_before_the_first_comment_has_its_own_status(attentive: Gateway, stub: Stub) -> None:
     stub.behave(ALONE.strong_name, status=503, times=1)
     response, _ = lines_of(attentive, ALONE.strong_name)
     assert response.status_code == 503
-    attentive.books.execute("DELETE FROM experiments_circuit")
+    attentive.stored.execute("DELETE FROM experiments_circuit")
 
 
 def test_comments_between_chunks(attentive: Gateway, stub: Stub) -> None:
@@ -151,6 +151,6 @@ def test_caller_who_leaves_during_comments_stops_the_model(attentive: Gateway, s
     with httpx.stream("POST", url, json=body, headers=headers, timeout=10) as response:
         assert next(response.iter_lines()) == COMMENT
         decision_id = response.headers["x-switchyard-decision-id"]
-    [attempt] = attentive.books.attempts(decision_id)
+    [attempt] = attentive.stored.attempts(decision_id)
     assert (attempt["status"], attempt["estimated"]) == ("hung_up", 1)
     assert attempt["cost"] > 0

@@ -35,7 +35,7 @@ def usage_of(gateway: Gateway, key: str, span: str = "day") -> dict[str, int]:
         "FROM experiments_keyusage u JOIN experiments_apikey k ON k.id = u.key_id "
         "WHERE k.name = ? AND u.span = ?"
     )
-    return gateway.books.rows(question, key, span)[0]
+    return gateway.stored.rows(question, key, span)[0]
 
 
 async def crowd(gateway: Gateway, key: str, model: str, count: int) -> Counter[str]:

@@ -13,13 +13,13 @@ PLAIN = LANES["plain"]
 
 def test_router_auto_lets_the_domain_decide(gateway: Gateway, client: openai.OpenAI) -> None:
     answer = ask(client, "router-auto", "Write a poem about the sea, with rhymes, in four verses.")
-    row = gateway.books.decision(answer.decision_id)
+    row = gateway.stored.decision(answer.decision_id)
     assert row["domain"] == "creative"
     assert row["detail"]["overridden"] is False
 
 
 def test_router_of_a_domain(gateway: Gateway, client: openai.OpenAI) -> None:
-    row = gateway.books.decision(ask(client, PLAIN.model).decision_id)
+    row = gateway.stored.decision(ask(client, PLAIN.model).decision_id)
     assert (row["domain"], row["method"], row["tier"]) == ("plain", "always_strong", "strong")
 
 
@@ -28,7 +28,7 @@ def test_router_with_a_threshold(
     gateway: Gateway, client: openai.OpenAI, threshold: str, tier: str
 ) -> None:
     answer = ask(client, f"router-local-{threshold}", "Hello.")
-    row = gateway.books.decision(answer.decision_id)
+    row = gateway.stored.decision(answer.decision_id)
     assert (row["router"], row["threshold"]) == ("local", float(threshold))
     assert row["detail"]["inputs"]["asked"] == [None, "local", float(threshold)]
 
@@ -37,7 +37,7 @@ def test_router_that_is_not_set_up_falls_back_and_says_so(
     gateway: Gateway, client: openai.OpenAI
 ) -> None:
     answer = ask(client, "router-mf-0.11593")
-    row = gateway.books.decision(answer.decision_id)
+    row = gateway.stored.decision(answer.decision_id)
     assert row["method"] == "domain_selector"
     assert row["fallback"]
     assert answer.headers["x-switchyard-fallback"] == row["fallback"]
@@ -48,9 +48,9 @@ def test_registered_model_is_not_routed_but_counted(
 ) -> None:
     answer = ask(client, PLAIN.weak_name)
     assert answer.completion.model == PLAIN.weak_name
-    row = gateway.books.decision(answer.decision_id)
+    row = gateway.stored.decision(answer.decision_id)
     assert (row["method"], row["reason"]) == ("direct", "model_named")
-    assert gateway.books.outcome(answer.decision_id)["cost"] is not None
+    assert gateway.stored.outcome(answer.decision_id)["cost"] is not None
 
 
 def test_name_at_the_endpoint_does_too(client: openai.OpenAI) -> None:
@@ -61,7 +61,7 @@ def test_name_at_the_endpoint_does_too(client: openai.OpenAI) -> None:
     "name",
     [
         "gpt-99",
-        "router-nobody-0.5",
+        "router-unknown-0.5",
         "router-local-1.5",
         "router-local-x",
         "router-local",

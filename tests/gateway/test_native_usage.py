@@ -89,7 +89,7 @@ def test_cache_writes_of_claude(
     native.replies[CLAUDE.upstream] = [(200, claude(streams=streams), SSE if streams else {})]
     answer = (stream if streams else ask)(native_client, CLAUDE.name)
     assert answer.text == TEXT
-    [attempt] = native_gateway.books.attempts(answer.decision_id)
+    [attempt] = native_gateway.stored.attempts(answer.decision_id)
     assert (attempt["input_tokens"], attempt["output_tokens"]) == (2406, 20)
     kinds = ("cached_tokens", "cache_write_tokens", "cache_write_1h_tokens")
     assert tuple(attempt[kind] for kind in kinds) == (1800, 456, 100)
@@ -104,7 +104,7 @@ def test_thoughts_of_gemini(
     native.replies[GEMINI.upstream] = [(200, gemini(streams=streams), SSE if streams else {})]
     answer = (stream if streams else ask)(native_client, GEMINI.name)
     assert answer.text == TEXT
-    [attempt] = native_gateway.books.attempts(answer.decision_id)
+    [attempt] = native_gateway.stored.attempts(answer.decision_id)
     assert (attempt["input_tokens"], attempt["output_tokens"]) == (100, 50)
     kinds = ("cached_tokens", "reasoning_tokens", "input_audio_tokens")
     assert tuple(attempt[kind] for kind in kinds) == (64, 40, 20)

@@ -38,9 +38,9 @@ def test_failed_call_is_answered_by_another_model(
         return
     answer = ask(client, BAD.model)
     assert answer.completion.model == BAD.weak_name
-    first, _ = gateway.books.attempts(answer.decision_id)
+    first, _ = gateway.stored.attempts(answer.decision_id)
     assert first["status"] == status
-    gateway.books.execute("DELETE FROM experiments_circuit")
+    gateway.stored.execute("DELETE FROM experiments_circuit")
 
 
 def test_hanging_call_is_answered_by_another_model(
@@ -49,16 +49,16 @@ def test_hanging_call_is_answered_by_another_model(
     stub.behave(SLOW.strong_name, hangs=True, times=2)
     answer = ask(client, SLOW.model)
     assert answer.completion.model == SLOW.weak_name
-    assert gateway.books.attempts(answer.decision_id)[0]["status"] == "total_timeout"
+    assert gateway.stored.attempts(answer.decision_id)[0]["status"] == "total_timeout"
     streamed = stream(client, SLOW.model)
     assert streamed.headers["x-switchyard-model"] == SLOW.weak_name
-    assert gateway.books.attempts(streamed.decision_id)[0]["status"] == "first_token_timeout"
+    assert gateway.stored.attempts(streamed.decision_id)[0]["status"] == "first_token_timeout"
 
 
 def test_usage_of_both_is_billed(gateway: Gateway, client: openai.OpenAI, stub: Stub) -> None:
     for call in (ask, stream):
         stub.behave(GOOD.strong_name, usage={"prompt_tokens": 50, "completion_tokens": 5}, times=1)
-        [attempt] = gateway.books.attempts(call(client, GOOD.model).decision_id)
+        [attempt] = gateway.stored.attempts(call(client, GOOD.model).decision_id)
         assert (attempt["input_tokens"], attempt["output_tokens"]) == (50, 5)
         assert attempt["estimated"] == 0
 
@@ -67,5 +67,5 @@ def test_caller_who_leaves_stops_the_stream(gateway: Gateway, stub: Stub) -> Non
     stub.behave(GOOD.strong_name, pause=1.0, times=1)
     decision_id = leave_after(gateway, GOOD, chunks=2)
     until(lambda: [call for call in stub.calls(GOOD.strong_name) if call.hung_up])
-    [attempt] = gateway.books.attempts(decision_id)
+    [attempt] = gateway.stored.attempts(decision_id)
     assert attempt["status"] == "hung_up"

@@ -35,10 +35,10 @@ UNSUPPORTED = {
 @pytest.fixture(autouse=True)
 def _nothing_learned(native_gateway: Gateway, native: NativeStub) -> Iterator[None]:
     yield
-    until(lambda: not native_gateway.books.rows(UNSETTLED))
+    until(lambda: not native_gateway.stored.rows(UNSETTLED))
     time.sleep(0.1)  # a learned parameter is written right after its outcome
-    if native_gateway.books.rows(LEARNED):
-        native_gateway.books.execute("DELETE FROM experiments_learnedparameter")
+    if native_gateway.stored.rows(LEARNED):
+        native_gateway.stored.execute("DELETE FROM experiments_learnedparameter")
         wait_for_processes()
 
 
@@ -52,7 +52,7 @@ def refuse(native: NativeStub, upstream: str, message: str, **error: Any) -> Non
 
 
 def changes_of(gateway: Gateway, answer: Any) -> list[tuple[str, str, str]]:
-    attempt = gateway.books.attempts(answer.decision_id)[-1]
+    attempt = gateway.stored.attempts(answer.decision_id)[-1]
     changes = json.loads(attempt["changes"])
     return [(each["parameter"], each["action"], each["rule"]) for each in changes]
 
@@ -75,7 +75,7 @@ def changes_of(gateway: Gateway, answer: Any) -> list[tuple[str, str, str]]:
         {"reasoning_effort": "low"},
         {"parallel_tool_calls": False, "tools": [TOOL]},
         {"verbosity": "low"},
-        {"user": "somebody@example.com"},
+        {"user": "someone@example.com"},
         {"service_tier": "auto"},
         {"response_format": {"type": "json_object"}},
     ],
@@ -156,9 +156,9 @@ def test_model_with_one_choice_answers_if_no_other_can(
     native.fail(OPENAI.upstream, 401, {"error": {"message": "No."}})
     answer = ask(native_client, "router/claude_first", n=2)
     assert answer.completion.model != OPENAI.name
-    first, *_ = native_gateway.books.attempts(answer.decision_id)
+    first, *_ = native_gateway.stored.attempts(answer.decision_id)
     assert (first["model"], first["status"]) == (OPENAI.name, "credentials")
-    native_gateway.books.execute("DELETE FROM experiments_circuit")
+    native_gateway.stored.execute("DELETE FROM experiments_circuit")
 
 
 @whole_and_streamed
@@ -167,22 +167,22 @@ def test_refused_parameter_is_removed_and_stored_for_all_processes(
 ) -> None:
     native.fail(OPENAI.upstream, 400, UNSUPPORTED)
     answer = call(native_client, "router/openai_first", user="u-1")
-    first, second = native_gateway.books.attempts(answer.decision_id)
+    first, second = native_gateway.stored.attempts(answer.decision_id)
     assert (first["status"], first["model"]) == ("unsupported_parameter", OPENAI.name)
     assert (second["status"], second["model"]) == ("ok", OPENAI.name)
     assert changes_of(native_gateway, answer) == [("user", "drop", "learned")]
 
-    [row] = until(lambda: native_gateway.books.rows(LEARNED))
+    [row] = until(lambda: native_gateway.stored.rows(LEARNED))
     assert (row["model"], row["parameter"], row["action"]) == (OPENAI.name, "user", "drop")
     assert row["reason"] == UNSUPPORTED["error"]["message"]
     wait_for_processes()
     native.seen.clear()
     for _ in range(6):  # both processes
         again = call(native_client, "router/openai_first", user="u-2")
-        assert len(native_gateway.books.attempts(again.decision_id)) == 1
+        assert len(native_gateway.stored.attempts(again.decision_id)) == 1
     assert all("user" not in each.body for each in native.seen)
     question = "SELECT * FROM experiments_circuit WHERE model = ? AND failures > 0"
-    assert native_gateway.books.rows(question, OPENAI.name) == []
+    assert native_gateway.stored.rows(question, OPENAI.name) == []
 
 
 def test_another_name_is_tried_and_stored(
@@ -193,7 +193,7 @@ def test_another_name_is_tried_and_stored(
     answer = ask(native_client, OPENAI.name, max_tokens=50)
     assert native.seen[-1].body["max_completion_tokens"] == 50
     assert changes_of(native_gateway, answer) == [("max_tokens", "rename", "learned")]
-    [row] = until(lambda: native_gateway.books.rows(LEARNED))
+    [row] = until(lambda: native_gateway.stored.rows(LEARNED))
     assert (row["action"], row["replacement"]) == ("rename", "max_completion_tokens")
 
 
@@ -212,7 +212,7 @@ def test_parameter_that_the_library_refuses_is_removed(
 ) -> None:
     """LiteLLM knows that this model refuses top_p; our rules do not."""
     answer = ask(native_client, CLAUDE.name, top_p=0.5)
-    first, _ = native_gateway.books.attempts(answer.decision_id)
+    first, _ = native_gateway.stored.attempts(answer.decision_id)
     assert first["status"] == "unsupported_parameter"
     assert "litellm" not in first["error"]
     assert changes_of(native_gateway, answer) == [("top_p", "drop", "learned")]
@@ -226,7 +226,7 @@ def test_tools_are_never_removed(
     answer = ask(native_client, "router/openai_first", tools=[TOOL])
     assert answer.completion.model == CLAUDE.name
     assert answer.completion.choices[0].message.tool_calls
-    [row] = until(lambda: native_gateway.books.rows(LEARNED))
+    [row] = until(lambda: native_gateway.stored.rows(LEARNED))
     assert (row["parameter"], row["action"]) == ("tools", "refuse")
     wait_for_processes()
     native.seen.clear()
@@ -270,7 +270,7 @@ def test_callers_error_stays_an_error(
     with pytest.raises(openai.BadRequestError, match="expected a decimal"):
         ask(native_client, "router/openai_first", extra_body={"temperature": "hot"})
     assert [each.path for each in native.seen] == [OPENAI.upstream]
-    assert native_gateway.books.rows(LEARNED) == []
+    assert native_gateway.stored.rows(LEARNED) == []
 
 
 def test_endless_refusals_end(native_client: openai.OpenAI, native: NativeStub) -> None:

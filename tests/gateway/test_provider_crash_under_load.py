@@ -65,7 +65,7 @@ def test_nothing_accepted_is_lost(gateway: Gateway, stub: Stub) -> None:
 
 def seen_by_the_books(gateway: Gateway, answers: Counter[str]) -> None:
     lane = LANES["pulled"]
-    assert gateway.books.count("pulled") == CALLERS * EACH
+    assert gateway.stored.count("pulled") == CALLERS * EACH
     question = (
         "SELECT o.model AS fallen, COUNT(*) AS n FROM experiments_outcome o "
         "JOIN experiments_decision d ON d.id = o.decision_id "
@@ -73,13 +73,13 @@ def seen_by_the_books(gateway: Gateway, answers: Counter[str]) -> None:
     )
 
     def booked() -> dict[str, int]:
-        rows = {row["fallen"]: row["n"] for row in gateway.books.rows(question)}
+        rows = {row["fallen"]: row["n"] for row in gateway.stored.rows(question)}
         return rows if sum(rows.values()) == sum(answers.values()) else {}
 
     until(booked)
-    circuit = gateway.books.circuit(lane.strong_name)
+    circuit = gateway.stored.circuit(lane.strong_name)
     assert circuit["open_until"] is not None
-    attempts = gateway.books.rows(
+    attempts = gateway.stored.rows(
         "SELECT status, COUNT(*) AS n FROM experiments_attempt WHERE model = ? GROUP BY status",
         lane.strong_name,
     )

@@ -13,7 +13,7 @@ from tests.gateway.rows import LANES, secret_of
 from tests.gateway.stub import Stub
 
 pytestmark = pytest.mark.server
-BOOKS, CACHED, USAGE = LANES["books"], LANES["cached"], LANES["usage"]
+BOOKS, CACHED, USAGE = LANES["stored"], LANES["cached"], LANES["usage"]
 READ, WRITE, CACHE_READ = 10_000, 40_000, 2_500  # nano-dollars a token of the strong model
 
 
@@ -27,12 +27,12 @@ def test_providers_usage_is_billed(
 ) -> None:
     stub.behave(BOOKS.strong_name, **used(1000, 50))
     answer = (stream if streams else ask)(client, BOOKS.model)
-    outcome = gateway.books.outcome(answer.decision_id)
+    outcome = gateway.stored.outcome(answer.decision_id)
     assert (outcome["input_tokens"], outcome["output_tokens"]) == (1000, 50)
     assert outcome["cost"] == 1000 * READ + 50 * WRITE
     assert outcome["cost_strong"] == outcome["cost_baseline"] == outcome["cost"]
     assert outcome["cost_weak"] == outcome["cost"] // 10
-    [attempt] = gateway.books.attempts(answer.decision_id)
+    [attempt] = gateway.stored.attempts(answer.decision_id)
     assert (attempt["cost"], attempt["estimated"]) == (outcome["cost"], 0)
 
 
@@ -42,7 +42,7 @@ def test_cached_tokens_cost_what_the_catalogue_says(
     details = {"prompt_tokens_details": {"cached_tokens": 800}}
     stub.behave(CACHED.strong_name, **used(1000, 10, **details))
     answer = ask(client, CACHED.model)
-    [attempt] = gateway.books.attempts(answer.decision_id)
+    [attempt] = gateway.stored.attempts(answer.decision_id)
     assert attempt["cached_tokens"] == 800
     assert attempt["cost"] == 200 * READ + 800 * CACHE_READ + 10 * WRITE
 
@@ -54,11 +54,11 @@ def test_reasoning_costs_what_the_catalogue_says_and_is_no_saving(
     details = {"completion_tokens_details": {"reasoning_tokens": 300}}
     stub.behave(lane.strong_name, **used(1000, 400, **details))
     answer = ask(client, lane.model)
-    [attempt] = gateway.books.attempts(answer.decision_id)
+    [attempt] = gateway.stored.attempts(answer.decision_id)
     assert attempt["reasoning_tokens"] == 300
     assert attempt["cost"] == 1000 * READ + 300 * 15_000 + 100 * WRITE
     assert answer.headers["x-switchyard-saving"] == "0"
-    outcome = gateway.books.outcome(answer.decision_id)
+    outcome = gateway.stored.outcome(answer.decision_id)
     assert outcome["cost_baseline"] == outcome["cost"] == attempt["cost"]
 
 
@@ -71,7 +71,7 @@ def test_discount_of_a_cache_is_no_saving(
         stub.behave(CACHED.strong_name, **used(1000, 10, **details))
         answer = ask(client, model)
         assert answer.headers["x-switchyard-saving"] == "0"
-        outcome = gateway.books.outcome(answer.decision_id)
+        outcome = gateway.stored.outcome(answer.decision_id)
         assert outcome["cost_baseline"] == outcome["cost"]
 
 
@@ -80,7 +80,7 @@ def test_reasoning_tokens_are_kept_and_are_part_of_the_output(
 ) -> None:
     details = {"completion_tokens_details": {"reasoning_tokens": 40}}
     stub.behave(BOOKS.strong_name, **used(10, 50, **details))
-    [attempt] = gateway.books.attempts(ask(client, BOOKS.model).decision_id)
+    [attempt] = gateway.stored.attempts(ask(client, BOOKS.model).decision_id)
     assert (attempt["reasoning_tokens"], attempt["output_tokens"]) == (40, 50)
     assert attempt["cost"] == 10 * READ + 50 * WRITE
 
@@ -109,7 +109,7 @@ def test_impossible_usage_is_estimated_and_marked(
 ) -> None:
     stub.behave(USAGE.strong_name, usage=usage, times=1)
     answer = (stream if streams else ask)(client, USAGE.model, "Twelve bytes")
-    [attempt] = gateway.books.attempts(answer.decision_id)
+    [attempt] = gateway.stored.attempts(answer.decision_id)
     assert (attempt["input_tokens"], attempt["output_tokens"]) == (3, 4)
     assert attempt["estimated"] == 1
     assert attempt["cost"] == 3 * READ + 4 * WRITE
@@ -120,7 +120,7 @@ def test_more_cached_than_read_counts_as_all_of_it(
 ) -> None:
     details = {"prompt_tokens_details": {"cached_tokens": 5000}}
     stub.behave(CACHED.strong_name, **used(1000, 10, **details))
-    [attempt] = gateway.books.attempts(ask(client, CACHED.model).decision_id)
+    [attempt] = gateway.stored.attempts(ask(client, CACHED.model).decision_id)
     assert attempt["cached_tokens"] == 1000
 
 
@@ -130,7 +130,7 @@ def test_answer_of_another_model_is_billed_at_its_price(
     stub.behave(BOOKS.strong_name, status=500, times=1)
     stub.behave(BOOKS.weak_name, **used(1000, 50))
     answer = ask(client, BOOKS.model)
-    outcome = gateway.books.outcome(answer.decision_id)
+    outcome = gateway.stored.outcome(answer.decision_id)
     assert outcome["model"] == BOOKS.weak_name
     assert outcome["cost"] == (1000 * READ + 50 * WRITE) // 10
     assert outcome["cost_baseline"] == 10 * outcome["cost"]
@@ -141,7 +141,7 @@ def test_unknown_price_is_no_saving_and_no_zero(gateway: Gateway, client: openai
     answer = ask(client, LANES["unpriced"].model)
     assert "x-switchyard-cost" not in answer.headers
     assert "x-switchyard-saving" not in answer.headers
-    assert gateway.books.outcome(answer.decision_id)["cost"] is None
+    assert gateway.stored.outcome(answer.decision_id)["cost"] is None
 
 
 def test_decision_that_cannot_be_stored_is_503_and_no_model_is_called(

@@ -35,7 +35,7 @@ def test_key_that_a_provider_repeats_is_hidden_everywhere(gateway: Gateway, stub
     with pytest.raises(openai.APIStatusError) as caught:
         stream(client, lane.strong_name)
     heard.append(caught.value.response.text)
-    gateway.books.outcome(caught.value.response.headers["x-switchyard-decision-id"])
+    gateway.stored.outcome(caught.value.response.headers["x-switchyard-decision-id"])
 
     for text in heard:
         assert "[hidden]" in text

@@ -29,11 +29,11 @@ def test_stream_that_is_cut_ends_with_an_error_event(
     assert streamed.text == "Yes, "
     assert streamed.error is not None
     assert stub.calls(lane.weak_name) == []
-    [attempt] = gateway.books.attempts(streamed.decision_id)
+    [attempt] = gateway.stored.attempts(streamed.decision_id)
     assert (attempt["status"], attempt["estimated"]) == ("cut", 1)
     assert attempt["output_tokens"] == 2  # five bytes
     assert attempt["cost"] > 0
-    outcome = gateway.books.outcome(streamed.decision_id)
+    outcome = gateway.stored.outcome(streamed.decision_id)
     assert (outcome["success"], outcome["cost"]) == (0, attempt["cost"])
 
 
@@ -48,7 +48,7 @@ def test_stream_that_fails_later_is_not_restarted(
     assert streamed.text == "Yes"
     assert streamed.error is not None
     assert stub.calls(lane.weak_name) == []
-    gateway.books.execute("DELETE FROM experiments_circuit")
+    gateway.stored.execute("DELETE FROM experiments_circuit")
 
 
 def test_error_event_is_in_openais_form_and_no_done_follows(gateway: Gateway, stub: Stub) -> None:
@@ -117,13 +117,13 @@ def test_disconnecting_stops_a_stream_and_bills_what_was_sent(gateway: Gateway, 
     decision_id = leave_after(gateway, lane, chunks=3)
     [call] = until(lambda: [c for c in stub.calls(lane.strong_name) if c.hung_up])
     assert not call.done
-    [attempt] = gateway.books.attempts(decision_id)
+    [attempt] = gateway.stored.attempts(decision_id)
     assert (attempt["status"], attempt["estimated"]) == ("hung_up", 1)
     assert 1 <= attempt["output_tokens"] <= 3
-    outcome = gateway.books.outcome(decision_id)
+    outcome = gateway.stored.outcome(decision_id)
     assert outcome["cost"] == attempt["cost"] > 0
     assert outcome["success"] is None
-    assert gateway.books.circuit(lane.strong_name).get("failures", 0) == 0
+    assert gateway.stored.circuit(lane.strong_name).get("failures", 0) == 0
 
 
 def leave_after(gateway: Gateway, lane: Lane, chunks: int) -> str:
@@ -146,8 +146,8 @@ def test_disconnecting_before_the_answer_stops_it_and_bills_the_prompt(
     leave_unanswered(gateway, lane)
     until(lambda: [c for c in stub.calls(lane.strong_name) if c.hung_up])
     assert time.monotonic() - started < 5
-    decision_id = gateway.books.newest("hangup")
-    [attempt] = gateway.books.attempts(decision_id)
+    decision_id = gateway.stored.newest("hangup")
+    [attempt] = gateway.stored.attempts(decision_id)
     assert attempt["status"] == "hung_up"
     assert (attempt["input_tokens"], attempt["output_tokens"]) == (2, 0)
     assert attempt["cost"] == 2 * 10_000
@@ -170,7 +170,7 @@ def test_disconnecting_while_waiting_for_a_slot_costs_nothing(gateway: Gateway, 
     for _ in range(6):
         leave_unanswered(gateway, lane)
     question = "SELECT * FROM experiments_attempt WHERE model = ? AND status = 'hung_up'"
-    rows = until(lambda: gateway.books.rows(question, lane.strong_name))
+    rows = until(lambda: gateway.stored.rows(question, lane.strong_name))
     sent = len(stub.calls(lane.strong_name))
     assert sum(row["cost"] > 0 for row in rows) <= sent
     stub.behave(lane.strong_name)

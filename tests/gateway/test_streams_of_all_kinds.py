@@ -59,7 +59,7 @@ def test_usage_without_choices(
     options: dict[str, Any] = {"stream_options": {"include_usage": True}} if asked else {}
     streamed = stream(client, USAGE.model, **options)
     assert (streamed.text, streamed.error) == ("Yes sir", None)
-    [attempt] = gateway.books.attempts(streamed.decision_id)
+    [attempt] = gateway.stored.attempts(streamed.decision_id)
     assert (attempt["status"], attempt["estimated"]) == ("ok", 0)
     assert attempt["cost"] == 100 * READ + 7 * WRITE
     reported = [each for each in streamed.chunks if each.usage]
@@ -93,7 +93,7 @@ def test_form(gateway: Gateway, client: openai.OpenAI, stub: Stub, pieces: list[
     seen(stub, *pieces)
     streamed = stream(client, ODD.model)
     assert (streamed.text, streamed.error) == ("Yes sir", None)
-    [attempt] = gateway.books.attempts(streamed.decision_id)
+    [attempt] = gateway.stored.attempts(streamed.decision_id)
     assert attempt["status"] == "ok"
 
 
@@ -125,7 +125,7 @@ def test_complete_response_instead_of_a_stream(
     assert found.object == "chat.completion.chunk"
     assert found.choices[0].delta.tool_calls is not None
     assert found.choices[0].delta.tool_calls[0].index == 0
-    [attempt] = gateway.books.attempts(streamed.decision_id)
+    [attempt] = gateway.stored.attempts(streamed.decision_id)
     assert attempt["cost"] == 100 * READ + 7 * WRITE
 
 
@@ -192,12 +192,12 @@ def test_empty_answer_fails_over(
     stub.behave(ODD.strong_name, body=json.dumps({**body, "usage": COUNTS}), times=1)
     answer = ask(client, ODD.model)
     assert answer.completion.model == ODD.weak_name
-    first, second = gateway.books.attempts(answer.decision_id)
+    first, second = gateway.stored.attempts(answer.decision_id)
     assert (first["status"], second["status"]) == (status, "ok")
     assert (first["input_tokens"], first["output_tokens"], first["estimated"]) == (100, 7, 0)
     assert first["cost"] == 100 * READ + 7 * WRITE
-    assert gateway.books.outcome(answer.decision_id)["cost"] == first["cost"] + second["cost"]
-    gateway.books.execute("DELETE FROM experiments_circuit")
+    assert gateway.stored.outcome(answer.decision_id)["cost"] == first["cost"] + second["cost"]
+    gateway.stored.execute("DELETE FROM experiments_circuit")
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_stream_that_never_began_fails_over(
     streamed = stream(client, ODD.model)
     assert (streamed.text, streamed.error) == ("Yes, of course.", None)
     assert streamed.headers["x-switchyard-model"] == ODD.weak_name
-    gateway.books.execute("DELETE FROM experiments_circuit")
+    gateway.stored.execute("DELETE FROM experiments_circuit")
 
 
 @pytest.mark.parametrize(
@@ -238,10 +238,10 @@ def test_stream_with_an_error_next_to_its_choices_has_failed(
     streamed = stream(client, ODD.model)
     assert streamed.text == "Yes"
     assert streamed.error is not None
-    [attempt] = gateway.books.attempts(streamed.decision_id)
+    [attempt] = gateway.stored.attempts(streamed.decision_id)
     assert attempt["status"] == "failed"
-    assert gateway.books.outcome(streamed.decision_id)["success"] == 0
-    gateway.books.execute("DELETE FROM experiments_circuit")
+    assert gateway.stored.outcome(streamed.decision_id)["success"] == 0
+    gateway.stored.execute("DELETE FROM experiments_circuit")
 
 
 def test_stream_that_stops_silently_is_interrupted(
@@ -250,6 +250,6 @@ def test_stream_that_stops_silently_is_interrupted(
     seen(stub, lines(GOOD[0], {"choices": None, "usage": COUNTS}))
     streamed = stream(client, ODD.model)
     assert streamed.error is not None
-    [attempt] = gateway.books.attempts(streamed.decision_id)
+    [attempt] = gateway.stored.attempts(streamed.decision_id)
     assert (attempt["status"], attempt["cost"]) == ("cut", 100 * READ + 7 * WRITE)
-    gateway.books.execute("DELETE FROM experiments_circuit")
+    gateway.stored.execute("DELETE FROM experiments_circuit")

@@ -57,14 +57,14 @@ def test_field_of_a_body(change: dict[str, Any], param: str, escape: str, code: 
 @pytest.mark.server
 @pytest.mark.parametrize(("escape", "code"), ESCAPES)
 def test_body_at_the_server(gateway: Gateway, escape: str, code: str) -> None:
-    before = gateway.books.count("plain")
+    before = gateway.stored.count("plain")
     raw = json.dumps({**GOOD, "metadata": {"a": "%"}}).replace("%", escape).encode()
     headers = {"Authorization": f"Bearer {secret_of('plain')}"}
     response = httpx.post(f"{gateway.base_url}/chat/completions", content=raw, headers=headers)
     assert response.status_code == 400
     error = response.json()["error"]
     assert (error["param"], error["code"]) == ("metadata.a", code)
-    assert gateway.books.count("plain") == before
+    assert gateway.stored.count("plain") == before
 
 
 @pytest.mark.server
@@ -115,7 +115,7 @@ def test_answer_of_a_provider(gateway: Gateway, stub: Stub) -> None:
         {"role": "user", "content": "And?"},
     ]
     assert ask(gateway.client(), PLAIN.model, messages=history).text == "Yes, of course."
-    assert gateway.books.outcome(answer.decision_id)["output_tokens"] == 4
+    assert gateway.stored.outcome(answer.decision_id)["output_tokens"] == 4
 
 
 @pytest.mark.server
@@ -145,7 +145,7 @@ def test_error_of_a_provider(gateway: Gateway, stub: Stub) -> None:
     body = error_of(refused.value)
     assert body["message"] == "no\ufffd such parameter"
     assert (body["code"], body["param"]) == ("c\ufffd", "p\ufffd")
-    decision = gateway.books.outcome(gateway.books.newest("plain"))
+    decision = gateway.stored.outcome(gateway.stored.newest("plain"))
     assert decision["error"] == "no\ufffd such parameter"
 
 

@@ -94,7 +94,7 @@ def test_text(
 ) -> None:
     answer = call(native_client, spoken.name)
     assert message_of(answer).content == TEXT
-    [attempt] = native_gateway.books.attempts(answer.decision_id)
+    [attempt] = native_gateway.stored.attempts(answer.decision_id)
     assert (attempt["status"], attempt["model"]) == ("ok", spoken.name)
     if spoken is not COHERE or call is ask:  # LiteLLM does not read the usage of Cohere's streams
         assert (attempt["input_tokens"], attempt["output_tokens"]) == (50, 5)
@@ -185,13 +185,13 @@ def test_library_failure_opens_no_circuit_breaker(
     for _ in range(7):
         answer = ask(native_client, "router/vertex_first")
         assert answer.completion.model == OPENAI.name
-    first, second = native_gateway.books.attempts(answer.decision_id)
+    first, second = native_gateway.stored.attempts(answer.decision_id)
     assert (first["model"], first["status"]) == (VERTEX.name, "library_error")
     assert second["status"] == "ok"
     assert "Traceback" not in first["error"]
     assert "/" not in first["error"]
     question = "SELECT * FROM experiments_circuit WHERE model = ?"
-    assert native_gateway.books.rows(question, VERTEX.name) == []
+    assert native_gateway.stored.rows(question, VERTEX.name) == []
 
 
 def test_library_failure_is_answered_without_a_traceback(

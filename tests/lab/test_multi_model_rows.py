@@ -57,8 +57,8 @@ def test_it_is_part_of_the_document_only_where_there_is_one() -> None:
     [
         ("local", "Enter a list of steps"),
         ([{"model": "x"}], "Step 1 must have the form"),
-        (between("nobody"), "unknown model 'nobody'"),
-        (between("openai/gpt-4.1", router="nobody"), "unknown router 'nobody'"),
+        (between("unknown"), "unknown model 'unknown'"),
+        (between("openai/gpt-4.1", router="unknown"), "unknown router 'unknown'"),
         (between("openai/gpt-4.1", threshold=2), "must be between 0 and 1"),
         (between("openai/gpt-4.1", threshold="high"), "must be a number"),
     ],

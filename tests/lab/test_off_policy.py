@@ -205,9 +205,9 @@ def test_audited_ratings_count_alone_and_it_says_so() -> None:
 def test_without_audits_the_condition_and_the_way_out_are_said() -> None:
     explored(100)
     answer = what_if(SPAN, WEAK)
-    told = what_if_payload(answer)["condition"]
-    assert "good and bad answers must be rated equally often" in told
-    assert "audit a random share of an experiment's decisions" in told
+    shown = what_if_payload(answer)["condition"]
+    assert "good and bad answers must be rated equally often" in shown
+    assert "audit a random share of an experiment's decisions" in shown
 
 
 def test_forced_decisions_have_no_propensity_and_are_not_read() -> None:
@@ -232,9 +232,9 @@ def test_without_exploration_the_answer_is_to_explore() -> None:
     assert 0 < found.found.without_overlap < 1
     assert found.advice is not None
     assert found.advice.days is not None
-    told = advice_words(found.advice, "technical")
-    assert told.startswith("Next: turn on exploration of 2 % for technical: it ")
-    assert told.endswith(f"answers this in about {found.advice.days:,} days.")
+    shown = advice_words(found.advice, "technical")
+    assert shown.startswith("Next: turn on exploration of 2 % for technical: it ")
+    assert shown.endswith(f"answers this in about {found.advice.days:,} days.")
     assert "for the other" in sentence(found)
     assert [point for point in found.points if point.quality.value is None]
 
@@ -295,7 +295,7 @@ def test_another_pair_is_known_only_where_it_was_logged() -> None:
     row = Decision.objects.first()
     assert row is not None
     swapped = CandidatePolicy(
-        Method.ALWAYS_WEAK, strong=row.strong_model, weak="nobody/there", domain="technical"
+        Method.ALWAYS_WEAK, strong=row.strong_model, weak="unknown/model", domain="technical"
     )
     assert what_if(SPAN, swapped).found.without_overlap == 1.0
     same = CandidatePolicy(
@@ -316,12 +316,12 @@ def test_all_domains_have_a_row_each() -> None:
     assert "all domains" in sentence(found)
 
 
-def test_a_clipped_rate_and_a_limit_are_told() -> None:
+def test_a_clipped_rate_and_a_limit_are_shown() -> None:
     explored(100)
     found = what_if(SPAN, WEAK, limit=50)
     assert "Only the newest 50 decisions were read" in weights_words(found)
-    told = weights_words(found._replace(found=found.found._replace(clipped=0.031)))
-    assert "clipped for 3.1 % of the ratings" in told
+    shown = weights_words(found._replace(found=found.found._replace(clipped=0.031)))
+    assert "clipped for 3.1 % of the ratings" in shown
 
 
 @pytest.mark.parametrize(
@@ -367,7 +367,7 @@ def test_costs_that_ten_requests_carry_are_named_of_the_whole_and_of_the_domain(
     assert set(payload["all"]["quality"]["doubly_robust"]) == {"value", "low", "high"}
 
 
-def test_even_costs_are_told_without_a_word_about_tails() -> None:
+def test_even_costs_are_shown_without_a_note_on_tails() -> None:
     explored(300)
     Outcome.objects.update(cost=1_000_000)
     Decision.objects.update(cost=1_000_000, cost_weak=1_000_000, cost_strong=1_000_000)
@@ -383,6 +383,6 @@ def test_a_tail_that_only_the_log_has_is_said_of_the_log() -> None:
     strong = Decision.objects.filter(intended_model=F("strong_model")).values("pk")
     Outcome.objects.filter(pk__in=strong).update(cost=400_000)
     Decision.objects.update(cost_strong=400_000)
-    told = tails(what_if(SPAN, CandidatePolicy(Method.ALWAYS_STRONG, domain="technical")))
-    assert told.startswith("The ten largest requests carry ")
-    assert " of the cost as logged: the true cost as logged may lie above its interval" in told
+    shown = tails(what_if(SPAN, CandidatePolicy(Method.ALWAYS_STRONG, domain="technical")))
+    assert shown.startswith("The ten largest requests carry ")
+    assert " of the cost as logged: the true cost as logged may lie above its interval" in shown

@@ -116,12 +116,12 @@ def test_prompts_of_a_group_are_one_unit_of_the_promise() -> None:
     outcome_set(weak=1.0, groups=50)
     found = proposed(ThresholdGoal(Aim.QUALITY, 0.95, source="graded"))
     assert found.walk is not None
-    # Fifty customers, and a hundred prompts of nobody's.
+    # Fifty customers, and a hundred prompts without a customer.
     assert (found.graded, found.walk.units, found.split) == (800, 150, 0)
     assert "tested on 800 prompts of 150 units (graded)" in basis(found)
 
 
-def test_groups_too_few_to_be_units_are_told() -> None:
+def test_groups_too_few_to_be_units_are_reported() -> None:
     traffic()
     outcome_set(700, weak=1.0, groups=12)
     found = proposed(ThresholdGoal(Aim.QUALITY, 0.95, source="graded"))
@@ -141,8 +141,8 @@ def test_groups_too_few_to_be_units_are_told() -> None:
     ],
 )
 def test_units_of_graded_prompts(groups: list[str], units: list[int] | None, split: int) -> None:
-    found, told = units_of(groups)
-    assert told == split
+    found, split_into = units_of(groups)
+    assert split_into == split
     assert len(found) == len(groups)
     if units is None:
         assert len(set(found.tolist())) == 30
@@ -187,13 +187,13 @@ def test_a_promise_is_per_request_and_the_strong_models_own_quality_is_next_to_i
     assert (found.expected.quality.value or 0.0) >= 0.8
     assert "of the strong model's quality per request, with" in sentence(found)
     assert [row[0] for row in rows(found)] == ["today", "proposed", "always strong"]
-    told = promise(found)
-    assert told.startswith("The promise is per request: the mean quality over all requests")
-    assert "the strong model alone 1.000" in told
+    promised = promise(found)
+    assert promised.startswith("The promise is per request: the mean quality over all requests")
+    assert "the strong model alone 1.000" in promised
     assert condition(found) == ""
 
 
-def test_a_busy_customer_is_told() -> None:
+def test_a_busy_customer_is_reported() -> None:
     traffic()
     outcome_set(weak=1.0)
     first = RecordedOutcome.objects.order_by("digest")[:400]
@@ -204,7 +204,7 @@ def test_a_busy_customer_is_told() -> None:
     assert "1 unit made so many requests that it counts in blocks" in promise(found)
 
 
-def test_prompts_whose_model_was_certain_are_left_out_counted_and_told() -> None:
+def test_prompts_whose_model_was_certain_are_left_out_counted_and_reported() -> None:
     traffic(600, epsilon=0.5)
     one = Decision.objects.order_by("created_at")[300]
     Decision.objects.filter(pk=one.pk).update(odds=compact({one.strong_model: 1.0}))
@@ -287,7 +287,7 @@ def test_a_proposal_becomes_an_arm() -> None:
     assert Experiment.objects.get().is_draft
 
 
-def test_a_guarded_rollout_needs_somebody_to_compare_with() -> None:
+def test_a_guarded_rollout_needs_a_control() -> None:
     traffic()
     found = proposed(ThresholdGoal(Aim.SHARE, 0.2)).as_calibration("olga", NOW)
     assert Flag.objects.get(domain__name="technical").percentage == 100
@@ -322,12 +322,12 @@ def fortnight(last: dict[int, int]) -> None:
     day_of_scores(TODAY - timedelta(days=1), last)
 
 
-def test_a_quiet_domain_is_not_told() -> None:
+def test_a_quiet_domain_is_not_reported() -> None:
     fortnight({4: 101, 9: 99, 14: 100})
     assert drifts(store.current(), NOW) == ()
 
 
-def test_scores_that_moved_are_told_everywhere() -> None:
+def test_moved_scores_are_reported_everywhere() -> None:
     fortnight({4: 30, 9: 100, 14: 170})
     (found,) = drifts(store.current(), NOW)
     assert found.domain == "technical"
@@ -336,7 +336,7 @@ def test_scores_that_moved_are_told_everywhere() -> None:
     assert found.sentence.startswith("Its scores shifted on 2026-11-21, by up to 24 points")
 
 
-def test_a_share_out_of_its_band_is_told() -> None:
+def test_a_share_out_of_its_band_is_reported() -> None:
     fortnight({4: 101, 9: 99, 14: 100})
     Calibration.objects.create(
         domain="technical",

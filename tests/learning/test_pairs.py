@@ -148,7 +148,7 @@ def test_a_domain_stops_at_its_own_budget(stub: Provider) -> None:
     assert len(stub.asked("strong")) == 1
 
 
-def test_a_pair_waits_for_the_budget_that_others_used_up_meanwhile(stub: Provider) -> None:
+def test_a_pair_waits_for_the_budget_that_others_used_up(stub: Provider) -> None:
     set_up(stub.url, share=1.0, learning_budget=Decimal("0.0001"))
     switch_on("technical", "ada")
     asked(1)

@@ -1,4 +1,4 @@
-"""Leases admit calls without waiting, up to a limit and not beyond it, whoever holds them."""
+"""Leases admit calls without waiting, up to a limit, in any number of processes."""
 
 import os
 import random
@@ -242,7 +242,7 @@ def test_correction_above_the_reservation_counts_against_leases() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_random_calls_are_refused_only_where_nothing_is_left(seed: int) -> None:
-    """Holders come and go, calls cost more or less than estimated, usage is folded meanwhile."""
+    """Holders come and go, calls cost more or less than estimated, and usage is folded."""
     chance = random.Random(seed)
     holders = [ProcessHolder() for _ in range(3)]
     limits = Limits(requests=400, tokens=9_000, day=20_000, month=22_000)

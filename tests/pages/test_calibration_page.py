@@ -1,4 +1,4 @@
-"""`/lab/calibration/`: a proposal beside today's threshold, and what it is turned into."""
+"""`/lab/calibration/`: a proposal next to today's threshold, and its use."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -145,9 +145,9 @@ def test_a_domain_that_drifted_says_so_on_its_page_and_on_the_overview(viewer: C
                 bin=f"{place:02d}",
                 count=count,
             )
-    told = "Its scores shifted on"
-    assert told in text(viewer, "/domains/technical/")
-    assert told in text(viewer, f"{PAGE}?domain=technical")
+    sentence = "Its scores shifted on"
+    assert sentence in text(viewer, "/domains/technical/")
+    assert sentence in text(viewer, f"{PAGE}?domain=technical")
     overview = text(viewer, "/")
     assert "technical drifted" in overview
     assert "/lab/calibration/?domain=technical" in overview

@@ -84,11 +84,11 @@ def test_it_works(tmp_path: Path) -> None:
     chosen = np.where(local >= 0.73, 0, np.where(mf >= 0.537, 1, 2))
     right = np.array([[1, i % 3 > 0, i % 3 > 1] for i in range(90)])
     assert lines[POLICY]["quality"]["value"] == pytest.approx(right[range(90), chosen].mean())
-    coin = sum(
+    random_quality = sum(
         s * lines[f"always {m}"]["quality"]["value"]
         for s, m in zip(shares, found["models"], strict=True)
     )
-    assert lines["random with its shares"]["quality"]["value"] == pytest.approx(coin)
+    assert lines["random with its shares"]["quality"]["value"] == pytest.approx(random_quality)
     for line in found["lines"]:
         assert line["quality"]["low"] <= line["quality"]["value"] <= line["quality"]["high"]
 

@@ -74,7 +74,7 @@ def test_what_the_address_gets_wrong_is_said(viewer: Client, query: str, problem
     assert problem in response.content.decode()
 
 
-def test_a_mark_nobody_made_shows_the_newest(viewer: Client) -> None:
+def test_a_forged_mark_shows_the_newest(viewer: Client) -> None:
     row = routed()
     for mark in ("x", "2026-11-22_y", f"2026-11-22_{row.id}"):
         assert f"/decisions/{row.id}/" in viewer.get(f"/decisions/?before={mark}").content.decode()

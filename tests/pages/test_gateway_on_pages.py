@@ -1,4 +1,4 @@
-"""What the gateway did, on the pages: calls of models, and models that are left alone."""
+"""What the gateway did, on the pages: calls of models, and open circuit breakers."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -155,7 +155,7 @@ def test_admin_shows_the_calls_and_changes_none(admin_client: Client, seeded: No
     assert 'name="attempts-0-status"' not in content
 
 
-def test_answer_of_another_model_is_told_and_counts_as_a_fallback(viewer: Client) -> None:
+def test_answer_of_another_model_is_shown_and_counts_as_a_fallback(viewer: Client) -> None:
     row = routed()
     report = OutcomeReport(timezone.now(), 1200, 34, 90.0, success=True)
     record_outcomes(

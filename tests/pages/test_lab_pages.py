@@ -191,7 +191,7 @@ def test_undefined_is_said(viewer: Client, seeded: None, tmp_path: Path) -> None
     ("query", "says"),
     [
         ("set=nothing", "Unknown outcome set"),
-        ("set=mine&router=nobody", "Unknown router"),
+        ("set=mine&router=unknown", "Unknown router"),
         ("set=mine&domain=medical", "No prompt of"),
         ("set=production-ratings", "is still empty"),
         ("set=mine&router=policy:nowhere", "Unknown domain in"),

@@ -30,7 +30,7 @@ def test_a_stranger_is_asked_to_log_in(client: Client, path: str) -> None:
 
 @pytest.mark.usefixtures("seeded")
 @pytest.mark.parametrize("path", PAGES)
-def test_an_account_without_a_role_is_told_who_can_give_one(client: Client, path: str) -> None:
+def test_an_account_without_a_role_sees_who_can_give_one(client: Client, path: str) -> None:
     client.force_login(User.objects.create_user("nora"))
     response = client.get(path)
     assert response.status_code == 403

@@ -54,8 +54,8 @@ def test_it_works(viewer: Client) -> None:
 def test_a_cost_that_ten_requests_carry_is_said(viewer: Client) -> None:
     traffic()
     let_ten_carry_a_third_of_the_weak_cost()
-    told = "The ten largest requests carry 34 % of the cost: the true cost may lie above this"
-    assert told in text(viewer, WEAK)
+    sentence = "The ten largest requests carry 34 % of the cost: the true cost may lie above this"
+    assert sentence in text(viewer, WEAK)
 
 
 def test_queries_do_not_grow_with_decisions(
@@ -98,8 +98,8 @@ def test_a_router_that_never_scored_is_refused_with_the_reason(viewer: Client) -
     page = text(viewer, f"{PAGE}?domain=technical&router=late&threshold=0.5")
     assert "The log cannot answer this question." in page
     assert "needs stored prompts or features" in page
-    page = text(viewer, f"{PAGE}?domain=technical&router=nobody&threshold=0.5")
-    assert "Unknown router &#x27;nobody&#x27;" in page
+    page = text(viewer, f"{PAGE}?domain=technical&router=unknown&threshold=0.5")
+    assert "Unknown router &#x27;unknown&#x27;" in page
 
 
 def test_a_router_that_never_scored_scores_what_is_kept(viewer: Client) -> None:

@@ -122,8 +122,8 @@ METHODS = (
 
 @pytest.mark.parametrize("promised", SIGNATURES, ids=lambda promised: promised.__qualname__)
 def test_the_arguments_are_those_promised(promised: Callable[..., Any]) -> None:
-    """In this order, with these defaults; a value that is made anew each time shows none."""
-    found = [_told(parameter) for parameter in inspect.signature(promised).parameters.values()]
+    """In this order, with these defaults; a value that is created each time shows none."""
+    found = [_described(parameter) for parameter in inspect.signature(promised).parameters.values()]
     wanted = [part for part in SIGNATURES[promised].split(", ") if part]
     for have, want in zip(found, wanted, strict=False):
         assert have == want or have.partition("=")[0] == want
@@ -182,12 +182,12 @@ def test_a_registry_refuses_the_same_model_twice_and_keys_by_provider() -> None:
         registry.register_model(model)
 
 
-def test_nobody_to_select_is_an_error_of_its_own() -> None:
+def test_no_model_to_select_is_an_error_of_its_own() -> None:
     with pytest.raises(NoEligibleModelsError):
         ModelSelector(ModelRegistry()).select()
 
 
-def _told(parameter: inspect.Parameter) -> str:
+def _described(parameter: inspect.Parameter) -> str:
     default = parameter.default
     if default is inspect.Parameter.empty:
         return parameter.name

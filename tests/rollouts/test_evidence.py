@@ -273,7 +273,7 @@ def test_cost_is_capped_and_its_bound_is_the_cap_without_data() -> None:
     assert not found.is_harmful
 
 
-def test_a_dearer_policy_is_rolled_back_where_cost_is_guarded() -> None:
+def test_a_more_expensive_policy_is_rolled_back_where_cost_is_guarded() -> None:
     row = started(guards=[{"metric": "cost", "margin": 0.001, "limit": 0.02}])
     compare(row, 100, control=0.9, treated=0.9)
     UnitSum.objects.filter(arm="control").update(priced=1, cost=1_000_000)

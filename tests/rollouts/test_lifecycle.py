@@ -196,7 +196,7 @@ def test_a_few_bad_ratings_are_no_certainty() -> None:
     assert (again(row).state, percentage()) == ("running", 10)
 
 
-def test_a_dearer_policy_alone_does_not_roll_back() -> None:
+def test_a_more_expensive_policy_alone_does_not_roll_back() -> None:
     row = started()
     compare(row, units=400)
     UnitSum.objects.filter(arm="treated").update(cost=9_000_000)

@@ -159,7 +159,7 @@ def test_random(in_routellm_process: InProcess, threshold: float, model: str) ->
     assert in_routellm_process(route, settings)[0] == model
 
 
-def test_a_checkpoint_nobody_brought_falls_back_and_says_how_to_bring_it(
+def test_a_missing_checkpoint_falls_back_and_says_how_to_bring_it(
     in_routellm_process: InProcess,
 ) -> None:
     _, analysis = in_routellm_process(route, {"router_type": "mf"})

@@ -320,8 +320,8 @@ def test_a_model_that_is_no_router_string_is_refused_with_the_form(
 
 
 def test_a_router_name_with_a_hyphen_is_refused(in_routellm_process: InProcess) -> None:
-    router = PolicyRouter("my-coin", "random", local=False)
-    with pytest.raises(RouterConfigurationError, match="'my_coin'"):
+    router = PolicyRouter("my-random", "random", local=False)
+    with pytest.raises(RouterConfigurationError, match="'my_random'"):
         in_routellm_process(routed, router, (0.5,))
 
 

@@ -71,14 +71,14 @@ def statuses(routers: dict[str, PolicyRouter]) -> list[RouterStatus]:
 def kept_and_dropped(checkpoints: Path) -> tuple[bool, bool, list[str]]:
     """Is an unchanged router the same object after a new policy, and a changed one another?"""
     pool = RouterPool()
-    first, coin = mf(checkpoints), PolicyRouter("coin", "random", local=False)
-    pool.warm_up({"mf": first, "coin": coin, "moody": moody()})
+    first, random_router = mf(checkpoints), PolicyRouter("random", "random", local=False)
+    pool.warm_up({"mf": first, "random": random_router, "moody": moody()})
     before = dict(pool.controller.routers)
     changed = mf(checkpoints, strong_model="vicuna-7b")
-    slower = PolicyRouter("coin", "random", local=False, timeout_seconds=9)
-    pool.warm_up({"mf": changed, "coin": slower})
+    slower = PolicyRouter("random", "random", local=False, timeout_seconds=9)
+    pool.warm_up({"mf": changed, "random": slower})
     after = pool.controller.routers
-    return after["coin"] is before["coin"], after["mf"] is before["mf"], sorted(after)
+    return after["random"] is before["random"], after["mf"] is before["mf"], sorted(after)
 
 
 def while_loading() -> tuple[Score | Failure, Score | Failure]:
@@ -206,8 +206,8 @@ def test_a_router_that_cannot_load_says_why_and_does_not_stop_the_others(
 def test_what_is_unchanged_is_kept_and_what_is_gone_is_dropped(
     in_routellm_process: InProcess, checkpoints: Path
 ) -> None:
-    same_coin, same_mf, names = in_routellm_process(kept_and_dropped, checkpoints)
-    assert (same_coin, same_mf, names) == (True, False, ["coin", "mf"])
+    same_random, same_mf, names = in_routellm_process(kept_and_dropped, checkpoints)
+    assert (same_random, same_mf, names) == (True, False, ["random", "mf"])
 
 
 def test_after_a_fork_loaded_routers_answer_and_new_ones_load(

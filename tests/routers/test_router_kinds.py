@@ -41,7 +41,7 @@ def test_a_name_with_underscores_is_fine() -> None:
     check_name("local_mf")
 
 
-def test_a_failure_is_told_on_one_line_with_its_class() -> None:
+def test_a_failure_is_reported_on_one_line_with_its_class() -> None:
     assert describe(KeyError("gpt-9\nis not here")) == "KeyError: 'gpt-9\\nis not here'"
     assert describe(ValueError("two\nlines")) == "ValueError: two lines"
     assert describe(ValueError()) == "ValueError"

@@ -89,8 +89,8 @@ def test_eight_threads_get_the_same_score(folder: Path) -> None:
 
 
 def test_an_unknown_router_is_not_ready() -> None:
-    assert RouterPool().score("nobody", PROMPT) == Failure(
-        "router_not_ready", "There is no router 'nobody'."
+    assert RouterPool().score("unknown", PROMPT) == Failure(
+        "router_not_ready", "There is no router 'unknown'."
     )
 
 

@@ -221,7 +221,7 @@ def test_the_kill_switch_acts_within_the_refresh_time(
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     assert route(RouteRequest(PROMPT, domain="technical")).method == "routellm"
-    # As another process would: nothing here is told.
+    # As another process would: this process is not notified.
     with revision("operator"):
         Flag.objects.filter(key="routellm_enabled").update(percentage=Decimal(0))
         kept = store._policy

@@ -84,8 +84,8 @@ def test_a_call_is_answered_first_and_compared_afterwards(tmp_path: Path) -> Non
         assert whole.json()["choices"][0]["message"]["content"] == "Badly answered."
         assert "Well answered" not in streamed.text
         until(lambda: states(server) == ["judged", "judged"])
-        told = rows(server.database, "SELECT metric, source, value FROM experiments_feedback")
-        assert told == [("judge_preference", "judge", 0.0)] * 2
+        shown = rows(server.database, "SELECT metric, source, value FROM experiments_feedback")
+        assert shown == [("judge_preference", "judge", 0.0)] * 2
         decided = rows(server.database, "SELECT count(*) FROM experiments_decision")
         assert decided == [(2,)]
         assert SECRET_WORDS in str(stub.asked("judge")[0])

@@ -93,11 +93,11 @@ def read_messages(
 
 def error_body(error: GatewayError, request_id: str) -> Body:
     """An error in Anthropic's form. `code` and `param` are ours."""
-    told: Body = {"type": ERROR_TYPES.get(error.status, "api_error"), "message": error.message}
+    reported: Body = {"type": ERROR_TYPES.get(error.status, "api_error"), "message": error.message}
     if error.status < 500 and error.status not in ERROR_TYPES:
-        told["type"] = ERROR_TYPES[400]
-    told |= {name: value for name in ("code", "param") if (value := getattr(error, name))}
-    return {"type": "error", "error": told, "request_id": request_id}
+        reported["type"] = ERROR_TYPES[400]
+    reported |= {name: value for name in ("code", "param") if (value := getattr(error, name))}
+    return {"type": "error", "error": reported, "request_id": request_id}
 
 
 def _messages(body: Mapping[str, Any]) -> list[Body]:

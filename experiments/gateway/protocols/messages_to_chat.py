@@ -207,14 +207,14 @@ def _choice(choice: Any) -> Body:
     if not isinstance(choice, dict):
         return {}
     kind = choice.get("type")
-    told: Body = {}
+    fields: Body = {}
     if kind == "tool":
-        told["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}
+        fields["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}
     elif kind in TOOL_CHOICES:
-        told["tool_choice"] = TOOL_CHOICES[kind]
+        fields["tool_choice"] = TOOL_CHOICES[kind]
     if choice.get("disable_parallel_tool_use"):
-        told["parallel_tool_calls"] = False
-    return told
+        fields["parallel_tool_calls"] = False
+    return fields
 
 
 def _effort(body: Mapping[str, Any]) -> str | None:

@@ -126,8 +126,8 @@ def native_responses(
 
 def error_event(error: GatewayError, request_id: str) -> bytes:
     """An error before the response has begun, as an event."""
-    told = {"code": error.code or error.type, "message": error.message, "param": error.param}
-    return named_event("error", {"type": "error", **told, "sequence_number": 0})
+    reported = {"code": error.code or error.type, "message": error.message, "param": error.param}
+    return named_event("error", {"type": "error", **reported, "sequence_number": 0})
 
 
 def _check(body: Mapping[str, Any]) -> None:

@@ -112,8 +112,8 @@ class ResponsesWriter:
         return b"".join([*parts, self._event(kind, response=response, **own)])
 
     def error(self, error: GatewayError, request_id: str) -> bytes:
-        told = {"code": error.code or error.type, "message": error.message}
-        failed = {**self._response, "status": "failed", "error": told, "output": self._items}
+        reported = {"code": error.code or error.type, "message": error.message}
+        failed = {**self._response, "status": "failed", "error": reported, "output": self._items}
         return b"".join([*self._begin(), self._event("response.failed", response=failed)])
 
     def _begin(self) -> list[bytes]:
@@ -296,10 +296,10 @@ class _Tools:
     def item(self, item_id: str, call_id: str, function: str, arguments: str) -> Body:
         """The call of a function as an item."""
         named = self._split.get(function, {"name": function})
-        told: Body = {"id": item_id, "call_id": call_id, "status": "completed", **named}
+        item: Body = {"id": item_id, "call_id": call_id, "status": "completed", **named}
         if self.is_custom(function):
-            return {**told, "type": "custom_tool_call", "input": _custom_input(arguments)}
-        return {**told, "type": "function_call", "arguments": arguments}
+            return {**item, "type": "custom_tool_call", "input": _custom_input(arguments)}
+        return {**item, "type": "function_call", "arguments": arguments}
 
 
 def _custom_input(arguments: str) -> str:

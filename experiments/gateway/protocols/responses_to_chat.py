@@ -246,10 +246,10 @@ def split_names(body: Mapping[str, Any]) -> dict[str, Body]:
 
 def _function(tool: Body) -> Body:
     if tool["type"] == "custom":
-        told = {"type": "string", "description": "The input of the tool, as it is."}
+        argument = {"type": "string", "description": "The input of the tool, as it is."}
         schema = {
             "type": "object",
-            "properties": {CUSTOM_ARGUMENT: told},
+            "properties": {CUSTOM_ARGUMENT: argument},
             "required": [CUSTOM_ARGUMENT],
             "additionalProperties": False,
         }
@@ -274,18 +274,18 @@ def _choice(choice: Any) -> Body:
 
 
 def _text_options(text: Body) -> Body:
-    told: Body = {}
+    fields: Body = {}
     if text.get("verbosity"):
-        told["verbosity"] = text["verbosity"]
+        fields["verbosity"] = text["verbosity"]
     form = text.get("format")
     if not isinstance(form, dict):
-        return told
+        return fields
     if form.get("type") == "json_object":
-        told["response_format"] = {"type": "json_object"}
+        fields["response_format"] = {"type": "json_object"}
     elif form.get("type") == "json_schema":
         schema = {name: value for name, value in form.items() if name != "type"}
-        told["response_format"] = {"type": "json_schema", "json_schema": schema}
-    return told
+        fields["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return fields
 
 
 def _dumped(value: Any) -> str:

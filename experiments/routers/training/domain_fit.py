@@ -15,7 +15,7 @@ from experiments.analysis.softmax import LinearFit, softmax_regression
 from experiments.core.selection import GENERAL
 from experiments.routers.domain_head import DomainHead, Matrix, Vocabulary
 from experiments.routers.embedding import Vector
-from experiments.routers.training.domain_rows import Places, Rows
+from experiments.routers.training.domain_rows import Positions, Rows
 
 _WORDS_SCALE, _EMBEDDING_SCALE = 3.0, 5.0
 _PENALTY = 1 / 3
@@ -27,7 +27,7 @@ _COMPLEMENT_SHARE, _COMPLEMENT_SMOOTHING = 7.0, 0.005
 _GENERAL_START = 0.8
 
 
-def fit_head(rows: Rows, train: Places) -> DomainHead:
+def fit_head(rows: Rows, train: Positions) -> DomainHead:
     """``temperature`` is 1: calibration needs rows that were not trained on."""
     vocabulary, places = _vocabulary(rows, train)
     words = word_values(rows, vocabulary, places)[train]
@@ -46,7 +46,7 @@ def fit_head(rows: Rows, train: Places) -> DomainHead:
     )
 
 
-def batch_logits(head: DomainHead, rows: Rows, at: Places) -> Matrix:
+def batch_logits(head: DomainHead, rows: Rows, at: Positions) -> Matrix:
     """``head.logits`` of many rows at once."""
     places = np.searchsorted(rows.keys, head.vocabulary.keys)
     words = word_values(rows, head.vocabulary, places)[at]
@@ -55,7 +55,7 @@ def batch_logits(head: DomainHead, rows: Rows, at: Places) -> Matrix:
     return np.asarray((total + head.offset) / head.temperature)
 
 
-def word_values(rows: Rows, vocabulary: Vocabulary, places: Places) -> sp.csr_matrix:
+def word_values(rows: Rows, vocabulary: Vocabulary, places: Positions) -> sp.csr_matrix:
     """Rarity of each known word and pair found, every row at unit length."""
     values = (rows.found[:, places] @ sp.diags(vocabulary.rarity)).tocsr()
     lengths = np.sqrt(np.asarray(values.multiply(values).sum(axis=1)).ravel())
@@ -63,7 +63,7 @@ def word_values(rows: Rows, vocabulary: Vocabulary, places: Places) -> sp.csr_ma
     return (sp.diags((1 / lengths).astype(np.float32)) @ values).tocsr().astype(np.float32)
 
 
-def _vocabulary(rows: Rows, train: Places) -> tuple[Vocabulary, Places]:
+def _vocabulary(rows: Rows, train: Positions) -> tuple[Vocabulary, Positions]:
     """Words and pairs of at least two training prompts; their text is not kept."""
     prompts = np.asarray(rows.found[train].sum(axis=0)).ravel()
     places = np.flatnonzero(prompts >= _LEAST_PROMPTS)
@@ -76,7 +76,7 @@ def _is_general(names: Sequence[str]) -> Vector:
     return np.array([name == GENERAL for name in names], dtype=np.float32)
 
 
-def _naive_bayes(words: sp.csr_matrix, rows: Rows, train: Places) -> Matrix:
+def _naive_bayes(words: sp.csr_matrix, rows: Rows, train: Positions) -> Matrix:
     """Multinomial and complement naive Bayes (Rennie et al., 2003) on weighted words, as weights.
 
     Each row of either is centred over the domains, which changes no decision.
@@ -95,7 +95,7 @@ def _log_shares(counts: Matrix) -> Matrix:
     return np.asarray(np.log(counts / counts.sum(axis=0)))
 
 
-def _regression(inputs: sp.csr_matrix, rows: Rows, train: Places) -> LinearFit:
+def _regression(inputs: sp.csr_matrix, rows: Rows, train: Positions) -> LinearFit:
     classes = len(rows.names)
     return softmax_regression(
         inputs,

@@ -18,7 +18,7 @@ from experiments.routers.domain_head import DomainHead, to_arrays
 from experiments.routers.domain_prompts import WordList
 from experiments.routers.language_head import piece_keys
 from experiments.routers.training.domain_fit import batch_logits, fit_head
-from experiments.routers.training.domain_rows import Places, Progress, RowKind, Rows
+from experiments.routers.training.domain_rows import Positions, Progress, RowKind, Rows
 from experiments.routers.training.domains import (
     FOLDS,
     LICENCE,
@@ -73,7 +73,7 @@ def collect_pieces(prompts: Sequence[ListedPrompt]) -> Rows:
 def train_languages(rows: Rows, *, seed: int, progress: Progress) -> TrainedDetector:
     """Measure on whole prompts that were held out, calibrate on them, then fit on everything."""
     whole = np.random.default_rng(seed).permutation(rows.recorded())
-    folds: list[Places] = [whole[fold::FOLDS] for fold in range(FOLDS)]
+    folds: list[Positions] = [whole[fold::FOLDS] for fold in range(FOLDS)]
     logits = []
     for number, fold in enumerate(folds, start=1):
         progress(f"Cross-validating: fold {number} of {FOLDS}")

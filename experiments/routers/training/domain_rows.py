@@ -16,7 +16,7 @@ from experiments.routers.features import Features, Keys, featurise, subject_keys
 from experiments.routers.outcomes import Outcomes, PromptOutcome
 from experiments.routers.training.prompts import training_prompts
 
-Places = NDArray[np.int64]
+Positions = NDArray[np.int64]
 Progress = Callable[[str], None]
 
 PROMPTS_PER_DOMAIN = 1_700
@@ -46,16 +46,16 @@ class Rows:
     keys: Keys
     found: sp.csr_matrix
     embedding: Matrix
-    label: Places
-    kind: Places
+    label: Positions
+    kind: Positions
     subject: NDArray[np.str_]
-    passage: Places
+    passage: Positions
     weight: Vector
 
-    def recorded(self) -> Places:
+    def recorded(self) -> Positions:
         return np.flatnonzero(self.kind == RowKind.RECORDED)
 
-    def training_for(self, held_out: Places) -> Places:
+    def training_for(self, held_out: Positions) -> Positions:
         """All rows but these, their stems, and whatever shares a passage with them."""
         left_out = np.isin(self.passage, self.passage[held_out]) & (self.kind != RowKind.WRITTEN)
         return np.flatnonzero(~left_out)

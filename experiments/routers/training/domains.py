@@ -17,7 +17,7 @@ from experiments.routers.checkpoints import Manifest, write_checkpoint
 from experiments.routers.domain_head import DomainHead, Matrix, to_arrays
 from experiments.routers.embedding import embedding_sha256
 from experiments.routers.training.domain_fit import batch_logits, fit_head
-from experiments.routers.training.domain_rows import Places, Progress, RowKind, Rows
+from experiments.routers.training.domain_rows import Positions, Progress, RowKind, Rows
 from experiments.routers.training.versions import installed
 
 FOLDS = 5
@@ -27,7 +27,7 @@ LICENCE = "Apache-2.0"
 class HeldOut(NamedTuple):
     """Logits of rows that the head behind them had not seen."""
 
-    at: Places
+    at: Positions
     logits: Matrix
 
 
@@ -68,14 +68,14 @@ def save(trained: TrainedDetector, rows: Rows, folder: Path, *, seed: int, data_
     return write_checkpoint(folder, to_arrays(trained.head), manifest)
 
 
-def question_folds(rows: Rows, seed: int) -> list[Places]:
+def question_folds(rows: Rows, seed: int) -> list[Positions]:
     """Recorded questions in random fifths; those on one passage stay together."""
     recorded = rows.recorded()
     passages = np.unique(rows.passage[recorded])
     return _fifths(recorded, rows.passage[recorded], passages, seed)
 
 
-def subject_folds(rows: Rows, seed: int) -> list[Places]:
+def subject_folds(rows: Rows, seed: int) -> list[Positions]:
     """Recorded questions in fifths of whole subjects."""
     recorded = rows.recorded()
     subjects = rows.subject[recorded]
@@ -100,12 +100,14 @@ def figures(rows: Rows, held_out: HeldOut, temperature: float) -> dict[str, floa
     return {name: round(float(value or 0), 4) for name, value in values.items()}
 
 
-def _fifths(at: Places, labels: np.ndarray, distinct: np.ndarray, seed: int) -> list[Places]:
+def _fifths(at: Positions, labels: np.ndarray, distinct: np.ndarray, seed: int) -> list[Positions]:
     shuffled = np.random.default_rng(seed).permutation(distinct)
     return [at[np.isin(labels, shuffled[fold::FOLDS])] for fold in range(FOLDS)]
 
 
-def _cross_validate(rows: Rows, folds: Sequence[Places], progress: Progress, name: str) -> HeldOut:
+def _cross_validate(
+    rows: Rows, folds: Sequence[Positions], progress: Progress, name: str
+) -> HeldOut:
     def each() -> Iterator[Matrix]:
         for number, held_out in enumerate(folds, start=1):
             progress(f"Cross-validating over {name}: fold {number} of {len(folds)}")

@@ -51,7 +51,7 @@ class Fitter(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Searched:
-    """A candidate for cross-validation that searches anew in every fold."""
+    """A candidate for cross-validation that searches again in every fold."""
 
     fitter: Fitter
     data: TrainingSet

@@ -1,8 +1,8 @@
 """Training a router of any kind with its setting searched for, measured by nested folds.
 
-The setting is searched anew inside the training rows of every fold; rows held out never take part
+The setting is searched again inside the training rows of every fold; rows held out never take part
 in that choice. The same data, seed and versions give the same bytes: everything runs on one
-thread, which is also quicker beside a server than many that wait for each other.
+thread, which is also faster next to a server than many threads that wait for each other.
 """
 
 from collections.abc import Callable, Mapping

@@ -8,7 +8,7 @@ from tests.api.server import running_server
 from tests.gateway.conftest import Gateway
 from tests.gateway.protocols.stub import ProtocolStub, running_protocol_stub
 from tests.gateway.rows import KEY_VARIABLE, PROVIDER_KEY
-from tests.gateway.running_totals import Books
+from tests.gateway.running_totals import StoredRows
 
 FILL = "from tests.gateway.protocols.rows import fill_protocols; fill_protocols('{url}')"
 
@@ -33,4 +33,4 @@ def switchyard(
     fill = FILL.format(url=protocol_stub.url)
     folder = tmp_path_factory.mktemp("protocols")
     with running_server(folder, prepare=(fill,), **settings) as server:
-        yield Gateway(server, Books(server.database))
+        yield Gateway(server, StoredRows(server.database))

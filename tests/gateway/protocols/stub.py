@@ -24,13 +24,13 @@ Body = dict[str, Any]
 
 class Reply(NamedTuple):
     """`calls` are tool calls: names and arguments. `fault`: `cut` in the middle of the answer,
-    `error` as an event in the middle, `garbled`, or an HTTP status with the error `told`."""
+    `error` as an event in the middle, `garbled`, or an HTTP status with `error_message`."""
 
     text: str = ""
     thinking: str = ""
     calls: tuple[tuple[str, Body], ...] = ()
     fault: str | int = ""
-    told: str = "Overloaded"
+    error_message: str = "Overloaded"
     interleaved: bool = False
     stop: str = ""
 
@@ -184,10 +184,10 @@ async def _stream(
 
 def _error(kind: str, reply: Reply) -> Body:
     if kind == "messages":
-        told = "invalid_request_error" if reply.fault == 400 else "overloaded_error"
-        return {"type": "error", "error": {"type": told, "message": reply.told}}
+        error_type = "invalid_request_error" if reply.fault == 400 else "overloaded_error"
+        return {"type": "error", "error": {"type": error_type, "message": reply.error_message}}
     kind_of = "invalid_request_error" if reply.fault == 400 else "server_error"
-    error = {"message": reply.told, "type": kind_of, "param": None, "code": None}
+    error = {"message": reply.error_message, "type": kind_of, "param": None, "code": None}
     return (
         {"type": "error", **error}
         if kind == "responses" and reply.fault == "error"

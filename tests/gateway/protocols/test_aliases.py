@@ -31,7 +31,7 @@ def test_a_name_stands_for_its_target(
     response = post(switchyard, "/messages", ask(name), key)
     assert response.status_code == 200, response.text
     assert response.headers["x-switchyard-model"] == model
-    row = switchyard.books.decision(response.headers["x-switchyard-decision-id"])
+    row = switchyard.stored.decision(response.headers["x-switchyard-decision-id"])
     assert row["method"] == method
 
 

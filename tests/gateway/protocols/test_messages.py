@@ -52,7 +52,7 @@ def test_an_anthropic_endpoint_gets_the_request_as_it_came(
     assert message["content"][0]["signature"] == SIGNATURE
     assert message["usage"] == USAGE
     assert response.headers["x-switchyard-model"] == CLAUDE
-    outcome = switchyard.books.outcome(response.headers["x-switchyard-decision-id"])
+    outcome = switchyard.stored.outcome(response.headers["x-switchyard-decision-id"])
     assert (outcome["input_tokens"], outcome["output_tokens"]) == (TOKENS_IN, TOKENS_OUT)
 
 
@@ -67,7 +67,7 @@ def test_a_native_stream_passes_every_event(switchyard: Gateway, provider: Proto
     assert message["content"][1]["text"] == TEXT
     assert message["content"][2]["input"] == CITY
     assert message["model"] == CLAUDE
-    [attempt] = switchyard.books.attempts(streamed.headers["x-switchyard-decision-id"])
+    [attempt] = switchyard.stored.attempts(streamed.headers["x-switchyard-decision-id"])
     assert (attempt["input_tokens"], attempt["output_tokens"]) == (TOKENS_IN, TOKENS_OUT)
     assert attempt["cached_tokens"] == TOKENS_CACHED
 
@@ -266,13 +266,13 @@ def test_a_stream_that_breaks_ends_with_an_error_event(
     assert last.name == "error"
     assert last.data["error"]["type"] == "api_error"
     assert not streamed.of("message_stop")
-    [attempt] = switchyard.books.attempts(streamed.headers["x-switchyard-decision-id"])
+    [attempt] = switchyard.stored.attempts(streamed.headers["x-switchyard-decision-id"])
     assert attempt["status"] == ("cut" if fault == "cut" else "failed")
     assert attempt["output_tokens"] > 0
 
 
 def test_errors_have_anthropics_form(switchyard: Gateway, provider: ProtocolStub) -> None:
-    provider.says(OPUS, Reply(fault=400, told="messages: all is wrong"))
+    provider.says(OPUS, Reply(fault=400, error_message="messages: all is wrong"))
     for body, key, status, kind in (
         (ask(CLAUDE), "revoked", 401, "authentication_error"),
         (ask(CLAUDE), "unscoped", 403, "permission_error"),
@@ -300,8 +300,8 @@ def test_a_budget_holds_here_too(switchyard: Gateway, provider: ProtocolStub) ->
 def test_a_refused_parameter_is_left_out_natively(
     switchyard: Gateway, provider: ProtocolStub
 ) -> None:
-    told = "top_k: this parameter is not supported for this model"
-    provider.says(OPUS, Reply(fault=400, told=told), Reply(TEXT))
+    refused = "top_k: this parameter is not supported for this model"
+    provider.says(OPUS, Reply(fault=400, error_message=refused), Reply(TEXT))
     response = post(switchyard, PATH, ask(CLAUDE, top_k=3))
     assert response.status_code == 200, response.text
     assert [seen.body.get("top_k") for seen in provider.of(OPUS)] == [3, None]
@@ -319,6 +319,6 @@ def test_the_session_of_claude_code_is_the_unit(
     found = set()
     for user in users:
         response = post(switchyard, PATH, ask(PLAIN, metadata={"user_id": user}))
-        row = switchyard.books.decision(response.headers["x-switchyard-decision-id"])
+        row = switchyard.stored.decision(response.headers["x-switchyard-decision-id"])
         found.add(row["unit_hash"])
     assert len(found) == 1

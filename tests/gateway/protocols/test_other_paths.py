@@ -40,12 +40,12 @@ def test_a_named_claude_counts_itself(switchyard: Gateway, provider: ProtocolStu
 def test_other_counts_are_estimated(
     switchyard: Gateway, provider: ProtocolStub, model: str
 ) -> None:
-    before = switchyard.books.rows("SELECT COUNT(*) AS n FROM experiments_decision")
+    before = switchyard.stored.rows("SELECT COUNT(*) AS n FROM experiments_decision")
     response = count(switchyard, model)
     assert response.json() == {"input_tokens": 6}
     assert response.headers["x-switchyard-estimated"] == "true"
     assert not provider.seen
-    assert switchyard.books.rows("SELECT COUNT(*) AS n FROM experiments_decision") == before
+    assert switchyard.stored.rows("SELECT COUNT(*) AS n FROM experiments_decision") == before
 
 
 def test_counting_needs_a_key_and_a_known_model(
@@ -63,18 +63,18 @@ def test_embeddings_are_passed_on_priced_and_counted(
     body = {"model": model, "input": ["one", "two"]}
     response = post(switchyard, "/embeddings", body)
     assert response.status_code == 200, response.text
-    told = response.json()
-    assert [each["embedding"] for each in told["data"]] == [[0.5, -0.25]] * 2
+    answered = response.json()
+    assert [each["embedding"] for each in answered["data"]] == [[0.5, -0.25]] * 2
     expected = EMBEDDER if model == upstream_name(EMBEDDER) else model
-    assert told["model"] == response.headers["x-switchyard-model"] == expected
+    assert answered["model"] == response.headers["x-switchyard-model"] == expected
     [seen] = provider.seen
     assert seen.path == "/v1/embeddings"
     assert seen.body["input"] == ["one", "two"]
     decision_id = response.headers["x-switchyard-decision-id"]
-    [attempt] = switchyard.books.attempts(decision_id)
+    [attempt] = switchyard.stored.attempts(decision_id)
     assert (attempt["input_tokens"], attempt["output_tokens"]) == (9, 0)
     assert attempt["cost"] == 9_000
-    assert switchyard.books.decision(decision_id)["method"] == "direct"
+    assert switchyard.stored.decision(decision_id)["method"] == "direct"
 
 
 def test_only_models_that_embed_embed_and_they_do_not_chat(
@@ -95,7 +95,7 @@ def test_only_models_that_embed_embed_and_they_do_not_chat(
 
 
 def test_a_failing_embedder_is_an_error(switchyard: Gateway, provider: ProtocolStub) -> None:
-    provider.says(upstream_name(EMBEDDER), Reply(fault=400, told="too many inputs"))
+    provider.says(upstream_name(EMBEDDER), Reply(fault=400, error_message="too many inputs"))
     response = post(switchyard, "/embeddings", {"model": EMBEDDER, "input": [[1, 2], [3]]})
     assert response.status_code == 400
     assert response.json()["error"]["message"] == "too many inputs"

@@ -97,10 +97,10 @@ def test_an_openai_endpoint_gets_the_request_as_it_came(
     [seen] = provider.of(GPT_NAME)
     assert seen.path == "/v1/responses"
     assert seen.body == {**body, "model": GPT_NAME}
-    told = response.json()
-    assert told["model"] == GPT
-    assert told["output"][0]["encrypted_content"] == ENCRYPTED
-    [attempt] = switchyard.books.attempts(response.headers["x-switchyard-decision-id"])
+    answered = response.json()
+    assert answered["model"] == GPT
+    assert answered["output"][0]["encrypted_content"] == ENCRYPTED
+    [attempt] = switchyard.stored.attempts(response.headers["x-switchyard-decision-id"])
     assert (attempt["input_tokens"], attempt["output_tokens"]) == (TOKENS_IN, TOKENS_OUT)
     assert attempt["cached_tokens"] == TOKENS_CACHED
 
@@ -116,7 +116,7 @@ def test_a_native_stream_passes_every_event(switchyard: Gateway, provider: Proto
         "function_call",
     ]
     assert (response["id"], response["model"]) == ("resp_1", GPT)
-    [attempt] = switchyard.books.attempts(streamed.headers["x-switchyard-decision-id"])
+    [attempt] = switchyard.stored.attempts(streamed.headers["x-switchyard-decision-id"])
     assert (attempt["status"], attempt["input_tokens"]) == ("ok", TOKENS_IN)
 
 
@@ -199,11 +199,15 @@ def test_a_chat_model_gets_a_translated_request(
     assert sent["response_format"] == {"type": "json_schema", "json_schema": json_schema}
     names = ("max_tokens", "temperature", "reasoning_effort", "parallel_tool_calls")
     assert [sent[name] for name in names] == [300, 0.5, "low", False]
-    told = response.json()
-    assert (told["object"], told["status"], told["model"]) == ("response", "completed", PLAIN)
-    assert told["output"][0]["content"][0]["text"] == TEXT
-    assert told["usage"] == USAGE
-    assert told["store"] is False
+    answered = response.json()
+    assert (answered["object"], answered["status"], answered["model"]) == (
+        "response",
+        "completed",
+        PLAIN,
+    )
+    assert answered["output"][0]["content"][0]["text"] == TEXT
+    assert answered["usage"] == USAGE
+    assert answered["store"] is False
 
 
 @pytest.mark.parametrize("interleaved", [False, True])
@@ -316,7 +320,7 @@ def test_a_stream_that_breaks_ends_as_failed(
     assert last.name == "response.failed"
     assert last.data["response"]["status"] == "failed"
     assert last.data["response"]["error"]["message"]
-    [attempt] = switchyard.books.attempts(streamed.headers["x-switchyard-decision-id"])
+    [attempt] = switchyard.stored.attempts(streamed.headers["x-switchyard-decision-id"])
     assert attempt["status"] == ("cut" if fault == "cut" else "failed")
 
 
@@ -352,17 +356,17 @@ def test_a_kept_response_is_continued(
         switchyard, PATH, ask("router/plain_gpt", "Why?", previous_response_id=first["id"])
     )
     assert second.status_code == 200, second.text
-    told = [message["content"] for message in provider.of(QWEN)[1].body["messages"]]
-    assert told == ["My favorite color?", "Blue.", "Why?"]
+    answered = [message["content"] for message in provider.of(QWEN)[1].body["messages"]]
+    assert answered == ["My favorite color?", "Blue.", "Why?"]
     assert second.json()["previous_response_id"] == first["id"]
     third = ask("router/plain_gpt", "Sure?", previous_response_id=second.json()["id"])
     post(switchyard, PATH, third)
-    told = [message["content"] for message in provider.of(QWEN)[2].body["messages"]]
-    assert told == ["My favorite color?", "Blue.", "Why?", "Because.", "Sure?"]
+    answered = [message["content"] for message in provider.of(QWEN)[2].body["messages"]]
+    assert answered == ["My favorite color?", "Blue.", "Why?", "Because.", "Sure?"]
     assert _get(switchyard, f"/{first['id']}").json()["output"] == first["output"]
     items = _get(switchyard, f"/{second.json()['id']}/input_items").json()["data"]
     assert [item["type"] for item in items] == ["message"] * 3
-    rows = switchyard.books.rows("SELECT sealed FROM experiments_storedresponse")
+    rows = switchyard.stored.rows("SELECT sealed FROM experiments_storedresponse")
     assert not any("color" in row["sealed"] for row in rows)
     # Another key cannot read it, and deleting it ends it.
     assert _get(switchyard, f"/{first['id']}", "load").status_code == 404
@@ -413,6 +417,6 @@ def test_codex_names_its_session(switchyard: Gateway, provider: ProtocolStub) ->
         ({"x-session-id": "s-1", "session-id": "other"}, ask(PLAIN)),
     ):
         response = post(switchyard, PATH, body, **headers)
-        row = switchyard.books.decision(response.headers["x-switchyard-decision-id"])
+        row = switchyard.stored.decision(response.headers["x-switchyard-decision-id"])
         found.add(row["unit_hash"])
     assert len(found) == 1
