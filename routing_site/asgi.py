@@ -11,7 +11,7 @@ from typing import Any
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "routing_site.settings")
-pages = get_wsgi_application()  # first: what follows needs Django to be set up
+pages = get_wsgi_application()  # first: the imports below need Django
 
 from django.conf import settings  # noqa: E402
 
@@ -24,7 +24,7 @@ from routing_site.probes import Probes  # noqa: E402
 from routing_site.threads import Receive, Scope, Send, ThreadedWSGI  # noqa: E402
 
 _GATEWAY = "/v1/"
-# What applications call while their own users wait. Pages and reports may read for longer.
+# Paths that applications call while their users wait. Pages and reports may take longer.
 _HURRIED = tuple(f"/api/v1/{name}" for name in ("route", "feedback", "decisions"))
 
 

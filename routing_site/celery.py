@@ -1,4 +1,4 @@
-"""Celery, where `CELERY_BROKER_URL` names a broker: it carries tasks that are rows all the same.
+"""Celery, if `CELERY_BROKER_URL` names a broker: it delivers tasks, which remain rows.
 
 celery --app routing_site.celery worker
 celery --app routing_site.celery beat
@@ -48,8 +48,8 @@ def run_periodic_job(name: str) -> None:
 
 @app.on_after_finalize.connect  # type: ignore[untyped-decorator]
 def _schedule_periodic_jobs(sender: Celery, **_: object) -> None:
-    """Beat asks for each job at least once a minute; the job's row says whether it is due. So runs
-    that were missed are caught up, and `run_tasks` may run next to beat."""
+    """Beat triggers each job at least once a minute; the job's row says whether it is due. So
+    missed runs are caught up, and `run_tasks` may run next to beat."""
     import django  # noqa: PLC0415
 
     django.setup()

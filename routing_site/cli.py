@@ -40,7 +40,7 @@ def home() -> Path:
 
 
 def program() -> str:
-    """How a person calls this command line again."""
+    """The command that starts this command line."""
     if Path(sys.argv[0]).name == "manage.py":
         return ".venv/bin/python manage.py"
     return "switchyard"

@@ -88,7 +88,7 @@ class Environment:
         return self._read(name, [], "networks such as 10.0.0.0/8,fd00::/8, or all", read)
 
     def origins(self, name: str) -> list[str]:
-        """Where pages may come from: https://app.example.com, or * for anywhere."""
+        """Origins of pages: https://app.example.com, or * for any."""
 
         def read() -> list[str]:
             origins = self.texts(name)
@@ -135,7 +135,7 @@ class Environment:
         return self._read(name, "", "redis://host:6379/0", read, secret=True)
 
     def close(self) -> None:
-        """Raises ImproperlyConfigured where a setting could not be read, naming each."""
+        """Raises ImproperlyConfigured that names each setting that could not be read."""
         if self._problems:
             raise ImproperlyConfigured(
                 "\n".join(
@@ -152,12 +152,12 @@ class Environment:
         *,
         secret: bool = False,
     ) -> Value:
-        """What `read` makes of it; the default where it is not set, or wrong, which is noted."""
+        """The value that `read` returns; the default if it is not set or wrong, which is noted."""
         if not self.text(name):
             return default
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("error", UserWarning)  # how the reader tells a wrong address
+                warnings.simplefilter("error", UserWarning)  # raised for a wrong address
                 return read()
         except (ValueError, LookupError, UserWarning, ImproperlyConfigured):
             shown = "cannot be used" if secret else f"is '{self.text(name)}'"
@@ -166,7 +166,7 @@ class Environment:
 
 
 def _with(key: str, config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration, if the address named anything known. Raises LookupError."""
+    """The configuration of a known address. Raises LookupError."""
     if not config.get(key):
         raise LookupError(key)
     return config

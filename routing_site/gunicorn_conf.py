@@ -24,7 +24,7 @@ control_socket_disable = True  # nothing here uses it, and its path is shared by
 
 
 def _allow_open_files(wanted: int) -> None:
-    """Up to what the system lets this user have. Each connection may need one to a provider."""
+    """Up to the system's limit for this user. Each connection may need one to a provider."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < allowed:
@@ -35,7 +35,7 @@ _allow_open_files(2 * settings.WEB_CONNECTIONS + 1024)
 
 
 def when_ready(server: object) -> None:
-    """Loads routers and detector before the fork, and leaves no connection to be shared."""
+    """Loads routers and detector before the fork, and closes all connections."""
     from experiments.logs import leave_out_unused  # noqa: PLC0415 - as is the next
     from routing_site.warm_up import warm_up  # noqa: PLC0415 - needs Django to be set up
 

@@ -1,4 +1,4 @@
-"""/healthz and /readyz from the event loop: what holds up the threads does not hold up these."""
+"""/healthz and /readyz from the event loop: busy threads do not delay them."""
 
 import asyncio
 import json

@@ -99,7 +99,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; "
         "PRAGMA wal_autocheckpoint=20000;",
     }
-# What takes pages long to work out. In memory each process remembers its own.
+# Results that pages take long to compute. In memory, each process has its own.
 CACHES = {"default": env.cache("CACHE_URL", "locmemcache://")}
 CACHES["default"].setdefault("OPTIONS", {})["MAX_ENTRIES"] = 100_000
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -172,13 +172,13 @@ SPECTACULAR_SETTINGS = {
 
 # Trained checkpoints and uploaded outcomes. Every process needs the same folder.
 LAB_DIR = env.text("LAB_DIR", str(HOME_DIR / "lab"))
-# Carries background tasks, where set; otherwise the database does.
+# Delivers background tasks, if set; otherwise the database does.
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
 CELERY_TASK_DEFAULT_QUEUE = "switchyard"  # a broker may serve others too
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1  # tasks are long: none waits behind another needlessly
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1  # tasks are long: none is reserved behind another
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2}
-# How long a task is held without a sign of life before another process takes it up.
+# How long a task is held without a heartbeat before another process takes it over.
 TASK_LEASE_SECONDS = env.number("TASK_LEASE_SECONDS", 120.0, 0.1)
 
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))

@@ -1,4 +1,4 @@
-"""Serves a WSGI application from an event loop, in a few threads that stay.
+"""Serves a WSGI application from an event loop, in a few permanent threads.
 
 A request for which no thread is free in time is refused: it never waits without a limit.
 """
@@ -24,16 +24,16 @@ Send = Callable[[Message], Awaitable[None]]
 Environ = dict[str, Any]
 WSGI = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 Work = Callable[[], None]
-Call = Callable[[], Work]  # returns what delivers its result
+Call = Callable[[], Work]  # returns the function that delivers its result
 Result = TypeVar("Result")
 
-# More than any page or endpoint takes: what is longer is refused by its length and never read.
+# More than any page or endpoint accepts: longer bodies are refused by length and never read.
 LONGEST_BODY = 4 * 1024 * 1024
 TOGETHER = 256 * 1024
 
 
 class _Answer(NamedTuple):
-    """`rest` is what is still to come after `start`."""
+    """`rest` follows after `start`."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -43,8 +43,8 @@ class _Answer(NamedTuple):
 
 class ThreadStack:
     """Threads of an event loop. The one that became free last works next: its database connection
-    and the processor's caches are warm. A `ThreadPoolExecutor` takes any, so that each of four
-    connections has to read again what the others have written in the meantime."""
+    and the processor's caches are warm. A `ThreadPoolExecutor` takes any, so each of four
+    connections has to read again what the others have written."""
 
     def __init__(self, most: int, niceness: int = 0) -> None:
         self._most = most
@@ -60,8 +60,8 @@ class ThreadStack:
         patience: float = float("inf"),
         instead: Callable[[], Result] | None = None,
     ) -> Result:
-        """What `work` returns or raises. If no thread is free within `patience` seconds, what
-        `instead` returns."""
+        """The result of `work`. If no thread is free within `patience` seconds, the result of
+        `instead`."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Result] = loop.create_future()
 
@@ -250,7 +250,7 @@ class _ClientGoneError(Exception):
 
 
 async def _body(receive: Receive) -> bytes:
-    """The body, or as much of it as any view looks at. Raises _ClientGoneError."""
+    """The body, or as much of it as any view reads. Raises _ClientGoneError."""
     parts, size, more = [], 0, True
     while more and size <= LONGEST_BODY:
         message = await receive()
@@ -281,14 +281,14 @@ def to_environ(scope: Scope, body: bytes) -> Environ:
         "wsgi.multithread": True,
         "wsgi.multiprocess": True,
         "wsgi.run_once": False,
-        # Of a body that came in pieces too: it was read to its end, or further than any view looks.
+        # Also of a body in pieces: it was read to its end, or further than any view reads.
         "CONTENT_LENGTH": str(len(body)),
     }
     for raw_name, raw_value in scope["headers"]:
         name = raw_name.decode("latin-1").upper().replace("-", "_")
         value = raw_value.decode("latin-1")
         if name == "CONTENT_LENGTH":
-            environ[name] = value  # as announced: what is too long is refused by it
+            environ[name] = value  # as announced: a body that is too long is refused by it
             continue
         if name != "CONTENT_TYPE":
             name = f"HTTP_{name}"

@@ -1,7 +1,7 @@
-"""What a server does before its first request: load what decides, in the process that forks.
+"""Prepares a server before its first request: loads routers and modules before the fork.
 
-What is imported here is shared by the workers. What a worker imports later is its own, and its
-first caller waits for it.
+Modules imported here are shared by the workers. A module that a worker imports later is its own,
+and the first caller waits for it.
 """
 
 import gc
@@ -41,7 +41,7 @@ def _load_litellm(policy: Policy) -> None:
         load()
 
 
-# Pages, forms, the API and its errors: what they need is imported by these.
+# Requests that import what pages, forms, the API and its errors need.
 REHEARSED = (
     ("GET", "/healthz"),
     ("GET", "/admin/login/"),
@@ -62,7 +62,7 @@ def rehearse() -> None:
 
 
 def _ignore(status: str, headers: Sequence[tuple[str, str]], exc_info: object = None, /) -> Any:
-    """A WSGI `start_response` that starts nothing."""
+    """A WSGI `start_response` without effect."""
 
 
 def _draw() -> None:
@@ -87,10 +87,10 @@ def _scope(method: str, path: str) -> Scope:
 
 
 def warm_up() -> None:
-    """Leaves no open connection: two processes must not talk over the same one.
+    """Closes all connections: two processes must not share one.
 
-    Without a database or a configuration the server starts all the same and says what is missing
-    at /readyz. Raises ImproperlyConfigured.
+    Without a database or a configuration the server still starts, and /readyz says what is
+    missing. Raises ImproperlyConfigured.
     """
     of_this_machine()
     try:
@@ -105,4 +105,4 @@ def warm_up() -> None:
     finally:
         connections.close_all()
     gc.collect()
-    gc.freeze()  # what is loaded stays: the collector need not look at it, nor copy its pages
+    gc.freeze()  # loaded objects are permanent: the collector skips them and copies no pages

@@ -12,7 +12,7 @@ from django.conf import settings
 from gunicorn.asgi import protocol
 from gunicorn.workers import gasgi
 
-# A body may take longer the more of it has arrived: large ones come over slow lines too.
+# A body may take longer the more of it has arrived: large ones may come over slow lines.
 BODY_BYTES_PER_SECOND = 16 * 1024
 # Files, sockets to providers and the database also need descriptors.
 OTHER_FILES = 256
@@ -45,7 +45,7 @@ _ASGIProtocol: Any = protocol.ASGIProtocol  # its stubs leave out what is used h
 
 
 class Protocol(_ASGIProtocol):  # type: ignore[misc]
-    """One connection. `_timer` runs while the client has to send or to take something."""
+    """One connection. `_timer` runs while the server waits for the client."""
 
     def __init__(self, worker: "Worker") -> None:
         super().__init__(worker)
@@ -61,7 +61,7 @@ class Protocol(_ASGIProtocol):  # type: ignore[misc]
     def connection_made(self, transport: Any) -> None:
         if len(self._open) >= self._limits.connections and not self._make_room():
             self.transport = transport
-            self.worker.nr_conns += 1  # connection_lost takes it off again
+            self.worker.nr_conns += 1  # connection_lost removes it
             transport.write(BUSY)
             transport.close()
             return
@@ -91,7 +91,7 @@ class Protocol(_ASGIProtocol):  # type: ignore[misc]
 
     @property
     def is_idle(self) -> bool:
-        """Whether no complete request headers are here."""
+        """Whether the request headers are still incomplete."""
         return self._body_receiver is None and not self._finishing_calls
 
     @property
@@ -100,11 +100,11 @@ class Protocol(_ASGIProtocol):  # type: ignore[misc]
         return request is not None and bool(request.content_length or request.chunked)
 
     def _watch(self) -> None:
-        """Which part of a request the client has still to send."""
+        """The part of a request that the client has not sent yet."""
         receiver = self._body_receiver
         if receiver is None:
             if self._timer is None:
-                self._has_answered = False  # the answer before is complete
+                self._has_answered = False  # the previous response is complete
                 self._start_timer(self._limits.header, self._on_header_timeout)
         elif receiver._complete or not self._has_body:
             self._stop_timer()
@@ -130,7 +130,7 @@ class Protocol(_ASGIProtocol):  # type: ignore[misc]
         if self._has_begun:
             self._refuse("The headers did not arrive in time.")
         else:
-            self._end()  # a connection in reserve, such as browsers open
+            self._end()  # a spare connection, as browsers open them
 
     def _on_body_timeout(self) -> None:
         allowed = self._limits.body + self._body_bytes / BODY_BYTES_PER_SECOND
@@ -141,7 +141,7 @@ class Protocol(_ASGIProtocol):  # type: ignore[misc]
             self._refuse("The body did not arrive in time.")
 
     def _on_write_timeout(self) -> None:
-        """What is buffered is dropped: no one reads it."""
+        """Drops the buffered output, which no one reads."""
         self.transport.abort()
 
     def _refuse(self, why: str) -> None:

@@ -101,7 +101,7 @@ class Recorder:
         return to_row(decision, situation, around)
 
     def _id(self, at: datetime) -> str:
-        """A version 7 UUID of that moment: its time is how pruned decisions are recognised."""
+        """A version 7 UUID of that time, by which pruned decisions are recognised."""
         drawn = int.from_bytes(self.rng.bytes(10))
         version, variant = 7 << 76, 2 << 62
         low = drawn & ((1 << 62) - 1)

@@ -10,7 +10,7 @@
 | `legal-local-router` | has just begun, at 40 %: too small |
 | `general-fewer-strong` | a draft that is ready to start |
 
-`general` explores since it was shipped, so that the lab can answer what-ifs of its log.
+`general` explores since it was shipped, so the lab can answer what-ifs from its log.
 `financial` was rolled out to the weak model, and rolled back when its quality fell; `medical` is
 half way up.
 """
@@ -52,7 +52,7 @@ EXPLORED = 0.1
 
 
 class StoryStep(NamedTuple):
-    """Something done at a moment, which is a revision of its own if it changes anything."""
+    """An action at a time. It is one revision if it changes anything."""
 
     at: datetime
     do: Callable[[datetime], object]

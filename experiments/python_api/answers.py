@@ -17,12 +17,12 @@ class TextAnalysis(Record):
     `detected_domains` are `{"domain": name, "confidence": share}` from 0.1 up, best first;
     `primary_domain` is the first of them or the caller's, else None; `domain` is the one that
     decides, `general` where none is detected with a confidence of 0.3. `complexity` is the score of
-    the domain's router, how likely the strong model answers better, in [0, 1], and None where no
-    router was asked. `recommended_model` is None where no model may answer. Costs are US dollars,
-    None where the price is unknown.
+    the domain's router, how likely the strong model answers better, in [0, 1], and None if no
+    router was called. `recommended_model` is None if no model may answer. Costs are US dollars,
+    None if the price is unknown.
 
     The last four are part of the mapping only while RouteLLM is on. `complexity_score` is
-    `complexity`, or the shipped local router's score where the domain's router gave none;
+    `complexity`, or the shipped local router's score if the domain's router gave none;
     `recommended_routing` is `strong_model` or `weak_model`; `routing_confidence` is the score for
     the strong model and 1 minus the score for the weak one.
     """
@@ -67,8 +67,8 @@ class RouteLLMStatus(Record):
     `enabled` means configured and the flag is on. The controller loads and calls routers. The first
     decision that needs it initializes it; it is available while its router can answer, else
     `controller_error` has the reason. `router_ready` is the same, with None for "not called yet".
-    `realised_savings` is the share of the baseline's cost saved so far, None while nothing has been
-    priced.
+    `realised_savings` is the share of the baseline's cost saved so far, None until a decision
+    has a price.
     """
 
     enabled: bool
@@ -97,7 +97,7 @@ def dollars(nano: int | None) -> float | None:
 
 
 def explain(decision: PromptDecision) -> RoutingDecision:
-    """A decision of `decide`, as the Python API tells it."""
+    """A decision of `decide`, in the form of the Python API."""
     choice = decision.choice
     routed = choice.method is Method.ROUTELLM and choice.score is not None
     return RoutingDecision(
@@ -118,7 +118,7 @@ def explain(decision: PromptDecision) -> RoutingDecision:
 
 
 def router_fallbacks(decision: PromptDecision) -> list[str]:
-    """Why no router decided; empty where one did."""
+    """Why no router decided; empty if one did."""
     return [_described(fallback) for fallback in decision.fallbacks if fallback.stage == "router"]
 
 

@@ -1,4 +1,4 @@
-"""How the Python API decides: by RouteLLM through `decide`, or by the domain selector.
+"""Decisions of the Python API: by RouteLLM through `decide`, or by the domain selector.
 
 Applications use `experiments.domain_router`; this module may change.
 """
@@ -73,7 +73,7 @@ class AnalyzedPrompt(NamedTuple):
 
 
 class DecidedPrompt(NamedTuple):
-    """`router_failure` says why RouteLLM could not decide, where it should have."""
+    """`router_failure` says why RouteLLM could not decide, if it was on."""
 
     model: Model
     decision: RoutingDecision
@@ -146,7 +146,7 @@ class DomainDecider:
         classic = detect(text, self.domains.values())
         if self.routellm_config.domain_detector == "classic":
             return tuple(classic), True
-        # Only these have been learned; a domain of one's own keeps its keywords and patterns.
+        # Only these were learned; a custom domain keeps its keywords and patterns.
         trained = [d.name for d in SEEDED_DOMAINS if d.name in self.domains]
         learned, known = self._learned.look_at(text, [*trained, GENERAL])
         own = [c for c in classic if c.name not in trained]
@@ -163,7 +163,7 @@ class DomainDecider:
         return {GENERAL: GENERAL_DOMAIN, **self.domains}
 
     async def _decide(self, prompt: AnalyzedPrompt) -> DecidedPrompt:
-        """By RouteLLM where it is on and a router answers, else by the selector.
+        """By RouteLLM if it is on and a router answers, else by the selector.
 
         Raises NoEligibleModelsError, and RouteLLMUnavailableError without `fallback_enabled`.
         """
@@ -219,7 +219,7 @@ class DomainDecider:
 
     def _complexity(self, prompt: AnalyzedPrompt) -> Complexity:
         """By the router that decides for this domain; by the shipped local router, at its threshold
-        for half of the prompts, where that one cannot answer."""
+        for half of the prompts, if that one cannot answer."""
         settings = self.routellm_config.for_domain(prompt.domain.name)
         policy = self._policy(Catalogue.of(self.registry.models.values()))
         self._scorers.prepare(policy.routers)

@@ -1,6 +1,6 @@
-"""The feature flags of the Python API: on or off for everybody.
+"""The feature flags of the Python API: on or off for all units.
 
-The web application's flags have the same keys, with percentages and lists besides.
+The web application's flags have the same keys, and also percentages and lists.
 """
 
 import re
@@ -11,13 +11,13 @@ _DOMAIN_FLAG = re.compile(r"routellm_\w+_domain")
 
 
 class UnknownFlagError(ValueError):
-    """A key that is no flag. The message names those that exist."""
+    """An unknown flag. The message names the known ones."""
 
 
 class FeatureFlags(Mapping[str, bool]):
     """Which parts of RouteLLM are on. Reads like a mapping of key to bool.
 
-    Everything is off but the two tracking flags. `general` and domains of your own follow
+    Everything is off except the two tracking flags. `general` and custom domains follow
     ROUTELLM_ENABLED until their flag `routellm_<name>_domain` is set.
     """
 
@@ -78,7 +78,7 @@ class FeatureFlags(Mapping[str, bool]):
         self.update_flags({flag: False})
 
     def update_flags(self, flags: Mapping[str, bool]) -> None:
-        """Sets several at once, or none when one of them is unknown."""
+        """Sets several at once, or none if one of them is unknown."""
         for flag, value in flags.items():
             self._check(flag, value)
         self._flags.update(flags)

@@ -1,4 +1,4 @@
-"""The Python API's objects as the same frozen policy the web application decides with."""
+"""Converts the Python API's objects to the frozen policy that `decide` takes."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -25,7 +25,7 @@ from experiments.python_api.routellm_config import DomainSettings, RouteLLMConfi
 DETECTION_THRESHOLD = 0.3
 ALL_UNITS, NO_UNITS = 10_000, 0
 
-# The checkpoints RouteLLM publishes, used where `router_arguments` names none.
+# The checkpoints RouteLLM publishes, used if `router_arguments` names none.
 PUBLISHED: Mapping[RouterType, Mapping[str, object]] = {
     RouterType.MATRIX_FACTORIZATION: {"checkpoint_path": "routellm/mf_gpt4_augmented"},
     RouterType.BERT_CLASSIFIER: {"checkpoint_path": "routellm/bert_gpt4_augmented"},
@@ -47,7 +47,7 @@ _THOUSANDS_PER_MILLION = 1000
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Models under one distinct name each: `provider/name` where two providers share a name."""
+    """Models by distinct name: `provider/name` if two providers share a name."""
 
     models: Mapping[str, Model]
 
@@ -63,14 +63,14 @@ class Catalogue:
         )
 
     def resolve(self, name: str) -> str:
-        """The distinct name of the model that is called so, or `name` itself where none is."""
+        """The distinct name of the model with this name, or `name` itself if there is none."""
         if name in self.models:
             return name
         found = (known for known, model in self.models.items() if model.is_called(name))
         return next(found, name)
 
     def renamed(self) -> dict[str, Model]:
-        """The models with their distinct names as their own."""
+        """The models, renamed to their distinct names."""
         return {
             name: model if model.name == name else replace(model, name=name)
             for name, model in self.models.items()

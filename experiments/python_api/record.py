@@ -7,7 +7,7 @@ from typing import Any
 
 class Record(Mapping[str, Any]):
     """Base of dataclasses: `report.total_requests`, `report["total_requests"]` and
-    `dict(report)` all work, so that a report can be logged or sent as JSON as it is. Give them
+    `dict(report)` all work, so a report can be logged or sent as JSON unchanged. Give them
     `eq=False`: they equal any mapping with the same items."""
 
     def __getitem__(self, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""How the Python API uses RouteLLM, and what it says about one decision."""
+"""The settings of RouteLLM in the Python API, and the result of one decision."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -22,7 +22,7 @@ class RouterType(StrEnum):
 
 
 class DomainSettings(NamedTuple):
-    """What holds for one domain once its override is applied."""
+    """The settings of one domain, with its override applied."""
 
     enabled: bool
     router_type: RouterType
@@ -38,7 +38,7 @@ class RouteLLMConfig:
     `threshold` is a score in [0, 1]: prompts at or above it go to the strong model. It belongs to
     one kind of router; 0.11593 is RouteLLM's for `mf`. `domain_routing_overrides` maps a domain to
     any of `enabled, router_type, threshold, strong_model, weak_model`, and counts only while
-    `domain_specific_routing` is on. A router is asked at most `max_retry_attempts` times, at least
+    `domain_specific_routing` is on. A router is called at most `max_retry_attempts` times, at least
     once, each time for `timeout_seconds`. `cost_optimization_target` is the share of the baseline's
     cost you want to save; the status says whether it is met, decisions do not depend on it.
     `router_arguments` are the constructor arguments of the router: its checkpoint, for one.
@@ -71,7 +71,7 @@ class RouteLLMConfig:
         return f"router-{self.router_type.value}-{self.threshold}"
 
     def get_domain_override(self, domain: str) -> dict[str, Any] | None:
-        """What is set for this domain only, or None."""
+        """The override of this domain, or None."""
         if not self.domain_specific_routing:
             return None
         return self.domain_routing_overrides.get(domain)
@@ -80,12 +80,12 @@ class RouteLLMConfig:
         """The settings with the domain's override applied."""
         override = _checked_override(domain, self.get_domain_override(domain) or {})
         settings = {name: getattr(self, name) for name in DomainSettings._fields} | override
-        # An override turns a domain off; it does not turn on what is off as a whole.
+        # An override can turn a domain off, but not on while RouteLLM is off.
         settings["enabled"] = self.enabled and settings["enabled"]
         return DomainSettings(**settings)
 
     def update(self, settings: Mapping[str, Any]) -> None:
-        """Changes several settings, or none when one of them is wrong."""
+        """Changes several settings, or none if one of them is wrong."""
         unknown = sorted(set(settings) - {each.name for each in fields(self)})
         if unknown:
             known = ", ".join(each.name for each in fields(self))
@@ -97,7 +97,7 @@ class RouteLLMConfig:
 
 @dataclass
 class RoutingDecision:
-    """What was decided for one prompt. Costs are US dollars, None where a price is unknown.
+    """The decision for one prompt. Costs are US dollars, None if a price is unknown.
 
     `confidence` comes from the router's score: the score where the strong model was chosen, 1 minus
     the score where the weak one was; on the classic path it is the detected domain's.

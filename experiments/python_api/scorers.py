@@ -30,7 +30,7 @@ class Scorers:
         self._lock = Lock()
 
     def prepare(self, routers: Mapping[str, PolicyRouter]) -> None:
-        """Loads these and waits, unless they are loaded. What fails to load says so when asked."""
+        """Loads these and waits, unless they are loaded. A failed one says so when called."""
         with self._lock:
             if self._pool is not None and routers == self._wanted:
                 return
@@ -106,8 +106,8 @@ class LearnedDomains:
 
 
 def calibrated_thresholds(domains: Iterable[str]) -> dict[str, float]:
-    """The local router's thresholds at half strong, by domain; where there were no data for a
-    domain the overall one."""
+    """The local router's thresholds for a strong share of one half, by domain; the overall one for
+    domains without data."""
     names = list(domains)
     if not names:
         return {}
@@ -115,6 +115,6 @@ def calibrated_thresholds(domains: Iterable[str]) -> dict[str, float]:
 
     try:
         thresholds = calibrated()
-    except ValueError:  # no checkpoint: the router will say so when it is asked
+    except ValueError:  # no checkpoint: the router reports it when called
         return {}
     return {name: thresholds.get(name, thresholds["overall"]) for name in names}

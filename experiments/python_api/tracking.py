@@ -1,8 +1,8 @@
 """Decisions of the Python API, kept in memory, and reports about them.
 
-Costs are US dollars. A saving is the baseline's price minus the price of what was chosen, summed
-over the decisions where both are known; `priced_requests` says how many those are. The prompt's
-text is never kept.
+Costs are US dollars. A saving is the baseline's price minus the price of the choice, summed over
+the decisions where both are known; `priced_requests` counts them. The prompt's text is never
+stored.
 """
 
 import logging
@@ -52,7 +52,7 @@ class RoutingMetrics(Record):
     response_quality_score: float | None = None
     user_satisfaction: float | None = None
 
-    # How often a timestamp was changed after its metrics were made: then order is not given.
+    # How often a timestamp was changed later: after that, metrics need sorting.
     timestamps_changed: ClassVar[int] = 0
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -64,13 +64,13 @@ class RoutingMetrics(Record):
 
     @property
     def cost(self) -> float | None:
-        """The actual cost where it was reported, else the estimate."""
+        """The actual cost if it was reported, else the estimate."""
         return self.estimated_cost if self.actual_cost is None else self.actual_cost
 
 
 @dataclass(frozen=True, eq=False)
 class CostSavingsReport(Record):
-    """Costs and savings of a period. An amount is None where there were requests but no prices.
+    """Costs and savings of a period. An amount is None if there were requests but no prices.
 
     `estimated_savings` and `savings_percentage` (of the baseline's cost) cover `priced_requests`
     only: with none of them, no saving is claimed and both are 0. `success_rate` lies in [0, 1].
@@ -137,8 +137,8 @@ class MetricsSummary(Record):
 class CostTracker:
     """Keeps decisions for `retention_days`, in memory. Safe to share between threads.
 
-    `metrics` is what is kept, oldest first. What is older than `retention_days` is removed when the
-    next decision is tracked.
+    `metrics` holds them, oldest first. Older ones than `retention_days` are removed when the next
+    decision is tracked.
     """
 
     def __init__(self, retention_days: int = 30, *, clock: Clock = _utc_now) -> None:
@@ -203,7 +203,7 @@ class CostTracker:
     def update_quality_score(
         self, tracking_id: str, quality_score: float, user_satisfaction: float | None = None
     ) -> None:
-        """Adds how good the answer was. An unknown tracking id is logged as a warning."""
+        """Adds the quality of the answer. An unknown tracking id is logged as a warning."""
         self._change(
             tracking_id,
             response_quality_score=quality_score,
@@ -211,7 +211,7 @@ class CostTracker:
         )
 
     def get_cost_savings_report(self, period_days: int = 30) -> CostSavingsReport:
-        """The last `period_days`, as far as they are kept."""
+        """The last `period_days`, within the retention time."""
         since = self._clock() - timedelta(days=period_days)
         return savings_report([m for m in self._kept() if m.timestamp >= since], period_days)
 
@@ -302,7 +302,7 @@ def metrics_summary(metrics: Sequence[RoutingMetrics]) -> MetricsSummary:
 
 
 def _average_latency(metrics: Sequence[RoutingMetrics]) -> float:
-    """Milliseconds; 0 where none was measured."""
+    """Milliseconds; 0 if none was measured."""
     return _mean(m.routing_latency_ms for m in metrics) or 0.0
 
 
@@ -329,7 +329,7 @@ def _saving(cost: float | None, baseline: float | None) -> float | None:
 
 
 def _total(amounts: Iterable[float | None]) -> float | None:
-    """The sum of the known ones; 0 of nothing, but None of nothing known."""
+    """The sum of the known amounts; 0 without amounts, None if none is known."""
     every = list(amounts)
     known = [amount for amount in every if amount is not None]
     return sum(known) if known or not every else None
@@ -341,7 +341,7 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 
 def _success_rate(metrics: Sequence[RoutingMetrics]) -> float:
-    """1 where nothing was tracked: nothing failed."""
+    """1 if nothing was tracked: nothing failed."""
     return sum(m.success for m in metrics) / len(metrics) if metrics else 1.0
 
 

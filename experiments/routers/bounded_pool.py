@@ -1,8 +1,8 @@
-"""Calls that may hang, each with a time-out, never more than a few at a time.
+"""Calls that may hang, each with a timeout and a limit on concurrent calls.
 
-A thread cannot be killed, so one that hangs keeps its place. When all places are held by calls
-that no caller waits for any more, the next one is refused at once instead of waiting as well.
-Threads are made per call and are daemons: none exists before a fork, none holds up a shutdown.
+A thread cannot be killed, so one that hangs keeps its slot. When all slots are held by calls that
+no caller waits for any more, the next call is refused at once. Each call has its own daemon thread:
+none exists before a fork, and none delays a shutdown.
 """
 
 import threading
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 class CallTimeoutError(Exception):
-    """No answer in time, or all places are held by calls that hang."""
+    """No answer in time, or all slots are held by calls that hang."""
 
 
 class BoundedCalls:
@@ -24,7 +24,7 @@ class BoundedCalls:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all calls: after a fork, where the threads that ran them do not exist."""
+        """Drops all calls: after a fork their threads do not exist."""
         self._places = threading.BoundedSemaphore(self._limit)
         self._lock = threading.Lock()
         self._hanging: set[Future[Any]] = set()
@@ -34,7 +34,7 @@ class BoundedCalls:
         deadline = time.monotonic() + timeout
         if len(self._hanging) >= self._limit:
             raise CallTimeoutError(f"{self._limit} earlier calls still hang.")
-        places = self._places  # those of before a reset are given back to where they came from
+        places = self._places  # slots from before a reset return to the old semaphore
         if not places.acquire(timeout=timeout):
             raise CallTimeoutError(f"No free place within {timeout:g} s.")
         future: Future[Result] = Future()

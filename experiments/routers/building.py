@@ -1,8 +1,8 @@
-"""Builds a router from its row: kind, arguments, pinned checkpoint. Clear when it cannot.
+"""Builds a router from its row: kind, arguments, pinned checkpoint.
 
 Nothing is downloaded here: a checkpoint is a folder, or the id of a hub repository that was
-brought before (`hf download …`, see docs/bringing-routers.md). A save in the admin or a new policy
-must not wait for gigabytes, nor for a network that is not there.
+downloaded before (`hf download …`, see docs/bringing-routers.md). A save in the admin or a new
+policy must not wait for gigabytes or for a missing network.
 """
 
 import inspect
@@ -23,7 +23,7 @@ _PATH_ARGUMENTS = ("checkpoint_path", *_DATASET_ARGUMENTS)
 
 
 class Built(NamedTuple):
-    """A loaded router: how it scores, the sha256 of its weights, and what RouteLLM would hold."""
+    """A loaded router: its score function, the sha256 of its weights, and RouteLLM's object."""
 
     score: Callable[[Features], float]
     checkpoint: str | None
@@ -36,7 +36,7 @@ def check_router(kind: str, arguments: Mapping[str, object]) -> None:
 
 
 def checkpoint_sha256(kind: str, arguments: Mapping[str, object]) -> str | None:
-    """What a policy pins of this router; None where it has no weights."""
+    """The sha256 that a policy pins; None for a router without weights."""
     if kind_of(kind).local:
         return load_local(kind, arguments).checkpoint
     return fingerprint(map(Path, checkpoint_paths(_local_paths(arguments))))
@@ -55,7 +55,7 @@ def build(router: PolicyRouter) -> Built:
 
 
 def routellm_instance(kind: str, built: Built) -> Any:
-    """What RouteLLM's Controller holds for it: a RouteLLM router."""
+    """The RouteLLM router for RouteLLM's Controller."""
     if kind_of(kind).local:
         return routellm_loader.bridge().wrap(kind, built.instance)
     return built.instance
@@ -71,7 +71,7 @@ def _build_routellm(router: PolicyRouter) -> Built:
     cls = bridge.router_class(router.kind)
     arguments = _bound(router.kind, cls, router.arguments)
     _check_before_building(router.kind, arguments)
-    if router.kind != "causal_llm":  # which insists on the hub's own name
+    if router.kind != "causal_llm":  # which requires the hub's own name
         arguments = _local_paths(arguments)
     try:
         instance = cls(**arguments)
@@ -80,14 +80,14 @@ def _build_routellm(router: PolicyRouter) -> Built:
             f"A router of kind '{router.kind}' cannot be built from these arguments. "
             f"{describe(error)}. docs/bringing-routers.md says what each argument means."
         ) from error
-    instance.NO_PARALLEL = True  # RouteLLM would want pandarallel for its batches otherwise
+    instance.NO_PARALLEL = True  # otherwise RouteLLM requires pandarallel for its batches
     _check_after_building(router.kind, instance)
     paths = () if router.kind == "causal_llm" else checkpoint_paths(arguments)
     return Built(_scorer(instance), fingerprint(map(Path, paths)), instance)
 
 
 def _scorer(instance: Any) -> Callable[[Features], float]:
-    # BERT answers with a NumPy scalar, which neither JSON nor the database takes.
+    # BERT returns a NumPy scalar, which neither JSON nor the database accepts.
     return lambda features: float(instance.calculate_strong_win_rate(features.text))
 
 
@@ -169,7 +169,7 @@ def _folder(path: str, kind: str) -> str:
 
 
 def _hub_folder(repository: str, kind: str) -> str | None:
-    """Where a hub repository lies that was downloaded before."""
+    """The folder of a hub repository that was downloaded before."""
     from huggingface_hub import snapshot_download  # noqa: PLC0415 - only for hub checkpoints
     from huggingface_hub.errors import (  # noqa: PLC0415
         HFValidationError,

@@ -1,4 +1,4 @@
-"""Trained weights on disk: one safetensors file and a manifest that says where it came from.
+"""Trained weights on disk: one safetensors file and a manifest with its origin.
 
 Nothing is ever unpickled. A file whose sha256 is not the manifest's is refused.
 """
@@ -53,7 +53,7 @@ class Checkpoint:
 
 
 def write_checkpoint(folder: Path, arrays: Mapping[str, NDArray[Any]], manifest: Manifest) -> str:
-    """Write weights and manifest, and return the weights' sha256, which the manifest gets too."""
+    """Write weights and manifest; return the weights' sha256, which the manifest contains too."""
     folder.mkdir(parents=True, exist_ok=True)
     content = save(dict(arrays))
     digest = hashlib.sha256(content).hexdigest()
@@ -80,14 +80,13 @@ def read_checkpoint(folder: Path, kind: str) -> Checkpoint:
 
 
 def write_prompt_hashes(folder: Path, prompts: Iterable[str]) -> None:
-    """What the weights were trained on, as sorted 64-bit hashes: enough to tell an overlap, and
-    nothing of a prompt can be read from them."""
+    """The training prompts as sorted 64-bit hashes: they show an overlap and reveal no prompt."""
     hashes = np.unique(prompt_hashes(prompts))
     (folder / PROMPTS_FILE).write_bytes(hashes.astype("<u8").tobytes())
 
 
 def read_prompt_hashes(folder: Path) -> NDArray[np.uint64] | None:
-    """None where the checkpoint came without."""
+    """None if the checkpoint has none."""
     try:
         content = (folder / PROMPTS_FILE).read_bytes()
     except OSError:
@@ -102,7 +101,7 @@ def prompt_hashes(prompts: Iterable[str]) -> NDArray[np.uint64]:
 
 
 def read_manifest_kind(folder: Path) -> str:
-    """Which kind of checkpoint a folder says it holds."""
+    """The kind of checkpoint according to the folder's manifest."""
     return _manifest(folder, "").kind
 
 

@@ -18,7 +18,7 @@ from experiments.routers.heads import sigmoid
 
 KIND = "complexity"
 LONGEST = 2_000  # characters; the heuristic is linear in them
-# Prompts that use each of its rules: what it says of them is part of its identity.
+# Prompts that use each of its rules; its scores of them are part of its identity.
 _PROBES = (
     "Hello",
     "What is a cat?",
@@ -40,7 +40,7 @@ class ComplexityRouter:
 
     @classmethod
     def load(cls) -> "ComplexityRouter":
-        """Raises RouterConfigurationError where the installed LiteLLM has no such rules."""
+        """Raises RouterConfigurationError if the installed LiteLLM has no such rules."""
         complexity = _complexity()
         said = json.dumps([round(complexity(prompt), 9) for prompt in _PROBES])
         return cls(complexity, hashlib.sha256(f"{KIND} {said}".encode()).hexdigest())

@@ -1,4 +1,4 @@
-"""The learned domain detector: what a prompt is about, from its words and its embedding.
+"""The learned domain detector: the subject of a prompt, from its words and its embedding.
 
 ``LearnedDetector.load()`` reads the shipped head; ``with_domains`` makes one for the domains and
 example prompts of a policy revision. Both are immutable and shared by threads.
@@ -33,8 +33,8 @@ KIND = "domains"
 CHECKPOINT = SHIPPED / KIND
 LANGUAGES_KIND = "domain_languages"
 LANGUAGES_CHECKPOINT = SHIPPED / LANGUAGES_KIND
-_LANGUAGE = object()  # under which a prompt remembers its language
-# Words that look like known ones mean less in a language that is none of those trained on.
+_LANGUAGE = object()  # the key under which a prompt caches its language
+# Words that resemble known ones mean less in a language without training prompts.
 _UNKNOWN_SHARE = np.float32(0.5)
 
 
@@ -134,7 +134,7 @@ class LearnedDetector:
         return tuple(sorted((Candidate(*pair) for pair in named), key=lambda c: (-c[1], c[0])))
 
     def is_english(self, features: Features) -> bool:
-        """True, too, for a prompt without words."""
+        """Also true for a prompt without words."""
         return self.head.language(features) == ENGLISH
 
     def knows_language(self, features: Features) -> bool:

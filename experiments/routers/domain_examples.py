@@ -1,9 +1,9 @@
-"""How operators' example prompts and custom domains take effect without a training run.
+"""Operators' example prompts and custom domains, without a training run.
 
-The shipped head stays as it is. On top of it one small correction per domain is fitted, on the
+The shipped head stays unchanged. One small correction per domain is fitted on top of it, on the
 embedding and on the words of the examples, so that the examples are distinguished from the shipped
 hand-written prompts of all domains (the background). It takes about a second, is deterministic, and
-changes no more than the examples ask for: its size is penalised.
+its size is penalised, so it changes no more than the examples require.
 """
 
 from collections import Counter
@@ -26,12 +26,12 @@ _PENALTY = 100.0
 _EMBEDDING_SCALE = 5.0
 _WORDS_SCALE = 3.0
 _ITERATIONS = 60
-# A few examples must speak for all they leave out; many speak for themselves.
+# A few examples represent many prompts that were left out; many examples need less weight.
 _ONE_EXAMPLE_AT_MOST, _ONE_EXAMPLE_AT_LEAST, _ALL_EXAMPLES = 400.0, 2.0, 8000.0
 
 
 class Logits(Protocol):
-    """The shipped heads: one number a domain of `names` for a prompt, in a new array."""
+    """The shipped heads: one number per domain of `names` for a prompt, in a new array."""
 
     @property
     def names(self) -> tuple[str, ...]: ...
@@ -67,9 +67,8 @@ class Correction:
 def log_probabilities(head: Logits, features: Features, names: Sequence[str]) -> Vector:
     """The head's opinion on ``names``, in order; their probabilities sum to 1.
 
-    What it gives to domains that are switched off or deleted goes to ``general``, where it belongs:
-    such a prompt is none of the domains there are. A custom domain gets 0 (all there is), from
-    which the correction's offset is taken.
+    The probability of domains that are switched off or deleted goes to ``general``: such a prompt
+    belongs to no active domain. A custom domain gets 0, to which the correction's offset is added.
     """
     columns = _columns(head.names, tuple(names))
     logits = head.logits_of(features)
@@ -147,7 +146,7 @@ def _words_of(examples: Sequence[LabelledFeatures], known: Vocabulary) -> Vocabu
 
 
 def _shares(examples: Sequence[LabelledFeatures]) -> NDArray[np.float64]:
-    """How many background prompts each example weighs as: 320 each of five, 80 of ten."""
+    """The weight of each example in background prompts: 320 with five examples, 80 with ten."""
     counts = Counter(row.domain for row in examples)
     each = np.array([_ALL_EXAMPLES / counts[row.domain] ** 2 for row in examples])
     return np.asarray(np.clip(each, _ONE_EXAMPLE_AT_LEAST, _ONE_EXAMPLE_AT_MOST))

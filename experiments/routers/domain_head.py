@@ -1,4 +1,4 @@
-"""What the learned domain detector is made of: plain arrays, and plain NumPy to apply them.
+"""The learned domain detector: plain arrays, and plain NumPy to apply them.
 
 Each domain gets one number (a logit): a weighted sum of the prompt's words and word pairs, rare
 ones counting more, at unit length, and of its embedding.
@@ -18,7 +18,7 @@ Matrix = NDArray[np.float32]
 
 
 class SeenPrompt(NamedTuple):
-    """A prompt as the head sees it: places of its known words, their values at unit length."""
+    """A prompt as input of the head: positions of its known words, their values at unit length."""
 
     at: NDArray[np.intp]
     values: Vector
@@ -48,7 +48,7 @@ class Vocabulary:
         return np.asarray(self.keys[self._places(wanted)] == wanted)
 
     def _places(self, wanted: Keys) -> NDArray[np.intp]:
-        """Where each key is, if it is known."""
+        """The position of each key, if it is known."""
         at = self.keys.searchsorted(wanted)
         at[at == len(self.keys)] = 0
         return at
@@ -69,7 +69,7 @@ class DomainHead:
         return self.vocabulary.look_up(features)
 
     def logits(self, seen: SeenPrompt) -> Vector:
-        """One number a domain; their softmax is calibrated on prompts not trained on."""
+        """One number per domain; their softmax is calibrated on held-out prompts."""
         by_words = seen.values @ self.words[seen.at].astype(np.float32)
         total = by_words + seen.embedding @ self.meaning + self.offset
         return np.asarray(total / self.temperature, dtype=np.float32)

@@ -19,7 +19,7 @@ WORDS_FOLDER = FOLDER.parent / "domain_words"
 
 @dataclass(frozen=True)
 class DomainPromptFile:
-    """What one domain's file holds."""
+    """The content of one domain's file."""
 
     domain: str
     seed: tuple[str, ...]
@@ -31,8 +31,8 @@ class DomainPromptFile:
 
 @dataclass(frozen=True)
 class WordList:
-    """What one language's file holds: terms and whole prompts by domain, and frames for any term,
-    with ``{term}`` and maybe ``{other}`` to fill."""
+    """The content of one language's file: terms and whole prompts by domain, and frames for any
+    term, with ``{term}`` and optionally ``{other}``."""
 
     language: str
     frames: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What the domain detector and the local routers see of a prompt, computed once and shared."""
+"""The features of a prompt for the domain detector and the local routers, computed once."""
 
 import re
 import unicodedata
@@ -21,10 +21,10 @@ _TOKEN = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+|[^\w\s\x00-\x1f\x7f-\x9f\ufffd]|_"
 
 
 def visible_part(text: str) -> str:
-    """The part of a prompt that is looked at: its first 6,000 and its last 2,000 characters.
+    """The part of a prompt that is read: its first 6,000 and its last 2,000 characters.
 
-    Long prompts carry their question at the end and their kind at the beginning. The cap bounds
-    the time of a 100,000-character prompt.
+    Long prompts have their question at the end and their kind at the beginning. The cap bounds the
+    time for a 100,000-character prompt.
     """
     if len(text) <= HEAD_CHARACTERS + TAIL_CHARACTERS:
         return text
@@ -51,9 +51,9 @@ _ANSWER_CUE = "answer:"
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """One prompt, looked at once.
+    """One prompt, analyzed once.
 
-    ``text`` is the part that was looked at (see ``visible_part``), ``tokens`` all its words
+    ``text`` is the part that was read (see ``visible_part``), ``tokens`` all its words
     and punctuation marks in order, ``question`` and ``options`` the same tokens split where the
     options of a multiple-choice prompt start (``options`` is empty for any other prompt), and
     ``embedding`` the unit-length vector of all tokens (zeros when no token is known).
@@ -69,7 +69,7 @@ class Features:
     _found: dict[object, Any] = field(default_factory=dict, init=False, repr=False)
 
     def remember(self, key: object, find: Callable[[], Found]) -> Found:
-        """What `find` returns; found once for each `key`, such as a router."""
+        """The result of `find`, computed once for each `key`, such as a router."""
         if key not in self._found:
             self._found[key] = find()
         found: Found = self._found[key]
@@ -94,7 +94,7 @@ def word_keys(words: Sequence[str]) -> Keys:
 def featurise(text: str, embedding: StaticEmbedding | None = None) -> Features:
     """Tokenise and embed a prompt. Any string works, also an empty one or 100,000 characters.
 
-    Only the first 6,000 and the last 2,000 characters are looked at, which bounds the time.
+    Only the first 6,000 and the last 2,000 characters are read, which bounds the time.
     A closing "Answer:" is not part of the question and is left out.
     """
     seen = visible_part(text)
@@ -107,7 +107,7 @@ def featurise(text: str, embedding: StaticEmbedding | None = None) -> Features:
 
 
 def only_embedded(embedding: Vector) -> Features:
-    """A prompt of which nothing but the embedding is kept: enough for routers that use no more."""
+    """A prompt with only its embedding: enough for routers that use nothing else."""
     return Features("", "", "", (), (), embedding)
 
 
@@ -134,7 +134,7 @@ _FIRST, _SECOND = np.uint32(0x9E3779B1), np.uint32(0x85EBCA77)
 
 
 class Grams(NamedTuple):
-    """The distinct words and pairs of a prompt: sorted keys, and how often each occurs."""
+    """The distinct words and pairs of a prompt: sorted keys and their counts."""
 
     keys: Keys
     counts: NDArray[np.float32]

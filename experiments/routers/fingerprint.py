@@ -1,6 +1,6 @@
-"""The sha256 of what a router was built from, by which a policy pins its checkpoint.
+"""The sha256 of a router's files, by which a policy pins its checkpoint.
 
-A folder's hash covers the names and contents of its files, so it is the same wherever it lies.
+A folder's hash covers the names and contents of its files, so it does not depend on its path.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ def checkpoint_paths(arguments: Mapping[str, object]) -> Iterator[str]:
 
 
 def fingerprint(paths: Iterable[Path]) -> str | None:
-    """One sha256 over files and folders; None where there are none."""
+    """One sha256 over files and folders; None without any."""
     digests = [_digest(path) for path in paths]
     if not digests:
         return None
@@ -41,7 +41,7 @@ def _digest(path: Path) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Without hidden ones: the hub's tools keep their notes of a download in such folders."""
+    """Without hidden files, in which the hub's tools store data about a download."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return sorted(
         file

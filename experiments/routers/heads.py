@@ -1,4 +1,4 @@
-"""What a trained local router is made of: plain arrays, and plain NumPy to apply them.
+"""A trained local router: plain arrays, and plain NumPy to apply them.
 
 A head estimates a *gain*: how much better the strong model's answer is expected to be, from -1
 to 1. It is the mean of three estimates that err in different ways: words and word pairs (a ridge
@@ -30,7 +30,7 @@ class DenseInput:
     scale: Vector
 
     def __call__(self, structure: Vector, embedding: Vector) -> Vector:
-        """For one prompt or, row by row, for many. Clipped, so no odd prompt goes far out."""
+        """For one prompt or, row by row, for many. Clipped, so no unusual prompt is extreme."""
         main = (embedding - self.center) @ self.directions
         raw: Vector = np.concatenate((structure, main), axis=-1)
         standard: Vector = (raw - self.mean) / self.scale
@@ -128,7 +128,7 @@ class _FlatTrees(NamedTuple):
 
 
 class HeadInputs(NamedTuple):
-    """What a head sees of one prompt."""
+    """The input of a head: one prompt."""
 
     grams: Grams
     structure: Vector

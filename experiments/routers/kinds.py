@@ -1,6 +1,6 @@
-"""The kinds of router there are, and what holds for each, known without importing RouteLLM.
+"""The kinds of routers and their properties, without importing RouteLLM.
 
-Kinds of one's own are named in the environment: `ROUTER_CLASSES=length=my_routers.LengthRouter`.
+Custom kinds are named in the environment: `ROUTER_CLASSES=length=my_routers.LengthRouter`.
 """
 
 import os
@@ -13,9 +13,9 @@ OWN_CLASSES_VARIABLE = "ROUTER_CLASSES"
 
 class RouterKind(NamedTuple):
     """`local` kinds need no network and always score. `inline` ones answer in the caller's thread.
-    `by_embedding` ones look at nothing else of a prompt, so that they can score one that was not
-    kept. Where a kind `counts_ties`, its score is the strong model's win rate with ties as halves;
-    else that where one of the two is better. Without `win_rate`, a score only orders prompts.
+    `by_embedding` ones use only the embedding of a prompt, so they can score prompts that were not
+    stored. With `counts_ties` its score is the strong model's win rate with ties as halves; else
+    the win rate where one of the two is better. Without `win_rate`, a score only orders prompts.
 
     `concurrent` is how many calls of one router run at the same time: BERT's tokenizer raises
     "Already borrowed" when two threads use it, and one GPU generates for one prompt at a time.
@@ -46,7 +46,7 @@ KINDS = {
 
 
 def kind_of(name: str) -> RouterKind:
-    """What holds for a kind. Raises RouterConfigurationError for an unknown one."""
+    """The properties of a kind. Raises RouterConfigurationError for an unknown one."""
     if name in KINDS:
         return KINDS[name]
     if name in own_classes():

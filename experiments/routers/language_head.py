@@ -1,4 +1,4 @@
-"""How prompts in other languages than English are seen: pieces of their words, as 32-bit keys.
+"""Features of prompts in other languages than English: pieces of their words, as 32-bit keys.
 
 A piece is a whole word or three to five letters of it, so that inflected and compound words share
 pieces with the terms of the word lists. Chinese and Japanese have no spaces: there a piece is one
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from experiments.routers.domain_head import DomainHead, SeenPrompt
 from experiments.routers.features import Features, Keys, word_keys
 
-_HEAD, _TAIL = 1_500, 500  # characters that are looked at
+_HEAD, _TAIL = 1_500, 500  # characters that are read
 _LETTERS, _CHARACTERS = (3, 4, 5), (1, 2, 3)
-_VOICED = ("\u3099", "\u309a")  # marks that make another letter of a kana
+_VOICED = ("\u3099", "\u309a")  # marks that change the letter of a kana
 _CJK = "\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _RUN = re.compile(rf"([{_CJK}]+)|([^\W\d_{_CJK}]+)")
 # Teh marbuta as heh, alef maksura as yeh, no tatweel.

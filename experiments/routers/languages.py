@@ -1,8 +1,8 @@
-"""Which language a prompt is in, by its script and its function words. Pure, and a few microseconds
+"""The language of a prompt, by its script and its function words. Pure; takes a few microseconds
 for an English prompt.
 
 The domain detector knows English and the languages of ``LISTED``. For another language or script
-``language_of`` answers ``OTHER``, and the decision is made with caution.
+``language_of`` returns ``OTHER``, and the decision is cautious.
 """
 
 import re
@@ -67,7 +67,7 @@ _WORDS = {
     "fi": "mika miten ovat miksi voi ja",
     "hu": "egy hogy az nem mit miert milyen es",
 }
-# English words that are words of programs, too: they count where nothing speaks against them.
+# English words that are also words of programs: they count only without contrary evidence.
 _WEAK_ENGLISH = frozenset(
     (
         *("is", "a", "and", "or", "not", "if", "for", "from", "with"),
@@ -95,7 +95,7 @@ CountKnown = Callable[[Sequence[str]], KnownWords]
 def language_of(features: Features, count_known: CountKnown) -> str:
     """``en``, a code of ``LISTED``, ``UNDETERMINED``, or ``OTHER``.
 
-    ``count_known`` is asked only where function words do not decide.
+    ``count_known`` is called only if function words do not decide.
     """
     tokens = features.tokens[:_LOOKED_AT]
     foreign = _FOREIGN_WORDS.intersection(tokens)

@@ -1,4 +1,4 @@
-"""What the learned router sees of a prompt: vectors that scoring computes anyway.
+"""Features of a prompt for the learned router: vectors that scoring computes anyway.
 
 The structure numbers and the embedding are standardized as the shipped router's head for open
 prompts does it; words and word pairs are hashed into a fixed number of signed columns (Weinberger

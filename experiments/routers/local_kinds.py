@@ -1,4 +1,4 @@
-"""The routers that need neither RouteLLM nor a network: what they offer, and how they load."""
+"""Routers that need neither RouteLLM nor a network: their interface, and loading."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ _MORE_ARGUMENTS = {KNN: ("pair",), LINEAR: ("pair",), LEARNED: ("domain",)}
 
 
 class LocalScorer(Protocol):
-    """What `LocalRouter` and `LocalMFRouter` offer."""
+    """The interface of `LocalRouter` and `LocalMFRouter`."""
 
     def score(self, features: Features) -> float:
         """The strong model's estimated win rate, in [0, 1]."""

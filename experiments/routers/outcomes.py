@@ -76,7 +76,7 @@ class Outcomes:
             yield PromptOutcome(*row)
 
     def sha256(self) -> str:
-        """A hash of the content, whatever file it came from."""
+        """A hash of the content, independent of the file."""
         digest = hashlib.sha256()
         for row in self.rows():
             digest.update(json.dumps(row).encode())
@@ -141,7 +141,7 @@ class OutcomeRow(NamedTuple):
 
 
 class Item(NamedTuple):
-    """A row or why there is none. `done` is how far the reading is, in the source's `total`."""
+    """A row, or the reason why there is none. `done` is the progress, of the source's `total`."""
 
     where: str
     done: int
@@ -151,7 +151,7 @@ class Item(NamedTuple):
 
 
 class OutcomeSource(NamedTuple):
-    """What is read. `strong` and `weak` name the pair, where columns are named after models."""
+    """A file or folder. `strong` and `weak` name the pair if columns are named after models."""
 
     path: Path
     strong: str = STRONG_MODEL
@@ -203,7 +203,7 @@ class OutcomeSource(NamedTuple):
             yield self._item(where, done, fields)
 
     def _require_columns(self, fields: Fields) -> None:
-        """By the first row: a file without the columns is refused as a whole."""
+        """Checks the first row: a file without the columns is refused as a whole."""
         scored = {f"{SCORE}{self.strong}", f"{SCORE}{self.weak}"}
         named = {name for name in fields if name.startswith(SCORE)}
         named |= {f"{SCORE}{name}" for name in _mapping(fields.get("scores"))}

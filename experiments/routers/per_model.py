@@ -1,8 +1,7 @@
-"""Routers with one quality a model, over the embedding alone: linear, and nearest neighbours.
+"""Routers that estimate one quality per model from the embedding: linear, and nearest neighbours.
 
-Each model's answer is estimated from the prompt's embedding; what one of them is expected to be
-better than another (its *gain*) is mapped to a win rate, as for `local`. There may be more than two
-models: which two are the pair is then an argument of the router.
+The expected difference between two models (the *gain*) is mapped to a win rate, as for `local`.
+With more than two models, an argument of the router names the pair.
 """
 
 from collections.abc import Sequence
@@ -26,14 +25,14 @@ _PRIOR = 2.0
 
 
 class Qualities(Protocol):
-    """The expected quality of each model's answer: one row a prompt, one column a model."""
+    """The expected quality of each model's answer: one row per prompt, one column per model."""
 
     def __call__(self, embedding: Vector) -> Floats: ...
 
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """A logistic regression a model."""
+    """One logistic regression per model."""
 
     weights: Vector
     bias: Vector
@@ -48,8 +47,8 @@ class Linear:
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """The weighted mean over the `k` remembered prompts that are nearest, drawn to the mean of all
-    by two prompts' weight. `weights` are 0 where a model's answer is not known."""
+    """The weighted mean over the `k` nearest stored prompts, shrunken to the mean of all with the
+    weight of two prompts. `weights` are 0 where a model's answer is not known."""
 
     embedding: Vector
     quality: Vector

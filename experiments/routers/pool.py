@@ -1,7 +1,8 @@
-"""The routers of this process: loaded off the request path, asked on it.
+"""The routers of this process: loaded in the background, called by requests.
 
-Local routers answer in the caller's thread. The others answer in threads of their own, with the
-row's time-out and never more than a few at a time. What cannot answer says why; nothing raises.
+Local routers answer in the caller's thread. The others answer in separate threads, with the row's
+timeout and a limit on concurrent calls. A router that cannot answer returns the reason; no call
+raises.
 """
 
 import json
@@ -33,7 +34,7 @@ class RouterStatus(NamedTuple):
 
 
 class _Identity(NamedTuple):
-    """What makes two configured routers the same loaded one."""
+    """Configured routers with the same key share one loaded router."""
 
     kind: str
     arguments: str
@@ -56,9 +57,9 @@ class _Entry(NamedTuple):
 class RouterPool:
     """One per process. `warm_up` before the fork, `configure` with every new policy.
 
-    A loaded router is kept as long as a configured one has its kind, arguments and checkpoint. One
-    whose row changed goes on answering under its name until its successor is loaded, or cannot be.
-    `_entries` is replaced, never changed: the hot path reads it without a lock.
+    A loaded router is kept as long as a configured one has its kind, arguments and checkpoint. A
+    router whose row changed keeps answering until its successor is loaded or has failed to load.
+    `_entries` is replaced, never changed: requests read it without a lock.
     """
 
     def __init__(self) -> None:
@@ -73,16 +74,16 @@ class RouterPool:
         _pools.add(self)
 
     def warm_up(self, routers: Mapping[str, PolicyRouter]) -> None:
-        """Load these and wait. One that cannot be loaded is logged and has a status, no more."""
+        """Load these and wait. A router that cannot be loaded is logged and gets a status."""
         self.configure(routers)
         if loader := self._loader:
             loader.join()
 
     def configure(self, routers: Mapping[str, PolicyRouter]) -> None:
-        """Keep what is unchanged, drop what is gone, load what is new in the background."""
+        """Keeps unchanged routers, drops removed ones, and loads new ones in the background."""
         with self._lock:
             self._wanted = dict(routers)
-            self._failed = {}  # a new policy is a new chance
+            self._failed = {}  # a new policy tries again
             wanted = self._wanted_identities()
             self._loaded = {key: kept for key, kept in self._loaded.items() if key in wanted}
             self._publish()
@@ -103,9 +104,9 @@ class RouterPool:
         return [self.status(name) for name in self._wanted]
 
     def score(self, name: str, features: Features) -> Score | Failure:
-        """One prompt's score, or why there is none. Never raises.
+        """One prompt's score, or the reason why there is none. Never raises.
 
-        A score is a float as the router gave it: whether it lies in [0, 1] is not judged here.
+        The score is the router's float; its range is not checked here.
         """
         entry = self._entries.get(name)
         if entry is None:
@@ -123,7 +124,7 @@ class RouterPool:
         return Score(value, entry.checkpoint)
 
     def _inline(self, entry: _Entry, features: Features) -> float:
-        """A checkpoint gives one prompt one score, which is remembered with its features."""
+        """A checkpoint gives a prompt one score, which is cached with its features."""
         if entry.checkpoint is None:
             return entry.score(features)
         return features.remember(entry, lambda: entry.score(features))
@@ -163,13 +164,13 @@ class RouterPool:
             }
 
     def _answering(self, name: str, router: PolicyRouter) -> _Loaded | None:
-        """This router; while it loads, what answered under its name before."""
+        """This router; while it loads, its predecessor."""
         key = _identity(router)
         before = None if key in self._failed else self._published.get(name)
         return self._loaded.get(key, before)
 
     def _next_missing(self) -> PolicyRouter | None:
-        """The next router to load; local ones first, they are ready in no time."""
+        """The next router to load; local ones first, because they load fast."""
         with self._lock:
             missing = [
                 router
@@ -179,7 +180,7 @@ class RouterPool:
             return min(missing, key=lambda router: not router.local, default=None)
 
     def _load(self, router: PolicyRouter) -> None:
-        """Outside the lock, and kept only if it is still wanted by then."""
+        """Loads outside the lock; the result is kept only if it is still configured."""
         key = _identity(router)
         loaded, problem = None, ""
         try:

@@ -1,7 +1,7 @@
-"""The shape of a prompt as numbers: lengths, numbers, negation, rarity of words, kind of options.
+"""Structure of a prompt as numbers: lengths, numbers, negation, rarity of words, kind of options.
 
-These say how hard a question is rather than what it is about, so they carry over to subjects that
-were never seen in training.
+These describe how hard a question is rather than its subject, so they apply to subjects that were
+not in the training data.
 """
 
 import functools

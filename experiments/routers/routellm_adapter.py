@@ -1,4 +1,4 @@
-"""RouteLLM with ours registered. Importing this module imports RouteLLM; nothing else does.
+"""RouteLLM with our routers registered. Only this module imports RouteLLM.
 
 After `import experiments.routers.routellm_adapter`, RouteLLM's own `Controller(routers=["local",
 …])`, its model strings (`router-local-0.75`) and its calibration script know `local`, `local_mf`
@@ -47,14 +47,14 @@ warnings.filterwarnings(
 # One thread a call: OpenMP's own threads do not survive gunicorn's fork, and prompts come in
 # parallel anyway.
 torch.set_num_threads(1)
-# A thread that waits for an embedding is given back some day, not after RouteLLM's half an hour.
+# A thread that waits for an embedding ends earlier than after RouteLLM's half an hour.
 OPENAI_CLIENT.timeout, OPENAI_CLIENT.max_retries = 30.0, 1
 transformers.utils.logging.disable_progress_bar()
 datasets.disable_progress_bars()
 
 
 class _LocalRouter(Router):  # type: ignore[misc]
-    """A router that works without RouteLLM, in RouteLLM's clothes."""
+    """A router that works without RouteLLM, as a RouteLLM router."""
 
     NO_PARALLEL = True
     kind = ""
@@ -83,7 +83,7 @@ class LearnedRouteLLMRouter(_LocalRouter):
 
 
 class Controller(upstream.Controller):  # type: ignore[misc]
-    """RouteLLM's Controller, minding content in parts and saying what is wrong with a model name.
+    """RouteLLM's Controller, with support for content in parts and clear errors for model names.
 
     `routers` are instances by name, built by `experiments.routers.building`.
     """
@@ -109,7 +109,7 @@ class Controller(upstream.Controller):  # type: ignore[misc]
 
 
 def text_of(content: object) -> str:
-    """A message's text: the string itself, or the text parts of a list one below the other."""
+    """A message's text: the string itself, or the text parts of a list, one per line."""
     if isinstance(content, str):
         return content
     if isinstance(content, Sequence):

@@ -1,6 +1,6 @@
-"""The environment RouteLLM is imported in, and whether it is installed. Nothing here loads it.
+"""The environment for importing RouteLLM, and whether it is installed. Does not import it.
 
-RouteLLM makes an OpenAI client while it is imported, which needs a key and fixes the address, and
+RouteLLM creates an OpenAI client when it is imported, which needs a key and fixes the address, and
 LiteLLM downloads a price table by default. The import takes seconds and half a gigabyte.
 """
 
@@ -16,16 +16,16 @@ PLACEHOLDER_KEY = "placeholder-not-a-key"
 
 @contextmanager
 def import_environment() -> Iterator[None]:
-    """What must be in the environment while RouteLLM is imported. Never overwrites what is set.
+    """Sets the environment while RouteLLM is imported. Never overwrites a variable.
 
-    The placeholder key is taken out again, so that no other code takes it for a real one.
+    The placeholder key is removed afterwards, so that no other code uses it as a real one.
     """
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     # A tokenizer's own threads do not survive gunicorn's fork, and it warns about that at length.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     if not os.environ.get("OPENAI_BASE_URL"):
-        os.environ.pop("OPENAI_BASE_URL", None)  # an empty one would be taken for an address
+        os.environ.pop("OPENAI_BASE_URL", None)  # an empty one would count as an address
     if os.environ.get("OPENAI_API_KEY"):
         yield
         return

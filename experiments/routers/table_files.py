@@ -179,7 +179,7 @@ def read_score(value: Any, column: str) -> float:
 
 
 def read_money(value: Any, column: str) -> int | None:
-    """Dollars to nano-dollars; None where nothing is said."""
+    """Dollars to nano-dollars; None for an empty cell."""
     if is_empty(value):
         return None
     try:

@@ -2,7 +2,7 @@
 
     python -m experiments.routers.upstream calibrate_threshold --routers local …
 
-Their options list the routers there are, so ours must be known before they start.
+Their options list the known routers, so ours must be registered before they start.
 """
 
 import runpy

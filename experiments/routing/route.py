@@ -1,4 +1,4 @@
-"""Routes one prompt: look at it, decide, store, log."""
+"""Routes one prompt: compute features, decide, store, log."""
 
 import logging
 import time
@@ -169,7 +169,7 @@ def _decision(policy: Policy, situation: DecisionInputs, score: ScoreRouter) -> 
     except NoEligibleModelsError as error:
         if situation.criteria is None:
             raise
-        decide(policy, replace(situation, criteria=None), score)  # raises unless these are to blame
+        decide(policy, replace(situation, criteria=None), score)  # raises unless these caused it
         raise UnmetCriteriaError(str(error)) from error
 
 

@@ -49,8 +49,8 @@ class Detected(NamedTuple):
 
 
 class PromptCache:
-    """The features of recent prompts, and what detector and local routers found in them. Prompts
-    are known by their hash, and share a million characters: about 15 MB."""
+    """The features of recent prompts, and what detector and local routers found in them. Keyed by
+    the hash of the prompt, limited to a million characters: about 15 MB."""
 
     def __init__(self) -> None:
         self._prompts: OrderedDict[bytes, tuple[Features, int]] = OrderedDict()

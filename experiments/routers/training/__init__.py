@@ -1,1 +1,1 @@
-"""Making checkpoints: distillation, training and honest measurement. Never imported to route."""
+"""Creates checkpoints: distillation, training and measurement. Never imported by routing."""

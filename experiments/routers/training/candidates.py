@@ -1,4 +1,4 @@
-"""What is cross-validated: the local routers, their parts, and the baseline to beat."""
+"""Candidates for cross-validation: the local routers, their parts, and a baseline."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,9 +1,9 @@
-"""Fitting the domain detector's head: softmax regression on words, word pairs and embedding, and
-two naive Bayes models of the words, whose weights are simply added.
+"""Fits the domain detector's head: softmax regression on words, word pairs and embedding, and two
+naive Bayes models of the words, whose weights are added.
 
-Regression is careful with rare words, naive Bayes trusts them; its complement version, which asks
-what the other domains' prompts hold, does not mind that some domains have few prompts. All three
-are linear in the same numbers, so together they take no longer to decide than one.
+Regression gives rare words little weight, naive Bayes gives them more; its complement version,
+which counts the words of the other domains, works for domains with few prompts. All three are
+linear in the same numbers, so together they are as fast as one.
 """
 
 from collections.abc import Sequence

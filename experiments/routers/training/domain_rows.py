@@ -1,4 +1,4 @@
-"""What the domain detector learns from, as columns: recorded questions and written prompts."""
+"""Training data of the domain detector, as columns: recorded questions and written prompts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ Progress = Callable[[str], None]
 PROMPTS_PER_DOMAIN = 1_700
 _LONG_PASSAGE = 700
 _PASSAGE_START = 120
-# A question without its options is half a repetition; free-form prompts look like it.
+# A question without its options partly repeats the question, but resembles free-form prompts.
 _STEM_WEIGHT = 0.4
-# A prompt written by hand is closer to what people send than one put together.
+# A prompt written by hand is more realistic than a generated one.
 _WHOLE_WEIGHT = 5.0
 
 
@@ -56,7 +56,7 @@ class Rows:
         return np.flatnonzero(self.kind == RowKind.RECORDED)
 
     def training_for(self, held_out: Positions) -> Positions:
-        """All rows but these, their stems, and whatever shares a passage with them."""
+        """All rows except these, their stems, and rows that share a passage with them."""
         left_out = np.isin(self.passage, self.passage[held_out]) & (self.kind != RowKind.WRITTEN)
         return np.flatnonzero(~left_out)
 

@@ -25,7 +25,7 @@ LICENCE = "Apache-2.0"
 
 
 class HeldOut(NamedTuple):
-    """Logits of rows that the head behind them had not seen."""
+    """Logits of held-out rows."""
 
     at: Positions
     logits: Matrix

@@ -1,4 +1,4 @@
-"""Fitting the parts of a head. scikit-learn fits, plain arrays come out."""
+"""Fits the parts of a head with scikit-learn; the results are plain arrays."""
 
 from typing import Any, NamedTuple
 

@@ -1,4 +1,4 @@
-"""Recorded prompts, featurised once, as the columns that training and measuring work on."""
+"""Recorded prompts, featurised once, as columns for training and measurement."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from experiments.routers.outcomes import Outcomes, read_outcomes
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-# Hand-written open prompts, easy and hard, with outcomes that are assumed, not recorded: recorded
-# ones are exam questions, and nothing in them says that "thanks, bye" needs no strong model.
+# Hand-written open prompts, easy and hard, with assumed outcomes. Recorded prompts are exam
+# questions and cannot show that "thanks, bye" needs no strong model.
 ASSUMED = Path(__file__).parent / "open_prompts.csv"
 ASSUMED_TIMES = 10
 

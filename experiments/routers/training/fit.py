@@ -48,7 +48,7 @@ _TOO_FEW = 50
 
 
 class TooFewPromptsError(ValueError):
-    """There is not enough to learn from."""
+    """Too few prompts for training."""
 
 
 def fit_local(data: TrainingData, rows: Rows, seed: int, *, ridge_scale: float = 1.0) -> LocalModel:
@@ -57,7 +57,7 @@ def fit_local(data: TrainingData, rows: Rows, seed: int, *, ridge_scale: float =
     All prompts train the head for options, its words only those with options. Recorded prompts
     without options train the head for word problems. The head for open prompts gets all prompts,
     options cut off, and the assumed ones. Without enough prompts of a kind, all stand in for it.
-    `ridge_scale` holds words back more than usual (above 1) or less.
+    `ridge_scale` shrinks word weights more than usual (above 1) or less.
     """
     if len(rows) < _TOO_FEW:
         raise TooFewPromptsError(

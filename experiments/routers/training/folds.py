@@ -1,4 +1,4 @@
-"""Who is held out together: single questions, or whole groups (MMLU subjects)."""
+"""Folds: single questions, or whole groups (MMLU subjects)."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ def question_folds(n: int, seed: int) -> Folds:
 
 
 def group_folds(groups: Sequence[str], held_out: NDArray[np.bool_], seed: int) -> Folds:
-    """Rows of one group share a fold. Rows that are not to be held out only ever train."""
+    """Rows of one group share a fold. Rows that are not held out are always training rows."""
     names = np.array(groups)
     candidates = np.unique(names[held_out])
     fold_of = dict(zip(candidates.tolist(), _dealt(len(candidates), seed).tolist(), strict=True))

@@ -1,7 +1,7 @@
-"""Kinds of router whose settings are searched for, inside the rows that they are fitted on.
+"""Searches the settings of router kinds, within the training rows.
 
-A small grid is tried on one split of those rows: a fifth is held out, in whole groups where there
-are enough. What is measured on rows outside is thereby untouched by the choice. At most
+A small grid is tried on one split of those rows: a fifth is held out, in whole groups if there are
+enough. So the choice does not affect figures measured on other rows. At most
 ``MOST_SEARCHED`` rows take part, which bounds the time.
 """
 
@@ -41,11 +41,11 @@ class Fitter(Protocol):
     grid: ClassVar[tuple[float, ...]]
 
     def tried(self, value: float, train: Rows, held_out: Rows) -> Floats:
-        """Gains of rows held out, as quickly as they tell values of the setting apart."""
+        """Gains of held-out rows, computed fast, to compare values of the setting."""
         ...
 
     def gains(self, value: float, train: Rows, held_out: Rows) -> Floats:
-        """Gains of rows held out by the router as it would be used."""
+        """Gains of held-out rows by the complete router."""
         ...
 
 
@@ -93,7 +93,7 @@ def _order_quality(gains: Floats, strong: Floats, weak: Floats) -> float:
 
 @dataclass(frozen=True, eq=False)
 class LocalFitter:
-    """`local`: how strongly words are held back, tried with the words alone."""
+    """`local`: the ridge penalty of words, tried with the words alone."""
 
     data: TrainingData
     seed: int
@@ -140,7 +140,7 @@ class MFFitter:
 
 @dataclass(frozen=True, eq=False)
 class LinearFitter:
-    """`linear`: how strongly the regressions are held back (scikit-learn's C)."""
+    """`linear`: the penalty of the regressions (scikit-learn's C)."""
 
     data: TrainingSet
     seed: int
@@ -183,7 +183,7 @@ class NeighbourFitter:
         return _pair_gain(self.fit(value, train)(self.data.embedding[held_out]))
 
     def fit(self, value: float, rows: Rows) -> Neighbours:
-        """At most 6,000 prompts are remembered, drawn by chance: scoring takes time for each."""
+        """At most 6,000 prompts are stored, drawn at random: scoring takes time for each."""
         if len(rows) > MOST_NEIGHBOURS:
             drawn = np.random.default_rng(self.seed).permutation(len(rows))[:MOST_NEIGHBOURS]
             rows = rows[np.sort(drawn)]

@@ -26,9 +26,9 @@ def fit_mf(
 ) -> MFWeights:
     """Fit the win rate ``(1 + strong - weak) / 2`` by cross-entropy, all rows at every step.
 
-    The two models take the rows RouteLLM gives the pair that it was published with. The same
-    arguments give the same bytes on one machine: PyTorch runs on one thread and on memory of its
-    own, because both the number of threads and the alignment of memory change how sums round.
+    The two models use the rows of the pair that RouteLLM was published with. The same arguments
+    give the same bytes on one machine: PyTorch runs on one thread and on its own memory, because
+    the number of threads and the alignment of memory change how sums round.
     """
     require_routellm("Training a router of kind 'local_mf'")
     with import_environment():

@@ -50,7 +50,7 @@ _COMMON_SLOTS = {
 
 
 class TrainingPrompt(NamedTuple):
-    """A prompt and the domain it is of; ``whole`` if it was written as it stands."""
+    """A prompt and its domain; ``whole`` if it was written by hand as a whole."""
 
     text: str
     domain: str

@@ -1,4 +1,4 @@
-"""Training as a whole: outcomes in, checkpoints with measured figures out."""
+"""The whole training: from outcomes to checkpoints with measured figures."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""What a router is trained on: prompts, what is known of each model's answers, and their weight."""
+"""Training data of a router: prompts, known qualities of the models' answers, and weights."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ class TrainingSet:
     weak one last; NaN where that model's answer is not known. `propensity` is the probability with
     which the known one was chosen, 1 where all are known.
 
-    A prompt that was not kept is "", and its embedding is among `kept_embeddings`.
+    A prompt that was not stored is "", and its embedding is in `kept_embeddings`.
     """
 
     prompts: tuple[str, ...]
@@ -81,7 +81,7 @@ class TrainingSet:
         )
 
     def sha256(self) -> str:
-        """A hash of the content, wherever it came from."""
+        """A hash of the content, independent of its source."""
         digest = hashlib.sha256(json.dumps([self.models, self.domains, self.groups]).encode())
         for row, prompt in enumerate(self.prompts):
             digest.update(json.dumps(prompt).encode())
