@@ -194,7 +194,7 @@ class DecisionAdmin(ReadOnly, PageAdmin):
         if row is not None and self.has_view_permission(request, row):
             context = {
                 "sentence": explanation.summary(row),
-                "stations": explanation.steps(row),
+                "explanation_steps": explanation.steps(row),
                 "replay": check_replay(row) if REPLAY in request.GET else None,
             }
         context |= {"title": "A decision", **(extra_context or {})}

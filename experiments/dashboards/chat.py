@@ -57,8 +57,8 @@ def why(request: HttpRequest, decision_id: UUID) -> HttpResponse:
     row = Decision.objects.filter(pk=decision_id).first()
     if row is None:
         return HttpResponse("This decision no longer exists.", status=404)
-    stations = [one for one in explanation.steps(row) if one.name != OUTCOME]
-    context = {"row": row, "sentence": explanation.summary(row), "stations": stations}
+    steps = [one for one in explanation.steps(row) if one.name != OUTCOME]
+    context = {"row": row, "sentence": explanation.summary(row), "steps": steps}
     return render(request, "includes/chat_why.html", context)
 
 

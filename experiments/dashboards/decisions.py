@@ -103,7 +103,7 @@ def decision(request: HttpRequest, decision_id: UUID) -> HttpResponse:
     context = {
         "row": row,
         "sentence": explanation.summary(row),
-        "stations": explanation.steps(row),
+        "steps": explanation.steps(row),
         "outcome": getattr(row, "outcome", None),
         "ratings": row.feedback.all(),
         "shadow": shadow_of(getattr(row, "shadow", None)),

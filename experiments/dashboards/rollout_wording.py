@@ -85,19 +85,19 @@ def _guard(one: GuardLine) -> GuardLine:
     return one._replace(known=title(known), needs=title(needs) if needs else "Nothing")
 
 
-def stations(line: RolloutLine) -> list[ExplanationStep]:
+def steps(line: RolloutLine) -> list[ExplanationStep]:
     """Each step: passed, current or to come."""
-    return [_station(line, index, step) for index, step in enumerate(line.steps)]
+    return [_step(line, index, step) for index, step in enumerate(line.steps)]
 
 
-def _station(line: RolloutLine, index: int, one: StepLine) -> ExplanationStep:
+def _step(line: RolloutLine, index: int, one: StepLine) -> ExplanationStep:
     rollout, step = line.rollout, one.step
     here = index == line.current
     back = here and rollout.state == Rolling.ROLLED_BACK
     return ExplanationStep(
         name=_when(one.begins, later=index > line.current),
         fact=percentage(float(step.percentage)),
-        state=_station_state(line, index),
+        state=_step_state(line, index),
         details=(
             ("lasts", "until an operator continues" if step.hours is None else hours(step.hours)),
             ("compared", "with all other units" if step.monitored else "no, without a control"),
@@ -106,7 +106,7 @@ def _station(line: RolloutLine, index: int, one: StepLine) -> ExplanationStep:
     )
 
 
-def _station_state(line: RolloutLine, index: int) -> str:
+def _step_state(line: RolloutLine, index: int) -> str:
     state = line.rollout.state
     if index < line.current or state == Rolling.COMPLETED:
         return PASSED

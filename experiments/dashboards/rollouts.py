@@ -26,7 +26,7 @@ class RolloutRow(NamedTuple):
     sentence: str
     compared: str
     guards: list[GuardLine]
-    stations: list[ExplanationStep]
+    steps: list[ExplanationStep]
     actions: list[PageAction]
 
 
@@ -51,6 +51,6 @@ def _row(line: RolloutLine, *, may_change: bool) -> RolloutRow:
         sentence=rollout_wording.sentence(line),
         compared=rollout_wording.compared(line),
         guards=rollout_wording.guards(line),
-        stations=rollout_wording.stations(line),
+        steps=rollout_wording.steps(line),
         actions=actions_of(line.rollout) if may_change else [],
     )

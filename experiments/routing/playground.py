@@ -64,7 +64,7 @@ class Tried(NamedTuple):
 
     title: str
     sentence: str
-    stations: tuple[ExplanationStep, ...] = ()
+    steps: tuple[ExplanationStep, ...] = ()
     decision: Decision | None = None
 
 
@@ -85,8 +85,8 @@ def _try(text: str, unit_id: str, side: Side) -> Tried:
         UnknownNameError,
     ) as error:
         return Tried(side.title, str(error))
-    stations = tuple(one for one in explanation.steps(row) if one.name != OUTCOME)
-    return Tried(side.title, explanation.summary(row), stations, row)
+    steps = tuple(one for one in explanation.steps(row) if one.name != OUTCOME)
+    return Tried(side.title, explanation.summary(row), steps, row)
 
 
 def altered(policy: Policy, side: Side) -> Policy:

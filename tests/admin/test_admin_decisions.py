@@ -34,7 +34,7 @@ def test_page_explains_the_decision(operator: Client, decision: Decision) -> Non
     response = operator.get(page(decision))
     assert response.context["sentence"].startswith(f"Sent to {decision.model}: ")
     content = response.content.decode()
-    assert 'class="track"' in content
+    assert 'class="explanation"' in content
     assert "technical, as asked" in content
     assert "user-42" not in content
     assert content.count("None reported yet.") == 2

@@ -166,9 +166,9 @@ def test_try_a_prompt_shows_both_tracks_and_stores_nothing(operator: Client) -> 
     assert titles == ["As configured now", "As legal, as configured now"]
     of_legal = response.context["trials"][1]
     assert of_legal.sentence.endswith(".")
-    assert [station.name for station in of_legal.stations][:3] == ["prompt", "domain", "flag"]
-    assert of_legal.stations[1].fact == "legal, as asked"
-    assert 'class="track"' in response.content.decode()
+    assert [step.name for step in of_legal.steps][:3] == ["prompt", "domain", "flag"]
+    assert of_legal.steps[1].fact == "legal, as asked"
+    assert 'class="explanation"' in response.content.decode()
     assert not Decision.objects.exists()
 
 

@@ -78,5 +78,5 @@ def test_a_prompt_is_tried_on_a_domain(surfer: Surfer) -> None:
     page = surfer.open(f"{ADMIN}/domain/{technical.pk}/change/")
     page.fill("#id_prompt", "How do I undo a commit?")
     page.click("input[value='Try']")
-    assert page.locator("ol.track").count() == 2
+    assert page.locator("ol.explanation").count() == 2
     assert surfer.complaints == []

@@ -129,8 +129,8 @@ def test_why_it_was_this_model_opens_the_track(talk: Talk) -> None:
     talk.say("Hello.")
     turn = talk.page.locator(".answered")
     turn.get_by_text("Why this model").click()
-    expect(turn.locator(".track")).to_be_visible()
-    expect(turn.locator(".track")).to_contain_text("stub/weak")
+    expect(turn.locator(".explanation")).to_be_visible()
+    expect(turn.locator(".explanation")).to_contain_text("stub/weak")
     turn.get_by_role("link", name="All details").click()
     talk.page.wait_for_url("**/decisions/*/")
     assert talk.complaints == []
@@ -200,7 +200,7 @@ def test_no_fault_in_any_look(installation: Installation, width: int, theme: Any
     page.get_by_role("button", name="Send").click()
     expect(page.locator(".answered [data-facts]")).to_be_visible()
     page.get_by_text("Why this model").click()
-    expect(page.locator(".track")).to_be_visible()
+    expect(page.locator(".explanation")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     faults = Axe().run(page).response["violations"]
     assert [f["id"] for f in faults if f["impact"] in SERIOUS] == []

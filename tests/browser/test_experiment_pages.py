@@ -96,9 +96,9 @@ def test_enter_in_the_playground_shows_the_track(surfer: Surfer) -> None:
     page = surfer.open("/playground/")
     page.locator("[name=text]").fill("Explain recursion.")
     page.keyboard.press("Enter")
-    expect(page.locator("#tried .track")).to_have_count(1)
+    expect(page.locator("#tried .explanation")).to_have_count(1)
     page.locator("[name=second_policy]").select_option("always_weak")
-    expect(page.locator("#tried .track")).to_have_count(2)
+    expect(page.locator("#tried .explanation")).to_have_count(2)
     expect(page.locator("#tried .answer")).to_contain_text("openai/gpt-4.1-mini")
     assert page.url.endswith("/playground/")
     assert Decision.objects.count() == 0

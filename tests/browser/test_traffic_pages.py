@@ -142,8 +142,8 @@ def test_decisions_are_filtered_and_one_is_followed(surfer: Surfer) -> None:
     page.wait_for_url(re.compile(r"\?range=7d&domain=technical$"))
     page.locator("table.decisions tbody th a").first.click()
     page.wait_for_url(re.compile(re.escape(path)))
-    page.locator(".station summary").first.click()
-    assert page.locator(".station details[open]").count() == 1
+    page.locator(".explanation .step summary").first.click()
+    assert page.locator(".explanation .step details[open]").count() == 1
     assert surfer.complaints == []
 
 

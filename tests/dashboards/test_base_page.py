@@ -29,7 +29,7 @@ def base(section: str = "", user: User | AnonymousUser | None = None, tab: str =
     return render_to_string("base.html", context)
 
 
-def test_the_rail_has_its_stations_in_order() -> None:
+def test_the_rail_has_its_pages_in_order() -> None:
     labels = re.findall(r'<li><a href="[^"]+"[^>]*>([^<]+)</a></li>', base())
     assert labels == [
         "Overview",
@@ -42,7 +42,7 @@ def test_the_rail_has_its_stations_in_order() -> None:
     ]
 
 
-def test_only_the_station_one_is_at_is_lit() -> None:
+def test_only_the_current_page_is_lit() -> None:
     assert re.findall(r'<a href="([^"]+)" aria-current="page">', base("rollouts")) == ["/rollouts/"]
 
 
@@ -50,14 +50,14 @@ def test_a_page_that_is_not_installed_is_left_out() -> None:
     assert "Models" not in base()
 
 
-def test_a_station_with_several_pages_has_a_tab_for_each() -> None:
+def test_a_section_with_several_pages_has_a_tab_for_each() -> None:
     html = base("domains", tab="cost_quality")
     tabs = re.findall(r'<li><a href="([^"]+)"([^>]*)>[^<]+</a></li>', html.split('class="tabs"')[1])
     assert tabs == [("/domains/", ""), ("/cost_quality/", ' aria-current="page"')]
 
 
 @pytest.mark.parametrize("section", ["overview", "playground"])
-def test_a_station_with_one_page_has_no_tabs(section: str) -> None:
+def test_a_section_with_one_page_has_no_tabs(section: str) -> None:
     assert 'class="tabs"' not in base(section)
 
 

@@ -33,8 +33,8 @@ class Step(NamedTuple):
     branches: tuple[tuple[str, str], ...] = ()
 
 
-def track(*stations: Step) -> str:
-    return render_to_string("includes/track.html", {"stations": stations})
+def explanation(*steps: Step) -> str:
+    return render_to_string("includes/explanation.html", {"steps": steps})
 
 
 def a_chart(table: ChartTable | None = None) -> str:
@@ -42,18 +42,20 @@ def a_chart(table: ChartTable | None = None) -> str:
     return render_to_string("includes/chart.html", {"chart": drawn})
 
 
-def test_a_station_with_details_opens() -> None:
-    html = track(Step("flag", "on (25 %)", details=(("bucket", "0.1234"),)))
+def test_a_step_with_details_opens() -> None:
+    html = explanation(Step("flag", "on (25 %)", details=(("bucket", "0.1234"),)))
     assert "<summary>" in html
     assert "<dt>bucket</dt><dd>0.1234</dd>" in html
 
 
-def test_a_station_without_details_does_not_pretend_to_open() -> None:
-    assert "<details>" not in track(Step("prompt", "142 tokens"))
+def test_a_step_without_details_does_not_pretend_to_open() -> None:
+    assert "<details>" not in explanation(Step("prompt", "142 tokens"))
 
 
 def test_alternatives_branch_off_with_reasons() -> None:
-    html = track(Step("model", "openai/a", "taken", branches=(("weak", "not taken: $0.0001"),)))
+    html = explanation(
+        Step("model", "openai/a", "taken", branches=(("weak", "not taken: $0.0001"),))
+    )
     assert 'aria-label="Alternatives at model"' in html
     assert "not taken: $0.0001" in html
 
@@ -62,11 +64,11 @@ def test_alternatives_branch_off_with_reasons() -> None:
     ("state", "words"), [("taken", "(taken)"), ("off", "(not used)"), ("fault", "(fault)")]
 )
 def test_a_state_is_also_said_in_words(state: str, words: str) -> None:
-    assert words in track(Step("score", "0.42", state))
+    assert words in explanation(Step("score", "0.42", state))
 
 
 def test_what_a_prompt_holds_is_escaped() -> None:
-    assert "<script>" not in track(Step("prompt", "<script>alert(1)</script>"))
+    assert "<script>" not in explanation(Step("prompt", "<script>alert(1)</script>"))
 
 
 def test_a_chart_says_its_sentence_before_and_instead_of_the_picture() -> None:

@@ -54,7 +54,7 @@ FACTS = DecisionView(
 )
 
 
-def station(facts: DecisionView, name: str) -> tuple[str, str]:
+def step_of(facts: DecisionView, name: str) -> tuple[str, str]:
     found = next(s for s in steps(facts) if s.name == name)
     return found.fact, found.state
 
@@ -90,7 +90,7 @@ def test_outcome_reprices_the_saving() -> None:
     report = Report(140, 212, 800.0, True, "", 300_000, 2_300_000)
     facts = replace(FACTS, report=report, ratings=[ShownRating("quality", 1.0, "human")])
     assert summary(facts).endswith("saved $0.0020 against always strong.")
-    assert station(facts, "outcome") == (
+    assert step_of(facts, "outcome") == (
         "212 output tokens, $0.00030, quality 1 (human)",
         "passed",
     )
@@ -99,7 +99,7 @@ def test_outcome_reprices_the_saving() -> None:
 def test_unpriced_claims_nothing() -> None:
     facts = replace(FACTS, cost=None)
     assert "the saving is unknown" in summary(facts)
-    assert station(facts, "model") == ("openai/gpt-4.1-mini, price unknown", "taken")
+    assert step_of(facts, "model") == ("openai/gpt-4.1-mini, price unknown", "taken")
 
 
 def test_a_cost_above_the_baseline_is_shown() -> None:
@@ -127,7 +127,7 @@ def test_flag_off(percentage: float, fact: str, why: str) -> None:
     off = FlagState("routellm_technical_domain", False, "rollout", 0.6211, percentage)
     facts = replace(FACTS, flags=[ON, off], method="domain_selector", reason="domain_flag_off")
     assert f": {why}; " in summary(facts)
-    assert station(facts, "flag") == (fact, "passed")
+    assert step_of(facts, "flag") == (fact, "passed")
 
 
 def test_unknown_language_names_the_more_cautious_domain() -> None:
@@ -142,14 +142,14 @@ def test_unknown_language_names_the_more_cautious_domain() -> None:
     assert "it may be medical, whose flag is off, so the domain selector chose" in summary(facts)
     domain = next(step for step in steps(facts) if step.name == "domain")
     assert ("Language", "unknown to the detector, so decided like medical") in domain.details
-    assert station(facts, "flag") == ("off for everybody", "passed")
+    assert step_of(facts, "flag") == ("off for everybody", "passed")
 
 
 def test_deny_list() -> None:
     off = FlagState("routellm_technical_domain", False, "deny_list", 0.1, 100.0)
     facts = replace(FACTS, flags=[ON, off], method="domain_selector", reason="domain_flag_off")
     assert "is off for this unit (on the deny list)" in summary(facts)
-    assert station(facts, "flag") == ("off, deny list", "passed")
+    assert step_of(facts, "flag") == ("off, deny list", "passed")
 
 
 def test_master_flag_off_names_routellm() -> None:
@@ -158,16 +158,16 @@ def test_master_flag_off_names_routellm() -> None:
     assert "RouteLLM is off for everybody, so the domain selector chose" in summary(facts)
 
 
-def test_holdout_has_a_station() -> None:
+def test_holdout_has_a_step() -> None:
     facts = replace(FACTS, method="domain_selector", reason="holdout")
     assert "global holdout" in summary(facts)
-    assert station(facts, "holdout") == ("held out", "passed")
+    assert step_of(facts, "holdout") == ("held out", "passed")
 
 
 def test_experiment_arm_owns_the_threshold() -> None:
     facts = replace(FACTS, experiment="pricing-2", arm="treatment", phase=1, counted=True)
     assert "threshold 0.38 of arm treatment" in summary(facts)
-    assert station(facts, "experiment") == ("pricing-2, arm treatment", "passed")
+    assert step_of(facts, "experiment") == ("pricing-2, arm treatment", "passed")
 
 
 def test_exploration_is_said_first() -> None:
@@ -190,8 +190,8 @@ def test_router_that_failed() -> None:
         fallbacks=[Fallback("router", "router_timeout", failure.detail, WEAK)],
     )
     assert "router mf did not answer in time, so the domain selector chose" in summary(facts)
-    assert station(facts, "score") == ("none", "fault")
-    assert station(facts, "fallback") == ("router timeout", "fault")
+    assert step_of(facts, "score") == ("none", "fault")
+    assert step_of(facts, "fallback") == ("router timeout", "fault")
 
 
 def test_model_that_cannot_answer() -> None:

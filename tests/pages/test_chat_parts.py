@@ -64,7 +64,7 @@ def test_a_thumb_needs_the_pages_token(row: Decision) -> None:
 
 def test_why_is_a_part_and_not_a_page(viewer: Client, row: Decision) -> None:
     part = viewer.get(f"/chat/decisions/{row.pk}/").content.decode()
-    assert 'class="track"' in part
+    assert 'class="explanation"' in part
     assert "<html" not in part
     assert "not reported yet" not in part
     assert viewer.get(f"/chat/decisions/{uuid4()}/").status_code == 404

@@ -106,7 +106,7 @@ def test_a_decision_is_a_path_with_what_came_of_it(
     with django_assert_num_queries(8):
         page = viewer.get(f"/decisions/{row.id}/").content.decode()
     assert f"Sent to {row.model}" in page
-    assert page.count('class="station station-') >= 6
+    assert page.count('class="step step-') >= 6
     assert "1,100 in, 212 out" in page
     assert "3,254 ms" in page
     assert "succeeded" in page

@@ -34,7 +34,7 @@ def test_an_empty_page_invites_to_type(viewer: Client) -> None:
 def test_a_prompt_is_tried_and_nothing_is_stored(viewer: Client) -> None:
     part = answer(viewer, first_domain="technical")
     assert "Sent to openai/gpt-4.1" in part
-    assert 'class="track"' in part
+    assert 'class="explanation"' in part
     assert "<html" not in part
     assert "outcome" not in part
     assert [model.objects.count() for model in (Decision, Rollup, UnitSum)] == [0, 0, 0]
@@ -43,14 +43,14 @@ def test_a_prompt_is_tried_and_nothing_is_stored(viewer: Client) -> None:
 def test_it_works_without_script(viewer: Client) -> None:
     page = viewer.post(PAGE, {"text": HARD}).content.decode()
     assert "<html" in page
-    assert 'class="track"' in page
+    assert 'class="explanation"' in page
     assert HARD in page
 
 
 def test_an_example_is_tried(viewer: Client) -> None:
     page = viewer.post(PAGE, {"text": "", "example": "Write a haiku."}).content.decode()
     assert "Write a haiku.</textarea>" in page
-    assert 'class="track"' in page
+    assert 'class="explanation"' in page
 
 
 def test_two_policies_stand_side_by_side(viewer: Client) -> None:
@@ -59,7 +59,7 @@ def test_two_policies_stand_side_by_side(viewer: Client) -> None:
         "Always the strong model: openai/gpt-4.1, $0.0024; always the weak model: "
         "openai/gpt-4.1-mini, $0.00048, which is 80 % less." in part
     )
-    assert part.count('class="track"') == 2
+    assert part.count('class="explanation"') == 2
 
 
 def test_two_domains_stand_side_by_side(viewer: Client) -> None:
@@ -95,7 +95,7 @@ def test_a_policy_is_tried_although_the_flag_is_off(viewer: Client) -> None:
 
 
 def test_what_is_not_understood_is_left_out(viewer: Client) -> None:
-    assert 'class="track"' in answer(viewer, first_policy="magic", first_threshold="much")
+    assert 'class="explanation"' in answer(viewer, first_policy="magic", first_threshold="much")
     assert "Unknown domain &#x27;cooking&#x27;" in answer(viewer, first_domain="cooking")
     assert "at most 100,000 characters" in answer(viewer, "x" * 100_001)
 

@@ -14,5 +14,5 @@
   };
   document.addEventListener("switchyard:refresh", (event) => localize(event.target));
   localize(document);
-  document.querySelector(".stations [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+  document.querySelector(".rail-pages [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 }
