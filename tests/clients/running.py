@@ -51,12 +51,12 @@ def environment(gateway: Gateway, home: Path) -> dict[str, str]:
 
 
 def run(
-    command: Sequence[object], told: Mapping[str, str], folder: Path, seconds: int = SECONDS
+    command: Sequence[object], variables: Mapping[str, str], folder: Path, seconds: int = SECONDS
 ) -> str:
     """What it prints. Fails with what it says about an error."""
     ended = subprocess.run(
         [str(part) for part in command],
-        env=dict(told),
+        env=dict(variables),
         cwd=folder,
         capture_output=True,
         text=True,
@@ -69,8 +69,8 @@ def run(
     return ended.stdout
 
 
-def run_program(command: Sequence[object], told: Mapping[str, str], folder: Path) -> Any:
-    return json.loads(run(command, told, folder).strip().splitlines()[-1])
+def run_program(command: Sequence[object], variables: Mapping[str, str], folder: Path) -> Any:
+    return json.loads(run(command, variables, folder).strip().splitlines()[-1])
 
 
 def call_in_order(

@@ -50,8 +50,8 @@ def test_vercels_ai_sdk(
     switchyard: Gateway, provider: ProtocolStub, tmp_path: Path, models: tuple[str, str]
 ) -> None:
     call_in_order(provider, ALL, [("weather", CITY), ("weather", {"city": "Lyon"})], TEXT)
-    told = environment(switchyard, tmp_path) | {"ANTHROPIC_BASE_URL": switchyard.base_url}
-    got = run_program([needs_node(), _linked(tmp_path), "vercel", *models], told, tmp_path)
+    variables = environment(switchyard, tmp_path) | {"ANTHROPIC_BASE_URL": switchyard.base_url}
+    got = run_program([needs_node(), _linked(tmp_path), "vercel", *models], variables, tmp_path)
     expected = {"text": TEXT, "streamed": TEXT, "cities": ["Paris", "Lyon"] * 2}
     assert got == {"openai": expected, "anthropic": expected}
 
@@ -72,10 +72,10 @@ def test_claude_code_finishes_a_task(
         ("Bash", {"command": f"cat {file}", "description": "Show the file"}),
     ]
     call_in_order(provider, ALL, calls, "It says hello.")
-    told = environment(switchyard, home)
+    variables = environment(switchyard, home)
     command = [NODE_MODULES / ".bin/claude", "-p", TASK, "--model", model]
     options = ["--allowedTools", "Write,Bash", "--output-format", "json"]
-    ended = json.loads(run([*command, *options], told, work))
+    ended = json.loads(run([*command, *options], variables, work))
     assert (ended["result"], ended["is_error"]) == ("It says hello.", False)
     assert ended["num_turns"] >= 3
     assert Path(file).read_text() == "hello\n"
@@ -99,12 +99,12 @@ def test_codex_finishes_a_task(
         ("exec_command", {"cmd": "cat hello.txt"}),
     ]
     call_in_order(provider, ALL, calls, "It says hello.")
-    told = environment(switchyard, home) | {"SWITCHYARD_API_KEY": secret_of("load")}
-    del told["OPENAI_BASE_URL"], told["OPENAI_API_KEY"]
+    variables = environment(switchyard, home) | {"SWITCHYARD_API_KEY": secret_of("load")}
+    del variables["OPENAI_BASE_URL"], variables["OPENAI_API_KEY"]
     command = [NODE_MODULES / ".bin/codex", "exec", "--skip-git-repo-check"]
     # The test's machine is a sandbox already.
     unboxed = "--dangerously-bypass-approvals-and-sandbox"
-    said = run([*command, unboxed, TASK], told, work)
+    said = run([*command, unboxed, TASK], variables, work)
     assert "It says hello." in said
     assert (work / "hello.txt").read_text() == "hello\n"
     loop = provider.of(answers)
@@ -126,7 +126,7 @@ env_key = "SWITCHYARD_API_KEY"
 
 
 def _linked(folder: Path) -> Path:
-    """The program beside the packages: Node looks for them from its folder upwards."""
+    """The program next to the packages: Node looks for them from its folder upwards."""
     (folder / "node_modules").symlink_to(NODE_MODULES)
     program = folder / "node.mjs"
     program.write_text((PROGRAMS / "node.mjs").read_text())

@@ -29,9 +29,9 @@ ANTHROPIC = ["claude-sonnet-5-5", "claude-haiku-5"]  # messages natively; chat c
 
 @pytest.mark.parametrize("model", OPENAI)
 def test_openai(switchyard: Gateway, provider: ProtocolStub, tmp_path: Path, model: str) -> None:
-    told = environment(switchyard, tmp_path)
+    variables = environment(switchyard, tmp_path)
     program = [needs(PYTHON), PROGRAMS / "openai_python.py", model]
-    got = run_program(program, told, tmp_path)
+    got = run_program(program, variables, tmp_path)
     arguments = json.dumps(CITY)
     assert got == {
         "chat": TEXT,
@@ -50,9 +50,9 @@ def test_openai(switchyard: Gateway, provider: ProtocolStub, tmp_path: Path, mod
 
 @pytest.mark.parametrize("model", ANTHROPIC)
 def test_anthropic(switchyard: Gateway, provider: ProtocolStub, tmp_path: Path, model: str) -> None:
-    told = environment(switchyard, tmp_path)
+    variables = environment(switchyard, tmp_path)
     program = [needs(PYTHON), PROGRAMS / "anthropic_python.py", model]
-    got = run_program(program, told, tmp_path)
+    got = run_program(program, variables, tmp_path)
     assert got == {
         "whole": TEXT,
         "stream": TEXT,
@@ -84,8 +84,8 @@ def test_openais_agents_sdk(
     switchyard: Gateway, provider: ProtocolStub, tmp_path: Path, model: str
 ) -> None:
     call_in_order(provider, ALL, TWO, TEXT)
-    told = environment(switchyard, tmp_path) | {"OPENAI_AGENTS_DISABLE_TRACING": "1"}
-    got = run_program([needs(PYTHON), PROGRAMS / "agents_sdk.py", model], told, tmp_path)
+    variables = environment(switchyard, tmp_path) | {"OPENAI_AGENTS_DISABLE_TRACING": "1"}
+    got = run_program([needs(PYTHON), PROGRAMS / "agents_sdk.py", model], variables, tmp_path)
     assert (got["answer"], got["streamed"]) == (TEXT, TEXT)
     assert got["cities"] == ["Paris", "Lyon"] * 2
     assert "raw_response_event" in got["events"]
@@ -110,7 +110,7 @@ def test_langchain(
 def test_llamaindex(
     switchyard: Gateway, provider: ProtocolStub, tmp_path: Path, name: str, model: str
 ) -> None:
-    told = environment(switchyard, tmp_path) | {"OPENAI_API_BASE": switchyard.base_url}
+    variables = environment(switchyard, tmp_path) | {"OPENAI_API_BASE": switchyard.base_url}
     program = [needs(LLAMAINDEX), PROGRAMS / "llamaindex.py", name, model]
-    got = run_program(program, told, tmp_path)
+    got = run_program(program, variables, tmp_path)
     assert got == {"answer": TEXT, "streamed": TEXT, "cities": ["Paris"]}

@@ -139,7 +139,7 @@ def test_redis_that_hangs_delays_one_call(server: RedisServer) -> None:
 
 
 def test_older_data_gives_out_one_lease_again_and_no_more(server: RedisServer) -> None:
-    """As after a restart from a copy. Another process has leased all the rest meanwhile."""
+    """As after a restart from a copy. Another process has leased all the rest since."""
     holder, other = process(), ProcessHolder()
     take(holder, call())
     lease = QuotaLease.objects.get()

@@ -21,8 +21,8 @@ async def main() -> None:
     whole = await Runner.run(agent, "What is the weather?")
     streamed = Runner.run_streamed(agent, "What is the weather?")
     kinds = {event.type async for event in streamed.stream_events()}
-    told = {"answer": whole.final_output, "streamed": streamed.final_output, "cities": cities}
-    print(json.dumps({**told, "events": sorted(kinds)}))
+    found = {"answer": whole.final_output, "streamed": streamed.final_output, "cities": cities}
+    print(json.dumps({**found, "events": sorted(kinds)}))
 
 
 asyncio.run(main())
