@@ -29,9 +29,11 @@ from experiments.models import (
     KeyUsage,
     MetricSum,
     Outcome,
+    OwnCall,
     PruneMark,
     Rollup,
     RollupBin,
+    ShadowPair,
     UnitSum,
 )
 from experiments.models.sums import (
@@ -82,7 +84,7 @@ class Recount(NamedTuple):
     other key columns; `counted` selects them and the counters from `facts`, row by row, and names
     the span's limits as many times as `limits` says. `stored` limits which rows are compared;
     where `unless` finds anything in the span, none is. `numbers` are keys that writers sort as
-    such.
+    such. `only` limits the counters.
     """
 
     model: type[models.Model]
@@ -93,9 +95,14 @@ class Recount(NamedTuple):
     stored: str = ""
     unless: str = ""
     numbers: frozenset[str] = frozenset()
+    only: tuple[str, ...] = ()
 
     @property
     def counters(self) -> tuple[str, ...]:
+        return self.only or self.all_counters
+
+    @property
+    def all_counters(self) -> tuple[str, ...]:
         return tuple(name for name in counters_of(self.model) if name not in self.keys)
 
     def value(self, span: RecountSpan) -> datetime | date:
@@ -134,7 +141,7 @@ def _correct(recount: Recount, span: RecountSpan) -> int:
 
 def _delete_empty(recount: Recount, span: RecountSpan) -> None:
     """Deletes rows that count nothing, one by one: each is checked again under its lock."""
-    empty = dict.fromkeys(recount.counters, 0)
+    empty = dict.fromkeys(recount.all_counters, 0)
     rows = recount.model._default_manager.filter(**{recount.span: recount.value(span)}, **empty)
     for pk in list(rows.values_list("pk", flat=True)):
         run_transaction(rows.filter(pk=pk).delete)
@@ -390,6 +397,45 @@ def key_days() -> Recount:
         stored=f"AND span = '{KeyUsage.DAY}' AND key_id <> {OWN_KEY}",
         unless=_unrecorded(),
         numbers=frozenset({"key_id"}),
+    )
+
+
+def own_days() -> Recount:
+    """What shadow pairs were charged in a day. A pair is charged each time it starts: what it was
+    expected to cost while it runs, or if a call has no price or was never recorded; else what its
+    calls cost.
+
+    Days with calls from before they named their charge cannot be compared, nor the first day that
+    is kept: pairs of the day before may have been charged to it.
+    """
+    pairs, calls = _table(ShadowPair), _table(OwnCall)
+    unknown = _one_if("t.cost IS NULL OR t.status = 'interrupted'")
+    counted = (
+        f"SELECT {OWN_KEY} AS key_id, '{KeyUsage.DAY}' AS span, cost FROM ("
+        f"SELECT CASE WHEN SUM({unknown}) > 0 THEN MAX(COALESCE(t.reserved, 0)) "
+        f"ELSE SUM(t.cost) END AS cost FROM {calls} t JOIN {pairs} p ON p.decision_id = t.pair_id "
+        "WHERE t.charged_at >= %s AND t.charged_at < %s "
+        "AND NOT (p.status = 'asking' AND p.charged_at = t.charged_at) "
+        f"GROUP BY t.pair_id, t.charged_at) runs UNION ALL SELECT {OWN_KEY}, '{KeyUsage.DAY}', "
+        f"COALESCE(charged, 0) FROM {pairs} WHERE status = 'asking' "
+        "AND charged_at >= %s AND charged_at < %s"
+    )
+    unless = (
+        "SELECT 1 FROM (SELECT %s AS since, %s AS until) d "
+        f"WHERE EXISTS (SELECT 1 FROM {calls} WHERE charged_at IS NULL "
+        "AND started_at >= d.since AND started_at < d.until) "
+        f"OR EXISTS (SELECT 1 FROM {_table(PruneMark)} WHERE pruned_before >= d.since)"
+    )
+    return Recount(
+        KeyUsage,
+        "starts_at",
+        ("key_id", "span"),
+        counted,
+        limits=2,
+        stored=f"AND span = '{KeyUsage.DAY}' AND key_id = {OWN_KEY}",
+        unless=unless,
+        numbers=frozenset({"key_id"}),
+        only=("cost",),
     )
 
 

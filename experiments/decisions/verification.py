@@ -1,7 +1,7 @@
 """Compares all running sums with the decisions they count, an hour or a day at a time.
 
-Not compared, because no rows exist to recount them: key usage per minute (calls of the REST API
-count there and store no row; it is deleted after a day), and the daily budget of shadow calls.
+Not compared, because no rows exist to recount it: key usage per minute (calls of the REST API count
+there and store no row; it is deleted after a day).
 """
 
 from collections.abc import Callable, Iterator
@@ -47,7 +47,7 @@ def verify(
     """
     pruned = PruneMark.objects.aggregate(newest=Max("pruned_before"))["newest"]
     hourly = (recounting.rollups(), recounting.bins())
-    daily = (recounting.units(), recounting.metrics(), recounting.key_days())
+    daily = (recounting.units(), recounting.metrics(), recounting.key_days(), recounting.own_days())
     hours, days = list(_hours(since, until)), list(_days(since, until))
     kept_hours = [hour for hour in hours if pruned is None or hour.since >= pruned]
     kept_days = [day for day in days if pruned is None or day.since >= pruned]

@@ -128,7 +128,8 @@ def _begin(policy: Policy, cases: Sequence[Case]) -> list[Case]:
         if refusal := answers[case.pair.pk]:
             case.stop(Status.SKIPPED, WORDS.get(refusal, refusal))
         else:
-            case.charge = charges[case.pair.pk]
+            charge = case.charge = charges[case.pair.pk]
+            case.pair.charged, case.pair.charged_at = charge.cost, charge.at
     return _open(begun)
 
 

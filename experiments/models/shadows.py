@@ -14,10 +14,10 @@ class ShadowPair(models.Model):
     """The answer that the user got, and the other model's answer to the same prompt.
 
     `sealed` contains the encrypted input of the calls; it is cleared when they start, so a pair
-    whose process dies is never called again. `charged` is the expected cost of the calls. The text
-    of both answers is stored only if the domain stores prompts. `preference` is the share of the
-    judge's verdicts for the user's answer; a tie counts half. `odds` is the probability with which
-    the call was drawn, by the hash of the decision's id. Money is in nano-dollars.
+    whose process dies is never called again. `charged` is the expected cost of the calls,
+    taken from the day's budget at `charged_at`. The text of both answers is stored only if the
+    domain stores prompts. `preference` is the share of the judge's verdicts for the user's answer;
+    a tie counts half. Money is in nano-dollars.
     """
 
     class PairStatus(models.TextChoices):
@@ -46,6 +46,7 @@ class ShadowPair(models.Model):
     ended_at = models.DateTimeField(null=True)
     sealed = models.TextField(blank=True)
     charged = models.BigIntegerField(null=True)
+    charged_at = models.DateTimeField(null=True)
     answer = models.TextField(null=True)  # noqa: DJ001 - not stored is not the same as empty
     other_answer = models.TextField(null=True)  # noqa: DJ001
     judge_model = models.CharField(max_length=200, blank=True)
@@ -82,7 +83,7 @@ class OwnCall(models.Model):
 
     `given_first`: whether the judge read the user's answer first. `winner` is the preferred answer.
     `reason` is stored only if the domain stores prompts, because it may repeat them; `criterion` is
-    always stored.
+    always stored. `charged_at` and `reserved` say when and with how much its pair was charged.
     """
 
     class Purpose(models.TextChoices):
@@ -105,6 +106,8 @@ class OwnCall(models.Model):
     output_tokens = models.PositiveIntegerField(null=True)
     estimated = models.BooleanField(default=False)
     cost = models.BigIntegerField(null=True)
+    charged_at = models.DateTimeField(null=True)
+    reserved = models.BigIntegerField(null=True)
     error = models.CharField(max_length=500, blank=True)
     given_first = models.BooleanField(null=True)
     winner = models.CharField(max_length=5, choices=Winner.choices, blank=True)

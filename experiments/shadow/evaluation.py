@@ -89,7 +89,11 @@ def begin(claims: Mapping[UUID, Reservation]) -> dict[UUID, str]:
         for pk, answer in answers.items():
             if isinstance(answer, QuotaStatus):
                 ShadowPair.objects.filter(pk=pk).update(
-                    status=Status.ASKING, sealed="", charged=claims[pk].cost, detail=""
+                    status=Status.ASKING,
+                    sealed="",
+                    charged=claims[pk].cost,
+                    charged_at=claims[pk].at,
+                    detail="",
                 )
         return answers
 
@@ -190,6 +194,8 @@ def _calls(call: Own) -> Iterator[OwnCall]:
             output_tokens=attempt.output_tokens,
             estimated=attempt.estimated,
             cost=attempt.cost,
+            charged_at=call.pair.charged_at,
+            reserved=call.pair.charged,
             error=storable(attempt.error)[:500],
             given_first=call.given_first,
             winner=call.winner if is_verdict else "",

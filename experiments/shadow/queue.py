@@ -155,6 +155,8 @@ def _interrupt(pair: ShadowPair, now: datetime) -> int:
             status=INTERRUPTED,
             estimated=True,
             cost=None if pair.charged is None else max(0, pair.charged - booked),
+            charged_at=pair.charged_at,
+            reserved=pair.charged,
             error=INTERRUPTION,
         )
         return 1
@@ -184,7 +186,11 @@ def material_of(pair: ShadowPair) -> Material:
 def put_back(pair: ShadowPair, material: Material, why: str) -> None:
     """Returns a started pair to the queue, with the results so far."""
     ShadowPair.objects.filter(pk=pair.pk, status=Status.ASKING).update(
-        status=Status.WAITING, sealed=_sealed(material, pair.created_at), charged=None, detail=why
+        status=Status.WAITING,
+        sealed=_sealed(material, pair.created_at),
+        charged=None,
+        charged_at=None,
+        detail=why,
     )
 
 

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 
 from experiments.background import tasks
 from experiments.background.tasks import cancel, run_next
 from experiments.configuration.revisions import revision
+from experiments.decisions.verification import verify
 from experiments.limits import circuit_breakers
+from experiments.limits.quotas import OWN_KEY
 from experiments.models import (
     BackgroundTask,
     Circuit,
@@ -38,9 +41,11 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _fresh_circuits(seeded: None) -> Iterator[None]:
+    """After each test the day's budget must be what a recount gives."""
     circuit_breakers.invalidate()
     yield
     circuit_breakers.invalidate()
+    assert [each for each in verify().differences if each.table == "KeyUsage"] == []
 
 
 @pytest.fixture
@@ -149,6 +154,23 @@ def test_the_domains_rubric_is_what_the_judge_reads(stub: Provider) -> None:
     asked = stub.asked("judge")
     assert len(asked) == 2
     assert all("The answer must rhyme." in body["messages"][0]["content"] for body in asked)
+
+
+def test_wrong_budget_of_shadow_calls_is_named_and_corrected(stub: Provider) -> None:
+    set_up(stub.url)
+    answered()
+    work()
+    before = spent(datetime.now(UTC))
+    assert before > 0
+    days = KeyUsage.objects.filter(key_id=OWN_KEY, span=KeyUsage.DAY)
+    KeyUsage.objects.filter(pk=days[0].pk).update(cost=F("cost") + 7)
+    [found] = verify().differences
+    assert (found.column, found.stored - found.counted, found.counted) == ("cost", 7, before)
+    verify(repair=True)
+    assert spent(datetime.now(UTC)) == before
+    days.delete()
+    verify(repair=True)
+    assert spent(datetime.now(UTC)) == before
 
 
 def test_without_a_judge_the_answers_are_stored_uncompared(stub: Provider) -> None:
