@@ -22,12 +22,14 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from experiments.configuration.revisions import revision
+from experiments.configuration.seeding import CAREFUL
 from experiments.core.policy import Method
 from experiments.demo.people import DAYS
 from experiments.demo.world import ROUTER, World
 from experiments.experimentation import lifecycle
 from experiments.experimentation.results import results
 from experiments.experimentation.shipping import is_to_ship
+from experiments.learning import consent
 from experiments.models import (
     Arm,
     Decision,
@@ -39,6 +41,7 @@ from experiments.models import (
     Router,
     RoutingSettings,
 )
+from experiments.models.flags import HUNDRED
 from experiments.rollouts import lifecycle as rollouts
 
 DANA, EMIL = "dana", "emil"
@@ -106,7 +109,8 @@ class Story:
         return midnight - timedelta(days=days) + timedelta(hours=hour)
 
     def _begin(self, now: datetime) -> None:
-        """Three models under contract, every domain on the strong one, buckets that repeat."""
+        """Three models under contract, every domain on the strong one, buckets that repeat.
+        Learning is on, except where a wrong answer does most harm."""
         with revision(DANA, "Start with the strong model everywhere"):
             for model in LanguageModel.objects.exclude(name__in=MODELS):
                 model.is_available = False
@@ -114,9 +118,12 @@ class Story:
             for domain in Domain.objects.all():
                 domain.method = Method.ALWAYS_STRONG
                 domain.prompt_storage = "text" if domain.name == "technical" else "none"
+                domain.learning = domain.name not in CAREFUL
                 domain.save()
             for flag in Flag.objects.all():
                 flag.seed = f"demonstration-{flag.key}"
+                if flag.key == consent.FLAG:
+                    flag.percentage = HUNDRED
                 flag.save()
             settings = RoutingSettings.objects.get()
             settings.exploration_seed = "demonstration-exploration"
