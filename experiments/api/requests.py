@@ -9,6 +9,7 @@ from experiments.core.costs import estimate_tokens
 from experiments.core.selection import ModelSelectionCriteria
 from experiments.limits.api_keys import Caller
 from experiments.models import Scope
+from experiments.routers.follow_up import with_topic
 from experiments.routing.route import RouteRequest
 from experiments.shapes import reading
 from experiments.shapes.fields import Shape
@@ -69,7 +70,8 @@ def _last_user_turn(messages: list[shapes.Message], path: str) -> tuple[str, int
     if len(text) > shapes.MAX_TEXT:
         message = f"'{where}' is longer than {shapes.MAX_TEXT:,} characters. Shorten it."
         raise InvalidRequestError(message, where, "too_long")
-    return text, sum(estimate_tokens(each) for each in texts if each)
+    turns = (message.text for message in reversed(messages) if message.role == "user")
+    return with_topic(turns), sum(estimate_tokens(each) for each in texts if each)
 
 
 def _criteria(given: shapes.Criteria) -> ModelSelectionCriteria:

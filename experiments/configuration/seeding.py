@@ -11,7 +11,7 @@ from experiments.configuration.revisions import revision
 from experiments.configuration.roles import seed_roles
 from experiments.core.catalog import Model
 from experiments.core.detection import DomainConfig
-from experiments.core.domains import GENERAL_DOMAIN, SEEDED_DOMAINS
+from experiments.core.domains import CAREFUL, GENERAL_DOMAIN, SEEDED_DOMAINS
 from experiments.core.judging import METRIC
 from experiments.core.policy import MASTER_FLAG, Method, domain_flag
 from experiments.core.seeded_endpoints import SEEDED_ENDPOINTS
@@ -37,8 +37,6 @@ from experiments.routers.local import calibrated_thresholds
 from experiments.storage.transactions import retried
 
 ON, OFF = Decimal(100), Decimal(0)
-# In these domains a wrong answer does most harm, so routing starts switched off.
-CAREFUL = {"medical", "legal", "financial"}
 SWITCHES = {
     "routellm_cost_tracking": (ON, "Costs and savings are recorded with each decision."),
     "routellm_performance_monitoring": (ON, "Timings are recorded with each decision."),

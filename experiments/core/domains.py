@@ -214,6 +214,8 @@ EDUCATIONAL = DomainConfig(
     min_accuracy_score=0.75,
 )
 
+# In these domains a wrong answer does most harm, so routing starts switched off.
+CAREFUL = frozenset({"medical", "legal", "financial"})
 SEEDED_DOMAINS: tuple[DomainConfig, ...] = (
     MEDICAL,
     LEGAL,

@@ -12,6 +12,8 @@ from experiments.decisions.unit_totals import QUALITY
 from experiments.lab.rated_decisions import PRODUCTION
 from experiments.models import Feedback, OutcomeSet, RecordedOutcome, Router
 from experiments.routers.checkpoints import SHIPPED, prompt_hashes, read_prompt_hashes
+from experiments.routers.local import KIND as LOCAL
+from experiments.routers.local import shipped_folder
 from experiments.storage.lab_files import with_local_paths
 
 MOST_HASHED = 20_000
@@ -120,7 +122,9 @@ def overlap_with(outcome_set: OutcomeSet, router: Router) -> float | None:
 
 def _folder(router: Router) -> Path:
     path = with_local_paths(router.arguments).get("checkpoint_path")
-    return Path(path) if path else SHIPPED / router.kind
+    if path:
+        return Path(path)
+    return shipped_folder(router.checkpoint) if router.kind == LOCAL else SHIPPED / router.kind
 
 
 def _share(outcome_set: OutcomeSet, folder: Path, checkpoint: str) -> float | None:

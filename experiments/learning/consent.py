@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from experiments.configuration.revisions import Author, revision
-from experiments.configuration.seeding import CAREFUL
+from experiments.core.domains import CAREFUL
 from experiments.core.shadowing import PAIR_SHARE
 from experiments.formatting import exact_dollars, share
 from experiments.models import Domain, Flag, RoutingSettings

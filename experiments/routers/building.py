@@ -62,7 +62,7 @@ def routellm_instance(kind: str, built: Built) -> Any:
 
 
 def _build_local(router: PolicyRouter) -> Built:
-    scorer, checkpoint = load_local(router.kind, router.arguments)
+    scorer, checkpoint = load_local(router.kind, router.arguments, router.checkpoint)
     return Built(scorer.score, checkpoint, scorer)
 
 

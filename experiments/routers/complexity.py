@@ -47,7 +47,7 @@ class ComplexityRouter:
 
     def score(self, features: Features) -> float:
         """The heuristic's weighted sum through a logistic curve, in [0, 1]."""
-        return sigmoid(self.complexity(features.text[:LONGEST]))
+        return sigmoid(self.complexity(features.asked.text[:LONGEST]))
 
 
 @cache

@@ -36,6 +36,8 @@ LANGUAGES_CHECKPOINT = SHIPPED / LANGUAGES_KIND
 _LANGUAGE = object()  # the key under which a prompt caches its language
 # Words that resemble known ones mean less in a language without training prompts.
 _UNKNOWN_SHARE = np.float32(0.5)
+_LONGEST_LINE = 400  # characters
+_WHOLE_SHARE = np.float32(0.25)  # of what the whole prompt says, next to its question
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,20 +129,37 @@ class LearnedDetector:
 
     def candidates(self, features: Features) -> tuple[Candidate, ...]:
         """Every domain with its probability, best first; equals by name. They sum to 1."""
-        scores = log_probabilities(self.head, features, self.names)
-        if self.correction is not None:
-            scores = scores + self.correction(features)
+        scores = self._scores(features)
         named = zip(self.names, _softmax(scores).tolist(), strict=True)
         return tuple(sorted((Candidate(*pair) for pair in named), key=lambda c: (-c[1], c[0])))
 
+    def _scores(self, features: Features) -> Vector:
+        """Of one line all is read; else the question counts most, and the whole prompt a little."""
+        if is_line(features):
+            return self._read(features)
+        asked = self._read(features.asked)
+        return (1 - _WHOLE_SHARE) * asked + _WHOLE_SHARE * self._read(features)
+
+    def _read(self, features: Features) -> Vector:
+        scores = log_probabilities(self.head, features, self.names)
+        return scores if self.correction is None else scores + self.correction(features)
+
     def is_english(self, features: Features) -> bool:
         """Also true for a prompt without words."""
-        return self.head.language(features) == ENGLISH
+        return self._language(features) == ENGLISH
+
+    def _language(self, features: Features) -> str:
+        return self.head.language(features if is_line(features) else features.asked)
 
     def knows_language(self, features: Features) -> bool:
         """False for a prompt in a language or script that no training prompt was in."""
-        language = self.head.language(features)
+        language = self._language(features)
         return language == ENGLISH or (self.head.others is not None and language != OTHER)
+
+
+def is_line(features: Features) -> bool:
+    """Whether a prompt is so short that it holds no document."""
+    return len(features.text) <= _LONGEST_LINE and "\n" not in features.text.strip()
 
 
 def _head(checkpoint: Checkpoint, folder: Path, command: str) -> DomainHead:

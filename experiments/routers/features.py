@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.routers.embedding import StaticEmbedding, Vector, default_embedding
+from experiments.routers.user_question import question_of
 
 HEAD_CHARACTERS = 6_000
 TAIL_CHARACTERS = 2_000
@@ -51,21 +52,17 @@ _ANSWER_CUE = "answer:"
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """One prompt, analyzed once.
+    """One prompt, analyzed once; what no consumer asks for is not computed.
 
-    ``text`` is the part that was read (see ``visible_part``), ``tokens`` all its words
-    and punctuation marks in order, ``question`` and ``options`` the same tokens split where the
-    options of a multiple-choice prompt start (``options`` is empty for any other prompt), and
-    ``embedding`` the unit-length vector of all tokens (zeros when no token is known).
+    ``text`` is the part that was read (see ``visible_part``), ``question_text`` and
+    ``options_text`` the same split where the options of a multiple-choice prompt start
+    (``options_text`` is empty for any other prompt), without a closing "Answer:".
     """
 
     text: str
     question_text: str
     options_text: str
-    question: tuple[str, ...]
-    options: tuple[str, ...]
-    embedding: Vector
-
+    source: StaticEmbedding = field(repr=False)
     _found: dict[object, Any] = field(default_factory=dict, init=False, repr=False)
 
     def remember(self, key: object, find: Callable[[], Found]) -> Found:
@@ -74,6 +71,26 @@ class Features:
             self._found[key] = find()
         found: Found = self._found[key]
         return found
+
+    @cached_property
+    def asked(self) -> "Features":
+        """The question alone: without documents, examples and courtesy around it."""
+        question = question_of(self.question_text, self.options_text)
+        return self if question == self.text else featurise(question, self.source)
+
+    @cached_property
+    def question(self) -> tuple[str, ...]:
+        """All words and punctuation marks before the options, in order."""
+        return tokenise(self.question_text)
+
+    @cached_property
+    def options(self) -> tuple[str, ...]:
+        return tokenise(self.options_text) if self.options_text else ()
+
+    @cached_property
+    def embedding(self) -> Vector:
+        """The unit-length vector of all tokens; zeros when no token is known."""
+        return self.source.embed(self.tokens)
 
     @cached_property
     def tokens(self) -> tuple[str, ...]:
@@ -92,7 +109,7 @@ def word_keys(words: Sequence[str]) -> Keys:
 
 
 def featurise(text: str, embedding: StaticEmbedding | None = None) -> Features:
-    """Tokenise and embed a prompt. Any string works, also an empty one or 100,000 characters.
+    """Prepare a prompt. Any string works, also an empty one or 100,000 characters.
 
     Only the first 6,000 and the last 2,000 characters are read, which bounds the time.
     A closing "Answer:" is not part of the question and is left out.
@@ -100,15 +117,14 @@ def featurise(text: str, embedding: StaticEmbedding | None = None) -> Features:
     seen = visible_part(text)
     body = _without_answer_cue(seen)
     options_at = _options_start(body)
-    question_text, options_text = body[:options_at], body[options_at:]
-    question, options = tokenise(question_text), tokenise(options_text)
-    vector = (embedding or default_embedding()).embed(question + options)
-    return Features(seen, question_text, options_text, question, options, vector)
+    return Features(seen, body[:options_at], body[options_at:], embedding or default_embedding())
 
 
 def only_embedded(embedding: Vector) -> Features:
     """A prompt with only its embedding: enough for routers that use nothing else."""
-    return Features("", "", "", (), (), embedding)
+    features = Features("", "", "", default_embedding())
+    features.__dict__["embedding"] = embedding
+    return features
 
 
 def _without_answer_cue(text: str) -> str:

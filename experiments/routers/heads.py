@@ -16,8 +16,12 @@ from numpy.typing import NDArray
 
 from experiments.routers.embedding import Vector
 from experiments.routers.features import Grams, Keys
+from experiments.routers.open_prior import OpenPrior
+from experiments.routers.prompt_features import LOG_LENGTH
 
 _FARTHEST = 5.0
+_LEAST_SHARE = 0.01
+_FAMILIAR = 0.3  # of words and pairs known; 99 of 100 English prompts have more
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +60,14 @@ class WordBlock:
             return self.intercept
         values = (1 + np.log(counts) if self.dampened else counts) * self.rarity[at]
         return float(values @ self.weights[at] / np.sqrt(values @ values)) + self.intercept
+
+    def known_share(self, found: Grams) -> float:
+        """The share of a prompt's words and pairs that training saw."""
+        if not len(found.keys):
+            return 0.0
+        at = np.searchsorted(self.keys, found.keys)
+        at[at == len(self.keys)] = 0
+        return float(np.count_nonzero(self.keys[at] == found.keys)) / len(found.keys)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,12 +184,16 @@ class Gate:
 
 @dataclass(frozen=True, eq=False)
 class LocalModel:
-    """A head for prompts with options, one for word problems, one for all other open prompts."""
+    """A head for prompts with options, one for word problems, one for all other open prompts.
+
+    With a ``prior``, the gain of open prompts is moved and freed from length (see ``OpenPrior``).
+    """
 
     choices: Head
     arithmetic: Head
     open: Head
     gate: Gate
+    prior: OpenPrior | None = None
 
     def parts(self, seen: HeadInputs, *, has_options: bool) -> Parts:
         if has_options:
@@ -188,7 +204,14 @@ class LocalModel:
 
     def gain(self, seen: HeadInputs, *, has_options: bool) -> float:
         """The expected gain of the strong model on this prompt, from about -1 to 1."""
-        return self.parts(seen, has_options=has_options).mean
+        if has_options or self.prior is None:
+            return self.parts(seen, has_options=has_options).mean
+        share = self.gate.share(seen.embedding)
+        exam = self.open.parts(seen).mean
+        known = min(1.0, self.open.words.known_share(seen.grams) / _FAMILIAR)
+        other = self.prior.gain(exam, float(seen.structure[LOG_LENGTH]), seen.embedding, known)
+        problem = self.arithmetic.parts(seen).mean if share > _LEAST_SHARE else other
+        return share * problem + (1 - share) * other
 
 
 def sigmoid(x: float) -> float:

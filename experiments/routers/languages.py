@@ -17,6 +17,10 @@ UNDETERMINED = "und"  # one of LISTED, by its words
 # The languages of the word lists in experiments/fixtures/domain_words.
 LISTED = ("ar", "de", "es", "fr", "ja", "zh")
 
+# Languages like listed ones, which many of their function words are shared with: with equal counts
+# the prompt may be in either, and caution is due.
+_ALIKE = ("it", "nl", "pt")
+
 _LOOKED_AT = 300  # tokens; function words are frequent
 _HEAD, _TAIL = 2_000, 1_000  # characters that are searched for other scripts
 _CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
@@ -53,10 +57,15 @@ _WORDS = {
     "dois ai suis faire moi qu se si ecris redige explique bonjour merci salut fais combien",
     "pt": "com como posso faco nao voce uma um em os ao dos das pelo pela meu minha sao isso quais "
     "qual estou tenho quero preciso obrigado ola fazer eu ela muito ja tambem que de "
-    "para por como e da o",
+    "para por como e da o ha sem sobre entre dois duas tres dias dor bom boa noite "
+    "escreve ajuda quanto quantos seu sua as na ser pode devo fica ate agora so mas",
     "it": "prepara sul dell il gli che di sono della dei nel nella alla non piu mio mia cosa quali "
-    "quanto perche anche questo questa voglio ho hai scrivi una un la le si e del con mi",
-    "nl": "het een ik je niet wat hoe waarom welke mijn voor zijn dat kan moet heb schrijf de en",
+    "quanto perche anche questo questa voglio ho hai scrivi una un la le si e del con mi miei "
+    "mie sulla sull dei degli delle dal dalla tre giorni due buongiorno ciao grazie spiegami "
+    "spiega posso devo quando dove chi quale fra tra ma nell all alle ai",
+    "nl": "het een ik je niet wat hoe waarom welke mijn voor zijn dat kan moet heb schrijf de en "
+    "van al drie dagen twee leg uit over naar met aan bij op te ook nog maar wil gaat "
+    "goedemorgen hallo dank graag deze onze jouw",
     "pl": "napisz jest nie na sie jak czy dla moj moja jakie jaki mam przy od czym",
     "tr": "bir ve ne icin nasil bu cok var nedir neden ile mi midir",
     "sv": "jag har haft ska fran ett mig och att det ar som inte hur vad ikke jeg og hvad hvordan",
@@ -114,7 +123,7 @@ def _language(text: str, tokens: Sequence[str], count_known: CountKnown) -> str:
     script, size = _script(text)
     latin = Counter(code for word in words for code in _LANGUAGES.get(word, ()) if code != ENGLISH)
     latin[UNDETERMINED] = 0
-    language = max(latin, key=lambda code: (latin[code], code in LISTED, code))
+    language = max(latin, key=lambda code: (latin[code], code in _ALIKE, code in LISTED, code))
     hits = latin[language]
     if english and max(size, hits) <= english + weak:
         return ENGLISH

@@ -19,7 +19,9 @@ from experiments.routers.prompt_features import structure
 
 KIND = "local"
 CHECKPOINT = SHIPPED / KIND
+EARLIER = SHIPPED / "earlier"  # versions that routers may be pinned to
 OVERALL = "overall"
+READS_QUESTION = "reads_question"  # an array of checkpoints that were trained on questions
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,16 @@ class WinRate:
 
 @dataclass(frozen=True, eq=False)
 class LocalRouter:
-    """Shared by threads: nothing in it changes."""
+    """Shared by threads: nothing in it changes.
+
+    `reads_all`: the whole prompt and not only its question, as checkpoints did before.
+    """
 
     model: LocalModel
     win_rate: WinRate
     embedding: StaticEmbedding
     sha256: str = ""
+    reads_all: bool = False
     counts_ties: ClassVar[bool] = False
 
     @classmethod
@@ -52,7 +58,9 @@ class LocalRouter:
         try:
             model = from_arrays(checkpoint.arrays)
             slope, offset = checkpoint.arrays["win_rate"].tolist()
-            router = cls(model, WinRate(slope, offset), embedding, checkpoint.manifest.sha256)
+            reads_all = READS_QUESTION not in checkpoint.arrays
+            win_rate, sha256 = WinRate(slope, offset), checkpoint.manifest.sha256
+            router = cls(model, win_rate, embedding, sha256, reads_all)
             router.score(featurise("Does it fit?", embedding))
             router.score(featurise("Does it fit?\nA. yes\nB. no", embedding))
         except (KeyError, ValueError, IndexError) as error:
@@ -66,12 +74,21 @@ class LocalRouter:
         return self.win_rate(self.gain(features))
 
     def gain(self, features: Features) -> float:
-        seen = inputs_of(features, self.embedding)
-        return self.model.gain(seen, has_options=bool(features.options))
+        read = features if self.reads_all else features.asked
+        return self.model.gain(inputs_of(read, self.embedding), has_options=bool(read.options))
 
 
 def inputs_of(features: Features, embedding: StaticEmbedding) -> HeadInputs:
+    """What a head sees of the whole prompt."""
     return HeadInputs(grams(features), structure(features, embedding), features.embedding)
+
+
+def shipped_folder(sha256: str | None) -> Path:
+    """The shipped weights with this hash; the newest ones where no shipped weights have it."""
+    for folder in sorted(EARLIER.glob(f"{KIND}_*")):
+        if sha256 and read_manifest(folder, KIND).sha256 == sha256:
+            return folder
+    return CHECKPOINT
 
 
 @functools.cache

@@ -11,7 +11,8 @@ from experiments.routers.errors import RouterConfigurationError
 from experiments.routers.features import Features
 from experiments.routers.learned import KIND as LEARNED
 from experiments.routers.learned import LearnedRouter
-from experiments.routers.local import LocalRouter
+from experiments.routers.local import KIND as LOCAL
+from experiments.routers.local import LocalRouter, shipped_folder
 from experiments.routers.local_mf import LocalMFRouter
 from experiments.routers.per_model import KNN, LINEAR, PerModelRouter
 
@@ -36,8 +37,11 @@ class LoadedLocal(NamedTuple):
     checkpoint: str
 
 
-def load_local(kind: str, arguments: Mapping[str, object]) -> LoadedLocal:
-    """Load a router from `checkpoint_path`; `local` and `local_mf` also as shipped.
+def load_local(
+    kind: str, arguments: Mapping[str, object], pinned: str | None = None
+) -> LoadedLocal:
+    """Load a router from `checkpoint_path`; `local` and `local_mf` also as shipped, where `pinned`
+    may name an earlier version.
 
     Raises RouterConfigurationError.
     """
@@ -53,7 +57,8 @@ def load_local(kind: str, arguments: Mapping[str, object]) -> LoadedLocal:
         )
     path = arguments.get("checkpoint_path")
     try:
-        scorer = _load(kind, Path(str(path)) if path else None, arguments.get("pair"))
+        folder = Path(str(path)) if path else shipped_folder(pinned) if kind == LOCAL else None
+        scorer = _load(kind, folder, arguments.get("pair"))
     except CheckpointError as error:
         raise RouterConfigurationError(str(error)) from error
     return LoadedLocal(scorer, scorer.sha256)

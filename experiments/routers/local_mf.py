@@ -46,4 +46,4 @@ class LocalMFRouter:
 
     def score(self, features: Features) -> float:
         """The strong model's estimated win rate, a tie counting half, in [0, 1]."""
-        return sigmoid(float(features.embedding @ self.direction))
+        return sigmoid(float(features.asked.embedding @ self.direction))

@@ -16,9 +16,10 @@ from experiments.routers.heads import (
     TreeBlock,
     WordBlock,
 )
+from experiments.routers.open_prior import OpenPrior
 
 Arrays = Mapping[str, NDArray[Any]]
-Block = TypeVar("Block", DenseInput, Gate, LogitBlock, TreeBlock, WordBlock)
+Block = TypeVar("Block", DenseInput, Gate, LogitBlock, OpenPrior, TreeBlock, WordBlock)
 
 _HEAD_PARTS = (
     ("dense", DenseInput),
@@ -39,6 +40,9 @@ def to_arrays(model: LocalModel) -> dict[str, NDArray[Any]]:
                 arrays[f"{head}.{part}.{name}"] = value.astype(np.float16) if half else value
     for name, value in _fields(model.gate):
         arrays[f"gate.{name}"] = value
+    if model.prior is not None:
+        for name, value in _fields(model.prior):
+            arrays[f"prior.{name}"] = value
     return arrays
 
 
@@ -49,6 +53,7 @@ def from_arrays(arrays: Arrays) -> LocalModel:
         arithmetic=_head(arrays, "arithmetic"),
         open=_head(arrays, "open"),
         gate=_block(Gate, arrays, "gate"),
+        prior=_block(OpenPrior, arrays, "prior") if "prior.level" in arrays else None,
     )
 
 
@@ -61,9 +66,9 @@ def _head(arrays: Arrays, name: str) -> Head:
     )
 
 
-def _fields(block: object) -> list[tuple[str, NDArray[Any]]]:
-    values = vars(block)
-    return [(name, np.ascontiguousarray(values[name])) for name in sorted(values)]
+def _fields(block: Any) -> list[tuple[str, NDArray[Any]]]:
+    names = sorted(field.name for field in dataclasses.fields(block))
+    return [(name, np.ascontiguousarray(getattr(block, name))) for name in names]
 
 
 def _block(kind: type[Block], arrays: Arrays, prefix: str) -> Block:

@@ -16,8 +16,10 @@ from math import log, log1p
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.routers.embedding import StaticEmbedding, Vector
+from experiments.routers.embedding import StaticEmbedding, Vector, default_embedding
 from experiments.routers.features import Features
+
+LOG_LENGTH = 0  # the place of log(1 + characters of the question)
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _DIGITS = str.maketrans("", "", string.digits)
@@ -115,7 +117,7 @@ def _sum(words: Mapping[str, int], counted: frozenset[str]) -> int:
 @functools.cache
 def _without_options() -> tuple[float, ...]:
     """The numbers of an open prompt, the same for all."""
-    empty = Features("", "", "", (), (), np.zeros(0, dtype=np.float32))
+    empty = Features("", "", "", default_embedding())
     return _option_shape(empty, Counter())
 
 

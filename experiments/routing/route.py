@@ -37,6 +37,7 @@ from experiments.storage.unit_hash import hash_unit
 
 log = logging.getLogger("switchyard.decisions")
 
+_UNREAD = Detected((), "none", unknown_language=True)
 Expected = Mapping[tuple[str, str], int]
 
 
@@ -149,10 +150,11 @@ def decide_blindly(
     policy: Policy, expected: Expected, request: RouteRequest, why: str
 ) -> DecisionRow:
     """Decides without features of the prompt, if computing them fails. The row records this.
+    Such a prompt may be of any domain, so the most cautious one decides.
 
     Raises UnknownNameError, NoEligibleModelsError.
     """
-    now, started, blind = datetime.now(UTC), time.perf_counter(), Detected((), "none")
+    now, started, blind = datetime.now(UTC), time.perf_counter(), _UNREAD
     situation = _situation(request, blind, expected, now)
     decision = decide(policy, situation, lambda name: Failure("router_failed", "Not looked at."))
     circumstances = _circumstances(policy, request, decision, situation, None, blind, now, started)

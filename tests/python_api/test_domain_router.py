@@ -299,9 +299,9 @@ class TestDynamicThreshold:
         texts = (MEDICAL_TEXT, SMALL_TALK)
         return [router.analyze_text(text).threshold for text in texts]
 
-    def test_domains_follow_their_calibration_and_the_others_the_overall_one(self) -> None:
+    def test_domains_follow_their_calibration(self) -> None:
         calibrated = calibrated_thresholds()
-        assert self.thresholds() == [calibrated["medical"], calibrated["overall"]]
+        assert self.thresholds() == [calibrated["medical"], calibrated["general"]]
 
     def test_a_threshold_of_the_domains_own_stays(self) -> None:
         overrides = {"medical": {"threshold": 0.25}}

@@ -7,12 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
+from experiments.core.policy import PolicyRouter
 from experiments.routers import local, local_mf
-from experiments.routers.checkpoints import CheckpointError, read_checkpoint, write_checkpoint
+from experiments.routers.building import build
+from experiments.routers.checkpoints import (
+    CheckpointError,
+    read_checkpoint,
+    read_manifest,
+    write_checkpoint,
+)
+from experiments.routers.domain_prompts import load_sources
 from experiments.routers.features import featurise
 from experiments.routers.loading import Scorer, load_router
-from experiments.routers.local import LocalRouter, calibrated_thresholds
+from experiments.routers.local import EARLIER, LocalRouter, calibrated_thresholds
 from experiments.routers.local_mf import LocalMFRouter
 from experiments.routers.mf_model import MFWeights
 
@@ -39,6 +48,49 @@ def test_hard_open_prompts_score_above_easy_ones(router: LocalRouter) -> None:
     hard = [router.score(featurise(prompt)) for prompt in HARD]
 
     assert max(easy) < calibrated_thresholds()["overall"] < min(hard)
+
+
+def test_half_of_a_domains_open_prompts_reach_its_threshold(router: LocalRouter) -> None:
+    """About: recorded questions count half where a domain has some."""
+    thresholds = calibrated_thresholds()
+    for source in load_sources():
+        prompts = [featurise(text) for text in source.prompts]
+        scores = [router.score(one) for one in prompts if not one.options]
+        share = sum(score >= thresholds[source.domain] for score in scores) / len(scores)
+        assert 0.25 <= share <= 0.75, (source.domain, share)
+
+
+def test_length_does_not_order_open_prompts(router: LocalRouter) -> None:
+    texts = [text for source in load_sources() for text in source.prompts]
+    prompts = [one for one in map(featurise, texts) if not one.options]
+    scores = [router.score(one) for one in prompts]
+    lengths = [float(len(one.text)) for one in prompts]
+    assert abs(spearmanr(scores, lengths).statistic) <= 0.3
+
+
+@pytest.mark.parametrize(
+    "easy", ["2+2?", "Write a function that adds two numbers", "What is the capital of France?"]
+)
+@pytest.mark.parametrize("hard", ["Implement Paxos in Rust", "Prove the four colour theorem"])
+def test_a_short_hard_request_comes_before_an_easy_one(
+    router: LocalRouter, easy: str, hard: str
+) -> None:
+    assert router.score(featurise(easy)) < router.score(featurise(hard))
+
+
+def test_a_prompt_in_words_that_training_never_saw_is_at_the_level(router: LocalRouter) -> None:
+    assert router.model.prior is not None
+    level = router.win_rate(router.model.prior.level)
+    for text in ("xqzv wqrk", "\u0f40\u0f41\u0f42 \u0f44\u0f45\u0f46", "qqxz " * 90):
+        assert router.score(featurise(text)) == pytest.approx(level, abs=0.005)
+
+
+def test_pinned_routers_keep_the_earlier_weights() -> None:
+    pinned = read_manifest(EARLIER / "local_1", "local").sha256
+    old = build(PolicyRouter("local", "local", True, pinned))
+    assert old.checkpoint == pinned
+    assert old.score(featurise("Hello.")) == pytest.approx(0.672290564, abs=1e-6)
+    assert build(PolicyRouter("local", "local", True)).checkpoint == LocalRouter.load().sha256
 
 
 @pytest.mark.parametrize("kind", ["local", "local_mf"])
@@ -75,12 +127,10 @@ def test_eight_threads_get_what_one_gets(router: LocalRouter) -> None:
     assert found == [alone] * 8
 
 
-def test_thresholds_are_of_the_domains_with_recorded_prompts() -> None:
+def test_every_shipped_domain_has_a_threshold() -> None:
     thresholds = calibrated_thresholds()
 
-    assert set(thresholds) == {
-        *("overall", "financial", "legal", "medical", "scientific", "technical")
-    }
+    assert set(thresholds) == {"overall", *(source.domain for source in load_sources())}
     assert all(0.0 < threshold < 1.0 for threshold in thresholds.values())
 
 

@@ -57,7 +57,7 @@ def test_a_local_router_scores_with_the_sha256_of_its_checkpoint(tmp_path: Path)
     pool.warm_up({"mf_here": local_mf(tmp_path)})
     answer = pool.score("mf_here", PROMPT)
     assert isinstance(answer, Score)
-    assert answer.value == pytest.approx(0.47527, abs=1e-4)
+    assert answer.value == pytest.approx(0.47544, abs=1e-4)
     assert answer.checkpoint == sha256
     assert pool.statuses() == [RouterStatus("mf_here", True, "Loaded.")]
 

@@ -18,26 +18,26 @@ class Found(NamedTuple):
 
 
 PROMPTS = {
-    "": Found(0.684310069, 0.5, "general", 0.7163679),
-    "Hello.": Found(0.672290564, 0.509581055, "general", 0.7059664),
-    "Write a haiku about the sea.": Found(0.707156496, 0.523494797, "creative", 0.9999849),
+    "": Found(0.749821454, 0.5, "general", 0.7163679),
+    "Hello.": Found(0.647976823, 0.50868913, "general", 0.7059664),
+    "Write a haiku about the sea.": Found(0.699383096, 0.52314984, "creative", 0.9999849),
     "Natalia sold clips to 48 of her friends in April, and then she sold half as many in May. "
     "How many clips did she sell altogether?": Found(
-        0.878523524, 0.597955492, "scientific", 0.9973319
+        0.880236877, 0.597955492, "scientific", 0.9973319
     ),
     "Which of these is NOT a symptom of anemia?\nA. fatigue\nB. pallor\nC. fever of 40 degrees\n"
-    "D. shortness of breath\nAnswer:": Found(0.692505956, 0.53688429, "medical", 0.9810189),
+    "D. shortness of breath\nAnswer:": Found(0.696772437, 0.53688429, "medical", 0.9810189),
     "```python\ndef f(x):\n    return x ** 2\n```\nWhy does f('a') raise a TypeError?": Found(
-        0.768356817, 0.564521289, "technical", 0.9982446
+        0.905765526, 0.58068326, "technical", 0.8571045
     ),
     "¿Cómo puedo rescindir un contrato de alquiler antes de tiempo?": Found(
-        0.740368496, 0.505356373, "legal", 0.8031984
+        0.814715731, 0.505356373, "legal", 0.8031984
     ),
-    "请解释一下什么是复利。": Found(0.711033762, 0.49497322, "financial", 0.8048623),
+    "请解释一下什么是复利。": Found(0.749821454, 0.495417975, "financial", 0.8048623),
     "Explain the holding of Marbury v. Madison (1803) in two sentences. " * 40: Found(
-        0.828389596, 0.556016928, "general", 0.86629
+        0.717838381, 0.536464211, "general", 0.9246154
     ),
-    "x" * 9000: Found(0.781303477, 0.5, "general", 0.1782053),
+    "x" * 9000: Found(0.749821454, 0.5, "general", 0.5950619),
 }
 
 

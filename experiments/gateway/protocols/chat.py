@@ -19,6 +19,7 @@ from experiments.gateway.protocols.model_call import (
     read_text,
     read_unit,
 )
+from experiments.routers.follow_up import with_topic
 
 MAX_MESSAGES = 5_000
 MOST_CHOICES = 128
@@ -34,7 +35,7 @@ def read_chat(raw: bytes, session: str | None) -> ModelCall:
     return ModelCall(
         body=body,
         model=read_text(body, "model", required=True) or "",
-        text=_last_user_text(messages)[:ROUTED_CHARACTERS],
+        text=with_topic(_user_texts(messages))[:ROUTED_CHARACTERS],
         input_tokens=_input_tokens(body, parts),
         output_limit=_output_limit(body),
         capabilities=frozenset(_capabilities(body, kinds)),
@@ -75,12 +76,11 @@ def _parts(messages: list[dict[str, Any]]) -> Iterator[tuple[str, str, str]]:
                     yield role, str(kind), text if isinstance(text, str) else ""
 
 
-def _last_user_text(messages: list[dict[str, Any]]) -> str:
-    """The text parts of the last user message; empty if it contains only images."""
+def _user_texts(messages: list[dict[str, Any]]) -> Iterator[str]:
+    """The text parts of each user message, newest first; empty if it contains only images."""
     for message in reversed(messages):
         if message["role"] == "user":
-            return "\n".join(text for _, kind, text in _parts([message]) if kind == "text")
-    return ""
+            yield "\n".join(text for _, kind, text in _parts([message]) if kind == "text")
 
 
 def _input_tokens(body: Mapping[str, Any], parts: list[tuple[str, str, str]]) -> int:

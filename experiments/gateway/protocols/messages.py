@@ -25,6 +25,7 @@ from experiments.gateway.protocols.model_call import (
     tokens_of,
 )
 from experiments.gateway.protocols.native import NativeRequest, Path, native_request, parameters_in
+from experiments.routers.follow_up import with_topic
 
 MAX_MESSAGES = 100_000  # Anthropic's own limit
 HEADERS = ("anthropic-version", "anthropic-beta")
@@ -72,7 +73,7 @@ def read_messages(
     return ModelCall(
         body=body,
         model=read_text(body, "model", required=True) or "",
-        text=_last_user_text(messages)[:ROUTED_CHARACTERS],
+        text=with_topic(_user_texts(messages))[:ROUTED_CHARACTERS],
         input_tokens=tokens_of(texts, images, body.get("tools")),
         output_limit=limit,
         capabilities=frozenset(_capabilities(body, kinds)),
@@ -174,14 +175,13 @@ def _text_of(kind: str, block: Mapping[str, Any]) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _last_user_text(messages: list[Body]) -> str:
-    """The text of the last turn in which the user wrote something: a tool's result is none."""
+def _user_texts(messages: list[Body]) -> Iterator[str]:
+    """What the user wrote, turn by turn, newest first: a tool's result is none."""
     for message in reversed(messages):
         if message["role"] == "user":
             texts = [text for kind, text in _parts(message) if kind == "text" and text.strip()]
             if texts:
-                return "\n".join([t for t in texts if not _ADDED.match(t)] or texts)
-    return ""
+                yield "\n".join([t for t in texts if not _ADDED.match(t)] or texts)
 
 
 def _capabilities(body: Mapping[str, Any], kinds: set[str]) -> Iterator[str]:

@@ -41,6 +41,7 @@ from experiments.gateway.protocols.responses_to_chat import (
     obstacle_in,
 )
 from experiments.gateway.sse import named_event
+from experiments.routers.follow_up import with_topic
 
 MAX_ITEMS = 100_000
 # How Codex names its session.
@@ -82,7 +83,7 @@ def call_of(
     return ModelCall(
         body=body,
         model=read_text(body, "model", required=True) or "",
-        text=_last_user_text(items)[:ROUTED_CHARACTERS],
+        text=with_topic(_user_texts(items))[:ROUTED_CHARACTERS],
         input_tokens=tokens_of(texts, images, body.get("tools")),
         output_limit=positive(body.get("max_output_tokens")),
         capabilities=frozenset(_capabilities(body, kinds)),
@@ -187,16 +188,16 @@ def _parts(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 yield str(part.get("type")), text if isinstance(text, str) else ""
 
 
-def _last_user_text(items: list[Body]) -> str:
-    """The text of the last turn in which the user wrote something."""
+def _user_texts(items: list[Body]) -> Iterator[str]:
+    """What the user wrote, turn by turn, newest first; at the end what clients added."""
     fallback = ""
     for item in reversed(items):
         if kind_of(item) == "message" and item.get("role") == "user":
             texts = [text for kind, text in _parts(item) if kind == "input_text" and text.strip()]
             if written := [text for text in texts if not _ADDED.match(text)]:
-                return "\n".join(written)
+                yield "\n".join(written)
             fallback = fallback or "\n".join(texts)
-    return fallback
+    yield fallback
 
 
 def _capabilities(body: Mapping[str, Any], kinds: set[str]) -> Iterator[str]:

@@ -70,6 +70,12 @@ class Command(BaseCommand):
             metavar="GROUP",
             help="Exclude this subject or group. Can be repeated.",
         )
+        parser.add_argument(
+            "--open-prior",
+            action="store_true",
+            help="Without --outcomes: expect open prompts that are unlike the outcomes, as the "
+            "shipped router does.",
+        )
         parser.add_argument("--strong-model", default=STRONG_MODEL, help="Column in the folder.")
         parser.add_argument("--weak-model", default=WEAK_MODEL, help="Column in the folder.")
         parser.add_argument("--seed", type=int, default=0)
@@ -125,6 +131,7 @@ class Command(BaseCommand):
                     repeats=options["repeats"],
                     group_seeds=options["group_seeds"],
                     left_out=sorted(options["leave_out"]),
+                    open_prior=options["open_prior"],
                     advance=bar.update,
                 )
                 bar.reset(total=plan.steps())

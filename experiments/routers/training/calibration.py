@@ -35,3 +35,34 @@ def domain_thresholds(scores: Floats, domains: Sequence[str], share: float) -> d
             thresholds[name] = scores[names == name]
     cuts = {name: threshold_for_share(of, share).threshold for name, of in thresholds.items()}
     return {name: round(cut, 6) for name, cut in cuts.items() if cut is not None}
+
+
+def mixed_thresholds(
+    recorded: Floats,
+    recorded_domains: Sequence[str],
+    usual: Floats,
+    usual_domains: Sequence[str],
+    share: float,
+) -> dict[str, float]:
+    """Thresholds where recorded and usual prompts count half each, overall and in each domain.
+
+    A domain needs 50 prompts of either kind; with one kind only, that decides.
+    """
+    names = sorted({*recorded_domains, *usual_domains} - {""})
+    found = {OVERALL: (recorded, usual)}
+    for name in names:
+        kinds = ((recorded, recorded_domains), (usual, usual_domains))
+        one, other = (scores[np.array(of) == name] for scores, of in kinds)
+        if max(len(one), len(other)) >= _LEAST_PROMPTS:
+            found[name] = (one, other)
+    return {name: round(_middle(*both, share), 6) for name, both in found.items()}
+
+
+def _middle(one: Floats, other: Floats, share: float) -> float:
+    """The score that this share of the weight reaches."""
+    enough = [part for part in (one, other) if len(part) >= _LEAST_PROMPTS]
+    scores = np.concatenate(enough)
+    weights = np.concatenate([np.full(len(part), 1 / len(part)) for part in enough])
+    order = np.argsort(-scores)
+    reached = np.cumsum(weights[order]) / weights.sum()
+    return float(scores[order][int(np.argmax(reached >= share - 1e-12))])

@@ -10,8 +10,9 @@ from sklearn.linear_model import Ridge
 
 from experiments.routers.outcomes import GSM8K, Outcomes
 from experiments.routers.training.examples import Rows, TrainingData
-from experiments.routers.training.fit import fit_local, gains_by_part
+from experiments.routers.training.fit import fit_local, gains, gains_by_part
 from experiments.routers.training.mf import fit_mf
+from experiments.routers.training.open_prior import OpenPrompts
 
 Floats = NDArray[np.float64]
 
@@ -22,6 +23,7 @@ class LocalCandidate:
 
     data: TrainingData
     seed: int
+    open_prompts: OpenPrompts | None = None
     names: ClassVar[tuple[str, ...]] = (
         "local",
         "words and pairs alone",
@@ -30,8 +32,9 @@ class LocalCandidate:
     )
 
     def __call__(self, train: Rows, held_out: Rows) -> Floats:
-        parts = gains_by_part(fit_local(self.data, train, self.seed), self.data.full, held_out)
-        return np.column_stack((parts.mean(axis=1), parts))
+        model = fit_local(self.data, train, self.seed, open_prompts=self.open_prompts)
+        full = self.data.full
+        return np.column_stack((gains(model, full, held_out), gains_by_part(model, full, held_out)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ scores come from the fold that held it out, and APGR is taken over all rows of a
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import ClassVar, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,25 @@ QUESTIONS, GROUPS = "questions", "groups"
 class CandidateFit(Protocol):
     """Fit on ``train``, then score ``held_out``: one column for each of the candidate's names."""
 
-    names: ClassVar[tuple[str, ...]]
+    @property
+    def names(self) -> tuple[str, ...]: ...
 
     def __call__(self, train: Rows, held_out: Rows) -> Floats: ...
+
+
+class Remembered:
+    """A candidate that is fitted once for each set of held-out rows."""
+
+    def __init__(self, candidate: CandidateFit) -> None:
+        self.names: tuple[str, ...] = candidate.names
+        self._candidate = candidate
+        self._found: dict[bytes, Floats] = {}
+
+    def __call__(self, train: Rows, held_out: Rows) -> Floats:
+        key = held_out.tobytes()
+        if key not in self._found:
+            self._found[key] = self._candidate(train, held_out)
+        return self._found[key]
 
 
 class Split(NamedTuple):

@@ -58,10 +58,10 @@ class TrainingData:
 
 def prepare(outcomes: Outcomes, embedding: StaticEmbedding) -> TrainingData:
     """Featurise everything once."""
-    recorded = [featurise(prompt, embedding) for prompt in outcomes.prompts]
+    recorded = [featurise(prompt, embedding).asked for prompt in outcomes.prompts]
     stems = [featurise(features.question_text, embedding) for features in recorded]
     assumed = read_outcomes(ASSUMED)
-    guessed = [featurise(prompt, embedding) for prompt in assumed.prompts] * ASSUMED_TIMES
+    guessed = [featurise(prompt, embedding).asked for prompt in assumed.prompts] * ASSUMED_TIMES
     return TrainingData(
         full=_examples(recorded, embedding, outcomes.strong, outcomes.weak),
         open=_examples(

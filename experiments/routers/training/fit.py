@@ -1,5 +1,6 @@
 """Fitting a whole local model on chosen rows of the training data."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from experiments.routers.training.estimators import (
     fit_words,
 )
 from experiments.routers.training.examples import Examples, Rows, TrainingData
+from experiments.routers.training.open_prior import OpenPrompts, fit_prior
 
 Floats = NDArray[np.float64]
 
@@ -45,14 +47,22 @@ OPEN = HeadSettings(
 )
 
 _TOO_FEW = 50
+_LEVELED = 2_000
 
 
 class TooFewPromptsError(ValueError):
     """Too few prompts for training."""
 
 
-def fit_local(data: TrainingData, rows: Rows, seed: int, *, ridge_scale: float = 1.0) -> LocalModel:
-    """Fit the three heads and the gate.
+def fit_local(
+    data: TrainingData,
+    rows: Rows,
+    seed: int,
+    *,
+    ridge_scale: float = 1.0,
+    open_prompts: OpenPrompts | None = None,
+) -> LocalModel:
+    """Fit the three heads and the gate, and with `open_prompts` what is expected of such prompts.
 
     All prompts train the head for options, its words only those with options. Recorded prompts
     without options train the head for word problems. The head for open prompts gets all prompts,
@@ -71,12 +81,21 @@ def fit_local(data: TrainingData, rows: Rows, seed: int, *, ridge_scale: float =
         head._replace(words=head.words._replace(ridge=head.words.ridge * ridge_scale))
         for head in (CHOICES, ARITHMETIC, OPEN)
     )
-    return LocalModel(
+    gated = data.open.embedding[with_assumed]
+    if open_prompts is not None:
+        others = open_prompts.embeddings
+        gated = np.concatenate((gated, others))
+        is_problem = np.concatenate((is_problem, np.zeros(len(others), dtype=np.bool_)))
+    model = LocalModel(
         choices=fit_head(data.full, rows, choices, seed, word_rows=with_options),
         arithmetic=fit_head(data.open, problems, arithmetic, seed),
         open=fit_head(data.open, with_assumed, for_open, seed),
-        gate=fit_gate(data.open.embedding[with_assumed], is_problem),
+        gate=fit_gate(gated, is_problem),
     )
+    if open_prompts is None:
+        return model
+    level = float(np.median(gains(model, data.full, rows[:: max(1, len(rows) // _LEVELED)])))
+    return replace(model, prior=fit_prior(model.open, open_prompts, level))
 
 
 def fit_head(
@@ -106,8 +125,19 @@ def _or_all(rows: Rows, of_kind: NDArray[np.bool_]) -> Rows:
     return rows[of_kind] if np.count_nonzero(of_kind) >= _TOO_FEW else rows
 
 
+def gains(model: LocalModel, examples: Examples, rows: Rows) -> Floats:
+    """The gain of each row, as for a live prompt."""
+    return np.array(
+        [
+            model.gain(examples.inputs[row], has_options=bool(examples.has_options[row]))
+            for row in rows
+        ],
+        dtype=np.float64,
+    )
+
+
 def gains_by_part(model: LocalModel, examples: Examples, rows: Rows) -> Floats:
-    """One row a prompt: the gains by words, logistic and trees, as for a live prompt."""
+    """One row a prompt: the gains by words, logistic and trees."""
     parts = [
         model.parts(examples.inputs[row], has_options=bool(examples.has_options[row]))
         for row in rows

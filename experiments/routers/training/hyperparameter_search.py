@@ -21,7 +21,7 @@ from experiments.routers.mf_model import MFWeights
 from experiments.routers.per_model import KNN, LINEAR, Linear, Neighbours
 from experiments.routers.training.estimators import fit_words
 from experiments.routers.training.examples import Rows, TrainingData
-from experiments.routers.training.fit import CHOICES, fit_local, gains_by_part
+from experiments.routers.training.fit import CHOICES, fit_local, gains
 from experiments.routers.training.folds import N_FOLDS, group_folds, question_folds
 from experiments.routers.training.mf import fit_mf
 from experiments.routers.training.training_data import TrainingSet
@@ -110,7 +110,7 @@ class LocalFitter:
 
     def gains(self, value: float, train: Rows, held_out: Rows) -> Floats:
         model = self.fit(value, train)
-        return np.asarray(gains_by_part(model, self.data.full, held_out).mean(axis=1))
+        return gains(model, self.data.full, held_out)
 
     def fit(self, value: float, rows: Rows) -> LocalModel:
         return fit_local(self.data, rows, self.seed, ridge_scale=value)

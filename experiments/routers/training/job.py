@@ -152,6 +152,7 @@ class TrainingJob:
         scores = np.array([win_rate(gain) for gain in gains])
         if isinstance(fitter, LocalFitter):
             arrays = to_arrays(fitter.fit(value, rows))
+            arrays[local.READS_QUESTION] = np.ones(1)
             return arrays | {"win_rate": np.array([win_rate.slope, win_rate.offset])}, scores
         if isinstance(fitter, LinearFitter | NeighbourFitter):
             arrays = dict(fitter.fit(value, rows).arrays())

@@ -12,12 +12,17 @@ from experiments.routers.checkpoints import Manifest, write_checkpoint, write_pr
 from experiments.routers.embedding import default_embedding, embedding_sha256
 from experiments.routers.model_files import to_arrays
 from experiments.routers.outcomes import Outcomes
-from experiments.routers.training.calibration import domain_thresholds, fit_win_rate
+from experiments.routers.training.calibration import (
+    domain_thresholds,
+    fit_win_rate,
+    mixed_thresholds,
+)
 from experiments.routers.training.candidates import LocalCandidate, MFCandidate
 from experiments.routers.training.crossval import (
     QUESTIONS,
     CandidateFit,
     Figure,
+    Remembered,
     Split,
     cross_validate,
     held_out_scores,
@@ -27,6 +32,7 @@ from experiments.routers.training.examples import TrainingData, prepare
 from experiments.routers.training.fit import fit_local
 from experiments.routers.training.folds import N_FOLDS, question_folds
 from experiments.routers.training.mf import fit_mf
+from experiments.routers.training.open_prior import read_open_prompts
 from experiments.routers.training.versions import installed
 
 STRONG_SHARE = 0.5
@@ -40,7 +46,8 @@ _LICENCE = (
 
 @dataclass(frozen=True, eq=False)
 class TrainingPlan:
-    """What to train on and how to measure it. ``left_out`` names groups already removed."""
+    """What to train on and how to measure it. ``left_out`` names groups already removed.
+    ``open_prior``: open prompts are expected to differ from the outcomes."""
 
     outcomes: Outcomes
     seed: int
@@ -48,6 +55,7 @@ class TrainingPlan:
     group_seeds: int
     left_out: Sequence[str] = ()
     licence: str = _LICENCE
+    open_prior: bool = False
     advance: Callable[[], object] = field(default=lambda: None)
 
     def splits(self) -> list[Split]:
@@ -61,15 +69,21 @@ class TrainingPlan:
 def train_local(plan: TrainingPlan, data: TrainingData, folder: Path) -> Manifest:
     """Fit on all rows, and measure and calibrate on rows held out from other fits."""
     outcomes = plan.outcomes
-    candidate = LocalCandidate(data, plan.seed)
+    read = read_open_prompts(default_embedding()) if plan.open_prior else None
+    candidate = Remembered(LocalCandidate(data, plan.seed, read))
     measured = _measured(candidate, plan)
     folds = question_folds(len(outcomes), plan.seed)
     gains = held_out_scores(candidate, folds, plan.advance)[:, 0]
     win_rate = fit_win_rate(gains, outcomes.strong, outcomes.weak)
     scores = np.array([win_rate(gain) for gain in gains])
+    model = fit_local(data, np.arange(len(outcomes)), plan.seed, open_prompts=read)
     thresholds = domain_thresholds(scores, outcomes.domains, STRONG_SHARE)
-    arrays = to_arrays(fit_local(data, np.arange(len(outcomes)), plan.seed))
+    if read is not None:
+        usual = np.array([win_rate(model.gain(seen, has_options=False)) for seen in read.usual])
+        thresholds = mixed_thresholds(scores, outcomes.domains, usual, read.domains, STRONG_SHARE)
+    arrays = to_arrays(model)
     arrays["win_rate"] = np.array([win_rate.slope, win_rate.offset])
+    arrays[local.READS_QUESTION] = np.ones(1)
     poor = shortcoming(gains, outcomes.strong, outcomes.weak, folds, seed=plan.seed)
     manifest = replace(_manifest(local.KIND, plan, measured, thresholds), shortcoming=poor)
     write_checkpoint(folder, arrays, manifest)
@@ -79,7 +93,7 @@ def train_local(plan: TrainingPlan, data: TrainingData, folder: Path) -> Manifes
 
 def train_mf(plan: TrainingPlan, data: TrainingData, folder: Path) -> Manifest:
     outcomes, full = plan.outcomes, data.full
-    candidate = MFCandidate(data, plan.seed)
+    candidate = Remembered(MFCandidate(data, plan.seed))
     measured = _measured(candidate, plan)
     folds = question_folds(len(outcomes), plan.seed)
     logits = held_out_scores(candidate, folds, plan.advance)[:, 0]
@@ -114,6 +128,7 @@ def _manifest(
 ) -> Manifest:
     options = " --domains DOMAINS" if any(plan.outcomes.domains) else ""
     options += "".join(f" --leave-out {group}" for group in plan.left_out)
+    options += " --open-prior" if plan.open_prior and kind == local.KIND else ""
     return Manifest(
         kind=kind,
         made_from=f"{len(plan.outcomes)} prompts with both models' recorded outcomes",
