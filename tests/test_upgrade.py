@@ -12,6 +12,8 @@ from experiments.decisions.rollup_queries import Span
 from experiments.gateway.in_flight import sweep_abandoned_calls
 from experiments.lab.decision_log import read_log
 from experiments.models import Decision, KeyUsage, Outcome, Rollup
+from experiments.routers.checkpoints import read_manifest
+from experiments.routers.local import EARLIER
 from tests.upgrading import Models, migrated_to, newest, restored
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
@@ -278,3 +280,26 @@ def test_sums_of_before_take_new_changes() -> None:
     assert fold_all() == 3
     assert list(Rollup.objects.values_list("decisions", "cost", "folded")) == [(5, 3, True)]
     assert list(KeyUsage.objects.values_list("requests", "cost", "folded")) == [(1, 200, True)]
+
+
+def test_the_shipped_router_of_an_installation_keeps_its_weights() -> None:
+    before = migrated_to(FIRST)
+    local = {"kind": "local", "arguments": {}, "checkpoint": ""}
+    own = {"kind": "local", "arguments": {"checkpoint_path": "/models/own"}, "checkpoint": ""}
+    for name, values in (("local", local), ("own", own)):
+        before("Router").objects.create(name=name, **values)
+    document = {"routers": {"local": local, "own": own}}
+    before("PolicyRevision").objects.create(
+        number=7, content_hash="x", document=document, author_name="ann"
+    )
+
+    after = migrated_to(newest())
+    earlier = read_manifest(EARLIER / "local_1", "local").sha256
+    pinned = {row.name: row.checkpoint for row in after("Router").objects.all()}
+    assert pinned == {"local": earlier, "own": ""}
+    kept, published = after("PolicyRevision").objects.order_by("number")
+    assert kept.document == document
+    assert published.document["routers"] == {"local": {**local, "checkpoint": earlier}, "own": own}
+    assert published.difference == [
+        {"path": "routers.local.checkpoint", "before": "", "after": earlier}
+    ]
