@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from experiments.configuration.experiment_locks import LockedError
-from experiments.configuration.seeding import CAREFUL
+from experiments.core.domains import CAREFUL
 from experiments.core.policy import Policy
 from experiments.core.shadowing import learns
 from experiments.dashboards.actions import PageAction

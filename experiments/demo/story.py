@@ -22,7 +22,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from experiments.configuration.revisions import revision
-from experiments.configuration.seeding import CAREFUL
+from experiments.core.domains import CAREFUL
 from experiments.core.policy import Method
 from experiments.demo.people import DAYS
 from experiments.demo.world import ROUTER, World
