@@ -66,7 +66,7 @@ def publish(PolicyRevision):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('experiments', "0026_learning_modes"),
+        ('experiments', "0027_shadow_charges"),
     ]
 
     operations = [
