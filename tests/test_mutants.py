@@ -21,9 +21,9 @@ def test_each_operator_and_number_is_changed_alone() -> None:
 
 def test_a_mutant_says_where_it_is() -> None:
     mutants = mutants_of("experiments/core/choice.py")
-    (above,) = [m for m in mutants if m.change.startswith("answer.value >= threshold ->")]
-    assert above.where == "experiments/core/choice.py Chooser._route"
-    assert above.change == "answer.value >= threshold -> answer.value > threshold"
+    (above,) = [m for m in mutants if m.change.startswith("answer.value >= step.threshold ->")]
+    assert above.where == "experiments/core/choice.py Chooser._step"
+    assert above.change == "answer.value >= step.threshold -> answer.value > step.threshold"
 
 
 def test_reviewed_mutants_exist_and_say_why_nothing_can_find_them() -> None:

@@ -18,7 +18,7 @@ from experiments.core.shadowing import learns
 from experiments.dashboards.actions import PageAction
 from experiments.dashboards.learning_charts import round_chart
 from experiments.dashboards.pages import page
-from experiments.formatting import dollars
+from experiments.formatting import dollars, exact_dollars
 from experiments.learning import consent, serving
 from experiments.learning.serving import ServingError
 from experiments.learning.status import DomainLearning, Step, learning_of
@@ -47,7 +47,7 @@ def panel(request: HttpRequest, policy: Policy, domain: Domain) -> dict[str, Any
         "learning_link": _link(found),
         "learning_chart": round_chart(found) if _has_rounds(found) else None,
         "spent": dollars(found.spent),
-        "budget": f"${found.budget.normalize():f}",
+        "budget": exact_dollars(found.budget),
     }
 
 

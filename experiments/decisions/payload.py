@@ -44,7 +44,6 @@ def _router(row: Decision) -> shapes.DecisionRouter | None:
         "name": row.router,
         "score": row.score,
         "threshold": row.threshold,
-        "table": row.detail.get("tables", {}).get(row.router),
     }
 
 

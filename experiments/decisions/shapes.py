@@ -27,10 +27,6 @@ class DecisionRouter(TypedDict):
     name: str
     score: Annotated[float, described("The strong model's estimated win rate.")]
     threshold: Annotated[float, described("Scores at or above it go to the strong model.")]
-    table: Annotated[
-        int | None,
-        described("The threshold table, where the threshold follows a target; null if fixed."),
-    ]
 
 
 class DecisionFlag(TypedDict):

@@ -6,6 +6,7 @@ Decisions without a stored prompt or features remain without a score.
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -19,7 +20,7 @@ from experiments.lab.decision_log import Logged, Rescored
 from experiments.models import Decision
 from experiments.models.routers import LOCAL_KINDS
 from experiments.routers.errors import RouterConfigurationError
-from experiments.routers.features import Features, featurise, only_embedded
+from experiments.routers.features import Features, featurise, from_embeddings
 from experiments.routing.router_lookup import LabRouter, NoRouterError, find_scorer
 
 REMEMBERED_SECONDS = 3_600
@@ -113,20 +114,20 @@ def _remembered(scorer: LabRouter, ids: Sequence[str]) -> Made:
 def _made(scorer: LabRouter, ids: Sequence[str]) -> Made:
     made: Made = dict.fromkeys(ids)
     score: Score | None = None
-    for name, text, embedding in _kept(ids):
+    for name, text, stored in _kept(ids):
         if score is None:
             score = _loaded(scorer)
-        made[name] = _score(score, scorer, text, embedding)
+        made[name] = _score(score, scorer, text, stored)
     return made
 
 
-def _kept(ids: Sequence[str]) -> Iterator[tuple[str, str | None, list[float] | None]]:
-    """The id, the prompt, and the embedding if there is no prompt."""
+def _kept(ids: Sequence[str]) -> Iterator[tuple[str, str | None, dict[str, Any] | None]]:
+    """The id, the prompt, and the stored features if there is no prompt."""
     for start in range(0, len(ids), _CHUNK):
         names = {UUID(name): name for name in ids[start : start + _CHUNK]}
         rows = Decision.objects.filter(_KEPT, pk__in=names).order_by()
-        for pk, text, embedding in rows.values_list("pk", "text", "detail__features__embedding"):
-            yield names[pk], text, embedding
+        for pk, text, stored in rows.values_list("pk", "text", "detail__features"):
+            yield names[pk], text, stored
 
 
 def _loaded(scorer: LabRouter) -> Score:
@@ -140,16 +141,13 @@ def _loaded(scorer: LabRouter) -> Score:
 
 
 def _score(
-    score: Score, scorer: LabRouter, text: str | None, embedding: list[float] | None
+    score: Score, scorer: LabRouter, text: str | None, stored: dict[str, Any] | None
 ) -> float:
     """NaN if it fails or returns an invalid score."""
     if text is None and not scorer.by_embedding:
         return np.nan
     try:
-        seen = (
-            featurise(text) if text is not None else only_embedded(np.array(embedding, np.float32))
-        )
-        value = score(seen)
+        value = score(featurise(text) if text is not None else from_embeddings(stored or {}))
     except Exception:
         return np.nan
     return value if 0.0 <= value <= 1.0 else np.nan

@@ -17,7 +17,7 @@ from experiments.lab.datasets import columns, find_set
 from experiments.lab.multi_model import with_steps
 from experiments.lab.rated_decisions import PRODUCTION
 from experiments.models import OutcomeScores, OutcomeSet, RecordedOutcome
-from experiments.routers.features import Features, featurise, only_embedded
+from experiments.routers.features import Features, featurise, from_embeddings
 from experiments.routing.router_lookup import LabRouter, find_scorer
 
 Advance = Callable[[int, int], object]
@@ -139,4 +139,4 @@ def _score(
         return score(featurise(prompt))
     if embedding is None or not scorer.by_embedding:
         return float("nan")
-    return score(only_embedded(embedding))
+    return score(from_embeddings({"embedding": embedding}))

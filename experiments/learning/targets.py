@@ -14,7 +14,7 @@ from django.db.models import Q
 from experiments.configuration.policy_store import NoPolicyError, store
 from experiments.core.policy import Method, Policy
 from experiments.decisions.rollup_queries import Span
-from experiments.formatting import share
+from experiments.formatting import in_dollars, share
 from experiments.lab.actions import apply_threshold
 from experiments.lab.candidates import CannotAskError
 from experiments.lab.decision_log import AT_ONCE
@@ -100,7 +100,8 @@ def _differs(domain: Domain, found: Proposal) -> bool:
 
 def _described(domain: Domain, row: Calibration) -> Iterator[str]:
     if domain.target_kind == TargetKind.DOLLARS:
-        yield f"${row.wanted:g} per 1,000 requests is a strong share of {share(row.strong_share)}"
+        wanted = in_dollars(row.wanted or 0.0, significant=6)
+        yield f"{wanted} per 1,000 requests is a strong share of {share(row.strong_share)}"
     else:
         yield f"{share(row.wanted)} of the strong model's quality needs a threshold of"
         yield f"{row.threshold:.3f}, at a risk of {share(row.delta or 0.0)}"

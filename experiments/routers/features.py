@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
@@ -120,10 +120,33 @@ def featurise(text: str, embedding: StaticEmbedding | None = None) -> Features:
     return Features(seen, body[:options_at], body[options_at:], embedding or default_embedding())
 
 
-def only_embedded(embedding: Vector) -> Features:
-    """A prompt with only its embedding: enough for routers that use nothing else."""
+def stored_embeddings(features: Features) -> dict[str, list[float]]:
+    """The embedding of a prompt and, where it differs, that of its question: numbers with four
+    digits, enough for routers that use nothing else to score the prompt again."""
+    stored = {"embedding": _four_digits(features.embedding)}
+    if features.asked is not features:
+        stored[_QUESTION_EMBEDDING] = _four_digits(features.asked.embedding)
+    return stored
+
+
+def from_embeddings(stored: Mapping[str, Any]) -> Features:
+    """A prompt with only what `stored_embeddings` kept. Raises ``ValueError`` for other values."""
+    features = _only_embedded(stored["embedding"])
+    question = stored.get(_QUESTION_EMBEDDING)
+    features.__dict__["asked"] = _only_embedded(question) if question is not None else features
+    return features
+
+
+_QUESTION_EMBEDDING = "question_embedding"
+
+
+def _four_digits(embedding: Vector) -> list[float]:
+    return [round(float(x), 4) for x in embedding]
+
+
+def _only_embedded(embedding: Any) -> Features:
     features = Features("", "", "", default_embedding())
-    features.__dict__["embedding"] = embedding
+    features.__dict__["embedding"] = np.array(embedding, dtype=np.float32)
     return features
 
 

@@ -29,7 +29,7 @@ from experiments.core.values import (
 from experiments.decisions.decision_rows import DecisionMetadata, to_row
 from experiments.decisions.group_commit import store_decisions
 from experiments.models import Decision as DecisionRow
-from experiments.routers.features import Features
+from experiments.routers.features import Features, stored_embeddings
 from experiments.routers.learned import FEATURES_KEY, stored_features
 from experiments.routing.runtime import Detected, engine, tables
 from experiments.routing.token_estimates import expected_output_tokens
@@ -244,10 +244,10 @@ def _circumstances(
 
 
 def _stored_features(features: Features, *, learning: bool) -> dict[str, Any]:
-    """The embedding as numbers with four digits: enough to score again, without the text. A domain
-    that learns stores the learned router's input too."""
+    """Enough to score again, without the text. A domain that learns stores the learned router's
+    input too."""
     return {
-        "embedding": [round(float(x), 4) for x in features.embedding],
+        **stored_embeddings(features),
         "tokens": len(features.tokens),
         **({FEATURES_KEY: stored_features(features)} if learning else {}),
     }

@@ -64,10 +64,15 @@ def test_unregistered_preferred_model_is_refused_by_name(operator: Client, submi
     assert "Unknown model &#x27;openai/gpt-nine&#x27;" in errors_of(response)
 
 
-@pytest.mark.parametrize("field", ["router", "threshold"])
-def test_routellm_needs_router_and_threshold(operator: Client, submit: Submit, field: str) -> None:
-    response = submit(operator, page(), **{field: ""})
-    assert "RouteLLM needs this" in errors_of(response)
+@pytest.mark.parametrize(
+    ("field", "needs"),
+    [("router", "RouteLLM needs this"), ("threshold", "Enter a threshold, or let it follow")],
+)
+def test_routellm_needs_router_and_threshold(
+    operator: Client, submit: Submit, field: str, needs: str
+) -> None:
+    response = submit(operator, page(), follows_target=None, **{field: ""})
+    assert needs in errors_of(response)
 
 
 def test_half_a_pair_is_refused(operator: Client, submit: Submit) -> None:

@@ -206,7 +206,7 @@ def test_shipping_an_arm(operator: Client) -> None:
 def test_before_shipping_it_says_verdict_change_and_predicted_share(operator: Client) -> None:
     html = text(operator, step(running(), "ship"))
     assert "UTC: not_enough_data. Not enough data for" in html
-    assert "weak: technical: from local at 0.754 to always the weak model." in html
+    assert "weak: technical: from local for 50 % strong to always the weak model." in html
     assert "strong share 0 %, today" in html
 
 

@@ -118,7 +118,7 @@ def test_other_addresses_and_methods(gateway: Gateway) -> None:
     headers = {"Authorization": f"Bearer {secret_of('plain')}"}
     assert httpx.get(f"{gateway.base_url}/chat/completions", headers=headers).status_code == 405
     assert httpx.post(f"{gateway.base_url}/models", headers=headers).headers["allow"] == "GET"
-    unknown = httpx.post(f"{gateway.base_url}/embeddings", headers=headers)
+    unknown = httpx.post(f"{gateway.base_url}/audio/speech", headers=headers)
     assert unknown.status_code == 404
     assert unknown.json()["error"]["code"] == "unknown_url"
 

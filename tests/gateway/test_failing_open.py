@@ -89,14 +89,15 @@ def test_row_that_the_database_refuses_does_not_fail_the_others(
     message."""
     run = bulk_sql.run
 
-    def picky(rows: list[bulk_sql.Insertion]) -> None:
-        if "bad" in [value for row in rows[0].values for value in row]:
+    def picky(rows: list[bulk_sql.Insertion], *more: Any) -> Any:
+        if "bad" in [value for each in rows for row in each.values for value in row]:
             from django.db import DataError
 
             raise DataError("value too long for type character varying(64)")
-        run(rows)
+        return run(rows, *more)
 
     monkeypatch.setattr(admission, "run", picky)
+    monkeypatch.setattr(bulk_sql, "run", picky)
     chat = read_chat(PROMPT % b"router-auto", None)
     first, second = admit([asking(chat, secret, "good"), asking(chat, secret, "bad")])
     assert isinstance(first, Admitted)
@@ -119,6 +120,7 @@ def test_unavailable_database_is_503(
         monkeypatch.setattr(asking_module, "find_caller", away)
     else:
         monkeypatch.setattr(admission, "run", away)
+        monkeypatch.setattr(bulk_sql, "run", away)
     try:
         answer = admitted(secret)
     except Exception as error:

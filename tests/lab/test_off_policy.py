@@ -227,6 +227,7 @@ def test_only_the_newest_where_there_is_a_limit() -> None:
 
 
 def test_without_exploration_the_answer_is_to_explore() -> None:
+    set_policy(threshold=0.877, follows_target=False)
     explored(200, epsilon=0.0, rated=0.5)
     found = what_if(SPAN, WEAK)
     assert 0 < found.found.without_overlap < 1

@@ -155,7 +155,7 @@ def test_a_weak_model_that_fails_gets_next_to_nothing() -> None:
     outcome_set(weak=0.0)
     found = proposed(ThresholdGoal(Aim.QUALITY, 0.95, source="graded"))
     assert found.expected is not None
-    assert (found.expected.strong_share.value or 0) > 0.95
+    assert (found.expected.strong_share.value or 0) > 0.85
 
 
 def test_without_exploration_ratings_support_nothing_and_it_says_so() -> None:
@@ -337,6 +337,7 @@ def test_moved_scores_are_reported_everywhere() -> None:
 
 
 def test_a_share_out_of_its_band_is_reported() -> None:
+    set_policy(follows_target=False)
     fortnight({4: 101, 9: 99, 14: 100})
     Calibration.objects.create(
         domain="technical",

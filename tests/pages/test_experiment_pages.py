@@ -153,7 +153,7 @@ def test_shipping_is_confirmed_with_verdict_change_and_predicted_share(operator:
     to_ship()
     page = text(operator, PAGE)
     assert "UTC: ship. Ship &quot;weak&quot;." in page
-    assert "weak: technical: from local at 0.754 to always the weak model." in page
+    assert "weak: technical: from local for 50 % strong to always the weak model." in page
     assert "strong share 0 %, today" in page
 
 

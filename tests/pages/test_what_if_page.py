@@ -63,7 +63,7 @@ def test_queries_do_not_grow_with_decisions(
 ) -> None:
     traffic(60)
     viewer.get(WEAK)
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(12):
         viewer.get(WEAK)
 
 

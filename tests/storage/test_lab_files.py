@@ -77,4 +77,4 @@ def test_a_router_still_answers_after_the_folder_has_moved(
     engine.pool.configure({})
     engine.warm_up(store.current())
     assert engine.pool.status("mine").ready
-    assert of_row(row).load()(PROMPT) == pytest.approx(0.47527, abs=1e-4)
+    assert of_row(row).load()(PROMPT) == pytest.approx(0.47544, abs=1e-4)

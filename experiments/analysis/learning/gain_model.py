@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, lapack
 
 from experiments.analysis.learning.prompt_kernel import Matrix, PromptKernel, Rows
 
@@ -84,6 +83,9 @@ class GainModel:
         side = np.where(labels.strong, 0.5, -0.5).astype(np.float32)
         level = labels.quality.mean()
         residual = labels.quality - level - side * prior_gain[labels.rows]
+        # Scoring imports this module, and does without SciPy.
+        from scipy.linalg import cho_factor, cho_solve, lapack  # noqa: PLC0415
+
         factor = cho_factor(self._covariance(labels.rows, side), lower=True, check_finite=False)
         alpha = cho_solve(factor, residual, check_finite=False)
         cross = self._gain_kernel(rows, labels.rows) * side
