@@ -5,7 +5,8 @@ fast one and four web processes answer `/route` on it.
 `scripts/find_postgres.py` finds, and drops it. Of calls everything is decided beforehand: the
 figures are transactions, one for each call, of 16 clients in four processes. Figures depend on the
 machine: compare those of one run. `waiting` is the mean number of connections that wait for a lock
-in samples of `pg_stat_activity`, `most_waiting` the highest.
+in samples of `pg_stat_activity`, `most_waiting` the highest; `waits` counts what they wait for
+(`extend`: a table grows by a page).
 """
 
 import argparse
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,9 +97,13 @@ def _measure_route(url: str, processes: int, seconds: float) -> dict[str, Any]:
     }
 
 
-def _waits(samples: list[int]) -> dict[str, float]:
-    mean = round(sum(samples) / max(1, len(samples)), 2)
-    return {"waiting": mean, "most_waiting": max(samples, default=0)}
+def _waits(samples: list[list[str]]) -> dict[str, Any]:
+    counts = [len(sample) for sample in samples]
+    return {
+        "waiting": round(sum(counts) / max(1, len(counts)), 2),
+        "most_waiting": max(counts, default=0),
+        "waits": dict(Counter(name for sample in samples for name in sample)),
+    }
 
 
 _SEED = "from experiments.configuration.seeding import seed; seed()"
@@ -168,19 +174,19 @@ def _measure(
 
 
 @contextmanager
-def sampled(url: str) -> Iterator[list[int]]:
-    """How many connections wait for a lock, again and again."""
-    found: list[int] = []
+def sampled(url: str) -> Iterator[list[list[str]]]:
+    """What connections that wait for a lock wait for, again and again."""
+    found: list[list[str]] = []
     ended = threading.Event()
 
     def sample() -> None:
         with psycopg.connect(url, autocommit=True) as own:
             while not ended.wait(SAMPLES_APART):
-                row = own.execute(
-                    "SELECT count(*) FROM pg_stat_activity "
+                rows = own.execute(
+                    "SELECT wait_event FROM pg_stat_activity "
                     "WHERE datname = current_database() AND wait_event_type = 'Lock'"
-                ).fetchone()
-                found.append(row[0] if row else 0)
+                ).fetchall()
+                found.append([str(name) for (name,) in rows])
 
     thread = threading.Thread(target=sample)
     thread.start()
