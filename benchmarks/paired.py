@@ -9,12 +9,10 @@ FOLDER holds `LLMRouter/scores.csv`, `ZeroEval/scores.csv`, RouteLLM's evaluatio
 `PandaLM/pairs.jsonl`; what is missing is left out.
 """
 
-import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from scipy.special import betaln, xlog1py, xlogy
@@ -49,17 +47,11 @@ from benchmarks.paired_worlds import (
     units,
     with_ties,
 )
-from benchmarks.tables import heading, line, share
+from benchmarks.tables import Table, heading, line, print_tables, share, table_options
 from experiments.analysis.paired import BETS, SHARE_OF_ALPHA, paired_effect
 
 SEED = 20261129
 DECISIONS = 10_000
-
-
-class Table(NamedTuple):
-    title: str
-    rows: Callable[[np.random.Generator, int], Iterator[str]]
-    runs: int
 
 
 def traffic_of(rng: np.random.Generator, world: World) -> Traffic:
@@ -298,23 +290,13 @@ def _print_panda(folder: Path, rng: np.random.Generator, runs: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Simulates labeled pairs and prints tables.")
-    parser.add_argument("--only", choices=TABLES, help="print this table only")
+    parser = table_options(TABLES, "Simulates labeled pairs and prints tables.", SEED, "runs a row")
     parser.add_argument("--recorded", type=Path, help="a folder with recorded outcomes")
-    parser.add_argument("--runs", type=int, help="simulated experiments per row")
-    parser.add_argument("--seed", type=int, default=SEED, help=f"default {SEED}")
     options = parser.parse_args()
     if options.recorded:
         print_recorded(options.recorded, np.random.default_rng(options.seed), options.runs or 200)
         return
-    for name in [options.only] if options.only else TABLES:
-        table = TABLES[name]
-        runs = options.runs or table.runs
-        print(f"\n### {table.title} ({runs:,} runs a row)\n")
-        # Each table has its own stream: printing one alone gives the same numbers.
-        rng = np.random.default_rng([options.seed, list(TABLES).index(name)])
-        for row in table.rows(rng, runs):
-            print(row, flush=True)
+    print_tables(TABLES, options, "runs a row")
 
 
 if __name__ == "__main__":

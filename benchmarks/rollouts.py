@@ -9,15 +9,14 @@ themselves; a unit that was a control may be treated later. A share is followed 
 error in brackets. The same seed prints the same tables.
 """
 
-import argparse
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.tables import heading, line, share
+from benchmarks.tables import Table, heading, line, print_tables, share, table_options
 from experiments.analysis.experiment.effects import EffectInterval
 from experiments.analysis.experiment.plan import Direction
 from experiments.analysis.rollout.failing import StepCounts, shows_harm
@@ -290,12 +289,6 @@ def _said(part: float, following: float) -> int:
     return lacking.units or 0 if lacking else 0
 
 
-class Table(NamedTuple):
-    title: str
-    rows: Callable[[np.random.Generator, int], Iterator[str]]
-    runs: int
-
-
 TABLES = {
     "calls": Table("Treated calls until the rollback, 2 % of the others fail", calls, 500),
     "units": Table("Rated units that a step needs", units, 200),
@@ -306,19 +299,11 @@ TABLES = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Simulates guarded rollouts and prints tables.")
-    parser.add_argument("--only", choices=TABLES, help="print this table only")
-    parser.add_argument("--runs", type=int, help="simulated rollouts per cell")
-    parser.add_argument("--seed", type=int, default=SEED, help=f"default {SEED}")
+    parser = table_options(
+        TABLES, "Simulates guarded rollouts and prints tables.", SEED, "rollouts a cell"
+    )
     options = parser.parse_args(arguments)
-    for name in [options.only] if options.only else TABLES:
-        table = TABLES[name]
-        runs = options.runs or table.runs
-        print(f"\n### {table.title} ({runs:,} rollouts a cell)\n")
-        # Each table has its own stream: printing one alone gives the same numbers.
-        rng = np.random.default_rng([options.seed, list(TABLES).index(name)])
-        for row in table.rows(rng, runs):
-            print(row, flush=True)
+    print_tables(TABLES, options, "rollouts a cell")
 
 
 if __name__ == "__main__":

@@ -6,21 +6,10 @@
 A share is followed by its standard error in brackets. The same seed prints the same tables.
 """
 
-import argparse
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
-
-import numpy as np
-
 from benchmarks import guarantees, intervals, sample_ratio, verdicts
+from benchmarks.tables import Table, print_tables, table_options
 
 SEED = 20261122
-
-
-class Table(NamedTuple):
-    title: str
-    rows: Callable[[np.random.Generator, int], Iterator[str]]
-    runs: int
 
 
 TABLES = {
@@ -36,19 +25,11 @@ TABLES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Simulates experiments and prints tables.")
-    parser.add_argument("--only", choices=TABLES, help="print this table only")
-    parser.add_argument("--runs", type=int, help="simulated experiments per row")
-    parser.add_argument("--seed", type=int, default=SEED, help=f"default {SEED}")
+    parser = table_options(
+        TABLES, "Simulates experiments and prints tables.", SEED, "experiments a row"
+    )
     options = parser.parse_args()
-    for name in [options.only] if options.only else TABLES:
-        table = TABLES[name]
-        runs = options.runs or table.runs
-        print(f"\n### {table.title} ({runs:,} experiments a row)\n")
-        # Each table has its own stream: printing one alone gives the same numbers.
-        rng = np.random.default_rng([options.seed, list(TABLES).index(name)])
-        for row in table.rows(rng, runs):
-            print(row, flush=True)
+    print_tables(TABLES, options, "experiments a row")
 
 
 if __name__ == "__main__":

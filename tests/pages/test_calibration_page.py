@@ -3,10 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from experiments.configuration.roles import OPERATOR
 from experiments.dashboards import lab_filters
 from experiments.models import Calibration, Decision, Domain, Experiment, RollupBin
 from tests.explored_traffic import (
@@ -14,29 +12,15 @@ from tests.explored_traffic import (
     send,
     set_policy,
 )
+from tests.pages.conftest import text
 
 PAGE = "/lab/calibration/"
 SHARE = f"{PAGE}?domain=technical&aim=share&wanted=0.2"
 
 
-@pytest.fixture
-def operator(seeded: None) -> Client:
-    user = User.objects.create_user("olga", password="a long password", is_staff=True)
-    user.groups.add(Group.objects.get(name=OPERATOR))
-    client = Client()
-    client.force_login(user)
-    return client
-
-
 def traffic(count: int = 220) -> None:
     set_policy(epsilon=0.0)
     send(count, until=datetime.now(UTC), days=3)
-
-
-def text(client: Client, address: str) -> str:
-    response = client.get(address)
-    assert response.status_code == 200
-    return response.content.decode()
 
 
 def test_it_works(viewer: Client) -> None:

@@ -3,22 +3,12 @@
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.test import Client
 
 from experiments.configuration.revisions import revision
-from experiments.configuration.roles import OPERATOR
 from experiments.models import Decision, Feedback, Flag
 from experiments.routing.route import RouteRequest, route
-
-
-@pytest.fixture
-def operator(seeded: None) -> Client:
-    user = User.objects.create_user("olga", password="a long password", is_staff=True)
-    user.groups.add(Group.objects.get(name=OPERATOR))
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 @pytest.fixture

@@ -4,27 +4,17 @@ import re
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from experiments.configuration.roles import OPERATOR
 from experiments.experimentation import lifecycle
 from experiments.experimentation.daily_results import record
 from experiments.models import Domain, Experiment
 from tests.experiment_rows import add_units, draft, running
+from tests.pages.conftest import text
 
 LIST, PAGE = "/experiments/", "/experiments/cheaper/"
-
-
-@pytest.fixture
-def operator(seeded: None) -> Client:
-    user = User.objects.create_user("olga", password="a long password")
-    user.groups.add(Group.objects.get(name=OPERATOR))
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def to_ship() -> Experiment:
@@ -34,12 +24,6 @@ def to_ship() -> Experiment:
     for arm, cost in (("control", 2_000_000), ("weak", 1_000_000)):
         add_units(experiment, arm, 700, cost=cost, rated=3, day=start.date(), spread_days=10)
     return experiment
-
-
-def text(client: Client, path: str) -> str:
-    response = client.get(path)
-    assert response.status_code == 200
-    return response.content.decode()
 
 
 def test_an_empty_list_invites(viewer: Client) -> None:

@@ -88,7 +88,7 @@ def test_one_click_switches_a_domain_on_and_another_one_off(operator: Client) ->
     assert "Switch learning off" in page
     assert Domain.objects.get(name="technical").learning
     newest = PolicyRevision.objects.latest("number")
-    assert (newest.author_name, newest.note) == ("otto", "Learning in technical: on")
+    assert (newest.author_name, newest.note) == ("olga", "Learning in technical: on")
     operator.post(f"{PAGE}learning/switch-off/")
     assert not Domain.objects.get(name="technical").learning
 

@@ -3,27 +3,16 @@
 from datetime import timedelta
 from decimal import Decimal
 
-import pytest
-from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from experiments.configuration.roles import OPERATOR
 from experiments.models import Flag, Rollout
 from experiments.rollouts import lifecycle
+from tests.pages.conftest import text
 
 PAGE = "/rollouts/"
 STEPS = [[5, 72], [25, 72], [100, 0]]
-
-
-@pytest.fixture
-def operator(seeded: None) -> Client:
-    user = User.objects.create_user("olga", password="a long password")
-    user.groups.add(Group.objects.get(name=OPERATOR))
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def underway(domain: str = "medical") -> Rollout:
@@ -34,21 +23,15 @@ def underway(domain: str = "medical") -> Rollout:
     return row
 
 
-def text(client: Client) -> str:
-    response = client.get(PAGE)
-    assert response.status_code == 200
-    return response.content.decode()
-
-
 def test_every_flag_is_there_without_a_rollout(viewer: Client) -> None:
-    page = text(viewer)
+    page = text(viewer, PAGE)
     assert "No flag is being rolled out." in page
     assert "routellm_medical_domain" in page
 
 
 def test_the_steps_and_shares_are_shown(viewer: Client) -> None:
     underway()
-    page = text(viewer)
+    page = text(viewer, PAGE)
     assert "Medical at 5 % is rising." in page
     assert "The flag is on for 5 % of units." in page
     assert "5 % with the flag" in page
@@ -62,12 +45,12 @@ def test_a_rollout_costs_few_queries(
 ) -> None:
     underway()
     with django_assert_max_num_queries(14):
-        text(viewer)
+        text(viewer, PAGE)
 
 
 def test_a_viewer_cannot_move_it(viewer: Client) -> None:
     underway()
-    assert "Roll back now" not in text(viewer)
+    assert "Roll back now" not in text(viewer, PAGE)
     assert viewer.post(f"{PAGE}rollout-medical/pause/").status_code == 403
 
 
@@ -87,7 +70,7 @@ def test_it_is_rolled_back_with_a_reason_only(operator: Client) -> None:
     assert "Give a reason for rolling back" in response.content.decode()
     operator.post(f"{PAGE}{row.key}/roll-back/", {"reason": "Wrong doses"})
     assert Flag.objects.get(domain__name="medical").percentage == Decimal(0)
-    page = text(operator)
+    page = text(operator, PAGE)
     assert "medical was rolled back." in page.lower()
     assert "Back at 0 %: Wrong doses." in page
 
@@ -107,7 +90,7 @@ def test_a_pending_one_can_be_started_where_nothing_stands_against_it(operator: 
 
 def test_each_guard_says_what_is_known_and_what_is_missing(viewer: Client) -> None:
     underway()
-    page = text(viewer)
+    page = text(viewer, PAGE)
     assert "Has no values to compare" in page
     assert "calls with a reported outcome, and none arrive at present" in page
     assert "2.0 points" in page
@@ -117,7 +100,7 @@ def test_the_worst_case_is_shown_before_the_start(operator: Client) -> None:
     Rollout.objects.create(
         flag=Flag.objects.get(domain__name="medical"), key="rollout-medical", steps=STEPS
     )
-    assert "Worst case of the first step, 5 % of traffic" in text(operator)
+    assert "Worst case of the first step, 5 % of traffic" in text(operator, PAGE)
 
 
 def test_it_advances_anyway_with_a_reason_only(operator: Client) -> None:
@@ -126,7 +109,7 @@ def test_it_advances_anyway_with_a_reason_only(operator: Client) -> None:
     assert "Give a reason" in response.content.decode()
     operator.post(f"{PAGE}{row.key}/advance-anyway/", {"reason": "The quarter ends"})
     assert Flag.objects.get(domain__name="medical").percentage == 25
-    assert "Advanced without evidence: The quarter ends (olga); now 25 %." in text(operator)
+    assert "Advanced without evidence: The quarter ends (olga); now 25 %." in text(operator, PAGE)
 
 
 def test_its_target_is_lowered(operator: Client) -> None:

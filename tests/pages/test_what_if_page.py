@@ -3,11 +3,9 @@
 from datetime import UTC, datetime
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from experiments.configuration.roles import OPERATOR
 from experiments.dashboards import lab_filters, what_if
 from experiments.models import Decision, Domain, Experiment, PolicyRevision, Router
 from experiments.routers.local_mf import CHECKPOINT
@@ -16,29 +14,15 @@ from tests.explored_traffic import (
     send,
     set_policy,
 )
+from tests.pages.conftest import text
 
 PAGE = "/lab/what-if/"
 WEAK = f"{PAGE}?domain=technical&method=always_weak"
 
 
-@pytest.fixture
-def operator(seeded: None) -> Client:
-    user = User.objects.create_user("olga", password="a long password", is_staff=True)
-    user.groups.add(Group.objects.get(name=OPERATOR))
-    client = Client()
-    client.force_login(user)
-    return client
-
-
 def traffic(count: int = 300, epsilon: float = 0.3) -> None:
     set_policy(epsilon=epsilon)
     send(count, until=datetime.now(UTC), days=3)
-
-
-def text(client: Client, address: str) -> str:
-    response = client.get(address)
-    assert response.status_code == 200
-    return response.content.decode()
 
 
 def test_it_works(viewer: Client) -> None:
