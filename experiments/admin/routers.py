@@ -83,4 +83,9 @@ class RouterAdmin(ConfigurationAdmin):
 
     @admin.display(description="pinned to")
     def pinned(self, row: Router) -> str:
-        return f"{row.checkpoint[:12]}…" if row.checkpoint else "none yet"
+        from experiments.routers.local import is_earlier  # noqa: PLC0415 - as above
+
+        if not row.checkpoint:
+            return "none yet"
+        old = row.kind == "local" and is_earlier(row.checkpoint)
+        return f"{row.checkpoint[:12]}…" + (" (earlier; save to use the new ones)" if old else "")

@@ -91,6 +91,11 @@ def shipped_folder(sha256: str | None) -> Path:
     return CHECKPOINT
 
 
+def is_earlier(sha256: str) -> bool:
+    """Whether these are shipped weights that newer ones have replaced."""
+    return shipped_folder(sha256) != CHECKPOINT
+
+
 @functools.cache
 def calibrated_thresholds() -> dict[str, float]:
     """Thresholds at which half of a domain's recorded prompts go to the strong model.

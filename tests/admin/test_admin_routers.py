@@ -4,6 +4,8 @@ from django.test import Client
 from django.urls import reverse
 
 from experiments.models import PolicyRevision, Router
+from experiments.routers.checkpoints import read_manifest
+from experiments.routers.local import EARLIER
 from tests.admin.conftest import Submit, errors_of
 
 LIST = "/admin/experiments/router/"
@@ -52,3 +54,11 @@ def test_router_of_a_domain_is_not_deleted(operator: Client) -> None:
 
 def test_list_says_what_is_switched_off(operator: Client) -> None:
     assert "◌ disabled" in operator.get(LIST).content.decode()
+
+
+def test_an_earlier_version_of_the_shipped_weights_is_named(operator: Client) -> None:
+    row = Router.objects.get(name="local")
+    row.checkpoint = read_manifest(EARLIER / "local_1", "local").sha256
+    row.save()
+    page = operator.get("/admin/experiments/router/").content.decode()
+    assert f"{row.checkpoint[:12]}… (earlier; save to use the new ones)" in page
