@@ -92,8 +92,7 @@ def _by_finding(facts: WorthInputs) -> WorthStatus:
 def _without_worth(facts: WorthInputs) -> WorthStatus:
     if not facts.has_judge:
         said = (
-            "No judge is configured: no pairs are drawn, and learning uses ratings and "
-            "exploration alone."
+            "No judge is configured: no pairs are drawn, and nothing learned serves without pairs."
         )
         return WorthStatus("no_judge", said, Step.CHOOSE_JUDGE, attention=True)
     if facts.used_up:

@@ -48,8 +48,7 @@ CASES = {
     ),
     "no judge": (
         facts(has_judge=False, worth=None, pairs=0),
-        "No judge is configured: no pairs are drawn, and learning uses ratings and exploration "
-        "alone.",
+        "No judge is configured: no pairs are drawn, and nothing learned serves without pairs.",
         Step.CHOOSE_JUDGE,
     ),
     "no pair yet": (
