@@ -10,9 +10,9 @@ _STANDARD = logging.makeLogRecord({}).__dict__.keys() | {"message", "asctime", "
 
 
 def leave_out_unused() -> None:
-    """Lines do not name their thread, process and source, so these are not looked up for
-    each. The logging documentation describes these switches."""
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    """Lines do not name their thread and source, so these are not looked up for each. Gunicorn's
+    lines name the process. The logging documentation describes these switches."""
+    logging.logThreads = logging.logMultiprocessing = False
     vars(logging)["_srcfile"] = None
 
 
