@@ -76,6 +76,8 @@ def quality_by_tier(rows: Sequence[QualityPoint]) -> go.Figure:
         points = [row for row in rows if row.tier == tier]
         if points:
             _add_quality(figure, points, of_tier(tier), TIER_NAMES[tier])
+    if not any(row.rated for row in rows):
+        figure.update_yaxes(range=[0, 1])
     return figure
 
 

@@ -1,6 +1,6 @@
 """The panel of a domain's target: its sentence, the strong share, and the threshold over time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from plotly import graph_objects as go
 
@@ -105,16 +105,23 @@ def _share_chart(found: TargetReport, changes: Sequence[RevisionMark]) -> Chart:
     known = [one for one in found.shares if one.realized.bounds is not None]
     sentence = f"No hour or day has {ENOUGH} routed requests yet."
     if known:
-        values = [one.realized.share or 0.0 for one in known]
-        sentence = f"Between {share(min(values))} and {share(max(values))} of the requests."
-        if found.target is not None:
-            within = sum(_holds(one, found.target) for one in known)
-            sentence += (
-                f" The target of {share(found.target)} lies in the interval of {within} of "
-                f"{plural(len(known), 'point')}."
-            )
+        sentence = " ".join(_shares_text(known, found.target))
     figure = with_changes(share_figure(found), changes, daily=False)
     return chart("strong-share", "Share of the strong model", sentence, figure, _share_table(found))
+
+
+def _shares_text(known: Sequence[RealizedPoint], target: float | None) -> Iterator[str]:
+    values = [one.realized.share or 0.0 for one in known]
+    within = 0 if target is None else sum(_holds(one, target) for one in known)
+    if len(known) == 1:
+        yield f"{share(values[0])} of the requests."
+        if target is not None:
+            where = "in" if within else "outside"
+            yield f"The target of {share(target)} lies {where} its interval."
+        return
+    yield f"Between {share(min(values))} and {share(max(values))} of the requests."
+    if target is not None:
+        yield f"The target of {share(target)} lies in {within} of {len(known)} intervals."
 
 
 def _holds(one: RealizedPoint, target: float) -> bool:

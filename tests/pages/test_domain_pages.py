@@ -133,7 +133,7 @@ def test_the_target_panel_says_what_the_domain_aims_at_and_what_it_got(viewer: C
         "The target is 50 % for the strong model. The strong model got 49 % (46 % to 52 %) of "
         "1,000 routed requests in the last 7 days. The threshold is 0.702 now after 20 moves."
     ) in page
-    assert "Between 49 % and 49 % of the requests." in page
+    assert "49 % of the requests. The target of 50 % lies in its interval." in page
     assert "The threshold moved 20 times, between 0.700 and 0.702." in page
     assert "the scores had jumped" in page
     assert len(embedded(page, "threshold-moves")["data"][0]["x"]) == 20
